@@ -1,0 +1,203 @@
+"""The checks that an argument passes before it goes on the wire.
+
+Each takes the name of the argument and its value, and returns what is sent. What cannot be sent
+raises `InvalidArgumentError`, which names the argument and never shows the value.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from connectus_async.errors import InvalidArgumentError
+
+MAX_SMS_CHARACTERS: Final = 255 * 153
+"""A concatenated SMS has at most 255 parts."""
+
+MAX_WHATSAPP_CHARACTERS: Final = 65_536
+MAX_EMAIL_CHARACTERS: Final = 10 * 2**20
+MAX_LINE_CHARACTERS: Final = 998
+"""The longest line that an email header may have (RFC 5322)."""
+
+MAX_EMAIL_ADDRESS_CHARACTERS: Final = 254
+MAX_IDENTIFIER_CHARACTERS: Final = 256
+MAX_URL_CHARACTERS: Final = 8_192
+MAX_GROUP_NUMBERS: Final = 1_024
+
+_PUNCTUATION: Final = dict.fromkeys(map(ord, "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"))
+_DATE: Final = "%Y-%m-%d"
+_DATE_AND_TIME: Final = "%Y-%m-%d %H:%M:%S"
+
+
+def phone_number(field: str, value: str | int) -> str:
+    """Reduce a number to its E.164 digits.
+
+    >>> phone_number("dst_number", "+56 9 8768-8060")
+    '56987688060'
+    """
+    digits = _digits(field, value)
+    if not 8 <= len(digits) <= 15:
+        raise InvalidArgumentError(
+            field, f"has {len(digits)} digits; with its country code a number has 8 to 15"
+        )
+    if digits[0] == "0":
+        raise InvalidArgumentError(
+            field, "begins with 0; write it in international format, country code first"
+        )
+    return digits
+
+
+def phone_numbers(field: str, values: Iterable[str | int]) -> list[str]:
+    """Check a list of numbers; the error says which one is wrong."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidArgumentError(field, "must be a list of numbers")
+    numbers = [phone_number(f"{field}[{index}]", value) for index, value in enumerate(values)]
+    if not 1 <= len(numbers) <= MAX_GROUP_NUMBERS:
+        raise InvalidArgumentError(
+            field, f"has {len(numbers)} numbers; 1 to {MAX_GROUP_NUMBERS} can be sent"
+        )
+    return numbers
+
+
+def source_number(field: str, value: str | int | None) -> int | str | None:
+    """Check the number that an SMS comes from, which may be a short code.
+
+    The API documents it as a number; a leading zero is kept by sending it as text.
+    """
+    if value is None:
+        return None
+    digits = _digits(field, value)
+    if len(digits) > 15:
+        raise InvalidArgumentError(field, f"has {len(digits)} digits; a number has at most 15")
+    return digits if digits[0] == "0" else int(digits)
+
+
+def _digits(field: str, value: str | int) -> str:
+    if isinstance(value, float):
+        raise InvalidArgumentError(
+            field, "is a decimal number, as a spreadsheet makes them; give it as text"
+        )
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidArgumentError(field, f"must be text or int, not {type(value).__name__}")
+    digits = "".join(str(value).split()).translate(_PUNCTUATION).removeprefix("+")
+    if not digits:
+        raise InvalidArgumentError(field, "is empty")
+    if not (digits.isascii() and digits.isdigit()):
+        raise InvalidArgumentError(
+            field, "has something other than digits (+, blanks and dashes are taken off)"
+        )
+    return digits
+
+
+def text(field: str, value: str, limit: int) -> str:
+    """Check a text that must not be blank."""
+    if not isinstance(value, str):
+        raise InvalidArgumentError(field, f"must be text, not {type(value).__name__}")
+    if not value or value.isspace():
+        raise InvalidArgumentError(field, "is empty")
+    if len(value) > limit:
+        raise InvalidArgumentError(
+            field, f"has {len(value)} characters; at most {limit} can be sent"
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        problem = f"has half a surrogate pair at position {error.start}: it was decoded wrongly"
+        raise InvalidArgumentError(field, problem) from None
+    return value
+
+
+def sms_content(field: str, value: str) -> str:
+    """Check the text of an SMS."""
+    return text(field, value, MAX_SMS_CHARACTERS)
+
+
+def whatsapp_content(field: str, value: str) -> str:
+    """Check the text of a WhatsApp message."""
+    return text(field, value, MAX_WHATSAPP_CHARACTERS)
+
+
+def email_content(field: str, value: str) -> str:
+    """Check the HTML or text of an email."""
+    return text(field, value, MAX_EMAIL_CHARACTERS)
+
+
+def line(field: str, value: str) -> str:
+    """Check a text of one line, such as a subject or a name: a line break could forge a header."""
+    value = text(field, value, MAX_LINE_CHARACTERS)
+    if not value.isprintable():
+        raise InvalidArgumentError(field, "has a line break or another control character")
+    return value
+
+
+def email_address(field: str, value: str) -> str:
+    """Check that a value has the form of one email address."""
+    address = line(field, value).strip()
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or any(sign.isspace() or sign in ",;<>@" for sign in local + domain):
+        raise InvalidArgumentError(field, "is not one email address of the form name@domain")
+    if len(address) > MAX_EMAIL_ADDRESS_CHARACTERS:
+        raise InvalidArgumentError(
+            field, f"has more than {MAX_EMAIL_ADDRESS_CHARACTERS} characters"
+        )
+    return address
+
+
+def identifier(field: str, value: str | int) -> str:
+    """Check an identifier that the API gave; it becomes part of a path or a field."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidArgumentError(field, f"must be text or int, not {type(value).__name__}")
+    value = line(field, str(value))
+    if len(value) > MAX_IDENTIFIER_CHARACTERS:
+        raise InvalidArgumentError(
+            field, f"has more than {MAX_IDENTIFIER_CHARACTERS} characters: it is no identifier"
+        )
+    if not value.strip("."):
+        raise InvalidArgumentError(field, "has only dots: it is no identifier")
+    return value
+
+
+def optional_identifier(field: str, value: str | int | None) -> str | None:
+    """Check an identifier that may be left out."""
+    return None if value is None else identifier(field, value)
+
+
+def link(field: str, value: str) -> str:
+    """Check an address that a short link is to lead to."""
+    value = text(field, value, MAX_URL_CHARACTERS)
+    if not value.startswith(("https://", "http://")) or any(sign.isspace() for sign in value):
+        raise InvalidArgumentError(field, "must be a URL that begins with https:// or http://")
+    return value
+
+
+def amount(field: str, value: int) -> int:
+    """Check an amount of messages."""
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise InvalidArgumentError(field, "must be a whole number above zero")
+    return value
+
+
+def date(field: str, value: dt.date | str) -> str:
+    """Check a day, and write it as ``YYYY-MM-DD``."""
+    if isinstance(value, dt.date):
+        return value.strftime(_DATE)
+    return _parsed(field, value, _DATE, "2026-07-31").strftime(_DATE)
+
+
+def date_and_time(field: str, value: dt.datetime | str, time_zone: str) -> str:
+    """Check a moment, and write it as ``YYYY-MM-DD HH:MM:SS``.
+
+    An aware datetime is converted to the time zone; a naive one is taken to be in it already.
+    """
+    if not isinstance(value, dt.datetime):
+        return _parsed(field, value, _DATE_AND_TIME, "2026-07-31 09:30:00").strftime(_DATE_AND_TIME)
+    if value.tzinfo is not None:
+        value = value.astimezone(ZoneInfo(time_zone))
+    return value.strftime(_DATE_AND_TIME)
+
+
+def _parsed(field: str, value: str, form: str, example: str) -> dt.datetime:
+    try:
+        return dt.datetime.strptime(value, form)  # noqa: DTZ007 - the API's dates have no time zone
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(field, f"must be a date of the form {example}") from None

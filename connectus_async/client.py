@@ -1,0 +1,205 @@
+"""The client: one transport, and the services that share it."""
+
+from typing import TYPE_CHECKING, Final, Self
+
+from connectus_async.config import Config
+from connectus_async.errors import ConfigurationError
+from connectus_async.products.account import AccountService
+from connectus_async.products.clients import ClientsService
+from connectus_async.products.deliveries import DeliveriesService
+from connectus_async.products.email import EmailService
+from connectus_async.products.short_links import ShortLinksService
+from connectus_async.products.sms import SmsService
+from connectus_async.products.whatsapp import WhatsAppService
+from connectus_async.products.whatsapp_qr import WhatsAppQrService
+
+if TYPE_CHECKING:
+    import ssl
+    from types import TracebackType
+
+    from connectus_async.bulk.sender import Bulk
+    from connectus_async.transport import Transport
+
+DEFAULT_CONCURRENCY: Final = 64
+
+
+class AsyncConnectus:
+    """The Connectus API for asyncio.
+
+    Use it with ``async with``, or call `close` when done. It connects with the first call, and then
+    belongs to the event loop of that call.
+
+    Attributes:
+        sms: Send SMS and one-time passwords, and ask where they are.
+        email: Send email, and ask for its status and balance.
+        whatsapp: Send WhatsApp messages from the account's numbers.
+        clients: Sub-clients and their balances.
+        short_links: Short links and their clicks.
+        account: The account.
+        deliveries: Deliveries, which can be scheduled.
+        whatsapp_qr: WhatsApp through a phone that scanned a QR code.
+
+    Example:
+        async with AsyncConnectus(api_user="…", api_key="…") as connectus:
+            receipt = await connectus.sms.send("56987688060", "Hola")
+    """
+
+    def __init__(
+        self,
+        api_user: str | None = None,
+        api_key: str | None = None,
+        *,
+        qr_token: str | None = None,
+        base_url: str | None = None,
+        qr_base_url: str | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        max_retries: int | None = None,
+        backoff_base: float | None = None,
+        backoff_cap: float | None = None,
+        retry_after_cap: float | None = None,
+        max_connections: int | None = None,
+        keepalive_timeout: float | None = None,
+        max_response_bytes: int | None = None,
+        time_zone: str | None = None,
+        ssl_context: "ssl.SSLContext | None" = None,
+        proxy: str | None = None,
+    ) -> None:
+        """Make a client. Nothing is sent yet.
+
+        Args:
+            api_user: The user name of the API; ``CONNECTUS_API_USER`` if left out.
+            api_key: Its key; ``CONNECTUS_API_KEY`` if left out.
+            qr_token: The bearer token of the WhatsApp QR host; ``CONNECTUS_QR_TOKEN`` if left out.
+            base_url: Where the API is; ``CONNECTUS_BASE_URL`` or the real one if left out.
+            qr_base_url: Where the WhatsApp QR host is; ``CONNECTUS_QR_BASE_URL`` or the real one.
+            timeout: Seconds that one try may take in all. Default 30.
+            connect_timeout: Seconds that it may take to connect. Default 5.
+            max_retries: How many more tries a call gets where a repetition is safe. Default 2.
+            backoff_base: Seconds that the pause before the second try is drawn from; it doubles
+                with each try. Default 0.5.
+            backoff_cap: Seconds that such a pause has at most. Default 8.
+            retry_after_cap: Seconds of a ``Retry-After`` that are waited for; at more, the call
+                fails at once. Default 60.
+            max_connections: Connections open at a time. Default 100.
+            keepalive_timeout: Seconds that an idle connection is kept. Keep it below the server's:
+                a message on a connection that the server is closing ends as unknown. Default 4.
+            max_response_bytes: The largest answer that is read. Default 16 MiB.
+            time_zone: The zone that aware datetimes are converted to, for the API's dates have
+                none. Default ``America/Santiago``.
+            ssl_context: TLS settings, for a private certificate authority.
+            proxy: The URL of an HTTP proxy.
+
+        Raises:
+            ConfigurationError: A setting is missing or makes no sense; it is named.
+        """
+        config = Config.from_environment(
+            api_user=api_user,
+            api_key=api_key,
+            qr_token=qr_token,
+            base_url=base_url,
+            qr_base_url=qr_base_url,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            max_retries=max_retries,
+            backoff_base=backoff_base,
+            backoff_cap=backoff_cap,
+            retry_after_cap=retry_after_cap,
+            max_connections=max_connections,
+            keepalive_timeout=keepalive_timeout,
+            max_response_bytes=max_response_bytes,
+            time_zone=time_zone,
+            ssl_context=ssl_context,
+            proxy=proxy,
+        )
+        from connectus_async.transport import Transport  # noqa: PLC0415 - brings aiohttp, 0.1 s
+
+        self._use(Transport(config))
+
+    def _use(self, transport: "Transport") -> None:
+        self._transport = transport
+        self.sms = SmsService(transport)
+        self.email = EmailService(transport)
+        self.whatsapp = WhatsAppService(transport)
+        self.clients = ClientsService(transport)
+        self.short_links = ShortLinksService(transport)
+        self.account = AccountService(transport)
+        self.deliveries = DeliveriesService(transport)
+        self.whatsapp_qr = WhatsAppQrService(transport)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        max_retries: int | None = None,
+    ) -> Self:
+        """Copy the client with other limits, over the same connections.
+
+        Args:
+            timeout: Seconds that one try may take in all; as it is if left out.
+            connect_timeout: Seconds that it may take to connect; as it is if left out.
+            max_retries: How many more tries a call gets; as it is if left out.
+
+        Returns:
+            The copy. It is closed together with the client that it was made of.
+
+        Raises:
+            ConfigurationError: An option makes no sense.
+
+        Example:
+            await connectus.with_options(timeout=5, max_retries=0).account.get()
+        """
+        copy = object.__new__(type(self))
+        copy._use(  # noqa: SLF001 - it is one of us
+            self._transport.with_options(
+                timeout=timeout, connect_timeout=connect_timeout, max_retries=max_retries
+            )
+        )
+        return copy
+
+    def bulk(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> "Bulk":
+        """Send many messages, a bounded number at a time.
+
+        Args:
+            concurrency: How many messages are on their way at a time; at most the client's
+                ``max_connections``.
+
+        Returns:
+            The bulk sender, to be used with ``async with``.
+
+        Raises:
+            ConfigurationError: The concurrency is not from 1 to ``max_connections``.
+
+        Example:
+            messages = [Sms("56987688060", "Hola"), Sms("56987688061", "Hola")]
+            async with connectus.bulk() as bulk:
+                async for outcome in bulk.stream(messages):
+                    print(outcome.outcome, outcome.id)
+        """
+        from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
+
+        limit = self._transport.config.max_connections
+        if not 1 <= concurrency <= limit:
+            raise ConfigurationError(
+                "concurrency", f"must be from 1 to max_connections, which is {limit}"
+            )
+        return Bulk(self.sms, self.email, self.whatsapp, concurrency=concurrency)
+
+    async def close(self) -> None:
+        """Close the connections. A request under way ends with an unknown outcome."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: "TracebackType | None",
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport.config.base_url}>"

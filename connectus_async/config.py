@@ -1,0 +1,172 @@
+"""The settings of a client: frozen, checked once, and filled in from the environment."""
+
+import ipaddress
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
+
+from connectus_async.errors import ConfigurationError
+from connectus_async.redaction import masked
+
+if TYPE_CHECKING:
+    import ssl
+
+BASE_URL: Final = "https://plataforma.connectus.la/api_v3"
+QR_BASE_URL: Final = "https://whatsappqr.connectus.la"
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "api_user": "CONNECTUS_API_USER",
+    "api_key": "CONNECTUS_API_KEY",
+    "qr_token": "CONNECTUS_QR_TOKEN",
+    "base_url": "CONNECTUS_BASE_URL",
+    "qr_base_url": "CONNECTUS_QR_BASE_URL",
+}
+"""The settings that the environment can give, and the variable of each."""
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _split(setting: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # urlsplit checks the port only when it is asked for
+    except ValueError as error:
+        raise ConfigurationError(setting, f"is not a URL: {error}") from None
+    return parts
+
+
+def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) -> None:
+    setting = attribute.name
+    parts = _split(setting, url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(setting, "must begin with https:// and name a host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError(setting, "must have no credentials, query or fragment")
+    if parts.scheme == "http" and config.has_credentials and not _is_loopback(parts.hostname):
+        raise ConfigurationError(
+            setting,
+            f"plain http would show the credentials to everyone on the way to {parts.hostname}: "
+            "use https",
+        )
+
+
+def _positive(_: "Config", attribute: "attrs.Attribute[float]", value: float) -> None:
+    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
+        raise ConfigurationError(attribute.name, "must be a finite number above zero")
+
+
+def _not_negative(_: "Config", attribute: "attrs.Attribute[int]", value: int) -> None:
+    if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+        raise ConfigurationError(attribute.name, "must be a finite number, zero or above")
+
+
+def _check_secret(_: "Config", attribute: "attrs.Attribute[str | None]", value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not value.isprintable() or value != value.strip():
+        raise ConfigurationError(
+            attribute.name, "must be text without blanks around it or line breaks inside"
+        )
+
+
+def _check_api_user(
+    config: "Config", attribute: "attrs.Attribute[str | None]", value: str | None
+) -> None:
+    _check_secret(config, attribute, value)
+    if value is not None and ":" in value:
+        raise ConfigurationError("api_user", "must have no colon: basic authentication forbids it")
+
+
+def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigurationError(
+            "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"
+        ) from None
+
+
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _secret(validator: Callable[..., None] = _check_secret) -> Any:
+    return attrs.field(default=None, validator=validator, repr=masked)
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """Everything that a client can be told. ``AsyncConnectus`` documents each setting."""
+
+    api_user: str | None = _secret(_check_api_user)
+    api_key: str | None = _secret()
+    qr_token: str | None = _secret()
+    base_url: str = attrs.field(default=BASE_URL, converter=_without_slash, validator=_check_url)
+    qr_base_url: str = attrs.field(
+        default=QR_BASE_URL, converter=_without_slash, validator=_check_url
+    )
+    timeout: float = attrs.field(default=30.0, validator=_positive)
+    connect_timeout: float = attrs.field(default=5.0, validator=_positive)
+    max_retries: int = attrs.field(default=2, validator=_not_negative)
+    backoff_base: float = attrs.field(default=0.5, validator=_not_negative)
+    backoff_cap: float = attrs.field(default=8.0, validator=_not_negative)
+    retry_after_cap: float = attrs.field(default=60.0, validator=_not_negative)
+    max_connections: int = attrs.field(default=100, validator=_positive)
+    keepalive_timeout: float = attrs.field(default=4.0, validator=_positive)
+    max_response_bytes: int = attrs.field(default=16 * 2**20, validator=_positive)
+    time_zone: str = attrs.field(default="America/Santiago", validator=_check_time_zone)
+    ssl_context: "ssl.SSLContext | None" = attrs.field(default=None, repr=False)
+    proxy: str | None = attrs.field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.has_credentials:
+            raise ConfigurationError(
+                "api_user",
+                "no credentials: pass api_user and api_key, or set CONNECTUS_API_USER and "
+                "CONNECTUS_API_KEY (qr_token or CONNECTUS_QR_TOKEN for WhatsApp QR)",
+            )
+        if (self.api_user is None) != (self.api_key is None):
+            missing = "api_user" if self.api_user is None else "api_key"
+            raise ConfigurationError(
+                missing, f"is missing: pass {missing} or set {ENVIRONMENT[missing]}"
+            )
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there is anything that a stranger on the way must not see."""
+        return not (self.api_user is None and self.api_key is None and self.qr_token is None)
+
+    @classmethod
+    def from_environment(cls, **settings: Any) -> Self:
+        """Make a configuration of the given settings, and of the environment for those left out.
+
+        Args:
+            settings: Settings by name; one that is ``None`` counts as left out.
+
+        Raises:
+            ConfigurationError: A setting is missing or makes no sense.
+        """
+        given = {name: value for name, value in settings.items() if value is not None}
+        found = {
+            name: os.environ[variable]
+            for name, variable in ENVIRONMENT.items()
+            if os.environ.get(variable)
+        }
+        return cls(**{**found, **given})
+
+    def with_options(self, **settings: Any) -> Self:
+        """Copy this configuration with other values for the settings that are not ``None``."""
+        given = {name: value for name, value in settings.items() if value is not None}
+        return attrs.evolve(self, **given)

@@ -1,0 +1,214 @@
+"""The one cattrs converter: it makes typed answers of JSON, and never fails on what it finds.
+
+A field that is missing, or that has a value of another type than documented, keeps its default;
+the value stays in `Record.raw`. Nothing that a server writes turns an accepted send into an error.
+"""
+
+import datetime as dt
+import enum
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, Union, get_args, get_origin
+
+import attrs
+import cattrs
+
+from connectus_async.answer import Answer, Record, Response
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+RecordT = TypeVar("RecordT", bound=Record)
+Hook = Callable[[Any, Any], Any]
+
+_TRUE: Final = frozenset({"t", "true", "1"})
+_FALSE: Final = frozenset({"f", "false", "0"})
+_SPELLED_OUT: Final = re.compile(
+    r"\w{3}, (\d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2})(?:\.\d+)? \S+ ([+-]\d{2}):(\d{2})"
+)
+
+
+def structure(answer: type[AnswerT], body: Any, response: Response) -> AnswerT:
+    """Make a typed answer of parsed JSON.
+
+    Args:
+        answer: The type to make.
+        body: The parsed JSON of any type; ``None`` where the body was not JSON.
+        response: The HTTP response that it came in.
+    """
+    return answer(raw=body, response=response, **_reader(answer)(_unwrapped(answer, body)))
+
+
+def is_documented(answer: type[Answer]) -> bool:
+    """Tell whether anything is known of what an answer holds."""
+    return bool(_documented_fields(answer))
+
+
+def fits(answer: type[Answer], body: Any) -> bool:
+    """Tell whether parsed JSON has the outer shape that an answer is made of."""
+    if isinstance(body, list):
+        return any("rows" in field.metadata for field in _documented_fields(answer))
+    return isinstance(body, Mapping)
+
+
+def _documented_fields(record: type[Record]) -> list["attrs.Attribute[Any]"]:
+    return [field for field in attrs.fields(record) if field.name not in {"raw", "response"}]
+
+
+def _unwrapped(answer: type[Answer], body: Any) -> Any:
+    """Take an object out of its envelope: an object whose only member is that object."""
+    if isinstance(body, Mapping) and len(body) == 1:
+        ((name, content),) = body.items()
+        if isinstance(content, Mapping) and name not in attrs.fields_dict(answer):
+            return content
+    return body
+
+
+def _rows(body: Any) -> Any:
+    """Find the list in an answer that is a list, or an object around one."""
+    if isinstance(body, Mapping):
+        return next((member for member in body.values() if isinstance(member, list)), None)
+    return body
+
+
+@cache
+def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
+    """Compile the function that reads a record's fields out of a JSON value."""
+    attrs.resolve_types(record)
+    readers = {field.name: _field_reader(field) for field in _documented_fields(record)}
+
+    def read(value: Any) -> dict[str, Any]:
+        found = {name: read_field(value) for name, read_field in readers.items()}
+        return {name: field for name, field in found.items() if field is not None}
+
+    return read
+
+
+def _field_reader(field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
+    keys = field.metadata.get("keys", (field.name,))
+    kind = field.type
+    hook = _converter.get_structure_hook(kind)
+
+    def read_key(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            for key in keys:
+                if (found := _tolerantly(hook, value.get(key), kind)) is not None:
+                    return found
+        return None
+
+    def read_rows(value: Any) -> Any:
+        return _tolerantly(hook, _rows(value), kind)
+
+    return read_rows if "rows" in field.metadata else read_key
+
+
+def _tolerantly(hook: Hook, value: Any, kind: Any) -> Any:
+    try:
+        return hook(value, kind)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _record_hook(record: type[RecordT]) -> Callable[[Any, Any], RecordT]:
+    read = _reader(record)
+    return lambda value, _: record(raw=value, **read(value))
+
+
+def _to_str(value: Any, _: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return str(_to_int(value, _))
+
+
+def _to_int(value: Any, _: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(type(value))
+    number = int(value)
+    if isinstance(value, float) and number != value:
+        raise ValueError(type(value))
+    return number
+
+
+def _to_float(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(type(value))
+    return float(value)
+
+
+def _to_bool(value: Any, _: Any) -> bool:
+    word = str(value).lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(type(value))
+    return word in _TRUE
+
+
+def _to_datetime(value: Any, _: Any) -> dt.datetime:
+    """Read a date of one of the API's three forms; the one without an offset stays naive."""
+    if match := _SPELLED_OUT.fullmatch(value):
+        clock, hours, minutes = match.groups()
+        return parsedate_to_datetime(f"{clock} {hours}{minutes}")
+    try:
+        return dt.datetime.strptime(value, "%d-%m-%y %H:%M:%S")  # noqa: DTZ007 - it has no offset
+    except ValueError:
+        return dt.datetime.fromisoformat(value)
+
+
+def _to_enum(value: Any, kind: type[enum.Enum]) -> enum.Enum:
+    if not isinstance(value, str):
+        raise TypeError(type(value))
+    return kind(value)
+
+
+def _to_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(type(value))
+    member = get_args(kind)[0]
+    hook = _converter.get_structure_hook(member)
+    return tuple(hook(entry, member) for entry in value)
+
+
+def _union_hook(kind: Any) -> Hook:
+    """Make a hook for ``Record | scalar | None``: an object becomes the record."""
+    members = [member for member in get_args(kind) if member is not NoneType]
+    hooks = {_is_record(member): _converter.get_structure_hook(member) for member in members}
+
+    def structure_union(value: Any, _: Any) -> Any:
+        return hooks[isinstance(value, Mapping)](value, kind)
+
+    return structure_union
+
+
+def _is_record(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Record)
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _is_choice(kind: Any) -> bool:
+    """Tell a union of several types from a type that may just be ``None``."""
+    if get_origin(kind) not in (Union, UnionType):
+        return False
+    return len([member for member in get_args(kind) if member is not NoneType]) > 1
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    for kind, hook in {
+        str: _to_str,
+        int: _to_int,
+        float: _to_float,
+        bool: _to_bool,
+        dt.datetime: _to_datetime,
+        enum.StrEnum: _to_enum,
+    }.items():
+        converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook_func(_is_tuple, _to_tuple)
+    converter.register_structure_hook_factory(_is_record, _record_hook)
+    converter.register_structure_hook_factory(_is_choice, _union_hook)
+    return converter
+
+
+_converter: Final = _make_converter()

@@ -1,0 +1,306 @@
+"""Faults on order: what goes wrong between a request and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+from aiohttp import web
+from attrs import define, field, frozen
+
+from connectus_async.emulator.calls import CALL_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Act = Callable[[], Awaitable[web.StreamResponse]]
+Run = Callable[[web.Request, Act], Awaitable[web.StreamResponse]]
+Body = str | bytes | dict[str, Any] | None
+
+_ABORTIVE_CLOSE: Final = struct.pack("ii", 1, 0)
+_GARBAGE: Final = "<html>it works</html>"
+
+
+@frozen
+class Fault:
+    """A way for a request to go wrong. Build one with a class method.
+
+    "Acted upon" means that the server did what the request asks, so that a message reached 'the
+    phone', whatever the answer looks like.
+    """
+
+    name: str
+    run: Run = field(repr=False)
+
+    @classmethod
+    def delay(cls, seconds: float) -> Self:
+        """Wait `seconds`, then act and answer as usual.
+
+        The request of a client that goes before that is not acted upon.
+        """
+
+        async def run(_: web.Request, act: Act) -> web.StreamResponse:
+            await asyncio.sleep(seconds)
+            return await act()
+
+        return cls("delay", run)
+
+    @classmethod
+    def reset_before(cls) -> Self:
+        """Reset the connection; not acted upon."""
+
+        async def run(request: web.Request, _: Act) -> web.StreamResponse:
+            return await _reset(request)
+
+        return cls("reset_before", run)
+
+    @classmethod
+    def reset_after(cls) -> Self:
+        """Act, then reset the connection instead of answering."""
+
+        async def run(request: web.Request, act: Act) -> web.StreamResponse:
+            await act()
+            return await _reset(request)
+
+        return cls("reset_after", run)
+
+    @classmethod
+    def half_answer(cls) -> Self:
+        """Act, then close after half of the answer that the Content-Length announces."""
+
+        async def run(request: web.Request, act: Act) -> web.StreamResponse:
+            return await _halve(request, await act())
+
+        return cls("half_answer", run)
+
+    @classmethod
+    def status(
+        cls,
+        code: int,
+        body: Body = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        acted: bool = False,
+    ) -> Self:
+        """Answer `code` without acting, or after acting (a proxy's 502 over a server that worked).
+
+        Args:
+            code: HTTP status, 200 to 599.
+            body: A dict is sent as JSON, text and bytes as they stand.
+            headers: Further headers of the answer.
+            acted: Whether the request is acted upon first.
+        """
+
+        async def run(_: web.Request, act: Act) -> web.StreamResponse:
+            if acted:
+                await act()
+            return _response(code, body, headers)
+
+        return cls(f"status {code}", run)
+
+    @classmethod
+    def too_many(cls, retry_after: float | str = 1) -> Self:
+        """Answer 429 without acting; `retry_after` is seconds or an HTTP date."""
+        body: Body = {"error": "Too many requests"}
+        return cls("too_many", cls.status(429, body, {"Retry-After": str(retry_after)}).run)
+
+    @classmethod
+    def garbage(
+        cls, body: str | bytes = _GARBAGE, headers: Mapping[str, str] | None = None
+    ) -> Self:
+        """Act, then answer 200 with a body that is not JSON."""
+        return cls("garbage", cls.status(200, body, headers, acted=True).run)
+
+    @classmethod
+    def timeout(cls) -> Self:
+        """Act, then never answer: the connection stays open until the client closes it."""
+
+        async def run(_: web.Request, act: Act) -> web.StreamResponse:
+            await act()
+            return await _until_cancelled()
+
+        return cls("timeout", run)
+
+
+@define(eq=False)
+class PlacedFault:
+    """A fault in effect; as a context manager it ends with the block.
+
+    Attributes:
+        fault: What happens.
+        route: The client's method that it happens to, such as ``"sms.send"``; None for all.
+        share: Which share of those requests it happens to, above 0 up to 1.
+        times: How often it still happens; None for without end.
+        fired: How often it happened.
+    """
+
+    fault: Fault
+    route: str | None
+    share: float
+    times: int | None
+    fired: int = field(default=0, init=False)
+    _book: Faults = field(repr=False)
+    _random: random.Random = field(repr=False)
+
+    def remove(self) -> None:
+        """End the fault; a second call does nothing."""
+        self._book.discard(self)
+
+    def __enter__(self) -> Self:
+        """Nothing further: the fault is in effect already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the fault."""
+        self.remove()
+
+    def strikes(self, route: str) -> bool:
+        """Whether it happens to this request, of which it takes note."""
+        if self.route not in {None, route} or self.times == 0:
+            return False
+        if self.share < 1 and self._random.random() >= self.share:
+            return False
+        self.fired += 1
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class Faults:
+    """The faults in effect, the first placed outermost."""
+
+    def __init__(self, seed: int) -> None:
+        """Make the share of requests repeatable by `seed`."""
+        self._seed = seed
+        self._count = 0
+        self._placed: list[PlacedFault] = []
+        self._struck: set[asyncio.Task[Any]] = set()
+
+    def place(
+        self, fault: Fault, *, route: str | None, share: float, times: int | None
+    ) -> PlacedFault:
+        """Put a fault in effect; `ValueError` names what makes no sense."""
+        if route is not None and route not in CALL_NAMES:
+            sentence = f"route must be a method of the client such as sms.send, not {route!r}"
+            raise ValueError(sentence)
+        if not 0 < share <= 1:
+            sentence = f"share must be above 0 and at most 1, not {share!r}"
+            raise ValueError(sentence)
+        if times is not None and times < 1:
+            sentence = f"times must be at least 1 or None, not {times!r}"
+            raise ValueError(sentence)
+        self._count += 1
+        # Each has its own source of randomness: placing one does not change another's choices.
+        chance = random.Random(f"{self._seed}/{self._count}")  # noqa: S311 - a test's dice
+        placed = PlacedFault(fault, route, share, times, self, chance)
+        self._placed.append(placed)
+        return placed
+
+    def discard(self, placed: PlacedFault) -> None:
+        """End one fault."""
+        if placed in self._placed:
+            self._placed.remove(placed)
+
+    def clear(self) -> None:
+        """End all faults."""
+        self._placed.clear()
+
+    def striking(self, route: str) -> list[PlacedFault]:
+        """The faults that happen to the request at hand."""
+        return [placed for placed in self._placed if placed.strikes(route)]
+
+    async def run(
+        self, striking: list[PlacedFault], request: web.Request, act: Act
+    ) -> web.StreamResponse:
+        """Let the faults happen around `act`."""
+        for placed in reversed(striking):
+            act = partial(placed.fault.run, request, act)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._struck.add(task)
+        try:
+            return await act()
+        finally:
+            self._struck.discard(task)
+
+    async def close(self) -> None:
+        """Cancel the requests that a fault keeps waiting."""
+        struck = list(self._struck)
+        for task in struck:
+            task.cancel()
+        await asyncio.gather(*struck, return_exceptions=True)
+
+
+@define
+class RateLimit:
+    """A token bucket that holds one second's worth of requests.
+
+    Attributes:
+        rate: Requests a second.
+        timer: Seconds that never run backwards.
+    """
+
+    rate: float
+    timer: Callable[[], float] = time.monotonic
+    _tokens: float = field(init=False)
+    _filled: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Start with a full bucket."""
+        self._tokens = max(1.0, self.rate)
+        self._filled = self.timer()
+
+    def seconds_to_wait(self) -> int:
+        """0 to let a request pass, otherwise whole seconds until it may come again."""
+        now = self.timer()
+        self._tokens = min(max(1.0, self.rate), self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0
+        return math.ceil((1 - self._tokens) / self.rate)
+
+
+def _response(code: int, body: Body, headers: Mapping[str, str] | None) -> web.Response:
+    if isinstance(body, dict):
+        body = json.dumps(body)
+    raw = body.encode() if isinstance(body, str) else body
+    return web.Response(
+        status=code, body=raw, headers={"Content-Type": "application/json", **(headers or {})}
+    )
+
+
+async def _reset(request: web.Request) -> web.StreamResponse:
+    """Close with an RST, which takes more than closing: that would send a FIN."""
+    transport = request.transport
+    if transport is not None:
+        sock: socket.socket = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORTIVE_CLOSE)
+        transport.abort()
+    return await _until_cancelled()
+
+
+async def _halve(request: web.Request, whole: web.StreamResponse) -> web.StreamResponse:
+    body = whole.body if isinstance(whole, web.Response) else b""
+    raw = body if isinstance(body, bytes) else b""
+    half = web.StreamResponse(status=whole.status, headers={"Content-Type": whole.content_type})
+    half.content_length = len(raw) + 1
+    half.force_close()
+    await half.prepare(request)
+    await half.write(raw[: len(raw) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return await _until_cancelled()
+
+
+async def _until_cancelled() -> web.StreamResponse:
+    """Wait for the connection to go, which cancels the handler, or for the emulator to close."""
+    await asyncio.Event().wait()
+    raise asyncio.CancelledError

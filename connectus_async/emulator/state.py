@@ -1,0 +1,279 @@
+"""What the platform remembers: balances, sub-clients, deliveries, messages, links. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+from zoneinfo import ZoneInfo
+
+from attrs import define, field
+
+from connectus_async.emulator.balances import Pocket, Purse, country_of
+from connectus_async.emulator.groups import QrPhone
+from connectus_async.emulator.messages import Product, Received, billed_segments, status
+from connectus_async.emulator.refusals import NotFoundError, RefusalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Unpack
+
+PLATFORM_ZONE: Final = ZoneInfo("America/Santiago")
+DEFAULT_SRC_NUMBER: Final = "56442341000"
+DEFAULT_SRC_EMAIL: Final = "contacto@example.com"
+PRODUCTS: Final[dict[int, Product]] = {1: "sms", 2: "email", 3: "whatsapp"}
+_SHORT_ID: Final = 8
+"""Sub-clients and short links have ids of eight characters, everything else long ones."""
+
+
+class Details(TypedDict, total=False):
+    """What a message has besides product, recipient and text; see `Received`."""
+
+    src: str | None
+    subject: str
+    id_delivery: str | None
+    id_client: str | None
+    otp: bool
+    hashed: bool
+
+
+@define(repr=False, eq=False)
+class Client:
+    """A sub-client: an accounting account with a purse of its own."""
+
+    id: int
+    id_unique: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    purse: Purse = field(factory=lambda: Purse.of(0))
+
+
+@define(repr=False, eq=False)
+class Delivery:
+    """A batch of messages that leaves at `deliver_at`."""
+
+    id_delivery: str
+    name: str
+    deliver_at: datetime
+    id_product: int
+    messages: list[Received] = field(factory=list[Received])
+
+
+@define(repr=False, eq=False)
+class ShortLink:
+    """A link and how often its short form was followed."""
+
+    link: str
+    clicks: int = 0
+
+
+def _ignore(_: Received) -> None:
+    pass
+
+
+@define(kw_only=True, repr=False, eq=False)
+class State:
+    """The emulated platform between two requests.
+
+    `watch` is called with each accepted SMS, and again when its delivery moves in time.
+    """
+
+    clock: Callable[[], datetime]
+    ids: Iterator[str]
+    keep_received: bool = True
+    purse: Purse
+    watch: Callable[[Received], None] = _ignore
+    hooks: dict[str, str | None] = field(factory=dict[str, str | None])
+    link_prefix: str = ""
+    received: list[Received] = field(factory=list[Received])
+    received_counts: Counter[str] = field(factory=Counter[str])
+    qr_phone: QrPhone = field(factory=QrPhone)
+    clients: dict[str, Client] = field(factory=dict[str, Client])
+    links: dict[str, ShortLink] = field(factory=dict[str, ShortLink])
+    _messages: dict[str, Received] = field(factory=dict[str, Received])
+    _conversations: defaultdict[tuple[str, str], list[Received]] = field(
+        factory=lambda: defaultdict[tuple[str, str], list[Received]](list)
+    )
+    _deliveries: dict[str, Delivery] = field(factory=dict[str, Delivery])
+
+    def accept(
+        self, product: Product, recipient: str, content: str, **details: Unpack[Details]
+    ) -> Received:
+        """Bill a message and take it, or raise a `RefusalError` and change nothing."""
+        id_client, id_delivery = details.get("id_client"), details.get("id_delivery")
+        purse = self.client(id_client).purse if id_client else self.purse
+        delivery = self._open_delivery(id_delivery, product) if id_delivery else None
+        if product == "sms":
+            purse.take((product, country_of(recipient)), billed_segments(content))
+        else:
+            purse.take((product, None), 1)
+        message = self._receive(product, recipient, content, details)
+        if delivery and self.keep_received:
+            delivery.messages.append(message)
+        if product == "sms":
+            self.watch(message)
+        return message
+
+    def send_by_qr(self, recipient: str, content: str, conversation: str) -> Received:
+        """Take a message of the linked phone, to a number or a group; these are not billed."""
+        message = self._receive("whatsapp_qr", recipient, content, {})
+        if self.keep_received:
+            self.qr_phone.remember(conversation, message)
+        return message
+
+    def message(self, id_message: str, product: Product, field: str) -> Received:
+        """The message with that id, or `NotFoundError` naming `field`."""
+        message = self._messages.get(id_message)
+        if message is None or message.product != product:
+            raise NotFoundError(field)
+        return message
+
+    def status(self, message: Received) -> str:
+        """The webhook's word for the message, now."""
+        return status(message.recipient, self.due(message), self.clock())
+
+    def due(self, message: Received) -> datetime:
+        """When the message leaves."""
+        if message.id_delivery is None:
+            return message.time
+        return self._deliveries[message.id_delivery].deliver_at
+
+    def conversation(self, src_number: str, dst_number: str) -> list[Received]:
+        """WhatsApp messages from one number to another, oldest first."""
+        return self._conversations.get((src_number, dst_number), [])
+
+    def sms_between(self, begin: date, end: date) -> list[Received]:
+        """SMS accepted from `begin` to `end`, both included, as days of the platform's zone."""
+        start = datetime.combine(begin, time.min, PLATFORM_ZONE)
+        stop = datetime.combine(end, time.max, PLATFORM_ZONE)
+        return [m for m in self.received if m.product == "sms" and start <= m.time <= stop]
+
+    def create_client(self, name: str) -> Client:
+        """A new sub-client with nothing in its purse."""
+        now = self.clock()
+        client = Client(len(self.clients) + 1, self._short_id(self.clients), name, now, now)
+        self.clients[client.id_unique] = client
+        return client
+
+    def client(self, id_client: str) -> Client:
+        """The sub-client with that `id_unique` or `id`, or `NotFoundError`."""
+        found = self.clients.get(id_client) or next(
+            (client for client in self.clients.values() if str(client.id) == id_client), None
+        )
+        if found is None:
+            raise NotFoundError(field="id_client")
+        return found
+
+    def rename_client(self, id_client: str, name: str) -> Client:
+        """The sub-client under its new name."""
+        client = self.client(id_client)
+        client.name, client.updated_at = name, self.clock()
+        return client
+
+    def add_balance(self, id_client: str, pocket: Pocket, amount: int) -> None:
+        """Move from the account's free balance to a sub-client."""
+        client = self.client(id_client)
+        self.purse.take(pocket, amount)
+        client.purse.give(pocket, amount)
+
+    def remove_balance(self, id_client: str, pocket: Pocket, amount: int) -> None:
+        """Move from a sub-client back to the account's free balance."""
+        self.client(id_client).purse.take(pocket, amount)
+        self.purse.give(pocket, amount)
+
+    def create_delivery(self, name: str, deliver_at: datetime, id_product: int) -> Delivery:
+        """A new delivery without messages."""
+        delivery = Delivery(next(self.ids), name, deliver_at, id_product)
+        self._deliveries[delivery.id_delivery] = delivery
+        return delivery
+
+    def delivery(self, id_delivery: str) -> Delivery:
+        """The delivery with that id, or `NotFoundError`."""
+        try:
+            return self._deliveries[id_delivery]
+        except KeyError:
+            raise NotFoundError(field="id_delivery") from None
+
+    def update_delivery(
+        self, id_delivery: str, name: str | None, deliver_at: datetime | None
+    ) -> Delivery:
+        """Rename or move a delivery that is not executed yet."""
+        delivery = self._pending_delivery(id_delivery)
+        delivery.name = name or delivery.name
+        delivery.deliver_at = deliver_at or delivery.deliver_at
+        if delivery.id_product == 1:
+            for message in delivery.messages:
+                self.watch(message)
+        return delivery
+
+    def executed(self, delivery: Delivery) -> bool:
+        """Whether the delivery's time has come."""
+        return delivery.deliver_at <= self.clock()
+
+    def create_link(self, link: str) -> str:
+        """The short form of `link`, without a scheme."""
+        code = self._short_id(self.links)
+        self.links[code] = ShortLink(link)
+        return self.link_prefix + code
+
+    def short_link(self, short_link: str) -> ShortLink:
+        """The link behind a short one, which may be given as its code alone."""
+        try:
+            return self.links[short_link.rpartition("/")[2]]
+        except KeyError:
+            raise NotFoundError(field="short_link") from None
+
+    def new_id(self) -> str:
+        """The next long id."""
+        return next(self.ids)
+
+    def _receive(
+        self, product: Product, recipient: str, content: str, details: Details
+    ) -> Received:
+        default_src = DEFAULT_SRC_EMAIL if product == "email" else DEFAULT_SRC_NUMBER
+        message = Received(
+            product=product,
+            id=next(self.ids),
+            recipient=recipient,
+            content=content,
+            src=details.get("src") or default_src,
+            subject=details.get("subject"),
+            id_delivery=details.get("id_delivery"),
+            id_client=details.get("id_client"),
+            otp=details.get("otp", False),
+            hashed=details.get("hashed", False),
+            time=self.clock(),
+        )
+        self.received_counts[product] += 1
+        if self.keep_received:
+            self.received.append(message)
+            self._messages[message.id] = message
+            if product == "whatsapp":
+                self._conversations[message.src, recipient].append(message)
+        return message
+
+    def _pending_delivery(self, id_delivery: str) -> Delivery:
+        delivery = self.delivery(id_delivery)
+        if self.executed(delivery):
+            raise RefusalError(subject="id_delivery", reason="has already been executed")
+        return delivery
+
+    def _open_delivery(self, id_delivery: str, product: Product) -> Delivery:
+        delivery = self._pending_delivery(id_delivery)
+        if PRODUCTS[delivery.id_product] != product:
+            raise RefusalError(subject="id_delivery", reason="is of another product")
+        return delivery
+
+    def _short_id(self, taken: dict[str, Any]) -> str:
+        return next(short for id_ in self.ids if (short := id_[-_SHORT_ID:]) not in taken)
+
+
+def utc_now() -> datetime:
+    """The real clock."""
+    return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """As in ``2019-07-17T01:35:41.000-04:00``."""
+    return moment.astimezone(PLATFORM_ZONE).isoformat(timespec="milliseconds")

@@ -1,0 +1,225 @@
+"""The one tree of exceptions. Each says what became of the request, writes its own sentence and pickles."""
+
+import enum
+from http import HTTPStatus
+from typing import ClassVar
+
+from connectus_async.answer import Response
+
+
+class Outcome(enum.StrEnum):
+    """What became of a request, and so of its message."""
+
+    ACCEPTED = "accepted"
+    """The server took it (2xx)."""
+
+    NOT_SENT = "not_sent"
+    """The server never acted on it: it can be sent again."""
+
+    REJECTED = "rejected"
+    """The server said no: sending the same again gets the same answer."""
+
+    UNKNOWN = "unknown"
+    """It may have been sent. Look before sending it again."""
+
+
+class ConnectusError(Exception):
+    """Base of every error that this package raises.
+
+    Attributes:
+        outcome: What became of the request.
+        response: The HTTP response, or ``None`` where there was none.
+    """
+
+    outcome: Outcome = Outcome.NOT_SENT
+    response: Response | None = None
+
+
+class ConfigurationError(ConnectusError, ValueError):
+    """A setting is missing or makes no sense. Nothing was sent.
+
+    Attributes:
+        setting: The name of the setting, as in the constructor.
+        problem: What is wrong with it.
+    """
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(setting, problem)
+        self.setting = setting
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.problem}"
+
+
+class InvalidArgumentError(ConnectusError, ValueError):
+    """An argument cannot be sent as it is. Nothing was sent.
+
+    Attributes:
+        field: The name of the argument.
+        problem: What is wrong with it; never its value.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+class ClientClosedError(ConnectusError, RuntimeError):
+    """The client was closed before this call. Nothing was sent."""
+
+    def __str__(self) -> str:
+        return "the client is closed: open another one"
+
+
+class WrongEventLoopError(ConnectusError, RuntimeError):
+    """The client is open in another event loop than the one that calls. Nothing was sent."""
+
+    def __str__(self) -> str:
+        return "the client is open in another event loop: use one client in each loop"
+
+
+class RequestError(ConnectusError):
+    """A request failed.
+
+    Attributes:
+        call: The method and path, such as ``POST /sms/send_individual``.
+        reason: What happened, without secrets and personal data.
+        response: The HTTP response, or ``None`` where there was none.
+    """
+
+    advice: ClassVar[str] = ""
+
+    def __init__(self, call: str, reason: str, response: Response | None = None) -> None:
+        super().__init__(call, reason, response)
+        self.call = call
+        self.reason = reason
+        self.response = response
+
+    def __str__(self) -> str:
+        sentence = f"{self.call}: {self.reason}"
+        return f"{sentence} ({self.advice})" if self.advice else sentence
+
+
+class NotSentError(RequestError):
+    """The server never acted on the request: it may be sent again."""
+
+    outcome = Outcome.NOT_SENT
+
+
+class ConnectError(NotSentError):
+    """No connection could be had: name resolution, refused, TLS, or no free connection in time."""
+
+    advice = "nothing was sent; check the base URL and the network"
+
+
+class RateLimitError(NotSentError):
+    """429: too many requests; the server did not act on this one.
+
+    Attributes:
+        retry_after: The seconds that the server asks to wait, or ``None``.
+    """
+
+    advice = "nothing was sent; slow down"
+
+    def __init__(
+        self,
+        call: str,
+        reason: str,
+        response: Response | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(call, reason, response)
+        self.args = (call, reason, response, retry_after)
+        self.retry_after = retry_after
+
+
+class RejectedError(RequestError):
+    """A definite no. Raised as itself when a 2xx answer carries an ``error``."""
+
+    outcome = Outcome.REJECTED
+
+
+class BadRequestError(RejectedError):
+    """400: a parameter is missing or malformed."""
+
+
+class AuthenticationError(RejectedError):
+    """401: the credentials are missing or wrong."""
+
+    advice = "check api_user and api_key, or qr_token for the WhatsApp QR calls"
+
+
+class PaymentRequiredError(RejectedError):
+    """402: the balance does not cover the message."""
+
+    advice = "add balance to the account or the sub-client"
+
+
+class PermissionDeniedError(RejectedError):
+    """403: the account may not make this call."""
+
+    advice = "ask the administrator of the account for the role"
+
+
+class NotFoundError(RejectedError):
+    """404: no such message, client, delivery, link or path."""
+
+
+class ConflictError(RejectedError):
+    """409: the request contradicts the present state."""
+
+
+class ContentTooLargeError(RejectedError):
+    """413: the request is larger than the server takes."""
+
+
+class UnprocessableContentError(RejectedError):
+    """422: well-formed, but the server refuses what it says."""
+
+
+class UnknownOutcomeError(RequestError):
+    """The request may have been acted upon. POST and PATCH are never retried after it."""
+
+    outcome = Outcome.UNKNOWN
+    advice = "it may have been carried out; check before sending it again"
+
+
+class RequestTimeoutError(UnknownOutcomeError, TimeoutError):
+    """The answer did not come in time."""
+
+
+class ConnectionLostError(UnknownOutcomeError):
+    """The connection ended before a whole answer had come."""
+
+
+class ServerError(UnknownOutcomeError):
+    """5xx: the server failed, perhaps after acting."""
+
+
+class UnexpectedStatusError(UnknownOutcomeError):
+    """A status that says neither yes nor no: 1xx, 3xx and the 4xx without a class of their own."""
+
+
+class UnreadableAnswerError(UnknownOutcomeError):
+    """A GET was answered 2xx with a body that is not what the call answers."""
+
+    advice = "the answer is in .response"
+
+
+STATUS_ERRORS: dict[int, type[RequestError]] = {
+    HTTPStatus.BAD_REQUEST: BadRequestError,
+    HTTPStatus.UNAUTHORIZED: AuthenticationError,
+    HTTPStatus.PAYMENT_REQUIRED: PaymentRequiredError,
+    HTTPStatus.FORBIDDEN: PermissionDeniedError,
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.CONFLICT: ConflictError,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ContentTooLargeError,
+    HTTPStatus.UNPROCESSABLE_ENTITY: UnprocessableContentError,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimitError,
+}
+"""The statuses that have an error of their own; transport maps the others by their hundred."""

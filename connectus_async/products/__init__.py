@@ -1,0 +1,1 @@
+"""A module a product: its messages, its answers and its service."""

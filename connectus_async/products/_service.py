@@ -1,0 +1,62 @@
+"""What every service is made of: a transport, and the ways to put a call to it."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from connectus_async.answer import Answer
+from connectus_async.call import Call, Host
+
+if TYPE_CHECKING:
+    from connectus_async.transport import Transport
+
+AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+class Service:
+    """The calls of one product. Get one from the client, as in ``connectus.sms``."""
+
+    _host: ClassVar[Host] = Host.PLATFORM
+
+    def __init__(self, transport: "Transport") -> None:
+        self._transport = transport
+
+    async def _get(
+        self,
+        path: str,
+        answer: type[AnswerT],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        **ids: str,
+    ) -> AnswerT:
+        return await self._send("GET", path, answer, query=query, body=body, ids=ids)
+
+    async def _post(
+        self, path: str, answer: type[AnswerT], body: Mapping[str, Any], **ids: str
+    ) -> AnswerT:
+        return await self._send("POST", path, answer, body=body, ids=ids)
+
+    async def _patch(
+        self, path: str, answer: type[AnswerT], body: Mapping[str, Any], **ids: str
+    ) -> AnswerT:
+        return await self._send("PATCH", path, answer, body=body, ids=ids)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        answer: type[AnswerT],
+        *,
+        ids: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> AnswerT:
+        call = Call(
+            method=method, path=path, host=self._host, ids=ids, query=query or {}, body=body
+        )
+        return await self._transport.send(call, answer)
+
+
+def given(**members: Any) -> dict[str, Any]:
+    """Make a request body of the members that are not ``None``."""
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,176 @@
+"""WhatsApp from the account's own numbers: send, status and conversations."""
+
+import datetime as dt
+
+import attrs
+
+from connectus_async import arguments
+from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Record, from_keys, from_rows
+from connectus_async.products._service import Service, given
+from connectus_async.redaction import masked, personal
+
+
+@attrs.frozen
+class WhatsApp:
+    """A WhatsApp message for the bulk sender. Its fields are those of `WhatsAppService.send`."""
+
+    dst_number: str | int = attrs.field(repr=masked)
+    whatsapp_content: str = attrs.field(repr=masked)
+    src_number: str | int = attrs.field(kw_only=True, repr=masked)
+    id_delivery: str | None = attrs.field(default=None, kw_only=True)
+    id_client: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen(kw_only=True)
+class WhatsAppReceipt(Answer):
+    """What the API answers to a WhatsApp message that it accepted.
+
+    Attributes:
+        id: The identifier to ask `WhatsAppService.status` with, or ``None`` if the API gave none.
+        status: The API's word for what it did, if it says one.
+    """
+
+    id: str | None = from_keys(*MESSAGE_ID_KEYS)
+    status: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WhatsAppStatusReport(Answer):
+    """Where a WhatsApp message is.
+
+    Attributes:
+        status: The API's word for it; the words are not documented.
+    """
+
+    status: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WhatsAppMessage(Record):
+    """A message of a conversation. The API does not document its fields; ``raw`` has all of them.
+
+    Attributes:
+        id: The identifier of the message.
+        status: The API's word for where it is.
+        src_number: The number it came from, in digits.
+        dst_number: The number it went to, in digits.
+        whatsapp_content: Its text.
+        created_at: When the API took it.
+    """
+
+    id: str | None = from_keys(*MESSAGE_ID_KEYS)
+    status: str | None = None
+    src_number: str | None = personal()
+    dst_number: str | None = personal()
+    whatsapp_content: str | None = personal()
+    created_at: dt.datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WhatsAppConversation(Answer):
+    """The messages between two numbers.
+
+    Attributes:
+        messages: The messages in the order of the API.
+    """
+
+    messages: tuple[WhatsAppMessage, ...] = from_rows()
+
+
+class WhatsAppService(Service):
+    """The WhatsApp calls, as ``connectus.whatsapp``."""
+
+    async def send(
+        self,
+        dst_number: str | int,
+        whatsapp_content: str,
+        *,
+        src_number: str | int,
+        id_delivery: str | None = None,
+        id_client: str | None = None,
+    ) -> WhatsAppReceipt:
+        """Send one WhatsApp message.
+
+        Args:
+            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
+                are taken off.
+            whatsapp_content: The text.
+            src_number: One of the account's WhatsApp numbers to send it from.
+            id_delivery: The delivery that it is to belong to (product 3, not yet executed).
+            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+
+        Returns:
+            The receipt. Its ``id`` is ``None`` if the API accepted the message without naming it.
+
+        Raises:
+            InvalidArgumentError: An argument cannot be sent; nothing was.
+            RequestError: ``.outcome`` tells whether the message may have been sent. It is sent
+                again by itself only while that is certain not to be so.
+
+        Source: ``POST /whatsapp/send_message``.
+
+        Example:
+            await connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
+        """
+        body = given(
+            src_number=arguments.phone_number("src_number", src_number),
+            dst_number=arguments.phone_number("dst_number", dst_number),
+            whatsapp_content=arguments.whatsapp_content("whatsapp_content", whatsapp_content),
+            id_delivery=arguments.optional_identifier("id_delivery", id_delivery),
+            id_client=arguments.optional_identifier("id_client", id_client),
+        )
+        return await self._post("/whatsapp/send_message", WhatsAppReceipt, body)
+
+    async def status(self, message_id: str) -> WhatsAppStatusReport:
+        """Ask where a WhatsApp message is.
+
+        Args:
+            message_id: The identifier of its receipt.
+
+        Returns:
+            The report. The API does not document it; ``raw`` has all of it.
+
+        Raises:
+            InvalidArgumentError: The identifier cannot be sent.
+            NotFoundError: There is no such message.
+            RequestError: The request failed.
+
+        Source: ``GET /whatsapp/status``.
+
+        Example:
+            receipt = await connectus.whatsapp.send(
+                "56987688060", "Hola", src_number="56999944837"
+            )
+            (await connectus.whatsapp.status(receipt.id)).status
+        """
+        query = {"message_id": arguments.identifier("message_id", message_id)}
+        return await self._get("/whatsapp/status", WhatsAppStatusReport, query=query)
+
+    async def messages(
+        self, src_number: str | int, dst_number: str | int
+    ) -> WhatsAppConversation:
+        """List the messages between one of the account's numbers and another.
+
+        Args:
+            src_number: The account's number.
+            dst_number: The other number.
+
+        Returns:
+            The conversation. The API does not document it; each message keeps all of its fields
+            in ``raw``.
+
+        Raises:
+            InvalidArgumentError: A number cannot be sent.
+            RequestError: The request failed.
+
+        Source: ``GET /whatsapp/messages``.
+
+        Example:
+            await connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
+            (await connectus.whatsapp.messages("56999944837", "56987688060")).messages
+        """
+        query = {
+            "src_number": arguments.phone_number("src_number", src_number),
+            "dst_number": arguments.phone_number("dst_number", dst_number),
+        }
+        return await self._get("/whatsapp/messages", WhatsAppConversation, query=query)

@@ -1,0 +1,136 @@
+"""How many SMS a text is: for the carriers that cut it up, and on the bill."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+__all__ = ["Encoding", "Segments", "segments"]
+
+_BILLED_CHARACTERS: Final = 160
+
+# 3GPP TS 23.038, section 6.2.1: the default alphabet and its extension table.
+_DEFAULT_ALPHABET: Final = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ"
+    " !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
+    "¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_EXTENSION_TABLE: Final = "\f^{}\\[~]|€"
+
+_NOT_IN_GSM_7: Final = re.compile(f"[^{re.escape(_DEFAULT_ALPHABET + _EXTENSION_TABLE)}]")
+
+
+class Encoding(StrEnum):
+    """How a text travels to the phone."""
+
+    GSM_7 = "GSM-7"
+    """Septets of the GSM default alphabet; a character of its extension table takes two."""
+
+    UCS_2 = "UCS-2"
+    """UTF-16 code units; a character outside the basic multilingual plane takes two."""
+
+
+@attrs.frozen
+class Segments:
+    """What `segments` counted.
+
+    Attributes:
+        encoding: GSM-7 if it has every character of the text, else UCS-2.
+        units: Length in the encoding: septets, or UTF-16 code units.
+        parts: SMS that the carrier sends: one of up to 160 septets (70 code units), or several of
+            up to 153 (67) that the phone joins. Nothing that takes two units is cut in half.
+        billed: SMS that Connectus bills: each started 160 characters, whatever the encoding.
+        ucs2_only: The characters that force UCS-2, each once, in order of appearance; empty for
+            GSM-7. Left out of the repr: a short text can be read from it.
+    """
+
+    encoding: Encoding
+    units: int
+    parts: int
+    billed: int
+    ucs2_only: tuple[str, ...] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class _Carriage:
+    encoding: Encoding
+    two_units: re.Pattern[str]
+    single_part: int
+    joined_part: int
+
+
+_GSM_7: Final = _Carriage(
+    Encoding.GSM_7,
+    re.compile(f"[{re.escape(_EXTENSION_TABLE)}]"),
+    single_part=160,
+    joined_part=153,
+)
+_UCS_2: Final = _Carriage(
+    Encoding.UCS_2,
+    re.compile("[\U00010000-\U0010ffff]"),
+    single_part=70,
+    joined_part=67,
+)
+
+
+def segments(text: str) -> Segments:
+    r"""Count the SMS that a text is. Nothing is sent or asked.
+
+    Carriers and Connectus count differently: the carrier's count depends on the alphabet, the
+    bill only on the number of characters. An empty text is no SMS: 0 parts, 0 billed.
+
+    Args:
+        text: The message as it would be sent. A lone surrogate counts as one code unit.
+
+    Returns:
+        The encoding, the length in it, the carrier's parts and what Connectus bills.
+
+    Example:
+        >>> segments("€" * 81)
+        Segments(encoding=<Encoding.GSM_7: 'GSM-7'>, units=162, parts=2, billed=1)
+
+        One character can more than double the carrier's parts:
+
+        >>> segments("Si" * 40).parts
+        1
+        >>> accented = segments("Sí" * 40)
+        >>> accented.parts, accented.ucs2_only
+        (2, ('í',))
+    """
+    ucs2_only = tuple(dict.fromkeys(_NOT_IN_GSM_7.findall(text)))
+    carriage = _UCS_2 if ucs2_only else _GSM_7
+    pair_starts = _pair_starts(text, carriage.two_units)
+    units = len(text) + len(pair_starts)
+    return Segments(
+        encoding=carriage.encoding,
+        units=units,
+        parts=_parts(units, pair_starts, carriage),
+        billed=_ceil_div(len(text), _BILLED_CHARACTERS),
+        ucs2_only=ucs2_only,
+    )
+
+
+def _pair_starts(text: str, two_units: re.Pattern[str]) -> frozenset[int]:
+    """The offsets, in units, at which a character of two units starts."""
+    pairs = enumerate(two_units.finditer(text))
+    return frozenset(pair.start() + pairs_before for pairs_before, pair in pairs)
+
+
+def _parts(units: int, pair_starts: frozenset[int], carriage: _Carriage) -> int:
+    if units <= carriage.single_part:
+        return min(units, 1)
+    parts = end = 0
+    while end < units:
+        end += carriage.joined_part
+        if end - 1 in pair_starts:
+            end -= 1
+        parts += 1
+    return parts
+
+
+def _ceil_div(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)

@@ -1,0 +1,400 @@
+"""The way to the API, and the one place that decides what became of a request.
+
+How far a request came decides its `Outcome`:
+
+- what fails while the connector still looks for a connection fails before the first byte: not sent;
+- from then on every failure leaves open whether the server acted: unknown;
+- a status line with its headers decides by itself: 2xx is accepted, the definite refusals are
+  rejected, 429 was not acted upon, everything else is unknown. In a 2xx the body may still say
+  ``error``; so one that breaks off is unknown, and one that is whole but unreadable is accepted.
+
+This is the only module on the client's side that imports aiohttp.
+"""
+
+import asyncio
+import base64
+import datetime as dt
+import io
+import itertools
+import logging
+import os
+import random
+import time
+import zlib
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+import aiohttp
+import attrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from connectus_async import __version__, _json
+from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
+from connectus_async.call import Call, Host
+from connectus_async.config import ENVIRONMENT, Config
+from connectus_async.converter import AnswerT, fits, is_documented, structure
+from connectus_async.errors import (
+    STATUS_ERRORS,
+    ClientClosedError,
+    ConfigurationError,
+    ConnectError,
+    ConnectionLostError,
+    Outcome,
+    RateLimitError,
+    RejectedError,
+    RequestError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedStatusError,
+    UnreadableAnswerError,
+    WrongEventLoopError,
+)
+from connectus_async.redaction import scrubbed
+
+LARGE_BODY: Final = 2**20
+"""From this many bytes on, aiohttp wants a request body as a stream."""
+
+_log: Final = logging.getLogger("connectus_async")
+
+
+class Transport:
+    """Sends calls with the retries and limits of a configuration."""
+
+    def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
+        self.config = config
+        self._pool = pool or _Pool(config)
+        self._headers = {host: _headers(config, host) for host in Host}
+        self._base_urls = {Host.PLATFORM: config.base_url, Host.QR: config.qr_base_url}
+        self._timeout = aiohttp.ClientTimeout(
+            total=config.timeout, sock_connect=config.connect_timeout
+        )
+
+    def with_options(self, **options: Any) -> Self:
+        """Make a transport of other options over the same connections."""
+        return type(self)(self.config.with_options(**options), self._pool)
+
+    async def close(self) -> None:
+        """Close the connections; copies made by `with_options` are closed with it."""
+        await self._pool.close()
+
+    async def send(self, call: Call, answer: type[AnswerT]) -> AnswerT:
+        """Send a call, again where that is safe, and make a typed answer of what comes back.
+
+        Raises:
+            RequestError: The request failed; ``.outcome`` says what became of it.
+            ConfigurationError: The host's credentials are not set.
+            ClientClosedError: The client was closed.
+            WrongEventLoopError: The client is open in another event loop.
+        """
+        body = None if call.body is None else _json.dumps(call.body)
+        for tries in itertools.count(1):
+            try:
+                return await self._try(call, body, answer, tries)
+            except RequestError as error:
+                pause = self._pause(call, error, tries)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError  # itertools.count does not end
+
+    def _pause(self, call: Call, error: RequestError, tries: int) -> float | None:
+        """Seconds until the next try, or None where there is to be none."""
+        config = self.config
+        may_repeat = error.outcome is Outcome.NOT_SENT or (
+            error.outcome is Outcome.UNKNOWN and call.is_idempotent
+        )
+        if not may_repeat or tries > config.max_retries:
+            return None
+        wanted = _retry_after(error.response)
+        if wanted is None:
+            backoff = min(config.backoff_cap, config.backoff_base * 2 ** (tries - 1))
+            return random.uniform(0, backoff)  # noqa: S311 - spreads load, hides nothing
+        return wanted if wanted <= config.retry_after_cap else None
+
+    async def _try(
+        self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
+    ) -> AnswerT:
+        started = time.perf_counter()
+        outcome: str = "cancelled"
+        try:
+            received = await self._exchange(call, body)
+            result = _result(call, received, answer)
+            outcome = f"{received.response.status} accepted"
+        except RequestError as error:
+            status = error.response.status if error.response else type(error).__name__
+            outcome = f"{status} {error.outcome}"
+            raise
+        finally:
+            if _log.isEnabledFor(logging.DEBUG):
+                elapsed = (time.perf_counter() - started) * 1000
+                _log.debug("%s: %s in %.1f ms, try %d", call, outcome, elapsed, tries)
+        return result
+
+    async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
+        headers = self._headers[call.host]
+        if headers is None:
+            raise _missing_credentials(call.host)
+        session = self._pool.session()
+        try:
+            async with session.request(
+                call.method,
+                URL(self._base_urls[call.host] + call.target, encoded=True),
+                data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                return await _receive(response, self.config.max_response_bytes)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
+            failure = self._failure(call, error)
+        raise failure  # here, not above: aiohttp's errors carry URLs, and must not be its context
+
+    def _failure(self, call: Call, error: Exception) -> RequestError:
+        name = str(call)
+        if _failed_while_connecting(error):
+            if isinstance(error, TimeoutError):
+                limit = f"{self.config.connect_timeout:g} s (timeout {self.config.timeout:g} s)"
+                return ConnectError(name, f"no connection within {limit}")
+            return ConnectError(name, f"no connection: {_reason(error)}")
+        if isinstance(error, TimeoutError):
+            return RequestTimeoutError(name, f"no answer within {self.config.timeout:g} s")
+        return ConnectionLostError(name, _reason(error))
+
+
+class _Pool:
+    """The connections of a client and its copies, opened by the first request."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise ClientClosedError
+        if self._session is None:
+            self._loop = asyncio.get_running_loop()
+            self._session = self._open()
+        elif self._loop is not asyncio.get_running_loop():
+            raise WrongEventLoopError
+        return self._session
+
+    def _open(self) -> aiohttp.ClientSession:
+        config = self._config
+        return aiohttp.ClientSession(
+            connector=_Connector(
+                limit=config.max_connections,
+                keepalive_timeout=config.keepalive_timeout,
+                ssl=config.ssl_context or True,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            proxy=config.proxy,
+        )
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Marks every failure to get a connection, cancellation by a timeout included.
+
+    The type of the exception does not tell: when the total time runs out, aiohttp raises the same
+    ``TimeoutError`` whether it was still connecting or already waiting for the answer.
+    """
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        try:
+            return await super().connect(*args, **kwargs)
+        except BaseException as error:
+            error.connectus_not_sent = True  # type: ignore[attr-defined]
+            raise
+
+
+def _failed_while_connecting(error: BaseException) -> bool:
+    return any(
+        getattr(link, "connectus_not_sent", False) for link in (error, error.__cause__) if link
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Say what happened in words that hold no URL."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        problem = error.certificate_error
+        return f"TLS: {getattr(problem, 'verify_message', '') or type(problem).__name__}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"TLS: {getattr(error.os_error, 'reason', '') or 'handshake failed'}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"the name {error.host} cannot be resolved"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer broke off"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return f"the exchange failed ({type(error).__name__})"
+
+
+def _headers(config: Config, host: Host) -> Mapping[str, str] | None:
+    """The header fields of every request to a host, or None without credentials for it."""
+    if host is Host.QR:
+        credentials = config.qr_token and f"Bearer {config.qr_token}"
+    else:
+        pair = f"{config.api_user}:{config.api_key}".encode()
+        credentials = config.api_user and f"Basic {base64.b64encode(pair).decode()}"
+    if not credentials:
+        return None
+    return CIMultiDict(
+        {
+            "Authorization": credentials,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": f"connectus-async/{__version__}",
+        }
+    )
+
+
+def _missing_credentials(host: Host) -> ConfigurationError:
+    setting = "qr_token" if host is Host.QR else "api_user"
+    return ConfigurationError(
+        setting, f"this call needs it: pass {setting} or set {ENVIRONMENT[setting]}"
+    )
+
+
+@attrs.frozen
+class _Received:
+    """An HTTP response and its JSON, or why there is none."""
+
+    response: Response
+    json: Any = None
+    problem: str | None = None
+
+
+async def _receive(response: aiohttp.ClientResponse, limit: int) -> _Received:
+    headers = CIMultiDict(response.headers)
+    try:
+        body = _decompressed(await _read(response, limit), headers, limit)
+    except ValueError as error:
+        return _Received(Response(response.status, headers, b""), problem=str(error))
+    except (aiohttp.ClientError, OSError):
+        if _is_success(response.status):
+            raise
+        return _Received(Response(response.status, headers, b""), problem="it broke off")
+    whole = Response(response.status, headers, body)
+    try:
+        return _Received(whole, json=_json.loads(body))
+    except ValueError:
+        return _Received(whole, problem="it is not JSON")
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    chunks = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > limit:
+            response.close()
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(limit: int) -> ValueError:
+    return ValueError(f"it has more than {limit} bytes")
+
+
+def _decompressed(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
+    encoding = headers.get("Content-Encoding", "identity").lower()
+    if encoding == "identity":
+        return body
+    if encoding not in {"gzip", "deflate"}:
+        raise ValueError(f"it is encoded as {encoding[:20]!r}, which was not asked for")
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        whole = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        raise ValueError("it does not decompress") from None
+    if len(whole) > limit:
+        raise _too_large(limit)
+    if not inflater.eof:
+        raise ValueError("it does not decompress to its end")
+    return whole
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _result(call: Call, received: _Received, answer: type[AnswerT]) -> AnswerT:
+    response, json = received.response, received.json
+    if not _is_success(response.status):
+        raise _refusal(call, received)
+    if _says_error(json):
+        raise RejectedError(str(call), _with_detail("answered an error", call, json), response)
+    if call.is_idempotent and (problem := _problem(received, answer)):
+        reason = f"{response.status}, but the answer cannot be read: {problem}"
+        raise UnreadableAnswerError(str(call), reason, response)
+    return structure(answer, json, response)
+
+
+def _problem(received: _Received, answer: type[Answer]) -> str | None:
+    """Say why a documented answer cannot be made of what came, or None."""
+    if not is_documented(answer):
+        return None
+    if received.problem is None and not fits(answer, received.json):
+        return f"it is JSON of another type ({type(received.json).__name__})"
+    return received.problem
+
+
+def _says_error(json: Any) -> bool:
+    """Tell an error in a 2xx. An answer with an identifier was accepted, whatever else it says."""
+    if not isinstance(json, Mapping) or not json.get("error"):
+        return False
+    return not any(json.get(key) for key in MESSAGE_ID_KEYS)
+
+
+def _refusal(call: Call, received: _Received) -> RequestError:
+    status = received.response.status
+    kind = STATUS_ERRORS.get(status)
+    if kind is None:
+        kind = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else UnexpectedStatusError
+    reason = _with_detail(_named(status), call, received.json)
+    if kind is RateLimitError:
+        wanted = _retry_after(received.response)
+        return RateLimitError(str(call), reason, received.response, wanted)
+    return kind(str(call), reason, received.response)
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _with_detail(reason: str, call: Call, json: Any) -> str:
+    detail = json.get("error") or json.get("message") if isinstance(json, Mapping) else None
+    if not isinstance(detail, str):
+        return reason
+    return f"{reason}: {scrubbed(detail, (call.ids, call.query, call.body))}"
+
+
+def _retry_after(response: Response | None) -> float | None:
+    """Read the seconds that a response asks to wait, given as a number or as a date."""
+    value = response.headers.get("Retry-After", "") if response else ""
+    if value.isdecimal():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=dt.UTC)
+    return max(0.0, (date - dt.datetime.now(dt.UTC)).total_seconds())

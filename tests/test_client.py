@@ -1,0 +1,68 @@
+"""The client: what it takes, what it refuses before anything is sent, and how it ends."""
+
+import asyncio
+
+import pytest
+
+from connectus_async import (
+    AsyncConnectus,
+    ClientClosedError,
+    ConfigurationError,
+    Outcome,
+    WrongEventLoopError,
+)
+from connectus_async.emulator import Emulator
+
+
+async def test_a_sent_sms_reaches_the_phone_and_names_itself(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """The main job of one call."""
+    receipt = await connectus.sms.send("+56 9 8768-8060", "Hola")
+
+    assert [(sms.recipient, sms.content, sms.id) for sms in emulator.received] == [
+        ("56987688060", "Hola", receipt.id)
+    ]
+    assert receipt.response is not None
+    assert receipt.response.status == 200
+    assert receipt.response.headers["content-type"].startswith("application/json")
+
+
+async def test_a_closed_client_says_so(connectus: AsyncConnectus):
+    """Use after close is an error at once, with nothing sent."""
+    await connectus.close()
+
+    with pytest.raises(ClientClosedError) as caught:
+        await connectus.sms.send("56987688060", "Hola")
+
+    assert caught.value.outcome is Outcome.NOT_SENT
+
+
+async def test_a_copy_with_other_options_is_closed_with_its_original(connectus: AsyncConnectus):
+    """The copies share the connections, so they live as long."""
+    copy = connectus.with_options(timeout=5, max_retries=0)
+    await copy.account.get()
+    await connectus.close()
+
+    with pytest.raises(ClientClosedError):
+        await copy.account.get()
+
+
+def test_one_client_in_two_loops_is_refused():
+    """A client that is open in one loop does not hang or fail oddly in another."""
+
+    async def get_account(connectus: AsyncConnectus) -> None:
+        await connectus.account.get()
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        emulator = first.run(Emulator().__aenter__())
+        connectus = AsyncConnectus(
+            emulator.api_user, emulator.api_key, base_url=emulator.base_url
+        )
+        first.run(get_account(connectus))
+
+        with pytest.raises(WrongEventLoopError):
+            second.run(get_account(connectus))
+
+        first.run(connectus.close())
+        first.run(emulator.__aexit__(None, None, None))

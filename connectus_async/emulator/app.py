@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
@@ -53,6 +54,7 @@ class Api:
     faults: Faults
     rate_limit: RateLimit | None
     requests: Counter[str] = field(factory=Counter[str])
+    busy: set[web.RequestHandler] = field(factory=set[web.RequestHandler])
 
     def application(self) -> web.Application:
         """Every call of the table, the short links, and 404 for anything else."""
@@ -66,16 +68,21 @@ class Api:
     def _handler(self, call: Call) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             self.requests[call.name] += 1
-            if self.rate_limit and (seconds := self.rate_limit.seconds_to_wait()):
-                return _error(429, "Too many requests", {"Retry-After": str(seconds)})
-
-            async def act() -> web.StreamResponse:
-                return await self._answer(call, request)
-
-            striking = self.faults.striking(call.name)
-            return await (self.faults.run(striking, request, act) if striking else act())
+            self.busy.add(request.protocol)
+            try:
+                return await self._limited(call, request)
+            finally:
+                self.busy.discard(request.protocol)
 
         return handle
+
+    async def _limited(self, call: Call, request: web.Request) -> web.StreamResponse:
+        if self.rate_limit and (seconds := self.rate_limit.seconds_to_wait()):
+            return _error(429, "Too many requests", {"Retry-After": str(seconds)})
+        striking = self.faults.striking(call.name)
+        if not striking:
+            return await self._answer(call, request)
+        return await self.faults.run(striking, request, partial(self._answer, call, request))
 
     async def _answer(self, call: Call, request: web.Request) -> web.StreamResponse:
         if not self.credentials.accept(call.prefix, request.headers.get("Authorization", "")):

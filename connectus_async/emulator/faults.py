@@ -26,6 +26,7 @@ Run = Callable[[web.Request, Act], Awaitable[web.StreamResponse]]
 Body = str | bytes | dict[str, Any] | None
 
 _ABORTIVE_CLOSE: Final = struct.pack("ii", 1, 0)
+_FINAL_CODES: Final = range(200, 600)
 _GARBAGE: Final = "<html>it works</html>"
 
 
@@ -97,7 +98,13 @@ class Fault:
             body: A dict is sent as JSON, text and bytes as they stand.
             headers: Further headers of the answer.
             acted: Whether the request is acted upon first.
+
+        Raises:
+            ValueError: The code is not of a final answer.
         """
+        if code not in _FINAL_CODES:
+            sentence = f"code must be 200 to 599, not {code}"
+            raise ValueError(sentence)
 
         async def run(_: web.Request, act: Act) -> web.StreamResponse:
             if acted:

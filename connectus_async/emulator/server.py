@@ -166,7 +166,7 @@ class Emulator:
         What is under way is still answered. Afterwards the port is the same as before.
         """
         self._stop_listening()
-        self._server.pre_shutdown()
+        self._let_go_of_connections()
         try:
             yield
         finally:
@@ -217,6 +217,13 @@ class Emulator:
             self._server, self.host, self.port, backlog=_BACKLOG
         )
         self.port = self._listener.sockets[0].getsockname()[1]
+
+    def _let_go_of_connections(self) -> None:
+        for connection in self._server.connections:
+            if connection in self._api.busy:
+                connection.close()
+            else:
+                connection.force_close()
 
     def _stop_listening(self) -> None:
         self._listener.close()

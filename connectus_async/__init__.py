@@ -1,5 +1,6 @@
 """The asyncio-native Connectus SDK: SMS, one-time passwords, email, WhatsApp and bulk campaigns."""
 
+from connectus_async._version import __version__
 from connectus_async.answer import Answer, Record, Response
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import (
@@ -31,11 +32,9 @@ from connectus_async.errors import (
 )
 from connectus_async.products.email import Email
 from connectus_async.products.product import Product
-from connectus_async.products.sms import Sms, SmppStatus, SmsStatus
+from connectus_async.products.sms import SmppStatus, Sms, SmsStatus
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.segments import Encoding, Segments, segments
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Answer",
@@ -66,8 +65,8 @@ __all__ = [
     "Response",
     "Segments",
     "ServerError",
-    "Sms",
     "SmppStatus",
+    "Sms",
     "SmsStatus",
     "UnexpectedStatusError",
     "UnknownOutcomeError",

@@ -1,27 +1,29 @@
 """JSON to and from bytes: by orjson where it is installed, else by the standard library."""
 
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
-try:
+
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _loads(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+dumps: Callable[[Any], bytes] = _dumps
+"""Write JSON. Raises `TypeError` or `ValueError` on what is not JSON."""
+
+loads: Callable[[bytes], Any] = _loads
+"""Read JSON. Raises `ValueError` on what is not JSON."""
+
+if find_spec("orjson"):
     import orjson
-except ImportError:
-    import json
 
-    def dumps(value: Any) -> bytes:
-        """Write JSON in UTF-8."""
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-    def loads(text: bytes) -> Any:
-        """Read JSON.
-
-        Raises:
-            ValueError: It is not JSON, or is nested too deeply.
-        """
-        try:
-            return json.loads(text)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-else:
-    dumps = orjson.dumps
-    loads = orjson.loads
+    dumps, loads = orjson.dumps, orjson.loads

@@ -5,10 +5,11 @@ raises `InvalidArgumentError`, which names the argument and never shows the valu
 """
 
 import datetime as dt
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from connectus_async import _json
 from connectus_async.errors import InvalidArgumentError
 
 MAX_SMS_CHARACTERS: Final = 255 * 153
@@ -175,6 +176,17 @@ def amount(field: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
         raise InvalidArgumentError(field, "must be a whole number above zero")
     return value
+
+
+def json_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Check an object that is sent as it is."""
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(field, f"must be a mapping, not {type(value).__name__}")
+    try:
+        _json.dumps(dict(value))
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(field, "has something that JSON cannot say") from None
+    return dict(value)
 
 
 def date(field: str, value: dt.date | str) -> str:

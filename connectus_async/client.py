@@ -151,7 +151,7 @@ class AsyncConnectus:
             await connectus.with_options(timeout=5, max_retries=0).account.get()
         """
         copy = object.__new__(type(self))
-        copy._use(  # noqa: SLF001 - it is one of us
+        copy._use(
             self._transport.with_options(
                 timeout=timeout, connect_timeout=connect_timeout, max_retries=max_retries
             )

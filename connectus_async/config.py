@@ -62,12 +62,12 @@ def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) ->
         )
 
 
-def _positive(_: "Config", attribute: "attrs.Attribute[float]", value: float) -> None:
+def _positive(_: "Config", attribute: "attrs.Attribute[Any]", value: float) -> None:
     if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
         raise ConfigurationError(attribute.name, "must be a finite number above zero")
 
 
-def _not_negative(_: "Config", attribute: "attrs.Attribute[int]", value: int) -> None:
+def _not_negative(_: "Config", attribute: "attrs.Attribute[Any]", value: float) -> None:
     if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
         raise ConfigurationError(attribute.name, "must be a finite number, zero or above")
 

@@ -37,7 +37,8 @@ def structure(answer: type[AnswerT], body: Any, response: Response) -> AnswerT:
         body: The parsed JSON of any type; ``None`` where the body was not JSON.
         response: The HTTP response that it came in.
     """
-    return answer(raw=body, response=response, **_reader(answer)(_unwrapped(answer, body)))
+    read = _reader(answer)  # type: ignore[arg-type]  # mypy takes the class for unhashable
+    return answer(raw=body, response=response, **read(_unwrapped(answer, body)))
 
 
 def is_documented(answer: type[Answer]) -> bool:
@@ -111,7 +112,7 @@ def _tolerantly(hook: Hook, value: Any, kind: Any) -> Any:
 
 
 def _record_hook(record: type[RecordT]) -> Callable[[Any, Any], RecordT]:
-    read = _reader(record)
+    read = _reader(record)  # type: ignore[arg-type]  # as above
     return lambda value, _: record(raw=value, **read(value))
 
 

@@ -1,4 +1,4 @@
-"""The one tree of exceptions. Each says what became of the request, writes its own sentence and pickles."""
+"""The one tree of exceptions: each says what became of the request, in its own sentence."""
 
 import enum
 from http import HTTPStatus

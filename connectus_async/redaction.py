@@ -1,4 +1,4 @@
-"""What may be shown of values that are secret or belong to a person: their size, never themselves."""
+"""What may be shown of values that are secret or belong to a person: never themselves."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -31,7 +31,8 @@ import attrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from connectus_async import __version__, _json
+from connectus_async import _json
+from connectus_async._version import __version__
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.call import Call, Host
 from connectus_async.config import ENVIRONMENT, Config
@@ -67,6 +68,7 @@ class Transport:
         self.config = config
         self._pool = pool or _Pool(config)
         self._headers = {host: _headers(config, host) for host in Host}
+        self._secrets = (config.api_user, config.api_key, config.qr_token, self._headers)
         self._base_urls = {Host.PLATFORM: config.base_url, Host.QR: config.qr_base_url}
         self._timeout = aiohttp.ClientTimeout(
             total=config.timeout, sock_connect=config.connect_timeout
@@ -121,7 +123,7 @@ class Transport:
         outcome: str = "cancelled"
         try:
             received = await self._exchange(call, body)
-            result = _result(call, received, answer)
+            result = _result(call, received, answer, self._secrets)
             outcome = f"{received.response.status} accepted"
         except RequestError as error:
             status = error.response.status if error.response else type(error).__name__
@@ -185,7 +187,7 @@ class _Pool:
 
     def _open(self) -> aiohttp.ClientSession:
         config = self._config
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=_Connector(
                 limit=config.max_connections,
                 keepalive_timeout=config.keepalive_timeout,
@@ -195,6 +197,9 @@ class _Pool:
             auto_decompress=False,
             proxy=config.proxy,
         )
+        # aiohttp would send a GET twice for each try of ours, and has no public switch for it.
+        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return session
 
     async def close(self) -> None:
         self._closed = True
@@ -203,10 +208,11 @@ class _Pool:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Marks every failure to get a connection, cancellation by a timeout included.
+    """Tells a failure to get a connection from a later one, and a clean connection from another.
 
     The type of the exception does not tell: when the total time runs out, aiohttp raises the same
-    ``TimeoutError`` whether it was still connecting or already waiting for the answer.
+    ``TimeoutError`` whether it was still connecting or already waiting for the answer. So every
+    failure to get a connection is marked, cancellation by a timeout included.
     """
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
@@ -215,6 +221,19 @@ class _Connector(aiohttp.TCPConnector):
         except BaseException as error:
             error.connectus_not_sent = True  # type: ignore[attr-defined]
             raise
+
+    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
+        """Take a kept connection, but none on which the server spoke unasked.
+
+        aiohttp would read that as the answer to the next request, whose message would then count as
+        accepted whatever became of it.
+        """
+        while connection := await super()._get(*args, **kwargs):
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection
+            connection.close()
+        return None
 
 
 def _failed_while_connecting(error: BaseException) -> bool:
@@ -315,7 +334,7 @@ def _decompressed(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
     if encoding == "identity":
         return body
     if encoding not in {"gzip", "deflate"}:
-        raise ValueError(f"it is encoded as {encoding[:20]!r}, which was not asked for")
+        raise ValueError("it is encoded in a way that was not asked for")
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
         whole = inflater.decompress(body, limit + 1)
@@ -332,12 +351,15 @@ def _is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def _result(call: Call, received: _Received, answer: type[AnswerT]) -> AnswerT:
+def _result(
+    call: Call, received: _Received, answer: type[AnswerT], secrets: object
+) -> AnswerT:
     response, json = received.response, received.json
     if not _is_success(response.status):
-        raise _refusal(call, received)
+        raise _refusal(call, received, secrets)
     if _says_error(json):
-        raise RejectedError(str(call), _with_detail("answered an error", call, json), response)
+        reason = _with_detail("answered an error", call, json, secrets)
+        raise RejectedError(str(call), reason, response)
     if call.is_idempotent and (problem := _problem(received, answer)):
         reason = f"{response.status}, but the answer cannot be read: {problem}"
         raise UnreadableAnswerError(str(call), reason, response)
@@ -360,12 +382,12 @@ def _says_error(json: Any) -> bool:
     return not any(json.get(key) for key in MESSAGE_ID_KEYS)
 
 
-def _refusal(call: Call, received: _Received) -> RequestError:
+def _refusal(call: Call, received: _Received, secrets: object) -> RequestError:
     status = received.response.status
     kind = STATUS_ERRORS.get(status)
     if kind is None:
         kind = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else UnexpectedStatusError
-    reason = _with_detail(_named(status), call, received.json)
+    reason = _with_detail(_named(status), call, received.json, secrets)
     if kind is RateLimitError:
         wanted = _retry_after(received.response)
         return RateLimitError(str(call), reason, received.response, wanted)
@@ -379,21 +401,21 @@ def _named(status: int) -> str:
         return str(status)
 
 
-def _with_detail(reason: str, call: Call, json: Any) -> str:
+def _with_detail(reason: str, call: Call, json: Any, secrets: object) -> str:
     detail = json.get("error") or json.get("message") if isinstance(json, Mapping) else None
     if not isinstance(detail, str):
         return reason
-    return f"{reason}: {scrubbed(detail, (call.ids, call.query, call.body))}"
+    return f"{reason}: {scrubbed(detail, (call.ids, call.query, call.body, secrets))}"
 
 
 def _retry_after(response: Response | None) -> float | None:
     """Read the seconds that a response asks to wait, given as a number or as a date."""
     value = response.headers.get("Retry-After", "") if response else ""
-    if value.isdecimal():
+    if value.isascii() and value.isdecimal():
         return float(value)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=dt.UTC)

@@ -1,4 +1,4 @@
-"""What every test may ask for: the emulator, a client of it, and a loop that must not be blocked."""
+"""What every test may ask for: the emulator, a client of it, a loop that is not blocked."""
 
 from collections.abc import AsyncIterator, Iterator
 

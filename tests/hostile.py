@@ -1,6 +1,6 @@
-"""A server on loopback that reads requests properly and then does whatever a test wants.
+"""A server on loopback that reads requests properly, and answers them as badly as a test wants.
 
-It is raw asyncio on purpose: a web framework would refuse to answer as badly as the tests need.
+It is raw asyncio on purpose: a web framework would keep a test from answering like this.
 """
 
 import asyncio
@@ -13,21 +13,18 @@ from typing import Self
 
 import attrs
 
-Reply = Callable[["Exchange"], Awaitable[None]]
-
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @attrs.frozen
 class Exchange:
-    """One request that was read, and the connection to answer it on."""
+    """A request that was read to its end, and the connection to answer it on."""
 
-    target: str
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def write(self, answer: bytes) -> None:
-        self.writer.write(answer)
+    async def write(self, raw: bytes) -> None:
+        self.writer.write(raw)
         await self.writer.drain()
 
     async def until_the_client_goes(self) -> None:
@@ -41,6 +38,18 @@ class Exchange:
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.writer.transport.abort()
+
+
+Reply = Callable[[Exchange], Awaitable[None]]
+
+
+def http(
+    status: int | str = 200, body: bytes = b"{}", headers: dict[str, str] | None = None
+) -> bytes:
+    """Write an HTTP response whose length is right."""
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in (fields | (headers or {})).items())
+    return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode() + body
 
 
 def answer(raw: bytes) -> Reply:
@@ -72,14 +81,14 @@ def stall(raw: bytes = b"") -> Reply:
     return reply
 
 
-async def close(exchange: Exchange) -> None:
-    """Close without an answer."""
-    exchange.close()
+def reset_after(raw: bytes = b"") -> Reply:
+    """Write these bytes and reset."""
 
+    async def reply(exchange: Exchange) -> None:
+        await exchange.write(raw)
+        exchange.reset()
 
-async def reset(exchange: Exchange) -> None:
-    """Reset without an answer."""
-    exchange.reset()
+    return reply
 
 
 def in_turn(*replies: Reply) -> Reply:
@@ -92,41 +101,35 @@ def in_turn(*replies: Reply) -> Reply:
     return reply
 
 
-def http(
-    status: int | str = 200, body: bytes = b"{}", headers: dict[str, str] | None = None
-) -> bytes:
-    """Write an HTTP answer whose length is right."""
-    fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    head = "".join(f"{name}: {value}\r\n" for name, value in (fields | (headers or {})).items())
-    return f"HTTP/1.1 {status} Whatever\r\n{head}\r\n".encode("latin-1") + body
-
-
 class HostileServer:
-    """Counts the whole requests that it reads, and answers each with `reply`.
+    """Counts the requests that it read to their end, and answers each with `reply`.
 
     Attributes:
-        reply: What is done about a request, once it has been read to its end.
-        on_connect: What is done before a request is read; what it returns decides about reading.
+        reply: What is done about a request.
+        resets_unread: Whether connections are reset before anything is read.
         requests: How many requests were read to their end, by method.
-        connections: How many connections were accepted.
+        targets: The target of each, as it was on the wire.
+        connections: How many connections there were.
+        asked: Set when a request was read.
     """
 
-    def __init__(self, reply: Reply = close, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, reply: Reply = keep_alive(http()), tls: ssl.SSLContext | None = None
+    ) -> None:
         self.reply = reply
-        self.resets_on_connect = False
+        self.resets_unread = False
         self.requests: Counter[str] = Counter()
         self.targets: list[str] = []
         self.connections = 0
-        self.unexpected: list[BaseException] = []
-        self.read = asyncio.Event()
+        self.asked = asyncio.Event()
         self._tls = tls
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._bugs: list[Exception] = []
 
     @property
     def url(self) -> str:
-        scheme = "https" if self._tls else "http"
         port = self._server.sockets[0].getsockname()[1]
-        return f"{scheme}://127.0.0.1:{port}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{port}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -134,48 +137,37 @@ class HostileServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        assert self.unexpected == []
+        for conversation in self._conversations:
+            conversation.cancel()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+        assert self._bugs == []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        self._tasks.add(task)
         self.connections += 1
+        conversation = asyncio.current_task()
+        self._conversations.add(conversation)
         try:
             await self._converse(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client went, or the test is over
-        except BaseException as error:  # noqa: BLE001 - the test is to see it
-            self.unexpected.append(error)
+            writer.transport.abort()  # the client went, or the test is over
+        except Exception as bug:  # noqa: BLE001 - the test is to fail of it, not the loop
+            self._bugs.append(bug)
         finally:
-            self._tasks.discard(task)
-            writer.transport.abort() if writer.is_closing() is False else None
+            self._conversations.discard(conversation)
 
-    async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        if self.resets_on_connect:
-            Exchange("", reader, writer).reset()
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        exchange = Exchange(reader, writer)
+        if self.resets_unread:
+            exchange.reset()
         while not writer.is_closing():
-            exchange = await self._read(reader, writer)
+            await self._read(reader)
             await self.reply(exchange)
 
-    async def _read(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> Exchange:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        start, *fields = head.rstrip().split("\r\n")
-        method, target, _ = start.split(" ")
-        lengths = [
-            int(value)
-            for name, _, value in (field.partition(":") for field in fields)
-            if name.lower() == "content-length"
-        ]
-        await reader.readexactly(sum(lengths))
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        method, target, _ = head.split(" ", 2)
+        _, has_body, rest = head.lower().partition("\r\ncontent-length:")
+        await reader.readexactly(int(rest.partition("\r\n")[0]) if has_body else 0)
         self.requests[method] += 1
         self.targets.append(target)
-        self.read.set()
-        return Exchange(target, reader, writer)
+        self.asked.set()

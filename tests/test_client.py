@@ -7,7 +7,6 @@ import pytest
 from connectus_async import (
     AsyncConnectus,
     ClientClosedError,
-    ConfigurationError,
     Outcome,
     WrongEventLoopError,
 )
@@ -56,9 +55,7 @@ def test_one_client_in_two_loops_is_refused():
 
     with asyncio.Runner() as first, asyncio.Runner() as second:
         emulator = first.run(Emulator().__aenter__())
-        connectus = AsyncConnectus(
-            emulator.api_user, emulator.api_key, base_url=emulator.base_url
-        )
+        connectus = AsyncConnectus(emulator.api_user, emulator.api_key, base_url=emulator.base_url)
         first.run(get_account(connectus))
 
         with pytest.raises(WrongEventLoopError):

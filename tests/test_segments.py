@@ -188,7 +188,7 @@ def test_is_a_value():
     """Results compare, hash, pickle and do not change."""
     counted = segments("ça")
 
-    assert counted == pickle.loads(pickle.dumps(counted))  # noqa: S301 - pickled on this line
+    assert counted == pickle.loads(pickle.dumps(counted))
     assert hash(counted) == hash(segments("ça"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         counted.parts = 2

@@ -1,12 +1,11 @@
 """The bulk sender: pulls messages lazily, sends a bounded number at a time, names every outcome."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import attrs
-from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Row
@@ -24,6 +23,9 @@ from connectus_async.errors import (
 from connectus_async.products.email import Email, EmailService
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
 
 Messages = Iterable[Message | Row] | AsyncIterable[Message | Row]
 
@@ -147,8 +149,7 @@ class Bulk:
     ) -> None:
         with outcomes:
             while (item := await source.pull()) is not None:
-                with anyio.CancelScope(shield=True):
-                    outcome = await self._outcome(*item)
+                outcome = await _shielded(self._outcome(*item))
                 self.summary.add(outcome)
                 if isinstance(outcome.error, STOPS_THE_CAMPAIGN):
                     source.stop(outcome.error)
@@ -180,6 +181,13 @@ class Bulk:
                 "message", f"must be Sms, Email or WhatsApp, not {type(content).__name__}"
             )
         return await send(**attrs.asdict(content, recurse=False))
+
+
+async def _shielded(outcome: Awaitable[MessageOutcome]) -> MessageOutcome:
+    """Wait for an outcome whatever is cancelled around it: the message may have left."""
+    with anyio.CancelScope(shield=True):
+        return await outcome
+    raise AssertionError  # a shield lets no cancellation end its block early
 
 
 class _Source:

@@ -40,7 +40,7 @@ class Template:
                 field, f"has a brace without its pair ({error}); write {{{{ or }}}} for a brace"
             ) from None
         for _, name, form, conversion in pieces:
-            if name is not None and (not name.strip() or form or conversion or set(name) & set(".[")):
+            if name is not None and (form or conversion or not _is_column(name)):
                 raise InvalidArgumentError(
                     field, "has a placeholder that is not the plain name of a column"
                 )
@@ -68,6 +68,10 @@ class Template:
         return "".join(
             literal + ("" if name is None else _value(row, name)) for literal, name in self.parts
         )
+
+
+def _is_column(name: str) -> bool:
+    return bool(name.strip()) and not set(name) & set(".[")
 
 
 def _value(row: Mapping[str, str], name: str) -> str:

@@ -114,7 +114,7 @@ class DeliveriesService(Service):
             deliver_at=None if deliver_at is None else self._moment(deliver_at),
         )
         if not changes:
-            raise InvalidArgumentError("name", "or deliver_at is needed: there is nothing to change")
+            raise InvalidArgumentError("name", "or deliver_at must be given")
         return await self._patch(
             "/deliveries/{id}",
             Delivery,
@@ -123,6 +123,4 @@ class DeliveriesService(Service):
         )
 
     def _moment(self, deliver_at: dt.datetime | str) -> str:
-        return arguments.date_and_time(
-            "deliver_at", deliver_at, self._transport.config.time_zone
-        )
+        return arguments.date_and_time("deliver_at", deliver_at, self._transport.config.time_zone)

@@ -25,7 +25,7 @@ class SmsStatus(OpenEnum):
 
 
 class SmppStatus(OpenEnum):
-    """The status that `SmsService.status` answers, in the words of SMPP. A new one becomes a member.
+    """The SMPP status that `SmsService.status` answers. A new one becomes a member too.
 
     Attributes:
         code: The number of the SMPP ``command_status``, where the status is one.

@@ -146,9 +146,7 @@ class WhatsAppService(Service):
         query = {"message_id": arguments.identifier("message_id", message_id)}
         return await self._get("/whatsapp/status", WhatsAppStatusReport, query=query)
 
-    async def messages(
-        self, src_number: str | int, dst_number: str | int
-    ) -> WhatsAppConversation:
+    async def messages(self, src_number: str | int, dst_number: str | int) -> WhatsAppConversation:
         """List the messages between one of the account's numbers and another.
 
         Args:

@@ -50,7 +50,7 @@ class WhatsAppQrGroupsService(Service):
         body = {
             "name": arguments.line("name", name),
             "numbers": arguments.phone_numbers("numbers", numbers),
-            "options": dict(options or {}),
+            "options": arguments.json_object("options", options or {}),
         }
         return await self._post("/create-group", Answer, body)
 
@@ -198,9 +198,7 @@ class WhatsAppQrGroupsService(Service):
             else arguments.whatsapp_content("new_description", new_description),
         )
         if not changes:
-            raise InvalidArgumentError(
-                "new_subject", "or new_description is needed: there is nothing to change"
-            )
+            raise InvalidArgumentError("new_subject", "or new_description must be given")
         return await self._post("/update-group-info", Answer, _group(group_name) | changes)
 
     async def send(self, group_name: str, message: str) -> Answer:

@@ -116,9 +116,7 @@ async def test_one_failed_message_never_stops_the_rest(
     assert len(recipients(emulator)) == len(set(recipients(emulator))) == 50
 
 
-async def test_an_unknown_outcome_is_not_sent_again(
-    connectus: AsyncConnectus, emulator: Emulator
-):
+async def test_an_unknown_outcome_is_not_sent_again(connectus: AsyncConnectus, emulator: Emulator):
     """The server acted and the answer was lost: one message, one request."""
     emulator.fault(Fault.reset_after(), route="sms.send")
 

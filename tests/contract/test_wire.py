@@ -47,14 +47,12 @@ class RecordingServer:
             "body": await request.json() if request.can_read_body else None,
             "auth": request.headers["Authorization"],
         }
-        return web.Response(
-            status=self.status, body=self.body, content_type="application/json"
-        )
+        return web.Response(status=self.status, body=self.body, content_type="application/json")
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[RecordingServer]:
-    yield RecordingServer()
+def server() -> RecordingServer:
+    return RecordingServer()
 
 
 @pytest.fixture
@@ -64,7 +62,7 @@ async def client(server: RecordingServer) -> AsyncIterator[AsyncConnectus]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with AsyncConnectus(
         "the-user",
         "the-key",

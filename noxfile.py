@@ -1,0 +1,54 @@
+"""Every check of the project: ``nox`` runs those that CI runs, ``nox -l`` lists all."""
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+
+
+def install(session: nox.Session, *groups: str, extras: str = "cli") -> None:
+    """Install the package and the tools of some dependency groups."""
+    session.install("-e", f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session
+@nox.parametrize("extras", ["cli", "cli,speed"], ids=["plain", "speed"])
+def tests(session: nox.Session, extras: str) -> None:
+    """Run the tests, without the faster libraries and with them."""
+    install(session, "test", extras=extras)
+    session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and the import rules."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the package and of its typed usage, by two checkers."""
+    install(session, "types", "test")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, side by side; the figures are printed. Takes the names of benchmarks."""
+    install(session, "bench", extras="cli,speed")
+    for name in session.posargs or ["emulator", "bulk"]:
+        session.run("python", "-m", f"benchmarks.{name}")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Send a campaign to the emulator."""
+    session.install(".[cli]")
+    session.run("connectus", "demo", *session.posargs)

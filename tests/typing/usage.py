@@ -1,0 +1,122 @@
+"""Typed usage of the whole public face: checked by mypy and pyright, never run."""
+
+import datetime as dt
+from typing import assert_type
+
+from connectus_async import (
+    Answer,
+    AsyncConnectus,
+    Email,
+    InvalidArgumentError,
+    Outcome,
+    Product,
+    RateLimitError,
+    RequestError,
+    Response,
+    Segments,
+    SmppStatus,
+    Sms,
+    WhatsApp,
+    segments,
+)
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
+from connectus_async.products.account import Account, Purchase
+from connectus_async.products.clients import BalanceChange, ClientBalance, SubClient, SubClients
+from connectus_async.products.deliveries import Delivery
+from connectus_async.products.email import EmailBalance, EmailReceipt, EmailStatusReport
+from connectus_async.products.short_links import LinkEvents, ShortLink
+from connectus_async.products.sms import SentSms, SmsReceipt, SmsReport, SmsStatusReport
+from connectus_async.products.whatsapp import (
+    WhatsAppConversation,
+    WhatsAppReceipt,
+    WhatsAppStatusReport,
+)
+
+
+async def messages(connectus: AsyncConnectus) -> None:
+    receipt = await connectus.sms.send("56987688060", "Hola", id_client="a1476f56")
+    assert_type(receipt, SmsReceipt)
+    assert_type(receipt.id, str | None)
+    assert_type(receipt.response, Response | None)
+    assert_type(await connectus.sms.send_otp(56987688060, "1", save_content="hash"), SmsReceipt)
+    report = await connectus.sms.status("1")
+    assert_type(report, SmsStatusReport)
+    assert_type(report.status, SmppStatus | None)
+    assert_type(await connectus.sms.by_delivery("1"), SmsReport)
+    sent = await connectus.sms.by_date(dt.date(2026, 7, 1), "2026-07-31")
+    assert_type(sent.messages, tuple[SentSms, ...])
+
+    email = await connectus.email.send("a@b.cl", "Hola", "<b>Hola</b>", src_email="c@d.cl")
+    assert_type(email, EmailReceipt)
+    assert_type(
+        await connectus.email.send_otp("a@b.cl", "Hola", "1", src_email="c@d.cl"), EmailReceipt
+    )
+    assert_type(await connectus.email.status("1"), EmailStatusReport)
+    assert_type(await connectus.email.balance(), EmailBalance)
+
+    whatsapp = await connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
+    assert_type(whatsapp, WhatsAppReceipt)
+    assert_type(await connectus.whatsapp.status("1"), WhatsAppStatusReport)
+    assert_type(
+        await connectus.whatsapp.messages("56999944837", "56987688060"), WhatsAppConversation
+    )
+
+
+async def administration(connectus: AsyncConnectus) -> None:
+    assert_type(await connectus.clients.list(), SubClients)
+    client = await connectus.clients.create("Colegio")
+    assert_type(client, SubClient)
+    assert_type(client.balance, ClientBalance | int | None)
+    assert_type(await connectus.clients.get("1"), SubClient)
+    assert_type(await connectus.clients.update("1", "Colegio"), SubClient)
+    added = await connectus.clients.add_balance("1", 28, Product.SMS, id_country=1)
+    assert_type(added, BalanceChange)
+    assert_type(await connectus.clients.remove_balance("1", 28, 2), BalanceChange)
+
+    assert_type(await connectus.short_links.create("https://www.connectus.cl"), ShortLink)
+    assert_type(await connectus.short_links.events("cnct.us/13neyY"), LinkEvents)
+
+    account = await connectus.account.get()
+    assert_type(account, Account)
+    assert_type(account.purchases, tuple[Purchase, ...])
+
+    delivery = await connectus.deliveries.create("Navidad", dt.datetime(2099, 12, 24), Product.SMS)
+    assert_type(delivery, Delivery)
+    assert_type(await connectus.deliveries.get("1"), Delivery)
+    assert_type(await connectus.deliveries.update("1", name="Navidad"), Delivery)
+
+
+async def whatsapp_qr(connectus: AsyncConnectus) -> None:
+    qr = connectus.whatsapp_qr
+    assert_type(await qr.qr(), Answer)
+    assert_type(await qr.status(), Answer)
+    assert_type(await qr.groups.create("Vecinos", ["584141924112"], {"a": 1}), Answer)
+    assert_type(await qr.groups.add_participants("Vecinos", ["584141924112"]), Answer)
+    assert_type(await qr.groups.update_info("Vecinos", new_subject="Vecinas"), Answer)
+    assert_type(await qr.messages.send("584141992998", "Hola"), Answer)
+
+
+async def campaign() -> None:
+    async with AsyncConnectus("user", "key", timeout=5) as connectus:
+        assert_type(connectus.with_options(max_retries=0), AsyncConnectus)
+        mixed: list[Sms | Email | WhatsApp] = [Sms("56987688060", "Hola")]
+        async with connectus.bulk(concurrency=8) as bulk:
+            async for outcome in bulk.stream(mixed):
+                assert_type(outcome, MessageOutcome)
+                assert_type(outcome.outcome, Outcome)
+            assert_type(await bulk.run(Sms("1", "a") for _ in range(3)), BulkSummary)
+
+
+async def failures(connectus: AsyncConnectus) -> None:
+    try:
+        await connectus.account.get()
+    except InvalidArgumentError as error:
+        assert_type(error.field, str)
+    except RateLimitError as error:
+        assert_type(error.retry_after, float | None)
+    except RequestError as error:
+        assert_type(error.outcome, Outcome)
+        assert_type(error.response, Response | None)
+
+
+assert_type(segments("Hola"), Segments)

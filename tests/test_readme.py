@@ -1,0 +1,61 @@
+"""Every piece of Python in the README runs as it stands."""
+
+import ast
+import asyncio
+import inspect
+import re
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from connectus_async import AsyncConnectus
+from connectus_async.emulator import Emulator
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the emulator what the environment points at."""
+    monkeypatch.setenv("CONNECTUS_BASE_URL", emulator.base_url)
+    monkeypatch.setenv("CONNECTUS_API_USER", emulator.api_user)
+    monkeypatch.setenv("CONNECTUS_API_KEY", emulator.api_key)
+
+
+def run(block: str) -> None:
+    """Run a block in a loop of its own, or as a script if it starts a loop itself."""
+    code = compile(block, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names: dict[str, object] = {"__name__": "__main__"}
+
+    async def with_client() -> None:
+        async with AsyncConnectus() as connectus:
+            names["connectus"] = connectus
+            await eval(code, names)
+
+    if code.co_flags & inspect.CO_COROUTINE:
+        asyncio.run(with_client())
+    else:
+        exec(code, names)
+        if campaign := names.get("campaign"):
+            asyncio.run(campaign([("56987688060", "Ana"), ("56987688061", "Benjamín")]))
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+async def test_a_block_of_the_readme_runs(block: str):
+    """What a newcomer copies works."""
+    await anyio.to_thread.run_sync(run, block)
+
+
+async def test_the_examples_reach_the_phone(environment: None, emulator: Emulator):
+    """The first block sends one SMS, the second a campaign of the rows it is given."""
+    await anyio.to_thread.run_sync(run, BLOCKS[0])
+    await anyio.to_thread.run_sync(run, BLOCKS[1])
+
+    assert [message.content for message in emulator.received] == [
+        "Hola",
+        "Hola Ana",
+        "Hola Benjamín",
+    ]

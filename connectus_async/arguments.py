@@ -5,9 +5,10 @@ raises `InvalidArgumentError`, which names the argument and never shows the valu
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
+from urllib.parse import urlsplit
 
 from connectus_async import _json
 from connectus_async.errors import InvalidArgumentError
@@ -24,8 +25,11 @@ MAX_EMAIL_ADDRESS_CHARACTERS: Final = 254
 MAX_IDENTIFIER_CHARACTERS: Final = 256
 MAX_URL_CHARACTERS: Final = 8_192
 MAX_GROUP_NUMBERS: Final = 1_024
+MAX_AMOUNT: Final = 2**53 - 1
+"""The largest number that every reader of JSON takes exactly."""
 
 _PUNCTUATION: Final = dict.fromkeys(map(ord, "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"))
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DATE: Final = "%Y-%m-%d"
 _DATE_AND_TIME: Final = "%Y-%m-%d %H:%M:%S"
 
@@ -78,9 +82,7 @@ def _digits(field: str, value: str | int) -> str:
         raise InvalidArgumentError(
             field, "is a decimal number, as a spreadsheet makes them; give it as text"
         )
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InvalidArgumentError(field, f"must be text or int, not {type(value).__name__}")
-    digits = "".join(str(value).split()).translate(_PUNCTUATION).removeprefix("+")
+    digits = "".join(_written(field, value).split()).translate(_PUNCTUATION).removeprefix("+")
     if not digits:
         raise InvalidArgumentError(field, "is empty")
     if not (digits.isascii() and digits.isdigit()):
@@ -88,6 +90,14 @@ def _digits(field: str, value: str | int) -> str:
             field, "has something other than digits (+, blanks and dashes are taken off)"
         )
     return digits
+
+
+def _written(field: str, value: str | int) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidArgumentError(field, f"must be text or int, not {type(value).__name__}")
+    if isinstance(value, int) and not 0 <= value <= MAX_AMOUNT:
+        raise InvalidArgumentError(field, f"must be from 0 to {MAX_AMOUNT} where it is an int")
+    return str(value)
 
 
 def text(field: str, value: str, limit: int) -> str:
@@ -126,7 +136,7 @@ def email_content(field: str, value: str) -> str:
 def line(field: str, value: str) -> str:
     """Check a text of one line, such as a subject or a name: a line break could forge a header."""
     value = text(field, value, MAX_LINE_CHARACTERS)
-    if not value.isprintable():
+    if _CONTROL.search(value):
         raise InvalidArgumentError(field, "has a line break or another control character")
     return value
 
@@ -135,7 +145,8 @@ def email_address(field: str, value: str) -> str:
     """Check that a value has the form of one email address."""
     address = line(field, value).strip()
     local, _, domain = address.rpartition("@")
-    if not local or not domain or any(sign.isspace() or sign in ",;<>@" for sign in local + domain):
+    odd = any(sign in " ,;<>@" or not sign.isprintable() for sign in local + domain)
+    if not local or not domain or odd:
         raise InvalidArgumentError(field, "is not one email address of the form name@domain")
     if len(address) > MAX_EMAIL_ADDRESS_CHARACTERS:
         raise InvalidArgumentError(
@@ -146,9 +157,9 @@ def email_address(field: str, value: str) -> str:
 
 def identifier(field: str, value: str | int) -> str:
     """Check an identifier that the API gave; it becomes part of a path or a field."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InvalidArgumentError(field, f"must be text or int, not {type(value).__name__}")
-    value = line(field, str(value))
+    value = line(field, _written(field, value))
+    if not value.isprintable():
+        raise InvalidArgumentError(field, "has an invisible character: it is no identifier")
     if len(value) > MAX_IDENTIFIER_CHARACTERS:
         raise InvalidArgumentError(
             field, f"has more than {MAX_IDENTIFIER_CHARACTERS} characters: it is no identifier"
@@ -166,15 +177,24 @@ def optional_identifier(field: str, value: str | int | None) -> str | None:
 def link(field: str, value: str) -> str:
     """Check an address that a short link is to lead to."""
     value = text(field, value, MAX_URL_CHARACTERS)
-    if not value.startswith(("https://", "http://")) or any(sign.isspace() for sign in value):
+    if not value.startswith(("https://", "http://")) or not value.isprintable() or " " in value:
         raise InvalidArgumentError(field, "must be a URL that begins with https:// or http://")
+    if not _names_a_host(value):
+        raise InvalidArgumentError(field, "must be a URL that names a host")
     return value
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 def amount(field: str, value: int) -> int:
     """Check an amount of messages."""
-    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise InvalidArgumentError(field, "must be a whole number above zero")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_AMOUNT:
+        raise InvalidArgumentError(field, f"must be a whole number from 1 to {MAX_AMOUNT}")
     return value
 
 
@@ -184,28 +204,22 @@ def json_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidArgumentError(field, f"must be a mapping, not {type(value).__name__}")
     try:
         _json.dumps(dict(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise InvalidArgumentError(field, "has something that JSON cannot say") from None
     return dict(value)
 
 
 def date(field: str, value: dt.date | str) -> str:
     """Check a day, and write it as ``YYYY-MM-DD``."""
-    if isinstance(value, dt.date):
-        return value.strftime(_DATE)
-    return _parsed(field, value, _DATE, "2026-07-31").strftime(_DATE)
+    day = value if isinstance(value, dt.date) else _parsed(field, value, _DATE, "2026-07-31")
+    return dt.date(day.year, day.month, day.day).isoformat()
 
 
-def date_and_time(field: str, value: dt.datetime | str, time_zone: str) -> str:
-    """Check a moment, and write it as ``YYYY-MM-DD HH:MM:SS``.
-
-    An aware datetime is converted to the time zone; a naive one is taken to be in it already.
-    """
+def date_and_time(field: str, value: dt.datetime | str) -> str:
+    """Check a moment, and write it as ``YYYY-MM-DD HH:MM:SS`` without its offset."""
     if not isinstance(value, dt.datetime):
-        return _parsed(field, value, _DATE_AND_TIME, "2026-07-31 09:30:00").strftime(_DATE_AND_TIME)
-    if value.tzinfo is not None:
-        value = value.astimezone(ZoneInfo(time_zone))
-    return value.strftime(_DATE_AND_TIME)
+        value = _parsed(field, value, _DATE_AND_TIME, "2026-07-31 09:30:00")
+    return value.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def _parsed(field: str, value: str, form: str, example: str) -> dt.datetime:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 BASE_URL: Final = "https://plataforma.connectus.la/api_v3"
 QR_BASE_URL: Final = "https://whatsappqr.connectus.la"
 
+TIME_ZONE: Final = "America/Santiago"
+
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "api_user": "CONNECTUS_API_USER",
     "api_key": "CONNECTUS_API_KEY",
@@ -42,34 +44,60 @@ def _split(setting: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # urlsplit checks the port only when it is asked for
-    except ValueError as error:
-        raise ConfigurationError(setting, f"is not a URL: {error}") from None
+    except (AttributeError, TypeError, ValueError):  # whose words may quote a password
+        raise ConfigurationError(setting, "is not a URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(setting, "must begin with https:// and name a host")
     return parts
 
 
 def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) -> None:
     setting = attribute.name
     parts = _split(setting, url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(setting, "must begin with https:// and name a host")
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if any(sign in url for sign in "@?#"):
         raise ConfigurationError(setting, "must have no credentials, query or fragment")
-    if parts.scheme == "http" and config.has_credentials and not _is_loopback(parts.hostname):
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ConfigurationError(setting, "must be ASCII without blanks")
+    host = parts.hostname or ""
+    if parts.scheme == "http" and config.has_credentials and not _is_loopback(host):
         raise ConfigurationError(
             setting,
-            f"plain http would show the credentials to everyone on the way to {parts.hostname}: "
+            f"plain http would show the credentials to everyone on the way to {host}: "
             "use https",
         )
 
 
+def _check_proxy(_: "Config", attribute: "attrs.Attribute[Any]", url: str | None) -> None:
+    if url is not None:
+        _split(attribute.name, url)
+
+
+def _check_ssl_context(_: "Config", __: "attrs.Attribute[Any]", context: object) -> None:
+    if context is None:
+        return
+    import ssl  # noqa: PLC0415 - who has a context has paid for the import
+
+    if not isinstance(context, ssl.SSLContext):
+        raise ConfigurationError("ssl_context", "must be an ssl.SSLContext")
+
+
 def _positive(_: "Config", attribute: "attrs.Attribute[Any]", value: float) -> None:
-    if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
-        raise ConfigurationError(attribute.name, "must be a finite number above zero")
+    _check_number(attribute, value)
+    if value <= 0:
+        raise ConfigurationError(attribute.name, "must be above zero")
 
 
 def _not_negative(_: "Config", attribute: "attrs.Attribute[Any]", value: float) -> None:
-    if isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
-        raise ConfigurationError(attribute.name, "must be a finite number, zero or above")
+    _check_number(attribute, value)
+    if value < 0:
+        raise ConfigurationError(attribute.name, "must be zero or above")
+
+
+def _check_number(attribute: "attrs.Attribute[Any]", value: object) -> None:
+    kind = int if attribute.type is int else int | float
+    if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value):
+        wanted = "a whole number" if kind is int else "a finite number"
+        raise ConfigurationError(attribute.name, f"must be {wanted}")
 
 
 def _check_secret(_: "Config", attribute: "attrs.Attribute[str | None]", value: object) -> None:
@@ -79,6 +107,8 @@ def _check_secret(_: "Config", attribute: "attrs.Attribute[str | None]", value: 
         raise ConfigurationError(
             attribute.name, "must be text without blanks around it or line breaks inside"
         )
+    if not value:
+        raise ConfigurationError(attribute.name, "is empty: leave it out or pass the real one")
 
 
 def _check_api_user(
@@ -89,17 +119,22 @@ def _check_api_user(
         raise ConfigurationError("api_user", "must have no colon: basic authentication forbids it")
 
 
-def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:
+def _zone(name: str) -> ZoneInfo:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
         raise ConfigurationError(
             "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"
         ) from None
 
 
+def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:
+    if name != TIME_ZONE:  # a plain Windows knows no zones, and most clients never need one
+        _zone(name)
+
+
 def _without_slash(url: str) -> str:
-    return url.rstrip("/")
+    return url.rstrip("/") if isinstance(url, str) else url
 
 
 def _secret(validator: Callable[..., None] = _check_secret) -> Any:
@@ -126,9 +161,11 @@ class Config:
     max_connections: int = attrs.field(default=100, validator=_positive)
     keepalive_timeout: float = attrs.field(default=4.0, validator=_positive)
     max_response_bytes: int = attrs.field(default=16 * 2**20, validator=_positive)
-    time_zone: str = attrs.field(default="America/Santiago", validator=_check_time_zone)
-    ssl_context: "ssl.SSLContext | None" = attrs.field(default=None, repr=False)
-    proxy: str | None = attrs.field(default=None, repr=False)
+    time_zone: str = attrs.field(default=TIME_ZONE, validator=_check_time_zone)
+    ssl_context: "ssl.SSLContext | None" = attrs.field(
+        default=None, validator=_check_ssl_context, repr=False
+    )
+    proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.has_credentials:
@@ -147,6 +184,15 @@ class Config:
     def has_credentials(self) -> bool:
         """Whether there is anything that a stranger on the way must not see."""
         return not (self.api_user is None and self.api_key is None and self.qr_token is None)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that aware datetimes are converted to.
+
+        Raises:
+            ConfigurationError: This machine does not know the zone.
+        """
+        return _zone(self.time_zone)
 
     @classmethod
     def from_environment(cls, **settings: Any) -> Self:

@@ -57,20 +57,26 @@ def _documented_fields(record: type[Record]) -> list["attrs.Attribute[Any]"]:
     return [field for field in attrs.fields(record) if field.name not in {"raw", "response"}]
 
 
+def _documented_names(record: type[Record]) -> set[str]:
+    return {field.name for field in _documented_fields(record)}
+
+
 def _unwrapped(answer: type[Answer], body: Any) -> Any:
     """Take an object out of its envelope: an object whose only member is that object."""
     if isinstance(body, Mapping) and len(body) == 1:
         ((name, content),) = body.items()
-        if isinstance(content, Mapping) and name not in attrs.fields_dict(answer):
+        if isinstance(content, Mapping) and name not in _documented_names(answer):
             return content
     return body
 
 
 def _rows(body: Any) -> Any:
-    """Find the list in an answer that is a list, or an object around one."""
-    if isinstance(body, Mapping):
-        return next((member for member in body.values() if isinstance(member, list)), None)
-    return body
+    """Find the list in an answer that is a list, or an object around one; best one of objects."""
+    if not isinstance(body, Mapping):
+        return body
+    lists = [member for member in body.values() if isinstance(member, list)]
+    of_objects = (rows for rows in lists if rows and isinstance(rows[0], Mapping))
+    return next(of_objects, lists[0] if lists else None)
 
 
 @cache

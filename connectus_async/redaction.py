@@ -7,6 +7,8 @@ from typing import Any, Final
 import attrs
 
 MAX_DETAIL_LENGTH: Final = 200
+_MAX_SCRUBBED_LENGTH: Final = 2_000
+_WORD: Final = re.compile(r"\w{4,}")
 _LOOKS_PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d\s().-]{5,}\d")
 
 
@@ -29,14 +31,21 @@ def scrubbed(text: str, sent: object = None) -> str:
 
     Args:
         text: The server's words.
-        sent: What the request carried: every string and number in it is taken out.
+        sent: What the request carried: every string and number in it is taken out, whole or in
+            parts of four characters and more.
 
     >>> scrubbed("56987688060 cannot take 'Hola Ana'", {"sms_content": "Hola Ana"})
     "… cannot take '…'"
     """
-    for value in sorted(_leaves(sent), key=len, reverse=True):
+    if len(text) > _MAX_SCRUBBED_LENGTH:  # the last word may be half a number: not to be known
+        text = text[:_MAX_SCRUBBED_LENGTH].rpartition(" ")[0] + " …"
+    values = sorted(_leaves(sent), key=len, reverse=True)
+    for value in values:
         text = text.replace(value, "…")
     text = _LOOKS_PERSONAL.sub("…", " ".join(text.split()))
+    everything = "\n".join(values).casefold()
+    text = _WORD.sub(lambda word: "…" if word[0].casefold() in everything else word[0], text)
+    text = "".join(sign if sign.isprintable() else "…" for sign in text)
     return text if len(text) <= MAX_DETAIL_LENGTH else text[:MAX_DETAIL_LENGTH] + "…"
 
 

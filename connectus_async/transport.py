@@ -197,8 +197,8 @@ class _Pool:
             auto_decompress=False,
             proxy=config.proxy,
         )
-        # aiohttp would send a GET twice for each try of ours, and has no public switch for it.
-        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        # Or aiohttp sends a GET twice for each try of ours.
+        session._retry_connection = False  # noqa: SLF001 - it has no public switch
         return session
 
     async def close(self) -> None:

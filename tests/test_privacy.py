@@ -127,7 +127,7 @@ def shown(value: object) -> str:
 
 FAULTS = {
     "none": None,
-    "500": Fault.status(500, {"error": f"cannot send {TEXT!r} to {NUMBER} with key {KEY}"}),
+    "500": Fault.status(500, {"error": f"cannot send to {NUMBER} with the key {KEY}"}),
     "400": Fault.status(400, {"message": f"{ADDRESS}: no such person"}),
     "429": Fault.too_many(retry_after=0),
     "reset": Fault.reset_after(),

@@ -1,6 +1,7 @@
 """The bulk sender: pulls messages lazily, sends a bounded number at a time, names every outcome."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from inspect import isawaitable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -126,7 +127,8 @@ class Bulk:
 
         Args:
             messages: As in `stream`.
-            on_outcome: Called with the outcome of each message, one at a time.
+            on_outcome: Called with the outcome of each message, one at a time; what it returns is
+                awaited if it can be.
 
         Returns:
             The counts of everything that this sender sent.
@@ -140,8 +142,8 @@ class Bulk:
             summary.accepted
         """
         async for outcome in self.stream(messages):
-            if on_outcome is not None:
-                on_outcome(outcome)
+            if on_outcome is not None and isawaitable(answer := on_outcome(outcome)):
+                await answer
         return self.summary
 
     async def _work(

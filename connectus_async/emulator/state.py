@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, TypedDict
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import define, field
 
@@ -16,9 +16,18 @@ from connectus_async.emulator.refusals import NotFoundError, RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
     from typing import Unpack
 
-PLATFORM_ZONE: Final = ZoneInfo("America/Santiago")
+
+def _platform_zone() -> tzinfo:
+    try:
+        return ZoneInfo("America/Santiago")
+    except ZoneInfoNotFoundError:  # a plain Windows has no time zones
+        return timezone(timedelta(hours=-4))
+
+
+PLATFORM_ZONE: Final = _platform_zone()
 DEFAULT_SRC_NUMBER: Final = "56442341000"
 DEFAULT_SRC_EMAIL: Final = "contacto@example.com"
 PRODUCTS: Final[dict[int, Product]] = {1: "sms", 2: "email", 3: "whatsapp"}

@@ -123,4 +123,6 @@ class DeliveriesService(Service):
         )
 
     def _moment(self, deliver_at: dt.datetime | str) -> str:
-        return arguments.date_and_time("deliver_at", deliver_at, self._transport.config.time_zone)
+        if isinstance(deliver_at, dt.datetime) and deliver_at.tzinfo is not None:
+            deliver_at = deliver_at.astimezone(self._transport.config.zone)
+        return arguments.date_and_time("deliver_at", deliver_at)

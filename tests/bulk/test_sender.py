@@ -237,6 +237,20 @@ async def test_a_callback_sees_every_outcome(connectus: AsyncConnectus):
     assert len(seen) == summary.total == 10
 
 
+async def test_a_callback_may_be_async(connectus: AsyncConnectus):
+    """A progress report that writes to a database is waited for."""
+    seen: list[MessageOutcome] = []
+
+    async def note(outcome: MessageOutcome) -> None:
+        await asyncio.sleep(0)
+        seen.append(outcome)
+
+    async with connectus.bulk() as bulk:
+        summary = await bulk.run(messages(10), on_outcome=note)
+
+    assert len(seen) == summary.total == 10
+
+
 async def test_a_bulk_that_was_not_entered_says_so(connectus: AsyncConnectus):
     """The mistake is named, and nothing is sent."""
     with pytest.raises(ConfigurationError, match="async with"):

@@ -62,14 +62,20 @@ def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) ->
     if parts.scheme == "http" and config.has_credentials and not _is_loopback(host):
         raise ConfigurationError(
             setting,
-            f"plain http would show the credentials to everyone on the way to {host}: "
-            "use https",
+            f"plain http would show the credentials to everyone on the way to {host}: use https",
         )
 
 
-def _check_proxy(_: "Config", attribute: "attrs.Attribute[Any]", url: str | None) -> None:
-    if url is not None:
-        _split(attribute.name, url)
+def _check_proxy(config: "Config", attribute: "attrs.Attribute[Any]", url: str | None) -> None:
+    if url is None:
+        return
+    proxy = _split(attribute.name, url)
+    bases = (config.base_url, config.qr_base_url)
+    is_plain = any(urlsplit(base).scheme == "http" for base in bases)
+    if is_plain and not _is_loopback(proxy.hostname or ""):
+        raise ConfigurationError(
+            attribute.name, "would see the credentials of a plain http base URL: use https for it"
+        )
 
 
 def _check_ssl_context(_: "Config", __: "attrs.Attribute[Any]", context: object) -> None:

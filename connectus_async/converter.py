@@ -25,7 +25,7 @@ Hook = Callable[[Any, Any], Any]
 _TRUE: Final = frozenset({"t", "true", "1"})
 _FALSE: Final = frozenset({"f", "false", "0"})
 _SPELLED_OUT: Final = re.compile(
-    r"\w{3}, (\d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2})(?:\.\d+)? \S+ ([+-]\d{2}):(\d{2})"
+    r"\w{3}, (\d{2} \w{3} [1-9]\d{3} \d{2}:\d{2}:\d{2})(?:\.\d+)? \S+ ([+-]\d{2}):(\d{2})"
 )
 
 

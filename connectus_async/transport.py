@@ -120,19 +120,14 @@ class Transport:
         self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
     ) -> AnswerT:
         started = time.perf_counter()
-        outcome: str = "cancelled"
         try:
             received = await self._exchange(call, body)
             result = _result(call, received, answer, self._secrets)
-            outcome = f"{received.response.status} accepted"
         except RequestError as error:
             status = error.response.status if error.response else type(error).__name__
-            outcome = f"{status} {error.outcome}"
+            _log_try(call, tries, started, f"{status} {error.outcome}")
             raise
-        finally:
-            if _log.isEnabledFor(logging.DEBUG):
-                elapsed = (time.perf_counter() - started) * 1000
-                _log.debug("%s: %s in %.1f ms, try %d", call, outcome, elapsed, tries)
+        _log_try(call, tries, started, f"{received.response.status} {Outcome.ACCEPTED}")
         return result
 
     async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
@@ -164,6 +159,12 @@ class Transport:
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(name, f"no answer within {self.config.timeout:g} s")
         return ConnectionLostError(name, _reason(error))
+
+
+def _log_try(call: Call, tries: int, started: float, outcome: str) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        elapsed = (time.perf_counter() - started) * 1000
+        _log.debug("%s: %s in %.1f ms, try %d", call, outcome, elapsed, tries)
 
 
 class _Pool:
@@ -351,9 +352,7 @@ def _is_success(status: int) -> bool:
     return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
-def _result(
-    call: Call, received: _Received, answer: type[AnswerT], secrets: object
-) -> AnswerT:
+def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: object) -> AnswerT:
     response, json = received.response, received.json
     if not _is_success(response.status):
         raise _refusal(call, received, secrets)

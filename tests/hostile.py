@@ -105,7 +105,7 @@ class HostileServer:
     """Counts the requests that it read to their end, and answers each with `reply`.
 
     Attributes:
-        reply: What is done about a request.
+        reply: What is done about a request; an empty success if left out.
         resets_unread: Whether connections are reset before anything is read.
         requests: How many requests were read to their end, by method.
         targets: The target of each, as it was on the wire.
@@ -113,10 +113,8 @@ class HostileServer:
         asked: Set when a request was read.
     """
 
-    def __init__(
-        self, reply: Reply = keep_alive(http()), tls: ssl.SSLContext | None = None
-    ) -> None:
-        self.reply = reply
+    def __init__(self, reply: Reply | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self.reply = reply or keep_alive(http())
         self.resets_unread = False
         self.requests: Counter[str] = Counter()
         self.targets: list[str] = []
@@ -132,7 +130,7 @@ class HostileServer:
         return f"http{'s' if self._tls else ''}://127.0.0.1:{port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -147,8 +145,10 @@ class HostileServer:
         conversation = asyncio.current_task()
         self._conversations.add(conversation)
         try:
+            if self._tls:
+                await writer.start_tls(self._tls)
             await self._converse(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             writer.transport.abort()  # the client went, or the test is over
         except Exception as bug:  # noqa: BLE001 - the test is to fail of it, not the loop
             self._bugs.append(bug)

@@ -421,7 +421,9 @@ async def test_what_is_no_link_is_refused(
 
 
 @pytest.mark.parametrize(
-    "value", [None, 0, -1, True, False, 1.0, 28.5, "28", b"28", 10**30, 2**63, float("nan")], ids=repr
+    "value",
+    [None, 0, -1, True, False, 1.0, 28.5, "28", b"28", 10**30, 2**63, float("nan")],
+    ids=repr,
 )
 async def test_what_is_no_amount_is_refused(
     value: Any, connectus: AsyncConnectus, emulator: Emulator
@@ -736,7 +738,7 @@ SANTIAGO = dt.timezone(dt.timedelta(hours=-4))
     [
         ("2026-07-31 09:30:00", "2026-07-31 09:30:00"),
         ("2026-7-31 9:30:0", "2026-07-31 09:30:00"),
-        (dt.datetime(2026, 7, 31, 9, 30), "2026-07-31 09:30:00"),  # noqa: DTZ001 - it is the case
+        (dt.datetime(2026, 7, 31, 9, 30), "2026-07-31 09:30:00"),
         (dt.datetime(2026, 7, 31, 13, 30, tzinfo=dt.UTC), "2026-07-31 09:30:00"),
         (dt.datetime(2026, 7, 31, 9, 30, 5, 999, tzinfo=SANTIAGO), "2026-07-31 09:30:05"),
         (dt.datetime(2026, 12, 31, 13, 30, tzinfo=dt.UTC), "2026-12-31 10:30:00"),
@@ -809,11 +811,13 @@ PATHS = {
 @pytest.mark.parametrize(("value", "wire"), PATHS.items(), ids=lambda value: value[:20])
 async def test_an_identifier_stays_in_its_place_of_the_path(value: str, wire: str):
     """A slash, a question mark or dots in it cannot turn the call into another."""
-    async with HostileServer(keep_alive(http())) as server:
-        async with AsyncConnectus("user", "key", base_url=f"{server.url}/api_v3") as connectus:
-            await connectus.sms.status(value)
-            await connectus.clients.update(value, "Colegio")
-            await connectus.whatsapp.status(value)
+    async with (
+        HostileServer(keep_alive(http())) as server,
+        AsyncConnectus("user", "key", base_url=f"{server.url}/api_v3") as connectus,
+    ):
+        await connectus.sms.status(value)
+        await connectus.clients.update(value, "Colegio")
+        await connectus.whatsapp.status(value)
 
     assert server.targets == [
         f"/api_v3/sms/{wire}",
@@ -835,8 +839,10 @@ async def test_an_identifier_may_be_an_int(recorded: AsyncConnectus, bodies: lis
 )
 async def test_a_short_link_is_asked_for_by_its_code(value: str):
     """As the API gave it, as a URL, or bare."""
-    async with HostileServer(keep_alive(http())) as server:
-        async with AsyncConnectus("user", "key", base_url=server.url) as connectus:
-            await connectus.short_links.events(value)
+    async with (
+        HostileServer(keep_alive(http())) as server,
+        AsyncConnectus("user", "key", base_url=server.url) as connectus,
+    ):
+        await connectus.short_links.events(value)
 
     assert server.targets == ["/short_link/13neyY"]

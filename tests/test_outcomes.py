@@ -15,6 +15,7 @@ import pickle
 import socket
 import ssl
 import sys
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from email.utils import format_datetime
@@ -410,9 +411,7 @@ def error_of(status: int) -> type[RequestError]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_every_status_decides(
-    method: str, server: HostileServer, connectus: AsyncConnectus
-):
+async def test_every_status_decides(method: str, server: HostileServer, connectus: AsyncConnectus):
     """2xx is accepted, ten are definite, and all others leave it open."""
     for status in (*range(200, 600), 600, 777, 999):
         server.requests.clear()
@@ -638,6 +637,19 @@ async def test_a_large_answer_is_not_read_to_its_end(server: HostileServer):
     async with client(server.url) as connectus:
         await post(connectus)
         await written.wait()
+
+
+async def test_a_bomb_is_not_unpacked(server: HostileServer):
+    """What is unpacked is bounded as well, not only what is read."""
+    server.reply = keep_alive(encoded(gzip.compress(b" " * 2**26)))
+    async with client(server.url, max_response_bytes=2**20) as connectus:
+        await post(connectus)
+        tracemalloc.start()
+        await post(connectus)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert peak < 2**23
 
 
 async def test_a_large_request_arrives_once(server: HostileServer, connectus: AsyncConnectus):

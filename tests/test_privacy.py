@@ -8,7 +8,7 @@ import logging
 import pickle
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +158,7 @@ async def test_nothing_is_shown_of_a_run_through_all_calls(
             assert_hidden(shown(pickle.loads(pickle.dumps(result))))
 
 
-async def test_the_log_says_what_happened(
-    emulator: Emulator, caplog: pytest.LogCaptureFixture
-):
+async def test_the_log_says_what_happened(emulator: Emulator, caplog: pytest.LogCaptureFixture):
     """Method, path without identifiers, status, outcome and try: one line for each try."""
     caplog.set_level(logging.DEBUG, "connectus_async")
     emulator.fault(Fault.status(503), route="sms.status", times=1)
@@ -184,7 +182,7 @@ async def test_nothing_is_shown_of_a_client_and_what_it_is_made_of(emulator: Emu
         await connectus.account.get()
         parts = [connectus, connectus.with_options(timeout=1), connectus._transport]
         parts += [connectus._transport.config, connectus._transport._pool]
-        parts += [part for part in vars(connectus).values()]
+        parts += vars(connectus).values()
         parts += [connectus.bulk(), connectus.whatsapp_qr.groups, connectus.whatsapp_qr.messages]
         for part in parts:
             assert_hidden(shown(part))
@@ -312,14 +310,17 @@ def assert_hidden_of_the_call(text: str, call: str) -> None:
 async def test_a_servers_words_are_kept_where_they_are_harmless():
     """Or nobody would know what to do."""
     words = "sms_content is too long: 161 characters where 160 are allowed"
-    async with HostileServer(keep_alive(http(400, json.dumps({"error": words}).encode()))) as server:
-        async with AsyncConnectus(USER, KEY, base_url=server.url) as connectus:
-            with pytest.raises(RequestError, match=words):
-                await connectus.sms.send(NUMBER, TEXT)
+    async with (
+        HostileServer(keep_alive(http(400, json.dumps({"error": words}).encode()))) as server,
+        AsyncConnectus(USER, KEY, base_url=server.url) as connectus,
+    ):
+        with pytest.raises(RequestError, match=words):
+            await connectus.sms.send(NUMBER, TEXT)
 
 
 @pytest.mark.parametrize(
-    "words", ["\ud800", "\x1b[2J\x1b]0;title\x07", "a\0b", "\N{RIGHT-TO-LEFT OVERRIDE}x", "\r\nX: y"]
+    "words",
+    ["\ud800", "\x1b[2J\x1b]0;title\x07", "a\0b", "\N{RIGHT-TO-LEFT OVERRIDE}x", "\r\nX: y"],
 )
 def test_a_servers_words_are_safe_to_print(words: str):
     """No half characters that cannot be written, and nothing that steers a terminal."""
@@ -358,10 +359,12 @@ ODD_ANSWERS = {
 async def test_nothing_is_shown_of_an_odd_answer(raw: bytes, caplog: pytest.LogCaptureFixture):
     """A proxy may echo a request anywhere."""
     caplog.set_level(logging.DEBUG)
-    async with HostileServer(answer(raw)) as server:
-        async with AsyncConnectus(USER, KEY, base_url=server.url, backoff_base=0) as connectus:
-            with pytest.raises(RequestError) as caught:
-                await connectus.account.get()
+    async with (
+        HostileServer(answer(raw)) as server,
+        AsyncConnectus(USER, KEY, base_url=server.url, backoff_base=0) as connectus,
+    ):
+        with pytest.raises(RequestError) as caught:
+            await connectus.account.get()
 
     assert_hidden(shown(caught.value))
     assert_hidden(caplog.text)
@@ -473,6 +476,15 @@ def test_loopback_and_https_are_let_through(url: str):
     AsyncConnectus(USER, KEY, base_url=url, qr_base_url=url)
 
 
+def test_a_distant_proxy_gets_no_plain_http():
+    """It would read the credentials that were meant for this machine."""
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncConnectus(USER, KEY, base_url="HTTP://localhost", proxy="http://proxy.example.com")
+
+    assert caught.value.setting == "proxy"
+    AsyncConnectus(USER, KEY, base_url="http://localhost", proxy="http://127.0.0.1:3128")
+
+
 async def test_credentials_go_to_their_own_host_only():
     """The platform never sees the QR token, nor the QR host the key."""
     heads: list[str] = []
@@ -485,9 +497,10 @@ async def test_credentials_go_to_their_own_host_only():
 
     listener = await asyncio.start_server(handle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    async with listener, AsyncConnectus(
-        USER, KEY, qr_token=TOKEN, base_url=url, qr_base_url=url
-    ) as connectus:
+    async with (
+        listener,
+        AsyncConnectus(USER, KEY, qr_token=TOKEN, base_url=url, qr_base_url=url) as connectus,
+    ):
         await connectus.account.get()
         await connectus.whatsapp_qr.status()
 
@@ -499,8 +512,12 @@ async def test_credentials_go_to_their_own_host_only():
 
 
 async def test_a_cookie_is_not_sent_back():
-    """A server cannot mark the calls of a client."""
-    async with HostileServer(keep_alive(http(headers={"Set-Cookie": "a=b"}))) as server:
-        async with AsyncConnectus(USER, KEY, base_url=server.url) as connectus:
-            await connectus.account.get()
-            assert len(connectus._transport._pool.session().cookie_jar) == 0
+    """A server cannot mark the calls of a client. An address of digits gets no cookies anyway."""
+    async with (
+        HostileServer(keep_alive(http(headers={"Set-Cookie": "a=b"}))) as server,
+        AsyncConnectus(
+            USER, KEY, base_url=server.url.replace("127.0.0.1", "localhost")
+        ) as connectus,
+    ):
+        await connectus.account.get()
+        assert len(connectus._transport._pool.session().cookie_jar) == 0

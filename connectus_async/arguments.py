@@ -30,6 +30,7 @@ MAX_AMOUNT: Final = 2**53 - 1
 
 _PUNCTUATION: Final = dict.fromkeys(map(ord, "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"))
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SCIENTIFIC: Final = re.compile(r"\d([.,]\d*)?e\+?\d+", re.IGNORECASE)
 _DATE: Final = "%Y-%m-%d"
 _DATE_AND_TIME: Final = "%Y-%m-%d %H:%M:%S"
 
@@ -85,6 +86,10 @@ def _digits(field: str, value: str | int) -> str:
     digits = "".join(_written(field, value).split()).translate(_PUNCTUATION).removeprefix("+")
     if not digits:
         raise InvalidArgumentError(field, "is empty")
+    if _SCIENTIFIC.fullmatch(digits):
+        raise InvalidArgumentError(
+            field, "is in scientific notation, as a spreadsheet makes it; format the column as text"
+        )
     if not (digits.isascii() and digits.isdigit()):
         raise InvalidArgumentError(
             field, "has something other than digits (+, blanks and dashes are taken off)"

@@ -49,6 +49,11 @@ def scrubbed(text: str, sent: object = None) -> str:
     return text if len(text) <= MAX_DETAIL_LENGTH else text[:MAX_DETAIL_LENGTH] + "…"
 
 
+def looks_personal(text: str) -> bool:
+    """Tell whether a text has something in it that may be a number or an address."""
+    return bool(_LOOKS_PERSONAL.search(text))
+
+
 def _leaves(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         for member in value.values():

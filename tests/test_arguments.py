@@ -846,3 +846,12 @@ async def test_a_short_link_is_asked_for_by_its_code(value: str):
         await connectus.short_links.events(value)
 
     assert server.targets == ["/short_link/13neyY"]
+
+
+@pytest.mark.parametrize("number", ["5.69877E+10", "5,69877e+10", "6E10"])
+async def test_a_number_that_a_spreadsheet_spoilt_is_explained(
+    number: str, connectus: AsyncConnectus
+):
+    """The digits are gone, so nothing is guessed; the error says how to keep them."""
+    with pytest.raises(InvalidArgumentError, match="scientific notation"):
+        await connectus.sms.send(number, "Hola")

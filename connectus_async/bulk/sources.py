@@ -13,6 +13,7 @@ from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.templates import Template
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.products.sms import Sms
+from connectus_async.redaction import looks_personal
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 LINES_A_READ: Final = 500
@@ -66,7 +67,9 @@ class CsvFile:
         Raises:
             InvalidArgumentError: The file cannot be read; it is named, with the line.
         """
-        return await anyio.to_thread.run_sync(_inspect, path, encoding, delimiter)
+        return await anyio.to_thread.run_sync(
+            _inspect, path, encoding, delimiter, abandon_on_cancel=True
+        )
 
     async def rows(
         self, to: str, text: Template, *, src_number: str | None = None
@@ -82,9 +85,7 @@ class CsvFile:
             InvalidArgumentError: The file has no such column.
         """
         if to not in self.columns:
-            raise InvalidArgumentError(
-                self.path.name, f"has no column {to!r}; its columns are {', '.join(self.columns)}"
-            )
+            raise self._no_column(to)
         text.check(self.columns)
         async for line in self._lines():
             try:
@@ -93,6 +94,13 @@ class CsvFile:
                 yield Row(line.number, sms)
             except InvalidArgumentError as error:
                 yield Row(line.number, error)
+
+    def _no_column(self, name: str) -> InvalidArgumentError:
+        if any(looks_personal(column) for column in self.columns):
+            problem = "has no header: its first line must name the columns, not a recipient"
+        else:
+            problem = f"has no column {name!r}; its columns are {', '.join(self.columns)}"
+        return InvalidArgumentError(self.path.name, problem)
 
     async def _lines(self) -> AsyncIterator[Line]:
         lines = _read(self.path, self.encoding, self.delimiter)
@@ -120,9 +128,10 @@ def _inspect(path: Path, encoding: str, delimiter: str | None) -> CsvFile:
     if header is None:
         raise InvalidArgumentError(path.name, "is empty; its first line must name the columns")
     columns = [name.strip() for name in header.cells]
-    for name in columns:
-        if columns.count(name) > 1:
-            raise InvalidArgumentError(path.name, f"has two columns named {name!r}")
+    for place, name in enumerate(columns, 1):
+        first = columns.index(name) + 1
+        if first != place:
+            raise InvalidArgumentError(path.name, f"names columns {first} and {place} the same")
     return CsvFile(path, encoding, delimiter, columns, length=sum(1 for _ in lines))
 
 

@@ -1,16 +1,16 @@
 """The demo: a campaign of made-up recipients to the emulator, and a check of what arrived."""
 
 import csv
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import anyio.to_thread
 import click
 
 from connectus_async.bulk.sources import CsvFile
 from connectus_async.bulk.templates import Template
 from connectus_async.cli.campaign import Campaign
-from connectus_async.cli.running import EXIT_FAILED
+from connectus_async.cli.running import EXIT_FAILED, echo, run
 from connectus_async.client import AsyncConnectus
 from connectus_async.emulator import Emulator
 
@@ -19,7 +19,7 @@ NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "
 TEXT = "Hola {name}, tu pedido va en camino."
 
 
-async def demo(recipients: int, concurrency: int) -> int:
+def demo(recipients: int, concurrency: int) -> int:
     """Send to an emulator and compare its count with ours.
 
     Returns:
@@ -27,21 +27,26 @@ async def demo(recipients: int, concurrency: int) -> int:
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"
-        await anyio.to_thread.run_sync(_write_recipients, path, recipients)
-        async with Emulator() as emulator:
-            click.echo(f"The emulator of the Connectus API listens on {emulator.base_url}")
-            click.echo(f"Sending {TEXT!r} to the {recipients:,} recipients of {path.name}")
-            code = await _send(emulator, path, concurrency)
-            return code or _compare(emulator, recipients)
+        _write_recipients(path, recipients)
+        return run(partial(_send, path, concurrency))
 
 
-async def _send(emulator: Emulator, path: Path, concurrency: int) -> int:
+async def _send(path: Path, concurrency: int) -> int:
     file = await CsvFile.open(path)
-    rows = file.rows("dst_number", Template.parse("text", TEXT))
-    async with AsyncConnectus(
-        emulator.api_user, emulator.api_key, base_url=emulator.base_url
-    ) as connectus:
-        return await Campaign(file.length, as_json=False).send(connectus, rows, concurrency)
+    campaign = Campaign(file.length, as_json=False)
+    async with Emulator() as emulator:
+        echo(f"The emulator of the Connectus API listens on {emulator.base_url}")
+        echo(f"Sending {TEXT!r} to the {file.length:,} recipients of {path.name}")
+        async with AsyncConnectus(
+            emulator.api_user,
+            emulator.api_key,
+            base_url=emulator.base_url,
+            max_connections=concurrency,
+        ) as connectus:
+            rows = file.rows("dst_number", Template.parse("text", TEXT))
+            code = await campaign.send(connectus, rows, concurrency)
+        agrees = _compare(emulator, campaign.summary.accepted)
+    return code or (0 if agrees else EXIT_FAILED)
 
 
 def _write_recipients(path: Path, recipients: int) -> None:
@@ -53,11 +58,14 @@ def _write_recipients(path: Path, recipients: int) -> None:
         )
 
 
-def _compare(emulator: Emulator, recipients: int) -> int:
+def _compare(emulator: Emulator, accepted: int) -> bool:
     arrived = len(emulator.received)
     reached = len({message.recipient for message in emulator.received})
-    click.echo(
+    echo(
         f"The emulator counted {arrived:,} messages to {reached:,} numbers; "
         f"{arrived - reached:,} arrived twice"
     )
-    return 0 if arrived == reached == recipients else EXIT_FAILED
+    agrees = arrived == reached == accepted
+    if not agrees:
+        click.echo(f"connectus: that differs from the {accepted:,} accepted", err=True)
+    return agrees

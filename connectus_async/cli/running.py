@@ -1,48 +1,124 @@
 """How a command runs and ends: the event loop, the exit code, the one sentence of an error."""
 
+import asyncio
 import json
+import os
+import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 import click
 
+from connectus_async.cli.streams import discard
 from connectus_async.errors import ConnectusError, Outcome
 
 EXIT_FAILED: Final = 1
 EXIT_UNKNOWN: Final = 3
 EXIT_INTERRUPTED: Final = 130
+MAX_SENTENCE_CHARACTERS: Final = 500
+
+ResultT = TypeVar("ResultT")
 
 
 def run(
-    command: Callable[[], Awaitable[int | None]],
+    command: Callable[[], Awaitable[ResultT]],
     *,
     as_json: bool = False,
     when_interrupted: str = "interrupted; what was under way may have been carried out",
-) -> None:
-    """Run a command to its end, and leave the process with its exit code.
+) -> ResultT:
+    """Run a command to its end; an error ends the process with one sentence and its exit code.
 
     Args:
-        command: What to run; it returns the exit code, or ``None`` for 0.
+        command: What to run.
         as_json: Whether an error is to be printed as JSON too.
         when_interrupted: What Ctrl-C means for the command.
+
+    Returns:
+        What the command returned.
     """
     options = {"use_uvloop": find_spec("uvloop") is not None}
+    with errors_reported(as_json=as_json, when_interrupted=when_interrupted):
+        return anyio.run(command, backend_options=options)
+
+
+@contextmanager
+def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
+    """End the process with one sentence and an exit code where the block raises."""
     try:
-        code = anyio.run(command, backend_options=options)
+        yield
     except ConnectusError as error:
         if as_json:
-            print_json({"outcome": error.outcome, "error": str(error)})
-        click.echo(f"connectus: {error}", err=True)
-        sys.exit(EXIT_UNKNOWN if error.outcome is Outcome.UNKNOWN else EXIT_FAILED)
+            print_json({"outcome": error.outcome, "error": sentence(error)})
+        _exit(error, EXIT_UNKNOWN if error.outcome is Outcome.UNKNOWN else EXIT_FAILED)
+    except BrokenPipeError:
+        raise  # nobody reads standard error either: click ends the process quietly
+    except OSError as error:
+        _exit(error.strerror or error, EXIT_FAILED)
     except KeyboardInterrupt:
-        click.echo(f"connectus: {when_interrupted}", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    sys.exit(code or 0)
+        _exit(when_interrupted, EXIT_INTERRUPTED)
+
+
+@contextmanager
+def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
+    """Call a function on the event loop at the first Ctrl-C or SIGTERM; a second one raises.
+
+    A signal that is ignored, as Ctrl-C is in a background job, stays so.
+    """
+    loop = asyncio.get_running_loop()
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: found for signum, found in handlers.items() if found is not signal.SIG_IGN}
+
+    def handle(*_: object) -> None:
+        for signum in before:
+            signal.signal(signum, signal.default_int_handler)
+        loop.call_soon_threadsafe(stop)
+
+    for signum in before:
+        signal.signal(signum, handle)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def echo(text: str) -> None:
+    """Print a result, on standard error if standard output takes no more.
+
+    It takes no more after ``| head`` or on a full disk; what became of a message is not lost then.
+
+    Raises:
+        OSError: Standard error takes no more either.
+    """
+    try:
+        click.echo(text)
+    except OSError:
+        discard(sys.stdout)
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        click.echo(text)
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document on a line of its own."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    echo(json.dumps(value))
+
+
+def sentence(error: object) -> str:
+    r"""Write an error on one line; what it quotes from a file may be endless or control a terminal.
+
+    >>> sentence(ValueError("no column 'a\x1b[2Jb'"))
+    "no column 'a?[2Jb'"
+    """
+    text = "".join(sign if sign.isprintable() else "?" for sign in str(error))
+    if len(text) <= MAX_SENTENCE_CHARACTERS:
+        return text
+    return text[:MAX_SENTENCE_CHARACTERS] + "…"
+
+
+def _exit(reason: object, code: int) -> None:
+    click.echo(f"connectus: {sentence(reason)}", err=True)
+    sys.exit(code)

@@ -87,8 +87,9 @@ async def test_the_line_of_a_row_counts_line_breaks_in_cells(path: Path):
         (b"dst_number,name\n56987688060,Jos\xe9\n", "is not utf-8"),
         ("dst_number,name\n".encode("utf-16"), "is not utf-8"),
         (b'dst_number,name\n56987688060,"Ana\n', "cannot be read after line 1"),
-        (b"name,name\n", "two columns named 'name'"),
+        (b"name,name\n", "names columns 1 and 2 the same"),
         (b"phone,name\n56987688060,Ana\n", "no column 'dst_number'; its columns are phone, name"),
+        (b"56987688060,Ana\n56987688061,Eva\n", "has no header"),
         (b"dst_number,nombre\n56987688060,Ana\n", "no column for {name}"),
     ],
     ids=[
@@ -99,6 +100,7 @@ async def test_the_line_of_a_row_counts_line_breaks_in_cells(path: Path):
         "truncated",
         "doubled column",
         "no number column",
+        "no header",
         "no placeholder column",
     ],
 )
@@ -108,8 +110,10 @@ async def test_a_file_that_cannot_be_used_is_refused_as_a_whole(
     """One sentence that says what to change, before the first row."""
     path.write_bytes(written)
 
-    with pytest.raises(InvalidArgumentError, match=problem):
+    with pytest.raises(InvalidArgumentError, match=problem) as caught:
         await rows_of(path)
+
+    assert "56987688060" not in str(caught.value)
 
 
 async def test_a_file_that_is_not_there_is_named(path: Path):

@@ -323,7 +323,7 @@ async def test_no_repr_shows_a_number_or_a_text(call, emulator):
     """Neither of what was received nor of what holds it."""
     await call.sms(sms_content="confidencial")
     await call(MAIL, EMAIL | {"subject": "confidencial"})
-    shown = repr([emulator, emulator.received, emulator._state, emulator._api])  # noqa: SLF001
+    shown = repr([emulator, emulator.received, emulator._state, emulator._api])
     for secret in ("confidencial", NUMBER, "ana@example.com", emulator.api_key, emulator.qr_token):
         assert secret not in shown
 

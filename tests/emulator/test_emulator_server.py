@@ -36,7 +36,7 @@ async def test_it_listens_on_a_free_port_of_loopback():
 
 async def test_the_credentials_can_be_set(calling):
     """What is passed is what is accepted."""
-    async with Emulator(api_user="ñu", api_key="k:e:y", qr_token="t") as emulator:  # noqa: S106
+    async with Emulator(api_user="ñu", api_key="k:e:y", qr_token="t") as emulator:
         call = calling(emulator)
         assert ((await call.sms())[0], (await call.qr("GET /status"))[0]) == (200, 200)
 

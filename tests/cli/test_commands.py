@@ -1,0 +1,421 @@
+"""Every command: what it prints, its exit code, and one sentence where it fails."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from click.testing import Result
+
+from connectus_async.cli.running import MAX_SENTENCE_CHARACTERS, sentence
+from connectus_async.emulator import Emulator, Fault
+
+NUMBER = "56987688060"
+ADDRESS = "ana@example.com"
+TEXT = "Feliz navidad"
+SMS = ("sms", "send", NUMBER, TEXT)
+EMAIL = ("email", "send", ADDRESS, "--subject", "Aviso", "--src-email", "contacto@example.com")
+PERSONAL = (NUMBER, "56987688061", "56987688062", ADDRESS, TEXT, "Ana", "José")
+
+
+def json_of(result: Result) -> list[dict[str, object]]:
+    """Every line of standard output must be a JSON document."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def assert_one_sentence(result: Result, code: int, problem: str) -> None:
+    assert result.exit_code == code
+    assert result.stderr.startswith("connectus: ")
+    assert result.stderr.count("\n") == 1
+    assert problem in result.stderr
+    assert not any(value in result.output for value in PERSONAL)
+
+
+@pytest.mark.parametrize("args", [[], ["bulk"], ["nonsense"], ["sms", "send"], ["--nonsense"]])
+def test_wrong_usage_is_exit_code_2(run, args):
+    """Click says how the command is to be used; nothing goes to standard output."""
+    result = run(*args)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage: " in result.stderr
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["bulk", "send", "--help"], ["--version"]])
+def test_help_goes_to_standard_output(run, args):
+    """Asked for, it is a result."""
+    result = run(*args)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "connectus" in result.stdout
+
+
+def test_an_sms_is_sent(run, server):
+    """The identifier is the one that the phone's copy has."""
+    result = run(*SMS)
+
+    (message,) = server.received
+    assert (result.exit_code, result.stdout) == (0, f"accepted, id {message.id}\n")
+    assert (message.recipient, message.content) == (NUMBER, TEXT)
+
+
+def test_an_sms_from_a_number_of_the_account(run, server):
+    """The option reaches the wire."""
+    assert run(*SMS, "--src-number", "56442341000").exit_code == 0
+    assert server.received[0].src == "56442341000"
+
+
+def test_an_email_is_sent(run, server, tmp_path):
+    """A byte order mark does not become part of the message."""
+    body = tmp_path / "body.html"
+    body.write_bytes(b"\xef\xbb\xbf<b>se\xc3\xb1or</b>")
+
+    result = run(*EMAIL, body, "--json")
+
+    (message,) = server.received
+    assert json_of(result) == [{"outcome": "accepted", "id": message.id, "status": None}]
+    assert (message.recipient, message.subject, message.content) == (
+        ADDRESS,
+        "Aviso",
+        "<b>señor</b>",
+    )
+
+
+def test_an_email_comes_from_standard_input(run, server):
+    """The sign - stands for it, as everywhere."""
+    assert run(*EMAIL, "-", stdin=b"<b>hola</b>").exit_code == 0
+    assert server.received[0].content == "<b>hola</b>"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "email_content: is empty"),
+        (b" \n", "email_content: is empty"),
+        (b"se\xf1or", "email_content: is not UTF-8 text; save it as UTF-8"),
+        (b"GIF89a\0\0", "email_content: is not text"),
+        (b"a" * (10 * 2**20 + 5), "email_content: has 10485761 characters; at most 10485760"),
+    ],
+    ids=["empty", "blank", "latin-1", "binary", "too long"],
+)
+def test_an_email_that_is_no_text_is_refused(run, server, body, problem):
+    """Neither the wrong file nor an endless one is sent."""
+    assert_one_sentence(run(*EMAIL, "-", stdin=body), 1, problem)
+    assert not server.requests
+
+
+@pytest.mark.parametrize("name", ["missing.html", "."])
+def test_an_email_file_that_cannot_be_opened_is_wrong_usage(run, name):
+    """Click names the file."""
+    result = run(*EMAIL, name)
+
+    assert result.exit_code == 2
+    assert f"'{name}'" in result.stderr
+
+
+def test_the_account_is_shown(run, server):
+    """It is what the user asked for, so numbers and addresses show."""
+    result = run("account")
+
+    assert result.exit_code == 0
+    assert "\nid_account: " in result.stdout
+    assert "\nsrc_number: 56442341000 (Chile, default)" in result.stdout
+    assert "\nsrc_email: contacto@example.com (verified)" in result.stdout
+
+
+def test_the_account_as_json_is_the_answer_as_it_came(run):
+    """A machine gets every field, those that we do not know included."""
+    (account,) = json_of(run("account", "--json"))
+
+    assert {"id_account", "name", "purchases", "users", "src_numbers"} <= account.keys()
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "problem"),
+    [
+        (("sms", "send", "5698", TEXT), {}, "dst_number: has 4 digits"),
+        (("sms", "send", "abc", TEXT), {}, "dst_number: has something other than digits"),
+        (("sms", "send", NUMBER, ""), {}, "sms_content: is empty"),
+        (("sms", "send", NUMBER, "\udcff"), {}, "sms_content: has half a surrogate pair"),
+        ((*SMS, "--src-number", "x"), {}, "src_number: has something other than digits"),
+        (SMS, {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
+        (SMS, {"CONNECTUS_API_KEY": None}, "set CONNECTUS_API_KEY"),
+        (SMS, {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None}, "no credentials: pass"),
+        (SMS, {"CONNECTUS_BASE_URL": "nonsense"}, "must begin with https://"),
+        (SMS, {"CONNECTUS_BASE_URL": "http://example.com"}, "use https"),
+        (("account",), {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_failure_is_one_sentence(run, server, args, variables, problem, as_json):
+    """It says what to do, on standard error; --json has it on standard output too."""
+    result = run(*args, *["--json"] * as_json, **variables)
+
+    assert_one_sentence(result, 1, problem)
+    assert len(json_of(result)) == as_json
+    for failure in json_of(result):
+        assert failure["outcome"] in {"not_sent", "rejected"}
+        assert problem in failure["error"]
+    assert not server.received
+
+
+def test_a_closed_port_is_one_sentence(run):
+    """Nothing was sent, and the base URL may be wrong."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        result = run(*SMS, "--json", CONNECTUS_BASE_URL=url)
+
+    assert_one_sentence(result, 1, "connection refused (nothing was sent; check the base URL")
+    assert [line["outcome"] for line in json_of(result)] == ["not_sent"]
+
+
+@pytest.mark.parametrize("args", [SMS, (*EMAIL, "-")])
+def test_a_message_that_may_have_been_sent_is_exit_code_3(run, server, args):
+    """It arrived and the answer was lost: a script must not send it again."""
+    server.fault(Fault.reset_after())
+
+    result = run(*args, "--json", stdin=b"<b>hola</b>")
+
+    assert_one_sentence(result, 3, "check before sending it again")
+    assert [line["outcome"] for line in json_of(result)] == ["unknown"]
+    assert len(server.received) == 1
+
+
+def test_a_file_is_sent(run, server, recipients):
+    """Every row arrives once, with its own text."""
+    result = run("bulk", "send", recipients, "--text", "Hola {name}")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == ("3 of 3 accepted, 0 rejected, 0 not sent, 0 unknown, 0 not tried\n")
+    assert sorted((message.recipient, message.content) for message in server.received) == [
+        ("56987688060", "Hola Ana"),
+        ("56987688061", "Hola José"),
+        ("56987688062", "Hola Eva"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        (b"\xef\xbb\xbfdst_number;name\r\n56987688060;Jos\xc3\xa9\r\n;;\r\n\r\n", ()),
+        (b"dst_number;name\r\n56987688060;Jos\xe9\r\n", ("--encoding", "latin-1")),
+        (b"dst_number:name\n56987688060:Jos\xc3\xa9\n", ("--delimiter", ":")),
+        (b"dst_number\tname\n56987688060\tJos\xc3\xa9\n", ("--delimiter", r"\t")),
+        (b"name,phone\nJos\xc3\xa9,+56 9 8768-8060\n", ("--to", "phone")),
+    ],
+    ids=["spreadsheet", "latin-1", "colon", "tab", "another column"],
+)
+def test_files_of_all_kinds_are_sent(run, server, recipients, written, options):
+    """The options say how the file is to be read."""
+    recipients.write_bytes(written)
+
+    assert run("bulk", "send", recipients, "--text", "Hola {name}", *options).exit_code == 0
+    assert [(message.recipient, message.content) for message in server.received] == [
+        (NUMBER, "Hola José")
+    ]
+
+
+def test_failed_rows_are_named_by_their_line(run, server, recipients):
+    """The others are sent; what is wrong is said without showing the row."""
+    recipients.write_text(
+        "dst_number,name\n5.69877E+10,Ana\n56987688061,\n56987688062,Eva\n", "utf-8"
+    )
+
+    result = run("bulk", "send", recipients, "--text", "Hola {name}")
+
+    assert result.exit_code == 1
+    assert result.stdout == "1 of 3 accepted, 0 rejected, 2 not sent, 0 unknown, 0 not tried\n"
+    second, third = sorted(result.stderr.splitlines())
+    assert second.startswith("line 2: not_sent: dst_number: is in scientific notation")
+    assert third == "line 3: not_sent: name: is empty in this row"
+    assert not any(value in result.output for value in PERSONAL)
+    assert len(server.received) == 1
+
+
+def test_failed_rows_as_json_are_a_line_each(run, server, recipients):
+    """The summary comes last; standard error has no copy of it."""
+    server.fault(Fault.reset_after(), times=1)
+
+    result = run("bulk", "send", recipients, "--text", TEXT, "--json", "--concurrency", "1")
+
+    failure, summary = json_of(result)
+    assert result.exit_code == 3
+    assert result.stderr == ""
+    assert (failure["line"], failure["outcome"]) == (2, "unknown")
+    assert summary == {
+        "rows": 3,
+        "accepted": 2,
+        "rejected": 0,
+        "not_sent": 0,
+        "unknown": 1,
+        "left": 0,
+        "last_line": 4,
+        "stopped_by": None,
+    }
+
+
+def test_every_failed_row_is_named(run, recipients):
+    """However many there are: they cannot be asked for again without sending again."""
+    recipients.write_text("dst_number\n" + "1\n" * 200, "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT)
+
+    named = [line for line in result.stderr.splitlines() if "not_sent" in line]
+    assert len(named) == 200
+
+
+def test_wrong_credentials_stop_a_campaign(run, server, recipients):
+    """The rest of the file is not tried, and the summary says from which line on."""
+    recipients.write_text("dst_number\n" + "56987688060\n" * 500, "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT, "--json", CONNECTUS_API_KEY="wrong")
+
+    *failures, summary = json_of(result)
+    assert result.exit_code == 1
+    assert "401 Unauthorized" in summary["stopped_by"]
+    assert summary["rejected"] == len(failures) == server.requests["sms.send"]
+    assert summary["left"] == 500 - len(failures)
+    assert summary["last_line"] == len(failures) + 1
+    assert not server.received
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (b"", "is empty; its first line must name the columns"),
+        (b"dst_number;name\n56987688060;Jos\xe9\n", "is not utf-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\xff", "is not utf-8"),
+        (b"dst_number,name,name\n", "names columns 2 and 3 the same"),
+        (b'dst_number,name\n56987688060,"Ana\n', "cannot be read after line 1"),
+    ],
+    ids=["empty", "latin-1", "binary", "doubled column", "truncated"],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_file_that_cannot_be_read_is_one_sentence(
+    run, server, recipients, written, problem, as_json
+):
+    """Nothing of it is sent."""
+    recipients.write_bytes(written)
+
+    result = run("bulk", "send", recipients, "--text", "Hola {name}", *["--json"] * as_json)
+
+    assert_one_sentence(result, 1, problem)
+    assert [line["outcome"] for line in json_of(result)] == ["not_sent"] * as_json
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--text", TEXT, "--to", "phone"), "no column 'phone'; its columns are dst_number, name"),
+        (("--text", "{nombre}"), "no column for {nombre}; the columns are dst_number, name"),
+        (("--text", TEXT, "--delimiter", "|"), "no column 'dst_number'"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_missing_column_stops_before_the_first_row(
+    run, server, recipients, options, problem, as_json
+):
+    """All rows are left, and the columns that there are get named."""
+    result = run("bulk", "send", recipients, *options, *["--json"] * as_json)
+
+    assert result.exit_code == 1
+    assert problem in (json_of(result)[-1]["stopped_by"] if as_json else result.stderr)
+    assert not server.requests
+
+
+def test_a_missing_column_of_an_empty_file_is_a_failure(run, recipients):
+    """No row is left over, and still something is wrong."""
+    recipients.write_bytes(b"\0" * 5_000)
+
+    result = run("bulk", "send", recipients, "--text", TEXT)
+
+    assert result.exit_code == 1
+    assert len(result.stderr) < MAX_SENTENCE_CHARACTERS + 50
+    assert "\0" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--concurrency", "0"), "0 is not in the range"),
+        (("--concurrency", "9" * 20), "is not in the range"),
+        (("--delimiter", "::"), "must be one character"),
+        (("--delimiter", ""), "must be one character"),
+        (("--delimiter", '"'), "must be one character, and no quote"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_wrong_usage(run, recipients, options, problem):
+    """It is named, whatever the rest of the command is."""
+    result = run("bulk", "send", recipients, "--text", TEXT, *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert options[0] in result.stderr
+    assert problem in result.stderr
+
+
+@pytest.mark.parametrize("path", [Path(), Path("/dev/null")])
+def test_a_file_must_be_a_regular_one(run, path):
+    """A directory has no rows, and a pipe cannot be read twice."""
+    result = run("bulk", "send", path, "--text", TEXT)
+
+    assert result.exit_code == 2
+    assert "is not a regular file" in result.stderr
+
+
+def test_a_file_that_is_not_there_is_named(run):
+    """The file system's reason is passed on."""
+    result = run("bulk", "send", "missing.csv", "--text", TEXT)
+
+    assert_one_sentence(result, 1, "missing.csv: cannot be read: No such file")
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(Emulator()) as emulator,
+    ):
+        yield emulator.port
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_port_in_use_is_one_sentence(run, taken_port, as_json):
+    """The sentence says which option changes it."""
+    result = run("emulator", "--port", taken_port, *["--json"] * as_json)
+
+    assert_one_sentence(result, 1, "address already in use; choose another (0 takes a free one)")
+    assert len(json_of(result)) == as_json
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "a" * 300, "ñ..x"])
+def test_a_host_of_another_machine_is_one_sentence(run, host):
+    """What cannot be listened on is named, whether it has an address or not."""
+    assert_one_sentence(run("emulator", "--port", 0, "--host", host), 1, host)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--host", ""),
+        ("--port", "65536"),
+        ("--rate-limit", "0"),
+        ("--rate-limit", "nan"),
+        ("--status-webhook", "nonsense"),
+        ("--incoming-webhook", "ftp://127.0.0.1"),
+    ],
+)
+def test_an_emulator_that_makes_no_sense_is_wrong_usage(run, options):
+    """An empty host in particular must not listen on every address."""
+    result = run("emulator", "--port", "0", *options)
+
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+
+
+def test_a_sentence_is_short_and_controls_no_terminal():
+    """What a file holds can be anything."""
+    assert sentence(ValueError("a\x1b[2Jb\n")) == "a?[2Jb?"
+    assert len(sentence("a" * 10_000)) == MAX_SENTENCE_CHARACTERS + 1

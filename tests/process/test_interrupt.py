@@ -1,0 +1,258 @@
+"""Ctrl-C and SIGTERM, real ones: what was begun is finished and counted, and nothing is doubled."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+import pytest
+from aiohttp import web
+
+from connectus_async.emulator import Emulator, Fault
+
+COMMAND = (sys.executable, "-m", "connectus_async")
+IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+SMS = ("sms", "send", "56987688060", "Hola")
+FINISHING = "connectus: finishing the messages under way; Ctrl-C again gives them up"
+ROWS = 1_000
+PASSED = 20
+HELD = 8
+Start = Callable[..., Coroutine[None, None, Process]]
+
+
+@attrs.define
+class Gate:
+    """Lets some requests pass and holds the answers to those after them, acted upon as they are."""
+
+    passing: int
+    holding: int
+    full: asyncio.Event = attrs.field(factory=asyncio.Event)
+    opened: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def run(self, _: web.Request, act) -> web.StreamResponse:
+        response = await act()
+        if self.passing:
+            self.passing -= 1
+            return response
+        self.holding -= 1
+        if not self.holding:
+            self.full.set()
+        await self.opened.wait()
+        return response
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A child ignores what its parent ignores, and a test run in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def gate(emulator: Emulator) -> Gate:
+    gate = Gate(PASSED, HELD)
+    emulator.fault(Fault("gate", gate.run))
+    return gate
+
+
+@pytest.fixture
+async def start(emulator: Emulator) -> AsyncIterator[Start]:
+    """Start a command, which ends with the test at the latest."""
+    processes: list[Process] = []
+
+    async def start(*args: object, before: Sequence[str] = ()) -> Process:
+        environment = {
+            **os.environ,
+            "CONNECTUS_BASE_URL": emulator.base_url,
+            "CONNECTUS_API_USER": emulator.api_user,
+            "CONNECTUS_API_KEY": emulator.api_key,
+        }
+        process = await asyncio.create_subprocess_exec(
+            *before, *COMMAND, *map(str, args), stdout=PIPE, stderr=PIPE, env=environment
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> tuple[object, ...]:
+    path = tmp_path / "recipients.csv"
+    numbers = range(56_960_000_000, 56_960_000_000 + ROWS)
+    path.write_text("dst_number,name\n" + "".join(f"{number},Ana\n" for number in numbers))
+    return ("bulk", "send", path, "--text", "Hola {name}", "--concurrency", HELD, "--json")
+
+
+async def next_line(stream: asyncio.StreamReader | None) -> str:
+    return (await stream.readline()).decode().rstrip()
+
+
+def numbers_of(emulator: Emulator) -> list[str]:
+    return [message.recipient for message in emulator.received]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_a_campaign_finishes_what_is_under_way(emulator, gate, start, campaign, signum):
+    """The summary's accepted are those that the phones have; no further row is begun."""
+    process = await start(*campaign)
+    await gate.full.wait()
+    process.send_signal(signum)
+    assert await next_line(process.stderr) == FINISHING
+    gate.opened.set()
+    output, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (130, b"")
+    assert json.loads(output) == {
+        "rows": ROWS,
+        "accepted": PASSED + HELD,
+        "rejected": 0,
+        "not_sent": 0,
+        "unknown": 0,
+        "left": ROWS - PASSED - HELD,
+        "last_line": PASSED + HELD + 1,
+        "stopped_by": "interrupted",
+    }
+    assert len(numbers_of(emulator)) == len(set(numbers_of(emulator))) == PASSED + HELD
+
+
+async def test_an_interrupted_campaign_is_told_in_words(emulator, gate, start, campaign):
+    """Without --json the summary is one line, and names nobody."""
+    process = await start(*campaign[:-1])
+    await gate.full.wait()
+    process.send_signal(signal.SIGINT)
+    assert await next_line(process.stderr) == FINISHING
+    gate.opened.set()
+    output, errors = await process.communicate()
+
+    assert process.returncode == 130
+    assert output.decode() == (
+        "28 of 1,000 accepted, 0 rejected, 0 not sent, 0 unknown, 972 not tried\n"
+    )
+    assert errors.decode() == "connectus: stopped after line 29: interrupted\n"
+
+
+async def test_what_fails_after_the_interruption_is_named(emulator, gate, start, campaign):
+    """A message whose answer is lost while the campaign ends has its line printed."""
+    emulator.clear_faults()
+    emulator.fault(Fault.half_answer())
+    emulator.fault(Fault("gate", gate.run))
+    gate.passing = 0
+    process = await start(*campaign)
+    await gate.full.wait()
+    process.send_signal(signal.SIGINT)
+    assert await next_line(process.stderr) == FINISHING
+    gate.opened.set()
+    output, _ = await process.communicate()
+
+    *failures, summary = map(json.loads, output.splitlines())
+    assert process.returncode == 130
+    assert {failure["outcome"] for failure in failures} == {"unknown"}
+    assert sorted(failure["line"] for failure in failures) == list(range(2, 2 + HELD))
+    assert (summary["accepted"], summary["unknown"]) == (0, HELD)
+
+
+async def test_a_second_interruption_gives_up(emulator, gate, start, campaign):
+    """What was cut off is named as unknown, never as left; it is on the phones, once each."""
+    process = await start(*campaign)
+    await gate.full.wait()
+    process.send_signal(signal.SIGINT)
+    assert await next_line(process.stderr) == FINISHING
+    process.send_signal(signal.SIGINT)
+    output, errors = await process.communicate()
+
+    *cut_off, summary = map(json.loads, output.splitlines())
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert {failure["outcome"] for failure in cut_off} == {"unknown"}
+    assert len(cut_off) == HELD
+    assert (summary["accepted"], summary["unknown"]) == (PASSED, HELD)
+    assert summary["left"] == ROWS - PASSED - HELD
+    assert len(numbers_of(emulator)) == len(set(numbers_of(emulator))) == PASSED + HELD
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (SMS, "interrupted; what was under way may have been carried out"),
+        ((*SMS, "--json"), "interrupted; what was under way may have been carried out"),
+        (("account",), "interrupted"),
+    ],
+)
+async def test_a_single_call_is_given_up_at_once(gate, start, args, problem, signum):
+    """It says whether a message may have been sent."""
+    gate.passing, gate.holding = 0, 1
+    process = await start(*args)
+    await gate.full.wait()
+    process.send_signal(signum)
+    output, errors = await process.communicate()
+
+    assert (process.returncode, output) == (130, b"")
+    assert errors.decode() == f"connectus: {problem}\n"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_the_emulator_stops(start, signum):
+    """Its first line says that it listens."""
+    process = await start("emulator", "--port", 0, "--json")
+    settings = json.loads(await next_line(process.stdout))
+    process.send_signal(signum)
+    output, errors = await process.communicate()
+
+    assert settings["CONNECTUS_BASE_URL"].startswith("http://127.0.0.1:")
+    assert (process.returncode, output) == (130, b"")
+    assert errors == b"connectus: the emulator has stopped\n"
+
+
+async def test_an_emulator_in_the_background_ignores_ctrl_c_and_obeys_sigterm(start):
+    """A shell script's background job is stopped with kill, and by nothing at the keyboard."""
+    process = await start("emulator", "--port", 0, "--json", before=IN_BACKGROUND)
+    await next_line(process.stdout)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, errors = await process.communicate()
+
+    assert process.returncode == 130
+    assert errors == b"connectus: the emulator has stopped\n"
+
+
+async def test_a_campaign_in_the_background_finishes_at_sigterm(gate, start, campaign):
+    """Ctrl-C before it changes nothing: a second interruption would give up."""
+    process = await start(*campaign, before=IN_BACKGROUND)
+    await gate.full.wait()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert await next_line(process.stderr) == FINISHING
+    gate.opened.set()
+    output, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (130, b"")
+    assert json.loads(output)["accepted"] == PASSED + HELD
+
+
+def test_waiting_for_an_email_can_be_interrupted(tmp_path):
+    """Nothing was sent: the text had not come yet."""
+    pipe = tmp_path / "body.html"
+    os.mkfifo(pipe)
+    email = ("email", "send", "ana@example.com", "--subject", "A", "--src-email", "a@example.com")
+    with (
+        subprocess.Popen([*COMMAND, *email, pipe], stdout=PIPE, stderr=PIPE) as process,
+        pipe.open("wb"),  # returns as soon as the command has opened it too
+    ):
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+
+    assert (process.returncode, output) == (130, b"")
+    assert errors == b"connectus: interrupted; nothing was sent\n"

@@ -2,6 +2,7 @@
 
 import nox
 
+GENERATOR = "connectus_async/_tools/generate_sync.py"
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.options.sessions = ["tests", "lint", "types"]
@@ -23,9 +24,16 @@ def tests(session: nox.Session, extras: str) -> None:
 
 
 @nox.session
+def generate(session: nox.Session) -> None:
+    """Write the blocking client anew; with ``--check``, only fail if it is not up to date."""
+    session.run("python", GENERATOR, *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and the import rules."""
+    """Check style, the import rules, and that the generated code is up to date."""
     install(session, "lint")
+    session.run("python", GENERATOR, "--check")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-cache")
@@ -34,7 +42,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of the package and of its typed usage, by two checkers."""
-    install(session, "types", "test")
+    install(session, "types", extras="cli,speed")
     session.run("mypy")
     session.run("pyright")
 

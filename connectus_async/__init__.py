@@ -35,6 +35,7 @@ from connectus_async.products.product import Product
 from connectus_async.products.sms import SmppStatus, Sms, SmsStatus
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.segments import Encoding, Segments, segments
+from connectus_async.sync import Connectus
 
 __all__ = [
     "Answer",
@@ -46,6 +47,7 @@ __all__ = [
     "ConflictError",
     "ConnectError",
     "ConnectionLostError",
+    "Connectus",
     "ConnectusError",
     "ContentTooLargeError",
     "Email",

@@ -15,6 +15,7 @@ from connectus_async.products.whatsapp_qr import WhatsAppQrService
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from types import TracebackType
 
     from connectus_async.bulk.sender import Bulk
@@ -203,3 +204,15 @@ class AsyncConnectus:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport.config.base_url}>"
+
+
+def client_factory(config: Config) -> "Callable[[], AsyncConnectus]":
+    """Make what makes clients of one configuration, one for each process that needs its own."""
+    from connectus_async.transport import Transport  # noqa: PLC0415 - brings aiohttp, 0.1 s
+
+    def make() -> AsyncConnectus:
+        client = object.__new__(AsyncConnectus)
+        client._use(Transport(config))
+        return client
+
+    return make

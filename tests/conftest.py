@@ -1,8 +1,10 @@
 """What every test may ask for: the emulator, a client of it, a loop that is not blocked."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+from awaited import CLIENTS
 from blockbuster import blockbuster_ctx
 
 from connectus_async import AsyncConnectus
@@ -35,13 +37,22 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 
 @pytest.fixture
-async def connectus(emulator: Emulator) -> AsyncIterator[AsyncConnectus]:
-    async with AsyncConnectus(
-        emulator.api_user,
-        emulator.api_key,
-        qr_token=emulator.qr_token,
-        base_url=emulator.base_url,
-        qr_base_url=emulator.qr_base_url,
-        backoff_base=0,
-    ) as connectus:
+def settings(emulator: Emulator) -> dict[str, Any]:
+    """Arguments for a client of the emulator."""
+    return {
+        "api_user": emulator.api_user,
+        "api_key": emulator.api_key,
+        "qr_token": emulator.qr_token,
+        "base_url": emulator.base_url,
+        "qr_base_url": emulator.qr_base_url,
+        "backoff_base": 0,
+    }
+
+
+@pytest.fixture(params=CLIENTS)
+async def connectus(
+    request: pytest.FixtureRequest, settings: dict[str, Any]
+) -> AsyncIterator[AsyncConnectus]:
+    """Give each test the async client, and then the blocking one in its place."""
+    async with CLIENTS[request.param](**settings) as connectus:
         yield connectus

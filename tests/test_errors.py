@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from awaited import asyncio_only
 from multidict import CIMultiDict
 
 import connectus_async
@@ -370,6 +371,7 @@ def test_the_environment_is_read_when_the_client_is_made(monkeypatch: pytest.Mon
 # with_options
 
 
+@asyncio_only
 async def test_options_hold_for_the_copy_alone(connectus: AsyncConnectus):
     """Everything else, and the connections, are those of the original."""
     original = connectus._transport.config
@@ -381,6 +383,7 @@ async def test_options_hold_for_the_copy_alone(connectus: AsyncConnectus):
     assert copied._pool is connectus._transport._pool
 
 
+@asyncio_only
 async def test_options_that_are_left_out_stay(connectus: AsyncConnectus):
     """Also over several copies."""
     twice = connectus.with_options(timeout=7).with_options(connect_timeout=3)._transport.config
@@ -389,6 +392,7 @@ async def test_options_that_are_left_out_stay(connectus: AsyncConnectus):
     assert connectus.with_options()._transport.config == connectus._transport.config
 
 
+@asyncio_only
 async def test_a_copy_is_a_whole_client(connectus: AsyncConnectus, emulator: Emulator):
     """All services, over the same connections, and nested ones as well."""
     copied = connectus.with_options(max_retries=0)

@@ -6,16 +6,19 @@ import importlib
 import inspect
 import pkgutil
 import textwrap
-from collections.abc import Iterator
 from types import FunctionType, ModuleType
+from typing import Any
 
 import pytest
+from anyio.to_thread import run_sync
+from awaited import asyncio_only
 
 import connectus_async
-from connectus_async import AsyncConnectus
+from connectus_async import AsyncConnectus, Connectus
 from connectus_async.bulk.sender import Bulk
 from connectus_async.emulator import Emulator
 from connectus_async.products._service import Service
+from connectus_async.sync import _generated as blocking
 
 MARKER = "Example:\n"
 
@@ -30,35 +33,70 @@ def modules() -> list[ModuleType]:
     return [importlib.import_module(name) for name in names]
 
 
-def documented_methods() -> Iterator[tuple[str, FunctionType]]:
-    owners = [*Service.__subclasses__(), AsyncConnectus, Bulk]
-    for owner in owners:
-        for name, method in inspect.getmembers(owner, inspect.isfunction):
-            if not name.startswith("_"):
-                yield f"{owner.__name__}.{name}", method
+def documented_methods(*owners: type) -> dict[str, FunctionType]:
+    return {
+        f"{owner.__name__}.{name}": method
+        for owner in owners
+        for name, method in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
+    }
 
 
-METHODS = dict(documented_methods())
-WITH_EXAMPLE = {name: method for name, method in METHODS.items() if MARKER in method.__doc__}
+def examples(methods: dict[str, FunctionType]) -> dict[str, str]:
+    """Find the blocks of code in which ``connectus`` is a client."""
+    texts = {name: inspect.getdoc(method) for name, method in methods.items()}
+    return {
+        name: textwrap.dedent(text.partition(MARKER)[2])
+        for name, text in texts.items()
+        if MARKER in text
+    }
+
+
+METHODS = documented_methods(*Service.__subclasses__(), AsyncConnectus, Bulk)
+BLOCKING_METHODS = documented_methods(
+    *blocking.Service.__subclasses__(), blocking.Connectus, blocking.Bulk
+)
+EXAMPLES = examples(METHODS)
+BLOCKING_EXAMPLES = examples(BLOCKING_METHODS)
 
 
 def test_every_public_method_has_an_example():
     """Only closing a client shows itself."""
-    assert set(METHODS) - set(WITH_EXAMPLE) == {"AsyncConnectus.close"}
+    assert set(METHODS) - set(EXAMPLES) == {"AsyncConnectus.close"}
+    assert set(BLOCKING_METHODS) - set(BLOCKING_EXAMPLES) == {"Connectus.close"}
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLE)
+def names(connectus: AsyncConnectus | Connectus) -> dict[str, Any]:
+    return {**vars(connectus_async), "connectus": connectus, "print": lambda *_: None}
+
+
+@asyncio_only
+@pytest.mark.parametrize("name", EXAMPLES)
 async def test_an_example_runs_against_the_emulator(
     name: str, connectus: AsyncConnectus, emulator: Emulator
 ):
-    """The example is a block in which ``connectus`` is a client."""
-    example = textwrap.dedent(inspect.getdoc(WITH_EXAMPLE[name]).partition(MARKER)[2])
-    code = compile(example, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    names = {**vars(connectus_async), "connectus": connectus, "print": lambda *_: None}
+    """It may await."""
+    code = compile(EXAMPLES[name], name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
-    running = eval(code, names)
+    running = eval(code, names(connectus))
     if inspect.iscoroutine(running):
         await running
+
+    assert emulator.requests.total() > 0
+
+
+@pytest.mark.parametrize("name", BLOCKING_EXAMPLES)
+async def test_an_example_of_the_blocking_client_runs_as_it_stands(
+    name: str, settings: dict[str, Any], emulator: Emulator
+):
+    """It is plain code, in a thread that no loop runs in."""
+    code = compile(BLOCKING_EXAMPLES[name], name, "exec")
+
+    def run() -> None:
+        with Connectus(**settings) as connectus:
+            exec(code, names(connectus))
+
+    await run_sync(run)
 
     assert emulator.requests.total() > 0
 

@@ -1,155 +1,332 @@
 """Writes the blocking client: the classes of the async one, with bodies that wait for its calls.
 
 ``nox -s generate`` runs it. It reads source text and imports nothing of the package, so that it
-works when what it wrote before does not. What the source does not say by itself stands in `RULES`;
-whatever is in neither, and every rule that is no longer needed, is an error that names it.
+works when what it wrote before does not. What the source does not say by itself stands in
+``generate_sync.toml``.
 """
 
 import argparse
 import ast
-import builtins
-import difflib
 import re
 import sys
+import textwrap
+import tomllib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from itertools import starmap
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
-
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+from typing import Any, Final, NamedTuple, TypeAlias
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
+SOURCES: Final = ("products/*.py", "bulk/sender.py", "client.py")
 TARGET: Final = PACKAGE / "sync" / "_generated.py"
+RULES: Final = Path(__file__).with_suffix(".toml")
+TABLES: Final = ("classes", "methods", "arguments", "annotations", "renamed", "phrases")
+
+INDENT: Final = " " * 4
 LINE_LENGTH: Final = 100
 COPY: Final = "copy"
-"""The rule of a method whose body is the same on both sides, but for `RENAMED`."""
 
-RENAMED: Final = {r"\bTransport\b": "Link", r"\b(_?)transport\b": r"\1link"}
 DUNDERS: Final = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
-ASYNC_TYPE: Final = re.compile(r"\b(Async\w*|Awaitable|Coroutine)\b")
-ASYNC_WORD: Final = re.compile(r"\bA?sync(io|hronous)?\b|\bawait|\bcoroutine|\bevent loop|Async")
+PLAIN_PROSE: Final = {r"\basync (with|for)\b": r"\1"}
 PLAIN_EXAMPLE: Final = {
     r"\(await (.+)\)\.": r"\1.",
     r"\bawait ": "",
-    r"\basync (with|for)\b": r"\1",
     r"\bAsyncConnectus\b": "Connectus",
+    **PLAIN_PROSE,
 }
+ASYNC: Final = re.compile(r"\b(async|await|coroutine|event loop)|\b(Async|Await|Coroutine)\w*")
+PASSES_ON: Final = re.compile(r"(.*\()([^()]*?)(\*\*)?\.\.\.(\)+)")
 
-HEAD: Final = '''\
-# Generated: change client.py, products/ or bulk/sender.py instead, then run `nox -s generate`.
-"""The blocking client and its services: each method waits for the async one of its name."""
-'''
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+Rules: TypeAlias = Mapping[str, Any]
 
 
 class GenerationError(Exception):
-    """The source says something that no rule covers, or a rule covers nothing."""
+    """The source needs a rule that there is not, or there is a rule that it does not need."""
 
 
-class Import(NamedTuple):
-    """Where a name comes from; a whole module if ``name`` is empty."""
+class Module:
+    """The source of a module, and the modules that its names of this package come from."""
 
-    module: str
-    name: str
-    alias: str | None = None
-    for_types_only: bool = False
+    def __init__(self, name: str, text: str) -> None:
+        tree = ast.parse(text)
+        self.classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        self.origins: dict[str, str] = {}
+        for node in tree.body:
+            match node:
+                case ast.ImportFrom(module=str(origin)) if origin.startswith(PACKAGE.name):
+                    self.origins |= {item.name: origin for item in node.names}
+                case ast.ClassDef(name=defined) | ast.AnnAssign(target=ast.Name(id=defined)):
+                    self.origins[defined] = name
+                case _:
+                    pass
+        self._text = text
+        self._lines = text.splitlines()
+
+    def source(self, node: ast.AST) -> str:
+        """Give the text of a node, on one line."""
+        return " ".join((ast.get_source_segment(self._text, node) or "").split())
+
+    def lines(self, nodes: Sequence[ast.stmt]) -> str:
+        """Give the lines of statements as they stand."""
+        return "\n".join(self._lines[nodes[0].lineno - 1 : nodes[-1].end_lineno])
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What the source of the async client does not say about the blocking one.
+class Parameter(NamedTuple):
+    """A parameter of a function, or the ``/`` or ``*`` between two, which has no ``arg``."""
 
-    Attributes:
-        classes: The blocking class for each async one; subclasses of `Service` keep their names.
-        methods: The body for each method, by class and name, in place of a call of the async one;
-            ``...`` stands for the arguments, ``**...`` for all of them by keyword. `COPY` takes the
-            body as it is, and what begins with ``def`` replaces the whole method.
-        arguments: What is passed on for a parameter, by class and name, instead of its value.
-        annotations: What a name in an annotation becomes.
-        imports: Where the names come from that the rules bring in.
-        phrases: What a piece of a docstring becomes.
+    sign: str
+    arg: ast.arg | None = None
+    default: ast.expr | None = None
+    by_keyword: bool = False
+
+
+def generate(modules: Iterable[Module], rules: Rules) -> str:
+    """Write the blocking client of an async one.
+
+    Raises:
+        GenerationError: There is no rule for a public method, an attribute, an annotation or a
+            docstring that needs one, or a rule that nothing needs; it is named.
     """
-
-    classes: Mapping[str, str]
-    methods: Mapping[str, str] = field(default_factory=dict)
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    imports: Mapping[str, Import] = field(default_factory=dict)
-    phrases: Mapping[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def unused(self) -> set[str]:
-        """The rules that were not asked for so far."""
-        return {key for table in vars(self).values() for key in table}
-
-    def use(self, table: Mapping[str, str], key: str) -> str | None:
-        """Look up a rule, and note that it is needed."""
-        if key in table:
-            self.unused.discard(key)
-        return table.get(key)
+    return _Generator(modules, rules).write()
 
 
-_LINK: Final = "connectus_async.sync._link"
+class _Generator:
+    def __init__(self, modules: Iterable[Module], rules: Rules) -> None:
+        self._rules = rules
+        self._unused = {(name, key) for name in TABLES for key in rules[name]}
+        self._imports: defaultdict[str, set[str]] = defaultdict(set)
+        self._classes = {
+            node.name: (module, node)
+            for module in modules
+            for node in module.classes
+            if node.name in rules["classes"] or _is_service(node)
+        }
+        self._paths = dict(self._services_of("AsyncConnectus"))
 
-RULES: Final = Rules(
-    classes={"Service": "Service", "Bulk": "Bulk", "AsyncConnectus": "Connectus"},
-    methods={
-        "Service.__init__": COPY,
-        "WhatsAppQrService.__init__": COPY,
-        "AsyncConnectus.__init__": (
-            "config = Config.from_environment(**...)\n"
-            f"from {_LINK} import Link  # noqa: PLC0415 - brings asyncio and aiohttp, 0.1 s\n"
-            "\n"
-            "self._use(Link(config))"
-        ),
-        "AsyncConnectus._use": COPY,
-        "AsyncConnectus.with_options": COPY,
-        "AsyncConnectus.bulk": "return Bulk(self._link.campaign(...))",
-        "AsyncConnectus.close": "self._link.runner.close()",
-        "AsyncConnectus.__aenter__": "return self",
-        "AsyncConnectus.__aexit__": "self.close()",
-        "AsyncConnectus.__repr__": COPY,
-        "Bulk.__init__": (
-            'def __init__(self, campaign: "Campaign") -> None:\n'
-            "    self._campaign = campaign\n"
-            "    self.summary = campaign.summary"
-        ),
-        "Bulk.stream": "return self._campaign.runner.iterate(self._campaign.sender.stream, ...)",
-        "Bulk.run": "return self._campaign.runner.call(self._campaign.sender.run, ...)",
-        "Bulk.__aenter__": "self._campaign.enter()\nreturn self",
-        "Bulk.__aexit__": "self._campaign.exit(...)",
-    },
-    arguments={
-        "Bulk.messages": "self._campaign.pulled(messages)",
-        "Bulk.on_outcome": "self._campaign.called(on_outcome)",
-    },
-    annotations={
-        "AsyncIterator": "Iterator",
-        "Messages": "Iterable[Message | Row]",
-        "Transport": "Link",
-    },
-    imports={
-        "Iterator": Import("collections.abc", "Iterator"),
-        "Link": Import(_LINK, "Link", for_types_only=True),
-        "Campaign": Import(_LINK, "Campaign", for_types_only=True),
-    },
-    phrases={
-        "The Connectus API for asyncio.": "The Connectus API, for code that does not await.",
-        """\
-It connects with the first call, and then
-    belongs to the event loop of that call.""": """\
-It connects with the first call. Threads
-    may share it, and a forked process connects anew.""",
-        """\
-as an iterable
-                or an async iterable. It is pulled as messages are sent, never ahead of them.""": """\
-as an iterable.
-                It is pulled as messages are sent, never ahead of them, in the thread that waits
-                for their outcomes.""",
-        """\
-Called with the outcome of each message, one at a time; what it returns is
-                awaited if it can be.""": """\
-Called with the outcome of each message, one at a time, in the thread that called
-                `run`. It may use the client itself.""",
-    },
-)
+    def write(self) -> str:
+        classes = [self._class(*found) for found in self._classes.values()]
+        if self._unused:
+            raise GenerationError(f"not needed: {min(map('.'.join, self._unused))}")
+        imports = "\n".join(starmap(_import, sorted(self._imports.items())))
+        head: str = self._rules["head"].format(imports=imports)
+        return head + "\n\n" + "\n\n\n".join(classes) + "\n"
+
+    def _services_of(self, owner: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Find the services by their classes, with the paths that lead there from the client."""
+        for node in ast.walk(self._classes[owner][1]):
+            match node:
+                case ast.Assign(
+                    targets=[ast.Attribute(attr=attribute)], value=ast.Call(func=ast.Name(id=name))
+                ) if name in self._classes:
+                    yield name, prefix + attribute
+                    yield from self._services_of(name, f"{prefix}{attribute}.")
+                case _:
+                    pass
+
+    def _rule(self, table: str, key: str) -> str | None:
+        self._unused.discard((table, key))
+        rule: str | None = self._rules[table].get(key)
+        return rule
+
+    def _class(self, module: Module, node: ast.ClassDef) -> str:
+        if _is_service(node) and node.name not in self._paths:
+            raise GenerationError(f"{node.name} is an attribute of neither client nor service")
+        name = self._rule("classes", node.name) or node.name
+        bases = ", ".join(map(module.source, node.bases))
+        head = [f"class {name}({bases}):" if bases else f"class {name}:"]
+        functions = [item for item in node.body if isinstance(item, Function)]
+        methods = [self._method(module, node, function) for function in functions]
+        docstring = self._docstring(module, node, node.name)
+        text = "\n\n".join(["\n".join(head + docstring), *filter(None, methods)])
+        tree = ast.parse(text)
+        if lost := _public_attributes(node) - _public_attributes(tree):
+            raise GenerationError(f"no rule for the attribute {node.name}.{min(lost)}")
+        for used in _names(tree) & module.origins.keys() - self._classes.keys():
+            self._imports[module.origins[used]].add(used)
+        return text
+
+    def _method(self, module: Module, owner: ast.ClassDef, node: Function) -> str | None:
+        key = f"{owner.name}.{node.name}"
+        rule = self._rule("methods", key)
+        if rule is None:
+            is_private = node.name.startswith("_")
+            if is_private and not node.name.endswith("__"):
+                return None
+            if is_private or not _is_service(owner) or not _is_coroutine(node):
+                raise GenerationError(f"no rule for the method {key}")
+            path = f"{self._paths[owner.name]}.{node.name}"
+            rule = f"return self._link.runner.call(self._link.client.{path}, ...)"
+        if rule.startswith("def "):
+            return textwrap.indent(rule, INDENT)
+        lines = [
+            *(f"{INDENT}@{module.source(decorator)}" for decorator in node.decorator_list),
+            self._signature(module, node, key),
+            *self._docstring(module, node, key),
+        ]
+        if rule != COPY:
+            return "\n".join([*lines, *self._body(owner.name, node, rule)])
+        statements = node.body[ast.get_docstring(node) is not None :]
+        text = "\n".join([*lines, module.lines(statements)])
+        return self._renamed("renamed", text)
+
+    def _signature(self, module: Module, node: Function, key: str) -> str:
+        declared: list[str] = []
+        for sign, arg, default, _ in _parameters(node.args):
+            text = sign + (arg.arg if arg else "")
+            if arg and arg.annotation:
+                text += f": {self._annotation(module, arg.annotation, key)}"
+            if default:
+                text += f" = {module.source(default)}"
+            declared.append(text)
+        result = f" -> {self._annotation(module, node.returns, key)}" if node.returns else ""
+        name = DUNDERS.get(node.name, node.name)
+        return _laid_out(f"{INDENT}def {name}(", declared, f"){result}:")
+
+    def _annotation(self, module: Module, node: ast.expr, key: str) -> str:
+        text = self._renamed("annotations", module.source(node))
+        if found := ASYNC.search(text):
+            raise GenerationError(f"no rule for the annotation {found[0]} of {key}")
+        return text
+
+    def _docstring(self, module: Module, node: Function | ast.ClassDef, key: str) -> list[str]:
+        if ast.get_docstring(node) is None:
+            return []
+        text = module.lines(node.body[:1])
+        for phrase in self._rules["phrases"]:
+            if phrase in text:
+                text = text.replace(phrase, self._rule("phrases", phrase) or "")
+        prose, marker, example = text.partition("Example:\n")
+        text = _replaced(prose, PLAIN_PROSE) + marker + _replaced(example, PLAIN_EXAMPLE)
+        if found := ASYNC.search(text):
+            raise GenerationError(f"no rule for {found[0]!r} in the docstring of {key}")
+        return [text]
+
+    def _body(self, owner: str, node: Function, rule: str) -> Iterator[str]:
+        for line in rule.split("\n"):
+            if found := PASSES_ON.fullmatch(line):
+                head, given, stars, tail = found.groups()
+                passed = self._passed(owner, node, all_by_keyword=bool(stars))
+                items = [*filter(None, [given.removesuffix(", ")]), *passed]
+                yield _laid_out(f"{INDENT * 2}{head}", items, tail)
+            else:
+                yield textwrap.indent(line, INDENT * 2)
+
+    def _passed(self, owner: str, node: Function, *, all_by_keyword: bool) -> Iterator[str]:
+        for sign, arg, _, by_keyword in _parameters(node.args):
+            if arg and arg.arg != "self":
+                value = self._rule("arguments", f"{owner}.{arg.arg}") or arg.arg
+                is_named = by_keyword or (all_by_keyword and not sign)
+                yield f"{arg.arg}={value}" if is_named else sign + value
+
+    def _renamed(self, table: str, text: str) -> str:
+        for name in self._rules[table]:
+            if re.search(rf"\b{name}\b", text):
+                text = re.sub(rf"\b{name}\b", self._rule(table, name) or "", text)
+        return text
+
+
+def _is_service(node: ast.ClassDef) -> bool:
+    return any(isinstance(base, ast.Name) and base.id == "Service" for base in node.bases)
+
+
+def _is_coroutine(node: Function) -> bool:
+    is_generator = any(isinstance(item, ast.Yield) for item in ast.walk(node))
+    return isinstance(node, ast.AsyncFunctionDef) and not is_generator
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[Parameter]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    for count, (arg, default) in enumerate(zip(positional, defaults, strict=True), 1):
+        yield Parameter("", arg, default)
+        if count == len(arguments.posonlyargs):
+            yield Parameter("/")
+    if arguments.vararg or arguments.kwonlyargs:
+        yield Parameter("*", arguments.vararg)
+    for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield Parameter("", arg, default, by_keyword=True)
+    if arguments.kwarg:
+        yield Parameter("**", arguments.kwarg)
+
+
+def _public_attributes(owner: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(owner):
+        match node:
+            case ast.Attribute(attr=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.ClassDef(body=body):
+                found |= {
+                    name.id
+                    for item in body
+                    if isinstance(item, ast.Assign | ast.AnnAssign)
+                    for name in ast.walk(item)
+                    if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+                }
+            case _:
+                pass
+    return {name for name in found if not name.startswith("_")}
+
+
+def _names(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def _replaced(text: str, patterns: Mapping[str, str]) -> str:
+    for pattern, replacement in patterns.items():
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def _laid_out(head: str, items: Iterable[str], tail: str) -> str:
+    """Break a call or a signature over lines as the formatter does."""
+    items = list(items)
+    line = ", ".join(items)
+    indent = " " * (len(head) - len(head.lstrip()))
+    if len(head + line + tail) <= LINE_LENGTH:
+        return head + line + tail
+    if len(indent + INDENT + line) <= LINE_LENGTH:
+        return f"{head}\n{indent}{INDENT}{line}\n{indent}{tail}"
+    return "\n".join([head, *(f"{indent}{INDENT}{item}," for item in items), indent + tail])
+
+
+def _import(module: str, names: Iterable[str]) -> str:
+    """Write an import in the linter's order: constants, classes, the rest."""
+    names = sorted(names, key=lambda name: (not name.isupper(), name.islower(), name))
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= LINE_LENGTH:
+        return line
+    return "\n".join([f"from {module} import (", *(f"{INDENT}{name}," for name in names), ")"])
+
+
+def _modules() -> Iterator[Module]:
+    for pattern in SOURCES:
+        for path in sorted(PACKAGE.glob(pattern)):
+            name = ".".join([PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts])
+            yield Module(name, path.read_text("utf-8"))
+
+
+def generated() -> str:
+    """Write the blocking client of this package's async one, as `TARGET` ought to hold it."""
+    return generate(_modules(), tomllib.loads(RULES.read_text("utf-8")))
+
+
+def main() -> None:
+    """Write the blocking client."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="only fail if it is not up to date")
+    is_check = parser.parse_args().check
+    try:
+        text = generated()
+    except GenerationError as error:
+        sys.exit(f"{error}: see {RULES.name}")
+    if not is_check:
+        TARGET.write_text(text, "utf-8", newline="\n")
+    elif not TARGET.exists() or TARGET.read_text("utf-8") != text:
+        sys.exit(f"{TARGET.name} is not what its sources say: run nox -s generate")
+
+
+if __name__ == "__main__":
+    main()

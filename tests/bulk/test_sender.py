@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import anyio
 import pytest
+from awaited import asyncio_only
 
 from connectus_async import (
     AsyncConnectus,
@@ -61,6 +62,7 @@ async def test_products_can_be_mixed(connectus: AsyncConnectus, emulator: Emulat
     assert sorted(message.product for message in emulator.received) == ["email", "sms", "whatsapp"]
 
 
+@asyncio_only
 async def test_an_async_source_is_pulled_as_messages_are_sent(connectus: AsyncConnectus):
     """Messages may come from a database or a queue."""
 
@@ -190,6 +192,7 @@ async def test_a_break_finishes_what_is_under_way_and_pulls_no_more(
     assert len(set(recipients(emulator))) == len(emulator.received)
 
 
+@asyncio_only
 async def test_cancellation_finishes_what_is_under_way(
     connectus: AsyncConnectus, emulator: Emulator
 ):
@@ -214,6 +217,7 @@ async def test_cancellation_finishes_what_is_under_way(
     assert summary.accepted == summary.total == len(emulator.received)
 
 
+@asyncio_only
 async def test_a_cancel_scope_around_a_campaign_is_obeyed(
     connectus: AsyncConnectus, emulator: Emulator
 ):
@@ -237,6 +241,7 @@ async def test_a_callback_sees_every_outcome(connectus: AsyncConnectus):
     assert len(seen) == summary.total == 10
 
 
+@asyncio_only
 async def test_a_callback_may_be_async(connectus: AsyncConnectus):
     """A progress report that writes to a database is waited for."""
     seen: list[MessageOutcome] = []
@@ -253,7 +258,7 @@ async def test_a_callback_may_be_async(connectus: AsyncConnectus):
 
 async def test_a_bulk_that_was_not_entered_says_so(connectus: AsyncConnectus):
     """The mistake is named, and nothing is sent."""
-    with pytest.raises(ConfigurationError, match="async with"):
+    with pytest.raises(ConfigurationError, match=r"with connectus\.bulk\(\)"):
         await connectus.bulk().run(messages(1))
 
 

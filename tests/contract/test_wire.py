@@ -14,10 +14,10 @@ from typing import Any
 import attrs
 import pytest
 from aiohttp import web
+from awaited import CLIENTS
 
 from connectus_async import AsyncConnectus, Outcome, RequestError
 from connectus_async.emulator import Emulator
-from connectus_async.products._service import Service
 
 HERE = Path(__file__).parent
 CALLS = json.loads((HERE / "calls.json").read_text("utf-8"))
@@ -55,15 +55,17 @@ def server() -> RecordingServer:
     return RecordingServer()
 
 
-@pytest.fixture
-async def client(server: RecordingServer) -> AsyncIterator[AsyncConnectus]:
+@pytest.fixture(params=CLIENTS)
+async def client(
+    request: pytest.FixtureRequest, server: RecordingServer
+) -> AsyncIterator[AsyncConnectus]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with AsyncConnectus(
+    async with CLIENTS[request.param](
         "the-user",
         "the-key",
         qr_token="the-token",
@@ -87,9 +89,9 @@ def public_methods(owner: object, prefix: str = "") -> Iterator[str]:
     for name, member in inspect.getmembers(owner):
         if name.startswith("_"):
             continue
-        if isinstance(member, Service):
+        if not callable(member):
             yield from public_methods(member, f"{prefix}{name}.")
-        elif prefix and inspect.iscoroutinefunction(member):
+        elif prefix:
             yield prefix + name
 
 

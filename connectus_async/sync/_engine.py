@@ -1,0 +1,315 @@
+"""One event loop in a daemon thread, and the tasks that other threads wait for.
+
+- `Engine` is a loop in a thread of one process, and the object that was built for it. After a fork
+  the child leaves it alone and starts another. It is never finalized there, which would take the
+  parent's sockets out of the epoll that both share: the frames of a thread that did not come along
+  are never cleared, and those of the loop's thread hold all that belongs to it.
+- `Operation` is a task on the loop, and the thread that waits for it. All that the loop has to say
+  to that thread goes through the operation's inbox: replies, and jobs to be run there.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+
+from connectus_async.errors import ClientClosedError, ConnectionLostError
+
+OwnedT = TypeVar("OwnedT")
+LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
+Body: TypeAlias = Callable[["Operation"], Coroutine[Any, Any, object]]
+
+GRACE: Final = 5.0
+"""Seconds that a cancelled task gets to end."""
+
+POLL: Final = 0.25
+"""Seconds from look to look: a blocked thread sees no async exception, nor Ctrl-C on Windows."""
+
+_PACKAGE: Final = __name__.partition(".")[0]
+
+_engines: Final[set["Engine[Any]"]] = set()
+current_operation: Final[ContextVar["Operation"]] = ContextVar(f"{_PACKAGE}_operation")
+
+
+class _Reply(NamedTuple):
+    value: object
+    error: BaseException | None = None
+
+
+class _Job:
+    """A function that the loop wants to be run in the waiting thread."""
+
+    def __init__(self, engine: "Engine[Any]", function: Callable[[], object]) -> None:
+        self.reply: asyncio.Future[_Reply] = engine.loop.create_future()
+        self._engine = engine
+        self._function = function
+
+    def run(self) -> None:
+        if self.reply.done():
+            return
+        try:
+            reply = _Reply(self._function())
+        except Exception as error:  # noqa: BLE001 - raised again where the loop asked for it
+            reply = _Reply(None, error)
+        self._engine.schedule(self.settle, reply)
+
+    def settle(self, reply: _Reply) -> None:
+        if not self.reply.done():
+            self.reply.set_result(reply)
+
+
+class Operation:
+    """A task on the loop, and the thread that waits for it."""
+
+    def __init__(self, engine: "Engine[Any]", name: str, body: Body) -> None:
+        self.engine = engine
+        self.task: asyncio.Task[None] | None = None
+        self._name = name
+        self._body: Body | None = body
+        self._inbox: queue.SimpleQueue[_Reply | _Job] = queue.SimpleQueue()
+        self._jobs: set[_Job] = set()
+        self._request: asyncio.Future[object] | None = None
+        self._is_done = False
+        self._is_abandoned = False
+
+    # In the waiting thread:
+
+    def is_open(self) -> bool:
+        return not self._is_done and self.engine.is_usable()
+
+    def exchange(self, callback: Callable[..., None], *args: object) -> object:
+        """Have the loop run a callback of this operation, and wait for the reply."""
+        self.engine.admit(self)
+        try:
+            self.engine.schedule(callback, *args)
+            while not isinstance(message := self._next_message(), _Reply):
+                message.run()
+        except BaseException:
+            self._abandon()
+            raise
+        if message.error is None:
+            return message.value
+        try:
+            raise message.error.with_traceback(_shortened(message.error.__traceback__))
+        finally:
+            del message  # as in `_run`
+
+    def _next_message(self) -> _Reply | _Job:
+        while True:
+            try:
+                return self._inbox.get(timeout=POLL)
+            except queue.Empty:
+                self.engine.refuse_other_process()
+
+    def _abandon(self) -> None:
+        self._is_abandoned = True
+        self.engine.schedule(self._cancel)
+        deadline = time.monotonic() + GRACE
+        while self.is_open() and (left := deadline - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self._inbox.get(timeout=min(left, POLL))
+
+    # On the loop:
+
+    def start(self) -> None:
+        body, self._body = self._body, None  # contexts outlive the call, its arguments need not
+        if body is None or self._is_abandoned or self.engine.is_stopping:
+            self.finish(_Reply(None, ClientClosedError() if self.engine.is_stopping else _over()))
+        else:
+            current_operation.set(self)
+            self.task = self.engine.loop.create_task(self._run(body))
+
+    async def _run(self, body: Body) -> None:
+        try:
+            reply = _Reply(await body(self))
+        except BaseException as error:  # noqa: BLE001 - a SystemExit is the caller's, not the loop's
+            reply = _Reply(None, error)
+        if self.engine.is_stopping and isinstance(reply.error, asyncio.CancelledError):
+            reply = _Reply(None, ConnectionLostError(self._name, "the client was closed meanwhile"))
+        self.finish(reply)
+        del reply  # or its error would keep itself alive through this frame
+
+    def finish(self, reply: _Reply) -> None:
+        self._is_done = True
+        self._refuse_jobs()
+        self.engine.operations.discard(self)
+        if not self.engine.is_exiting:  # then who still waits is a daemon thread, to be left asleep
+            self._inbox.put(reply)
+
+    def deliver(self, request: object) -> None:
+        """Hand over what `converse` waits for, unless the task is at its end already."""
+        if self._is_done:
+            self.finish(_Reply(None, _over()))
+        elif self._request is not None and not self._request.done():
+            self._request.set_result(request)
+
+    async def converse(self, value: object) -> object:
+        """Reply to the waiting thread, and wait for its next request."""
+        self._request = self.engine.loop.create_future()
+        self._inbox.put(_Reply(value))
+        return await self._request
+
+    async def ask_caller(self, function: Callable[[], object]) -> object:
+        if self._is_done or self._is_abandoned:
+            raise _over()
+        job = _Job(self.engine, function)
+        self._jobs.add(job)
+        self._inbox.put(job)
+        try:
+            reply = await job.reply
+        finally:
+            self._jobs.discard(job)
+        if reply.error is not None:
+            raise reply.error
+        return reply.value
+
+    def _cancel(self) -> None:
+        self._refuse_jobs()
+        if self.task is None:
+            self.finish(_Reply(None))
+        else:
+            self.task.cancel()
+
+    def _refuse_jobs(self) -> None:
+        for job in tuple(self._jobs):
+            job.settle(_Reply(None, _over()))
+
+
+class Engine(Generic[OwnedT]):
+    """One event loop in one thread of one process."""
+
+    def __init__(
+        self, owned: OwnedT, close: Callable[[OwnedT], Awaitable[None]], new_loop: LoopFactory
+    ) -> None:
+        self.owned = owned
+        self.pid = os.getpid()
+        self.operations: set[Operation] = set()
+        self.failure: BaseException | None = None
+        self.is_stopping = False
+        self.is_exiting = False
+        self._close = close
+        self._has_ended = False
+        self._stop = asyncio.Event()
+        self._loop_runner = asyncio.Runner(loop_factory=new_loop)
+        self.loop = self._loop_runner.get_loop()
+        self.thread = threading.Thread(target=self._run, name=_PACKAGE, daemon=True)
+
+    def is_usable(self) -> bool:
+        return not self.is_stopping and not self._has_ended and self.pid == os.getpid()
+
+    def start(self) -> None:
+        _engines.add(self)
+        try:
+            self.thread.start()
+        except RuntimeError:  # out of threads, or the interpreter exits
+            _engines.discard(self)
+            self._loop_runner.close()
+            raise
+
+    def stop(self) -> None:
+        self.is_stopping = True
+        self.schedule(self._stop.set)
+
+    def schedule(self, callback: Callable[..., None], *args: object) -> None:
+        if self.pid != os.getpid():
+            return
+        try:
+            self.loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            if not self.loop.is_closed():  # if it is, `_run` has the last word
+                raise
+
+    def admit(self, operation: Operation) -> None:
+        """See to it that the operation gets a reply, whatever becomes of the loop."""
+        self.refuse_own_thread()
+        self.refuse_other_process()
+        self.operations.add(operation)
+        if self._has_ended:
+            raise ClientClosedError
+
+    def refuse_own_thread(self) -> None:
+        if self.thread is threading.current_thread():
+            raise RuntimeError(
+                "a blocking call on the event loop's own thread would wait for itself for ever: "
+                "await the async client there, or make the call in another thread"
+            )
+
+    def refuse_other_process(self) -> None:
+        if self.pid != os.getpid():
+            raise RuntimeError(
+                "this was begun before the process was forked: begin it again in the child"
+            )
+
+    def _run(self) -> None:
+        try:
+            with self._loop_runner:
+                self._serve()
+        except RuntimeError:
+            if not self.is_exiting:  # an exiting interpreter has no thread to join executors with
+                raise
+        finally:
+            self._has_ended = True
+            _engines.discard(self)
+            for operation in tuple(self.operations):
+                operation.finish(_Reply(None, ClientClosedError()))
+
+    def _serve(self) -> None:
+        shutdown = self.loop.create_task(self._shutdown())
+        shutdown.add_done_callback(lambda _: self.loop.stop())
+        while not shutdown.done():
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):  # its task has it, too
+                self.loop.run_forever()
+        self.failure = shutdown.exception()
+
+    async def _shutdown(self) -> None:
+        await self._stop.wait()
+        tasks = [operation.task for operation in tuple(self.operations) if operation.task]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
+        await self._close(self.owned)
+
+
+def loop_factory() -> LoopFactory:
+    """Find the fastest loop that is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+def _over() -> RuntimeError:
+    return RuntimeError("the call that this belongs to is over")
+
+
+def _shortened(traceback: TracebackType | None) -> TracebackType | None:
+    """Drop this package's frames, but for the one that raised."""
+    links: list[TracebackType] = []
+    while traceback is not None:
+        links.append(traceback)
+        traceback = traceback.tb_next
+    kept = None
+    for link in reversed(links):
+        module = str(link.tb_frame.f_globals.get("__name__"))
+        if kept is None or module.partition(".")[0] != _PACKAGE:
+            kept = TracebackType(kept, link.tb_frame, link.tb_lasti, link.tb_lineno)
+    return kept
+
+
+@atexit.register
+def _stop_engines() -> None:
+    ours = [engine for engine in tuple(_engines) if engine.pid == os.getpid()]
+    for engine in ours:
+        engine.is_exiting = True
+        engine.stop()
+    for engine in ours:
+        engine.thread.join(2 * GRACE)

@@ -1,0 +1,107 @@
+"""The way from a blocking client to the async one behind it: each process has one of its own."""
+
+import os
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, ParamSpec, Self
+
+from connectus_async.bulk.outcomes import BulkSummary
+from connectus_async.bulk.sender import Bulk
+from connectus_async.client import AsyncConnectus, client_factory
+from connectus_async.config import Config
+from connectus_async.errors import ConfigurationError
+from connectus_async.sync._runner import Held, Runner, called, pulled
+
+P = ParamSpec("P")
+
+
+class Link:
+    """What a blocking client and its services share.
+
+    Args:
+        config: The settings.
+        original: The link that it shares the connections of, if it is that of a copy.
+    """
+
+    def __init__(self, config: Config, original: "Link | None" = None) -> None:
+        self.config = config
+        self.runner: Runner[AsyncConnectus] = (
+            original.runner if original else Runner(client_factory(config), AsyncConnectus.close)
+        )
+        self._is_copy = original is not None
+
+    @property
+    def client(self) -> AsyncConnectus:
+        """The async client of this process. Do not keep it: a fork makes it useless."""
+        client = self.runner.owned
+        if not self._is_copy:
+            return client
+        return client.with_options(
+            timeout=self.config.timeout,
+            connect_timeout=self.config.connect_timeout,
+            max_retries=self.config.max_retries,
+        )
+
+    def with_options(self, **options: Any) -> Self:
+        """Make a link of other options over the same connections."""
+        return type(self)(self.config.with_options(**options), self)
+
+    def campaign(self, *, concurrency: int) -> "Campaign":
+        """Make what a blocking bulk sender works through."""
+        return Campaign(self, concurrency)
+
+
+class Campaign:
+    """The async sender behind a blocking one: made when entered, for the process that enters it."""
+
+    pulled = staticmethod(pulled)
+
+    def __init__(self, link: Link, concurrency: int) -> None:
+        self.runner = link.runner
+        self.summary = BulkSummary()
+        self._link = link
+        self._concurrency = concurrency
+        self._entered: tuple[int, Held[Bulk], Bulk] | None = None
+        self._make_sender()  # refuses a concurrency at once, rather than when it is entered
+
+    @staticmethod
+    def called(
+        function: Callable[P, object] | None,
+    ) -> Callable[P, Coroutine[Any, Any, object]] | None:
+        """Make a plain callback, if there is one, an async one that runs in the caller's thread."""
+        return None if function is None else called(function)
+
+    @property
+    def sender(self) -> Bulk:
+        """The async sender of this process.
+
+        Raises:
+            ConfigurationError: It was not entered, or not in this process.
+        """
+        pid, _, sender = self._entered or (None, None, None)
+        if sender is None or pid != os.getpid():
+            raise ConfigurationError(
+                "bulk", "must be entered first, in this process: with connectus.bulk()"
+            )
+        return sender
+
+    def enter(self) -> None:
+        """Make a sender and enter it."""
+        held = self.runner.hold(self._make_sender)
+        self._entered = os.getpid(), held, held.__enter__()
+
+    def exit(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Pull no further messages, and wait for those under way."""
+        entered, self._entered = self._entered, None
+        if entered is not None:
+            entered[1].__exit__(kind, error, traceback)
+
+    def _make_sender(self) -> Bulk:
+        sender = self._link.client.bulk(concurrency=self._concurrency)
+        sender.summary = self.summary
+        return sender

@@ -76,7 +76,7 @@ async def test_while_refusing_no_connection_is_taken(call, emulator):
     assert (await call.sms())[0] == 200
     async with emulator.refusing():
         for _ in range(2):
-            with pytest.raises((aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError)):
+            with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
                 await call.sms()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)

@@ -51,7 +51,7 @@ def types(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure, side by side; the figures are printed. Takes the names of benchmarks."""
     install(session, "bench", extras="cli,speed")
-    for name in session.posargs or ["emulator", "bulk"]:
+    for name in session.posargs or ["emulator", "bulk", "sync_call"]:
         session.run("python", "-m", f"benchmarks.{name}")
 
 

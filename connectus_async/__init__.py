@@ -2,6 +2,7 @@
 
 from connectus_async._version import __version__
 from connectus_async.answer import Answer, Record, Response
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Row
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import (
     AuthenticationError,
@@ -17,6 +18,7 @@ from connectus_async.errors import (
     NotFoundError,
     NotSentError,
     Outcome,
+    OwnThreadError,
     PaymentRequiredError,
     PermissionDeniedError,
     RateLimitError,
@@ -29,19 +31,48 @@ from connectus_async.errors import (
     UnprocessableContentError,
     UnreadableAnswerError,
     WrongEventLoopError,
+    WrongProcessError,
 )
-from connectus_async.products.email import Email
+from connectus_async.products.account import Account, Purchase, SourceEmail, SourceNumber, User
+from connectus_async.products.clients import (
+    BalanceChange,
+    ClientBalance,
+    CountryBalance,
+    SubClient,
+    SubClients,
+)
+from connectus_async.products.deliveries import Delivery
+from connectus_async.products.email import Email, EmailBalance, EmailReceipt, EmailStatusReport
 from connectus_async.products.product import Product
-from connectus_async.products.sms import SmppStatus, Sms, SmsStatus
-from connectus_async.products.whatsapp import WhatsApp
+from connectus_async.products.short_links import LinkEvents, ShortLink
+from connectus_async.products.sms import (
+    SentSms,
+    SmppStatus,
+    Sms,
+    SmsReceipt,
+    SmsReport,
+    SmsStatus,
+    SmsStatusReport,
+)
+from connectus_async.products.whatsapp import (
+    WhatsApp,
+    WhatsAppConversation,
+    WhatsAppMessage,
+    WhatsAppReceipt,
+    WhatsAppStatusReport,
+)
 from connectus_async.segments import Encoding, Segments, segments
 from connectus_async.sync import Connectus
 
 __all__ = [
+    "Account",
     "Answer",
     "AsyncConnectus",
     "AuthenticationError",
     "BadRequestError",
+    "BalanceChange",
+    "BulkSummary",
+    "ClientBalance",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
@@ -50,32 +81,57 @@ __all__ = [
     "Connectus",
     "ConnectusError",
     "ContentTooLargeError",
+    "CountryBalance",
+    "Delivery",
     "Email",
+    "EmailBalance",
+    "EmailReceipt",
+    "EmailStatusReport",
     "Encoding",
     "InvalidArgumentError",
+    "LinkEvents",
+    "MessageOutcome",
     "NotFoundError",
     "NotSentError",
     "Outcome",
+    "OwnThreadError",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "Product",
+    "Purchase",
     "RateLimitError",
     "Record",
     "RejectedError",
     "RequestError",
     "RequestTimeoutError",
     "Response",
+    "Row",
     "Segments",
+    "SentSms",
     "ServerError",
+    "ShortLink",
     "SmppStatus",
     "Sms",
+    "SmsReceipt",
+    "SmsReport",
     "SmsStatus",
+    "SmsStatusReport",
+    "SourceEmail",
+    "SourceNumber",
+    "SubClient",
+    "SubClients",
     "UnexpectedStatusError",
     "UnknownOutcomeError",
     "UnprocessableContentError",
     "UnreadableAnswerError",
+    "User",
     "WhatsApp",
+    "WhatsAppConversation",
+    "WhatsAppMessage",
+    "WhatsAppReceipt",
+    "WhatsAppStatusReport",
     "WrongEventLoopError",
+    "WrongProcessError",
     "__version__",
     "segments",
 ]

@@ -6,6 +6,8 @@ from typing import Any, Final, Self
 
 import attrs
 
+from connectus_async.redaction import plain
+
 MESSAGE_ID_KEYS: Final = ("id_sms", "id", "message_id")
 """The names under which the API gives the identifier of a message."""
 
@@ -52,7 +54,7 @@ class Answer(Record):
 
 def from_keys(*keys: str) -> Any:
     """Declare an optional field that the API calls by any of these names."""
-    return attrs.field(default=None, metadata={"keys": keys})
+    return attrs.field(default=None, metadata={"keys": keys}, repr=plain)
 
 
 def from_rows() -> Any:
@@ -76,6 +78,9 @@ class OpenEnum(enum.StrEnum):
         member: Self = cls._new_member_(cls, value)  # type: ignore[attr-defined]
         member._name_ = member._value_ = value
         return member
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {plain(self.value)}>"
 
     @property
     def is_known(self) -> bool:

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Final, Self
 
 from connectus_async.config import Config
-from connectus_async.errors import ConfigurationError
 from connectus_async.products.account import AccountService
 from connectus_async.products.clients import ClientsService
 from connectus_async.products.deliveries import DeliveriesService
@@ -75,7 +74,8 @@ class AsyncConnectus:
             base_url: Where the API is; ``CONNECTUS_BASE_URL`` or the real one if left out.
             qr_base_url: Where the WhatsApp QR host is; ``CONNECTUS_QR_BASE_URL`` or the real one.
             timeout: Seconds that one try may take in all. Default 30.
-            connect_timeout: Seconds that it may take to connect. Default 5.
+            connect_timeout: Seconds that it may take to connect once the name is resolved, TLS
+                included. Default 5.
             max_retries: How many more tries a call gets where a repetition is safe. Default 2.
             backoff_base: Seconds that the pause before the second try is drawn from; it doubles
                 with each try. Default 0.5.
@@ -180,12 +180,14 @@ class AsyncConnectus:
         """
         from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
 
-        limit = self._transport.config.max_connections
-        if not 1 <= concurrency <= limit:
-            raise ConfigurationError(
-                "concurrency", f"must be from 1 to max_connections, which is {limit}"
-            )
-        return Bulk(self.sms, self.email, self.whatsapp, concurrency=concurrency)
+        self._transport.config.check_concurrency(concurrency)
+        transport = self._transport.finishing_tries()
+        return Bulk(
+            SmsService(transport),
+            EmailService(transport),
+            WhatsAppService(transport),
+            concurrency=concurrency,
+        )
 
     async def close(self) -> None:
         """Close the connections. A request under way ends with an unknown outcome."""

@@ -191,6 +191,17 @@ class Config:
         """Whether there is anything that a stranger on the way must not see."""
         return not (self.api_user is None and self.api_key is None and self.qr_token is None)
 
+    def check_concurrency(self, concurrency: int) -> None:
+        """Check how many messages are to be on their way at a time.
+
+        Raises:
+            ConfigurationError: There are not as many connections.
+        """
+        if not 1 <= concurrency <= self.max_connections:
+            raise ConfigurationError(
+                "concurrency", f"must be from 1 to max_connections, which is {self.max_connections}"
+            )
+
     @property
     def zone(self) -> ZoneInfo:
         """The time zone that aware datetimes are converted to.

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, Union, get_args, get_origin
 import attrs
 import cattrs
 
-from connectus_async.answer import Answer, Record, Response
+from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Record, Response
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 RecordT = TypeVar("RecordT", bound=Record)
@@ -51,6 +51,13 @@ def fits(answer: type[Answer], body: Any) -> bool:
     if isinstance(body, list):
         return any("rows" in field.metadata for field in _documented_fields(answer))
     return isinstance(body, Mapping)
+
+
+def names_message(answer: type[Answer]) -> bool:
+    """Tell whether an answer gives a message its identifier."""
+    return any(
+        field.metadata.get("keys") == MESSAGE_ID_KEYS for field in _documented_fields(answer)
+    )
 
 
 def _documented_fields(record: type[Record]) -> list["attrs.Attribute[Any]"]:

@@ -83,22 +83,46 @@ class WrongEventLoopError(ConnectusError, RuntimeError):
         return "the client is open in another event loop: use one client in each loop"
 
 
+class OwnThreadError(ConnectusError, RuntimeError):
+    """A blocking call came from the client's own thread, as in a callback. Nothing was sent."""
+
+    def __str__(self) -> str:
+        return (
+            "a blocking call on the event loop's own thread would wait for itself for ever: "
+            "await the async client there, or make the call in another thread"
+        )
+
+
+class WrongProcessError(ConnectusError, RuntimeError):
+    """Something that was begun before a fork is used in the child. Nothing was sent."""
+
+    def __str__(self) -> str:
+        return "this was begun before the process was forked: begin it again in the child"
+
+
 class RequestError(ConnectusError):
     """A request failed.
 
     Attributes:
-        call: The method and path, such as ``POST /sms/send_individual``.
+        call: The method and path, such as ``POST /sms/send_individual``; of a blocking call that
+            ``close`` cut off, its name.
         reason: What happened, without secrets and personal data.
         response: The HTTP response, or ``None`` where there was none.
     """
 
     advice: ClassVar[str] = ""
+    """What to do about it."""
 
     def __init__(self, call: str, reason: str, response: Response | None = None) -> None:
         super().__init__(call, reason, response)
         self.call = call
         self.reason = reason
         self.response = response
+
+    @property
+    def may_have_acted(self) -> bool:
+        """Whether the request may have changed or sent something: a question never does."""
+        return self.outcome is Outcome.UNKNOWN and not self.call.startswith("GET ")
 
     def __str__(self) -> str:
         sentence = f"{self.call}: {self.reason}"
@@ -188,6 +212,9 @@ class UnknownOutcomeError(RequestError):
     outcome = Outcome.UNKNOWN
     advice = "it may have been carried out; check before sending it again"
 
+    def __str__(self) -> str:
+        return super().__str__() if self.may_have_acted else f"{self.call}: {self.reason}"
+
 
 class RequestTimeoutError(UnknownOutcomeError, TimeoutError):
     """The answer did not come in time."""
@@ -209,6 +236,7 @@ class UnreadableAnswerError(UnknownOutcomeError):
     """A GET was answered 2xx with a body that is not what the call answers."""
 
     advice = "the answer is in .response"
+    __str__ = RequestError.__str__
 
 
 STATUS_ERRORS: dict[int, type[RequestError]] = {

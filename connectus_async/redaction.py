@@ -7,7 +7,12 @@ from typing import Any, Final
 import attrs
 
 MAX_DETAIL_LENGTH: Final = 200
-_MAX_SCRUBBED_LENGTH: Final = 2_000
+_MAX_SCRUBBED_LENGTH: Final = 400
+_MAX_SENT_LENGTH: Final = 2**18
+"""Past it, looking for its parts would hold up the event loop."""
+
+_IDENTIFIER: Final = re.compile(r"[0-9a-f]{32}")
+_PLAIN: Final = re.compile(r"[\w-]{1,64}")
 _WORD: Final = re.compile(r"\w{4,}")
 _LOOKS_PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d\s().-]{5,}\d")
 
@@ -26,6 +31,22 @@ def personal() -> Any:
     return attrs.field(default=None, repr=masked)
 
 
+def plain(value: object) -> str:
+    """Show a word of the API in a ``repr``, but nothing in which a server may echo a request.
+
+    >>> plain("ENTREGADO"), plain("Sent to Ana"), plain("56987688060")
+    ("'ENTREGADO'", '<11 characters>', '<11 characters>')
+    """
+    text = str(value)
+    is_plain = _IDENTIFIER.fullmatch(text) or (_PLAIN.fullmatch(text) and not looks_personal(text))
+    return repr(text) if value is not None and is_plain else masked(value)
+
+
+def word() -> Any:
+    """Declare an optional attrs field for a word of the API, shown in a ``repr`` if it is one."""
+    return attrs.field(default=None, repr=plain)
+
+
 def scrubbed(text: str, sent: object = None) -> str:
     """Take out of a server's words what it may have echoed of the request, and cut them short.
 
@@ -40,6 +61,8 @@ def scrubbed(text: str, sent: object = None) -> str:
     if len(text) > _MAX_SCRUBBED_LENGTH:  # the last word may be half a number: not to be known
         text = text[:_MAX_SCRUBBED_LENGTH].rpartition(" ")[0] + " …"
     values = sorted(_leaves(sent), key=len, reverse=True)
+    if sum(map(len, values)) > _MAX_SENT_LENGTH:
+        return "…"
     for value in values:
         text = text.replace(value, "…")
     text = _LOOKS_PERSONAL.sub("…", " ".join(text.split()))

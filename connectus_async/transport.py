@@ -27,6 +27,7 @@ from http import HTTPStatus
 from typing import Any, Final, Self
 
 import aiohttp
+import anyio
 import attrs
 from multidict import CIMultiDict
 from yarl import URL
@@ -36,7 +37,7 @@ from connectus_async._version import __version__
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.call import Call, Host
 from connectus_async.config import ENVIRONMENT, Config
-from connectus_async.converter import AnswerT, fits, is_documented, structure
+from connectus_async.converter import AnswerT, fits, is_documented, names_message, structure
 from connectus_async.errors import (
     STATUS_ERRORS,
     ClientClosedError,
@@ -64,8 +65,11 @@ _log: Final = logging.getLogger("connectus_async")
 class Transport:
     """Sends calls with the retries and limits of a configuration."""
 
-    def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
+    def __init__(
+        self, config: Config, pool: "_Pool | None" = None, *, finishes_tries: bool = False
+    ) -> None:
         self.config = config
+        self._finishes_tries = finishes_tries
         self._pool = pool or _Pool(config)
         self._headers = {host: _headers(config, host) for host in Host}
         self._secrets = (config.api_user, config.api_key, config.qr_token, self._headers)
@@ -77,6 +81,13 @@ class Transport:
     def with_options(self, **options: Any) -> Self:
         """Make a transport of other options over the same connections."""
         return type(self)(self.config.with_options(**options), self._pool)
+
+    def finishing_tries(self) -> Self:
+        """Make a transport that obeys a cancellation between two tries, and never amid one.
+
+        A call that it cancels has not been carried out, if it is a POST or PATCH.
+        """
+        return type(self)(self.config, self._pool, finishes_tries=True)
 
     async def close(self) -> None:
         """Close the connections; copies made by `with_options` are closed with it."""
@@ -92,9 +103,10 @@ class Transport:
             WrongEventLoopError: The client is open in another event loop.
         """
         body = None if call.body is None else _json.dumps(call.body)
+        attempt = self._shielded_try if self._finishes_tries else self._try
         for tries in itertools.count(1):
             try:
-                return await self._try(call, body, answer, tries)
+                return await attempt(call, body, answer, tries)
             except RequestError as error:
                 pause = self._pause(call, error, tries)
                 if pause is None:
@@ -115,6 +127,13 @@ class Transport:
             backoff = min(config.backoff_cap, config.backoff_base * 2 ** (tries - 1))
             return random.uniform(0, backoff)  # noqa: S311 - spreads load, hides nothing
         return wanted if wanted <= config.retry_after_cap else None
+
+    async def _shielded_try(
+        self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
+    ) -> AnswerT:
+        with anyio.CancelScope(shield=True):
+            return await self._try(call, body, answer, tries)
+        raise AssertionError  # a shield lets no cancellation end its block early
 
     async def _try(
         self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
@@ -145,6 +164,8 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 return await _receive(response, self.config.max_response_bytes)
+        except ClientClosedError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
             failure = self._failure(call, error)
         raise failure  # here, not above: aiohttp's errors carry URLs, and must not be its context
@@ -152,9 +173,10 @@ class Transport:
     def _failure(self, call: Call, error: Exception) -> RequestError:
         name = str(call)
         if _failed_while_connecting(error):
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                return ConnectError(name, f"no connection within {self.config.connect_timeout:g} s")
             if isinstance(error, TimeoutError):
-                limit = f"{self.config.connect_timeout:g} s (timeout {self.config.timeout:g} s)"
-                return ConnectError(name, f"no connection within {limit}")
+                return ConnectError(name, f"no connection within {self.config.timeout:g} s")
             return ConnectError(name, f"no connection: {_reason(error)}")
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(name, f"no answer within {self.config.timeout:g} s")
@@ -219,6 +241,12 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         try:
             return await super().connect(*args, **kwargs)
+        except asyncio.CancelledError as error:
+            error.connectus_not_sent = True  # type: ignore[attr-defined]
+            task = asyncio.current_task()
+            if self.closed and task is not None and not task.cancelling():
+                raise ClientClosedError from None  # close() wakes those who wait by cancelling
+            raise
         except BaseException as error:
             error.connectus_not_sent = True  # type: ignore[attr-defined]
             raise
@@ -311,7 +339,18 @@ async def _receive(response: aiohttp.ClientResponse, limit: int) -> _Received:
     try:
         return _Received(whole, json=_json.loads(body))
     except ValueError:
+        if _is_success(response.status) and not _ends_by_itself(response):
+            raise aiohttp.ClientPayloadError from None  # for all we know it was cut short
         return _Received(whole, problem="it is not JSON")
+
+
+def _ends_by_itself(response: aiohttp.ClientResponse) -> bool:
+    """Tell whether the headers say where the body ends; else a lost connection looks like it."""
+    return (
+        response.status == HTTPStatus.NO_CONTENT
+        or "Content-Length" in response.headers
+        or "Transfer-Encoding" in response.headers
+    )
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -356,7 +395,7 @@ def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: obj
     response, json = received.response, received.json
     if not _is_success(response.status):
         raise _refusal(call, received, secrets)
-    if _says_error(json):
+    if _says_error(json, answer):
         reason = _with_detail("answered an error", call, json, secrets)
         raise RejectedError(str(call), reason, response)
     if call.is_idempotent and (problem := _problem(received, answer)):
@@ -374,11 +413,11 @@ def _problem(received: _Received, answer: type[Answer]) -> str | None:
     return received.problem
 
 
-def _says_error(json: Any) -> bool:
-    """Tell an error in a 2xx. An answer with an identifier was accepted, whatever else it says."""
+def _says_error(json: Any, answer: type[Answer]) -> bool:
+    """Tell an error in a 2xx. A message with an identifier was accepted, whatever else is said."""
     if not isinstance(json, Mapping) or not json.get("error"):
         return False
-    return not any(json.get(key) for key in MESSAGE_ID_KEYS)
+    return not (names_message(answer) and any(json.get(key) for key in MESSAGE_ID_KEYS))
 
 
 def _refusal(call: Call, received: _Received, secrets: object) -> RequestError:

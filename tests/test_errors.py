@@ -428,3 +428,13 @@ async def test_the_timeout_of_a_copy_counts(emulator: Emulator, connectus: Async
         await connectus.with_options(timeout=0.2, max_retries=0).account.get()
 
     assert (await connectus.account.get()).response.status == 200
+
+
+def test_a_failed_question_is_not_said_to_have_done_anything():
+    """Only what may have changed something needs a look before it is sent again."""
+    reason = "500 Internal Server Error"
+    question, command = (ServerError(f"{method} /x", reason) for method in ("GET", "POST"))
+
+    assert (question.may_have_acted, command.may_have_acted) == (False, True)
+    assert str(question) == f"GET /x: {reason}"
+    assert "may have been carried out" in str(command)

@@ -41,6 +41,7 @@ from connectus_async import (
     AsyncConnectus,
     AuthenticationError,
     BadRequestError,
+    ClientClosedError,
     ConflictError,
     ConnectError,
     ConnectionLostError,
@@ -160,6 +161,8 @@ LOST: dict[str, Reply] = {
     "half the headers": answer(b"HTTP/1.1 200 OK\r\nContent-Le"),
     "half a body": answer(HALF_BODY),
     "half a body, reset": reset_after(HALF_BODY),
+    "half a body of no given length": answer(b'HTTP/1.1 200 OK\r\n\r\n{"error": "no bal'),
+    "half a body, HTTP/1.0": answer(b'HTTP/1.0 200 OK\r\n\r\n{"error": "no bal'),
     "half a chunk": answer(CHUNKED + b'1e\r\n{"id": "'),
     "no last chunk": answer(CHUNKED + b"2\r\n{}\r\n"),
     "a bad chunk size": answer(CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n"),
@@ -863,6 +866,34 @@ async def test_a_call_cancelled_in_a_pause_ends_there(server: HostileServer):
             await call
 
     assert server.requests == {"POST": 1}
+
+
+async def test_a_call_that_waits_for_a_connection_is_named_when_the_client_closes(
+    server: HostileServer,
+):
+    """It was not sent; the one that has the connection may have been."""
+    server.reply = stall()
+    async with client(server.url, max_connections=1) as connectus:
+        first = asyncio.create_task(post(connectus))
+        await server.asked.wait()
+        second = asyncio.create_task(post(connectus))
+        await asyncio.sleep(0)
+        await connectus.close()
+
+    assert await failure(first, ConnectionLostError)
+    with pytest.raises(ClientClosedError):
+        await second
+    assert server.requests == {"POST": 1}
+
+
+async def test_an_identifier_excuses_an_error_only_in_the_answer_to_a_message(
+    server: HostileServer, connectus: AsyncConnectus
+):
+    """A sub-client has an ``id`` too; an accepted message must never look like a failure."""
+    server.reply = keep_alive(http(body=b'{"error": "not found", "id": 5}'))
+
+    await failure(connectus.clients.update("5", "Colegio"), RejectedError)
+    assert (await connectus.sms.send("56987688060", "Hola")).id == "5"
 
 
 async def test_the_time_limit_of_the_caller_is_the_callers(

@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import pickle
-import time
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,8 +31,11 @@ from connectus_async.call import Call, Host
 from connectus_async.config import Config
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.products.account import Account
-from connectus_async.products.sms import SmsReport
-from connectus_async.products.whatsapp import WhatsAppConversation
+from connectus_async.products.clients import BalanceChange
+from connectus_async.products.email import EmailReceipt
+from connectus_async.products.short_links import LinkEvents
+from connectus_async.products.sms import SmsReceipt, SmsReport, SmsStatusReport
+from connectus_async.products.whatsapp import WhatsAppConversation, WhatsAppReceipt
 
 CALLS = json.loads((Path(__file__).parent / "contract/calls.json").read_text("utf-8"))
 
@@ -215,6 +217,12 @@ def test_nothing_is_shown_of_what_is_sent(value: object):
 
 ROW = {"src_number": int(SOURCE), "dst_number": NUMBER, "sms_content": TEXT, "nueva": TEXT}
 ANSWERS = [
+    (SmsReceipt, {"id": f"{NUMBER}-1", "status": f"sent to {NUMBER}: {TEXT}"}),
+    (EmailReceipt, {"id": ADDRESS, "status": TEXT}),
+    (WhatsAppReceipt, {"message_id": NUMBER, "status": NUMBER}),
+    (SmsStatusReport, {"status": f"{NUMBER} {TEXT}"}),
+    (BalanceChange, {"message": f"added for {ADDRESS}"}),
+    (LinkEvents, {"link": f"https://empresa.cl/?email={ADDRESS}"}),
     (SmsReport, {"messages": [ROW, ROW | {"dst_number": int(NUMBER)}]}),
     (SmsReport, [ROW]),
     (WhatsAppConversation, {"messages": [{"dst_number": NUMBER, "whatsapp_content": TEXT}]}),
@@ -331,14 +339,16 @@ def test_a_servers_words_are_safe_to_print(words: str):
 
 
 @pytest.mark.parametrize("sign", ["a", "1", " ", "@", "a@", "1 ", "("])
-def test_a_huge_error_text_costs_no_time(sign: str):
-    """A server cannot stop the event loop with a long word."""
-    started = time.process_time()
-
+def test_a_huge_error_text_is_cut_before_it_is_searched(sign: str):
+    """A server cannot stop the event loop with a long word: the time limit of a test is the bound."""
     scrubbed = redaction.scrubbed(sign * (16 * 2**20 // len(sign)), {"sms_content": TEXT})
 
     assert len(scrubbed) <= redaction.MAX_DETAIL_LENGTH + 1
-    assert time.process_time() - started < 1
+
+
+def test_no_detail_is_shown_of_an_error_about_a_huge_request():
+    """To look for parts of a megabyte in each refusal would hold up the event loop."""
+    assert redaction.scrubbed("the address is unknown", {"email_content": "x" * 2**20}) == "…"
 
 
 ODD_ANSWERS = {

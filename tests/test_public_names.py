@@ -1,7 +1,9 @@
 """The names that users import: sorted, complete, and cheap to import."""
 
+import inspect
 import subprocess
 import sys
+from typing import get_args
 
 import attrs
 
@@ -9,6 +11,7 @@ import connectus_async
 from connectus_async import errors
 from connectus_async.client import AsyncConnectus
 from connectus_async.config import Config
+from connectus_async.products._service import Service
 
 
 def test_the_public_names_are_sorted_and_there():
@@ -25,6 +28,26 @@ def test_every_error_is_public():
         if isinstance(kind, type) and issubclass(kind, errors.ConnectusError)
     }
     assert tree <= set(connectus_async.__all__)
+
+
+def test_what_a_call_returns_can_be_imported():
+    """A user can write down the type of whatever the client gives."""
+    returned = {
+        signature.return_annotation
+        for owner in [*Service.__subclasses__()]
+        for name, method in inspect.getmembers(owner, inspect.isfunction)
+        if not name.startswith("_")
+        for signature in [inspect.signature(method, eval_str=True)]
+    }
+    nested = {
+        kind
+        for answer in returned
+        for field in attrs.fields(answer)
+        for kind in [field.type, *get_args(field.type)]
+        if isinstance(kind, type) and kind.__module__.startswith("connectus_async")
+    }
+
+    assert {kind.__name__ for kind in returned | nested} <= set(connectus_async.__all__)
 
 
 def test_every_setting_can_be_given_to_the_client():

@@ -1,6 +1,7 @@
 """The bulk sender: pulls messages lazily, sends a bounded number at a time, names every outcome."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from inspect import isawaitable
 from types import TracebackType
@@ -46,7 +47,8 @@ class Bulk:
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
 
     Leaving the ``async with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, lets those under way finish, and counts them in the summary.
+    messages, waits for the answers of those that are being sent, gives up those that wait for
+    another try, and counts them all in the summary.
 
     Attributes:
         summary: The count of all outcomes so far.
@@ -82,7 +84,7 @@ class Bulk:
     ) -> None:
         tasks, self._tasks = self._tasks, None
         if tasks is not None:
-            tasks.cancel_scope.cancel()  # a message under way is shielded from it
+            tasks.cancel_scope.cancel()  # what is being sent is shielded from it
             await tasks.__aexit__(None, None, None)  # given the error, it would wrap it in a group
 
     async def stream(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
@@ -106,18 +108,21 @@ class Bulk:
                 async for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     print(outcome.outcome)
         """
-        if self._tasks is None:
+        tasks = self._tasks
+        if tasks is None:
             raise ConfigurationError("bulk", "must be entered first: async with connectus.bulk()")
         source = _Source(messages)
         outcomes, received = anyio.create_memory_object_stream[MessageOutcome](self._concurrency)
         with outcomes:
             for _ in range(self._concurrency):
-                self._tasks.start_soon(self._work, source, outcomes.clone())
+                tasks.start_soon(self._work, source, outcomes.clone())
         with received, suppress(anyio.EndOfStream):
             while True:
                 yield await _next(received)
         if source.failure is not None:
             raise source.failure
+        if self._tasks is not tasks:
+            raise ConfigurationError("bulk", "was left before its stream had ended")
 
     async def run(
         self,
@@ -153,9 +158,13 @@ class Bulk:
     ) -> None:
         with outcomes:
             while (item := await source.pull()) is not None:
-                outcome = await _shielded(self._outcome(*item))
+                try:
+                    outcome = await self._outcome(*item)
+                except asyncio.CancelledError:  # it comes between two tries, never amid one
+                    self.summary.counts[Outcome.NOT_SENT] += 1
+                    raise
                 self.summary.add(outcome)
-                if isinstance(outcome.error, STOPS_THE_CAMPAIGN):
+                if outcome.message and isinstance(outcome.error, STOPS_THE_CAMPAIGN):
                     source.stop(outcome.error)
                 try:
                     await outcomes.send(outcome)
@@ -168,7 +177,7 @@ class Bulk:
         try:
             receipt = await self._deliver(content)
         except Exception as error:  # noqa: BLE001 - one message never stops the others
-            outcome = error.outcome if isinstance(error, ConnectusError) else Outcome.UNKNOWN
+            outcome = Outcome.NOT_SENT if error is content else _outcome_of(error)
             return MessageOutcome(
                 index=index, line=line, message=message, outcome=outcome, error=error
             )
@@ -189,19 +198,16 @@ class Bulk:
         )
 
 
+def _outcome_of(error: Exception) -> Outcome:
+    return error.outcome if isinstance(error, ConnectusError) else Outcome.UNKNOWN
+
+
 async def _next(received: MemoryObjectReceiveStream[MessageOutcome]) -> MessageOutcome:
     """Take an outcome that is there without a turn of the loop: a turn costs half a send."""
     try:
         return received.receive_nowait()
     except anyio.WouldBlock:
         return await received.receive()
-
-
-async def _shielded(outcome: Awaitable[MessageOutcome]) -> MessageOutcome:
-    """Wait for an outcome whatever is cancelled around it: the message may have left."""
-    with anyio.CancelScope(shield=True):
-        return await outcome
-    raise AssertionError  # a shield lets no cancellation end its block early
 
 
 class _Source:
@@ -226,6 +232,12 @@ class _Source:
                 item = await anext(self._items)
             except StopAsyncIteration:
                 self.stop()
+                return None
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                self.stop(RuntimeError("the source of the messages was cancelled"))
                 return None
             except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
                 self.stop(error)

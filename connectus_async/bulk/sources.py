@@ -13,7 +13,6 @@ from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.templates import Template
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.products.sms import Sms
-from connectus_async.redaction import looks_personal
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 LINES_A_READ: Final = 500
@@ -49,7 +48,7 @@ class CsvFile:
     path: Path
     encoding: str
     delimiter: str | None
-    columns: Sequence[str]
+    columns: Sequence[str] = attrs.field(repr=False)
     length: int
 
     @classmethod
@@ -96,11 +95,11 @@ class CsvFile:
                 yield Row(line.number, error)
 
     def _no_column(self, name: str) -> InvalidArgumentError:
-        if any(looks_personal(column) for column in self.columns):
-            problem = "has no header: its first line must name the columns, not a recipient"
-        else:
-            problem = f"has no column {name!r}; its columns are {', '.join(self.columns)}"
-        return InvalidArgumentError(self.path.name, problem)
+        return InvalidArgumentError(
+            self.path.name,
+            f"has no column {name!r} among the {len(self.columns)} that its first line names; "
+            "say which one has the numbers",  # not which there are: it may be a recipient's line
+        )
 
     async def _lines(self) -> AsyncIterator[Line]:
         lines = _read(self.path, self.encoding, self.delimiter)

@@ -14,7 +14,7 @@ import anyio
 import click
 
 from connectus_async.cli.streams import discard
-from connectus_async.errors import ConnectusError, Outcome
+from connectus_async.errors import ConnectusError, RequestError
 
 EXIT_FAILED: Final = 1
 EXIT_UNKNOWN: Final = 3
@@ -53,7 +53,8 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
     except ConnectusError as error:
         if as_json:
             print_json({"outcome": error.outcome, "error": sentence(error)})
-        _exit(error, EXIT_UNKNOWN if error.outcome is Outcome.UNKNOWN else EXIT_FAILED)
+        may_have_acted = isinstance(error, RequestError) and error.may_have_acted
+        _exit(error, EXIT_UNKNOWN if may_have_acted else EXIT_FAILED)
     except BrokenPipeError:
         raise  # nobody reads standard error either: click ends the process quietly
     except OSError as error:

@@ -10,6 +10,7 @@ from connectus_async.answer import Answer, Record
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.products._service import Service, given
 from connectus_async.products.product import Product
+from connectus_async.redaction import word
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +95,7 @@ class BalanceChange(Answer):
         message: Its sentence about it.
     """
 
-    message: str | None = None
+    message: str | None = word()
 
 
 class ClientsService(Service):

@@ -5,7 +5,7 @@ import attrs
 from connectus_async import arguments
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, from_keys
 from connectus_async.products._service import Service, given
-from connectus_async.redaction import masked
+from connectus_async.redaction import masked, word
 
 
 @attrs.frozen
@@ -30,7 +30,7 @@ class EmailReceipt(Answer):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = None
+    status: str | None = word()
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +41,7 @@ class EmailStatusReport(Answer):
         status: The API's word for it; the words are not documented.
     """
 
-    status: str | None = None
+    status: str | None = word()
 
 
 @attrs.frozen(kw_only=True)

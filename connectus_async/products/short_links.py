@@ -5,6 +5,7 @@ import attrs
 from connectus_async import arguments
 from connectus_async.answer import Answer
 from connectus_async.products._service import Service
+from connectus_async.redaction import personal
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +28,7 @@ class LinkEvents(Answer):
         clicks: How often it was followed.
     """
 
-    link: str | None = None
+    link: str | None = personal()
     clicks: int | None = None
 
 

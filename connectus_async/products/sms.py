@@ -9,7 +9,7 @@ from connectus_async import arguments
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, OpenEnum, Record, from_keys, from_rows
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.products._service import Service, given
-from connectus_async.redaction import masked, personal
+from connectus_async.redaction import masked, personal, word
 
 
 class SmsStatus(OpenEnum):
@@ -132,7 +132,7 @@ class SmsReceipt(Answer):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = None
+    status: str | None = word()
 
 
 @attrs.frozen(kw_only=True)
@@ -161,7 +161,7 @@ class SentSms(Record):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = None
+    status: str | None = word()
     src_number: str | None = personal()
     dst_number: str | None = personal()
     sms_content: str | None = personal()

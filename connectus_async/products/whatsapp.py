@@ -7,7 +7,7 @@ import attrs
 from connectus_async import arguments
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Record, from_keys, from_rows
 from connectus_async.products._service import Service, given
-from connectus_async.redaction import masked, personal
+from connectus_async.redaction import masked, personal, word
 
 
 @attrs.frozen
@@ -31,7 +31,7 @@ class WhatsAppReceipt(Answer):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = None
+    status: str | None = word()
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +42,7 @@ class WhatsAppStatusReport(Answer):
         status: The API's word for it; the words are not documented.
     """
 
-    status: str | None = None
+    status: str | None = word()
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +59,7 @@ class WhatsAppMessage(Record):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = None
+    status: str | None = word()
     src_number: str | None = personal()
     dst_number: str | None = personal()
     whatsapp_content: str | None = personal()

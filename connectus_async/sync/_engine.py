@@ -20,7 +20,12 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
-from connectus_async.errors import ClientClosedError, ConnectionLostError
+from connectus_async.errors import (
+    ClientClosedError,
+    ConnectionLostError,
+    OwnThreadError,
+    WrongProcessError,
+)
 
 OwnedT = TypeVar("OwnedT")
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
@@ -236,16 +241,11 @@ class Engine(Generic[OwnedT]):
 
     def refuse_own_thread(self) -> None:
         if self.thread is threading.current_thread():
-            raise RuntimeError(
-                "a blocking call on the event loop's own thread would wait for itself for ever: "
-                "await the async client there, or make the call in another thread"
-            )
+            raise OwnThreadError
 
     def refuse_other_process(self) -> None:
         if self.pid != os.getpid():
-            raise RuntimeError(
-                "this was begun before the process was forked: begin it again in the child"
-            )
+            raise WrongProcessError
 
     def _run(self) -> None:
         try:

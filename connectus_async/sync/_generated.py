@@ -1014,7 +1014,8 @@ class Bulk:
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
 
     Leaving the ``with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, lets those under way finish, and counts them in the summary.
+    messages, waits for the answers of those that are being sent, gives up those that wait for
+    another try, and counts them all in the summary.
 
     Attributes:
         summary: The count of all outcomes so far.
@@ -1144,7 +1145,8 @@ class Connectus:
             base_url: Where the API is; ``CONNECTUS_BASE_URL`` or the real one if left out.
             qr_base_url: Where the WhatsApp QR host is; ``CONNECTUS_QR_BASE_URL`` or the real one.
             timeout: Seconds that one try may take in all. Default 30.
-            connect_timeout: Seconds that it may take to connect. Default 5.
+            connect_timeout: Seconds that it may take to connect once the name is resolved, TLS
+                included. Default 5.
             max_retries: How many more tries a call gets where a repetition is safe. Default 2.
             backoff_base: Seconds that the pause before the second try is drawn from; it doubles
                 with each try. Default 0.5.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Coroutine
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, ParamSpec, Self
 
@@ -9,7 +10,7 @@ from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.sender import Bulk
 from connectus_async.client import AsyncConnectus, client_factory
 from connectus_async.config import Config
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.sync._runner import Held, Runner, called, pulled
 
 P = ParamSpec("P")
@@ -57,18 +58,20 @@ class Campaign:
     pulled = staticmethod(pulled)
 
     def __init__(self, link: Link, concurrency: int) -> None:
+        link.config.check_concurrency(concurrency)
         self.runner = link.runner
         self.summary = BulkSummary()
         self._link = link
         self._concurrency = concurrency
         self._entered: tuple[int, Held[Bulk], Bulk] | None = None
-        self._make_sender()  # refuses a concurrency at once, rather than when it is entered
 
     @staticmethod
     def called(
         function: Callable[P, object] | None,
     ) -> Callable[P, Coroutine[Any, Any, object]] | None:
         """Make a plain callback, if there is one, an async one that runs in the caller's thread."""
+        if iscoroutinefunction(function):
+            raise InvalidArgumentError("on_outcome", "must be a plain function here, not async")
         return None if function is None else called(function)
 
     @property

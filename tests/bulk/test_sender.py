@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 import anyio
 import pytest
 from awaited import asyncio_only
+from hostile import HostileServer, http, keep_alive
 
 from connectus_async import (
     AsyncConnectus,
     AuthenticationError,
+    ClientClosedError,
     ConfigurationError,
     Email,
     InvalidArgumentError,
@@ -230,6 +232,93 @@ async def test_a_cancel_scope_around_a_campaign_is_obeyed(
     assert scope.cancelled_caught
     assert bulk.summary.total < 1000
     assert bulk.summary.accepted == bulk.summary.total == len(emulator.received)
+
+
+async def test_a_cancelled_campaign_makes_no_further_try():
+    """What waits for its next try was not sent, is counted so, and stays so."""
+    async with HostileServer(keep_alive(http(429, headers={"Retry-After": "60"}))) as server:
+        connectus = AsyncConnectus("user", "key", base_url=server.url)
+        with anyio.CancelScope() as scope:
+            async with connectus, connectus.bulk(concurrency=1) as bulk, anyio.create_task_group():
+                stream = bulk.stream(messages(10))
+                waiting = asyncio.ensure_future(anext(stream))
+                await server.asked.wait()
+                scope.cancel()
+                await waiting
+
+        assert scope.cancelled_caught
+        assert server.requests == {"POST": 1}
+        assert bulk.summary.counts == {Outcome.NOT_SENT: 1}
+
+
+@asyncio_only
+async def test_a_client_that_closes_amid_a_campaign_loses_no_name(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """Every message that was pulled has an outcome, and the error says why there are no more."""
+    emulator.fault(Fault.timeout(), route="sms.send")
+    reached = asyncio.Event()
+
+    def source() -> Iterator[Sms]:
+        yield from messages(4)
+        reached.set()
+        yield from messages(4)
+
+    async def campaign() -> list[MessageOutcome]:
+        outcomes = []
+        async with connectus.bulk(concurrency=5) as bulk:
+            with pytest.raises(ClientClosedError):
+                async for outcome in bulk.stream(source()):
+                    outcomes.append(outcome)  # noqa: PERF401 - those before the error are wanted
+        return outcomes
+
+    task = asyncio.create_task(campaign())
+    await reached.wait()
+    await connectus.close()
+
+    assert sorted(outcome.index for outcome in await task) == list(range(len(task.result())))
+
+
+@asyncio_only
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_cancelled_source_does_not_look_finished(
+    connectus: AsyncConnectus, concurrency: int
+):
+    """A source that awaits what somebody else cancelled has failed, and the campaign says so."""
+
+    async def source() -> AsyncIterator[Sms]:
+        for message in messages(5):
+            yield message
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    async with connectus.bulk(concurrency=concurrency) as bulk:
+        with pytest.raises(RuntimeError, match="source of the messages was cancelled"):
+            await bulk.run(source())
+
+    assert bulk.summary.accepted == 5
+
+
+@asyncio_only
+async def test_a_stream_that_outlives_its_sender_says_so(connectus: AsyncConnectus):
+    """It does not end as if everything had been sent."""
+    async with connectus.bulk(concurrency=1) as bulk:
+        stream = bulk.stream(messages(100))
+        await anext(stream)
+
+    with pytest.raises(ConfigurationError, match="left before its stream had ended"):
+        async for _ in stream:
+            pass
+
+
+async def test_the_error_of_a_row_is_not_sent_whatever_it_is(connectus: AsyncConnectus):
+    """It stands for a message that never was, and stops nothing."""
+    rows = [Row(2, ValueError("no number")), Row(3, ClientClosedError()), *messages(1)]
+    async with connectus.bulk(concurrency=1) as bulk:
+        summary = await bulk.run(rows)
+
+    assert summary.counts == {Outcome.NOT_SENT: 2, Outcome.ACCEPTED: 1}
 
 
 async def test_a_callback_sees_every_outcome(connectus: AsyncConnectus):

@@ -309,7 +309,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--text", TEXT, "--to", "phone"), "no column 'phone'; its columns are dst_number, name"),
+        (("--text", TEXT, "--to", "phone"), "no column 'phone' among the 2"),
         (("--text", "{nombre}"), "no column for {nombre}; the columns are dst_number, name"),
         (("--text", TEXT, "--delimiter", "|"), "no column 'dst_number'"),
     ],
@@ -419,3 +419,13 @@ def test_a_sentence_is_short_and_controls_no_terminal():
     """What a file holds can be anything."""
     assert sentence(ValueError("a\x1b[2Jb\n")) == "a?[2Jb?"
     assert len(sentence("a" * 10_000)) == MAX_SENTENCE_CHARACTERS + 1
+
+
+def test_a_question_that_fails_is_not_said_to_have_sent_anything(server, run):
+    """Exit code 3 is for messages."""
+    server.fault(Fault.status(500), route="account.get")
+
+    result = run("account")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("connectus: GET /account: 500")

@@ -192,7 +192,7 @@ def test_use_after_close_is_refused(blocking: Connectus, emulator: Emulator):
     blocking.close()
     blocking.close()
 
-    for use in (blocking.account.get, copy.account.get, bulk.__enter__, blocking.bulk):
+    for use in (blocking.account.get, copy.account.get, bulk.__enter__, blocking.bulk().__enter__):
         with pytest.raises(ClientClosedError) as caught:
             use()
         assert caught.value.outcome is Outcome.NOT_SENT
@@ -460,3 +460,23 @@ def test_a_forked_child_has_connections_of_its_own(
         "parent again by a copy",
         "parent in bulk again",
     ]
+
+
+def test_an_async_callback_is_refused(blocking: Connectus, emulator: Emulator):
+    """Nobody would await it; the async client takes one."""
+
+    async def note(_: object) -> None:
+        raise AssertionError
+
+    with blocking.bulk() as bulk, pytest.raises(InvalidArgumentError, match="on_outcome"):
+        bulk.run([Sms(FIRST, "Hola")], on_outcome=note)
+
+    assert not emulator.requests
+
+
+def test_a_bulk_sender_that_is_not_entered_starts_no_thread(blocking: Connectus):
+    """gunicorn may make one before it forks."""
+    threads = threading.active_count()
+    blocking.bulk()
+
+    assert threading.active_count() == threads

@@ -340,7 +340,7 @@ def test_a_servers_words_are_safe_to_print(words: str):
 
 @pytest.mark.parametrize("sign", ["a", "1", " ", "@", "a@", "1 ", "("])
 def test_a_huge_error_text_is_cut_before_it_is_searched(sign: str):
-    """A server cannot stop the event loop with a long word: the time limit of a test is the bound."""
+    """A server cannot stop the event loop with a long word; the bound is a test's time limit."""
     scrubbed = redaction.scrubbed(sign * (16 * 2**20 // len(sign)), {"sms_content": TEXT})
 
     assert len(scrubbed) <= redaction.MAX_DETAIL_LENGTH + 1

@@ -11,8 +11,10 @@
 import asyncio
 import atexit
 import contextlib
+import functools
 import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -284,7 +286,15 @@ def loop_factory() -> LoopFactory:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:
         return asyncio.new_event_loop
-    return uvloop.new_event_loop
+
+    class Loop(uvloop.Loop):
+        """Resolves names in Python's threads: libuv's own crash a forked child when it exits."""
+
+        async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+            look_up = functools.partial(socket.getaddrinfo, host, port, **options)
+            return await self.run_in_executor(None, look_up)
+
+    return Loop
 
 
 def _over() -> RuntimeError:

@@ -291,6 +291,9 @@ def loop_factory() -> LoopFactory:
         """Resolves names in Python's threads: libuv's own crash a forked child when it exits."""
 
         async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+            numeric = options | {"flags": options.get("flags", 0) | socket.AI_NUMERICHOST}
+            with contextlib.suppress(socket.gaierror):
+                return socket.getaddrinfo(host, port, **numeric)
             look_up = functools.partial(socket.getaddrinfo, host, port, **options)
             return await self.run_in_executor(None, look_up)
 

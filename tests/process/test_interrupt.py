@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,14 +46,6 @@ class Gate:
             self.full.set()
         await self.opened.wait()
         return response
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """A child ignores what its parent ignores, and a test run in the background ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -138,8 +138,9 @@ class Gunicorn:
         ]
 
     def _is_its_own(self, line):
-        """Gunicorn's workers leave the socket that they listen on open."""
-        return "[INFO]" in line or line.endswith(f"laddr={self._host, self._port}>")
+        """Gunicorn's workers leave the socket that they listen on open, and speak all at once."""
+        leak = f"laddr={self._host, self._port}>"
+        return not line or "[INFO]" in line or line.endswith(leak)
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ class Call:
     @property
     def target(self) -> str:
         """The path with its identifiers, and the query, percent-encoded."""
+        if not self.ids and not self.query:
+            return self.path
         quoted = {name: quote(value, safe="") for name, value in self.ids.items()}
         path = self.path.format_map(quoted)
         return f"{path}?{urlencode(self.query, quote_via=quote)}" if self.query else path

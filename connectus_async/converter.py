@@ -7,7 +7,7 @@ the value stays in `Record.raw`. Nothing that a server writes turns an accepted 
 import datetime as dt
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import NoneType, UnionType
@@ -50,7 +50,7 @@ def fits(answer: type[Answer], body: Any) -> bool:
     """Tell whether parsed JSON has the outer shape that an answer is made of."""
     if isinstance(body, list):
         return any("rows" in field.metadata for field in _documented_fields(answer))
-    return isinstance(body, Mapping)
+    return isinstance(body, dict)
 
 
 def names_message(answer: type[Answer]) -> bool:
@@ -70,19 +70,19 @@ def _documented_names(record: type[Record]) -> set[str]:
 
 def _unwrapped(answer: type[Answer], body: Any) -> Any:
     """Take an object out of its envelope: an object whose only member is that object."""
-    if isinstance(body, Mapping) and len(body) == 1:
+    if isinstance(body, dict) and len(body) == 1:
         ((name, content),) = body.items()
-        if isinstance(content, Mapping) and name not in _documented_names(answer):
+        if isinstance(content, dict) and name not in _documented_names(answer):
             return content
     return body
 
 
 def _rows(body: Any) -> Any:
     """Find the list in an answer that is a list, or an object around one; best one of objects."""
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         return body
     lists = [member for member in body.values() if isinstance(member, list)]
-    of_objects = (rows for rows in lists if rows and isinstance(rows[0], Mapping))
+    of_objects = (rows for rows in lists if rows and isinstance(rows[0], dict))
     return next(of_objects, lists[0] if lists else None)
 
 
@@ -90,24 +90,30 @@ def _rows(body: Any) -> Any:
 def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     """Compile the function that reads a record's fields out of a JSON value."""
     attrs.resolve_types(record)
-    readers = {field.name: _field_reader(field) for field in _documented_fields(record)}
+    readers = [(field.name, _field_reader(field)) for field in _documented_fields(record)]
 
     def read(value: Any) -> dict[str, Any]:
-        found = {name: read_field(value) for name, read_field in readers.items()}
-        return {name: field for name, field in found.items() if field is not None}
+        fields = {}
+        for name, read_field in readers:
+            if (found := read_field(value)) is not None:
+                fields[name] = found
+        return fields
 
     return read
 
 
 def _field_reader(field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
     keys = field.metadata.get("keys", (field.name,))
-    kind = field.type
+    kind = _without_none(field.type)
     hook = _converter.get_structure_hook(kind)
 
     def read_key(value: Any) -> Any:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             for key in keys:
-                if (found := _tolerantly(hook, value.get(key), kind)) is not None:
+                member = value.get(key)
+                if member is None:  # no hook makes anything of it
+                    continue
+                if (found := _tolerantly(hook, member, kind)) is not None:
                     return found
         return None
 
@@ -115,6 +121,13 @@ def _field_reader(field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
         return _tolerantly(hook, _rows(value), kind)
 
     return read_rows if "rows" in field.metadata else read_key
+
+
+def _without_none(kind: Any) -> Any:
+    """Strip a type that may be ``None`` down to what it else is."""
+    if get_origin(kind) not in (Union, UnionType) or _is_choice(kind):
+        return kind
+    return next(member for member in get_args(kind) if member is not NoneType)
 
 
 def _tolerantly(hook: Hook, value: Any, kind: Any) -> Any:
@@ -188,7 +201,7 @@ def _union_hook(kind: Any) -> Hook:
     hooks = {_is_record(member): _converter.get_structure_hook(member) for member in members}
 
     def structure_union(value: Any, _: Any) -> Any:
-        return hooks[isinstance(value, Mapping)](value, kind)
+        return hooks[isinstance(value, dict)](value, kind)
 
     return structure_union
 

@@ -8,13 +8,13 @@ How far a request came decides its `Outcome`:
   rejected, 429 was not acted upon, everything else is unknown. In a 2xx the body may still say
   ``error``; so one that breaks off is unknown, and one that is whole but unreadable is accepted.
 
-This is the only module on the client's side that imports aiohttp.
+`_exchange` moves the bytes; it and this are the only modules on the client's side that import
+aiohttp.
 """
 
 import asyncio
 import base64
 import datetime as dt
-import io
 import itertools
 import logging
 import os
@@ -27,12 +27,20 @@ from http import HTTPStatus
 from typing import Any, Final, Self
 
 import aiohttp
-import anyio
 import attrs
 from multidict import CIMultiDict
-from yarl import URL
 
 from connectus_async import _json
+from connectus_async._exchange import (
+    Connector,
+    Endpoint,
+    Exchange,
+    Limits,
+    PublicExchange,
+    Reply,
+    failed_while_connecting,
+    too_large,
+)
 from connectus_async._version import __version__
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.call import Call, Host
@@ -56,9 +64,6 @@ from connectus_async.errors import (
 )
 from connectus_async.redaction import scrubbed
 
-LARGE_BODY: Final = 2**20
-"""From this many bytes on, aiohttp wants a request body as a stream."""
-
 _log: Final = logging.getLogger("connectus_async")
 
 
@@ -69,13 +74,12 @@ class Transport:
         self, config: Config, pool: "_Pool | None" = None, *, finishes_tries: bool = False
     ) -> None:
         self.config = config
-        self._finishes_tries = finishes_tries
         self._pool = pool or _Pool(config)
-        self._headers = {host: _headers(config, host) for host in Host}
-        self._secrets = (config.api_user, config.api_key, config.qr_token, self._headers)
-        self._base_urls = {Host.PLATFORM: config.base_url, Host.QR: config.qr_base_url}
-        self._timeout = aiohttp.ClientTimeout(
-            total=config.timeout, sock_connect=config.connect_timeout
+        self._endpoints = {host: _endpoint(config, host) for host in Host}
+        headers = [endpoint.headers for endpoint in self._endpoints.values() if endpoint]
+        self._secrets = (config.api_user, config.api_key, config.qr_token, headers)
+        self._limits = Limits(
+            config.timeout, config.connect_timeout, config.max_response_bytes, finishes_tries
         )
 
     def with_options(self, **options: Any) -> Self:
@@ -103,10 +107,9 @@ class Transport:
             WrongEventLoopError: The client is open in another event loop.
         """
         body = None if call.body is None else _json.dumps(call.body)
-        attempt = self._shielded_try if self._finishes_tries else self._try
         for tries in itertools.count(1):
             try:
-                return await attempt(call, body, answer, tries)
+                return await self._try(call, body, answer, tries)
             except RequestError as error:
                 pause = self._pause(call, error, tries)
                 if pause is None:
@@ -128,13 +131,6 @@ class Transport:
             return random.uniform(0, backoff)  # noqa: S311 - spreads load, hides nothing
         return wanted if wanted <= config.retry_after_cap else None
 
-    async def _shielded_try(
-        self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
-    ) -> AnswerT:
-        with anyio.CancelScope(shield=True):
-            return await self._try(call, body, answer, tries)
-        raise AssertionError  # a shield lets no cancellation end its block early
-
     async def _try(
         self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
     ) -> AnswerT:
@@ -144,26 +140,19 @@ class Transport:
             result = _result(call, received, answer, self._secrets)
         except RequestError as error:
             status = error.response.status if error.response else type(error).__name__
-            _log_try(call, tries, started, f"{status} {error.outcome}")
+            _log_try(call, tries, started, status, error.outcome)
             raise
-        _log_try(call, tries, started, f"{received.response.status} {Outcome.ACCEPTED}")
+        _log_try(call, tries, started, received.response.status, Outcome.ACCEPTED)
         return result
 
     async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
-        headers = self._headers[call.host]
-        if headers is None:
+        endpoint = self._endpoints[call.host]
+        if endpoint is None:
             raise _missing_credentials(call.host)
-        session = self._pool.session()
+        exchange = self._pool.exchange()
         try:
-            async with session.request(
-                call.method,
-                URL(self._base_urls[call.host] + call.target, encoded=True),
-                data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
-                headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as response:
-                return await _receive(response, self.config.max_response_bytes)
+            reply = await exchange(endpoint, call.method, call.target, body, self._limits)
+            return _received(reply, self._limits.answer)
         except ClientClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
@@ -172,7 +161,7 @@ class Transport:
 
     def _failure(self, call: Call, error: Exception) -> RequestError:
         name = str(call)
-        if _failed_while_connecting(error):
+        if failed_while_connecting(error):
             if isinstance(error, aiohttp.ConnectionTimeoutError):
                 return ConnectError(name, f"no connection within {self.config.connect_timeout:g} s")
             if isinstance(error, TimeoutError):
@@ -183,10 +172,10 @@ class Transport:
         return ConnectionLostError(name, _reason(error))
 
 
-def _log_try(call: Call, tries: int, started: float, outcome: str) -> None:
+def _log_try(call: Call, tries: int, started: float, status: object, outcome: Outcome) -> None:
     if _log.isEnabledFor(logging.DEBUG):
         elapsed = (time.perf_counter() - started) * 1000
-        _log.debug("%s: %s in %.1f ms, try %d", call, outcome, elapsed, tries)
+        _log.debug("%s: %s %s in %.1f ms, try %d", call, status, outcome, elapsed, tries)
 
 
 class _Pool:
@@ -195,8 +184,16 @@ class _Pool:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._session: aiohttp.ClientSession | None = None
+        self._exchange: Exchange | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+
+    def exchange(self) -> Exchange:
+        """Give the way to make exchanges, to a call in the loop of the first one."""
+        session = self.session()
+        if self._exchange is None:
+            self._exchange = PublicExchange(session)
+        return self._exchange
 
     def session(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -211,7 +208,7 @@ class _Pool:
     def _open(self) -> aiohttp.ClientSession:
         config = self._config
         session = aiohttp.ClientSession(
-            connector=_Connector(
+            connector=Connector(
                 limit=config.max_connections,
                 keepalive_timeout=config.keepalive_timeout,
                 ssl=config.ssl_context or True,
@@ -228,47 +225,6 @@ class _Pool:
         self._closed = True
         if self._session is not None:
             await self._session.close()
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells a failure to get a connection from a later one, and a clean connection from another.
-
-    The type of the exception does not tell: when the total time runs out, aiohttp raises the same
-    ``TimeoutError`` whether it was still connecting or already waiting for the answer. So every
-    failure to get a connection is marked, cancellation by a timeout included.
-    """
-
-    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
-        try:
-            return await super().connect(*args, **kwargs)
-        except asyncio.CancelledError as error:
-            error.connectus_not_sent = True  # type: ignore[attr-defined]
-            task = asyncio.current_task()
-            if self.closed and task is not None and not task.cancelling():
-                raise ClientClosedError from None  # close() wakes those who wait by cancelling
-            raise
-        except BaseException as error:
-            error.connectus_not_sent = True  # type: ignore[attr-defined]
-            raise
-
-    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
-        """Take a kept connection, but none on which the server spoke unasked.
-
-        aiohttp would read that as the answer to the next request, whose message would then count as
-        accepted whatever became of it.
-        """
-        while connection := await super()._get(*args, **kwargs):
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
-                return connection
-            connection.close()
-        return None
-
-
-def _failed_while_connecting(error: BaseException) -> bool:
-    return any(
-        getattr(link, "connectus_not_sent", False) for link in (error, error.__cause__) if link
-    )
 
 
 def _reason(error: BaseException) -> str:
@@ -289,8 +245,9 @@ def _reason(error: BaseException) -> str:
     return f"the exchange failed ({type(error).__name__})"
 
 
-def _headers(config: Config, host: Host) -> Mapping[str, str] | None:
-    """The header fields of every request to a host, or None without credentials for it."""
+def _endpoint(config: Config, host: Host) -> Endpoint | None:
+    """Where the requests to a host go and what they carry, or None without credentials for it."""
+    base_url = config.qr_base_url if host is Host.QR else config.base_url
     if host is Host.QR:
         credentials = config.qr_token and f"Bearer {config.qr_token}"
     else:
@@ -298,15 +255,14 @@ def _headers(config: Config, host: Host) -> Mapping[str, str] | None:
         credentials = config.api_user and f"Basic {base64.b64encode(pair).decode()}"
     if not credentials:
         return None
-    return CIMultiDict(
-        {
-            "Authorization": credentials,
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": f"connectus-async/{__version__}",
-        }
-    )
+    headers = {
+        "Authorization": credentials,
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
+        "User-Agent": f"connectus-async/{__version__}",
+    }
+    return Endpoint(base_url, CIMultiDict(headers))
 
 
 def _missing_credentials(host: Host) -> ConfigurationError:
@@ -325,48 +281,42 @@ class _Received:
     problem: str | None = None
 
 
-async def _receive(response: aiohttp.ClientResponse, limit: int) -> _Received:
-    headers = CIMultiDict(response.headers)
+def _received(reply: Reply, limit: int) -> _Received:
+    """Make a response of a reply.
+
+    Raises:
+        Exception: The answer is a success that is not whole: what is missing may say ``error``.
+    """
+    if reply.problem is not None:
+        return _broken(reply, reply.problem)
     try:
-        body = _decompressed(await _read(response, limit), headers, limit)
+        body = _decompressed(reply.body, reply.headers, limit)
     except ValueError as error:
-        return _Received(Response(response.status, headers, b""), problem=str(error))
-    except (aiohttp.ClientError, OSError):
-        if _is_success(response.status):
-            raise
-        return _Received(Response(response.status, headers, b""), problem="it broke off")
-    whole = Response(response.status, headers, body)
+        return _broken(reply, error)
+    whole = Response(reply.status, reply.headers, body)
     try:
-        return _Received(whole, json=_json.loads(body))
+        return _Received(whole, _json.loads(body))
     except ValueError:
-        if _is_success(response.status) and not _ends_by_itself(response):
+        if _is_success(reply.status) and not _ends_by_itself(reply):
             raise aiohttp.ClientPayloadError from None  # for all we know it was cut short
-        return _Received(whole, problem="it is not JSON")
+        return _Received(whole, None, "it is not JSON")
 
 
-def _ends_by_itself(response: aiohttp.ClientResponse) -> bool:
+def _broken(reply: Reply, problem: Exception) -> _Received:
+    is_whole = isinstance(problem, ValueError)
+    if not is_whole and _is_success(reply.status):
+        raise problem
+    sentence = str(problem) if is_whole else "it broke off"
+    return _Received(Response(reply.status, reply.headers, b""), None, sentence)
+
+
+def _ends_by_itself(reply: Reply) -> bool:
     """Tell whether the headers say where the body ends; else a lost connection looks like it."""
     return (
-        response.status == HTTPStatus.NO_CONTENT
-        or "Content-Length" in response.headers
-        or "Transfer-Encoding" in response.headers
+        reply.status == HTTPStatus.NO_CONTENT
+        or "Content-Length" in reply.headers
+        or "Transfer-Encoding" in reply.headers
     )
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    chunks = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > limit:
-            response.close()
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _too_large(limit: int) -> ValueError:
-    return ValueError(f"it has more than {limit} bytes")
 
 
 def _decompressed(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
@@ -381,14 +331,14 @@ def _decompressed(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
     except zlib.error:
         raise ValueError("it does not decompress") from None
     if len(whole) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     if not inflater.eof:
         raise ValueError("it does not decompress to its end")
     return whole
 
 
 def _is_success(status: int) -> bool:
-    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    return 200 <= status < 300
 
 
 def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: object) -> AnswerT:
@@ -415,7 +365,7 @@ def _problem(received: _Received, answer: type[Answer]) -> str | None:
 
 def _says_error(json: Any, answer: type[Answer]) -> bool:
     """Tell an error in a 2xx. A message with an identifier was accepted, whatever else is said."""
-    if not isinstance(json, Mapping) or not json.get("error"):
+    if not isinstance(json, dict) or not json.get("error"):
         return False
     return not (names_message(answer) and any(json.get(key) for key in MESSAGE_ID_KEYS))
 

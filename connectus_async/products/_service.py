@@ -1,6 +1,6 @@
 """What every service is made of: a transport, and the ways to put a call to it."""
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from connectus_async.answer import Answer
@@ -20,7 +20,7 @@ class Service:
     def __init__(self, transport: "Transport") -> None:
         self._transport = transport
 
-    async def _get(
+    def _get(
         self,
         path: str,
         answer: type[AnswerT],
@@ -28,20 +28,20 @@ class Service:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         **ids: str,
-    ) -> AnswerT:
-        return await self._send("GET", path, answer, query=query, body=body, ids=ids)
+    ) -> Coroutine[Any, Any, AnswerT]:
+        return self._send("GET", path, answer, query=query, body=body, ids=ids)
 
-    async def _post(
+    def _post(
         self, path: str, answer: type[AnswerT], body: Mapping[str, Any], **ids: str
-    ) -> AnswerT:
-        return await self._send("POST", path, answer, body=body, ids=ids)
+    ) -> Coroutine[Any, Any, AnswerT]:
+        return self._send("POST", path, answer, body=body, ids=ids)
 
-    async def _patch(
+    def _patch(
         self, path: str, answer: type[AnswerT], body: Mapping[str, Any], **ids: str
-    ) -> AnswerT:
-        return await self._send("PATCH", path, answer, body=body, ids=ids)
+    ) -> Coroutine[Any, Any, AnswerT]:
+        return self._send("PATCH", path, answer, body=body, ids=ids)
 
-    async def _send(
+    def _send(
         self,
         method: str,
         path: str,
@@ -50,11 +50,11 @@ class Service:
         ids: Mapping[str, str],
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> AnswerT:
+    ) -> Coroutine[Any, Any, AnswerT]:
         call = Call(
             method=method, path=path, host=self._host, ids=ids, query=query or {}, body=body
         )
-        return await self._transport.send(call, answer)
+        return self._transport.send(call, answer)
 
 
 def given(**members: Any) -> dict[str, Any]:

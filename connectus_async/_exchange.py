@@ -1,0 +1,183 @@
+"""How one HTTP exchange is made with aiohttp: a request out, its answer in.
+
+What becomes of the exchange is decided in `transport`; here bytes are moved, and what goes wrong is
+raised as it comes from aiohttp.
+"""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import aiohttp
+import anyio
+import attrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from connectus_async.errors import ClientClosedError
+
+LARGE_BODY: Final = 2**20
+"""From this many bytes on, aiohttp wants a request body as a stream."""
+
+
+@attrs.frozen(eq=False)
+class Endpoint:
+    """A host of the API, and what every request to it carries.
+
+    Attributes:
+        base_url: What a target is put behind.
+        headers: The header fields of every request, credentials included.
+    """
+
+    base_url: str
+    headers: CIMultiDict[str] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Limits:
+    """What an exchange may take.
+
+    Attributes:
+        total: Seconds from the search for a connection to the last byte of the answer.
+        connect: Seconds to connect, once the name is resolved.
+        answer: Bytes of the answer's body.
+        finishes: Whether a cancel scope that is cancelled waits for the exchange to end.
+    """
+
+    total: float
+    connect: float
+    answer: int
+    finishes: bool
+
+
+@attrs.define
+class Reply:
+    """What came back, once there were a status line and headers.
+
+    Attributes:
+        status: The HTTP status code.
+        headers: The header fields.
+        body: The body as it came; empty if there is a problem.
+        problem: Why there is no whole body: a `ValueError` that says so if it is too large, else
+            what broke it off.
+    """
+
+    status: int
+    headers: CIMultiDict[str]
+    body: bytes = b""
+    problem: Exception | None = None
+
+
+class Exchange(Protocol):
+    """A way to make exchanges."""
+
+    async def __call__(
+        self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
+    ) -> Reply:
+        """Make one exchange.
+
+        Raises:
+            ClientClosedError: The client was closed while it waited for a connection.
+            Exception: There is no status line; `failed_while_connecting` tells how far it came.
+        """
+        raise NotImplementedError
+
+
+class PublicExchange:
+    """Exchanges through aiohttp's session, as its documentation has them."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def __call__(
+        self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
+    ) -> Reply:
+        """Make one exchange."""
+        if not limits.finishes:
+            return await self._exchange(endpoint, method, target, body, limits)
+        with anyio.CancelScope(shield=True):
+            return await self._exchange(endpoint, method, target, body, limits)
+        raise AssertionError  # a shield lets no cancellation end its block early
+
+    async def _exchange(
+        self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
+    ) -> Reply:
+        async with self._session.request(
+            method,
+            URL(endpoint.base_url + target, encoded=True),
+            data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
+            headers=endpoint.headers,
+            timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
+            allow_redirects=False,
+        ) as response:
+            reply = Reply(response.status, CIMultiDict(response.headers))
+            await _read_body(reply, response.content.readany, limits.answer)
+            if reply.problem is not None:
+                response.close()
+            return reply
+
+
+async def _read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
+    """Put the body into a reply, or the reason why it is not whole."""
+    chunks = []
+    size = 0
+    try:
+        while chunk := await read():
+            size += len(chunk)
+            if size > limit:
+                reply.problem = too_large(limit)
+                return
+            chunks.append(chunk)
+    except (aiohttp.ClientError, OSError) as error:
+        reply.problem = error
+    else:
+        reply.body = b"".join(chunks)
+
+
+def too_large(limit: int) -> ValueError:
+    """Say that a body is larger than is read."""
+    return ValueError(f"it has more than {limit} bytes")
+
+
+class Connector(aiohttp.TCPConnector):
+    """Tells a failure to get a connection from a later one, and a clean connection from another.
+
+    The type of the exception does not tell: when the total time runs out, aiohttp raises the same
+    ``TimeoutError`` whether it was still connecting or already waiting for the answer. So every
+    failure to get a connection is marked, cancellation by a timeout included.
+    """
+
+    async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        """Get a connection, and mark the failure to get one."""
+        try:
+            return await super().connect(*args, **kwargs)
+        except asyncio.CancelledError as error:
+            error.connectus_not_sent = True  # type: ignore[attr-defined]
+            task = asyncio.current_task()
+            if self.closed and task is not None and not task.cancelling():
+                raise ClientClosedError from None  # close() wakes those who wait by cancelling
+            raise
+        except BaseException as error:
+            error.connectus_not_sent = True  # type: ignore[attr-defined]
+            raise
+
+    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
+        """Take a kept connection, but none on which the server spoke unasked.
+
+        aiohttp would read that as the answer to the next request, whose message would then count as
+        accepted whatever became of it.
+        """
+        while connection := await super()._get(*args, **kwargs):
+            protocol = connection.protocol
+            if protocol is not None and not protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
+def failed_while_connecting(error: BaseException) -> bool:
+    """Tell whether an exchange failed before there was a connection to write to."""
+    return any(
+        getattr(link, "connectus_not_sent", False) for link in (error, error.__cause__) if link
+    )

@@ -1,7 +1,9 @@
 """The client: one transport, and the services that share it."""
 
-from typing import TYPE_CHECKING, Final, Self
+import datetime as dt
+from typing import TYPE_CHECKING, Literal, Self
 
+from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, BulkOptions
 from connectus_async.config import Config
 from connectus_async.products.account import AccountService
 from connectus_async.products.clients import ClientsService
@@ -15,12 +17,13 @@ from connectus_async.products.whatsapp_qr import WhatsAppQrService
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+    from os import PathLike
     from types import TracebackType
 
+    from connectus_async.bulk.quiet_hours import QuietHours
     from connectus_async.bulk.sender import Bulk
+    from connectus_async.bulk.suppression import SuppressionList
     from connectus_async.transport import Transport
-
-DEFAULT_CONCURRENCY: Final = 64
 
 
 class AsyncConnectus:
@@ -159,34 +162,88 @@ class AsyncConnectus:
         )
         return copy
 
-    def bulk(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> "Bulk":
+    def bulk(
+        self,
+        *,
+        ledger: "str | PathLike[str] | None" = None,
+        campaign: str = "",
+        concurrency: int = DEFAULT_CONCURRENCY,
+        rate: float | None = None,
+        rate_unit: Literal["messages", "segments"] = "messages",
+        identity: Literal["message", "recipient"] = "message",
+        on_unknown: Literal["hold", "resend_if_absent", "resend"] = "hold",
+        suppression: "SuppressionList | None" = None,
+        quiet_hours: "QuietHours | None" = None,
+        expires_at: dt.datetime | None = None,
+        budget: int | None = None,
+        forget_content: bool = False,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> "Bulk":
         """Send many messages, a bounded number at a time.
 
         Args:
+            ledger: The file that remembers the campaign, message by message, so that it can be
+                taken up after a crash and nothing is sent twice. Only one sender at a time can use
+                it. Without one, a crash forgets who was reached.
+            campaign: The campaign's name, for a message that several campaigns send.
             concurrency: How many messages are on their way at a time; at most the client's
-                ``max_connections``.
+                ``max_connections``. It falls by itself while the API is slow or fails.
+            rate: Messages or segments a second at most; as many as the API takes if left out.
+            rate_unit: What `rate` counts: ``"messages"``, or ``"segments"`` for what is billed.
+            identity: What makes two messages the same, of which only one is sent: ``"message"``
+                (recipient and content) or ``"recipient"``.
+            on_unknown: What becomes of a message that may have been sent: ``"hold"`` never sends it
+                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
+                ``"resend"`` does when the ledger is opened again, so that a person may get it
+                twice.
+            suppression: Who must get nothing. It is asked again right before each message.
+            quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
+                then stays queued.
+            expires_at: When it is too late: from then on, what is left is skipped.
+            budget: What the campaign may take from the balance in all (SMS as they are billed).
+            forget_content: Whether the ledger keeps only a hash of the text of what was accepted.
+            patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
 
         Returns:
             The bulk sender, to be used with ``async with``.
 
         Raises:
-            ConfigurationError: The concurrency is not from 1 to ``max_connections``.
+            ConfigurationError: An option makes no sense; it is named.
+            LedgerError: On entering: the ledger is in use, damaged, or of another campaign.
 
         Example:
             messages = [Sms("56987688060", "Hola"), Sms("56987688061", "Hola")]
             async with connectus.bulk() as bulk:
                 async for outcome in bulk.stream(messages):
-                    print(outcome.outcome, outcome.id)
+                    print(outcome.state, outcome.id)
         """
         from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
 
-        self._transport.config.check_concurrency(concurrency)
-        transport = self._transport.finishing_tries()
+        options = BulkOptions(
+            ledger=ledger,
+            campaign=campaign,
+            concurrency=concurrency,
+            rate=rate,
+            rate_unit=rate_unit,
+            identity=identity,
+            on_unknown=on_unknown,
+            suppression=suppression,
+            quiet_hours=quiet_hours,
+            expires_at=expires_at,
+            budget=budget,
+            forget_content=forget_content,
+            patience=patience,
+        )
+        config = self._transport.config
+        config.check_concurrency(concurrency)
+        transport = self._transport.with_options(max_retries=0)
         return Bulk(
             SmsService(transport),
             EmailService(transport),
             WhatsAppService(transport),
-            concurrency=concurrency,
+            options=options,
+            retry_after_cap=config.retry_after_cap,
+            zone=lambda: config.zone,
         )
 
     async def close(self) -> None:

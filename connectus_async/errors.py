@@ -100,6 +100,38 @@ class WrongProcessError(ConnectusError, RuntimeError):
         return "this was begun before the process was forked: begin it again in the child"
 
 
+class LedgerError(ConnectusError):
+    """A campaign's ledger cannot be used. What it does not have on record was not sent.
+
+    Attributes:
+        ledger: The name of its file.
+        problem: What is wrong with it, and what to do.
+    """
+
+    def __init__(self, ledger: str, problem: str) -> None:
+        super().__init__(ledger, problem)
+        self.ledger = ledger
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.ledger}: {self.problem}"
+
+
+class CampaignStoppedError(ConnectusError):
+    """A campaign stopped itself, to spare the messages that are left. They stay queued.
+
+    Attributes:
+        reason: Why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 class RequestError(ConnectusError):
     """A request failed.
 

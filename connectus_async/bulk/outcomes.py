@@ -4,10 +4,12 @@ from collections import Counter
 
 import attrs
 
-from connectus_async.errors import Outcome
+from connectus_async.bulk.states import SkipReason, State
+from connectus_async.errors import ConnectusError, Outcome
 from connectus_async.products.email import Email, EmailReceipt
 from connectus_async.products.sms import Sms, SmsReceipt
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppReceipt
+from connectus_async.redaction import masked
 
 Message = Sms | Email | WhatsApp
 Receipt = SmsReceipt | EmailReceipt | WhatsAppReceipt
@@ -15,15 +17,18 @@ Receipt = SmsReceipt | EmailReceipt | WhatsAppReceipt
 
 @attrs.frozen
 class Row:
-    """A message that comes from a line of a file, or the error that the line has instead of one.
+    """A message with where it comes from, or the error that stands in its place.
 
     Attributes:
-        line: The number of the line in the file, from 1.
+        line: The number of the line in the file, from 1, if it comes from one.
         content: The message, or why there is none.
+        key: What tells it from the other messages of its campaign; worked out from the message if
+            left out.
     """
 
-    line: int
+    line: int | None
     content: Message | Exception
+    key: str | None = attrs.field(default=None, kw_only=True, repr=masked)
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +39,9 @@ class MessageOutcome:
         index: Its place in the source, from 0.
         line: The line of the file that it came from, where it came from one.
         message: The message, or ``None`` for a line that held none.
-        outcome: What became of it.
+        state: Where it is now; see `State`.
+        outcome: What became of the last request that was made for it; ``not_sent`` if none was.
+        skipped: Why it is not going to be sent, if it is ``State.SKIPPED``.
         receipt: The API's answer, if it was accepted.
         error: Why it was not accepted.
     """
@@ -42,7 +49,9 @@ class MessageOutcome:
     index: int
     line: int | None
     message: Message | None
+    state: State
     outcome: Outcome
+    skipped: SkipReason | None = None
     receipt: Receipt | None = None
     error: Exception | None = None
 
@@ -57,14 +66,18 @@ class BulkSummary:
     """How many messages ended in which way.
 
     Attributes:
-        counts: The number of messages by outcome.
+        counts: The number of messages by state.
+        skipped_by: The number of skipped messages by reason.
     """
 
-    counts: Counter[Outcome] = attrs.field(factory=Counter[Outcome])
+    counts: Counter[State] = attrs.field(factory=Counter[State])
+    skipped_by: Counter[SkipReason] = attrs.field(factory=Counter[SkipReason])
 
     def add(self, outcome: MessageOutcome) -> None:
         """Count a message."""
-        self.counts[outcome.outcome] += 1
+        self.counts[outcome.state] += 1
+        if outcome.skipped is not None:
+            self.skipped_by[outcome.skipped] += 1
 
     @property
     def total(self) -> int:
@@ -74,19 +87,29 @@ class BulkSummary:
     @property
     def accepted(self) -> int:
         """Messages that the API took."""
-        return self.counts[Outcome.ACCEPTED]
+        return self.counts[State.ACCEPTED]
 
     @property
     def rejected(self) -> int:
         """Messages that the API refused."""
-        return self.counts[Outcome.REJECTED]
-
-    @property
-    def not_sent(self) -> int:
-        """Messages that never reached the API: they can be sent again."""
-        return self.counts[Outcome.NOT_SENT]
+        return self.counts[State.REJECTED]
 
     @property
     def unknown(self) -> int:
         """Messages that may have been sent: look before sending them again."""
-        return self.counts[Outcome.UNKNOWN]
+        return self.counts[State.UNKNOWN]
+
+    @property
+    def queued(self) -> int:
+        """Messages that never reached the API and may still be sent."""
+        return self.counts[State.QUEUED]
+
+    @property
+    def skipped(self) -> int:
+        """Messages that are not going to be sent; `skipped_by` says why."""
+        return self.counts[State.SKIPPED]
+
+
+def sentence(error: Exception | None) -> str:
+    """Say what an error is; the words of errors that are not ours may be personal."""
+    return str(error) if isinstance(error, ConnectusError) else type(error).__name__

@@ -1,54 +1,45 @@
 """The bulk sender: pulls messages lazily, sends a bounded number at a time, names every outcome."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
 from inspect import isawaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
 
 import anyio
-import attrs
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+import anyio.to_thread
 
+from connectus_async.bulk.channels import Channel, Salt, channels
+from connectus_async.bulk.guards import REFRESH_SECONDS, Guards
+from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
+from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
+from connectus_async.bulk.loading import Loader
+from connectus_async.bulk.mailbox import Mailbox
+from connectus_async.bulk.options import BulkOptions, check_above_zero
 from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Row
-from connectus_async.errors import (
-    AuthenticationError,
-    ClientClosedError,
-    ConfigurationError,
-    ConnectusError,
-    InvalidArgumentError,
-    Outcome,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    WrongEventLoopError,
-)
-from connectus_async.products.email import Email, EmailService
-from connectus_async.products.sms import Sms, SmsService
-from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
+from connectus_async.bulk.pacing import Pacer
+from connectus_async.bulk.patience import Patience
+from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.reconcile import DEFAULT_SETTLE, Reconciler, Reconciliation
+from connectus_async.bulk.run import Run
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.bulk.states import State
+from connectus_async.errors import ConfigurationError
+from connectus_async.products.email import EmailService
+from connectus_async.products.sms import SmsService
+from connectus_async.products.whatsapp import WhatsAppService
 
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
-
-Messages = Iterable[Message | Row] | AsyncIterable[Message | Row]
-
-STOPS_THE_CAMPAIGN = (
-    AuthenticationError,
-    PermissionDeniedError,
-    PaymentRequiredError,
-    ConfigurationError,
-    ClientClosedError,
-    WrongEventLoopError,
-)
-"""Errors that every further message would meet too."""
+_log: Final = logging.getLogger("connectus_async")
 
 
 class Bulk:
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
 
     Leaving the ``async with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, waits for the answers of those that are being sent, gives up those that wait for
-    another try, and counts them all in the summary.
+    messages, waits for the answers of those that are being sent, and counts them all in the
+    summary. What has not left by then stays queued.
 
     Attributes:
         summary: The count of all outcomes so far.
@@ -60,20 +51,39 @@ class Bulk:
         email: EmailService,
         whatsapp: WhatsAppService,
         *,
-        concurrency: int,
+        options: BulkOptions,
+        retry_after_cap: float,
+        zone: Callable[[], ZoneInfo],
     ) -> None:
         self.summary = BulkSummary()
-        self._send: Mapping[type, Callable[..., Any]] = {
-            Sms: sms.send,
-            Email: email.send,
-            WhatsApp: whatsapp.send,
-        }
-        self._parameters = {kind: tuple(attrs.fields_dict(kind)) for kind in self._send}
-        self._concurrency = concurrency
-        self._tasks: TaskGroup | None = None
+        self._sms = sms
+        self._whatsapp = whatsapp
+        self._options = options
+        self._retry_after_cap = retry_after_cap
+        self._zone = zone
+        self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
+        self._salt = Salt(options.campaign, by_recipient=options.identity == "recipient")
+        self._ledger: Ledger = SqliteLedger(options.ledger) if options.ledger else Forgetful()
+        self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
+        self._guards: Guards | None = None
+        self._run: Run | None = None
+        self._refresher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._tasks = await anyio.create_task_group().__aenter__()
+        options = self._options
+        await self._ledger.open(
+            Policy(
+                campaign=options.campaign,
+                identity=options.identity,
+                on_unknown=options.on_unknown,
+                forgets_content=options.forget_content,
+            )
+        )
+        if options.ledger is None:
+            _log.info("a campaign without a ledger: a crash forgets who was reached")
+        self._guards = Guards(options, await self._ledger.spent())
+        if options.suppression is not None:
+            self._refresher = asyncio.create_task(self._refresh_suppression())
         return self
 
     async def __aexit__(
@@ -82,51 +92,61 @@ class Bulk:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        tasks, self._tasks = self._tasks, None
-        if tasks is not None:
-            tasks.cancel_scope.cancel()  # what is being sent is shielded from it
-            await tasks.__aexit__(None, None, None)  # given the error, it would wrap it in a group
+        with anyio.CancelScope(shield=True):
+            await self._leave()
 
-    async def stream(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
+    async def _leave(self) -> None:
+        run, self._run = self._run, None
+        self._guards = None
+        if self._refresher is not None:
+            self._refresher.cancel()
+        try:
+            if run is not None:
+                run.stop()
+                run.mailbox.abandon()
+                await run.ended()
+        finally:
+            await self._ledger.close()
+
+    async def stream(self, messages: Messages | None = None) -> AsyncIterator[MessageOutcome]:
         """Send messages, and yield the outcome of each as it is known.
 
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
-                or an async iterable. It is pulled as messages are sent, never ahead of them.
+                or an async iterable. It is pulled as messages are sent, never ahead of them. If
+                left out, what waits in the ledger is sent.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
 
         Raises:
             ConnectusError: Every further message would fail too: wrong credentials, an exhausted
-                balance, a closed client. Raised after the outcomes of all messages that were
-                pulled; the rest of the source is left alone.
+                balance, a closed client, an API that is out of reach, a ledger that cannot be
+                written. Raised after the outcomes of all messages that were pulled; the rest of
+                the source is left alone.
             Exception: What the source itself raised, after the outcomes of what it had given.
 
         Example:
             async with connectus.bulk() as bulk:
                 async for outcome in bulk.stream([Sms("56987688060", "Hola")]):
-                    print(outcome.outcome)
+                    print(outcome.state)
         """
-        tasks = self._tasks
-        if tasks is None:
-            raise ConfigurationError("bulk", "must be entered first: async with connectus.bulk()")
-        source = _Source(messages)
-        outcomes, received = anyio.create_memory_object_stream[MessageOutcome](self._concurrency)
-        with outcomes:
-            for _ in range(self._concurrency):
-                tasks.start_soon(self._work, source, outcomes.clone())
-        with received, suppress(anyio.EndOfStream):
-            while True:
-                yield await _next(received)
-        if source.failure is not None:
-            raise source.failure
-        if self._tasks is not tasks:
+        run = self._start(messages)
+        try:
+            while (outcome := await run.mailbox.take()) is not None:
+                yield outcome
+        finally:
+            run.stop()
+            run.mailbox.abandon()
+        if run.intake.failure is not None:
+            raise run.intake.failure
+        if self._run is not run:
             raise ConfigurationError("bulk", "was left before its stream had ended")
+        await self._ledger.flush()
 
     async def run(
         self,
-        messages: Messages,
+        messages: Messages | None = None,
         *,
         on_outcome: Callable[[MessageOutcome], object] | None = None,
     ) -> BulkSummary:
@@ -153,104 +173,274 @@ class Bulk:
                 await answer
         return self.summary
 
-    async def _work(
-        self, source: "_Source", outcomes: MemoryObjectSendStream[MessageOutcome]
-    ) -> None:
-        with outcomes:
-            while (item := await source.pull()) is not None:
-                try:
-                    outcome = await self._outcome(*item)
-                except asyncio.CancelledError:  # it comes between two tries, never amid one
-                    self.summary.counts[Outcome.NOT_SENT] += 1
-                    raise
-                self.summary.add(outcome)
-                if outcome.message and isinstance(outcome.error, STOPS_THE_CAMPAIGN):
-                    source.stop(outcome.error)
-                try:
-                    await outcomes.send(outcome)
-                except anyio.BrokenResourceError:
-                    source.stop()  # nobody listens any more
+    async def load(
+        self,
+        messages: Messages,
+        *,
+        on_row: Callable[[Row, Loaded], object] | None = None,
+    ) -> int:
+        """Put messages down in the ledger without sending them; `stream` and `run` do that then.
 
-    async def _outcome(self, index: int, item: Message | Row) -> MessageOutcome:
-        line, content = (item.line, item.content) if isinstance(item, Row) else (None, item)
-        message = None if isinstance(content, Exception) else content
-        try:
-            receipt = await self._deliver(content)
-        except Exception as error:  # noqa: BLE001 - one message never stops the others
-            outcome = Outcome.NOT_SENT if error is content else _outcome_of(error)
-            return MessageOutcome(
-                index=index, line=line, message=message, outcome=outcome, error=error
-            )
-        return MessageOutcome(
-            index=index, line=line, message=message, outcome=Outcome.ACCEPTED, receipt=receipt
+        Rows that cannot become a message, duplicates and suppressed recipients are put down as
+        skipped, with their lines. What the ledger has from before stays as it is.
+
+        Args:
+            messages: As in `stream`. It is read to its end.
+            on_row: Called with each row and what became of it.
+
+        Returns:
+            How many rows there were.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be written.
+            Exception: What the source itself raised. Loading the same source again takes it up.
+
+        Example:
+            async with connectus.bulk(ledger="navidad.db") as bulk:
+                await bulk.load([Sms("56987688060", "Hola")])
+                await bulk.run()
+        """
+        ledger = self._entered_ledger()
+        loader = Loader(ledger, self._channels, self._salt, self._options.suppression)
+        return await loader.load(messages, on_row)
+
+    async def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
+        """Ask the API's reports what became of the messages whose outcome is unknown.
+
+        Args:
+            settle: Seconds after the last attempt before a report is believed to be complete, and
+                between two reads. Default 60.
+
+        Returns:
+            How many turned out to be accepted, and what became of the others. With
+            ``on_unknown="resend_if_absent"``, those that are absent are queued again.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be written.
+
+        Source: ``GET /sms/delivery_info``, ``GET /sms/date_report``, ``GET /whatsapp/messages``.
+
+        Example:
+            async with connectus.bulk(ledger="navidad.db") as bulk:
+                await bulk.run([Sms("56987688060", "Hola")])
+                (await bulk.reconcile()).accepted
+        """
+        check_above_zero("settle", settle)
+        reconciler = Reconciler(
+            self._entered_ledger(),
+            self._sms,
+            self._whatsapp,
+            zone=self._zone(),
+            on_unknown=self._options.on_unknown,
         )
+        return await reconciler.reconcile(settle)
 
-    async def _deliver(self, content: Message | Exception) -> Any:
-        if isinstance(content, Exception):
-            raise content
-        send = self._send.get(type(content))
-        if send is None:
-            raise InvalidArgumentError(
-                "message", f"must be Sms, Email or WhatsApp, not {type(content).__name__}"
-            )
-        return await send(
-            **{name: getattr(content, name) for name in self._parameters[type(content)]}
+    async def counts(self) -> Mapping[State, int]:
+        """Count all messages of the ledger, those of earlier runs included.
+
+        Returns:
+            The number of messages by state; states without any are left out.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be read.
+
+        Example:
+            async with connectus.bulk(ledger="navidad.db") as bulk:
+                await bulk.run([Sms("56987688060", "Hola")])
+                (await bulk.counts())[State.ACCEPTED]
+        """
+        return await self._entered_ledger().counts()
+
+    async def spent(self) -> int:
+        """Add up what the campaign took from the balance, or may have taken.
+
+        Returns:
+            SMS as they are billed, and one for each email and WhatsApp message.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be read.
+
+        Example:
+            async with connectus.bulk(ledger="navidad.db") as bulk:
+                await bulk.run([Sms("56987688060", "Hola")])
+                await bulk.spent()
+        """
+        return await self._entered_ledger().spent()
+
+    async def note(self, **facts: str) -> None:
+        """Put facts of the campaign on record in the ledger.
+
+        Args:
+            facts: Texts by name. Reports show ``source``, the name of the file of recipients.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be written.
+
+        Example:
+            async with connectus.bulk(ledger="navidad.db") as bulk:
+                await bulk.note(source="recipients.csv")
+                await bulk.run([Sms("56987688060", "Hola")])
+        """
+        await self._entered_ledger().note(**facts)
+
+    def pause(self) -> None:
+        """Let no further message leave until `resume`. What is being sent is finished.
+
+        Example:
+            async with connectus.bulk() as bulk:
+                bulk.pause()
+                bulk.resume()
+                await bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._pacer.pause()
+
+    def resume(self) -> None:
+        """Let messages leave again after `pause`.
+
+        Example:
+            async with connectus.bulk() as bulk:
+                bulk.pause()
+                bulk.resume()
+                await bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._pacer.resume()
+
+    def cancel(self) -> None:
+        """End the stream that is under way, as soon as what is being sent is finished.
+
+        What has not left stays queued in the ledger, or in the source.
+
+        Example:
+            async with connectus.bulk() as bulk:
+                async for outcome in bulk.stream([Sms("56987688060", "Hola")]):
+                    bulk.cancel()
+        """
+        if self._run is not None:
+            self._run.stop()
+
+    def set_rate(self, rate: float | None) -> None:
+        """Change the rate while messages are sent.
+
+        Args:
+            rate: Messages or segments a second at most, as ``rate_unit`` says; ``None`` for as many
+                as the API takes.
+
+        Raises:
+            ConfigurationError: It is not above zero.
+
+        Example:
+            async with connectus.bulk(rate=10) as bulk:
+                bulk.set_rate(50)
+                await bulk.run([Sms("56987688060", "Hola")])
+        """
+        check_above_zero("rate", rate)
+        self._pacer.set_rate(rate)
+
+    def set_concurrency(self, concurrency: int) -> None:
+        """Change how many messages are on their way at a time, while they are sent.
+
+        Args:
+            concurrency: From 1 to what ``bulk()`` was given.
+
+        Raises:
+            ConfigurationError: It is not in that range.
+
+        Example:
+            async with connectus.bulk() as bulk:
+                bulk.set_concurrency(8)
+                await bulk.run([Sms("56987688060", "Hola")])
+        """
+        limit = self._options.concurrency
+        if not 1 <= concurrency <= limit:
+            raise ConfigurationError("concurrency", f"must be from 1 to {limit} here")
+        self._pacer.set_max_concurrency(concurrency)
+
+    def progress(self) -> Progress:
+        """Tell how far it is, and how it is paced.
+
+        Returns:
+            What holds now; it does not change by itself.
+
+        Example:
+            async with connectus.bulk() as bulk:
+                await bulk.run([Sms("56987688060", "Hola")])
+                bulk.progress().summary.accepted
+        """
+        return Progress.of(self.summary, self._pacer)
+
+    async def watch(self, seconds: float = 0.5) -> AsyncIterator[Progress]:
+        """Yield the progress again and again, for as long as the sender is entered.
+
+        Args:
+            seconds: How long to wait between two.
+
+        Yields:
+            What holds at the time. The last one comes when the sender has been left.
+
+        Raises:
+            ConfigurationError: ``seconds`` is not above zero.
+
+        Example:
+            async with connectus.bulk() as bulk:
+                async for progress in bulk.watch():
+                    print(progress.rate)
+                    break
+                await bulk.run([Sms("56987688060", "Hola")])
+        """
+        check_above_zero("seconds", seconds)
+        while self._guards is not None:
+            yield self.progress()
+            await asyncio.sleep(seconds)
+        yield self.progress()
+
+    def _entered_ledger(self) -> SqliteLedger:
+        if not isinstance(self._ledger, SqliteLedger):
+            raise ConfigurationError("ledger", "is needed for this: pass its path to bulk()")
+        self._check_entered()
+        return self._ledger
+
+    def _check_entered(self) -> Guards:
+        if self._guards is None:
+            raise ConfigurationError("bulk", "must be entered first: async with connectus.bulk()")
+        return self._guards
+
+    def _start(self, messages: Messages | None) -> Run:
+        guards = self._check_entered()
+        if self._run is not None and not self._run.is_over:
+            raise ConfigurationError("bulk", "has a stream under way: end it first")
+        options = self._options
+        self._run = run = Run(
+            self._intake(messages),
+            ledger=self._ledger,
+            pacer=self._pacer,
+            guards=guards,
+            patience=Patience(options.patience, options.concurrency, self._retry_after_cap),
+            channels=self._channels,
+            salt=self._salt,
+            summary=self.summary,
+            weighs_segments=options.rate_unit == "segments",
+            mailbox=Mailbox(options.concurrency),
         )
+        run.employ(options.concurrency)
+        return run
 
+    def _intake(self, messages: Messages | None) -> Intake:
+        if messages is not None:
+            return from_messages(messages)
+        by_kind = {channel.kind: channel for channel in self._channels.values()}
+        return from_ledger(self._ledger, by_kind)
 
-def _outcome_of(error: Exception) -> Outcome:
-    return error.outcome if isinstance(error, ConnectusError) else Outcome.UNKNOWN
-
-
-async def _next(received: MemoryObjectReceiveStream[MessageOutcome]) -> MessageOutcome:
-    """Take an outcome that is there without a turn of the loop: a turn costs half a send."""
-    try:
-        return received.receive_nowait()
-    except anyio.WouldBlock:
-        return await received.receive()
-
-
-class _Source:
-    """The messages that are still to be sent, one at a time for many workers."""
-
-    def __init__(self, messages: Messages) -> None:
-        self.failure: Exception | None = None
-        self._items = _iterate(messages)
-        self._lock = anyio.Lock(fast_acquire=True)
-        self._pulled = 0
-        self._stopped = False
-
-    def stop(self, failure: Exception | None = None) -> None:
-        self._stopped = True
-        self.failure = self.failure or failure
-
-    async def pull(self) -> tuple[int, Message | Row] | None:
-        async with self._lock:
-            if self._stopped:
-                return None
+    async def _refresh_suppression(self) -> None:
+        suppression: Any = self._options.suppression
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
             try:
-                item = await anext(self._items)
-            except StopAsyncIteration:
-                self.stop()
-                return None
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    raise
-                self.stop(RuntimeError("the source of the messages was cancelled"))
-                return None
-            except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
-                self.stop(error)
-                return None
-            index = self._pulled
-            self._pulled += 1
-            return index, item
-
-
-async def _iterate(messages: Messages) -> AsyncIterator[Message | Row]:
-    if isinstance(messages, AsyncIterable):
-        async for message in messages:
-            yield message
-    else:
-        for message in messages:
-            yield message
+                await anyio.to_thread.run_sync(suppression.refresh)
+            except Exception as error:  # noqa: BLE001 - who cannot be spared must not be reached
+                if self._run is not None:
+                    self._run.stop(error)

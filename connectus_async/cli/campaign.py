@@ -1,9 +1,9 @@
 """A campaign on the command line: its progress bar, its failed rows and its summary."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import attrs
@@ -14,12 +14,15 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-from connectus_async.bulk.outcomes import BulkSummary, Row
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
+from connectus_async.bulk.sender import Bulk
+from connectus_async.bulk.states import State
 from connectus_async.cli.running import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -29,124 +32,128 @@ from connectus_async.cli.running import (
     print_json,
     sentence,
 )
-from connectus_async.client import AsyncConnectus
-from connectus_async.errors import ConnectusError, Outcome
+from connectus_async.errors import ConnectusError
 
 INTERRUPTED: Final = "interrupted"
+REFRESH_SECONDS: Final = 0.25
+
+NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
+"""The states that are worth a line of their own: what is queued is only counted."""
 
 
 @attrs.define
 class Campaign:
-    """The rows of a file on their way, and what is shown of them.
+    """The messages of a ledger on their way, and what is shown of them.
 
     Attributes:
-        length: How many rows the file has.
-        as_json: Whether to print JSON Lines: one for each row that failed, then the summary.
+        length: How many messages are to be sent.
+        as_json: Whether to print JSON Lines: one for each message that failed, then the summary.
+        how_to_resume: The command that takes the campaign up again.
         summary: The count of the outcomes so far.
         stopped_by: What cut it short, or ``None``.
     """
 
     length: int
     as_json: bool
+    how_to_resume: str
     summary: BulkSummary = attrs.field(factory=BulkSummary)
     stopped_by: str | None = None
-    _under_way: set[int] = attrs.field(factory=set[int])
-    _last_line: int | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
-    async def send(
-        self, connectus: AsyncConnectus, rows: AsyncIterator[Row], concurrency: int
-    ) -> int:
-        """Send the rows, and print the summary however it ends.
+    async def send(self, bulk: Bulk) -> None:
+        """Send what waits in the ledger, however it ends.
 
         The first Ctrl-C lets the messages under way finish, and names their outcomes.
-
-        Returns:
-            The exit code: 130 if it was interrupted, 0 if every row was accepted, 3 if one may
-            have been sent, else 1.
         """
+        self.summary = bulk.summary
         try:
-            with _progress(self._console) as progress, at_first_interrupt(self._stop):
-                task = progress.add_task("sending", total=self.length)
-                advance = partial(progress.advance, task)
-                await self._send(connectus, rows, concurrency, advance)
+            async with self._shown(bulk):
+                with at_first_interrupt(lambda: self._stop(bulk)):
+                    async for outcome in bulk.stream():
+                        if outcome.state in NAMED:
+                            self._print_failure(outcome)
         except ConnectusError as error:
-            self.stopped_by = sentence(error)
+            self.stopped_by = self.stopped_by or sentence(error)
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
             self.stopped_by = "nobody takes the output"
-        finally:
-            with suppress(OSError, SystemExit):
-                self._print_end()
-        return self._exit_code
 
-    @property
-    def unknown(self) -> int:
-        """Messages that may have been sent, those that a second Ctrl-C cut off included."""
-        return self.summary.unknown + len(self._under_way)
+    def finish(self, counts: Mapping[State, int]) -> int:
+        """Print the summary.
 
-    @property
-    def _exit_code(self) -> int:
+        Args:
+            counts: All messages of the ledger by state.
+
+        Returns:
+            The exit code: 130 if it was interrupted, 3 if a message may have been sent, 1 if one
+            was refused or is left or invalid, else 0.
+        """
+        with suppress(OSError, SystemExit):
+            self._print_end(counts)
         if self.stopped_by == INTERRUPTED:
             return EXIT_INTERRUPTED
-        if self.unknown:
+        if counts.get(State.UNKNOWN) or counts.get(State.IN_FLIGHT):
             return EXIT_UNKNOWN
-        complete = self.summary.accepted == self.length and self.stopped_by is None
-        return 0 if complete else EXIT_FAILED
+        has_failed = self.stopped_by or counts.get(State.QUEUED) or counts.get(State.REJECTED)
+        return EXIT_FAILED if has_failed else 0
 
-    async def _send(
-        self,
-        connectus: AsyncConnectus,
-        rows: AsyncIterator[Row],
-        concurrency: int,
-        advance: Callable[[], None],
-    ) -> None:
-        async with connectus.bulk(concurrency=concurrency) as bulk:
-            async for outcome in bulk.stream(self._begin(rows)):
-                self.summary.add(outcome)
-                self._under_way.discard(outcome.line or 0)
-                advance()
-                if outcome.outcome is not Outcome.ACCEPTED:
-                    self._print_failure(outcome.line, outcome.outcome, outcome.error)
-
-    async def _begin(self, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
-        async for row in rows:
-            if self.stopped_by == INTERRUPTED:
-                return
-            self._under_way.add(row.line)
-            self._last_line = row.line
-            yield row
-
-    def _stop(self) -> None:
+    def _stop(self, bulk: Bulk) -> None:
         self.stopped_by = INTERRUPTED
+        bulk.cancel()
         self._print_line("connectus: finishing the messages under way; Ctrl-C again gives them up")
 
-    def _print_failure(self, line: int | None, outcome: Outcome, error: object) -> None:
-        if self.as_json:
-            print_json({"line": line, "outcome": outcome, "error": sentence(error)})
-        else:
-            self._print_line(f"line {line}: {outcome}: {sentence(error)}")
+    @asynccontextmanager
+    async def _shown(self, bulk: Bulk) -> AsyncIterator[None]:
+        with progress_bar(self._console, _PacingColumn()) as progress:
+            task = progress.add_task("sending", total=self.length, pacing="")
+            shower = asyncio.create_task(self._show(bulk, progress, task))
+            try:
+                yield
+            finally:
+                shower.cancel()
+                with suppress(asyncio.CancelledError):
+                    await shower
+                _update(bulk, progress, task)
 
-    def _print_end(self) -> None:
-        for line in sorted(self._under_way):
-            self._print_failure(line, Outcome.UNKNOWN, "its answer was not waited for")
-        counts = {
-            "rows": self.length,
-            "accepted": self.summary.accepted,
-            "rejected": self.summary.rejected,
-            "not_sent": self.summary.not_sent,
-            "unknown": self.unknown,
-            "left": self.length - self.summary.total - len(self._under_way),
-        }
+    async def _show(self, bulk: Bulk, progress: Progress, task: TaskID) -> None:
+        async for _ in bulk.watch(REFRESH_SECONDS):
+            _update(bulk, progress, task)
+
+    def _print_failure(self, outcome: MessageOutcome) -> None:
         if self.as_json:
-            print_json(counts | {"last_line": self._last_line, "stopped_by": self.stopped_by})
+            print_json(
+                {
+                    "line": outcome.line,
+                    "state": outcome.state,
+                    "skipped": outcome.skipped,
+                    "error": sentence(outcome.error),
+                }
+            )
+        else:
+            place = "" if outcome.line is None else f"line {outcome.line}: "
+            self._print_line(f"{place}{outcome.state}: {sentence(outcome.error)}")
+
+    def _print_end(self, counts: Mapping[State, int]) -> None:
+        numbers = {str(state): counts.get(state, 0) for state in State}
+        left = counts.get(State.QUEUED, 0)
+        maybe = counts.get(State.UNKNOWN, 0)
+        if self.as_json:
+            print_json(
+                numbers | {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
+            )
             return
         if self.stopped_by:
-            after = f" after line {self._last_line}" if self._last_line else ""
-            self._print_line(f"connectus: stopped{after}: {self.stopped_by}")
+            self._print_line(f"connectus: stopped: {self.stopped_by}")
         echo(
-            "{accepted:,} of {rows:,} accepted, {rejected:,} rejected, {not_sent:,} not sent, "
-            "{unknown:,} unknown, {left:,} not tried".format_map(counts)
+            "{accepted:,} accepted, {rejected:,} rejected, {unknown:,} unknown, {held:,} held, "
+            "{skipped:,} skipped, {queued:,} queued".format_map(numbers)
         )
+        if maybe:
+            echo(f"{maybe:,} may have been sent: ask with {self._command('reconcile')}")
+        if left:
+            echo(f"{left:,} are still to be sent: go on with {self._command('resume')}")
+
+    def _command(self, name: str) -> str:
+        return self.how_to_resume.format(command=name)
 
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress bar."""
@@ -160,13 +167,33 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
 
-def _progress(console: Console) -> Progress:
+class _PacingColumn(ProgressColumn):
+    """The outcomes so far, and how many may be on their way."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["pacing"])
+
+
+def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Make a progress bar; without a terminal it shows nothing."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
+        *columns,
         console=console,
         disable=not sys.stderr.isatty(),  # is_terminal believes FORCE_COLOR
     )
+
+
+def _update(bulk: Bulk, progress: Progress, task: TaskID) -> None:
+    now = bulk.progress()
+    pacing = f"{now.concurrency_limit} at a time"
+    if now.rate_limit is not None:
+        pacing += f", at most {now.rate_limit:,.0f}/s"
+    if now.is_paused:
+        pacing += ", pausing"
+    counts = f"{now.summary.rejected:,} rejected, {now.summary.unknown:,} unknown"
+    progress.update(task, completed=now.summary.total, pacing=f"{counts}; {pacing}")

@@ -4,80 +4,30 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 import anyio
 import click
 
 from connectus_async import AsyncConnectus, __version__
-from connectus_async.arguments import MAX_EMAIL_CHARACTERS, link
-from connectus_async.bulk.sources import UTF_8, CsvFile
-from connectus_async.bulk.templates import Template
-from connectus_async.cli.campaign import Campaign
+from connectus_async.bulk.sources import UTF_8
+from connectus_async.cli.bulk import bulk
 from connectus_async.cli.demo import demo as run_demo
+from connectus_async.cli.parameters import (
+    concurrency_option,
+    json_option,
+    not_empty,
+    read_text,
+    src_number_option,
+    url,
+)
 from connectus_async.cli.running import echo, errors_reported, print_json, run
-from connectus_async.client import DEFAULT_CONCURRENCY
 from connectus_async.config import ENVIRONMENT
-from connectus_async.emulator import Emulator
-from connectus_async.errors import ConfigurationError, InvalidArgumentError, Outcome
+from connectus_async.emulator import Emulator, JournalError
+from connectus_async.errors import ConfigurationError, Outcome
 from connectus_async.products.account import Account
 from connectus_async.products.email import EmailReceipt
 from connectus_async.products.sms import SmsReceipt
-
-MAX_CONCURRENCY: Final = 400
-"""Each message under way holds a connection, and processes may often open 1,024 files."""
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-concurrency_option = click.option(
-    "--concurrency",
-    type=click.IntRange(1, MAX_CONCURRENCY),
-    default=DEFAULT_CONCURRENCY,
-    show_default=True,
-    help="Messages on their way at a time.",
-)
-src_number_option = click.option("--src-number", help="One of the account's numbers to send from.")
-
-
-def _regular_file(_: click.Context, __: click.Parameter, path: Path) -> Path:
-    """Refuse a pipe: it blocks, and a campaign's file is read twice."""
-    if path.exists() and not path.is_file():
-        raise click.BadParameter(f"{path} is not a regular file; save it as one first")
-    return path
-
-
-def _one_character(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
-    value = "\t" if value == "\\t" else value
-    if len(value) != 1 or value in '"\r\n':
-        raise click.BadParameter("must be one character, and no quote; \\t is a tab")
-    return value
-
-
-def _not_empty(_: click.Context, __: click.Parameter, value: str) -> str:
-    """An empty address would be every address of the machine."""
-    if not value.strip():
-        raise click.BadParameter("is empty; 0.0.0.0 listens on every address")
-    return value
-
-
-def _url(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    try:
-        return value if value is None else link(str(parameter.name), value)
-    except InvalidArgumentError as error:
-        raise click.BadParameter(error.problem) from None
-
-
-def _text(field: str, file: TextIO) -> str:
-    """Read a text, one character more than can be sent at most."""
-    try:
-        text = file.read(MAX_EMAIL_CHARACTERS + 1)
-    except UnicodeDecodeError:
-        raise InvalidArgumentError(field, "is not UTF-8 text; save it as UTF-8") from None
-    if "\0" in text:
-        raise InvalidArgumentError(field, "is not text: it holds a zero byte")
-    return text
 
 
 class _CommandLine(click.Group):
@@ -107,50 +57,7 @@ def demo(recipients: int, concurrency: int) -> None:
     sys.exit(run_demo(recipients, concurrency))
 
 
-@connectus.group()
-def bulk() -> None:
-    """Send to every row of a file."""
-
-
-@bulk.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=_regular_file)
-@click.option("--text", required=True, help="The SMS; {name} stands for the column 'name'.")
-@click.option("--to", default="dst_number", show_default=True, help="The column of the number.")
-@src_number_option
-@click.option(
-    "--delimiter",
-    callback=_one_character,
-    help="Between two cells; found out from the first line if left out.",
-)
-@click.option("--encoding", default=UTF_8, show_default=True, help="Of the file.")
-@concurrency_option
-@json_option
-def bulk_send(
-    file: Path,
-    text: str,
-    to: str,
-    src_number: str | None,
-    delimiter: str | None,
-    encoding: str,
-    concurrency: int,
-    as_json: bool,
-) -> None:
-    """Send an SMS to every row of a CSV FILE."""
-
-    async def command() -> int:
-        template = Template.parse("text", text)
-        csv_file = await CsvFile.open(file, encoding=encoding, delimiter=delimiter)
-        rows = csv_file.rows(to, template, src_number=src_number)
-        async with AsyncConnectus(max_connections=concurrency) as client:
-            return await Campaign(csv_file.length, as_json).send(client, rows, concurrency)
-
-    sys.exit(
-        run(
-            command,
-            as_json=as_json,
-            when_interrupted="interrupted; without a summary above, nothing was sent",
-        )
-    )
+connectus.add_command(bulk)
 
 
 @connectus.group()
@@ -198,7 +105,7 @@ def email_send(
 ) -> None:
     """Send the HTML in the file EMAIL_CONTENT to DST_EMAIL; - reads it from standard input."""
     with errors_reported(as_json=as_json, when_interrupted="interrupted; nothing was sent"):
-        html = _text("email_content", email_content)
+        html = read_text("email_content", email_content)
 
     async def command() -> EmailReceipt:
         async with AsyncConnectus() as client:
@@ -228,14 +135,19 @@ def account(as_json: bool) -> None:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    callback=_not_empty,
+    callback=not_empty,
     help="The address to listen on.",
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_037, show_default=True)
-@click.option("--status-webhook", callback=_url, help="The URL to post status changes to.")
-@click.option("--incoming-webhook", callback=_url, help="The URL to post replies to.")
+@click.option("--status-webhook", callback=url, help="The URL to post status changes to.")
+@click.option("--incoming-webhook", callback=url, help="The URL to post replies to.")
 @click.option(
     "--rate-limit", type=click.IntRange(1), help="Requests a second; more are answered 429."
+)
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False),
+    help="A file that remembers what was sent, for the next start.",
 )
 @json_option
 def emulator(
@@ -244,6 +156,7 @@ def emulator(
     status_webhook: str | None,
     incoming_webhook: str | None,
     rate_limit: int | None,
+    journal: str | None,
     as_json: bool,
 ) -> None:
     """Run an emulator of the API; Ctrl-C stops it."""
@@ -253,6 +166,7 @@ def emulator(
         status_webhook=status_webhook,
         incoming_webhook=incoming_webhook,
         rate_limit=rate_limit,
+        journal=journal,
     )
 
     async def command() -> None:
@@ -260,6 +174,8 @@ def emulator(
             async with server:
                 _print_environment(server, as_json=as_json)
                 await anyio.sleep_forever()
+        except JournalError as error:
+            raise ConfigurationError("journal", str(error)) from None
         except (OSError, UnicodeError) as error:
             raise _cannot_listen(host, port, error) from None
 

@@ -7,10 +7,12 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from connectus_async.bulk.sources import CsvFile
+from connectus_async.bulk.composer import Composer
+from connectus_async.bulk.sources import open_source
 from connectus_async.bulk.templates import Template
-from connectus_async.cli.campaign import Campaign
+from connectus_async.cli.bulk import send_source
 from connectus_async.cli.running import EXIT_FAILED, echo, run
+from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus
 from connectus_async.emulator import Emulator
 
@@ -28,24 +30,27 @@ def demo(recipients: int, concurrency: int) -> int:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"
         _write_recipients(path, recipients)
-        return run(partial(_send, path, concurrency))
+        return run(partial(_send, path, recipients, concurrency))
 
 
-async def _send(path: Path, concurrency: int) -> int:
-    file = await CsvFile.open(path)
-    campaign = Campaign(file.length, as_json=False)
+async def _send(path: Path, recipients: int, concurrency: int) -> int:
+    composer = Composer(kind="sms", sms_content=Template.parse("text", TEXT))
+    settings = Settings(concurrency=concurrency)
     async with Emulator() as emulator:
         echo(f"The emulator of the Connectus API listens on {emulator.base_url}")
-        echo(f"Sending {TEXT!r} to the {file.length:,} recipients of {path.name}")
+        echo(f"Sending {TEXT!r} to the {recipients:,} recipients of {path.name}")
         async with AsyncConnectus(
             emulator.api_user,
             emulator.api_key,
             base_url=emulator.base_url,
             max_connections=concurrency,
         ) as connectus:
-            rows = file.rows("dst_number", Template.parse("text", TEXT))
-            code = await campaign.send(connectus, rows, concurrency)
-        agrees = _compare(emulator, campaign.summary.accepted)
+            source = await open_source(path)
+            ledger = path.with_name("ledger.db")
+            code, accepted = await send_source(
+                connectus, source, composer, settings, ledger, as_json=False
+            )
+        agrees = _compare(emulator, accepted)
     return code or (0 if agrees else EXIT_FAILED)
 
 

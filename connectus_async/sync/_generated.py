@@ -7,8 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from connectus_async.answer import Answer
+from connectus_async.bulk.ledger import Loaded
+from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE
 from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Row
-from connectus_async.client import DEFAULT_CONCURRENCY
+from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.reconcile import DEFAULT_SETTLE, Reconciliation
+from connectus_async.bulk.states import State
 from connectus_async.config import Config
 from connectus_async.products.account import Account
 from connectus_async.products.clients import BalanceChange, SubClient, SubClients
@@ -25,7 +29,10 @@ from connectus_async.products.whatsapp import (
 
 if TYPE_CHECKING:
     import ssl
+    from os import PathLike
 
+    from connectus_async.bulk.quiet_hours import QuietHours
+    from connectus_async.bulk.suppression import SuppressionList
     from connectus_async.sync._link import Campaign, Link
 
 
@@ -1014,8 +1021,8 @@ class Bulk:
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
 
     Leaving the ``with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, waits for the answers of those that are being sent, gives up those that wait for
-    another try, and counts them all in the summary.
+    messages, waits for the answers of those that are being sent, and counts them all in the
+    summary. What has not left by then stays queued.
 
     Attributes:
         summary: The count of all outcomes so far.
@@ -1037,27 +1044,29 @@ class Bulk:
     ) -> None:
         self._campaign.exit(kind, error, traceback)
 
-    def stream(self, messages: Iterable[Message | Row]) -> Iterator[MessageOutcome]:
+    def stream(self, messages: Iterable[Message | Row] | None = None) -> Iterator[MessageOutcome]:
         """Send messages, and yield the outcome of each as it is known.
 
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 that may block. It is pulled as messages are sent, never ahead of them, in the
-                thread that waits for their outcomes.
+                thread that waits for their outcomes. If
+                left out, what waits in the ledger is sent.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
 
         Raises:
             ConnectusError: Every further message would fail too: wrong credentials, an exhausted
-                balance, a closed client. Raised after the outcomes of all messages that were
-                pulled; the rest of the source is left alone.
+                balance, a closed client, an API that is out of reach, a ledger that cannot be
+                written. Raised after the outcomes of all messages that were pulled; the rest of
+                the source is left alone.
             Exception: What the source itself raised, after the outcomes of what it had given.
 
         Example:
             with connectus.bulk() as bulk:
                 for outcome in bulk.stream([Sms("56987688060", "Hola")]):
-                    print(outcome.outcome)
+                    print(outcome.state)
         """
         return self._campaign.runner.iterate(
             self._campaign.sender.stream, self._campaign.pulled(messages)
@@ -1065,7 +1074,7 @@ class Bulk:
 
     def run(
         self,
-        messages: Iterable[Message | Row],
+        messages: Iterable[Message | Row] | None = None,
         *,
         on_outcome: Callable[[MessageOutcome], object] | None = None,
     ) -> BulkSummary:
@@ -1090,8 +1099,218 @@ class Bulk:
         return self._campaign.runner.call(
             self._campaign.sender.run,
             self._campaign.pulled(messages),
-            on_outcome=self._campaign.called(on_outcome),
+            on_outcome=self._campaign.called("on_outcome", on_outcome),
         )
+
+    def load(
+        self,
+        messages: Iterable[Message | Row],
+        *,
+        on_row: Callable[[Row, Loaded], object] | None = None,
+    ) -> int:
+        """Put messages down in the ledger without sending them; `stream` and `run` do that then.
+
+        Rows that cannot become a message, duplicates and suppressed recipients are put down as
+        skipped, with their lines. What the ledger has from before stays as it is.
+
+        Args:
+            messages: As in `stream`. It is read to its end.
+            on_row: Called with each row and what became of it.
+
+        Returns:
+            How many rows there were.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be written.
+            Exception: What the source itself raised. Loading the same source again takes it up.
+
+        Example:
+            with connectus.bulk(ledger="navidad.db") as bulk:
+                bulk.load([Sms("56987688060", "Hola")])
+                bulk.run()
+        """
+        return self._campaign.runner.call(
+            self._campaign.sender.load,
+            self._campaign.pulled(messages),
+            on_row=self._campaign.called("on_row", on_row),
+        )
+
+    def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
+        """Ask the API's reports what became of the messages whose outcome is unknown.
+
+        Args:
+            settle: Seconds after the last attempt before a report is believed to be complete, and
+                between two reads. Default 60.
+
+        Returns:
+            How many turned out to be accepted, and what became of the others. With
+            ``on_unknown="resend_if_absent"``, those that are absent are queued again.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be written.
+
+        Source: ``GET /sms/delivery_info``, ``GET /sms/date_report``, ``GET /whatsapp/messages``.
+
+        Example:
+            with connectus.bulk(ledger="navidad.db") as bulk:
+                bulk.run([Sms("56987688060", "Hola")])
+                bulk.reconcile().accepted
+        """
+        return self._campaign.runner.call(self._campaign.sender.reconcile, settle=settle)
+
+    def counts(self) -> Mapping[State, int]:
+        """Count all messages of the ledger, those of earlier runs included.
+
+        Returns:
+            The number of messages by state; states without any are left out.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be read.
+
+        Example:
+            with connectus.bulk(ledger="navidad.db") as bulk:
+                bulk.run([Sms("56987688060", "Hola")])
+                (bulk.counts())[State.ACCEPTED]
+        """
+        return self._campaign.runner.call(self._campaign.sender.counts)
+
+    def spent(self) -> int:
+        """Add up what the campaign took from the balance, or may have taken.
+
+        Returns:
+            SMS as they are billed, and one for each email and WhatsApp message.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be read.
+
+        Example:
+            with connectus.bulk(ledger="navidad.db") as bulk:
+                bulk.run([Sms("56987688060", "Hola")])
+                bulk.spent()
+        """
+        return self._campaign.runner.call(self._campaign.sender.spent)
+
+    def note(self, **facts: str) -> None:
+        """Put facts of the campaign on record in the ledger.
+
+        Args:
+            facts: Texts by name. Reports show ``source``, the name of the file of recipients.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+            LedgerError: The ledger cannot be written.
+
+        Example:
+            with connectus.bulk(ledger="navidad.db") as bulk:
+                bulk.note(source="recipients.csv")
+                bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._campaign.runner.call(self._campaign.sender.note, **facts)
+
+    def pause(self) -> None:
+        """Let no further message leave until `resume`. What is being sent is finished.
+
+        Example:
+            with connectus.bulk() as bulk:
+                bulk.pause()
+                bulk.resume()
+                bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._campaign.tell(self._campaign.sender.pause)
+
+    def resume(self) -> None:
+        """Let messages leave again after `pause`.
+
+        Example:
+            with connectus.bulk() as bulk:
+                bulk.pause()
+                bulk.resume()
+                bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._campaign.tell(self._campaign.sender.resume)
+
+    def cancel(self) -> None:
+        """End the stream that is under way, as soon as what is being sent is finished.
+
+        What has not left stays queued in the ledger, or in the source.
+
+        Example:
+            with connectus.bulk() as bulk:
+                for outcome in bulk.stream([Sms("56987688060", "Hola")]):
+                    bulk.cancel()
+        """
+        self._campaign.tell(self._campaign.sender.cancel)
+
+    def set_rate(self, rate: float | None) -> None:
+        """Change the rate while messages are sent.
+
+        Args:
+            rate: Messages or segments a second at most, as ``rate_unit`` says; ``None`` for as many
+                as the API takes.
+
+        Raises:
+            ConfigurationError: It is not above zero.
+
+        Example:
+            with connectus.bulk(rate=10) as bulk:
+                bulk.set_rate(50)
+                bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._campaign.tell(self._campaign.sender.set_rate, rate)
+
+    def set_concurrency(self, concurrency: int) -> None:
+        """Change how many messages are on their way at a time, while they are sent.
+
+        Args:
+            concurrency: From 1 to what ``bulk()`` was given.
+
+        Raises:
+            ConfigurationError: It is not in that range.
+
+        Example:
+            with connectus.bulk() as bulk:
+                bulk.set_concurrency(8)
+                bulk.run([Sms("56987688060", "Hola")])
+        """
+        self._campaign.tell(self._campaign.sender.set_concurrency, concurrency)
+
+    def progress(self) -> Progress:
+        """Tell how far it is, and how it is paced.
+
+        Returns:
+            What holds now; it does not change by itself.
+
+        Example:
+            with connectus.bulk() as bulk:
+                bulk.run([Sms("56987688060", "Hola")])
+                bulk.progress().summary.accepted
+        """
+        return self._campaign.tell(self._campaign.sender.progress)
+
+    def watch(self, seconds: float = 0.5) -> Iterator[Progress]:
+        """Yield the progress again and again, for as long as the sender is entered.
+
+        Args:
+            seconds: How long to wait between two.
+
+        Yields:
+            What holds at the time. The last one comes when the sender has been left.
+
+        Raises:
+            ConfigurationError: ``seconds`` is not above zero.
+
+        Example:
+            with connectus.bulk() as bulk:
+                for progress in bulk.watch():
+                    print(progress.rate)
+                    break
+                bulk.run([Sms("56987688060", "Hola")])
+        """
+        return self._campaign.runner.iterate(self._campaign.sender.watch, seconds)
 
 
 class Connectus:
@@ -1230,26 +1449,78 @@ class Connectus:
         )
         return copy
 
-    def bulk(self, *, concurrency: int = DEFAULT_CONCURRENCY) -> "Bulk":
+    def bulk(
+        self,
+        *,
+        ledger: "str | PathLike[str] | None" = None,
+        campaign: str = "",
+        concurrency: int = DEFAULT_CONCURRENCY,
+        rate: float | None = None,
+        rate_unit: Literal["messages", "segments"] = "messages",
+        identity: Literal["message", "recipient"] = "message",
+        on_unknown: Literal["hold", "resend_if_absent", "resend"] = "hold",
+        suppression: "SuppressionList | None" = None,
+        quiet_hours: "QuietHours | None" = None,
+        expires_at: dt.datetime | None = None,
+        budget: int | None = None,
+        forget_content: bool = False,
+        patience: float = DEFAULT_PATIENCE,
+    ) -> "Bulk":
         """Send many messages, a bounded number at a time.
 
         Args:
+            ledger: The file that remembers the campaign, message by message, so that it can be
+                taken up after a crash and nothing is sent twice. Only one sender at a time can use
+                it. Without one, a crash forgets who was reached.
+            campaign: The campaign's name, for a message that several campaigns send.
             concurrency: How many messages are on their way at a time; at most the client's
-                ``max_connections``.
+                ``max_connections``. It falls by itself while the API is slow or fails.
+            rate: Messages or segments a second at most; as many as the API takes if left out.
+            rate_unit: What `rate` counts: ``"messages"``, or ``"segments"`` for what is billed.
+            identity: What makes two messages the same, of which only one is sent: ``"message"``
+                (recipient and content) or ``"recipient"``.
+            on_unknown: What becomes of a message that may have been sent: ``"hold"`` never sends it
+                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
+                ``"resend"`` does when the ledger is opened again, so that a person may get it
+                twice.
+            suppression: Who must get nothing. It is asked again right before each message.
+            quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
+                then stays queued.
+            expires_at: When it is too late: from then on, what is left is skipped.
+            budget: What the campaign may take from the balance in all (SMS as they are billed).
+            forget_content: Whether the ledger keeps only a hash of the text of what was accepted.
+            patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
 
         Returns:
             The bulk sender, to be used with ``with``.
 
         Raises:
-            ConfigurationError: The concurrency is not from 1 to ``max_connections``.
+            ConfigurationError: An option makes no sense; it is named.
+            LedgerError: On entering: the ledger is in use, damaged, or of another campaign.
 
         Example:
             messages = [Sms("56987688060", "Hola"), Sms("56987688061", "Hola")]
             with connectus.bulk() as bulk:
                 for outcome in bulk.stream(messages):
-                    print(outcome.outcome, outcome.id)
+                    print(outcome.state, outcome.id)
         """
-        return Bulk(self._link.campaign(concurrency=concurrency))
+        return Bulk(
+            self._link.campaign(
+                ledger=ledger,
+                campaign=campaign,
+                concurrency=concurrency,
+                rate=rate,
+                rate_unit=rate_unit,
+                identity=identity,
+                on_unknown=on_unknown,
+                suppression=suppression,
+                quiet_hours=quiet_hours,
+                expires_at=expires_at,
+                budget=budget,
+                forget_content=forget_content,
+                patience=patience,
+            )
+        )
 
     def close(self) -> None:
         """Close the connections. A request under way ends with an unknown outcome."""

@@ -1,11 +1,13 @@
 """The way from a blocking client to the async one behind it: each process has one of its own."""
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, ParamSpec, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
+from connectus_async.bulk.intake import Messages
+from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.sender import Bulk
 from connectus_async.client import AsyncConnectus, client_factory
@@ -14,6 +16,7 @@ from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.sync._runner import Held, Runner, called, pulled
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Link:
@@ -47,32 +50,43 @@ class Link:
         """Make a link of other options over the same connections."""
         return type(self)(self.config.with_options(**options), self)
 
-    def campaign(self, *, concurrency: int) -> "Campaign":
+    def campaign(self, **options: Any) -> "Campaign":
         """Make what a blocking bulk sender works through."""
-        return Campaign(self, concurrency)
+        return Campaign(self, options)
 
 
 class Campaign:
     """The async sender behind a blocking one: made when entered, for the process that enters it."""
 
-    pulled = staticmethod(pulled)
-
-    def __init__(self, link: Link, concurrency: int) -> None:
-        link.config.check_concurrency(concurrency)
+    def __init__(self, link: Link, options: Mapping[str, Any]) -> None:
+        link.config.check_concurrency(BulkOptions(**options).concurrency)
         self.runner = link.runner
         self.summary = BulkSummary()
         self._link = link
-        self._concurrency = concurrency
+        self._options = options
         self._entered: tuple[int, Held[Bulk], Bulk] | None = None
 
     @staticmethod
+    def pulled(messages: Messages | None) -> Messages | None:
+        """Have the messages, if there are any, pulled in the thread of the caller."""
+        return None if messages is None else pulled(messages)
+
+    @staticmethod
     def called(
-        function: Callable[P, object] | None,
+        name: str, function: Callable[P, object] | None
     ) -> Callable[P, Coroutine[Any, Any, object]] | None:
         """Make a plain callback, if there is one, an async one that runs in the caller's thread."""
         if iscoroutinefunction(function):
-            raise InvalidArgumentError("on_outcome", "must be a plain function here, not async")
+            raise InvalidArgumentError(name, "must be a plain function here, not async")
         return None if function is None else called(function)
+
+    def tell(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a plain method of the sender on its own thread."""
+
+        async def told() -> T:
+            return method(*args, **kwargs)
+
+        return self.runner.call(told)
 
     @property
     def sender(self) -> Bulk:
@@ -105,6 +119,6 @@ class Campaign:
             entered[1].__exit__(kind, error, traceback)
 
     def _make_sender(self) -> Bulk:
-        sender = self._link.client.bulk(concurrency=self._concurrency)
+        sender = self._link.client.bulk(**self._options)
         sender.summary = self.summary
         return sender

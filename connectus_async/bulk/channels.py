@@ -1,0 +1,172 @@
+"""How each kind of message is checked, told from others, kept and sent."""
+
+import hashlib
+from base64 import b85encode
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from connectus_async import _json, arguments
+from connectus_async.bulk.ledger import Entry
+from connectus_async.bulk.outcomes import Message
+from connectus_async.errors import InvalidArgumentError
+from connectus_async.products.email import Email, EmailService
+from connectus_async.products.sms import Sms, SmsService
+from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
+from connectus_async.segments import segments
+
+KEY_BYTES: Final = 15
+"""Among ten million messages two have the same key with a chance of 4 in 10^23."""
+
+Check = Callable[[str, Any], Any]
+
+
+@attrs.frozen
+class Channel:
+    """One kind of message.
+
+    Attributes:
+        kind: Its name in a ledger.
+        message: Its type.
+        recipient: The field that says who gets it.
+        content: The fields that make two messages to one recipient different.
+        checks: The check of each field; it returns what goes on the wire.
+        send: The call that sends it, which takes the fields.
+    """
+
+    kind: str
+    message: type[Message]
+    recipient: str
+    content: tuple[str, ...]
+    checks: Mapping[str, Check]
+    send: Callable[..., Awaitable[Any]] = attrs.field(repr=False)
+
+    def entry(self, message: Message, line: int | None, key: str | None, salt: "Salt") -> Entry:
+        """Check a message and write it down.
+
+        Raises:
+            InvalidArgumentError: It cannot be sent; the field is named.
+        """
+        fields = {name: check(name, getattr(message, name)) for name, check in self.checks.items()}
+        content = [fields[name] for name in self.content]
+        recipient = str(fields.pop(self.recipient))
+        key = salt.given(key) if key is not None else salt.key(self.kind, recipient, content)
+        body = _json.dumps({name: value for name, value in fields.items() if value is not None})
+        billed = segments(content[0]).billed if self.message is Sms else 1
+        return Entry(key, line, self.kind, recipient, body.decode(), billed)
+
+    def restored(self, entry: Entry) -> Message:
+        """Make the message of an entry again."""
+        fields = _json.loads(entry.body.encode())
+        return self.message(**{self.recipient: entry.recipient, **fields})
+
+    async def deliver(self, message: Message) -> Any:
+        """Send a message."""
+        return await self.send(**{name: getattr(message, name) for name in self.checks})
+
+
+@attrs.frozen
+class Salt:
+    """What makes the keys of a campaign.
+
+    Attributes:
+        campaign: Its name: two campaigns may send the same message to the same recipient.
+        by_recipient: Whether each recipient gets one message at most, whatever it says.
+    """
+
+    campaign: str
+    by_recipient: bool
+
+    def key(self, kind: str, recipient: str, content: list[str]) -> str:
+        """Make the key of a message."""
+        parts = [self.campaign, kind, recipient.casefold()]
+        if not self.by_recipient:
+            parts += content
+        document = "\0".join(parts).encode()
+        return b85encode(hashlib.blake2b(document, digest_size=KEY_BYTES).digest()).decode()
+
+    @staticmethod
+    def given(key: str) -> str:
+        """Make a key of the user's own.
+
+        Raises:
+            InvalidArgumentError: It cannot be one.
+        """
+        return f"key: {arguments.identifier('key', key)}"
+
+
+def channels(
+    sms: SmsService, email: EmailService, whatsapp: WhatsAppService
+) -> Mapping[type[Message], Channel]:
+    """Make the channels over some services, by the type of message."""
+    identifiers: dict[str, Check] = {
+        "id_delivery": arguments.optional_identifier,
+        "id_client": arguments.optional_identifier,
+    }
+    found = (
+        Channel(
+            "sms",
+            Sms,
+            "dst_number",
+            ("sms_content",),
+            {
+                "dst_number": arguments.phone_number,
+                "sms_content": arguments.sms_content,
+                "src_number": arguments.source_number,
+                **identifiers,
+            },
+            sms.send,
+        ),
+        Channel(
+            "email",
+            Email,
+            "dst_email",
+            ("email_content", "subject"),
+            {
+                "dst_email": arguments.email_address,
+                "subject": arguments.line,
+                "email_content": arguments.email_content,
+                "src_email": arguments.email_address,
+                **identifiers,
+            },
+            email.send,
+        ),
+        Channel(
+            "whatsapp",
+            WhatsApp,
+            "dst_number",
+            ("whatsapp_content",),
+            {
+                "dst_number": arguments.phone_number,
+                "whatsapp_content": arguments.whatsapp_content,
+                "src_number": arguments.phone_number,
+                **identifiers,
+            },
+            whatsapp.send,
+        ),
+    )
+    return {channel.message: channel for channel in found}
+
+
+def entry_of(
+    known: Mapping[type[Message], Channel],
+    content: Message | Exception,
+    line: int | None,
+    key: str | None,
+    salt: Salt,
+) -> Entry:
+    """Check what a source gave, and write it down.
+
+    Raises:
+        InvalidArgumentError: It is no message, or cannot be sent.
+        Exception: The error that stands in a message's place.
+    """
+    if isinstance(content, Exception):
+        raise content
+    channel = known.get(type(content))
+    if channel is None:
+        raise InvalidArgumentError(
+            "message", f"must be Sms, Email or WhatsApp, not {type(content).__name__}"
+        )
+    return channel.entry(content, line, key, salt)

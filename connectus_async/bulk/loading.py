@@ -1,0 +1,77 @@
+"""Puts the messages of a source down in a ledger before any is sent."""
+
+from collections.abc import Callable, Mapping
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Final
+
+from connectus_async.bulk.channels import Channel, Salt, entry_of
+from connectus_async.bulk.intake import Messages, from_messages
+from connectus_async.bulk.ledger import INVALID, Entry, Loaded, Loading
+from connectus_async.bulk.outcomes import Message, Row, sentence
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.bulk.states import SkipReason
+
+if TYPE_CHECKING:
+    from connectus_async.bulk.suppression import SuppressionList
+
+ROWS_A_TRANSACTION: Final = 500
+
+OnRow = Callable[[Row, Loaded], object]
+
+
+class Loader:
+    """Loads one source.
+
+    Args:
+        ledger: The ledger, held by the caller.
+        channels: How each kind of message is checked.
+        salt: What makes the keys of the campaign.
+        suppression: Who must get nothing.
+    """
+
+    def __init__(
+        self,
+        ledger: SqliteLedger,
+        channels: Mapping[type[Message], Channel],
+        salt: Salt,
+        suppression: "SuppressionList | None",
+    ) -> None:
+        self._ledger = ledger
+        self._channels = channels
+        self._salt = salt
+        self._suppression = suppression
+
+    async def load(self, messages: Messages, on_row: OnRow | None) -> int:
+        """Load all of it; returns the number of rows."""
+        reading = await self._ledger.begin_reading()
+        intake = from_messages(messages)
+        total = 0
+        rows: list[Row] = []
+        while (job := await intake.pull()) is not None:
+            rows.append(Row(job.line, job.content, key=job.key))
+            total += 1
+            if len(rows) == ROWS_A_TRANSACTION:
+                await self._put(rows, reading, on_row)
+                rows = []
+        await self._put(rows, reading, on_row)
+        if intake.failure is not None:
+            raise intake.failure
+        await self._ledger.note(loaded="1")
+        return total
+
+    async def _put(self, rows: list[Row], reading: int, on_row: OnRow | None) -> None:
+        loaded = await self._ledger.load([self._loading(row) for row in rows], reading)
+        if on_row is not None:
+            for row, placed in zip(rows, loaded, strict=True):
+                if isawaitable(answer := on_row(row, placed)):
+                    await answer
+
+    def _loading(self, row: Row) -> Loading:
+        try:
+            entry = entry_of(self._channels, row.content, row.line, row.key, self._salt)
+        except Exception as error:  # noqa: BLE001 - one row never stops the others
+            nothing = Entry(None, row.line, INVALID, "", "", 0)
+            return Loading(nothing, SkipReason.INVALID, sentence(error))
+        if self._suppression is not None and entry.recipient in self._suppression:
+            return Loading(entry, SkipReason.SUPPRESSED)
+        return Loading(entry)

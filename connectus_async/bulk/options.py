@@ -1,0 +1,99 @@
+"""What a bulk sender can be told, checked."""
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from connectus_async.bulk.states import OnUnknown
+from connectus_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from connectus_async.bulk.quiet_hours import QuietHours
+    from connectus_async.bulk.suppression import SuppressionList
+
+DEFAULT_CONCURRENCY: Final = 64
+DEFAULT_PATIENCE: Final = 60.0
+
+Identity = Literal["message", "recipient"]
+RateUnit = Literal["messages", "segments"]
+
+
+def _one_of(*words: str) -> Any:
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        if value not in words:
+            raise ConfigurationError(attribute.name, f"must be one of {', '.join(words)}")
+
+    return check
+
+
+def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    check_above_zero(attribute.name, value)
+
+
+def check_above_zero(setting: str, value: object) -> None:
+    """Check a setting that may be left out.
+
+    Raises:
+        ConfigurationError: It is not a number above zero.
+    """
+    if value is None:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
+        raise ConfigurationError(setting, "must be a number above zero")
+
+
+def _aware(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        raise ConfigurationError(attribute.name, "must be a datetime with a time zone")
+
+
+def _on_unknown(value: object) -> object:
+    try:
+        return OnUnknown(value)  # type: ignore[arg-type]
+    except ValueError:
+        words = ", ".join(OnUnknown)
+        raise ConfigurationError("on_unknown", f"must be one of {words}") from None
+
+
+def _path(value: object) -> Path | None:
+    if value is None:
+        return None
+    try:
+        path = Path(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigurationError("ledger", "must be a path") from None
+    if not path.name:
+        raise ConfigurationError("ledger", "must be the path of a file")
+    return path
+
+
+@attrs.frozen(kw_only=True)
+class BulkOptions:
+    """Everything that a bulk sender can be told. ``AsyncConnectus.bulk`` documents each."""
+
+    ledger: Path | None = attrs.field(default=None, converter=_path)
+    campaign: str = attrs.field(default="")
+    concurrency: int = DEFAULT_CONCURRENCY
+    rate: float | None = attrs.field(default=None, validator=_above_zero)
+    rate_unit: RateUnit = attrs.field(default="messages", validator=_one_of("messages", "segments"))
+    identity: Identity = attrs.field(default="message", validator=_one_of("message", "recipient"))
+    on_unknown: OnUnknown = attrs.field(default=OnUnknown.HOLD, converter=_on_unknown)
+    suppression: "SuppressionList | None" = None
+    quiet_hours: "QuietHours | None" = None
+    expires_at: dt.datetime | None = attrs.field(default=None, validator=_aware)
+    budget: int | None = attrs.field(default=None, validator=_above_zero)
+    forget_content: bool = False
+    patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
+
+    def __attrs_post_init__(self) -> None:
+        if self.ledger is not None:
+            return
+        if self.on_unknown is OnUnknown.RESEND_IF_ABSENT:
+            raise ConfigurationError("on_unknown", "resend_if_absent needs a ledger")
+        if self.forget_content:
+            raise ConfigurationError("forget_content", "makes sense with a ledger only")

@@ -1,0 +1,96 @@
+"""When a campaign had better stop itself and leave the rest queued."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from connectus_async.errors import (
+    AuthenticationError,
+    CampaignStoppedError,
+    ClientClosedError,
+    ConfigurationError,
+    LedgerError,
+    NotSentError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    UnknownOutcomeError,
+    WrongEventLoopError,
+)
+
+STOPS_THE_CAMPAIGN: Final = (
+    AuthenticationError,
+    PermissionDeniedError,
+    PaymentRequiredError,
+    ConfigurationError,
+    ClientClosedError,
+    LedgerError,
+    WrongEventLoopError,
+)
+"""Errors that every further message would meet too."""
+
+FIRST_TRIES: Final = 3
+"""Where no request was ever answered, the address is more likely wrong than the server down."""
+
+UNKNOWN_IN_A_ROW: Final = 100
+"""From so many on, or twice the concurrency, the fault is not the messages'."""
+
+
+class Patience:
+    """Judges each failure of a campaign.
+
+    Args:
+        seconds: How long the API may be out of reach, or answer 429 to everything.
+        concurrency: How many messages are on their way at a time.
+        retry_after_cap: Seconds of a ``Retry-After`` that are waited for.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        concurrency: int,
+        retry_after_cap: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds = seconds
+        self._unknown_limit = max(UNKNOWN_IN_A_ROW, 2 * concurrency)
+        self._retry_after_cap = retry_after_cap
+        self._clock = clock
+        self._was_answered = False
+        self._failing_since: float | None = None
+        self._refused = 0
+        self._unknown = 0
+
+    def answered(self) -> None:
+        """Note that the API took or refused a message: it is there and works."""
+        self._was_answered = True
+        self._failing_since = None
+        self._refused = self._unknown = 0
+
+    def failed(self, error: Exception) -> Exception | None:
+        """Judge a failure; what is returned stops the campaign."""
+        if isinstance(error, STOPS_THE_CAMPAIGN):
+            return error
+        if isinstance(error, UnknownOutcomeError):
+            self._unknown += 1
+            if self._unknown >= self._unknown_limit:
+                return CampaignStoppedError(
+                    f"the last {self._unknown} messages may or may not have been sent "
+                    f"({error.reason}): stopped to spare the rest"
+                )
+        if isinstance(error, NotSentError):
+            return self._not_sent(error)
+        return None
+
+    def _not_sent(self, error: NotSentError) -> Exception | None:
+        is_throttled = isinstance(error, RateLimitError)
+        if is_throttled and (error.retry_after or 0) > self._retry_after_cap:
+            return error
+        self._refused += 1
+        if not self._was_answered and not is_throttled and self._refused >= FIRST_TRIES:
+            return error
+        now = self._clock()
+        if self._failing_since is None:
+            self._failing_since = now
+        return error if now - self._failing_since > self._seconds else None

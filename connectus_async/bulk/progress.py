@@ -1,0 +1,44 @@
+"""How far a bulk sender is, at one moment."""
+
+from collections import Counter
+from typing import Self
+
+import attrs
+
+from connectus_async.bulk.outcomes import BulkSummary
+from connectus_async.bulk.pacing import Pacer
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """What `Bulk.progress` tells.
+
+    Attributes:
+        summary: The count of the outcomes by then.
+        in_flight: How many messages are on their way.
+        rate: Messages (or segments) that leave a second.
+        rate_limit: How many of them may, or ``None`` for no limit: the user's, or what is left of
+            it after the API answered 429.
+        concurrency_limit: How many messages may be on their way: the user's limit, or what is left
+            of it after the API became slow or failed.
+        is_paused: Whether `Bulk.pause`, a ``Retry-After`` or an API out of reach holds it up.
+    """
+
+    summary: BulkSummary
+    in_flight: int
+    rate: float
+    rate_limit: float | None
+    concurrency_limit: int
+    is_paused: bool
+
+    @classmethod
+    def of(cls, summary: BulkSummary, pacer: Pacer) -> Self:
+        """Take what holds now."""
+        return cls(
+            summary=BulkSummary(Counter(summary.counts), Counter(summary.skipped_by)),
+            in_flight=pacer.in_flight,
+            rate=pacer.measured_rate,
+            rate_limit=pacer.rate,
+            concurrency_limit=pacer.concurrency,
+            is_paused=pacer.is_paused,
+        )

@@ -1,0 +1,394 @@
+"""What became of messages whose outcome is unknown, as the API's reports tell it.
+
+A message counts as absent only if two reads in a row do not show it, long enough after it was
+tried, and both show everything else that they are known to have: the witnesses, messages that the API took
+at about the same time. A report that is late, cut short, or written otherwise than expected shows
+itself by that, and then nothing is concluded.
+"""
+
+import asyncio
+import datetime as dt
+import time
+import unicodedata
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from connectus_async import _json
+from connectus_async.bulk.ledger import Unresolved
+from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
+from connectus_async.bulk.states import OnUnknown, State
+from connectus_async.errors import RequestError, UnreadableAnswerError
+from connectus_async.products.sms import SmsService
+from connectus_async.products.whatsapp import WhatsAppService
+
+DEFAULT_SETTLE: Final = 60.0
+MAX_READS: Final = 5
+CLOCK_SKEW: Final = 300.0
+"""Seconds by which the API's clock and ours may differ."""
+
+WITNESSES: Final = 50
+WITNESS_SPAN: Final = 60.0
+"""Seconds around the messages in question from which witnesses are taken."""
+
+DAY: Final = dt.timedelta(days=1)
+
+NO_REPORT: Final = "the API has no report of emails"
+AMBIGUOUS: Final = "the reports show the same text to the same recipient, but at another time"
+LATE: Final = "the reports do not show yet what they are known to have"
+UNREADABLE: Final = "the reports cannot be read"
+
+ACCEPTED_NEAR: Final = """
+SELECT provider_id, recipient, body FROM message
+WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
+  AND started_at BETWEEN ? AND ? ORDER BY random() LIMIT ?
+"""
+
+KNOWN_IDS: Final = """
+SELECT provider_id FROM message
+WHERE provider_id IN (SELECT value FROM json_each(?)) AND state = 'accepted'
+"""
+
+NAMELESS: Final = """
+SELECT recipient, body FROM message
+WHERE state = 'accepted' AND provider_id IS NULL
+  AND recipient IN (SELECT value FROM json_each(?))
+"""
+
+RESOLVE: Final = """
+UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id)
+WHERE id = ? AND state = 'unknown'
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Reconciliation:
+    """What `Bulk.reconcile` found.
+
+    Attributes:
+        accepted: Messages that the API has: they had been sent.
+        queued: Messages that it does not have, and that are going to be sent again.
+        held: Messages that wait for the user's word: the API does not have them, or cannot tell.
+        unknown: Messages of which nothing can be said yet; reconcile again later.
+        reasons: How many messages were left held or unknown, by the sentence that says why.
+    """
+
+    accepted: int = 0
+    queued: int = 0
+    held: int = 0
+    unknown: int = 0
+    reasons: Mapping[str, int] = attrs.field(factory=dict[str, int])
+
+
+class Sighting(NamedTuple):
+    """A message in a report."""
+
+    id: str | None
+    recipient: str
+    text: str
+    at: float | None
+
+
+class Reading(NamedTuple):
+    """What one read of a report showed.
+
+    Attributes:
+        sightings: Its messages.
+        problem: Why nothing can be concluded from what it lacks, or ``None``.
+    """
+
+    sightings: Sequence[Sighting]
+    problem: str | None = None
+
+
+class Verdict(NamedTuple):
+    """Where a message goes from unknown.
+
+    Attributes:
+        state: Where it goes; ``State.UNKNOWN`` if nothing can be said.
+        reason: Why it did not turn out accepted.
+        provider_id: The identifier that the report gave it.
+    """
+
+    state: State
+    reason: str | None = None
+    provider_id: str | None = None
+
+
+Read = Callable[[], Awaitable[Reading]]
+
+
+class Reconciler:
+    """Asks the API for the messages of a ledger that may have been sent.
+
+    Args:
+        ledger: The ledger, held by the caller.
+        sms: The SMS calls.
+        whatsapp: The WhatsApp calls.
+        zone: The zone of the API's dates that have none.
+        on_unknown: What becomes of a message that is absent.
+    """
+
+    def __init__(
+        self,
+        ledger: SqliteLedger,
+        sms: SmsService,
+        whatsapp: WhatsAppService,
+        *,
+        zone: ZoneInfo,
+        on_unknown: OnUnknown,
+    ) -> None:
+        self._ledger = ledger
+        self._sms = sms
+        self._whatsapp = whatsapp
+        self._zone = zone
+        self._when_absent = State.QUEUED if on_unknown is OnUnknown.RESEND_IF_ABSENT else State.HELD
+
+    async def reconcile(self, settle: float) -> Reconciliation:
+        """Ask, and put down what the answers tell.
+
+        Args:
+            settle: Seconds after the last attempt before a report is believed to be complete, and
+                between two reads.
+        """
+        unresolved = await self._ledger.unresolved()
+        counts: dict[State, int] = defaultdict(int)
+        reasons: dict[str, int] = defaultdict(int)
+        if any(message.kind != "email" for message in unresolved):
+            latest = max(message.ended_at for message in unresolved)
+            await asyncio.sleep(max(0.0, latest + settle - time.time()))
+        for read, group in self._groups(unresolved):
+            verdicts = await self._verdicts(read, group, settle)
+            await self._put_down(verdicts)
+            for verdict in verdicts.values():
+                counts[verdict.state] += 1
+                if verdict.reason is not None and verdict.state is not State.QUEUED:
+                    reasons[verdict.reason] += 1
+        return Reconciliation(
+            accepted=counts[State.ACCEPTED],
+            queued=counts[State.QUEUED],
+            held=counts[State.HELD],
+            unknown=counts[State.UNKNOWN],
+            reasons=dict(reasons),
+        )
+
+    def _groups(
+        self, unresolved: Iterable[Unresolved]
+    ) -> Iterable[tuple[Read | None, Sequence[Unresolved]]]:
+        """Put together what one report tells of."""
+        groups: dict[tuple[Any, ...], list[Unresolved]] = defaultdict(list)
+        for message in unresolved:
+            fields = _json.loads(message.body.encode())
+            if message.kind == "sms":
+                groups["sms", fields.get("id_delivery")].append(message)
+            elif message.kind == "whatsapp":
+                groups["whatsapp", fields["src_number"], message.recipient].append(message)
+            else:
+                groups[(message.kind,)].append(message)
+        for (kind, *names), group in groups.items():
+            yield self._read(kind, names, group), group
+
+    def _read(self, kind: str, names: Sequence[Any], group: Sequence[Unresolved]) -> Read | None:
+        if kind == "whatsapp":
+            return lambda: self._conversation(*names)
+        if kind != "sms":
+            return None
+        (id_delivery,) = names
+        if id_delivery is not None:
+            return lambda: self._delivery(id_delivery)
+        return lambda: self._days(group)
+
+    async def _verdicts(
+        self, read: Read | None, group: Sequence[Unresolved], settle: float
+    ) -> Mapping[Unresolved, Verdict]:
+        if read is None:
+            return dict.fromkeys(group, Verdict(State.HELD, NO_REPORT))
+        witnesses = await self._witnesses(group)
+        before: Mapping[Unresolved, Verdict] | None = None
+        verdicts: Mapping[Unresolved, Verdict] = {}
+        for count in range(MAX_READS):
+            if count:
+                await asyncio.sleep(settle)
+            reading = await read()
+            verdicts = await self._judge(group, _checked(reading, witnesses))
+            is_conclusive = all(verdict.state is not State.UNKNOWN for verdict in verdicts.values())
+            needs_no_second = all(verdict.state is State.ACCEPTED for verdict in verdicts.values())
+            if needs_no_second or (is_conclusive and verdicts == before):
+                return verdicts
+            before = verdicts
+        return {
+            message: verdict if verdict.state is State.ACCEPTED else _undecided(verdict)
+            for message, verdict in verdicts.items()
+        }
+
+    async def _witnesses(self, group: Sequence[Unresolved]) -> Mapping[str, tuple[str, str]]:
+        """Take messages that the report must show: their identifiers, recipients and texts."""
+        if group[0].kind != "sms":
+            return {}
+        span = (
+            min(message.started_at for message in group) - WITNESS_SPAN,
+            max(message.ended_at for message in group) + WITNESS_SPAN,
+        )
+        rows = await self._ledger.ask(
+            lambda connection: connection.execute(ACCEPTED_NEAR, (group[0].kind, *span, WITNESSES))
+        )
+        delivery = _json.loads(group[0].body.encode()).get("id_delivery")
+        found = {}
+        for provider_id, recipient, body in rows:
+            fields = _json.loads(body.encode())
+            if "hash" not in fields and fields.get("id_delivery") == delivery:
+                found[provider_id] = recipient, _text(fields)
+        return found
+
+    async def _judge(
+        self, group: Sequence[Unresolved], reading: Reading
+    ) -> Mapping[Unresolved, Verdict]:
+        free = await self._unaccounted(group, reading.sightings)
+        verdicts = {}
+        for message in group:
+            candidates = free[message.recipient, _content(message)]
+            own = next((sight for sight in candidates if _may_be(sight, message)), None)
+            if own is not None:
+                candidates.remove(own)
+                verdicts[message] = Verdict(State.ACCEPTED, None, own.id)
+            elif candidates:
+                verdicts[message] = Verdict(State.HELD, AMBIGUOUS)
+            elif reading.problem is not None:
+                verdicts[message] = Verdict(State.UNKNOWN, reading.problem)
+            else:
+                verdicts[message] = Verdict(self._when_absent, ABSENT)
+        return verdicts
+
+    async def _unaccounted(
+        self, group: Sequence[Unresolved], sightings: Sequence[Sighting]
+    ) -> Mapping[tuple[str, str], list[Sighting]]:
+        """Sort out the sightings that belong to none of the accepted messages."""
+        wanted = {(message.recipient, _content(message)) for message in group}
+        bodies = {(message.recipient, content_hash(message.body)): message for message in group}
+        matching = [sight for sight in sightings if (sight.recipient, sight.text) in wanted]
+        ids = _json.dumps([sight.id for sight in matching if sight.id is not None]).decode()
+        recipients = _json.dumps(sorted({recipient for recipient, _ in wanted})).decode()
+        known = {
+            provider_id
+            for (provider_id,) in await self._ledger.ask(
+                lambda connection: connection.execute(KNOWN_IDS, (ids,))
+            )
+        }
+        free: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
+        for sight in sorted(matching, key=lambda sight: sight.at or 0.0):
+            if sight.id is None or sight.id not in known:
+                free[sight.recipient, sight.text].append(sight)
+        nameless = await self._ledger.ask(
+            lambda connection: connection.execute(NAMELESS, (recipients,))
+        )
+        for recipient, body in nameless:
+            fields = _json.loads(body.encode())
+            twin = bodies.get((recipient, fields.get("hash", "")))
+            text = _content(twin) if twin else _text(fields)
+            if free[recipient, text]:
+                free[recipient, text].pop(0)
+        return free
+
+    async def _put_down(self, verdicts: Mapping[Unresolved, Verdict]) -> None:
+        rows = [
+            (verdict.state, verdict.reason, verdict.provider_id, message.number)
+            for message, verdict in verdicts.items()
+        ]
+        await self._ledger.ask(lambda connection: connection.executemany(RESOLVE, rows) and None)
+
+    async def _delivery(self, id_delivery: str) -> Reading:
+        return await self._report(lambda: self._sms.by_delivery(id_delivery), "sms_content")
+
+    async def _days(self, group: Sequence[Unresolved]) -> Reading:
+        """Read the days on which the messages may be, whatever zone the API's days are in."""
+        days = set()
+        for message in group:
+            day = dt.datetime.fromtimestamp(message.started_at, self._zone).date()
+            days |= {day - DAY, day, day + DAY}
+        sightings: list[Sighting] = []
+        for begin, end in _ranges(sorted(days)):
+            reading = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
+            if reading.problem is not None:
+                return reading
+            sightings += reading.sightings
+        return Reading(sightings)
+
+    async def _conversation(self, src_number: str, dst_number: str) -> Reading:
+        return await self._report(
+            lambda: self._whatsapp.messages(src_number, dst_number), "whatsapp_content"
+        )
+
+    async def _report(self, ask: Callable[[], Awaitable[Any]], content: str) -> Reading:
+        try:
+            report = await ask()
+        except UnreadableAnswerError:
+            return Reading((), UNREADABLE)
+        except RequestError as error:
+            return Reading((), str(error))
+        rows = [
+            Sighting(row.id, row.dst_number, _normal(getattr(row, content)), self._at(row))
+            for row in report.messages
+            if row.dst_number is not None and getattr(row, content) is not None
+        ]
+        is_whole = len(rows) == len(report.messages) and _has_list(report.raw)
+        return Reading(rows, None if is_whole else UNREADABLE)
+
+    def _at(self, row: Any) -> float | None:
+        moment: dt.datetime | None = row.created_at
+        if moment is None:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp()
+
+
+def _checked(reading: Reading, witnesses: Mapping[str, tuple[str, str]]) -> Reading:
+    """Compare a reading with what it must show."""
+    if reading.problem is not None or not witnesses:
+        return reading
+    shown = {sight.id: (sight.recipient, sight.text) for sight in reading.sightings}
+    for witness, expected in witnesses.items():
+        if witness not in shown:
+            return reading._replace(problem=LATE)
+        if shown[witness] != expected:
+            return reading._replace(problem=UNREADABLE)
+    return reading
+
+
+def _undecided(verdict: Verdict) -> Verdict:
+    return Verdict(State.UNKNOWN, LATE if verdict.reason == ABSENT else verdict.reason)
+
+
+def _may_be(sight: Sighting, message: Unresolved) -> bool:
+    return sight.at is None or sight.at >= message.started_at - CLOCK_SKEW
+
+
+def _content(message: Unresolved) -> str:
+    return _text(_json.loads(message.body.encode()))
+
+
+def _text(fields: Mapping[str, Any]) -> str:
+    return _normal(fields.get("sms_content") or fields.get("whatsapp_content") or "")
+
+
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def _has_list(raw: Any) -> bool:
+    """Tell whether a report has a list somewhere: without one, its emptiness says nothing."""
+    if isinstance(raw, list):
+        return True
+    return isinstance(raw, Mapping) and any(map(_has_list, raw.values()))
+
+
+def _ranges(days: Sequence[dt.date]) -> Iterable[tuple[dt.date, dt.date]]:
+    """Put days that follow one another together."""
+    begin = end = days[0]
+    for day in days[1:]:
+        if day > end + DAY:
+            yield begin, end
+            begin = day
+        end = day
+    yield begin, end

@@ -1,0 +1,268 @@
+"""One run over a source: the workers, and what each does with a message."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from connectus_async.bulk.channels import Channel, Salt, entry_of
+from connectus_async.bulk.guards import Guards, Refusal
+from connectus_async.bulk.intake import Intake, Job
+from connectus_async.bulk.ledger import INVALID, Claim, Entry, Ledger
+from connectus_async.bulk.mailbox import Mailbox
+from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, sentence
+from connectus_async.bulk.pacing import Pacer, Signal
+from connectus_async.bulk.patience import STOPS_THE_CAMPAIGN, Patience
+from connectus_async.bulk.states import SkipReason, State, after_attempt
+from connectus_async.errors import (
+    CampaignStoppedError,
+    ConnectusError,
+    InvalidArgumentError,
+    LedgerError,
+    Outcome,
+    RateLimitError,
+    RejectedError,
+    UnknownOutcomeError,
+)
+
+OUTCOMES = {
+    State.ACCEPTED: Outcome.ACCEPTED,
+    State.REJECTED: Outcome.REJECTED,
+    State.UNKNOWN: Outcome.UNKNOWN,
+}
+
+
+class Run:
+    """Sends what an intake gives, a bounded number at a time.
+
+    Args:
+        intake: Where the messages come from.
+        ledger: Where each step is put down before it is taken.
+        pacer: When the next message may leave.
+        guards: Whether it may.
+        patience: When to stop.
+        channels: How each kind of message is sent.
+        salt: What makes the keys of the campaign.
+        summary: Where the outcomes are counted.
+        weighs_segments: Whether an SMS weighs as much as it is billed, for the rate.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        *,
+        ledger: Ledger,
+        pacer: Pacer,
+        guards: Guards,
+        patience: Patience,
+        channels: Mapping[type[Message], Channel],
+        salt: Salt,
+        summary: BulkSummary,
+        weighs_segments: bool,
+        mailbox: Mailbox,
+    ) -> None:
+        self.intake = intake
+        self.mailbox = mailbox
+        self._ledger = ledger
+        self._pacer = pacer
+        self._guards = guards
+        self._patience = patience
+        self._channels = channels
+        self._salt = salt
+        self._summary = summary
+        self._weighs_segments = weighs_segments
+        self._workers: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def employ(self, count: int) -> None:
+        """Have at least so many workers."""
+        while len(self._workers) < count and not self.intake.is_stopped:
+            worker = asyncio.create_task(self._work(), name="connectus bulk worker")
+            self._workers.add(worker)
+            worker.add_done_callback(self._left)
+
+    def stop(self, failure: Exception | None = None) -> None:
+        """Send nothing more; what is being sent is finished."""
+        self.intake.stop(failure)
+        for worker in self._waiting:
+            worker.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every worker has left."""
+        return not self._workers
+
+    async def ended(self) -> None:
+        """Wait until all workers have left."""
+        while self._workers:
+            await asyncio.wait(self._workers)
+
+    def _left(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            self.stop(error if isinstance(error, Exception) else None)
+        if not self._workers:
+            self.mailbox.finish()
+
+    async def _work(self) -> None:
+        while (job := await self.intake.pull()) is not None:
+            outcome = await self._outcome(job)
+            self._summary.add(outcome)
+            await self.mailbox.put(outcome)
+
+    async def _outcome(self, job: Job) -> MessageOutcome:
+        entry = job.entry
+        if entry is None:
+            try:
+                entry = entry_of(self._channels, job.content, job.line, job.key, self._salt)
+            except Exception as error:  # noqa: BLE001 - one row never stops the others
+                return self._invalid(job, error)
+        try:
+            self._guards.check(entry)
+            return await self._sent(job, entry)
+        except Refusal as refusal:
+            if refusal.skipped is not None:
+                self._ledger.skip(entry, job.number, refusal.skipped, None)
+            return _outcome(job, refusal.state, refusal.error, skipped=refusal.skipped)
+
+    def _invalid(self, job: Job, error: Exception) -> MessageOutcome:
+        key = None if job.line is None else f"line {job.line}"
+        entry = Entry(key, job.line, INVALID, "", "", 0)
+        self._ledger.skip(entry, None, SkipReason.INVALID, sentence(error))
+        return _outcome(job, State.SKIPPED, error, skipped=SkipReason.INVALID)
+
+    async def _sent(self, job: Job, entry: Entry) -> MessageOutcome:
+        """Send a message, again for as long as it certainly was not sent."""
+        weight = entry.billed if self._weighs_segments else 1
+        while True:
+            if not await self._is_let_go(weight):
+                error = self.intake.failure or CampaignStoppedError("it was stopped before")
+                return _outcome(job, State.QUEUED, error)
+            try:
+                outcome = await self._attempt(job, entry)
+            except BaseException:
+                self._pacer.release(Signal.NOTHING, latency=0)
+                raise
+            if outcome.state is not State.QUEUED or self.intake.is_stopped:
+                return outcome
+
+    async def _is_let_go(self, weight: int) -> bool:
+        """Wait for a place and the time; tell whether the message is still to be sent."""
+        if self._pacer.try_acquire(weight):
+            if not self.intake.is_stopped:
+                return True
+            self._pacer.release(Signal.NOTHING, latency=0)
+            return False
+        task = asyncio.current_task()
+        if task is None or self.intake.is_stopped:
+            return False
+        self._waiting.add(task)
+        try:
+            await self._pacer.acquire(weight)
+        except asyncio.CancelledError:
+            if not self.intake.is_stopped:
+                raise
+            task.uncancel()  # it was `stop` that cancelled it
+            return False
+        finally:
+            self._waiting.discard(task)
+        return True
+
+    async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
+        self._guards.check(entry)  # again: it may have waited for long
+        self._guards.take(entry)
+        try:
+            claim = self._ledger.begin(entry, job.number)
+            if not isinstance(claim, Claim):
+                claim = await claim
+        except LedgerError as error:
+            self._guards.give_back(entry)
+            self._pacer.release(Signal.NOTHING, latency=0)
+            self.stop(error)
+            return _outcome(job, State.QUEUED, error)
+        if claim.found is not None:
+            self._guards.give_back(entry)
+            self._pacer.release(Signal.NOTHING, latency=0)
+            error = InvalidArgumentError("message", f"the campaign has it already: {claim.found}")
+            return _outcome(job, State.SKIPPED, error, skipped=SkipReason.DUPLICATE)
+        job.number = claim.number
+        return await self._exchange(job, entry, claim.number)
+
+    async def _exchange(self, job: Job, entry: Entry, number: int) -> MessageOutcome:
+        receipt, failure = None, None
+        message = job.message
+        started = time.monotonic()
+        try:
+            receipt = await self._channels[type(message)].deliver(message)
+        except asyncio.CancelledError:
+            self._ledger.finish(entry, number, State.UNKNOWN, "its answer was not waited for", None)
+            self._summary.counts[State.UNKNOWN] += 1
+            raise
+        except Exception as error:  # noqa: BLE001 - one message never stops the others
+            failure = error
+        state = self._judged(failure, time.monotonic() - started)
+        if state not in _COSTS:
+            self._guards.give_back(entry)
+        if state is State.SKIPPED:
+            self._ledger.finish(entry, number, State.QUEUED, None, None)
+            self._ledger.skip(entry, number, SkipReason.INVALID, sentence(failure))
+            return _outcome(job, state, failure, skipped=SkipReason.INVALID)
+        provider_id = None if receipt is None else receipt.id
+        reason = None if failure is None else sentence(failure)
+        self._ledger.finish(entry, number, state, reason, provider_id)
+        return _outcome(job, state, failure, receipt=receipt)
+
+    def _judged(self, failure: Exception | None, latency: float) -> State:
+        """Tell the pacer how it went, stop if that is called for, and name the state."""
+        state = after_attempt(failure)
+        if failure is None or state is State.REJECTED:
+            self._patience.answered()
+        wanted = failure.retry_after if isinstance(failure, RateLimitError) else None
+        self._pacer.release(_signal(failure), latency=latency, retry_after=wanted)
+        if failure is None:
+            return state
+        if isinstance(failure, InvalidArgumentError):
+            return State.SKIPPED
+        if (verdict := self._patience.failed(failure)) is not None:
+            self.stop(verdict)
+        is_campaigns = isinstance(failure, STOPS_THE_CAMPAIGN) and state is State.REJECTED
+        return State.QUEUED if is_campaigns else state
+
+
+_COSTS = frozenset({State.ACCEPTED, State.UNKNOWN})
+
+
+def _signal(failure: Exception | None) -> Signal:
+    match failure:
+        case None | RejectedError():
+            return Signal.SUCCESS
+        case RateLimitError():
+            return Signal.THROTTLED
+        case UnknownOutcomeError():
+            return Signal.OVERLOADED
+        case ConnectusError() if failure.outcome is Outcome.NOT_SENT and not isinstance(
+            failure, InvalidArgumentError
+        ):
+            return Signal.UNREACHABLE
+        case _:
+            return Signal.NOTHING
+
+
+def _outcome(
+    job: Job,
+    state: State,
+    error: Exception | None,
+    *,
+    skipped: SkipReason | None = None,
+    receipt: object = None,
+) -> MessageOutcome:
+    requested = error.outcome if isinstance(error, RejectedError) else None
+    return MessageOutcome(
+        index=job.index,
+        line=job.line,
+        message=job.message,
+        state=state,
+        outcome=requested or OUTCOMES.get(state, Outcome.NOT_SENT),
+        skipped=skipped,
+        receipt=receipt,
+        error=error,
+    )

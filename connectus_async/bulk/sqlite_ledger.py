@@ -1,0 +1,603 @@
+"""The ledger in one SQLite file: one writer thread, and one transaction for all that waits.
+
+A message is in flight on disk before its first byte leaves (write-ahead log, ``synchronous=FULL``).
+Each group of changes is one statement that takes them as one JSON document: SQLite then works with
+the interpreter's lock released for the whole group. Row by row, the writer would have to get the
+lock back from a busy event loop after each row, which takes up to 5 ms.
+"""
+
+import asyncio
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, TypeVar
+
+from connectus_async import _json
+from connectus_async.bulk.ledger import (
+    INVALID,
+    Claim,
+    Entry,
+    Loaded,
+    Loading,
+    Policy,
+    Unresolved,
+)
+from connectus_async.bulk.ledger_lock import LedgerLock
+from connectus_async.bulk.states import OnUnknown, SkipReason, State
+from connectus_async.errors import LedgerError
+
+T = TypeVar("T")
+Task = Callable[[sqlite3.Connection], Any]
+
+APPLICATION_ID: Final = 0x436E6374
+"""What tells our files from other SQLite files."""
+
+SCHEMA_VERSION: Final = 1
+OLDEST_SQLITE: Final = (3, 38, 0)
+CACHE_KIB: Final = 8_192
+"""Full long before a campaign is large: memory stays flat."""
+
+ABSENT: Final = "the API's reports do not show it"
+INTERRUPTED: Final = "the sender ended before the answer came"
+
+OPEN: Final = "state IN ('queued', 'in_flight', 'unknown')"
+"""Has to stand in a query word for word for its index to be used."""
+
+SCHEMA: Final = f"""
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    key TEXT UNIQUE,
+    line INTEGER,
+    kind TEXT NOT NULL,
+    recipient TEXT,
+    body TEXT,
+    billed INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    provider_id TEXT,
+    started_at REAL,
+    ended_at REAL,
+    delivery_status TEXT,
+    delivered_at REAL,
+    reading INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX open_message ON message (state, id) WHERE {OPEN};
+CREATE TABLE campaign (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+CHANGE: Final = """
+INSERT INTO message (id, key, line, kind, recipient, body, billed, state, reason, attempts,
+                     provider_id, started_at, ended_at)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7,
+       value->>8, value->>9, value->>10, value->>11, value->>12
+FROM json_each(?) WHERE true
+ON CONFLICT (id) DO UPDATE SET
+    state = excluded.state,
+    reason = excluded.reason,
+    attempts = message.attempts + excluded.attempts,
+    provider_id = coalesce(excluded.provider_id, message.provider_id),
+    started_at = coalesce(excluded.started_at, message.started_at),
+    ended_at = excluded.ended_at,
+    body = coalesce(excluded.body, message.body)
+    WHERE message.state = 'queued'
+       OR (message.state = 'in_flight' AND excluded.state <> 'in_flight')
+ON CONFLICT (key) DO NOTHING
+"""
+"""What is begun was queued, and what is finished was begun: else the row stays as it is."""
+
+FIND: Final = """
+SELECT key, id, state FROM message WHERE key IN (SELECT value FROM json_each(?))
+"""
+
+BEGIN_FOUND: Final = """
+UPDATE message SET state = 'in_flight', attempts = attempts + 1, started_at = ?, ended_at = NULL,
+                   reason = NULL
+WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?))
+"""
+
+QUEUED: Final = f"""
+SELECT id, key, line, kind, recipient, body, billed FROM message
+WHERE state = 'queued' AND {OPEN} AND id > ? ORDER BY id LIMIT ?
+"""
+
+LOAD: Final = """
+INSERT INTO message (id, key, line, kind, recipient, body, billed, state, reason, ended_at, reading)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO NOTHING
+"""
+
+FIND_LOADED: Final = "SELECT id, line, state, reading FROM message WHERE key = ?"
+SEE_AGAIN: Final = "UPDATE message SET line = ?, reading = ? WHERE id = ?"
+
+UNRESOLVED: Final = f"""
+SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
+WHERE state = 'unknown' AND {OPEN} ORDER BY id
+"""
+
+
+class SqliteLedger:
+    """A campaign's ledger in a file. It belongs to the event loop that opens it.
+
+    Args:
+        path: Where the file is or is to be; only its owner may read it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = LedgerLock(path)
+        self._pending: deque[_Change | _Question] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._is_awake = False
+        self._failure: LedgerError | None = None
+        self._thread: threading.Thread | None = None
+        self._next_number = 1
+        self._forgets_content = False
+
+    async def open(self, policy: Policy) -> None:
+        """Take hold of the file; make it if there is none.
+
+        Raises:
+            LedgerError: It is in use, not a ledger, of another campaign, or cannot be written.
+        """
+        self._forgets_content = policy.forgets_content
+        self._loop = asyncio.get_running_loop()
+        opened = self._loop.create_future()
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(policy, opened),
+            name=f"connectus ledger {self.path.name}",
+            daemon=True,
+        )
+        self._thread.start()
+        self._next_number = await opened
+
+    async def close(self) -> None:
+        """Write what is still to be written, and let go of the file."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._put(None)
+        await self._loop.run_in_executor(None, thread.join)
+
+    def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
+        """Put a message down as in flight. See `Ledger.begin`."""
+        future: asyncio.Future[Claim] = self._loop.create_future()
+        number, columns = self._placed(entry, number)
+        row = (number, *columns, State.IN_FLIGHT, None, 1, None, time.time(), None)
+        self._put(_Change(row, future, Claim(number)))
+        return future
+
+    def finish(
+        self, entry: Entry, number: int, state: State, reason: str | None, provider_id: str | None
+    ) -> None:
+        """Put down what became of an attempt. See `Ledger.finish`."""
+        columns = _UNCHANGED
+        if state is State.ACCEPTED and self._forgets_content:
+            columns = columns._replace(body=hashed(entry.body))
+        told = provider_id.replace("\0", "") if provider_id else None
+        self._put(_Change((number, *columns, state, reason, 0, told, None, time.time())))
+
+    def skip(
+        self, entry: Entry, number: int | None, skipped: SkipReason, reason: str | None
+    ) -> None:
+        """Put a message down as not going to be sent. See `Ledger.skip`."""
+        number, columns = self._placed(entry, number)
+        because = _because(skipped, reason)
+        self._put(_Change((number, *columns, State.SKIPPED, because, 0, None, None, time.time())))
+
+    async def flush(self) -> None:
+        """Wait until everything that was put down is written."""
+        await self.ask(lambda _: None)
+
+    async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Read messages that wait to be sent. See `Ledger.queued`."""
+        rows = await self.ask(lambda connection: connection.execute(QUEUED, (after, limit)))
+        return [(number, Entry(*columns)) for number, *columns in rows]
+
+    async def begin_reading(self) -> int:
+        """Get ready to load a source; what is no message belongs to the last reading alone."""
+
+        def begin(connection: sqlite3.Connection) -> int:
+            facts = dict(connection.execute("SELECT * FROM campaign"))
+            number = int(facts.get("reading", 0)) + 1
+            connection.execute("DELETE FROM message WHERE kind = ?", (INVALID,))
+            _note(connection, {"reading": str(number), "loaded": "0"})
+            return number
+
+        reading: int = await self.ask(begin)
+        return reading
+
+    async def load(self, items: Sequence[Loading], reading: int) -> Sequence[Loaded]:
+        """Put messages down as queued, or as skipped, in one transaction.
+
+        Args:
+            items: The messages.
+            reading: The number of the reading of the source that they come from.
+
+        Returns:
+            What became of each.
+        """
+        first = self._next_number
+        self._next_number += 2 * len(items)  # a duplicate takes a second one
+        loaded: Sequence[Loaded] = await self.ask(
+            lambda connection: _load(connection, items, reading, first)
+        )
+        return loaded
+
+    async def counts(self) -> Mapping[State, int]:
+        """Count the messages by state."""
+        rows = await self.ask(
+            lambda connection: connection.execute("SELECT state, count(*) FROM message GROUP BY 1")
+        )
+        return {State(state): count for state, count in rows}
+
+    async def spent(self) -> int:
+        """Add up what was or may have been taken from the balance."""
+        ((total,),) = await self.ask(
+            lambda connection: connection.execute(
+                "SELECT coalesce(sum(billed), 0) FROM message"
+                " WHERE state IN ('accepted', 'in_flight', 'unknown', 'held')"
+            )
+        )
+        return int(total)
+
+    async def facts(self) -> Mapping[str, str]:
+        """Read what is on record of the campaign itself."""
+        return dict(await self.ask(lambda connection: connection.execute("SELECT * FROM campaign")))
+
+    async def note(self, **facts: str) -> None:
+        """Put facts of the campaign on record."""
+        await self.ask(lambda connection: _note(connection, facts))
+
+    async def unresolved(self) -> Sequence[Unresolved]:
+        """Read the messages that may have been sent, in order."""
+        rows = await self.ask(lambda connection: connection.execute(UNRESOLVED))
+        return [Unresolved(*row) for row in rows]
+
+    async def ask(self, task: Task) -> Any:
+        """Run a function of the connection in the writer thread, after what was put down before.
+
+        A cursor that it returns is read to its end; what it changes is one transaction.
+        """
+        future = self._loop.create_future()
+        self._put(_Question(task, future))
+        return await future
+
+    def _placed(self, entry: Entry, number: int | None) -> tuple[int, Entry]:
+        """Give a new entry its number; one that has a number stays as it is."""
+        if number is not None:
+            return number, _UNCHANGED
+        number = self._next_number
+        self._next_number += 1
+        return number, entry
+
+    def _put(self, item: "_Change | _Question | None") -> None:
+        if self._failure is not None:
+            if item is not None and item.future is not None:
+                item.future.set_exception(self._failure)
+            if item is not None:
+                return
+        self._pending.append(item)
+        if not self._is_awake:
+            self._is_awake = True
+            self._wake.put(None)
+
+    def _run(self, policy: Policy, opened: "asyncio.Future[int]") -> None:
+        try:
+            with closing(self._opened(policy)) as connection:
+                self._tell([(opened, _next_number(connection), None)])
+                self._work(connection)
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, LedgerError, OSError) as error:
+            self._tell([(opened, None, _ledger_error(self.path, error))])
+        finally:
+            self._lock.release()
+
+    def _opened(self, policy: Policy) -> sqlite3.Connection:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            wanted = ".".join(map(str, OLDEST_SQLITE[:2]))
+            raise LedgerError(
+                self.path.name, f"needs SQLite {wanted}; this Python has {sqlite3.sqlite_version}"
+            )
+        self._lock.acquire()
+        _create_private(self.path)
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True)
+        try:
+            _prepare(connection, self.path, policy)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _work(self, connection: sqlite3.Connection) -> None:
+        is_open = True
+        while is_open:
+            self._wake.get()
+            self._is_awake = False
+            while self._pending and is_open:
+                is_open = self._do_next(connection)
+
+    def _do_next(self, connection: sqlite3.Connection) -> bool:
+        """Do the next group of changes, or the next question; tell whether to go on."""
+        pending = self._pending
+        item = pending.popleft()
+        if item is None:
+            return False
+        if isinstance(item, _Question):
+            self._answer(connection, item)
+            return True
+        group = [item]
+        while pending and isinstance(pending[0], _Change):
+            group.append(pending.popleft())
+        self._write(connection, group)
+        return True
+
+    def _answer(self, connection: sqlite3.Connection, question: "_Question") -> None:
+        if self._failure is not None:
+            self._tell([(question.future, None, self._failure)])
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            answer = question.task(connection)
+            result = answer.fetchall() if isinstance(answer, sqlite3.Cursor) else answer
+            connection.execute("COMMIT")
+        except (sqlite3.Error, LedgerError) as error:
+            self._fail(connection, error)
+            self._tell([(question.future, None, self._failure)])
+        except Exception as error:  # noqa: BLE001 - it belongs to who asked
+            connection.rollback()
+            self._tell([(question.future, None, error)])
+        else:
+            self._tell([(question.future, result, None)])
+
+    def _write(self, connection: sqlite3.Connection, group: Sequence["_Change"]) -> None:
+        try:
+            if self._failure is None:
+                self._change(connection, group)
+        except (sqlite3.Error, LedgerError) as error:
+            self._fail(connection, error)
+        failure = self._failure
+        self._tell(
+            [
+                (change.future, None if failure else change.claim, failure)
+                for change in group
+                if change.future is not None
+            ]
+        )
+
+    def _change(self, connection: sqlite3.Connection, group: Sequence["_Change"]) -> None:
+        document = _json.dumps([change.row for change in group]).decode()
+        changed = connection.execute(CHANGE, (document,)).rowcount
+        if changed != len(group):
+            new = [change for change in group if change.row[_KEY] is not None]
+            if changed != len(group) - self._resolve(connection, new):
+                raise LedgerError(self.path.name, "was changed by somebody else amid the campaign")
+
+    def _resolve(self, connection: sqlite3.Connection, new: Sequence["_Change"]) -> int:
+        """Find what a message is already that was there before, and begin it if it waits."""
+        keys = _json.dumps([change.row[_KEY] for change in new]).decode()
+        found = {key: (number, state) for key, number, state in connection.execute(FIND, (keys,))}
+        waiting = []
+        known = 0
+        for change in new:
+            number, state = found[change.row[_KEY]]
+            if number == change.row[0]:
+                continue
+            known += 1
+            if change.claim is None:
+                continue
+            is_waiting = state == State.QUEUED
+            change.claim = Claim(number, None if is_waiting else State(state))
+            if is_waiting:
+                waiting.append(number)
+                found[change.row[_KEY]] = number, State.IN_FLIGHT
+        if waiting:
+            document = _json.dumps(waiting).decode()
+            connection.execute(BEGIN_FOUND, (time.time(), document))
+        return known
+
+    def _fail(self, connection: sqlite3.Connection, error: Exception) -> None:
+        self._failure = _ledger_error(self.path, error)
+        if connection.in_transaction:
+            connection.rollback()
+
+    def _tell(self, results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") -> None:
+        if results:
+            try:
+                self._loop.call_soon_threadsafe(_settle, results)
+            except RuntimeError:  # the loop is closed, and nobody waits any more
+                return
+
+
+class _Change:
+    """A row to write, and who waits for it."""
+
+    __slots__ = ("claim", "future", "row")
+
+    def __init__(
+        self,
+        row: tuple[Any, ...],
+        future: "asyncio.Future[Claim] | None" = None,
+        claim: Claim | None = None,
+    ) -> None:
+        self.row = row
+        self.future = future
+        self.claim = claim
+
+
+class _Question:
+    """A function to run, and who waits for its answer."""
+
+    __slots__ = ("future", "task")
+
+    def __init__(self, task: Task, future: "asyncio.Future[Any]") -> None:
+        self.task = task
+        self.future = future
+
+
+_KEY: Final = 1
+"""The place of the key in a row."""
+
+_UNCHANGED: Final = Entry(None, None, "", "", None, 0)  # type: ignore[arg-type]
+"""Stands for the columns of an entry that is there: only a new row takes them."""
+
+
+def _settle(results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") -> None:
+    for future, result, error in results:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+def hashed(body: str) -> str:
+    """Replace the content of an entry by its hash, which reports and reconciling still match."""
+    return _json.dumps({"hash": content_hash(body)}).decode()
+
+
+def content_hash(body: str) -> str:
+    """Hash the content of an entry."""
+    return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+
+
+def _create_private(path: Path) -> None:
+    """Make the file, readable by its owner alone, before SQLite makes it readable by all."""
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy) -> None:
+    connection.execute("PRAGMA busy_timeout = 5000")
+    (application,), (version,) = (
+        connection.execute(f"PRAGMA {name}").fetchone()
+        for name in ("application_id", "user_version")
+    )
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise LedgerError(path.name, "is a SQLite file but no ledger: choose another path")
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            path.name, f"was made by a newer connectus-async (its version is {version}): upgrade"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA secure_delete = {'ON' if policy.forgets_content else 'OFF'}")
+    if not tables:
+        connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        _note(connection, {"created_at": f"{time.time():.3f}"})
+    _check_campaign(connection, path, policy)
+    _take_up(connection, policy)
+
+
+def _check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) -> None:
+    facts = dict(connection.execute("SELECT * FROM campaign"))
+    wanted = {"name": policy.campaign, "identity": policy.identity}
+    for fact, value in wanted.items():
+        if facts.get(fact, value) != value:
+            raise LedgerError(
+                path.name,
+                f"its campaign has the {fact} {facts[fact]!r}, not {value!r}: a ledger is of one "
+                "campaign; choose another path",
+            )
+    _note(connection, wanted)
+
+
+def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
+    """Make of what was left what the policy says."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        f"UPDATE message SET state = 'unknown', reason = ? WHERE state = 'in_flight' AND {OPEN}",
+        (INTERRUPTED,),
+    )
+    if policy.on_unknown is OnUnknown.RESEND:
+        connection.execute(
+            f"UPDATE message SET state = 'queued' WHERE state = 'unknown' AND {OPEN}"
+        )
+        connection.execute("UPDATE message SET state = 'queued' WHERE state = 'held'")
+    if policy.on_unknown is OnUnknown.RESEND_IF_ABSENT:
+        connection.execute(
+            "UPDATE message SET state = 'queued' WHERE state = 'held' AND reason = ?", (ABSENT,)
+        )
+    connection.execute(
+        "UPDATE message SET state = 'queued', reason = NULL WHERE state = 'skipped' AND reason = ?",
+        (SkipReason.OVER_BUDGET,),
+    )
+    connection.execute("COMMIT")
+
+
+def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
+    connection.executemany(
+        "INSERT INTO campaign VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        facts.items(),
+    )
+
+
+def _load(
+    connection: sqlite3.Connection, items: Sequence[Loading], reading: int, first: int
+) -> Sequence[Loaded]:
+    now = time.time()
+    numbers = iter(range(first, first + 2 * len(items)))
+
+    def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> bool:
+        state, ended_at = (State.SKIPPED, now) if skipped else (State.QUEUED, None)
+        row = (next(numbers), *entry, state, _because(skipped, reason), ended_at, reading)
+        return connection.execute(LOAD, row).rowcount == 1
+
+    def place(item: Loading) -> Loaded:
+        entry = item.entry
+        if put(*item):
+            return Loaded(item.skipped)
+        number, line, state, seen = connection.execute(FIND_LOADED, (entry.key,)).fetchone()
+        if seen != reading:
+            connection.execute(SEE_AGAIN, (entry.line, reading, number))
+            return Loaded(None, State(state))
+        first_line = "an earlier message" if line is None else f"line {line}"
+        put(Entry(None, entry.line, INVALID, "", "", 0), SkipReason.DUPLICATE, f"of {first_line}")
+        return Loaded(SkipReason.DUPLICATE, first_line=line)
+
+    return [place(item) for item in items]
+
+
+def _because(skipped: SkipReason | None, reason: str | None) -> str | None:
+    return f"{skipped}: {reason}" if skipped and reason else skipped
+
+
+def _next_number(connection: sqlite3.Connection) -> int:
+    (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
+    return int(highest) + 1
+
+
+def _ledger_error(path: Path, error: Exception) -> LedgerError:
+    """Say in one sentence what is wrong with the file, and what to do."""
+    if isinstance(error, LedgerError):
+        return error
+    text = str(error)
+    for sign, problem in _PROBLEMS.items():
+        if sign in text:
+            return LedgerError(path.name, problem)
+    return LedgerError(path.name, f"cannot be used: {text}")
+
+
+_PROBLEMS: Final = {
+    "disk is full": "the disk is full: free some room, then resume",
+    "disk I/O error": "the disk took no more: see that it has room and works, then resume",
+    "readonly": "may not be written: change its permissions, or choose another path",
+    "unable to open": "cannot be opened: see that its folder is there and may be written",
+    "not a database": "is not a ledger: choose another path",
+    "malformed": "is damaged: restore it from a copy, or ask the API who was reached",
+    "locked": "is in use by another program: close it first",
+}

@@ -1,0 +1,519 @@
+"""The commands of a campaign: from a file to its ledger, from there to the phones, and reports."""
+
+import shlex
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, TextIO, TypeVar
+
+import click
+from anyio.to_thread import run_sync
+from rich.console import Console
+
+from connectus_async.bulk.composer import Composer
+from connectus_async.bulk.ledger import Loaded
+from connectus_async.bulk.outcomes import Row
+from connectus_async.bulk.phone_numbers import normaliser
+from connectus_async.bulk.preflight import (
+    Preflight,
+    PreflightReport,
+    Shortfall,
+    compare_balance,
+    render,
+)
+from connectus_async.bulk.reconcile import DEFAULT_SETTLE, Reconciliation
+from connectus_async.bulk.report._reading import reading
+from connectus_async.bulk.report.export import export
+from connectus_async.bulk.report.figures import Figures, read_figures
+from connectus_async.bulk.report.page import write_page
+from connectus_async.bulk.sender import Bulk
+from connectus_async.bulk.sources import UTF_8, Source, open_source
+from connectus_async.bulk.states import OnUnknown, State
+from connectus_async.bulk.templates import Filler, parse_template
+from connectus_async.cli.campaign import Campaign, progress_bar
+from connectus_async.cli.parameters import (
+    MAX_CONCURRENCY,
+    concurrency_option,
+    json_option,
+    moment,
+    one_character,
+    read_text,
+    regular_file,
+    src_number_option,
+)
+from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.settings import Settings
+from connectus_async.client import AsyncConnectus
+from connectus_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    LedgerError,
+    RequestError,
+)
+from connectus_async.transliteration import to_gsm7
+
+T = TypeVar("T")
+Options = Callable[[Callable[..., None]], Callable[..., None]]
+
+LEDGER_SUFFIX: Final = ".ledger.db"
+NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
+STOPPED: Final = "interrupted; `connectus bulk status` shows what became of the messages"
+
+ledger_argument = click.argument(
+    "ledger", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+
+
+def _chained(*options: Options) -> Options:
+    """Make one decorator of several options."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+message_options = _chained(
+    click.option(
+        "--kind",
+        type=click.Choice(["sms", "email", "whatsapp"]),
+        default="sms",
+        show_default=True,
+        help="What to send.",
+    ),
+    click.option("--text", help="The SMS or WhatsApp text; {name} stands for the column 'name'."),
+    click.option("--subject", help="The subject of an email, with the same placeholders."),
+    click.option(
+        "--html",
+        type=click.File(encoding=UTF_8),
+        help="A file with the HTML of an email, with the same placeholders.",
+    ),
+    click.option("--jinja", is_flag=True, help="The texts are Jinja templates."),
+    click.option("--to", help="The column of the recipient.  [default: dst_number or dst_email]"),
+    click.option("--key", help="The column that tells one message from another."),
+    src_number_option,
+    click.option("--src-email", help="One of the account's addresses to send from."),
+    click.option("--id-delivery", help="The delivery that the messages belong to."),
+    click.option("--id-client", help="The sub-client that pays."),
+    click.option("--region", help="The country of numbers without country code, such as CL."),
+    click.option(
+        "--transliterate",
+        is_flag=True,
+        help="Write an SMS with characters that cost no more: é stays, “á” becomes a.",
+    ),
+)
+
+file_options = _chained(
+    click.option(
+        "--delimiter",
+        callback=one_character,
+        help="Between two cells of CSV; found out from the first line if left out.",
+    ),
+    click.option("--encoding", default=UTF_8, show_default=True, help="Of the file."),
+    click.option("--sheet", help="The sheet of a workbook."),
+)
+
+pacing_options = _chained(
+    click.option(
+        "--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second."
+    ),
+    click.option(
+        "--rate-unit",
+        type=click.Choice(["messages", "segments"]),
+        help="What the rate counts.  [default: messages]",
+    ),
+    click.option(
+        "--on-unknown",
+        type=click.Choice(list(OnUnknown)),
+        help="What becomes of a message that may have been sent.  [default: hold]",
+    ),
+    click.option(
+        "--suppress",
+        type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+        help="A file of numbers and addresses that must get nothing.",
+    ),
+    click.option("--quiet-hours", help="Such as 21:00-08:00, by the recipient's clock."),
+    click.option("--expires-at", callback=moment, help="When it is too late to send."),
+    click.option("--budget", type=click.IntRange(1), help="SMS that may be billed in all."),
+)
+
+
+@click.group()
+def bulk() -> None:
+    """Send to every row of a file, with a ledger that remembers each."""
+
+
+@bulk.command("send")
+@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
+@message_options
+@file_options
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Where the campaign is remembered.  [default: FILE{LEDGER_SUFFIX}]",
+)
+@click.option("--campaign", default="", help="A name, where several campaigns say the same.")
+@click.option(
+    "--identity",
+    type=click.Choice(["message", "recipient"]),
+    default="message",
+    show_default=True,
+    help="What makes two rows the same, of which one is sent.",
+)
+@pacing_options
+@click.option("--forget-content", is_flag=True, help="Keep only a hash of what was accepted.")
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@concurrency_option
+@json_option
+def bulk_send(
+    file: Path,
+    kind: str,
+    text: str | None,
+    subject: str | None,
+    html: TextIO | None,
+    jinja: bool,
+    region: str | None,
+    transliterate: bool,
+    delimiter: str | None,
+    encoding: str,
+    sheet: str | None,
+    ledger: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+
+    What the ledger has already is not sent again: the same command takes a campaign up.
+    """
+    names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
+    given = {name: options.pop(name) for name in names}
+    with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
+        composer = Composer(
+            kind=kind,  # type: ignore[arg-type]  # click has checked it
+            **_fillers(kind, text, subject, html, jinja=jinja),
+            **given,
+            normalise=normaliser(region) if region else None,
+            transliterate=to_gsm7 if transliterate else None,
+        )
+    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
+
+    async def command() -> int:
+        source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
+        composer.check(source.columns)
+        if dry_run:
+            return await _dry_run(source, composer, settings, path, as_json=as_json)
+        async with _client(settings) as client:
+            code, _ = await send_source(client, source, composer, settings, path, as_json=as_json)
+        return code
+
+    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+
+
+@bulk.command("resume")
+@ledger_argument
+@pacing_options
+@click.option(
+    "--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), help="As of bulk send, if given."
+)
+@json_option
+def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
+    """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
+
+    async def command() -> int:
+        figures, settings = await run_sync(_recorded, ledger, options)
+        if not figures.is_loaded:
+            raise LedgerError(
+                ledger.name,
+                f"{figures.source or 'its file'} was not read to its end: run bulk send again",
+            )
+        async with _client(settings) as client, _entered(client, ledger, settings) as sender:
+            await sender.note(settings=settings.written())
+            code, _ = await _sent(sender, ledger, as_json=as_json)
+        return code
+
+    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+
+
+@bulk.command("reconcile")
+@ledger_argument
+@click.option(
+    "--on-unknown",
+    type=click.Choice([OnUnknown.HOLD, OnUnknown.RESEND_IF_ABSENT]),
+    help="What becomes of a message that the API does not have.",
+)
+@click.option(
+    "--settle",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_SETTLE,
+    show_default=True,
+    help="Seconds until a report is believed to be complete.",
+)
+@json_option
+def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -> None:
+    """Ask the API what became of the messages of LEDGER that may have been sent."""
+
+    async def command() -> tuple[Reconciliation, int]:
+        _, settings = await run_sync(_recorded, ledger, options)
+        async with _client(settings) as client, _entered(client, ledger, settings) as sender:
+            await sender.note(settings=settings.written())
+            found = await sender.reconcile(settle=settle)
+            counts = await sender.counts()
+        return found, counts.get(State.QUEUED, 0)
+
+    found, queued = run(command, as_json=as_json, when_interrupted=STOPPED)
+    _print_reconciliation(found, queued, ledger, as_json=as_json)
+
+
+@bulk.command("status")
+@ledger_argument
+@json_option
+def bulk_status(ledger: Path, as_json: bool) -> None:
+    """Show how far the campaign of LEDGER is; it may be running."""
+
+    async def command() -> Figures:
+        return (await run_sync(_recorded, ledger, {}))[0]
+
+    figures = run(command, as_json=as_json, when_interrupted="interrupted")
+    _print_status(figures, as_json=as_json)
+
+
+@bulk.command("report")
+@ledger_argument
+@click.option(
+    "--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: LEDGER.html]"
+)
+def bulk_report(ledger: Path, to: Path | None) -> None:
+    """Write a page with the figures and charts of LEDGER; it names no recipient."""
+    target = to or ledger.with_name(ledger.name + ".html")
+
+    async def command() -> None:
+        await run_sync(write_page, ledger, target)
+
+    run(command, when_interrupted="interrupted; no page was written")
+    echo(f"written to {target}")
+
+
+@bulk.command("export")
+@ledger_argument
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option("--state", "states", type=click.Choice(list(State)), multiple=True)
+@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of TARGET.")
+def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
+    """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
+    chosen = [State(state) for state in states] or None
+    is_stream = str(target) == "-"
+
+    async def command() -> int:
+        place: Any = click.get_text_stream("stdout", encoding="utf-8") if is_stream else target
+        return await run_sync(partial(export, ledger, place, format=format, states=chosen))
+
+    rows = run(command, when_interrupted="interrupted; nothing was written")
+    click.echo(
+        f"{rows:,} rows written" if is_stream else f"{rows:,} rows written to {target}", err=True
+    )
+
+
+def _fillers(
+    kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
+) -> dict[str, Filler]:
+    """Read the templates that were given; what a kind needs is the composer's matter."""
+    engine: Any = "jinja" if jinja else "plain"
+    content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
+    fillers = {}
+    if text is not None:
+        fillers[content] = parse_template("text", text, engine=engine)
+    if subject is not None:
+        fillers["subject"] = parse_template("subject", subject, engine=engine)
+    if html is not None:
+        fillers["email_content"] = parse_template(
+            "html", read_text("html", html), engine=engine, html=True
+        )
+    return fillers
+
+
+def _client(settings: Settings) -> AsyncConnectus:
+    return AsyncConnectus(max_connections=settings.concurrency)
+
+
+@asynccontextmanager
+async def _entered(client: AsyncConnectus, ledger: Path, settings: Settings) -> AsyncIterator[Bulk]:
+    options = await run_sync(settings.options, ledger)
+    async with client.bulk(**options) as sender:
+        yield sender
+
+
+async def send_source(
+    client: AsyncConnectus,
+    source: Source,
+    composer: Composer,
+    settings: Settings,
+    ledger: Path,
+    *,
+    as_json: bool,
+) -> tuple[int, int]:
+    """Load a source into a ledger, say what it is going to be, and send it.
+
+    Returns:
+        The exit code, and how many messages of the ledger are accepted by then.
+    """
+    async with _entered(client, ledger, settings) as sender:
+        await sender.note(settings=settings.written(), source=source.name)
+        report = await _loaded(sender, source, composer, settings)
+        shortfalls = await _shortfalls(client, report) if report.to_send else []
+        _print_preflight(report, shortfalls, as_json=as_json)
+        return await _sent(sender, ledger, as_json=as_json)
+
+
+async def _sent(sender: Bulk, ledger: Path, *, as_json: bool) -> tuple[int, int]:
+    waiting = (await sender.counts()).get(State.QUEUED, 0)
+    how = f"connectus bulk {{command}} {shlex.quote(str(ledger))}"
+    campaign = Campaign(waiting, as_json, how)
+    await campaign.send(sender)
+    counts = await sender.counts()
+    return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
+
+
+async def _dry_run(
+    source: Source, composer: Composer, settings: Settings, ledger: Path, *, as_json: bool
+) -> int:
+    """Load a copy of the ledger, which has what was sent before, and throw it away."""
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / ledger.name
+        await run_sync(_copy, ledger, copy)
+        client, has_credentials = _client_for_dry_run(settings)
+        async with client, _entered(client, copy, settings) as sender:
+            report = await _loaded(sender, source, composer, settings)
+            asks = has_credentials and report.to_send
+            shortfalls = await _shortfalls(client, report) if asks else None
+    _print_preflight(report, shortfalls, as_json=as_json)
+    return 0
+
+
+def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
+    """Make a client; one without credentials is never asked anything."""
+    try:
+        return _client(settings), True
+    except ConfigurationError as error:
+        if error.setting != "api_user":
+            raise
+        return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
+
+
+def _copy(ledger: Path, copy: Path) -> None:
+    if ledger.exists():
+        with reading(ledger) as old, closing(sqlite3.connect(copy)) as new:
+            old.backup(new)
+
+
+async def _loaded(
+    sender: Bulk, source: Source, composer: Composer, settings: Settings
+) -> PreflightReport:
+    options = await run_sync(settings.options, Path(source.name))
+    preflight = Preflight(
+        quiet_hours=options["quiet_hours"],
+        budget=settings.budget,
+        spent=await sender.spent() if settings.budget else 0,
+    )
+    with progress_bar(Console(stderr=True)) as progress:
+        task = progress.add_task("reading", total=source.length)
+
+        def add(row: Row, loaded: Loaded) -> None:
+            preflight.add(row, *loaded)
+            progress.advance(task)
+
+        await sender.load(_rows(source, composer), on_row=add)
+    unit: Any = settings.rate_unit
+    return preflight.report(rate=settings.rate, rate_unit=unit)
+
+
+async def _rows(source: Source, composer: Composer) -> AsyncIterator[Row]:
+    async for batch in composer.batches(source):
+        for row in batch:
+            yield row
+
+
+async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:
+    """Compare with the balances; ``None`` if the API does not tell them."""
+    try:
+        return compare_balance(report, await client.clients.list())
+    except AuthenticationError:
+        raise
+    except RequestError:
+        return None
+
+
+def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
+    with reading(ledger) as connection:
+        facts = dict(connection.execute("SELECT name, value FROM campaign"))
+        return read_figures(connection), Settings.read(ledger, facts, **given)
+
+
+def _print_preflight(
+    report: PreflightReport, shortfalls: list[Shortfall] | None, *, as_json: bool
+) -> None:
+    if as_json:
+        told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
+        print_json({"preflight": report.as_dict(), "shortfalls": told})
+    else:
+        echo(render(report, shortfalls))
+
+
+def _print_reconciliation(
+    found: Reconciliation, queued: int, ledger: Path, *, as_json: bool
+) -> None:
+    if as_json:
+        print_json(
+            {
+                "accepted": found.accepted,
+                "queued": found.queued,
+                "held": found.held,
+                "unknown": found.unknown,
+                "reasons": dict(found.reasons),
+            }
+        )
+        return
+    echo(
+        f"{found.accepted:,} had been sent, {found.queued:,} are queued again, "
+        f"{found.held:,} held, {found.unknown:,} still unknown"
+    )
+    for reason, count in found.reasons.items():
+        echo(f"{count:,}: {reason}")
+    if queued:
+        echo(f"{queued:,} are to be sent: connectus bulk resume {shlex.quote(str(ledger))}")
+
+
+def _print_status(figures: Figures, *, as_json: bool) -> None:
+    counts = {str(state): count for state, count in figures.counts.items()}
+    if as_json:
+        print_json(
+            {
+                "campaign": figures.name,
+                "source": figures.source,
+                "is_loaded": figures.is_loaded,
+                "is_finished": figures.is_finished,
+                "counts": counts,
+                "skipped": dict(figures.skipped),
+                "billed": figures.billed,
+                "deliveries": dict(figures.deliveries),
+            }
+        )
+        return
+    title = figures.name or figures.source or "campaign"
+    echo(f"{title}: {'finished' if figures.is_finished else 'not finished'}")
+    for state, count in counts.items():
+        if count:
+            echo(f"{count:>12,} {state}")
+    for reason, count in figures.skipped.items():
+        echo(f"{count:>12,} skipped: {reason}")
+    for word, count in figures.deliveries.items():
+        echo(f"{count:>12,} delivery: {word}")
+    if not figures.is_loaded:
+        echo("its source was not read to the end: run bulk send again")

@@ -1,0 +1,83 @@
+"""How a campaign is sent: what its options say, and what its ledger keeps of them for `resume`."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+
+from connectus_async.bulk.options import DEFAULT_CONCURRENCY
+from connectus_async.bulk.quiet_hours import QuietHours
+from connectus_async.bulk.suppression import SuppressionList
+from connectus_async.errors import LedgerError
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The options of ``bulk send`` that a later ``bulk resume`` has to obey as well.
+
+    Attributes:
+        campaign: The campaign's name.
+        identity: What makes two messages the same.
+        concurrency: Messages on their way at a time.
+        rate: Messages or segments a second.
+        rate_unit: What the rate counts.
+        on_unknown: What becomes of messages that may have been sent.
+        suppress: The path of the suppression list.
+        quiet_hours: Such as ``21:00-08:00``.
+        expires_at: When it is too late, in ISO 8601.
+        budget: What the campaign may take from the balance.
+        forget_content: Whether only a hash of the text is kept of what was accepted.
+    """
+
+    campaign: str = ""
+    identity: str = "message"
+    concurrency: int = DEFAULT_CONCURRENCY
+    rate: float | None = None
+    rate_unit: str = "messages"
+    on_unknown: str = "hold"
+    suppress: str | None = None
+    quiet_hours: str | None = None
+    expires_at: str | None = None
+    budget: int | None = None
+    forget_content: bool = False
+
+    @classmethod
+    def read(cls, ledger: Path, facts: Mapping[str, str], **given: Any) -> Self:
+        """Take those that are on record in a ledger, and those that are given now."""
+        try:
+            recorded = json.loads(facts.get("settings", "{}"))
+            known = {name: recorded[name] for name in attrs.fields_dict(cls) if name in recorded}
+        except (ValueError, TypeError):
+            raise LedgerError(ledger.name, "its settings cannot be read: it is damaged") from None
+        named = {"campaign": facts.get("name", ""), "identity": facts.get("identity", "message")}
+        now = {name: value for name, value in given.items() if value is not None}
+        return cls(**{**known, **named, **now})
+
+    def written(self) -> str:
+        """Write them for the ledger."""
+        return json.dumps(attrs.asdict(self))
+
+    def options(self, ledger: Path) -> dict[str, Any]:
+        """Make what `AsyncConnectus.bulk` takes; blocking, for it reads the suppression list.
+
+        Raises:
+            ConfigurationError: The quiet hours make no sense, or need a library.
+            InvalidArgumentError: The suppression list cannot be read.
+        """
+        return {
+            "ledger": ledger,
+            "campaign": self.campaign,
+            "identity": self.identity,
+            "concurrency": self.concurrency,
+            "rate": self.rate,
+            "rate_unit": self.rate_unit,
+            "on_unknown": self.on_unknown,
+            "suppression": SuppressionList.read(self.suppress) if self.suppress else None,
+            "quiet_hours": QuietHours.parse(self.quiet_hours) if self.quiet_hours else None,
+            "expires_at": dt.datetime.fromisoformat(self.expires_at) if self.expires_at else None,
+            "budget": self.budget,
+            "forget_content": self.forget_content,
+        }

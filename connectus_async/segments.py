@@ -21,7 +21,9 @@ _DEFAULT_ALPHABET: Final = (
 )
 _EXTENSION_TABLE: Final = "\f^{}\\[~]|€"
 
-_NOT_IN_GSM_7: Final = re.compile(f"[^{re.escape(_DEFAULT_ALPHABET + _EXTENSION_TABLE)}]")
+GSM_7_CHARACTERS: Final = _DEFAULT_ALPHABET + _EXTENSION_TABLE
+
+_NOT_IN_GSM_7: Final = re.compile(f"[^{re.escape(GSM_7_CHARACTERS)}]")
 
 
 class Encoding(StrEnum):

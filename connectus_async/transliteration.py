@@ -1,0 +1,138 @@
+"""Texts in the closest form that GSM-7 has, so that one accent does not double what they cost."""
+
+# ruff: noqa: RUF001 - signs that look like others are what the table is about
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+from connectus_async.segments import GSM_7_CHARACTERS, segments
+
+_FORMS: Final[Mapping[str, str]] = {
+    # blanks, line ends and what is not seen
+    **dict.fromkeys("\t", " "),
+    **dict.fromkeys("\x85\u2028\u2029", "\n"),
+    **dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufeff", ""),
+    # quotation marks
+    **dict.fromkeys("“”„‟«»″¨", '"'),
+    **dict.fromkeys("‘’‚‛‹›′´`ʹʼ", "'"),
+    # dashes and bullets
+    **dict.fromkeys("‐‑‒–—―−⁃·•∙‣◦▪●", "-"),
+    # signs
+    "…": "...",
+    "°": "o",
+    "¦": "|",
+    "¸": ",",
+    "ˆ": "^",
+    "˜": "~",
+    "∼": "~",
+    "⁄": "/",
+    "∕": "/",
+    "×": "x",
+    "÷": "/",
+    "±": "+/-",
+    "≤": "<=",
+    "≥": ">=",
+    "←": "<-",
+    "→": "->",
+    "¢": "c",
+    "©": "(c)",
+    "®": "(R)",
+    "µ": "u",
+    # letters that Unicode does not take apart
+    "Ð": "D",
+    "ð": "d",
+    "Đ": "D",
+    "đ": "d",
+    "Ħ": "H",
+    "ħ": "h",
+    "ı": "i",
+    "Ł": "L",
+    "ł": "l",
+    "Ŋ": "N",
+    "ŋ": "n",
+    "Œ": "OE",
+    "œ": "oe",
+    "Þ": "Th",
+    "þ": "th",
+    "Ŧ": "T",
+    "ŧ": "t",
+    "ẞ": "ß",
+    # Greek capitals that phones draw as Latin ones: GSM-7 has only the others
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
+}
+
+_MARKS: Final = "\u0300-\u036f"
+_NEGATION: Final = "\u0338"
+_NOT_TAKEN_APART: Final = ("<fraction>", "<circle>")
+
+_GSM_7: Final = frozenset(GSM_7_CHARACTERS)
+_IN_NEED: Final = re.compile(
+    f"[^{re.escape(GSM_7_CHARACTERS)}][{_MARKS}]*|[{re.escape(GSM_7_CHARACTERS)}][{_MARKS}]+"
+)
+
+
+def to_gsm7(text: str) -> str:
+    """Write a text in the closest form that GSM-7 has.
+
+    What GSM-7 has stays, such as ``é``, ``ñ``, ``ü``, ``¿`` and ``¡``. Other letters lose their
+    accents, quotation marks and dashes become the plain ones. What has no form, such as an emoji,
+    stays as it is, so that nothing is lost; `segments` names it. A text that would take more SMS
+    than before, on its way or on the bill, stays as it is too.
+
+    Args:
+        text: The message.
+
+    Returns:
+        The text, at most as long in SMS as the original.
+
+    Example:
+        >>> to_gsm7("“Mañana” será otro día… ¡à bientôt!")
+        '"Mañana" sera otro dia... ¡à bientot!'
+        >>> to_gsm7("Año 2026 🎄")
+        'Año 2026 🎄'
+    """
+    if not _IN_NEED.search(text):
+        return text
+    written = _IN_NEED.sub(_replacement, text)
+    before, after = segments(text), segments(written)
+    costs_no_more = after.parts <= before.parts and after.billed <= before.billed
+    return written if costs_no_more else text
+
+
+def _replacement(match: re.Match[str]) -> str:
+    cluster = match[0]
+    form = _form(cluster)
+    before = match.string[max(match.start() - 1, 0) : match.start()]
+    if form[:1].isdecimal() and _is_raised(cluster) and _ends_in_digit(before):
+        return cluster  # 10² is not 102
+    return form
+
+
+def _is_raised(cluster: str) -> bool:
+    return unicodedata.decomposition(cluster[0]).startswith(("<super>", "<sub>"))
+
+
+def _ends_in_digit(sign: str) -> bool:
+    return unicodedata.normalize("NFKD", sign)[-1:].isdecimal()
+
+
+@lru_cache(maxsize=4096)
+def _form(cluster: str) -> str:
+    """The closest form of a character with the marks that follow it, or what it is."""
+    composed = unicodedata.normalize("NFC", cluster)
+    if _GSM_7.issuperset(composed):
+        return composed
+    if composed in _FORMS:
+        return _FORMS[composed]
+    if unicodedata.decomposition(cluster[0]).startswith(_NOT_TAKEN_APART):
+        return cluster
+    pieces = unicodedata.normalize("NFKD", cluster)
+    bare = [sign for sign in pieces if not unicodedata.combining(sign)]
+    forms = [sign if sign in _GSM_7 else _FORMS.get(sign) for sign in bare]
+    known = [form for form in forms if form is not None]
+    is_lost = len(known) < len(forms) or not forms or _NEGATION in pieces
+    form = "".join(known)
+    return cluster if is_lost or form.isspace() > cluster[0].isspace() else form

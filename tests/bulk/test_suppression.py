@@ -1,0 +1,222 @@
+"""Who must get nothing: read from a file, looked up at the wire, followed while it changes."""
+
+import doctest
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectus_async import InvalidArgumentError
+from connectus_async.bulk.phone_numbers import normaliser
+from connectus_async.bulk.suppression import MAX_LINE_CHARACTERS, SuppressionList
+
+NUMBER, OTHER = "56987688060", "5215512345678"
+ADDRESS = "ana.soto@ejemplo.cl"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "opt-outs.txt"
+
+
+def test_numbers_and_addresses_in_any_form(path: Path):
+    """Byte order mark, blank lines, comments, line ends and the way to write them do not matter."""
+    written = (
+        f"# since May\r\n+56 9 8768-8060\r\n\r\n  \t# none\r\n {ADDRESS.upper()} # by phone\r\n"
+    )
+    path.write_bytes(b"\xef\xbb\xbf" + written.encode())
+
+    suppressed = SuppressionList.read(path)
+
+    assert suppressed.count == 2
+    assert NUMBER in suppressed
+    assert "+56 9 8768 8060" in suppressed
+    assert 56987688060 in suppressed
+    assert ADDRESS in suppressed
+    assert "Ana.Soto@Ejemplo.CL" in suppressed
+    assert OTHER not in suppressed
+    assert "56987688061" not in suppressed
+    assert "ana@ejemplo.cl" not in suppressed
+
+
+@pytest.mark.parametrize("recipient", [None, 5.0, True, b"56987688060", "", "Ana", "@", "123"])
+def test_what_nothing_can_be_sent_to_is_not_in_it(recipient: object):
+    """Asking for it is no error."""
+    assert recipient not in SuppressionList([NUMBER])
+
+
+def test_the_last_line_needs_no_end(path: Path):
+    """An editor may leave it out."""
+    path.write_text(f"{OTHER}\n{NUMBER}", "utf-8")
+
+    assert NUMBER in SuppressionList.read(path)
+
+
+def test_an_empty_file_is_a_list_of_none(path: Path):
+    """Nobody may have opted out yet."""
+    path.write_text("# nobody\n", "utf-8")
+
+    assert SuppressionList.read(path).count == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Ana Soto",
+        "987",
+        f"{NUMBER}, Ana",
+        f"{NUMBER},{OTHER}",
+        f"{NUMBER}; {ADDRESS}",
+        "5.6987688E+10",
+        "56987688060.0",
+        "ana@",
+        f"{ADDRESS} {OTHER}",
+        "0" + NUMBER,
+        "x" * MAX_LINE_CHARACTERS + NUMBER,
+    ],
+)
+def test_a_line_that_is_neither_stops(path: Path, line: str):
+    """An opt-out that is overlooked is worse than a stop; the line is named and never shown."""
+    path.write_text(f"{OTHER}\n\n{line}\n{ADDRESS}\n", "utf-8")
+
+    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: line 3 is neither") as caught:
+        SuppressionList.read(path)
+
+    assert line[-9:] not in str(caught.value)
+    assert NUMBER not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        (b"56987688060\njos\xe9@ejemplo.cl\n", "is not UTF-8 after line"),
+        ("56987688060\n".encode("utf-16"), "is not UTF-8 after line 0"),
+        (b"56987688060" * 1_000_000, "line 1 is neither"),
+    ],
+    ids=["latin-1", "utf-16", "a line of 11 MB"],
+)
+def test_a_file_that_is_no_list_is_refused(path: Path, written: bytes, problem: str):
+    """One sentence, whatever the file is."""
+    path.write_bytes(written)
+
+    with pytest.raises(InvalidArgumentError, match=problem):
+        SuppressionList.read(path)
+
+
+def test_a_file_that_is_not_there_is_named(path: Path):
+    """The file system's reason is passed on."""
+    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: cannot be read: No such"):
+        SuppressionList.read(path)
+    with pytest.raises(InvalidArgumentError, match="cannot be read: Is a directory"):
+        SuppressionList.read(path.parent)
+
+
+def test_a_list_of_values_names_the_wrong_one():
+    """Its place is named, not the value."""
+    with pytest.raises(InvalidArgumentError, match=r"^recipients\[1\]: is not one email address"):
+        SuppressionList([NUMBER, "ana@"])
+    with pytest.raises(InvalidArgumentError, match="recipients: must be a list"):
+        SuppressionList(NUMBER)
+
+
+def test_national_numbers_need_to_be_told(path: Path):
+    """They are read as the campaign reads its own."""
+    path.write_text(f"9 8768 8060\n{ADDRESS}\n", "utf-8")
+
+    assert NUMBER in SuppressionList.read(path, to_digits=normaliser("CL"))
+    assert NUMBER in SuppressionList(["9 8768 8060"], to_digits=normaliser("CL"))
+
+
+def test_refreshing_follows_the_file(path: Path):
+    """It is read again when it has changed, and only then."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+
+    assert suppressed.refresh() is False
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{ADDRESS}\n")
+    assert ADDRESS not in suppressed
+    assert suppressed.refresh() is True
+    assert ADDRESS in suppressed
+    assert suppressed.refresh() is False
+
+
+def test_a_file_of_the_same_size_and_time_is_seen_to_be_another(path: Path):
+    """Renaming another file over it changes its inode."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+    before = path.stat()
+    other = path.with_suffix(".new")
+    other.write_text(f"{NUMBER[:-1]}1\n", "utf-8")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.rename(path)
+
+    assert suppressed.refresh() is True
+    assert NUMBER not in suppressed
+
+
+@pytest.mark.parametrize(
+    ("broken", "problem"),
+    [
+        (None, "cannot be read: No such"),
+        ("", "is empty now, and had 2 entries before"),
+        ("# all gone\n", "is empty now"),
+        (f"{NUMBER}\n{ADDRESS[:9]}", "line 2 is neither"),
+    ],
+    ids=["gone", "empty", "only a comment", "half written"],
+)
+def test_a_list_never_forgets_because_its_file_broke(path: Path, broken: str | None, problem: str):
+    """Every refresh says what is wrong until it is mended, and who was on the list stays on it."""
+    path.write_text(f"{NUMBER}\n{ADDRESS}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+    path.unlink()
+    if broken is not None:
+        path.write_text(broken, "utf-8")
+
+    for _ in range(2):
+        with pytest.raises(InvalidArgumentError, match=problem):
+            suppressed.refresh()
+        assert NUMBER in suppressed
+        assert ADDRESS in suppressed
+
+    path.write_text(f"{OTHER}\n", "utf-8")
+    assert suppressed.refresh() is True
+    assert OTHER in suppressed
+    assert NUMBER not in suppressed
+
+
+def test_a_list_of_values_has_nothing_to_refresh():
+    """It stays what it is."""
+    suppressed = SuppressionList([NUMBER])
+
+    assert suppressed.refresh() is False
+    assert NUMBER in suppressed
+
+
+def test_the_repr_shows_a_count_only(path: Path):
+    """Nobody who opted out is in a log."""
+    path.write_text("".join(f"569{number:08}\n" for number in range(1234)) + ADDRESS, "utf-8")
+
+    assert repr(SuppressionList.read(path)) == "<SuppressionList of 1,235>"
+
+
+NUMBERS = st.integers(10_000_000, 10**15 - 1)
+
+
+@given(inside=st.sets(NUMBERS), asked=st.sets(NUMBERS))
+def test_it_is_a_set_of_numbers(inside: set[int], asked: set[int]):
+    """Exactly who was put in is in it, however often."""
+    suppressed = SuppressionList([*inside, *map(str, inside)])
+
+    assert suppressed.count == len(inside)
+    assert {number for number in inside | asked if str(number) in suppressed} == inside
+
+
+def test_docstring_examples_hold():
+    """The examples of the documentation are true."""
+    module = importlib.import_module("connectus_async.bulk.suppression")
+
+    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=1)

@@ -1,7 +1,8 @@
 """How one HTTP exchange is made with aiohttp: a request out, its answer in.
 
 What becomes of the exchange is decided in `transport`; here bytes are moved, and what goes wrong is
-raised as it comes from aiohttp.
+raised as it comes from aiohttp. There are two ways to do it: `PublicExchange` here, which works
+with every aiohttp, and `FastExchange` of `_fast_exchange`, where aiohttp is one that it knows.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from connectus_async.errors import ClientClosedError
 LARGE_BODY: Final = 2**20
 """From this many bytes on, aiohttp wants a request body as a stream."""
 
+MAX_HEADS: Final = 64
+"""How many heads are kept: all that carry no identifier, and not all that do."""
+
 
 @attrs.frozen(eq=False)
 class Endpoint:
@@ -32,6 +36,26 @@ class Endpoint:
 
     base_url: str
     headers: CIMultiDict[str] = attrs.field(repr=False)
+    _heads: dict[tuple[str, str], bytes] = attrs.field(factory=dict, init=False, repr=False)
+
+    def head(self, method: str, target: str) -> bytes:
+        """Write the head of a request, but for what depends on its body."""
+        head = self._heads.get((method, target))
+        if head is None:
+            head = self._write_head(method, target)
+            if len(self._heads) < MAX_HEADS:
+                self._heads[method, target] = head
+        return head
+
+    def url(self, target: str) -> URL:
+        """Put a target behind the base URL."""
+        return URL(self.base_url + target, encoded=True)
+
+    def _write_head(self, method: str, target: str) -> bytes:
+        url = self.url(target)
+        lines = [f"{method} {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
+        lines += (f"{name}: {value}" for name, value in self.headers.items())
+        return "\r\n".join([*lines, ""]).encode()
 
 
 @attrs.frozen
@@ -105,21 +129,27 @@ class PublicExchange:
     ) -> Reply:
         async with self._session.request(
             method,
-            URL(endpoint.base_url + target, encoded=True),
+            endpoint.url(target),
             data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
             headers=endpoint.headers,
             timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
             allow_redirects=False,
         ) as response:
             reply = Reply(response.status, CIMultiDict(response.headers))
-            await _read_body(reply, response.content.readany, limits.answer)
+            await read_body(reply, response.content.readany, limits.answer)
             if reply.problem is not None:
                 response.close()
             return reply
 
 
-async def _read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
-    """Put the body into a reply, or the reason why it is not whole."""
+async def read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
+    """Put the body into a reply, or the reason why it is not whole.
+
+    Args:
+        reply: The reply.
+        read: Reads what there is, and nothing at the end.
+        limit: Bytes that are read at most.
+    """
     chunks = []
     size = 0
     try:

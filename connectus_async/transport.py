@@ -8,7 +8,7 @@ How far a request came decides its `Outcome`:
   rejected, 429 was not acted upon, everything else is unknown. In a 2xx the body may still say
   ``error``; so one that breaks off is unknown, and one that is whole but unreadable is accepted.
 
-`_exchange` moves the bytes; it and this are the only modules on the client's side that import
+`_exchange` and `_fast_exchange` move the bytes; no other module on the client's side imports
 aiohttp.
 """
 
@@ -28,6 +28,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 import attrs
+from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 
 from connectus_async import _json
@@ -41,6 +42,7 @@ from connectus_async._exchange import (
     failed_while_connecting,
     too_large,
 )
+from connectus_async._fast_exchange import FastConnector, FastExchange, knows_aiohttp
 from connectus_async._version import __version__
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.call import Call, Host
@@ -192,7 +194,7 @@ class _Pool:
         """Give the way to make exchanges, to a call in the loop of the first one."""
         session = self.session()
         if self._exchange is None:
-            self._exchange = PublicExchange(session)
+            self._exchange = _exchange_of(session)
         return self._exchange
 
     def session(self) -> aiohttp.ClientSession:
@@ -207,8 +209,9 @@ class _Pool:
 
     def _open(self) -> aiohttp.ClientSession:
         config = self._config
+        is_fast = config.proxy is None and knows_aiohttp()
         session = aiohttp.ClientSession(
-            connector=Connector(
+            connector=(FastConnector if is_fast else Connector)(
                 limit=config.max_connections,
                 keepalive_timeout=config.keepalive_timeout,
                 ssl=config.ssl_context or True,
@@ -227,6 +230,12 @@ class _Pool:
             await self._session.close()
 
 
+def _exchange_of(session: aiohttp.ClientSession) -> Exchange:
+    public = PublicExchange(session)
+    connector = session.connector
+    return FastExchange(connector, public) if isinstance(connector, FastConnector) else public
+
+
 def _reason(error: BaseException) -> str:
     """Say what happened in words that hold no URL."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -240,6 +249,8 @@ def _reason(error: BaseException) -> str:
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
+    if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
+        return "what came back is not HTTP"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return f"the exchange failed ({type(error).__name__})"

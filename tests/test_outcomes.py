@@ -91,6 +91,13 @@ def client(url: str, **options: object) -> AsyncConnectus:
     return AsyncConnectus("user", "key", base_url=url, **(defaults | options))
 
 
+@pytest.fixture(autouse=True, params=["fast", "public"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every exchange in the fast way, and then as where aiohttp is of an unknown version."""
+    if request.param == "public":
+        monkeypatch.setattr("connectus_async.transport.knows_aiohttp", lambda: False)
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[HostileServer]:
     async with HostileServer() as server:

@@ -1,0 +1,366 @@
+"""The two ways to make an exchange: that they agree, when which is taken, and what one rests on."""
+
+import asyncio
+import hashlib
+import inspect
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from operator import attrgetter
+
+import aiohttp
+import anyio
+import pytest
+import trustme
+from hostile import Exchange, HostileServer, Reply, answer, http, keep_alive, stall
+
+from connectus_async import AsyncConnectus, ConnectionLostError, Outcome, RequestTimeoutError
+from connectus_async._exchange import MAX_HEADS, PublicExchange
+from connectus_async._fast_exchange import FastExchange, knows_aiohttp
+from connectus_async.call import Host
+from connectus_async.config import Config
+from connectus_async.products.sms import SmsService
+from connectus_async.transport import Transport
+
+NUMBER = "56987688060"
+SHORT = 0.25
+
+WAYS = ["fast", "public"]
+LOOPS = [False, *([True] if find_spec("uvloop") else [])]
+
+
+def client(url: str, **options: object) -> AsyncConnectus:
+    settings = {"qr_token": "token", "qr_base_url": f"{url}/qr", "max_retries": 0}
+    return AsyncConnectus("user", "key", base_url=f"{url}/api_v3", **(settings | options))
+
+
+def finishing(url: str, **options: object) -> tuple[Transport, SmsService]:
+    """Make a service whose calls are not given up amid a try, as the bulk sender does."""
+    config = Config(api_user="user", api_key="key", base_url=url, max_retries=0, **options)
+    transport = Transport(config)
+    return transport, SmsService(transport.finishing_tries())
+
+
+def choose(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "public":
+        monkeypatch.setattr("connectus_async.transport.knows_aiohttp", lambda: False)
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    choose(request.param, monkeypatch)
+    return request.param
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HostileServer]:
+    async with HostileServer() as server:
+        yield server
+
+
+# What the fast way rests on
+
+RELIES_ON = {
+    "connector.BaseConnector._get": "4795a63c99f266c8",
+    "connector.BaseConnector._release": "105426e5b03d8213",
+    "connector.BaseConnector._release_acquired": "12d4149c88356402",
+    "connector.BaseConnector._cleanup": "c655c367f7df02e7",
+    "connector.BaseConnector._close": "4429f928165692be",
+    "connector.BaseConnector.connect": "b9fe1f4d3e57ad12",
+    "connector.BaseConnector.__init__": "99db6b24033bb11d",
+    "connector.Connection": "b87e0588fdd9526b",
+    "client_reqrep.ClientRequest.__init__": "8636fdb3a4b93b5f",
+    "client_reqrep.ClientRequest.connection_key": "0976f2a8d42abf05",
+    "client_reqrep.ClientRequest.update_headers": "4443c95d4332a9a8",
+    "client_reqrep.ClientRequest.send": "82b495aa06760c64",
+    "client_reqrep.ClientResponse.start": "bcbf178da3660180",
+    "client_proto.ResponseHandler": "da5da6215c0ef3a0",
+    "base_protocol.BaseProtocol": "b8cbe831e85f09b9",
+    "streams.DataQueue": "aefbcc09f06b5163",
+    "streams.StreamReader": "64f76413d16e4765",
+}
+"""The parts of aiohttp that the fast way uses or does the work of, and the hash of each."""
+
+
+def source_hash(name: str) -> str:
+    part = attrgetter(name)(aiohttp)
+    source = inspect.getsource(part.fget if isinstance(part, property) else part)
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def test_aiohttp_is_what_the_fast_way_was_written_for():
+    """Its private parts may change with any version: this tells before users are slow or worse."""
+    found = {name: source_hash(name) for name in RELIES_ON}
+
+    assert (found, knows_aiohttp()) == (RELIES_ON, True), (
+        f"aiohttp {aiohttp.__version__} is not what connectus_async/_fast_exchange.py was written "
+        "for, so that calls go through its session. Read what changed in the parts that differ "
+        "beside that module, run this file and test_outcomes.py with the version in "
+        "KNOWN_VERSIONS, and record the hashes here."
+    )
+
+
+# When which is taken
+
+
+async def exchange_of(connectus: AsyncConnectus) -> type:
+    async with connectus:
+        return type(connectus._transport._pool.exchange())
+
+
+async def test_the_fast_way_is_taken_where_aiohttp_is_known(monkeypatch: pytest.MonkeyPatch):
+    """Any other version goes through its public interface, which does not change so easily."""
+    assert await exchange_of(AsyncConnectus("user", "key")) is FastExchange
+
+    monkeypatch.setattr(aiohttp, "__version__", "3.99.0")
+    assert await exchange_of(AsyncConnectus("user", "key")) is PublicExchange
+
+
+async def test_a_proxy_is_spoken_to_by_the_session(server: HostileServer):
+    """It knows how; the request reaches the proxy whole, and its answer counts."""
+    server.reply = keep_alive(http(200, b'{"id": "c79"}'))
+    async with client("http://127.0.0.1:9", proxy=server.url) as connectus:
+        receipt = await connectus.sms.send(NUMBER, "Hola")
+
+    assert receipt.id == "c79"
+    assert server.targets == ["http://127.0.0.1:9/api_v3/sms/send_individual"]
+
+
+# What is written
+
+CALLS: dict[str, Callable[[AsyncConnectus], Awaitable[object]]] = {
+    "POST": lambda connectus: connectus.sms.send(NUMBER, "Hola, señorita"),
+    "PATCH": lambda connectus: connectus.clients.update("a1476f56", "Colegio"),
+    "GET": lambda connectus: connectus.account.get(),
+    "GET with a query": lambda connectus: connectus.sms.by_date("2026-07-01", "2026-07-31"),
+    "GET with an identifier": lambda connectus: connectus.sms.status("a/b ñ?#%41"),
+    "GET with a body": lambda connectus: connectus.whatsapp_qr.messages.last(NUMBER),
+    "a large POST": lambda connectus: connectus.email.send(
+        "ana@example.com", "Hola", "x" * 2**20, src_email="hola@example.com"
+    ),
+}
+
+
+@asynccontextmanager
+async def recorder(requests: list[tuple[str, dict[str, str], bytes]]) -> AsyncIterator[str]:
+    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+            line, *fields = head.removesuffix("\r\n\r\n").split("\r\n")
+            headers = dict(field.split(": ", 1) for field in fields)
+            body = await reader.readexactly(int(headers.get("Content-Length", 0)))
+            requests.append((line, headers, body))
+            writer.write(http())
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            await record(reader, writer)
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost"])
+async def test_both_ways_write_the_same_request(
+    host: str,
+    call: Callable[[AsyncConnectus], Awaitable[object]],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Line, header fields and body; twice, for the second finds what the first has kept."""
+    requests: list[tuple[str, dict[str, str], bytes]] = []
+    async with recorder(requests) as url:
+        for way in WAYS:
+            choose(way, monkeypatch)
+            async with client(url.replace("127.0.0.1", host)) as connectus:
+                await call(connectus)
+                await call(connectus)
+
+    assert requests == [requests[-1]] * 4
+
+
+async def test_heads_are_not_kept_without_end(server: HostileServer):
+    """Each identifier makes a head of its own; a service may ask for millions."""
+    async with client(server.url) as connectus:
+        for number in range(3 * MAX_HEADS):
+            await connectus.sms.status(str(number))
+        endpoint = connectus._transport._endpoints[Host.PLATFORM]
+
+    assert len(endpoint._heads) <= MAX_HEADS
+    assert server.targets[-1] == f"/api_v3/sms/{3 * MAX_HEADS - 1}"
+
+
+# Time limits, of which one timer serves many
+
+
+async def test_the_time_limit_of_a_call_is_not_that_of_the_call_before(
+    way: str, server: HostileServer
+):
+    """Neither a shorter one before it nor a longer one, on the same connection."""
+
+    async def later(exchange: Exchange) -> None:
+        await asyncio.sleep(2 * SHORT)
+        await exchange.write(http())
+
+    async with client(server.url) as connectus:
+        impatient = connectus.with_options(timeout=SHORT)
+        await impatient.account.get()
+        server.reply = later
+        await connectus.account.get()
+        server.reply = keep_alive(http())
+        await connectus.account.get()
+        assert server.connections == 1
+
+        server.reply = stall()
+        with pytest.raises(RequestTimeoutError):
+            await impatient.account.get()
+
+
+# Calls that a cancelled scope is to wait for
+
+
+def in_pieces(*pieces: bytes, after: asyncio.Event) -> Reply:
+    """Write the first piece, and the others after an event."""
+
+    async def reply(exchange: Exchange) -> None:
+        await exchange.write(pieces[0])
+        await after.wait()
+        for piece in pieces[1:]:
+            await exchange.write(piece)
+
+    return reply
+
+
+ANSWER = http(200, b'{"id": "c79"}')
+PIECES = {
+    "before the answer": (b"", ANSWER),
+    "amid its head": (ANSWER[:20], ANSWER[20:]),
+    "amid its body": (ANSWER[:-5], ANSWER[-5:]),
+}
+
+
+@pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
+async def test_a_cancelled_scope_waits_for_the_answer(
+    pieces: tuple[bytes, bytes], way: str, server: HostileServer
+):
+    """What was sent is named; the scope has its way with what comes after it."""
+    go_on = asyncio.Event()
+    server.reply = in_pieces(*pieces, after=go_on)
+    transport, sms = finishing(server.url)
+    done = []
+
+    async def send() -> None:
+        done.append((await sms.send(NUMBER, "Hola")).id)
+        await asyncio.sleep(0)
+        done.append("went on")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send)
+        await server.asked.wait()
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+        go_on.set()
+    await transport.close()
+
+    assert done == ["c79"]
+    assert server.requests == {"POST": 1}
+
+
+async def test_a_cancelled_scope_waits_no_longer_than_the_time_limit(
+    way: str, server: HostileServer
+):
+    """The call ends as any other that is not answered."""
+    server.reply = stall()
+    transport, sms = finishing(server.url, timeout=SHORT)
+    outcomes = []
+
+    async def send() -> None:
+        try:
+            await sms.send(NUMBER, "Hola")
+        except RequestTimeoutError as error:
+            outcomes.append(error.outcome)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send)
+        await server.asked.wait()
+        tasks.cancel_scope.cancel()
+    await transport.close()
+
+    assert outcomes == [Outcome.UNKNOWN]
+
+
+async def test_a_cancelled_scope_waits_for_a_call_that_waits_for_a_connection(
+    way: str, server: HostileServer
+):
+    """It was begun, so it is finished."""
+    go_on = asyncio.Event()
+    server.reply = in_pieces(b"", ANSWER, after=go_on)
+    transport, sms = finishing(server.url, max_connections=1)
+    done = []
+
+    async def send(number: str) -> None:
+        await sms.send(number, "Hola")
+        done.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send, NUMBER)
+        await server.asked.wait()
+        tasks.start_soon(send, "56987688061")
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+        go_on.set()
+    await transport.close()
+
+    assert done == [NUMBER, "56987688061"]
+    assert server.requests == {"POST": 2}
+
+
+async def test_a_task_that_is_cancelled_by_itself_ends_at_once(way: str, server: HostileServer):
+    """asyncio says it once, and nobody would say it again; its connection is given up."""
+    server.reply = stall()
+    transport, sms = finishing(server.url)
+    call = asyncio.create_task(sms.send(NUMBER, "Hola"))
+    await server.asked.wait()
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    server.reply = keep_alive(http())
+    await sms.send(NUMBER, "Hola")
+    await transport.close()
+
+    assert server.connections == 2
+
+
+# Each loop
+
+
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": use_uvloop}) for use_uvloop in LOOPS],
+    ids=lambda backend: "uvloop" if backend[1]["use_uvloop"] else "asyncio",
+)
+async def test_each_loop_is_served(way: str):
+    """TLS, kept connections, time limits and broken answers are not asyncio's alone."""
+    authority = trustme.CA()
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async with (
+        HostileServer(tls=serving) as server,
+        client(server.url, ssl_context=trusting) as connectus,
+    ):
+        for _ in range(3):
+            await connectus.sms.send(NUMBER, "Hola")
+        assert server.connections == 1
+
+        server.reply = stall()
+        with pytest.raises(RequestTimeoutError):
+            await connectus.with_options(timeout=SHORT).sms.send(NUMBER, "Hola")
+
+        server.reply = answer(b"HTTP/1.1 200 OK\r\nContent-Le")
+        with pytest.raises(ConnectionLostError):
+            await connectus.sms.send(NUMBER, "Hola")

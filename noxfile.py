@@ -24,6 +24,13 @@ def tests(session: nox.Session, extras: str) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Look at a campaign's page in Chromium, which has to be installed with its driver."""
+    install(session, "test", "browser", extras="cli,report")
+    session.run("python", "-X", "dev", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
 def generate(session: nox.Session) -> None:
     """Write the blocking client anew; with ``--check``, only fail if it is not up to date."""
     session.run("python", GENERATOR, *session.posargs)

@@ -1,0 +1,56 @@
+"""A file that is written beside the one that it replaces, so that half of it never looks whole."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from connectus_async.errors import InvalidArgumentError
+
+BELONGS_TO_A_LEDGER: Final = ("", "-wal", "-shm", "-journal", ".lock")
+
+
+@contextmanager
+def replacing(target: Path, ledger: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Give a new file to write; it takes the target's place once the block has ended well.
+
+    Args:
+        target: The file to make or to replace. Through a symbolic link, what it points at.
+        ledger: The ledger, which is never replaced, nor are the files beside it.
+        mode: Who may read and write the file, less what the umask takes away.
+
+    Raises:
+        InvalidArgumentError: The target is the ledger's, no regular file, or in no folder.
+        OSError: It cannot be written; the target is as it was.
+    """
+    target = target.resolve()
+    _check(target, ledger)
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with open(part, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _check(target: Path, ledger: Path) -> None:
+    if any(_same(target, _beside(ledger, suffix)) for suffix in BELONGS_TO_A_LEDGER):
+        raise InvalidArgumentError("target", "is the ledger itself: write to another file")
+    if target.exists() and not target.is_file():
+        raise InvalidArgumentError("target", f"{target.name} is there and is no regular file")
+    if not target.parent.is_dir():
+        raise InvalidArgumentError("target", f"there is no folder {target.parent.name}")
+
+
+def _beside(ledger: Path, suffix: str) -> Path:
+    return ledger.resolve().with_name(ledger.resolve().name + suffix)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one == other or (one.exists() and other.exists() and one.samefile(other))

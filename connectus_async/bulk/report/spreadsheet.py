@@ -1,0 +1,41 @@
+"""Text that a spreadsheet shows as it is, instead of working it out as a formula. Pure."""
+
+import re
+from typing import Any, Final
+
+_BLANK: Final = "\\s\\x00-\\x1f\\x7f-\\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff"
+_QUOTES: Final = "\"'`\u00b4\u2018-\u201f\uff02\uff07"
+_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b\u2212"
+
+_FIRST: Final = f"^(?=[{_BLANK}{_QUOTES}]*[{_SIGNS}]|[\\t\\r\\n\\0])"
+_LATER: Final = f"(?<=[;|\\t\\r\\n])(?=(?:[{_QUOTES}]|[^\\S\\t\\r\\n])*[{_SIGNS}])"
+_BEGINS_A_FORMULA: Final = re.compile(f"{_FIRST}|{_LATER}")
+_SPLITS_CELLS: Final = re.compile(r"[;|\t\r\n]")
+_PHONE_NUMBER: Final = re.compile(r"\+[0-9]+")
+
+
+def guarded(cell: Any) -> Any:
+    r"""Put an apostrophe before what a spreadsheet might take for the beginning of a formula.
+
+    That is an equals sign, a plus, a minus or an at sign, in any width, and however many blanks
+    and quotes stand before it; a tab or a line break. It is looked for where the cell begins, and
+    where one might begin for a spreadsheet that splits at semicolons, bars, tabs or line breaks
+    as well: Excel does so in most of Latin America.
+
+    Args:
+        cell: Any value. Only text is guarded; numbers stay numbers, and so does a phone number of
+            a plus and digits.
+
+    >>> guarded("=1+1"), guarded("+56987688060"), guarded(-5), guarded("ok;=1+1")
+    ("'=1+1", '+56987688060', -5, "ok;'=1+1")
+    """
+    if not isinstance(cell, str) or _is_harmless(cell):
+        return cell
+    return _BEGINS_A_FORMULA.sub("'", cell)
+
+
+def _is_harmless(cell: str) -> bool:
+    """Whether a cell plainly begins no formula: quick, for a table has millions of them."""
+    if cell[:1].isalnum():
+        return not _SPLITS_CELLS.search(cell)
+    return bool(_PHONE_NUMBER.fullmatch(cell))

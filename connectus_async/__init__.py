@@ -2,11 +2,15 @@
 
 from connectus_async._version import __version__
 from connectus_async.answer import Answer, Record, Response
-from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Row
+from connectus_async.bulk.ledger import Loaded
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation, Row
+from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.states import OnUnknown, SkipReason, State
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import (
     AuthenticationError,
     BadRequestError,
+    CampaignStoppedError,
     ClientClosedError,
     ConfigurationError,
     ConflictError,
@@ -15,6 +19,7 @@ from connectus_async.errors import (
     ConnectusError,
     ContentTooLargeError,
     InvalidArgumentError,
+    LedgerError,
     NotFoundError,
     NotSentError,
     Outcome,
@@ -63,6 +68,7 @@ from connectus_async.products.whatsapp import (
 )
 from connectus_async.segments import Encoding, Segments, segments
 from connectus_async.sync import Connectus
+from connectus_async.transliteration import to_gsm7
 
 __all__ = [
     "Account",
@@ -72,6 +78,7 @@ __all__ = [
     "BadRequestError",
     "BalanceChange",
     "BulkSummary",
+    "CampaignStoppedError",
     "ClientBalance",
     "ClientClosedError",
     "ConfigurationError",
@@ -89,17 +96,22 @@ __all__ = [
     "EmailStatusReport",
     "Encoding",
     "InvalidArgumentError",
+    "LedgerError",
     "LinkEvents",
+    "Loaded",
     "MessageOutcome",
     "NotFoundError",
     "NotSentError",
+    "OnUnknown",
     "Outcome",
     "OwnThreadError",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "Product",
+    "Progress",
     "Purchase",
     "RateLimitError",
+    "Reconciliation",
     "Record",
     "RejectedError",
     "RequestError",
@@ -110,6 +122,7 @@ __all__ = [
     "SentSms",
     "ServerError",
     "ShortLink",
+    "SkipReason",
     "SmppStatus",
     "Sms",
     "SmsReceipt",
@@ -118,6 +131,7 @@ __all__ = [
     "SmsStatusReport",
     "SourceEmail",
     "SourceNumber",
+    "State",
     "SubClient",
     "SubClients",
     "UnexpectedStatusError",
@@ -134,4 +148,5 @@ __all__ = [
     "WrongProcessError",
     "__version__",
     "segments",
+    "to_gsm7",
 ]

@@ -12,7 +12,18 @@ from connectus_async import AsyncConnectus, Connectus
 from connectus_async.sync import Bulk
 from connectus_async.sync._generated import Service
 
-RETURN_AT_ONCE = {"bulk", "stream", "with_options"}
+RETURN_AT_ONCE = {
+    "bulk",
+    "cancel",
+    "pause",
+    "progress",
+    "resume",
+    "set_concurrency",
+    "set_rate",
+    "stream",
+    "watch",
+    "with_options",
+}
 """Methods that the async client does not await either."""
 
 asyncio_only = pytest.mark.parametrize("connectus", ["async"], indirect=True)

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import textwrap
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -68,6 +69,12 @@ def test_every_public_method_has_an_example():
 
 def names(connectus: AsyncConnectus | Connectus) -> dict[str, Any]:
     return {**vars(connectus_async), "connectus": connectus, "print": lambda *_: None}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example may leave a ledger."""
+    monkeypatch.chdir(tmp_path)
 
 
 @asyncio_only

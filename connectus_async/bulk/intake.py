@@ -61,10 +61,14 @@ class Intake:
         self._pulled = 0
 
     def stop(self, failure: Exception | None = None) -> None:
-        """Give no more, not even what is being waited for."""
+        """Give no more.
+
+        What is being waited for is still given if there is a failure, for a message that the source
+        is about to hand over would be lost; without one, nobody wants it any more.
+        """
         self.is_stopped = True
         self.failure = self.failure or failure
-        if self._pulling is not None:
+        if failure is None and self._pulling is not None:
             self._pulling.cancel()
 
     async def pull(self) -> Job | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONCURRENCY: Final = 64
 DEFAULT_PATIENCE: Final = 60.0
+DEFAULT_SETTLE: Final = 60.0
 
 Identity = Literal["message", "recipient"]
 RateUnit = Literal["messages", "segments"]

@@ -1,6 +1,7 @@
 """What became of each message, and of all of them."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import attrs
 
@@ -108,6 +109,25 @@ class BulkSummary:
     def skipped(self) -> int:
         """Messages that are not going to be sent; `skipped_by` says why."""
         return self.counts[State.SKIPPED]
+
+
+@attrs.frozen(kw_only=True)
+class Reconciliation:
+    """What `Bulk.reconcile` found.
+
+    Attributes:
+        accepted: Messages that the API has: they had been sent.
+        queued: Messages that it does not have, and that are going to be sent again.
+        held: Messages that wait for the user's word: the API does not have them, or cannot tell.
+        unknown: Messages of which nothing can be said yet; reconcile again later.
+        reasons: How many messages were left held or unknown, by the sentence that says why.
+    """
+
+    accepted: int = 0
+    queued: int = 0
+    held: int = 0
+    unknown: int = 0
+    reasons: Mapping[str, int] = attrs.field(factory=dict[str, int])
 
 
 def sentence(error: Exception | None) -> str:

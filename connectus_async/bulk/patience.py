@@ -84,9 +84,10 @@ class Patience:
         return None
 
     def _not_sent(self, error: NotSentError) -> Exception | None:
-        is_throttled = isinstance(error, RateLimitError)
-        if is_throttled and (error.retry_after or 0) > self._retry_after_cap:
+        wanted = error.retry_after if isinstance(error, RateLimitError) else None
+        if wanted is not None and wanted > self._retry_after_cap:
             return error
+        is_throttled = isinstance(error, RateLimitError)
         self._refused += 1
         if not self._was_answered and not is_throttled and self._refused >= FIRST_TRIES:
             return error

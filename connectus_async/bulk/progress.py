@@ -1,12 +1,14 @@
 """How far a bulk sender is, at one moment."""
 
 from collections import Counter
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.pacing import Pacer
+
+if TYPE_CHECKING:
+    from connectus_async.bulk.pacing import Pacer
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +34,7 @@ class Progress:
     is_paused: bool
 
     @classmethod
-    def of(cls, summary: BulkSummary, pacer: Pacer) -> Self:
+    def of(cls, summary: BulkSummary, pacer: "Pacer") -> Self:
         """Take what holds now."""
         return cls(
             summary=BulkSummary(Counter(summary.counts), Counter(summary.skipped_by)),

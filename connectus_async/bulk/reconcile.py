@@ -1,9 +1,9 @@
 """What became of messages whose outcome is unknown, as the API's reports tell it.
 
 A message counts as absent only if two reads in a row do not show it, long enough after it was
-tried, and both show everything else that they are known to have: the witnesses, messages that the API took
-at about the same time. A report that is late, cut short, or written otherwise than expected shows
-itself by that, and then nothing is concluded.
+tried, and both show everything else that they are known to have: the witnesses, messages that the
+API took at about the same time. A report that is late, cut short, or written otherwise than
+expected shows itself by that, and then nothing is concluded.
 """
 
 import asyncio
@@ -15,17 +15,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-import attrs
-
 from connectus_async import _json
 from connectus_async.bulk.ledger import Unresolved
+from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
 from connectus_async.bulk.states import OnUnknown, State
 from connectus_async.errors import RequestError, UnreadableAnswerError
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
-DEFAULT_SETTLE: Final = 60.0
 MAX_READS: Final = 5
 CLOCK_SKEW: Final = 300.0
 """Seconds by which the API's clock and ours may differ."""
@@ -62,25 +60,6 @@ RESOLVE: Final = """
 UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id)
 WHERE id = ? AND state = 'unknown'
 """
-
-
-@attrs.frozen(kw_only=True)
-class Reconciliation:
-    """What `Bulk.reconcile` found.
-
-    Attributes:
-        accepted: Messages that the API has: they had been sent.
-        queued: Messages that it does not have, and that are going to be sent again.
-        held: Messages that wait for the user's word: the API does not have them, or cannot tell.
-        unknown: Messages of which nothing can be said yet; reconcile again later.
-        reasons: How many messages were left held or unknown, by the sentence that says why.
-    """
-
-    accepted: int = 0
-    queued: int = 0
-    held: int = 0
-    unknown: int = 0
-    reasons: Mapping[str, int] = attrs.field(factory=dict[str, int])
 
 
 class Sighting(NamedTuple):

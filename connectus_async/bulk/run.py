@@ -9,7 +9,7 @@ from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.intake import Intake, Job
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Ledger
 from connectus_async.bulk.mailbox import Mailbox
-from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, sentence
+from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Receipt, sentence
 from connectus_async.bulk.pacing import Pacer, Signal
 from connectus_async.bulk.patience import STOPS_THE_CAMPAIGN, Patience
 from connectus_async.bulk.states import SkipReason, State, after_attempt
@@ -182,17 +182,17 @@ class Run:
         if claim.found is not None:
             self._guards.give_back(entry)
             self._pacer.release(Signal.NOTHING, latency=0)
-            error = InvalidArgumentError("message", f"the campaign has it already: {claim.found}")
-            return _outcome(job, State.SKIPPED, error, skipped=SkipReason.DUPLICATE)
+            again = InvalidArgumentError("message", f"the campaign has it already: {claim.found}")
+            return _outcome(job, State.SKIPPED, again, skipped=SkipReason.DUPLICATE)
         job.number = claim.number
         return await self._exchange(job, entry, claim.number)
 
     async def _exchange(self, job: Job, entry: Entry, number: int) -> MessageOutcome:
-        receipt, failure = None, None
-        message = job.message
+        receipt: Receipt | None = None
+        failure: Exception | None = None
         started = time.monotonic()
         try:
-            receipt = await self._channels[type(message)].deliver(message)
+            receipt = await self._deliver(job)
         except asyncio.CancelledError:
             self._ledger.finish(entry, number, State.UNKNOWN, "its answer was not waited for", None)
             self._summary.counts[State.UNKNOWN] += 1
@@ -210,6 +210,13 @@ class Run:
         reason = None if failure is None else sentence(failure)
         self._ledger.finish(entry, number, state, reason, provider_id)
         return _outcome(job, state, failure, receipt=receipt)
+
+    async def _deliver(self, job: Job) -> Receipt:
+        message = job.message
+        if message is None:
+            raise AssertionError  # it has an entry, so it is one
+        receipt: Receipt = await self._channels[type(message)].deliver(message)
+        return receipt
 
     def _judged(self, failure: Exception | None, latency: float) -> State:
         """Tell the pacer how it went, stop if that is called for, and name the state."""
@@ -253,7 +260,7 @@ def _outcome(
     error: Exception | None,
     *,
     skipped: SkipReason | None = None,
-    receipt: object = None,
+    receipt: Receipt | None = None,
 ) -> MessageOutcome:
     requested = error.outcome if isinstance(error, RejectedError) else None
     return MessageOutcome(

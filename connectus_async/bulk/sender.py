@@ -17,12 +17,18 @@ from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_mess
 from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
 from connectus_async.bulk.loading import Loader
 from connectus_async.bulk.mailbox import Mailbox
-from connectus_async.bulk.options import BulkOptions, check_above_zero
-from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Row
+from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions, check_above_zero
+from connectus_async.bulk.outcomes import (
+    BulkSummary,
+    Message,
+    MessageOutcome,
+    Reconciliation,
+    Row,
+)
 from connectus_async.bulk.pacing import Pacer
 from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
-from connectus_async.bulk.reconcile import DEFAULT_SETTLE, Reconciler, Reconciliation
+from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import State
@@ -82,6 +88,8 @@ class Bulk:
         if options.ledger is None:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
         self._guards = Guards(options, await self._ledger.spent())
+        if options.quiet_hours is not None:
+            await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:
             self._refresher = asyncio.create_task(self._refresh_suppression())
         return self
@@ -225,7 +233,7 @@ class Bulk:
         Example:
             async with connectus.bulk(ledger="navidad.db") as bulk:
                 await bulk.run([Sms("56987688060", "Hola")])
-                (await bulk.reconcile()).accepted
+                (await bulk.reconcile(settle=30)).accepted
         """
         check_above_zero("settle", settle)
         reconciler = Reconciler(

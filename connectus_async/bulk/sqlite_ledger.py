@@ -135,7 +135,7 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = LedgerLock(path)
-        self._pending: deque[_Change | _Question] = deque()
+        self._pending: deque[_Change | _Question | None] = deque()  # None is the end
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._is_awake = False
         self._failure: LedgerError | None = None
@@ -337,8 +337,9 @@ class SqliteLedger:
             self._answer(connection, item)
             return True
         group = [item]
-        while pending and isinstance(pending[0], _Change):
-            group.append(pending.popleft())
+        while pending and isinstance(following := pending[0], _Change):
+            group.append(following)
+            pending.popleft()
         self._write(connection, group)
         return True
 

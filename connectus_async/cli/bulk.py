@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TextIO, TypeVar
+from typing import Any, Final, TextIO
 
 import click
 from anyio.to_thread import run_sync
@@ -16,7 +16,8 @@ from rich.console import Console
 
 from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Loaded
-from connectus_async.bulk.outcomes import Row
+from connectus_async.bulk.options import DEFAULT_SETTLE
+from connectus_async.bulk.outcomes import Reconciliation, Row
 from connectus_async.bulk.phone_numbers import normaliser
 from connectus_async.bulk.preflight import (
     Preflight,
@@ -25,7 +26,6 @@ from connectus_async.bulk.preflight import (
     compare_balance,
     render,
 )
-from connectus_async.bulk.reconcile import DEFAULT_SETTLE, Reconciliation
 from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.export import export
 from connectus_async.bulk.report.figures import Figures, read_figures
@@ -56,8 +56,7 @@ from connectus_async.errors import (
 )
 from connectus_async.transliteration import to_gsm7
 
-T = TypeVar("T")
-Options = Callable[[Callable[..., None]], Callable[..., None]]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 LEDGER_SUFFIX: Final = ".ledger.db"
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
@@ -68,10 +67,10 @@ ledger_argument = click.argument(
 )
 
 
-def _chained(*options: Options) -> Options:
+def _chained(*options: Decorator) -> Decorator:
     """Make one decorator of several options."""
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
         return command
@@ -323,11 +322,11 @@ def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any
 
 def _fillers(
     kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
-) -> dict[str, Filler]:
+) -> dict[str, Any]:
     """Read the templates that were given; what a kind needs is the composer's matter."""
     engine: Any = "jinja" if jinja else "plain"
     content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
-    fillers = {}
+    fillers: dict[str, Filler] = {}
     if text is not None:
         fillers[content] = parse_template("text", text, engine=engine)
     if subject is not None:

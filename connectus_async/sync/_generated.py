@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from connectus_async.answer import Answer
 from connectus_async.bulk.ledger import Loaded
-from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE
-from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Row
+from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, DEFAULT_SETTLE
+from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Reconciliation, Row
 from connectus_async.bulk.progress import Progress
-from connectus_async.bulk.reconcile import DEFAULT_SETTLE, Reconciliation
 from connectus_async.bulk.states import State
 from connectus_async.config import Config
 from connectus_async.products.account import Account
@@ -1156,7 +1155,7 @@ class Bulk:
         Example:
             with connectus.bulk(ledger="navidad.db") as bulk:
                 bulk.run([Sms("56987688060", "Hola")])
-                bulk.reconcile().accepted
+                bulk.reconcile(settle=30).accepted
         """
         return self._campaign.runner.call(self._campaign.sender.reconcile, settle=settle)
 
@@ -1504,23 +1503,22 @@ class Connectus:
                 for outcome in bulk.stream(messages):
                     print(outcome.state, outcome.id)
         """
-        return Bulk(
-            self._link.campaign(
-                ledger=ledger,
-                campaign=campaign,
-                concurrency=concurrency,
-                rate=rate,
-                rate_unit=rate_unit,
-                identity=identity,
-                on_unknown=on_unknown,
-                suppression=suppression,
-                quiet_hours=quiet_hours,
-                expires_at=expires_at,
-                budget=budget,
-                forget_content=forget_content,
-                patience=patience,
-            )
+        campaign = self._link.campaign(
+            ledger=ledger,
+            campaign=campaign,
+            concurrency=concurrency,
+            rate=rate,
+            rate_unit=rate_unit,
+            identity=identity,
+            on_unknown=on_unknown,
+            suppression=suppression,
+            quiet_hours=quiet_hours,
+            expires_at=expires_at,
+            budget=budget,
+            forget_content=forget_content,
+            patience=patience,
         )
+        return Bulk(campaign)
 
     def close(self) -> None:
         """Close the connections. A request under way ends with an unknown outcome."""

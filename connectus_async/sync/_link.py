@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Coroutine, Mapping
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from connectus_async.bulk.intake import Messages
 from connectus_async.bulk.options import BulkOptions
@@ -65,6 +65,14 @@ class Campaign:
         self._link = link
         self._options = options
         self._entered: tuple[int, Held[Bulk], Bulk] | None = None
+
+    @overload
+    @staticmethod
+    def pulled(messages: Messages) -> Messages: ...
+
+    @overload
+    @staticmethod
+    def pulled(messages: None) -> None: ...
 
     @staticmethod
     def pulled(messages: Messages | None) -> Messages | None:

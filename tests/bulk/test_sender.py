@@ -16,12 +16,12 @@ from connectus_async import (
     ConfigurationError,
     Email,
     InvalidArgumentError,
-    Outcome,
     PaymentRequiredError,
     Sms,
     WhatsApp,
 )
 from connectus_async.bulk.outcomes import MessageOutcome, Row
+from connectus_async.bulk.states import SkipReason, State
 from connectus_async.emulator import Emulator, Fault
 
 FIRST = 56_960_000_000
@@ -111,11 +111,12 @@ async def test_one_failed_message_never_stops_the_rest(
     failed = [outcome for outcome in outcomes if outcome.error]
     assert sorted(outcome.index for outcome in failed if outcome.index < 4) == [0, 1, 2, 3]
     assert bulk.summary.counts == {
-        Outcome.NOT_SENT: 4,
-        Outcome.REJECTED: 1,
-        Outcome.UNKNOWN: 1,
-        Outcome.ACCEPTED: 49,
+        State.SKIPPED: 4,
+        State.REJECTED: 1,
+        State.UNKNOWN: 1,
+        State.ACCEPTED: 49,
     }
+    assert bulk.summary.skipped_by == {SkipReason.INVALID: 4}
     assert [outcome.line for outcome in failed if outcome.index == 2] == [7]
     assert len(recipients(emulator)) == len(set(recipients(emulator))) == 50
 
@@ -147,7 +148,8 @@ async def test_an_error_that_all_would_meet_stops_the_campaign(
             async for outcome in bulk.stream(source):
                 outcomes.append(outcome)  # noqa: PERF401 - those before the error are wanted
 
-    assert len(outcomes) == emulator.requests["sms.send"] <= 8
+    assert 1 <= emulator.requests["sms.send"] <= len(outcomes) <= 8
+    assert {outcome.state for outcome in outcomes} == {State.QUEUED}
     assert len(list(source)) == 1000 - len(outcomes)
 
 
@@ -239,16 +241,15 @@ async def test_a_cancelled_campaign_makes_no_further_try():
     async with HostileServer(keep_alive(http(429, headers={"Retry-After": "60"}))) as server:
         connectus = AsyncConnectus("user", "key", base_url=server.url)
         with anyio.CancelScope() as scope:
-            async with connectus, connectus.bulk(concurrency=1) as bulk, anyio.create_task_group():
-                stream = bulk.stream(messages(10))
-                waiting = asyncio.ensure_future(anext(stream))
+            async with connectus, connectus.bulk(concurrency=1) as bulk:
+                waiting = asyncio.ensure_future(bulk.run(messages(10)))
                 await server.asked.wait()
                 scope.cancel()
                 await waiting
 
         assert scope.cancelled_caught
         assert server.requests == {"POST": 1}
-        assert bulk.summary.counts == {Outcome.NOT_SENT: 1}
+        assert bulk.summary.counts == {State.QUEUED: 1}
 
 
 @asyncio_only
@@ -318,7 +319,7 @@ async def test_the_error_of_a_row_is_not_sent_whatever_it_is(connectus: AsyncCon
     async with connectus.bulk(concurrency=1) as bulk:
         summary = await bulk.run(rows)
 
-    assert summary.counts == {Outcome.NOT_SENT: 2, Outcome.ACCEPTED: 1}
+    assert summary.counts == {State.SKIPPED: 2, State.ACCEPTED: 1}
 
 
 async def test_a_callback_sees_every_outcome(connectus: AsyncConnectus):

@@ -47,13 +47,14 @@ class Intake:
     Attributes:
         failure: What stopped it before its end.
         is_stopped: Whether it gives no more.
+        is_exhausted: Whether it gave everything that its source had.
     """
 
     def __init__(
         self, items: "Iterator[Message | Row] | AsyncIterator[Message | Row | Job]"
     ) -> None:
         self.failure: Exception | None = None
-        self.is_stopped = False
+        self.is_stopped = self.is_exhausted = False
         self._items = items
         self._is_async = isinstance(items, AsyncIterator)
         self._lock = asyncio.Lock()
@@ -70,6 +71,10 @@ class Intake:
         self.failure = self.failure or failure
         if failure is None and self._pulling is not None:
             self._pulling.cancel()
+
+    def _exhaust(self) -> None:
+        self.is_exhausted = True
+        self.stop()
 
     async def pull(self) -> Job | None:
         """Take the next message, or ``None`` where there are no more."""
@@ -93,7 +98,7 @@ class Intake:
         try:
             return next(self._items)  # type: ignore[arg-type]
         except StopIteration:
-            self.stop()
+            self._exhaust()
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
             self.stop(error)
         return None
@@ -104,7 +109,7 @@ class Intake:
             return await anext(self._items)  # type: ignore[arg-type]
         except StopAsyncIteration:
             self._pulling = None
-            self.stop()
+            self._exhaust()
         except asyncio.CancelledError:
             if self.is_stopped and task is not None:
                 task.uncancel()  # it was `stop` that cancelled it

@@ -140,6 +140,8 @@ class Bulk:
                     print(outcome.state)
         """
         run = self._start(messages)
+        if messages is not None:
+            await self._ledger.note(loaded="0")
         try:
             while (outcome := await run.mailbox.take()) is not None:
                 yield outcome
@@ -150,6 +152,8 @@ class Bulk:
             raise run.intake.failure
         if self._run is not run:
             raise ConfigurationError("bulk", "was left before its stream had ended")
+        if messages is not None and run.intake.is_exhausted:
+            await self._ledger.note(loaded="1")
         await self._ledger.flush()
 
     async def run(

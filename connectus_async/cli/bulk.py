@@ -20,6 +20,7 @@ from connectus_async.bulk.options import DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import Reconciliation, Row
 from connectus_async.bulk.phone_numbers import normaliser
 from connectus_async.bulk.preflight import (
+    DEFAULT_EXAMPLES,
     Preflight,
     PreflightReport,
     Shortfall,
@@ -59,6 +60,9 @@ from connectus_async.transliteration import to_gsm7
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 LEDGER_SUFFIX: Final = ".ledger.db"
+ROWS_NAMED: Final = 10_000
+"""For each reason, by a dry run, which leaves no ledger to look them up in."""
+
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 STOPPED: Final = "interrupted; `connectus bulk status` shows what became of the messages"
 
@@ -129,7 +133,7 @@ pacing_options = _chained(
     ),
     click.option(
         "--on-unknown",
-        type=click.Choice(list(OnUnknown)),
+        type=click.Choice([choice.value for choice in OnUnknown]),
         help="What becomes of a message that may have been sent.  [default: hold]",
     ),
     click.option(
@@ -204,16 +208,21 @@ def bulk_send(
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
 
-    async def command() -> int:
+    async def command(folder: str | None = None) -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
-        if dry_run:
-            return await _dry_run(source, composer, settings, path, as_json=as_json)
+        if folder:
+            copy = Path(folder) / path.name
+            return await _dry_run(source, composer, settings, path, copy, as_json=as_json)
         async with _client(settings) as client:
             code, _ = await send_source(client, source, composer, settings, path, as_json=as_json)
         return code
 
-    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+    if not dry_run:
+        sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+    with TemporaryDirectory() as folder:
+        trial = partial(command, folder)
+        sys.exit(run(trial, as_json=as_json, when_interrupted="interrupted; nothing was sent"))
 
 
 @bulk.command("resume")
@@ -245,7 +254,7 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
 @ledger_argument
 @click.option(
     "--on-unknown",
-    type=click.Choice([OnUnknown.HOLD, OnUnknown.RESEND_IF_ABSENT]),
+    type=click.Choice(["hold", "resend_if_absent"]),
     help="What becomes of a message that the API does not have.",
 )
 @click.option(
@@ -303,7 +312,7 @@ def bulk_report(ledger: Path, to: Path | None) -> None:
 @bulk.command("export")
 @ledger_argument
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@click.option("--state", "states", type=click.Choice(list(State)), multiple=True)
+@click.option("--state", "states", type=click.Choice([state.value for state in State]), multiple=True)
 @click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of TARGET.")
 def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
     """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
@@ -366,8 +375,11 @@ async def send_source(
     async with _entered(client, ledger, settings) as sender:
         await sender.note(settings=settings.written(), source=source.name)
         report = await _loaded(sender, source, composer, settings)
-        shortfalls = await _shortfalls(client, report) if report.to_send else []
+        shortfalls = await _shortfalls(client, report) if report.to_send else None
         _print_preflight(report, shortfalls, as_json=as_json)
+        if report.skipped and not as_json:
+            command = f"connectus bulk export {shlex.quote(str(ledger))} - --format csv"
+            echo(f"all skipped rows: {command} --state skipped")
         return await _sent(sender, ledger, as_json=as_json)
 
 
@@ -381,17 +393,21 @@ async def _sent(sender: Bulk, ledger: Path, *, as_json: bool) -> tuple[int, int]
 
 
 async def _dry_run(
-    source: Source, composer: Composer, settings: Settings, ledger: Path, *, as_json: bool
+    source: Source,
+    composer: Composer,
+    settings: Settings,
+    ledger: Path,
+    copy: Path,
+    *,
+    as_json: bool,
 ) -> int:
-    """Load a copy of the ledger, which has what was sent before, and throw it away."""
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / ledger.name
-        await run_sync(_copy, ledger, copy)
-        client, has_credentials = _client_for_dry_run(settings)
-        async with client, _entered(client, copy, settings) as sender:
-            report = await _loaded(sender, source, composer, settings)
-            asks = has_credentials and report.to_send
-            shortfalls = await _shortfalls(client, report) if asks else None
+    """Load a copy of the ledger, which has what was sent before; it is thrown away."""
+    await run_sync(_copy, ledger, copy)
+    client, has_credentials = _client_for_dry_run(settings)
+    async with client, _entered(client, copy, settings) as sender:
+        report = await _loaded(sender, source, composer, settings, examples=ROWS_NAMED)
+        asks = has_credentials and report.to_send
+        shortfalls = await _shortfalls(client, report) if asks else None
     _print_preflight(report, shortfalls, as_json=as_json)
     return 0
 
@@ -413,10 +429,16 @@ def _copy(ledger: Path, copy: Path) -> None:
 
 
 async def _loaded(
-    sender: Bulk, source: Source, composer: Composer, settings: Settings
+    sender: Bulk,
+    source: Source,
+    composer: Composer,
+    settings: Settings,
+    *,
+    examples: int = DEFAULT_EXAMPLES,
 ) -> PreflightReport:
     options = await run_sync(settings.options, Path(source.name))
     preflight = Preflight(
+        examples=examples,
         quiet_hours=options["quiet_hours"],
         budget=settings.budget,
         spent=await sender.spent() if settings.budget else 0,

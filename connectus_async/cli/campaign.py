@@ -144,8 +144,9 @@ class Campaign:
         if self.stopped_by:
             self._print_line(f"connectus: stopped: {self.stopped_by}")
         echo(
-            "{accepted:,} accepted, {rejected:,} rejected, {unknown:,} unknown, {held:,} held, "
-            "{skipped:,} skipped, {queued:,} queued".format_map(numbers)
+            f"{counts.get(State.ACCEPTED, 0):,} of {sum(counts.values()):,} accepted, "
+            "{rejected:,} rejected, {unknown:,} unknown, {held:,} held, {skipped:,} skipped, "
+            "{queued:,} queued".format_map(numbers)
         )
         if maybe:
             echo(f"{maybe:,} may have been sent: ask with {self._command('reconcile')}")

@@ -188,7 +188,10 @@ def test_a_file_is_sent(run, server, recipients):
     result = run("bulk", "send", recipients, "--text", "Hola {name}")
 
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == ("3 of 3 accepted, 0 rejected, 0 not sent, 0 unknown, 0 not tried\n")
+    assert result.stdout.startswith("3 rows, 3 messages to send\n")
+    assert result.stdout.endswith(
+        "3 of 3 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 0 queued\n"
+    )
     assert sorted((message.recipient, message.content) for message in server.received) == [
         ("56987688060", "Hola Ana"),
         ("56987688061", "Hola José"),
@@ -225,59 +228,77 @@ def test_failed_rows_are_named_by_their_line(run, server, recipients):
 
     result = run("bulk", "send", recipients, "--text", "Hola {name}")
 
-    assert result.exit_code == 1
-    assert result.stdout == "1 of 3 accepted, 0 rejected, 2 not sent, 0 unknown, 0 not tried\n"
-    second, third = sorted(result.stderr.splitlines())
-    assert second.startswith("line 2: not_sent: dst_number: is in scientific notation")
-    assert third == "line 3: not_sent: name: is empty in this row"
+    assert result.exit_code == 0
+    assert "1 of 3 accepted, 0 rejected, 0 unknown, 0 held, 2 skipped, 0 queued" in result.stdout
+    assert "line 2: dst_number: is in scientific notation" in result.stdout
+    assert "line 3: name: is empty in this row" in result.stdout
     assert not any(value in result.output for value in PERSONAL)
     assert len(server.received) == 1
 
 
 def test_failed_rows_as_json_are_a_line_each(run, server, recipients):
     """The summary comes last; standard error has no copy of it."""
-    server.fault(Fault.reset_after(), times=1)
+    server.fault(Fault.reset_after(), route="sms.send", times=1)
 
     result = run("bulk", "send", recipients, "--text", TEXT, "--json", "--concurrency", "1")
 
-    failure, summary = json_of(result)
+    preflight, failure, summary = json_of(result)
     assert result.exit_code == 3
     assert result.stderr == ""
-    assert (failure["line"], failure["outcome"]) == (2, "unknown")
+    assert preflight["preflight"]["to_send"] == 3
+    assert (failure["line"], failure["state"]) == (2, "unknown")
     assert summary == {
-        "rows": 3,
+        "queued": 0,
+        "in_flight": 0,
         "accepted": 2,
         "rejected": 0,
-        "not_sent": 0,
         "unknown": 1,
-        "left": 0,
-        "last_line": 4,
+        "held": 0,
+        "skipped": 0,
+        "accepted_now": 2,
         "stopped_by": None,
     }
 
 
 def test_every_failed_row_is_named(run, recipients):
-    """However many there are: they cannot be asked for again without sending again."""
+    """The first of them at once, and all of them by the ledger."""
     recipients.write_text("dst_number\n" + "1\n" * 200, "utf-8")
 
     result = run("bulk", "send", recipients, "--text", TEXT)
+    ledger = f"{recipients}.ledger.db"
+    exported = run("bulk", "export", ledger, "-", "--format", "jsonl", "--state", "skipped")
 
-    named = [line for line in result.stderr.splitlines() if "not_sent" in line]
-    assert len(named) == 200
+    assert "200 skipped: invalid" in result.stdout
+    assert f"bulk export {ledger} -" in result.stdout
+    assert [line["line"] for line in json_of(exported)] == list(range(2, 202))
+
+
+def test_a_dry_run_names_every_failed_row_and_leaves_nothing(run, recipients, server):
+    """Nothing is sent, asked of nobody without credentials, and put down nowhere."""
+    recipients.write_text("dst_number\n" + "1\n" * 200 + "56987688060\n", "utf-8")
+
+    result = run(
+        *("bulk", "send", recipients, "--text", TEXT, "--dry-run"),
+        CONNECTUS_API_USER=None,
+        CONNECTUS_API_KEY=None,
+    )
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("201 rows, 1 message to send\n")
+    assert "line 201: dst_number: has 1 digits" in result.stdout
+    assert list(recipients.parent.iterdir()) == [recipients]
+    assert not server.requests
 
 
 def test_wrong_credentials_stop_a_campaign(run, server, recipients):
-    """The rest of the file is not tried, and the summary says from which line on."""
-    recipients.write_text("dst_number\n" + "56987688060\n" * 500, "utf-8")
+    """They show before the first message; all of them stay queued."""
+    recipients.write_text("dst_number\n56987688060\n56987688061\n", "utf-8")
 
     result = run("bulk", "send", recipients, "--text", TEXT, "--json", CONNECTUS_API_KEY="wrong")
+    status = run("bulk", "status", f"{recipients}.ledger.db", "--json")
 
-    *failures, summary = json_of(result)
-    assert result.exit_code == 1
-    assert "401 Unauthorized" in summary["stopped_by"]
-    assert summary["rejected"] == len(failures) == server.requests["sms.send"]
-    assert summary["left"] == 500 - len(failures)
-    assert summary["last_line"] == len(failures) + 1
+    assert_one_sentence(result, 1, "401 Unauthorized")
+    assert [line["counts"]["queued"] for line in json_of(status)] == [2]
     assert not server.received
 
 
@@ -321,8 +342,7 @@ def test_a_missing_column_stops_before_the_first_row(
     """All rows are left, and the columns that there are get named."""
     result = run("bulk", "send", recipients, *options, *["--json"] * as_json)
 
-    assert result.exit_code == 1
-    assert problem in (json_of(result)[-1]["stopped_by"] if as_json else result.stderr)
+    assert_one_sentence(result, 1, problem)
     assert not server.requests
 
 

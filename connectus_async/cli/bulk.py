@@ -320,7 +320,7 @@ def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any
     is_stream = str(target) == "-"
 
     async def command() -> int:
-        place: Any = click.get_text_stream("stdout", encoding="utf-8") if is_stream else target
+        place: Any = sys.stdout if is_stream else target
         return await run_sync(partial(export, ledger, place, format=format, states=chosen))
 
     rows = run(command, when_interrupted="interrupted; nothing was written")

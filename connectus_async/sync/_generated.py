@@ -1503,7 +1503,7 @@ class Connectus:
                 for outcome in bulk.stream(messages):
                     print(outcome.state, outcome.id)
         """
-        campaign = self._link.campaign(
+        work = self._link.campaign(
             ledger=ledger,
             campaign=campaign,
             concurrency=concurrency,
@@ -1518,7 +1518,7 @@ class Connectus:
             forget_content=forget_content,
             patience=patience,
         )
-        return Bulk(campaign)
+        return Bulk(work)
 
     def close(self) -> None:
         """Close the connections. A request under way ends with an unknown outcome."""

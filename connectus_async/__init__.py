@@ -5,7 +5,9 @@ from connectus_async.answer import Answer, Record, Response
 from connectus_async.bulk.ledger import Loaded
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation, Row
 from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.quiet_hours import QuietHours
 from connectus_async.bulk.states import OnUnknown, SkipReason, State
+from connectus_async.bulk.suppression import SuppressionList
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import (
     AuthenticationError,
@@ -110,6 +112,7 @@ __all__ = [
     "Product",
     "Progress",
     "Purchase",
+    "QuietHours",
     "RateLimitError",
     "Reconciliation",
     "Record",
@@ -134,6 +137,7 @@ __all__ = [
     "State",
     "SubClient",
     "SubClients",
+    "SuppressionList",
     "UnexpectedStatusError",
     "UnknownOutcomeError",
     "UnprocessableContentError",

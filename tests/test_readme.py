@@ -17,8 +17,9 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTA
 
 
 @pytest.fixture
-def environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the emulator what the environment points at."""
+def environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Make the emulator what the environment points at, in a folder where a ledger may lie."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONNECTUS_BASE_URL", emulator.base_url)
     monkeypatch.setenv("CONNECTUS_API_USER", emulator.api_user)
     monkeypatch.setenv("CONNECTUS_API_KEY", emulator.api_key)
@@ -40,6 +41,8 @@ def run(block: str) -> None:
         exec(code, names)
         if campaign := names.get("campaign"):
             asyncio.run(campaign([("56987688060", "Ana"), ("56987688061", "Benjamín")]))
+        if reconcile := names.get("reconcile"):
+            asyncio.run(reconcile())
 
 
 @pytest.mark.usefixtures("environment")

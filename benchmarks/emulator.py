@@ -1,7 +1,8 @@
-"""How many ``sms.send`` a second one core of the emulator takes.
+"""How many ``sms.send`` a second one core of the emulator takes, with a journal and without.
 
 The server runs in a process of its own; this one loads it through 64 connections that are kept
-alive, with as little HTTP as will do. Run from the top of the repository:
+alive, with as little HTTP as will do. The fast sink of the other benchmarks is measured beside it,
+so that it can be seen not to be their limit. Run from the top of the repository:
 
     python -m benchmarks.emulator [SENDS]
 """
@@ -11,26 +12,68 @@ import asyncio
 import base64
 import json
 import time
+from typing import cast
 from urllib.parse import urlsplit
 
-from benchmarks.sink import sink
+from benchmarks.sink import KINDS, Kind, fastest_loop, sink
 
 CONNECTIONS = 64
 DEFAULT_SENDS = 20_000
 BODY = json.dumps({"dst_number": 56987688060, "sms_content": "Hola, this is a benchmark"}).encode()
 
 
+class Load(asyncio.Protocol):
+    """Sends `request` one after another over one connection.
+
+    Attributes:
+        done: Set when all are answered, or when something is wrong.
+    """
+
+    def __init__(self, request: bytes, sends: int) -> None:
+        self.done = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._left = sends
+        self._pending = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        """Send the next after a whole answer."""
+        self._pending += data
+        head, end, body = self._pending.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            self._end(AssertionError(head))
+        elif end and len(body) == int(head.lower().split(b"content-length: ")[1].split(b"\r")[0]):
+            self._pending = b""
+            self._left -= 1
+            if self._left:
+                self._transport.write(self._request)
+            else:
+                self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, too early perhaps."""
+        self._end(exc or EOFError("the server closed"))
+
+    def _end(self, exc: Exception | None) -> None:
+        if self.done.done():
+            return
+        if exc is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(exc)
+        self._transport.close()
+
+
 async def load(port: int, request: bytes, sends: int) -> None:
-    """Send `request` one after another over one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in range(sends):
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        length = head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]
-        await reader.readexactly(int(length))
-    writer.close()
-    await writer.wait_closed()
+    """Send `request` so many times over a connection of its own."""
+    loop = asyncio.get_running_loop()
+    _, protocol = await loop.create_connection(lambda: Load(request, sends), "127.0.0.1", port)
+    await protocol.done
 
 
 def send_request(settings: dict[str, str]) -> bytes:
@@ -45,10 +88,10 @@ def send_request(settings: dict[str, str]) -> bytes:
     ) % (base64.b64encode(credentials), len(BODY), BODY)
 
 
-async def measure(sends: int) -> None:
+async def measure(kind: Kind, sends: int) -> None:
     """Print sends a second, and sends per second of the server's CPU."""
     each = max(1, sends // CONNECTIONS)
-    async with sink() as server:
+    async with sink(kind) as server:
         port = urlsplit(server.settings["base_url"]).port or 0
         request = send_request(server.settings)
         started = time.perf_counter()
@@ -59,15 +102,24 @@ async def measure(sends: int) -> None:
         result = await server.stop()
     sent = each * CONNECTIONS
     assert result["received"] == sent, result
-    print(f"{sent:,} sends in {elapsed:.2f} s: {sent / elapsed:,.0f} a second")
-    print(f"{sent / result['cpu_seconds']:,.0f} sends per CPU-second of the server")
+    print(
+        f"{kind:>8}: {sent:,} sends in {elapsed:.2f} s, {sent / elapsed:,.0f} a second,"
+        f" {sent / result['cpu_seconds']:,.0f} per CPU-second of the server"
+    )
+
+
+async def measure_all(sends: int) -> None:
+    """Measure every kind of server."""
+    for kind in KINDS:
+        await measure(kind, sends)
 
 
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sends", nargs="?", type=int, default=DEFAULT_SENDS)
-    asyncio.run(measure(parser.parse_args().sends))
+    with asyncio.Runner(loop_factory=fastest_loop) as runner:
+        runner.run(measure_all(parser.parse_args().sends))
 
 
 if __name__ == "__main__":

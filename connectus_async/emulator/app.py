@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connectus_async.emulator.faults import Faults, RateLimit
+    from connectus_async.emulator.journal import Journal
     from connectus_async.emulator.params import Params
     from connectus_async.emulator.state import State
 
@@ -53,6 +54,7 @@ class Api:
     credentials: Credentials
     faults: Faults
     rate_limit: RateLimit | None
+    journal: Journal | None
     requests: Counter[str] = field(factory=Counter[str])
     busy: set[web.RequestHandler] = field(factory=set[web.RequestHandler])
 
@@ -89,12 +91,17 @@ class Api:
             return _error(401, "You must submit an API key")
         try:
             params = await _params(call, request)
-            answer = call.answer(self.state, params)
+            answer = self._act(call, params)
         except RefusalError as refusal:
             return _error(refusal.status, str(refusal))
         except web.HTTPRequestEntityTooLarge:
             return _error(413, "body is too large")
         return _json(200, answer)
+
+    def _act(self, call: Call, params: Params) -> dict[str, Any]:
+        if self.journal:
+            return self.journal.answer(call, params)
+        return call.answer(self.state, params)
 
     async def _follow(self, request: web.Request) -> web.StreamResponse:
         try:

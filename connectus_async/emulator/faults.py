@@ -11,6 +11,8 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from inspect import isawaitable
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from aiohttp import web
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Act = Callable[[], Awaitable[web.StreamResponse]]
 Run = Callable[[web.Request, Act], Awaitable[web.StreamResponse]]
 Body = str | bytes | dict[str, Any] | None
+Hook = Callable[[int], object]
 
 _ABORTIVE_CLOSE: Final = struct.pack("ii", 1, 0)
 _FINAL_CODES: Final = range(200, 600)
@@ -135,6 +138,52 @@ class Fault:
             return await _until_cancelled()
 
         return cls("timeout", run)
+
+    @classmethod
+    def queue(cls, seconds: float, *, at_a_time: int) -> Self:
+        """Work on `at_a_time` requests at a time, `seconds` on each; the others wait in order.
+
+        So the server does at most ``at_a_time / seconds`` requests a second, and its answers take
+        the longer the more of them come at once. The request of a client that goes before its turn
+        is over is not acted upon.
+
+        Raises:
+            ValueError: There is nobody to work, or the seconds are negative.
+        """
+        if at_a_time < 1:
+            sentence = f"at_a_time must be at least 1, not {at_a_time!r}"
+            raise ValueError(sentence)
+        if not seconds >= 0:
+            sentence = f"seconds must be 0 or more, not {seconds!r}"
+            raise ValueError(sentence)
+        turn = asyncio.Semaphore(at_a_time)
+
+        async def run(_: web.Request, act: Act) -> web.StreamResponse:
+            async with turn:
+                await asyncio.sleep(seconds)
+                return await act()
+
+        return cls("queue", run)
+
+    @classmethod
+    def call(cls, *, before: Hook | None = None, after: Hook | None = None) -> Self:
+        """Call `before` ahead of acting, and `after` between acting and answering.
+
+        Both get the number of the request among those that the fault met, from 1, and both may be
+        coroutine functions, which are awaited. So a test can do something at one request exactly::
+
+            Fault.call(after=lambda number: process.kill() if number == 100 else None)
+        """
+        numbers = count(1)
+
+        async def run(_: web.Request, act: Act) -> web.StreamResponse:
+            number = next(numbers)
+            await _heed(before, number)
+            answer = await act()
+            await _heed(after, number)
+            return answer
+
+        return cls("call", run)
 
 
 @define(eq=False)
@@ -273,6 +322,12 @@ class RateLimit:
             self._tokens -= 1
             return 0
         return math.ceil((1 - self._tokens) / self.rate)
+
+
+async def _heed(hook: Hook | None, number: int) -> None:
+    result = hook and hook(number)
+    if isawaitable(result):
+        await result
 
 
 def _response(code: int, body: Body, headers: Mapping[str, str] | None) -> web.Response:

@@ -65,7 +65,7 @@ def _sms_by_delivery(state: State, params: Params) -> Json:
     delivery = state.delivery(read.identifier(params, "delivery_id"))
     if PRODUCTS[delivery.id_product] != "sms":
         raise RefusalError(subject="delivery_id", reason="is of another product")
-    return {"data": [_sms_row(state, message) for message in delivery.messages]}
+    return {"data": [_sms_row(state, message) for message in state.reported(delivery.messages)]}
 
 
 def _sms_by_date(state: State, params: Params) -> Json:

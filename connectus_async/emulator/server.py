@@ -15,10 +15,12 @@ from connectus_async.emulator.app import LINK_PATH, Api, Credentials
 from connectus_async.emulator.balances import Purse
 from connectus_async.emulator.calls import API_PREFIX, QR_PREFIX
 from connectus_async.emulator.faults import Fault, Faults, PlacedFault, RateLimit
+from connectus_async.emulator.journal import Journal
 from connectus_async.emulator.state import State, utc_now
 from connectus_async.emulator.webhooks import StatusWebhook, incoming_sms, post
 
 if TYPE_CHECKING:
+    import os
     from collections import Counter
     from collections.abc import AsyncGenerator, Callable, Iterator
     from datetime import datetime
@@ -53,6 +55,14 @@ class Emulator:
         rate_limit: Requests a second, past which the answer is 429; None for no limit.
         keep_received: Whether messages are remembered. False keeps memory flat under load:
             `received` and every report stay empty, and `received_counts` still counts.
+        report_delay: Seconds of `clock` until an accepted message is in the answers of
+            `sms.by_delivery`, `sms.by_date` and `whatsapp.messages`. It is in `received` at once.
+            May be set while the emulator runs.
+        journal: File to remember in; None for memory alone. Every call that changes something is
+            a line of it before it is answered, and an emulator that starts with the file knows
+            what the last one knew: messages, deliveries, sub-clients, balances, groups, links. It
+            survives a kill of the process, not of the machine. `requests` and clicks begin anew,
+            and changes of status are told of new messages only.
 
     Example:
         ```python
@@ -76,8 +86,11 @@ class Emulator:
     seed: int = 0
     rate_limit: float | None = None
     keep_received: bool = True
+    report_delay: float = 0
+    journal: str | os.PathLike[str] | None = None
     _state: State = field(init=False)
     _faults: Faults = field(init=False)
+    _journal: Journal | None = field(init=False)
     _api: Api = field(init=False)
     _exit: AsyncExitStack = field(init=False, factory=AsyncExitStack)
     _session: aiohttp.ClientSession = field(init=False)
@@ -92,13 +105,16 @@ class Emulator:
             keep_received=self.keep_received,
             purse=Purse.of(self.balance),
             hooks={"status": self.status_webhook, "incoming": self.incoming_webhook},
+            report_delay=lambda: self.report_delay,
         )
+        self._journal = None if self.journal is None else Journal(self.journal, self._state)
         self._faults = Faults(self.seed)
         self._api = Api(
             state=self._state,
             credentials=Credentials(self.api_user, self.api_key, self.qr_token),
             faults=self._faults,
             rate_limit=RateLimit(self.rate_limit) if self.rate_limit else None,
+            journal=self._journal,
         )
 
     @property
@@ -188,8 +204,15 @@ class Emulator:
         return await post(self._session, self.incoming_webhook, body)
 
     async def __aenter__(self) -> Self:
-        """Listen."""
+        """Listen.
+
+        Raises:
+            JournalError: The journal cannot be opened, or is another kind of file.
+        """
         async with AsyncExitStack() as stack:
+            if self._journal is not None:
+                await asyncio.to_thread(self._journal.open)
+                stack.callback(self._journal.close)
             runner = web.AppRunner(
                 self._api.application(),
                 access_log=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,7 +16,7 @@ from connectus_async.emulator.messages import Product, Received, billed_segments
 from connectus_async.emulator.refusals import NotFoundError, RefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import tzinfo
     from typing import Unpack
 
@@ -81,11 +82,16 @@ def _ignore(_: Received) -> None:
     pass
 
 
+def _no_delay() -> float:
+    return 0
+
+
 @define(kw_only=True, repr=False, eq=False)
 class State:
     """The emulated platform between two requests.
 
     `watch` is called with each accepted SMS, and again when its delivery moves in time.
+    `report_delay` tells how many seconds after its acceptance a message comes into reports.
     """
 
     clock: Callable[[], datetime]
@@ -93,6 +99,7 @@ class State:
     keep_received: bool = True
     purse: Purse
     watch: Callable[[Received], None] = _ignore
+    report_delay: Callable[[], float] = _no_delay
     hooks: dict[str, str | None] = field(factory=dict[str, str | None])
     link_prefix: str = ""
     received: list[Received] = field(factory=list[Received])
@@ -149,14 +156,26 @@ class State:
         return self._deliveries[message.id_delivery].deliver_at
 
     def conversation(self, src_number: str, dst_number: str) -> list[Received]:
-        """WhatsApp messages from one number to another, oldest first."""
-        return self._conversations.get((src_number, dst_number), [])
+        """WhatsApp messages from one number to another, oldest first, that reports show."""
+        return self.reported(self._conversations.get((src_number, dst_number), []))
 
     def sms_between(self, begin: date, end: date) -> list[Received]:
-        """SMS accepted from `begin` to `end`, both included, as days of the platform's zone."""
+        """SMS accepted from `begin` to `end`, as days of the platform's zone, that reports show.
+
+        Both days are included.
+        """
         start = datetime.combine(begin, time.min, PLATFORM_ZONE)
         stop = datetime.combine(end, time.max, PLATFORM_ZONE)
-        return [m for m in self.received if m.product == "sms" and start <= m.time <= stop]
+        sms = (m for m in self.received if m.product == "sms" and start <= m.time <= stop)
+        return self.reported(sms)
+
+    def reported(self, messages: Iterable[Received]) -> list[Received]:
+        """Those of `messages` that are old enough to be in a report."""
+        seconds = self.report_delay()
+        if not seconds:
+            return list(messages)
+        newest = self.clock() - timedelta(seconds=seconds)
+        return [message for message in messages if message.time <= newest]
 
     def create_client(self, name: str) -> Client:
         """A new sub-client with nothing in its purse."""
@@ -236,6 +255,16 @@ class State:
     def new_id(self) -> str:
         """The next long id."""
         return next(self.ids)
+
+    @contextmanager
+    def during(self, now: datetime, ids: Iterator[str]) -> Iterator[None]:
+        """Stop the clock at `now`, and hand out `ids`, for as long as the block lasts."""
+        before = self.clock, self.ids
+        self.clock, self.ids = (lambda: now), ids
+        try:
+            yield
+        finally:
+            self.clock, self.ids = before
 
     def _receive(
         self, product: Product, recipient: str, content: str, details: Details

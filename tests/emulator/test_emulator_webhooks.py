@@ -145,3 +145,17 @@ async def test_closing_drops_what_is_still_to_be_told(calling, clock, receiver):
         clock.advance(seconds=1)
     left = {task.get_name() for task in asyncio.all_tasks() - tasks}
     assert "connectus emulator: status webhook" not in left
+
+
+async def test_what_a_journal_remembers_is_not_told_again(calling, clock, receiver, tmp_path):
+    """Changes of status are told of new messages only."""
+    async with Emulator(clock=clock, journal=tmp_path / "journal") as emulator:
+        await calling(emulator).sms()
+    settings = {"clock": clock, "journal": tmp_path / "journal", "status_webhook": receiver.url}
+    async with Emulator(**settings) as emulator:
+        _, sent = await calling(emulator).sms()
+        assert await receiver.next() == {"status": "EN_COLA", "id_sms": sent["id_sms"]}
+        clock.advance(days=1)
+        assert await receiver.next() == {"status": "ENTREGADO", "id_sms": sent["id_sms"]}
+        assert len(emulator.received) == 2
+    assert receiver.told.empty()

@@ -111,9 +111,18 @@ def segments(text: str) -> Segments:
         encoding=carriage.encoding,
         units=units,
         parts=_parts(units, pair_starts, carriage),
-        billed=_ceil_div(len(text), _BILLED_CHARACTERS),
+        billed=billed_segments(text),
         ucs2_only=ucs2_only,
     )
+
+
+def billed_segments(text: str) -> int:
+    """Count the SMS that Connectus bills for a text, without the rest of what `segments` counts.
+
+    >>> billed_segments("€" * 161)
+    2
+    """
+    return -(-len(text) // _BILLED_CHARACTERS)
 
 
 def _pair_starts(text: str, two_units: re.Pattern[str]) -> frozenset[int]:
@@ -132,7 +141,3 @@ def _parts(units: int, pair_starts: frozenset[int], carriage: _Carriage) -> int:
             end -= 1
         parts += 1
     return parts
-
-
-def _ceil_div(dividend: int, divisor: int) -> int:
-    return -(-dividend // divisor)

@@ -250,4 +250,4 @@ def test_docstring_examples_hold():
     """The examples of the documentation are true."""
     module = importlib.import_module("connectus_async.segments")
 
-    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=4)
+    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=5)

@@ -1,7 +1,7 @@
 """How each kind of message is checked, told from others, kept and sent."""
 
 import hashlib
-from base64 import b85encode
+from binascii import b2a_base64
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -14,12 +14,10 @@ from connectus_async.errors import InvalidArgumentError
 from connectus_async.products.email import Email, EmailService
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
-from connectus_async.segments import segments
+from connectus_async.segments import billed_segments
 
 KEY_BYTES: Final = 15
 """Among ten million messages two have the same key with a chance of 4 in 10^23."""
-
-Check = Callable[[str, Any], Any]
 
 
 @attrs.frozen
@@ -31,16 +29,20 @@ class Channel:
         message: Its type.
         recipient: The field that says who gets it.
         content: The fields that make two messages to one recipient different.
-        checks: The check of each field; it returns what goes on the wire.
         send: The call that sends it, which takes the fields.
+        fields: The names of all fields.
     """
 
     kind: str
     message: type[Message]
     recipient: str
     content: tuple[str, ...]
-    checks: Mapping[str, Check]
     send: Callable[..., Awaitable[Any]] = attrs.field(repr=False)
+    fields: tuple[str, ...] = attrs.field(init=False, repr=False)
+
+    @fields.default
+    def _find_fields(self) -> tuple[str, ...]:
+        return tuple(attrs.fields_dict(self.message))
 
     def entry(self, message: Message, line: int | None, key: str | None, salt: "Salt") -> Entry:
         """Check a message and write it down.
@@ -48,13 +50,12 @@ class Channel:
         Raises:
             InvalidArgumentError: It cannot be sent; the field is named.
         """
-        fields = {name: check(name, getattr(message, name)) for name, check in self.checks.items()}
-        content = [fields[name] for name in self.content]
-        recipient = str(fields.pop(self.recipient))
+        body = message.body()
+        content = [body[name] for name in self.content]
+        recipient = str(body.pop(self.recipient))
         key = salt.given(key) if key is not None else salt.key(self.kind, recipient, content)
-        body = _json.dumps({name: value for name, value in fields.items() if value is not None})
-        billed = segments(content[0]).billed if self.message is Sms else 1
-        return Entry(key, line, self.kind, recipient, body.decode(), billed)
+        billed = billed_segments(content[0]) if self.message is Sms else 1
+        return Entry(key, line, self.kind, recipient, _json.dumps(body).decode(), billed)
 
     def restored(self, entry: Entry) -> Message:
         """Make the message of an entry again."""
@@ -63,7 +64,7 @@ class Channel:
 
     async def deliver(self, message: Message) -> Any:
         """Send a message."""
-        return await self.send(**{name: getattr(message, name) for name in self.checks})
+        return await self.send(**{name: getattr(message, name) for name in self.fields})
 
 
 @attrs.frozen
@@ -84,7 +85,8 @@ class Salt:
         if not self.by_recipient:
             parts += content
         document = "\0".join(parts).encode()
-        return b85encode(hashlib.blake2b(document, digest_size=KEY_BYTES).digest()).decode()
+        digest = hashlib.blake2b(document, digest_size=KEY_BYTES).digest()
+        return b2a_base64(digest, newline=False).decode()
 
     @staticmethod
     def given(key: str) -> str:
@@ -100,51 +102,10 @@ def channels(
     sms: SmsService, email: EmailService, whatsapp: WhatsAppService
 ) -> Mapping[type[Message], Channel]:
     """Make the channels over some services, by the type of message."""
-    identifiers: dict[str, Check] = {
-        "id_delivery": arguments.optional_identifier,
-        "id_client": arguments.optional_identifier,
-    }
     found = (
-        Channel(
-            "sms",
-            Sms,
-            "dst_number",
-            ("sms_content",),
-            {
-                "dst_number": arguments.phone_number,
-                "sms_content": arguments.sms_content,
-                "src_number": arguments.source_number,
-                **identifiers,
-            },
-            sms.send,
-        ),
-        Channel(
-            "email",
-            Email,
-            "dst_email",
-            ("email_content", "subject"),
-            {
-                "dst_email": arguments.email_address,
-                "subject": arguments.line,
-                "email_content": arguments.email_content,
-                "src_email": arguments.email_address,
-                **identifiers,
-            },
-            email.send,
-        ),
-        Channel(
-            "whatsapp",
-            WhatsApp,
-            "dst_number",
-            ("whatsapp_content",),
-            {
-                "dst_number": arguments.phone_number,
-                "whatsapp_content": arguments.whatsapp_content,
-                "src_number": arguments.phone_number,
-                **identifiers,
-            },
-            whatsapp.send,
-        ),
+        Channel("sms", Sms, "dst_number", ("sms_content",), sms.send),
+        Channel("email", Email, "dst_email", ("email_content", "subject"), email.send),
+        Channel("whatsapp", WhatsApp, "dst_number", ("whatsapp_content",), whatsapp.send),
     )
     return {channel.message: channel for channel in found}
 

@@ -1,5 +1,7 @@
 """Email: send, one-time passwords, status and balance."""
 
+from typing import Any
+
 import attrs
 
 from connectus_async import arguments
@@ -18,6 +20,21 @@ class Email:
     src_email: str = attrs.field(kw_only=True, repr=masked)
     id_delivery: str | None = attrs.field(default=None, kw_only=True)
     id_client: str | None = attrs.field(default=None, kw_only=True)
+
+    def body(self) -> dict[str, Any]:
+        """Check the fields, and make the body of the request that sends them.
+
+        Raises:
+            InvalidArgumentError: A field cannot be sent; it is named.
+        """
+        return given(
+            dst_email=arguments.email_address("dst_email", self.dst_email),
+            src_email=arguments.email_address("src_email", self.src_email),
+            subject=arguments.line("subject", self.subject),
+            email_content=arguments.email_content("email_content", self.email_content),
+            id_delivery=arguments.optional_identifier("id_delivery", self.id_delivery),
+            id_client=arguments.optional_identifier("id_client", self.id_client),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -93,15 +110,15 @@ class EmailService(Service):
                 "ana@example.com", "Hola", "<h1>Hola</h1>", src_email="contacto@empresa.cl"
             )
         """
-        body = given(
-            dst_email=arguments.email_address("dst_email", dst_email),
-            src_email=arguments.email_address("src_email", src_email),
-            subject=arguments.line("subject", subject),
-            email_content=arguments.email_content("email_content", email_content),
-            id_delivery=arguments.optional_identifier("id_delivery", id_delivery),
-            id_client=arguments.optional_identifier("id_client", id_client),
+        email = Email(
+            dst_email,
+            subject,
+            email_content,
+            src_email=src_email,
+            id_delivery=id_delivery,
+            id_client=id_client,
         )
-        return await self._post("/email/send_single", EmailReceipt, body)
+        return await self._post("/email/send_single", EmailReceipt, email.body())
 
     async def send_otp(
         self, dst_email: str, subject: str, email_content: str, *, src_email: str
@@ -128,13 +145,8 @@ class EmailService(Service):
                 "ana@example.com", "Tu clave", "<b>493021</b>", src_email="contacto@empresa.cl"
             )
         """
-        body = {
-            "dst_email": arguments.email_address("dst_email", dst_email),
-            "src_email": arguments.email_address("src_email", src_email),
-            "subject": arguments.line("subject", subject),
-            "email_content": arguments.email_content("email_content", email_content),
-        }
-        return await self._post("/email/send_otp_email", EmailReceipt, body)
+        email = Email(dst_email, subject, email_content, src_email=src_email)
+        return await self._post("/email/send_otp_email", EmailReceipt, email.body())
 
     async def status(self, id: str) -> EmailStatusReport:
         """Ask where an email is.

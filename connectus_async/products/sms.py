@@ -1,7 +1,7 @@
 """SMS: send, one-time passwords, status and reports."""
 
 import datetime as dt
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import attrs
 
@@ -121,6 +121,20 @@ class Sms:
     id_delivery: str | None = attrs.field(default=None, kw_only=True)
     id_client: str | None = attrs.field(default=None, kw_only=True)
 
+    def body(self) -> dict[str, Any]:
+        """Check the fields, and make the body of the request that sends them.
+
+        Raises:
+            InvalidArgumentError: A field cannot be sent; it is named.
+        """
+        return given(
+            dst_number=int(arguments.phone_number("dst_number", self.dst_number)),
+            sms_content=arguments.sms_content("sms_content", self.sms_content),
+            src_number=arguments.source_number("src_number", self.src_number),
+            id_delivery=arguments.optional_identifier("id_delivery", self.id_delivery),
+            id_client=arguments.optional_identifier("id_client", self.id_client),
+        )
+
 
 @attrs.frozen(kw_only=True)
 class SmsReceipt(Answer):
@@ -219,14 +233,14 @@ class SmsService(Service):
             receipt = await connectus.sms.send("+56 9 8768 8060", "Hola")
             receipt.id
         """
-        body = given(
-            dst_number=int(arguments.phone_number("dst_number", dst_number)),
-            sms_content=arguments.sms_content("sms_content", sms_content),
-            src_number=arguments.source_number("src_number", src_number),
-            id_delivery=arguments.optional_identifier("id_delivery", id_delivery),
-            id_client=arguments.optional_identifier("id_client", id_client),
+        sms = Sms(
+            dst_number,
+            sms_content,
+            src_number=src_number,
+            id_delivery=id_delivery,
+            id_client=id_client,
         )
-        return await self._post("/sms/send_individual", SmsReceipt, body)
+        return await self._post("/sms/send_individual", SmsReceipt, sms.body())
 
     async def send_otp(
         self,

@@ -1,6 +1,7 @@
 """WhatsApp from the account's own numbers: send, status and conversations."""
 
 import datetime as dt
+from typing import Any
 
 import attrs
 
@@ -19,6 +20,20 @@ class WhatsApp:
     src_number: str | int = attrs.field(kw_only=True, repr=masked)
     id_delivery: str | None = attrs.field(default=None, kw_only=True)
     id_client: str | None = attrs.field(default=None, kw_only=True)
+
+    def body(self) -> dict[str, Any]:
+        """Check the fields, and make the body of the request that sends them.
+
+        Raises:
+            InvalidArgumentError: A field cannot be sent; it is named.
+        """
+        return given(
+            src_number=arguments.phone_number("src_number", self.src_number),
+            dst_number=arguments.phone_number("dst_number", self.dst_number),
+            whatsapp_content=arguments.whatsapp_content("whatsapp_content", self.whatsapp_content),
+            id_delivery=arguments.optional_identifier("id_delivery", self.id_delivery),
+            id_client=arguments.optional_identifier("id_client", self.id_client),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -112,14 +127,14 @@ class WhatsAppService(Service):
         Example:
             await connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
         """
-        body = given(
-            src_number=arguments.phone_number("src_number", src_number),
-            dst_number=arguments.phone_number("dst_number", dst_number),
-            whatsapp_content=arguments.whatsapp_content("whatsapp_content", whatsapp_content),
-            id_delivery=arguments.optional_identifier("id_delivery", id_delivery),
-            id_client=arguments.optional_identifier("id_client", id_client),
+        message = WhatsApp(
+            dst_number,
+            whatsapp_content,
+            src_number=src_number,
+            id_delivery=id_delivery,
+            id_client=id_client,
         )
-        return await self._post("/whatsapp/send_message", WhatsAppReceipt, body)
+        return await self._post("/whatsapp/send_message", WhatsAppReceipt, message.body())
 
     async def status(self, message_id: str) -> WhatsAppStatusReport:
         """Ask where a WhatsApp message is.

@@ -67,12 +67,18 @@ class Limits:
         connect: Seconds to connect, once the name is resolved.
         answer: Bytes of the answer's body.
         finishes: Whether a cancel scope that is cancelled waits for the exchange to end.
+        timeout: The two times in aiohttp's words.
     """
 
     total: float
     connect: float
     answer: int
     finishes: bool
+    timeout: aiohttp.ClientTimeout = attrs.field(init=False, repr=False)
+
+    @timeout.default
+    def _default_timeout(self) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=self.total, sock_connect=self.connect)
 
 
 @attrs.define
@@ -132,7 +138,7 @@ class PublicExchange:
             endpoint.url(target),
             data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
             headers=endpoint.headers,
-            timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect),
+            timeout=limits.timeout,
             allow_redirects=False,
         ) as response:
             reply = Reply(response.status, CIMultiDict(response.headers))

@@ -283,7 +283,7 @@ def _missing_credentials(host: Host) -> ConfigurationError:
     )
 
 
-@attrs.frozen
+@attrs.define
 class _Received:
     """An HTTP response and its JSON, or why there is none."""
 

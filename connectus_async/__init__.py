@@ -37,6 +37,7 @@ from connectus_async.errors import (
     UnknownOutcomeError,
     UnprocessableContentError,
     UnreadableAnswerError,
+    WebhookError,
     WrongEventLoopError,
     WrongProcessError,
 )
@@ -143,6 +144,7 @@ __all__ = [
     "UnprocessableContentError",
     "UnreadableAnswerError",
     "User",
+    "WebhookError",
     "WhatsApp",
     "WhatsAppConversation",
     "WhatsAppMessage",

@@ -100,6 +100,21 @@ class WrongProcessError(ConnectusError, RuntimeError):
         return "this was begun before the process was forked: begin it again in the child"
 
 
+class WebhookError(ConnectusError, ValueError):
+    """What came to a webhook is no event.
+
+    Attributes:
+        problem: What is wrong with its body; never what the body says.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the body of a webhook {self.problem}"
+
+
 class LedgerError(ConnectusError):
     """A campaign's ledger cannot be used. What it does not have on record was not sent.
 

@@ -15,12 +15,14 @@ from multidict import CIMultiDict
 import connectus_async
 from connectus_async import (
     AsyncConnectus,
+    CampaignStoppedError,
     ClientClosedError,
     ConfigurationError,
     ConnectError,
     ConnectionLostError,
     ConnectusError,
     InvalidArgumentError,
+    LedgerError,
     NotSentError,
     Outcome,
     RateLimitError,
@@ -31,6 +33,7 @@ from connectus_async import (
     UnexpectedStatusError,
     UnknownOutcomeError,
     UnreadableAnswerError,
+    WebhookError,
     WrongEventLoopError,
     errors,
 )
@@ -55,6 +58,10 @@ def example(kind: type, response: Response | None = RESPONSE) -> ConnectusError:
         return kind("POST /sms/send_individual", "409 Conflict", response)
     if issubclass(kind, ConfigurationError | InvalidArgumentError):
         return kind("api_user", "is missing")
+    if issubclass(kind, LedgerError):
+        return kind("campaign.db", "is in use")
+    if issubclass(kind, CampaignStoppedError | WebhookError):
+        return kind("is not what it should be")
     return kind()
 
 

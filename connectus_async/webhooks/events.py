@@ -1,0 +1,248 @@
+"""What the platform posts to a webhook, read: pure functions and types."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, Never, TypeAlias
+
+import attrs
+
+from connectus_async.answer import Record
+from connectus_async.errors import WebhookError
+from connectus_async.products.sms import SmsStatus
+from connectus_async.redaction import personal, plain, word
+
+MAX_DEPTH: Final = 32
+"""Lists and objects in each other. What the platform documents is one deep."""
+
+_MAX_DIGITS: Final = 100
+"""Of a whole number; what is longer stays text, for reading it takes ever longer."""
+_TOO_LARGE: Final = 10**_MAX_DIGITS
+
+_CONTENT: Final = frozenset({"sms_content", "sms_content_binary"})
+_ORIGIN: Final = frozenset({"src_number", "src_provider"})
+_KNOWN_WORDS: Final = frozenset(SmsStatus)
+
+
+_Container: TypeAlias = Mapping[Any, Any] | list[Any] | tuple[Any, ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Event(Record):
+    id_sms: str | None = attrs.field(default=None, repr=plain)
+
+
+@attrs.frozen(kw_only=True)
+class StatusUpdate(_Event):
+    """An SMS that was sent has another status.
+
+    Attributes:
+        id_sms: The SMS: the ``id`` of its receipt.
+        status: Its status now; a word that this SDK does not know has ``is_known`` false.
+        raw: The JSON object as it came, with the fields that this SDK does not know.
+    """
+
+    status: SmsStatus | None = None
+
+
+@attrs.frozen(kw_only=True)
+class IncomingSms(_Event):
+    """An SMS came in, for instance a reply.
+
+    The two fields of its content may say different things: the platform's own example does. Where
+    ``content_agrees`` is false, ``binary_content`` is what to look at beside ``sms_content``.
+
+    Attributes:
+        id_sms: The identifier of this SMS. It is not that of the SMS that it answers.
+        src_provider: The carrier that it came through.
+        src_number: Who wrote it, in digits.
+        dst_number: The number of the account that got it, in digits.
+        sms_content: The text.
+        sms_content_binary: The bytes of the text, in hexadecimal digits as they came.
+        raw: The JSON object as it came, with the fields that this SDK does not know.
+    """
+
+    src_provider: str | None = word()
+    src_number: str | None = personal()
+    dst_number: str | None = personal()
+    sms_content: str | None = personal()
+    sms_content_binary: str | None = personal()
+
+    @property
+    def content_bytes(self) -> bytes | None:
+        """The bytes of ``sms_content_binary``; ``None`` if it is missing or not hexadecimal."""
+        if self.sms_content_binary is None:
+            return None
+        try:
+            return bytes.fromhex(self.sms_content_binary)
+        except ValueError:
+            return None
+
+    @property
+    def content_agrees(self) -> bool | None:
+        """Whether the bytes are ``sms_content`` in any encoding that an SMS may have.
+
+        These are UTF-8, UCS-2 and Latin-1. ``None`` where either is missing or cannot be read.
+        """
+        content, binary = self.sms_content, self.content_bytes
+        if content is None or binary is None:
+            return None
+        return binary in _encoded(content)
+
+    @property
+    def binary_content(self) -> str | None:
+        """The text that the bytes are, or ``None`` where there are none.
+
+        That is ``sms_content`` where they agree. Otherwise they are taken for UCS-2 if there are
+        zeros among them and for UTF-8 if not, and for Latin-1 where they are neither.
+        """
+        return self.sms_content if self.content_agrees else _decoded(self.content_bytes)
+
+
+@attrs.frozen(kw_only=True)
+class UnknownEvent(_Event):
+    """An event of a kind that this SDK does not know.
+
+    Attributes:
+        id_sms: The SMS that it is about, if it says so.
+        raw: The JSON object as it came.
+    """
+
+
+Event: TypeAlias = StatusUpdate | IncomingSms | UnknownEvent
+"""What `parse` returns."""
+
+
+def parse(body: bytes | str | Mapping[str, Any]) -> Event:
+    """Read what the platform posted to a webhook.
+
+    A missing field is ``None``, and so is one of another type than documented. Of a name that comes
+    twice, the last counts. Fields can always be encoded: half a surrogate pair, which JSON can
+    spell, becomes U+FFFD in them and stays as it came in ``raw``. A number that Python cannot hold
+    is text in ``raw``.
+
+    Args:
+        body: The body of the request, or the JSON object that was read from it.
+
+    Returns:
+        The event, by its fields: what has ``sms_content`` or ``sms_content_binary`` is an
+        `IncomingSms` unless its ``status`` is one of the seven; anything else with ``status`` is a
+        `StatusUpdate`, and with a source an `IncomingSms`.
+
+    Raises:
+        WebhookError: The body is not a JSON object, or is nested more than 32 deep.
+
+    >>> parse(b'{"status": "ENTREGADO", "id_sms": "c7925e64955445bbbe0ae39339b9514c"}')
+    StatusUpdate(id_sms='c7925e64955445bbbe0ae39339b9514c', status=<SmsStatus 'ENTREGADO'>)
+    """
+    raw = _read(body)
+    _check_depth(raw)
+    match _kind(raw):
+        case "status":
+            return StatusUpdate(raw=raw, id_sms=_text(raw, "id_sms"), status=_status(raw))
+        case "incoming":
+            return IncomingSms(
+                raw=raw,
+                id_sms=_text(raw, "id_sms"),
+                src_provider=_text(raw, "src_provider"),
+                src_number=_text(raw, "src_number"),
+                dst_number=_text(raw, "dst_number"),
+                sms_content=_text(raw, "sms_content"),
+                sms_content_binary=_text(raw, "sms_content_binary"),
+            )
+        case _:
+            return UnknownEvent(raw=raw, id_sms=_text(raw, "id_sms"))
+
+
+def _kind(raw: Mapping[str, Any]) -> str | None:
+    if "status" in raw and (_CONTENT.isdisjoint(raw) or _status(raw) in _KNOWN_WORDS):
+        return "status"
+    if _CONTENT.isdisjoint(raw) and _ORIGIN.isdisjoint(raw):
+        return None
+    return "incoming"
+
+
+def _read(body: object) -> dict[str, Any]:
+    if isinstance(body, Mapping):
+        return dict(body)
+    if not isinstance(body, bytes | bytearray | str):
+        raise WebhookError("is neither JSON nor a mapping")
+    if isinstance(body, str):
+        body = body.removeprefix("\ufeff")
+    try:
+        value = json.loads(body, parse_int=_whole, parse_float=_real, parse_constant=_refuse)
+    except RecursionError:
+        raise WebhookError("is nested too deeply") from None
+    except ValueError:  # whose words may quote the body
+        raise WebhookError("is not JSON") from None
+    if not isinstance(value, dict):
+        raise WebhookError("is JSON, but not an object")
+    return value
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits
+
+
+def _real(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(constant)  # NaN and Infinity are not JSON
+
+
+def _check_depth(raw: dict[str, Any]) -> None:
+    level: Iterable[_Container] = [raw]
+    for _ in range(MAX_DEPTH):
+        nested = {id(member): member for parent in level for member in _nested(parent)}
+        if not nested:
+            return
+        level = nested.values()
+    raise WebhookError("is nested too deeply")
+
+
+def _nested(parent: _Container) -> Iterator[_Container]:
+    for member in parent.values() if isinstance(parent, Mapping) else parent:
+        if isinstance(member, Mapping | list | tuple):
+            yield member
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str | None:
+    value = raw.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < _TOO_LARGE else None
+    return _encodable(value) if isinstance(value, str) else None
+
+
+def _status(raw: Mapping[str, Any]) -> SmsStatus | None:
+    status = raw.get("status")
+    return SmsStatus(_encodable(status)) if isinstance(status, str) else None
+
+
+def _encodable(text: str) -> str:
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _encoded(text: str) -> Iterator[bytes]:
+    yield text.encode()
+    yield text.encode("utf-16-be")
+    with suppress(UnicodeEncodeError):
+        yield text.encode("latin-1")
+
+
+def _decoded(binary: bytes | None) -> str | None:
+    if binary is None:
+        return None
+    try:
+        return binary.decode("utf-16-be" if 0 in binary else "utf-8")
+    except UnicodeDecodeError:
+        return binary.decode("latin-1")

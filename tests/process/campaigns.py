@@ -1,0 +1,181 @@
+"""Campaigns in processes of their own, killed at a moment that is told beforehand."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import signal
+import sqlite3
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from random import Random
+
+import attrs
+from campaign_program import numbers
+from scripts import ROOT
+
+from connectus_async.emulator import Emulator, Fault
+
+PROGRAM = Path(__file__).with_name("campaign_program.py")
+
+
+@attrs.frozen
+class Kill:
+    """One moment: the process ends right before or after something is done for the n-th time.
+
+    Attributes:
+        at: `sms.send` or `sms.by_date` for a request that the emulator acts on, `statement` for one
+            that SQLite carries out.
+        number: Which of them, from 1.
+        after: Whether it is done, or never will be.
+    """
+
+    at: str
+    number: int
+    after: bool
+
+
+@attrs.frozen
+class Found:
+    """What a process found in the ledger, and how it ended.
+
+    Attributes:
+        unknown: Messages whose outcome was unknown right after opening.
+        interrupted: Those of them that a crash left in flight.
+        counts: All messages by state at the end; empty if it was killed before.
+    """
+
+    unknown: int = 0
+    interrupted: int = 0
+    counts: dict[str, int] = attrs.field(factory=dict)
+
+
+@attrs.define(kw_only=True)
+class Campaign:
+    """One campaign over many starts of its process."""
+
+    emulator: Emulator
+    ledger: Path
+    total: int
+    concurrency: int = 16
+    on_unknown: str = "resend_if_absent"
+    streams: bool = False
+    reconciles: bool = True
+
+    async def start(self, kill: Kill | None = None) -> Found:
+        """Start it and wait for its end, which has to be the kill if there is one."""
+        settings = attrs.asdict(self, filter=attrs.filters.exclude("emulator"))
+        if kill is not None and kill.at == "statement":
+            settings["kill"] = attrs.asdict(kill)
+        arguments = (PROGRAM, json.dumps(settings, default=str))
+        async with started(*arguments, environment=environment(self.emulator)) as process:
+            with killed(process, self.emulator, kill):
+                output, errors = await process.communicate()
+        assert errors == b"", errors.decode()
+        assert process.returncode == (0 if kill is None else -signal.SIGKILL), kill
+        facts = [json.loads(line) for line in output.splitlines()]
+        return Found(**{name: fact for line in facts for name, fact in line.items()})
+
+    @property
+    def recipients(self) -> set[str]:
+        return set(numbers(self.total))
+
+    @property
+    def reached(self) -> Counter[str]:
+        return Counter(message.recipient for message in self.emulator.received)
+
+    def states(self) -> dict[str, str]:
+        """Read the state of each recipient in the ledger."""
+        with closing(sqlite3.connect(self.ledger)) as connection:
+            return dict(connection.execute("SELECT recipient, state FROM message"))
+
+
+@attrs.frozen
+class Ended:
+    """How a command ended."""
+
+    code: int
+    output: str
+    errors: str
+
+    def advice(self, name: str) -> Sequence[str]:
+        """Find the command that it told the user to go on with."""
+        (words,) = re.findall(rf"connectus (bulk {name} .*)", self.output)
+        return shlex.split(words)
+
+
+async def ended(process: Process) -> Ended:
+    output, errors = await process.communicate()
+    return Ended(process.returncode, output.decode(), errors.decode())
+
+
+def command(*args: object, emulator: Emulator) -> AbstractAsyncContextManager[Process]:
+    """Start a command of the package."""
+    return started("-m", "connectus_async", *args, environment=environment(emulator))
+
+
+async def ran(*args: object, emulator: Emulator) -> Ended:
+    """Run a command to its end."""
+    async with command(*args, emulator=emulator) as process:
+        return await ended(process)
+
+
+@contextmanager
+def killed(process: Process, emulator: Emulator, kill: Kill | None) -> Iterator[None]:
+    """Have the emulator end a process at a request, for as long as a block lasts."""
+    if kill is None or kill.at == "statement":
+        yield
+        return
+
+    async def before(number: int) -> None:
+        if number == kill.number and not kill.after:
+            process.kill()
+            await asyncio.Event().wait()  # the end of the connection cancels the request
+
+    def after(number: int) -> None:
+        if number == kill.number and kill.after:
+            process.kill()
+
+    with emulator.fault(Fault.call(before=before, after=after), route=kill.at):
+        yield
+
+
+@asynccontextmanager
+async def started(*args: object, environment: dict[str, str]) -> AsyncIterator[Process]:
+    """Start a Python process, which ends with the block at the latest."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", *map(str, args)),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=environment,
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def environment(emulator: Emulator) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "CONNECTUS_BASE_URL": emulator.base_url,
+        "CONNECTUS_API_USER": emulator.api_user,
+        "CONNECTUS_API_KEY": emulator.api_key,
+    }
+
+
+def shuffled(chance: Random, *groups: Sequence[Sequence[Kill]]) -> list[Kill]:
+    """Put sequences of kills in any order, each of them left as it is."""
+    sequences = [sequence for group in groups for sequence in group]
+    chance.shuffle(sequences)
+    return [kill for sequence in sequences for kill in sequence]

@@ -1,0 +1,181 @@
+"""``connectus bulk`` killed, interrupted, started twice, and given the same file again."""
+
+import asyncio
+import json
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import pytest
+from campaign_program import numbers
+from campaigns import PROGRAM, Kill, command, ended, environment, killed, ran, started
+
+from connectus_async.bulk.states import State
+from connectus_async.emulator import Emulator, Fault
+
+ROWS = 1_000
+CONCURRENCY = 8
+FINISHING = b"connectus: finishing the messages under way; Ctrl-C again gives them up\n"
+SETTLE = ("--settle", 0.2)
+RESEND = ("--on-unknown", "resend_if_absent")
+
+
+@attrs.define
+class Gate:
+    """Holds the answers once so many messages were let pass, acted upon as they are."""
+
+    passing: int = 20
+    full: asyncio.Event = attrs.field(factory=asyncio.Event)
+    opened: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def after(self, number: int) -> None:
+        if number == self.passing + CONCURRENCY:
+            self.full.set()
+        if number > self.passing:
+            await self.opened.wait()
+
+
+@pytest.fixture
+def gate(emulator: Emulator) -> Gate:
+    gate = Gate()
+    emulator.fault(Fault.call(after=gate.after), route="sms.send")
+    return gate
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "recipients of a campaign.csv"
+    write(path, ROWS)
+    return path
+
+
+def write(path: Path, rows: int) -> None:
+    path.write_text("dst_number\n" + "".join(f"{number}\n" for number in numbers(rows)))
+
+
+def send(file: Path) -> Sequence[object]:
+    return ("bulk", "send", file, "--text", "Hola", "--concurrency", CONCURRENCY)
+
+
+def reached(emulator: Emulator) -> Counter[str]:
+    return Counter(message.recipient for message in emulator.received)
+
+
+def ledger_of(file: Path) -> Path:
+    return file.with_name(file.name + ".ledger.db")
+
+
+async def test_a_command_that_is_killed_is_given_again(emulator, file):
+    """The same command sends the rest; what it prints then settles what the kill left open."""
+    async with command(*send(file), emulator=emulator) as process:
+        with killed(process, emulator, Kill("sms.send", 137, after=False)):
+            assert (await ended(process)).code == -signal.SIGKILL
+    again = await ran(*send(file), emulator=emulator)
+    asked = await ran(*again.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
+    resumed = await ran(*asked.advice("resume"), emulator=emulator)
+
+    assert (again.code, asked.code, resumed.code) == (3, 0, 0)
+    assert "1,000 of 1,000 accepted" in resumed.output
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_a_command_that_is_killed_while_it_loads(emulator, file):
+    """What is half loaded is not resumed; the same command loads all of it and sends it."""
+    kill = {"number": 600, "after": True}
+    arguments = json.dumps({"kill": kill, "command": [str(arg) for arg in send(file)]})
+    async with started(PROGRAM, arguments, environment=environment(emulator)) as process:
+        assert (await ended(process)).code == -signal.SIGKILL
+    loaded = states_in(ledger_of(file))
+    resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
+    again = await ran(*send(file), emulator=emulator)
+
+    assert loaded == {State.QUEUED: ROWS // 2}
+    assert (resumed.code, again.code) == (1, 0)
+    assert "was not read to its end: run bulk send again" in resumed.errors
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_the_same_file_again_and_then_with_more_rows(emulator, file):
+    """The second time nothing is sent, and that is said; of a file grown by 100 rows, 100 are."""
+    first = await ran(*send(file), emulator=emulator)
+    requests = emulator.requests.copy()
+    second = await ran(*send(file), emulator=emulator)
+    assert emulator.requests == requests
+
+    write(file, ROWS + 100)
+    third = await ran(*send(file), emulator=emulator)
+    assert emulator.requests["sms.send"] == requests["sms.send"] + 100
+
+    assert (first.code, second.code, third.code) == (0, 0, 0)
+    assert "1,000 rows, 0 messages to send\n  1,000 accepted in an earlier run" in second.output
+    assert "1,100 rows, 100 messages to send\n" in third.output
+    assert reached(emulator) == Counter(numbers(ROWS + 100))
+
+
+async def test_two_starts_at_once(emulator, file, gate):
+    """The second is refused with the number of the first process, which goes on undisturbed."""
+    async with command(*send(file), emulator=emulator) as process:
+        await gate.full.wait()
+        refused = [
+            await ran(*send(file), emulator=emulator),
+            await ran("bulk", "resume", ledger_of(file), emulator=emulator),
+            await ran("bulk", "reconcile", ledger_of(file), emulator=emulator),
+        ]
+        requests = emulator.requests["sms.send"]
+        gate.opened.set()
+        first = await ended(process)
+
+    for second in refused:
+        assert (second.code, second.output) == (1, "")
+        assert f"is in use by process {process.pid}: " in second.errors
+    assert requests == gate.passing + CONCURRENCY
+    assert first.code == 0
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interruption_drains_and_says_how_to_go_on(emulator, file, gate, signum):
+    """The command that it prints sends the rest, each exactly once."""
+    async with command(*send(file), emulator=emulator) as process:
+        await gate.full.wait()
+        process.send_signal(signum)
+        assert await process.stderr.readline() == FINISHING
+        gate.opened.set()
+        interrupted = await ended(process)
+    sent = emulator.requests["sms.send"]
+    resumed = await ran(*interrupted.advice("resume"), emulator=emulator)
+
+    assert (interrupted.code, resumed.code) == (130, 0)
+    assert sent == gate.passing + CONCURRENCY
+    assert f"{sent} of 1,000 accepted" in interrupted.output
+    assert f"{ROWS - sent} are still to be sent: go on with" in interrupted.output
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_a_second_interruption_stops(emulator, file, gate):
+    """What was cut off is on record as unknown; asking for it and resuming reach everybody once."""
+    async with command(*send(file), emulator=emulator) as process:
+        await gate.full.wait()
+        process.send_signal(signal.SIGINT)
+        assert await process.stderr.readline() == FINISHING
+        process.send_signal(signal.SIGINT)
+        stopped = await ended(process)
+    states = states_in(ledger_of(file))
+    gate.opened.set()
+    asked = await ran("bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator)
+    resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
+
+    assert (stopped.code, asked.code, resumed.code) == (130, 0, 0)
+    assert "Traceback" not in stopped.errors
+    assert states[State.UNKNOWN] == CONCURRENCY
+    assert f"{CONCURRENCY} had been sent, 0 are queued again" in asked.output
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+def states_in(ledger: Path) -> Counter[str]:
+    with closing(sqlite3.connect(ledger)) as connection:
+        return Counter(state for (state,) in connection.execute("SELECT state FROM message"))

@@ -26,6 +26,7 @@ class Job:
         key: The user's key for it.
         entry: Its entry, once it is checked.
         number: The number of its entry, once it is in the ledger.
+        weight: How much of the rate it takes.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Job:
     key: str | None = None
     entry: Entry | None = None
     number: int | None = None
+    weight: int = 1
 
     @property
     def message(self) -> Message | None:

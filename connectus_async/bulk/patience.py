@@ -40,7 +40,7 @@ class Patience:
     """Judges each failure of a campaign.
 
     Args:
-        seconds: How long the API may be out of reach, or answer 429 to everything.
+        seconds: How long nothing but failures and 429 may come.
         concurrency: How many messages are on their way at a time.
         retry_after_cap: Seconds of a ``Retry-After`` that are waited for.
         clock: Seconds that never run backwards.
@@ -73,25 +73,33 @@ class Patience:
         if isinstance(error, STOPS_THE_CAMPAIGN):
             return error
         if isinstance(error, UnknownOutcomeError):
-            self._unknown += 1
-            if self._unknown >= self._unknown_limit:
-                return CampaignStoppedError(
-                    f"the last {self._unknown} messages may or may not have been sent "
-                    f"({error.reason}): stopped to spare the rest"
-                )
+            return self._unknown_outcome(error)
         if isinstance(error, NotSentError):
             return self._not_sent(error)
         return None
+
+    def _unknown_outcome(self, error: UnknownOutcomeError) -> Exception | None:
+        self._unknown += 1
+        if self._unknown < self._unknown_limit and not self._is_exhausted():
+            return None
+        return CampaignStoppedError(
+            f"the last {self._unknown} messages may or may not have been sent ({error.reason}): "
+            "stopped to spare the rest"
+        )
 
     def _not_sent(self, error: NotSentError) -> Exception | None:
         wanted = error.retry_after if isinstance(error, RateLimitError) else None
         if wanted is not None and wanted > self._retry_after_cap:
             return error
-        is_throttled = isinstance(error, RateLimitError)
         self._refused += 1
-        if not self._was_answered and not is_throttled and self._refused >= FIRST_TRIES:
+        is_nowhere = not self._was_answered and not isinstance(error, RateLimitError)
+        if is_nowhere and self._refused >= FIRST_TRIES:
             return error
+        return error if self._is_exhausted() else None
+
+    def _is_exhausted(self) -> bool:
+        """Tell whether nothing but failures came for too long."""
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = now
-        return error if now - self._failing_since > self._seconds else None
+        return now - self._failing_since > self._seconds

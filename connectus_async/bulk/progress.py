@@ -42,5 +42,5 @@ class Progress:
             rate=pacer.measured_rate,
             rate_limit=pacer.rate,
             concurrency_limit=pacer.concurrency,
-            is_paused=pacer.is_paused,
+            is_paused=pacer.is_paused or pacer.paused_until is not None,
         )

@@ -132,15 +132,15 @@ class Run:
 
     async def _sent(self, job: Job, entry: Entry) -> MessageOutcome:
         """Send a message, again for as long as it certainly was not sent."""
-        weight = entry.billed if self._weighs_segments else 1
+        job.weight = entry.billed if self._weighs_segments else 1
         while True:
-            if not await self._is_let_go(weight):
+            if not await self._is_let_go(job.weight):
                 error = self.intake.failure or CampaignStoppedError("it was stopped before")
                 return _outcome(job, State.QUEUED, error)
             try:
                 outcome = await self._attempt(job, entry)
             except BaseException:
-                self._pacer.release(Signal.NOTHING, latency=0)
+                self._let_back(job)
                 raise
             if outcome.state is not State.QUEUED or self.intake.is_stopped:
                 return outcome
@@ -150,7 +150,7 @@ class Run:
         if self._pacer.try_acquire(weight):
             if not self.intake.is_stopped:
                 return True
-            self._pacer.release(Signal.NOTHING, latency=0)
+            self._pacer.release(Signal.NOTHING, latency=0, cost=weight)
             return False
         task = asyncio.current_task()
         if task is None or self.intake.is_stopped:
@@ -176,12 +176,12 @@ class Run:
                 claim = await claim
         except LedgerError as error:
             self._guards.give_back(entry)
-            self._pacer.release(Signal.NOTHING, latency=0)
+            self._let_back(job)
             self.stop(error)
             return _outcome(job, State.QUEUED, error)
         if claim.found is not None:
             self._guards.give_back(entry)
-            self._pacer.release(Signal.NOTHING, latency=0)
+            self._let_back(job)
             again = InvalidArgumentError("message", f"the campaign has it already: {claim.found}")
             return _outcome(job, State.SKIPPED, again, skipped=SkipReason.DUPLICATE)
         job.number = claim.number
@@ -199,7 +199,7 @@ class Run:
             raise
         except Exception as error:  # noqa: BLE001 - one message never stops the others
             failure = error
-        state = self._judged(failure, time.monotonic() - started)
+        state = self._judged(job, failure, time.monotonic() - started)
         if state not in _COSTS:
             self._guards.give_back(entry)
         if state is State.SKIPPED:
@@ -218,13 +218,18 @@ class Run:
         receipt: Receipt = await self._channels[type(message)].deliver(message)
         return receipt
 
-    def _judged(self, failure: Exception | None, latency: float) -> State:
+    def _let_back(self, job: Job) -> None:
+        """Give back the place of a message for which no request was made."""
+        self._pacer.release(Signal.NOTHING, latency=0, cost=job.weight)
+
+    def _judged(self, job: Job, failure: Exception | None, latency: float) -> State:
         """Tell the pacer how it went, stop if that is called for, and name the state."""
         state = after_attempt(failure)
         if failure is None or state is State.REJECTED:
             self._patience.answered()
         wanted = failure.retry_after if isinstance(failure, RateLimitError) else None
-        self._pacer.release(_signal(failure), latency=latency, retry_after=wanted)
+        signal = _signal(failure)
+        self._pacer.release(signal, latency=latency, retry_after=wanted, cost=job.weight)
         if failure is None:
             return state
         if isinstance(failure, InvalidArgumentError):

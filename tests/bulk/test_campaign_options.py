@@ -1,0 +1,417 @@
+"""What a bulk sender can be told, through both clients, against the emulator."""
+
+import datetime as dt
+import functools
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from awaited import asyncio_only
+
+from connectus_async import (
+    AsyncConnectus,
+    BulkSummary,
+    CampaignStoppedError,
+    ConfigurationError,
+    ConnectError,
+    Email,
+    InvalidArgumentError,
+    MessageOutcome,
+    Outcome,
+    PaymentRequiredError,
+    QuietHours,
+    RateLimitError,
+    Row,
+    SkipReason,
+    Sms,
+    State,
+    SuppressionList,
+)
+from connectus_async.emulator import Emulator, Fault
+
+FIRST = 56_960_000_000
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "campaign.db"
+
+
+def messages(count: int, first: int = 0, text: str = "Hola") -> list[Sms]:
+    return [Sms(FIRST + index, text) for index in range(first, first + count)]
+
+
+def recipients(emulator: Emulator) -> list[str]:
+    return sorted(message.recipient for message in emulator.received)
+
+
+async def sent(connectus: AsyncConnectus, source: object, **options: object) -> BulkSummary:
+    async with connectus.bulk(**options) as bulk:
+        return await bulk.run(source)
+
+
+async def test_a_second_run_sends_nothing_and_a_grown_source_only_what_is_new(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """The ledger knows every message by what it says and to whom."""
+    assert (await sent(connectus, messages(30), ledger=ledger)).accepted == 30
+
+    again = await sent(connectus, messages(30), ledger=ledger)
+    grown = await sent(connectus, messages(40), ledger=ledger)
+
+    assert again.skipped_by == {SkipReason.DUPLICATE: 30}
+    assert (grown.accepted, grown.skipped) == (10, 30)
+    assert len(recipients(emulator)) == len(set(recipients(emulator))) == 40
+
+
+async def test_what_is_loaded_waits_until_it_is_sent(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """Each row is named with what became of it; nothing leaves before ``run``."""
+    placed = {}
+    bad = Row(9, InvalidArgumentError("name", "is empty in this row"))
+    rows = [*(Row(line, sms) for line, sms in enumerate(messages(3), 2)), bad]
+    async with connectus.bulk(ledger=ledger) as bulk:
+        total = await bulk.load(
+            [*rows, Row(10, messages(1)[0])],
+            on_row=lambda row, loaded: placed.update({row.line: loaded}),
+        )
+        assert (total, emulator.requests.total()) == (5, 0)
+        assert await bulk.counts() == {State.QUEUED: 3, State.SKIPPED: 2}
+        await bulk.run()
+        assert await bulk.counts() == {State.ACCEPTED: 3, State.SKIPPED: 2}
+        assert await bulk.spent() == 3
+
+    assert placed[9].skipped is SkipReason.INVALID
+    assert (placed[10].skipped, placed[10].first_line) == (SkipReason.DUPLICATE, 2)
+    assert len(recipients(emulator)) == 3
+
+
+async def test_a_source_is_loaded_again_without_doubling_anything(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """Known rows are told by their state; duplicates within the source are still duplicates."""
+    seen = []
+    for _ in range(2):
+        async with connectus.bulk(ledger=ledger) as bulk:
+            seen.clear()
+            await bulk.load(
+                [*messages(2), messages(1)[0]], on_row=lambda _, loaded: seen.append(loaded)
+            )
+            await bulk.run()
+
+    assert [loaded.known for loaded in seen] == [State.ACCEPTED, State.ACCEPTED, None]
+    assert seen[2].skipped is SkipReason.DUPLICATE
+    assert len(recipients(emulator)) == 2
+
+
+async def test_each_recipient_gets_one_message_where_that_is_asked_for(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """By default two texts to one number are two messages."""
+    both = [Sms(FIRST, "Hola Ana"), Sms(FIRST, "Hola Eva"), Sms(f"+{FIRST}", "Hola Ana")]
+
+    assert (await sent(connectus, both, ledger=ledger)).accepted == 2
+    by_recipient = {"ledger": ledger.with_name("other.db"), "identity": "recipient"}
+    assert (await sent(connectus, both, **by_recipient)).accepted == 1
+
+
+async def test_a_key_of_ones_own_tells_equal_messages_apart(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """And makes different ones the same."""
+    rows = [
+        Row(None, Sms(FIRST, "Hola"), key="order 1"),
+        Row(None, Sms(FIRST, "Hola"), key="order 2"),
+        Row(None, Sms(FIRST, "Adiós"), key="order 2"),
+    ]
+
+    assert (await sent(connectus, rows, ledger=ledger)).accepted == 2
+    assert [message.content for message in emulator.received] == ["Hola", "Hola"]
+
+
+async def test_throttling_burns_no_recipient(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """A message that is answered 429 is sent again, however often that happens."""
+    emulator.fault(Fault.too_many(0), route="sms.send", times=7)
+
+    summary = await sent(connectus, messages(60), ledger=ledger, concurrency=4)
+
+    assert summary.accepted == 60
+    assert len(set(recipients(emulator))) == len(recipients(emulator)) == 60
+
+
+async def test_a_retry_after_past_the_cap_stops_and_leaves_the_rest_queued(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """Nobody waits an hour by surprise; the same campaign goes on later."""
+    fault = emulator.fault(Fault.too_many(3600), route="sms.send")
+
+    with pytest.raises(RateLimitError):
+        await sent(connectus, messages(20), ledger=ledger, concurrency=4)
+    fault.remove()
+
+    assert (await sent(connectus, messages(20), ledger=ledger)).accepted == 20
+
+
+async def test_a_balance_that_is_added_to_lets_the_rest_go(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """402 is the campaign's problem, not the messages': they stay queued."""
+    with emulator.fault(Fault.status(402), route="sms.send"), pytest.raises(PaymentRequiredError):
+        await sent(connectus, messages(20), ledger=ledger, concurrency=4)
+
+    assert (await sent(connectus, messages(20), ledger=ledger)).accepted == 20
+
+
+async def test_unknown_after_unknown_stops_to_spare_the_rest(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """A server that fails for everybody does not get the whole campaign."""
+    emulator.fault(Fault.status(500), route="sms.send")
+
+    with pytest.raises(CampaignStoppedError, match="may or may not have been sent"):
+        await sent(connectus, messages(400), ledger=ledger, concurrency=4, patience=0.5)
+
+    assert emulator.requests["sms.send"] < 40
+
+
+async def test_a_closed_port_stops_at_once(free_port: int, ledger: Path):
+    """Where nothing was ever answered, the address is wrong."""
+    connectus = AsyncConnectus("user", "key", base_url=f"http://127.0.0.1:{free_port}")
+    async with connectus, connectus.bulk(ledger=ledger, concurrency=4) as bulk:
+        with pytest.raises(ConnectError):
+            await bulk.run(messages(20))
+        assert bulk.summary.queued == bulk.summary.total
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+async def test_the_suppressed_get_nothing_even_if_they_opted_out_after_loading(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path, tmp_path: Path
+):
+    """The list is asked when a message is put down, and again right before it leaves."""
+    path = tmp_path / "suppressed.txt"
+    path.write_text(f"{FIRST}\n", "utf-8")
+    suppression = await anyio.to_thread.run_sync(SuppressionList.read, path)
+
+    async with connectus.bulk(ledger=ledger, suppression=suppression) as bulk:
+        await bulk.load(messages(3))
+        path.write_text(f"{FIRST}\n{FIRST + 1}\n", "utf-8")
+        await anyio.to_thread.run_sync(suppression.refresh)
+        await bulk.run()
+        assert await bulk.counts() == {State.ACCEPTED: 1, State.SKIPPED: 2}
+
+    assert recipients(emulator) == [str(FIRST + 2)]
+
+
+async def test_quiet_hours_leave_messages_queued(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """They leave with a later run; the outcome says from when on."""
+    hour = dt.timedelta(hours=1)
+    begin, end = (f"{dt.datetime.now(dt.UTC) + shift:%H:%M}" for shift in (-hour, hour))
+    parse = functools.partial(QuietHours.parse, f"{begin}-{end}", time_zone="UTC")
+    quiet = await anyio.to_thread.run_sync(parse)
+    outcomes: list[MessageOutcome] = []
+    mail = Email("ana@example.com", "Hola", "<b>Hola</b>", src_email="contacto@example.com")
+
+    async with connectus.bulk(ledger=ledger, quiet_hours=quiet) as bulk:
+        await bulk.run([mail], on_outcome=outcomes.append)
+
+    assert [outcome.state for outcome in outcomes] == [State.QUEUED]
+    assert "quiet hours where it goes, until" in str(outcomes[0].error)
+    assert (await sent(connectus, None, ledger=ledger)).accepted == 1
+    assert len(emulator.received) == 1
+
+
+async def test_what_is_too_late_is_skipped(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """For good: nobody wants it any more."""
+    past = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+
+    summary = await sent(connectus, messages(5), ledger=ledger, expires_at=past)
+
+    assert summary.skipped_by == {SkipReason.EXPIRED: 5}
+    assert not emulator.requests
+
+
+async def test_the_budget_is_never_passed_and_may_be_raised(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """It counts SMS as they are billed, over all runs of the campaign."""
+    long = messages(6, text="a" * 161)
+    async with connectus.bulk(ledger=ledger, budget=7, concurrency=4) as bulk:
+        await bulk.load(long)
+        await bulk.run()
+    assert (bulk.summary.accepted, bulk.summary.skipped_by) == (3, {SkipReason.OVER_BUDGET: 3})
+
+    async with connectus.bulk(ledger=ledger, budget=10) as bulk:
+        await bulk.run()
+
+    assert bulk.summary.accepted == 2
+    assert len(emulator.received) == 5
+
+
+async def test_an_unknown_message_is_sent_again_only_where_that_is_said_out_loud(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """By default it is not, in any later run."""
+    emulator.fault(Fault.reset_after(), route="sms.send", times=1)
+    assert (await sent(connectus, messages(1), ledger=ledger)).unknown == 1
+
+    assert (await sent(connectus, messages(1), ledger=ledger)).accepted == 0
+    assert len(emulator.received) == 1
+    assert (await sent(connectus, None, ledger=ledger, on_unknown="resend")).accepted == 1
+    assert len(emulator.received) == 2
+
+
+async def test_a_pause_lets_nothing_leave_until_it_ends(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """Progress tells that it holds."""
+    async with connectus.bulk(ledger=ledger) as bulk:
+        await bulk.load(messages(10))
+        bulk.pause()
+        assert bulk.progress().is_paused
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bulk.run)
+            await anyio.wait_all_tasks_blocked()
+            assert not emulator.received
+            bulk.resume()
+        assert not bulk.progress().is_paused
+
+    assert bulk.summary.accepted == 10
+
+
+@asyncio_only
+async def test_cancel_ends_the_stream_and_leaves_the_rest_queued(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """A later run sends it."""
+    async with connectus.bulk(ledger=ledger, concurrency=2) as bulk:
+        await bulk.load(messages(100))
+        async for _ in bulk.stream():
+            bulk.cancel()
+        counts = await bulk.counts()
+        assert counts[State.ACCEPTED] == len(emulator.received) < 100
+        assert counts[State.ACCEPTED] + counts[State.QUEUED] == 100
+        await bulk.run()
+
+    assert len(set(recipients(emulator))) == len(recipients(emulator)) == 100
+
+
+async def test_limits_change_while_it_sends(connectus: AsyncConnectus, ledger: Path):
+    """Progress shows what holds now."""
+    async with connectus.bulk(ledger=ledger, rate=5, concurrency=8) as bulk:
+        bulk.set_rate(1_000)
+        bulk.set_concurrency(2)
+        progress = bulk.progress()
+        assert (progress.rate_limit, progress.concurrency_limit) == (1_000, 2)
+        await bulk.run(messages(20))
+
+    assert bulk.summary.accepted == 20
+
+
+@asyncio_only
+async def test_progress_is_watched_until_the_sender_is_left(
+    connectus: AsyncConnectus, ledger: Path
+):
+    """The last word is the final one."""
+    seen = []
+
+    async def watch() -> None:
+        seen.extend([progress async for progress in bulk.watch(0.01)])
+
+    async with anyio.create_task_group() as tasks, connectus.bulk(ledger=ledger) as bulk:
+        tasks.start_soon(watch)
+        await bulk.run(messages(50))
+
+    assert seen[-1].summary.accepted == 50
+    assert seen[-1].in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        ({"rate": 0}, "rate"),
+        ({"rate": "fast"}, "rate"),
+        ({"rate_unit": "bytes"}, "rate_unit"),
+        ({"identity": "name"}, "identity"),
+        ({"on_unknown": "hope"}, "on_unknown"),
+        ({"on_unknown": "resend_if_absent"}, "on_unknown"),
+        ({"forget_content": True}, "forget_content"),
+        ({"budget": -1}, "budget"),
+        ({"patience": 0}, "patience"),
+        ({"expires_at": dt.datetime(2026, 12, 24)}, "expires_at"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"ledger": 7}, "ledger"),
+        ({"ledger": "/"}, "ledger"),
+    ],
+)
+async def test_an_option_that_makes_no_sense_is_named(
+    connectus: AsyncConnectus, options: dict[str, object], setting: str
+):
+    """Before anything is opened or sent."""
+    with pytest.raises(ConfigurationError) as caught:
+        connectus.bulk(**options)
+    assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize("call", ["load", "counts", "spent", "reconcile"])
+async def test_what_needs_a_ledger_says_so(connectus: AsyncConnectus, call: str):
+    """Without one there is nothing to ask."""
+    async with connectus.bulk() as bulk:
+        with pytest.raises(ConfigurationError, match="ledger"):
+            await getattr(bulk, call)(*[[]] * (call == "load"))
+
+
+async def test_one_stream_at_a_time(connectus: AsyncConnectus):
+    """Two would claim each other's messages."""
+    async with connectus.bulk(concurrency=1) as bulk:
+        first = bulk.stream(messages(10))
+        await anext(first)
+        with pytest.raises(ConfigurationError, match="stream under way"):
+            await anext(bulk.stream(messages(10)))
+
+
+async def test_an_outcome_tells_the_request_and_the_message_apart(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """A message that ended the campaign was refused, and is queued all the same."""
+    emulator.fault(Fault.status(401), route="sms.send")
+    outcomes: list[MessageOutcome] = []
+    async with connectus.bulk(concurrency=1) as bulk:
+        with pytest.raises(Exception, match="401"):
+            await bulk.run(messages(3), on_outcome=outcomes.append)
+
+    assert (outcomes[0].state, outcomes[0].outcome) == (State.QUEUED, Outcome.REJECTED)
+
+
+def chunks() -> Iterator[Sms]:
+    yield from messages(2)
+    raise LookupError("the database went away")
+
+
+async def test_a_source_that_breaks_off_is_not_taken_for_loaded(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """What it gave is put down; nothing is sent; loading it again takes it up."""
+    async with connectus.bulk(ledger=ledger) as bulk:
+        with pytest.raises(LookupError):
+            await bulk.load(chunks())
+        assert await bulk.counts() == {State.QUEUED: 2}
+        await bulk.load(messages(4))
+        await bulk.run()
+
+    assert not [route for route in emulator.requests if route != "sms.send"]
+    assert len(recipients(emulator)) == 4

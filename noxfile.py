@@ -3,6 +3,7 @@
 import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
+BENCHMARKS = ["emulator", "single_call", "bulk", "sync_call", "pacing", "scaling"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.options.sessions = ["tests", "lint", "types"]
@@ -58,7 +59,7 @@ def types(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure, side by side; the figures are printed. Takes the names of benchmarks."""
     install(session, "bench", extras="cli,speed")
-    for name in session.posargs or ["emulator", "bulk", "sync_call"]:
+    for name in session.posargs or BENCHMARKS:
         session.run("python", "-m", f"benchmarks.{name}")
 
 

@@ -1,93 +1,387 @@
-"""Our bulk sender beside the loop that people write by hand, against the same server.
+"""Our bulk sender beside what people would use instead, against the same server.
 
-The server is the emulator in a process of its own. The rounds of the two are interleaved, and the
-figures are medians. Run from the top of the repository:
+Measured are messages a second, and microseconds of this process's CPU per message, threads
+included. Ours makes typed messages, checks them, paces them, writes each down durably before it
+leaves, and returns a typed outcome; the others do nothing of it. All keep their connections and
+read the answers. The rounds are interleaved, each on a fresh loop and with fresh connections (and
+ledger); the figures are medians, and ratios are of the two in one round. The slow ones send a
+share of the messages, which changes no rate. The server is the fast sink, in a process of its own;
+what it could take is printed too. Run from the top of the repository:
 
-    python -m benchmarks.bulk [MESSAGES]
+    python -m benchmarks.bulk [--messages 10000] [--concurrency 16 64 256] [--rounds 3]
+        [--only ours by-hand] [--uvloop] [--out FOLDER]
 """
 
 import argparse
 import asyncio
-import statistics
-import time
-from collections.abc import Awaitable, Callable
+import warnings
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
 
 import aiohttp
+import attrs
+import httpx
+import orjson
+import requests
+from anyio.from_thread import start_blocking_portal
+from multidict import CIMultiDict
+from twilio.http.async_http_client import AsyncTwilioHttpClient
+from yarl import URL
 
-from benchmarks.sink import sink
-from connectus_async import AsyncConnectus, Sms
+from benchmarks import figures
+from benchmarks.figures import Round, costs, rates, ratio
+from benchmarks.sink import fastest_loop, sink
+from connectus_async import AsyncConnectus, Sms, _json
 
-CONCURRENCY = 64
-ROUNDS = 5
-DEFAULT_MESSAGES = 5_000
+MESSAGES = 10_000
+CONCURRENCIES = (16, 64, 256)
+ROUNDS = 3
 FIRST_NUMBER = 56_960_000_000
 TEXT = "Hola, tu pedido va en camino."
+PATH = "/sms/send_individual"
+OK = 200
+MOST_CONNECTIONS = 100  # what aiohttp allows if nobody says anything; so does our client
 
-Settings = dict[str, str]
-Sender = Callable[[Settings, int], Awaitable[None]]
-
-
-async def ours(settings: Settings, messages: int) -> None:
-    """Typed messages, checks, retries, one typed outcome each."""
-    connectus = AsyncConnectus(**settings)
-    async with connectus, connectus.bulk(concurrency=CONCURRENCY) as bulk:
-        summary = await bulk.run(Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
-    assert summary.accepted == messages
+Settings = Mapping[str, Any]
 
 
-async def by_hand(settings: Settings, messages: int) -> None:
-    """``gather``, a semaphore and a session: no checks, no retries, an error ends it all."""
-    auth = aiohttp.encode_basic_auth(settings["api_user"], settings["api_key"])
-    url = settings["base_url"] + "/sms/send_individual"
-    semaphore = asyncio.Semaphore(CONCURRENCY)
+@attrs.frozen
+class Task:
+    """What is to be sent, in one round.
+
+    Attributes:
+        settings: ``base_url``, ``api_user`` and ``api_key`` of the server.
+        messages: How many messages.
+        concurrency: How many at a time.
+        ledger: A file that is not there yet.
+    """
+
+    settings: Settings
+    messages: int
+    concurrency: int
+    ledger: Path
+
+    @property
+    def url(self) -> str:
+        """Where all are posted to."""
+        return f"{self.settings['base_url']}{PATH}"
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """User and key."""
+        return self.settings["api_user"], self.settings["api_key"]
+
+    @property
+    def authorization(self) -> str:
+        """The header with the credentials."""
+        return aiohttp.encode_basic_auth(*self.credentials)
+
+    @property
+    def numbers(self) -> Iterator[int]:
+        """Who gets a message."""
+        return iter(range(FIRST_NUMBER, FIRST_NUMBER + self.messages))
+
+    def connector(self) -> aiohttp.TCPConnector:
+        """Make what holds as many connections as are wanted at a time."""
+        return aiohttp.TCPConnector(limit=max(self.concurrency, MOST_CONNECTIONS))
+
+
+def body_for(number: int) -> dict[str, Any]:
+    """Return what our client posts as well."""
+    return {"dst_number": number, "sms_content": TEXT}
+
+
+async def ours(task: Task, *, ledger: Path | None) -> None:
+    """Send with everything on."""
+    most = max(task.concurrency, MOST_CONNECTIONS)
+    connectus = AsyncConnectus(**task.settings, max_connections=most)
+    async with connectus, connectus.bulk(ledger=ledger, concurrency=task.concurrency) as bulk:
+        async for outcome in bulk.stream(Sms(number, TEXT) for number in task.numbers):
+            assert outcome.id is not None
+    assert bulk.summary.accepted == task.messages
+
+
+async def ours_with_ledger(task: Task) -> None:
+    """Each message is durable before it leaves."""
+    await ours(task, ledger=task.ledger)
+
+
+async def ours_without_ledger(task: Task) -> None:
+    """A crash forgets who was reached."""
+    await ours(task, ledger=None)
+
+
+async def by_hand(task: Task) -> None:
+    """``gather``, a semaphore and a session, as people write it: an error ends it all."""
+    semaphore = asyncio.Semaphore(task.concurrency)
 
     async def send(session: aiohttp.ClientSession, number: int) -> None:
-        async with semaphore:
-            body = {"dst_number": number, "sms_content": TEXT}
-            async with session.post(url, json=body) as response:
-                response.raise_for_status()
-                await response.json()
+        async with semaphore, session.post(task.url, json=body_for(number)) as response:
+            response.raise_for_status()
+            await response.json()
 
-    async with aiohttp.ClientSession(headers={"Authorization": auth}) as session:
-        await asyncio.gather(*(send(session, FIRST_NUMBER + index) for index in range(messages)))
-
-
-async def timed(sender: Sender, settings: Settings, messages: int) -> tuple[float, float]:
-    """Return messages a second, and microseconds of CPU per message."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    await sender(settings, messages)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return messages / wall, cpu / messages * 1e6
+    headers = {"Authorization": task.authorization}
+    async with aiohttp.ClientSession(headers=headers, connector=task.connector()) as session:
+        await asyncio.gather(*(send(session, number) for number in task.numbers))
 
 
-async def measure(messages: int) -> None:
-    """Print the medians, and the ratio of the two with its spread."""
-    senders: dict[str, Sender] = {"ours": ours, "by hand": by_hand}
-    rates: dict[str, list[float]] = {name: [] for name in senders}
-    costs: dict[str, list[float]] = {name: [] for name in senders}
-    async with sink() as server:
-        for sender in senders.values():
-            await sender(server.settings, messages // 5)
-        for _ in range(ROUNDS):
-            for name, sender in senders.items():
-                rate, cost = await timed(sender, server.settings, messages)
-                rates[name].append(rate)
-                costs[name].append(cost)
-    print(f"{messages:,} messages, {CONCURRENCY} at a time, {ROUNDS} interleaved rounds, medians")
-    for name in senders:
-        rate, cost = statistics.median(rates[name]), statistics.median(costs[name])
-        print(f"{name:>8}: {rate:8,.0f} messages/s {cost:6.0f} us CPU per message")
-    ratios = sorted(mine / theirs for mine, theirs in zip(*rates.values(), strict=True))
-    print(
-        f"rate, ours / by hand: {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+async def tuned(task: Task) -> None:
+    """All that aiohttp's public API allows: no cookies, no second encoding, orjson, few tasks."""
+    url = URL(task.url, encoded=True)
+    headers = CIMultiDict({"Authorization": task.authorization, "Content-Type": "application/json"})
+
+    async def send(session: aiohttp.ClientSession, number: int) -> None:
+        body = orjson.dumps(body_for(number))
+        async with session.post(url, data=body, headers=headers) as response:
+            assert response.status == OK
+            orjson.loads(await response.read())
+
+    session = aiohttp.ClientSession(
+        connector=task.connector(), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
     )
+    async with session:
+        await in_tasks(task, lambda number: send(session, number))
+
+
+async def with_httpx(task: Task) -> None:
+    """A client of httpx, and as many tasks as connections."""
+
+    async def send(client: httpx.AsyncClient, number: int) -> None:
+        response = await client.post(task.url, json=body_for(number))
+        response.raise_for_status()
+        response.json()
+
+    limits = httpx.Limits(
+        max_connections=task.concurrency, max_keepalive_connections=task.concurrency
+    )
+    async with httpx.AsyncClient(auth=task.credentials, limits=limits) as client:
+        await in_tasks(task, lambda number: send(client, number))
+
+
+async def with_twilio(task: Task) -> None:
+    """The HTTP client below twilio's own asynchronous calls, without what is above it."""
+
+    async def send(client: AsyncTwilioHttpClient, number: int) -> None:
+        response = await client.request(
+            "POST", task.url, data=body_for(number), auth=task.credentials
+        )
+        assert response.status_code == OK
+        orjson.loads(response.text)
+
+    warnings.filterwarnings("ignore", "The 'auth' parameter", DeprecationWarning)  # its own
+    async with AsyncTwilioHttpClient() as client:
+        await in_tasks(task, lambda number: send(client, number))
+
+
+async def with_requests(task: Task) -> None:
+    """A pool of threads over one session of requests; the loop has nothing to do."""
+
+    def send(number: int) -> None:
+        response = session.post(task.url, json=body_for(number), timeout=30)
+        response.raise_for_status()
+        response.json()
+
+    adapter = requests.adapters.HTTPAdapter(pool_maxsize=task.concurrency)
+    with requests.Session() as session, ThreadPoolExecutor(task.concurrency) as pool:
+        session.mount(task.url, adapter)
+        session.auth = task.credentials
+        for _ in pool.map(send, task.numbers):
+            pass
+
+
+async def in_tasks(task: Task, send: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Send with as many tasks as there may be messages on their way."""
+
+    async def work(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            await send(number)
+
+    numbers = task.numbers
+    await asyncio.gather(*(work(numbers) for _ in range(task.concurrency)))
+
+
+@attrs.frozen
+class Contestant:
+    """A way to send.
+
+    Attributes:
+        label: What it is called in a plot.
+        send: Sends all messages of a task.
+        share: Which share of the messages it sends, for it is slow.
+        has_extra: Whether it gets what the extra ``speed`` brings: uvloop and orjson.
+    """
+
+    label: str
+    send: Callable[[Task], Coroutine[Any, Any, None]]
+    share: float = 1.0
+    has_extra: bool = False
+
+
+CONTESTANTS = {
+    "ours": Contestant("ours, with ledger", ours_with_ledger),
+    "ours-no-ledger": Contestant("ours, no ledger", ours_without_ledger),
+    "ours-speed": Contestant("ours, with ledger and [speed]", ours_with_ledger, has_extra=True),
+    "by-hand": Contestant("aiohttp by hand", by_hand),
+    "tuned": Contestant("aiohttp tuned, orjson", tuned),
+    "twilio": Contestant("twilio async", with_twilio, share=0.4),
+    "requests": Contestant("requests, threads", with_requests, share=0.1),
+    "httpx": Contestant("httpx async", with_httpx, share=0.04),
+}
+REFERENCES = ("by-hand", "tuned", "twilio")
+
+
+@contextmanager
+def json_of(*, orjson_too: bool) -> Iterator[None]:
+    """Have our client write and read JSON as where orjson is installed, or as where it is not."""
+    dumps, loads = (orjson.dumps, orjson.loads) if orjson_too else (_json._dumps, _json._loads)  # noqa: SLF001
+    with patch.multiple(_json, dumps=dumps, loads=loads):
+        yield
+
+
+def one_round(contestant: Contestant, task: Task, *, uvloop: bool) -> Round:
+    """Measure one round, on a loop of its own."""
+    has_uvloop = uvloop or contestant.has_extra
+    loop_factory = fastest_loop if has_uvloop else asyncio.new_event_loop
+    with (
+        json_of(orjson_too=has_uvloop),
+        TemporaryDirectory(dir=task.ledger.parent) as folder,
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+    ):
+        task = attrs.evolve(task, ledger=Path(folder) / "campaign.db")
+        return figures.timed(lambda: runner.run(contestant.send(task)), task.messages)
+
+
+def measure(
+    names: Sequence[str], options: argparse.Namespace, settings: Settings, concurrency: int
+) -> dict[str, list[Round]]:
+    """Measure all with one number of messages at a time."""
+
+    def one(name: str, part: float = 1.0) -> Round:
+        contestant = CONTESTANTS[name]
+        messages = max(concurrency, int(options.messages * contestant.share * part))
+        task = Task(settings, messages, concurrency, options.out / "campaign.db")
+        return one_round(contestant, task, uvloop=options.uvloop)
+
+    for name in names:
+        one(name, 0.1)
+    return figures.interleaved(names, options.rounds, one)
+
+
+def report(measured: dict[str, list[Round]]) -> None:
+    """Print the medians, and ratios to the loop by hand; then ours to each of the others."""
+    reference = "by-hand" if "by-hand" in measured else next(iter(measured))
+    print(f"{'':>16} {'messages/s':>10} {'us CPU':>7}  times the rate of {reference}")
+    for name, rounds in measured.items():
+        against = ratio(rounds, measured[reference])
+        print(f"{name:>16} {rates(rounds).median:10,.0f} {costs(rounds).median:7.0f}  {against}")
+    for name in REFERENCES:
+        for mine in ("ours", "ours-speed"):
+            if {mine, name} <= measured.keys():
+                print(f"{mine:>16} / {name}: {ratio(measured[mine], measured[name])}")
+
+
+def report_headroom(cost: float, fastest: float) -> None:
+    """Print what the server could take: `cost` is microseconds of its CPU per message."""
+    print(
+        f"the sink: {cost:.0f} us CPU per message, so {1e6 / cost:,.0f} a second at most;"
+        f" busy for {cost * fastest / 1e6:.0%} of the time at the highest rate above"
+    )
+
+
+def draw(path: Path, results: dict[int, dict[str, list[Round]]], title: str) -> None:
+    """Draw rate and CPU of all, with a bar for each number at a time."""
+    names = list(next(iter(results.values())))
+    with figures.plot(path, title, 5.5, "messages a second", "", aside=True) as (left, right):
+        right.set_title("CPU per message (µs, log scale)", loc="left", fontsize="medium")
+        for place, (concurrency, measured) in enumerate(results.items()):
+            offset = (place - (len(results) - 1) / 2) * 0.8 / len(results)
+            rows = [row + offset for row in range(len(names))]
+            for axes, spread in ((left, rates), (right, costs)):
+                axes.barh(
+                    rows,
+                    [spread(measured[name]).median for name in names],
+                    height=0.8 / len(results),
+                    label=f"{concurrency} at a time",
+                )
+        right.set_xscale("log")
+        right.set_xlim(left=10)
+        right.xaxis.set_major_formatter("{x:,.0f}")
+        left.legend(loc="lower right")
+        for axes in (left, right):
+            axes.invert_yaxis()
+            axes.set_yticks(range(len(names)))
+        left.set_yticklabels([CONTESTANTS[name].label for name in names])
+        right.set_yticklabels([])
+        left.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def figures_of(measured: dict[str, list[Round]]) -> dict[str, Any]:
+    """Return what is worth keeping of one number at a time."""
+    reference = "by-hand" if "by-hand" in measured else next(iter(measured))
+    return {
+        name: {
+            "messages": rounds[0].messages,
+            "messages_per_second": rates(rounds),
+            "cpu_us_per_message": costs(rounds),
+            f"rate_over_{reference}": ratio(rounds, measured[reference]),
+        }
+        for name, rounds in measured.items()
+    }
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Measure, print, and write the result."""
+    names = options.only or list(CONTESTANTS)
+    where = figures.environment(options.out)
+    loop = "uvloop for all" if options.uvloop else "asyncio's own loop, but for ours-speed"
+    print(f"{options.messages:,} messages, {options.rounds} interleaved rounds, medians; {loop}")
+    results = {}
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(sink("fast")) as server,
+    ):
+        for concurrency in options.concurrency:
+            print(f"\n{concurrency} at a time", flush=True)
+            results[concurrency] = measure(names, options, server.settings, concurrency)
+            report(results[concurrency])
+        served = portal.call(server.stop)
+    cost = served["cpu_seconds"] / served["received"] * 1e6
+    everything = [rates(rounds).median for each in results.values() for rounds in each.values()]
+    print()
+    report_headroom(cost, max(everything))
+    name = "bulk-uvloop" if options.uvloop else "bulk"
+    by_concurrency = {number: figures_of(measured) for number, measured in results.items()}
+    figures.write(
+        options.out,
+        name,
+        {
+            "environment": where,
+            "rounds": options.rounds,
+            "loop": loop,
+            "sink_cpu_us_per_message": cost,
+            "by_concurrency": by_concurrency,
+        },
+    )
+    draw(options.out / f"{name}.png", results, f"{options.messages:,} SMS to a loopback server")
 
 
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("messages", nargs="?", type=int, default=DEFAULT_MESSAGES)
-    asyncio.run(measure(parser.parse_args().messages))
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=CONCURRENCIES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, metavar="NAME")
+    parser.add_argument("--uvloop", action="store_true", help="uvloop, and orjson for ours")
+    figures.add_out(parser)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    measure_all(options)
 
 
 if __name__ == "__main__":

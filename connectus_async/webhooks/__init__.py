@@ -1,5 +1,58 @@
-"""Webhooks: what the platform posts when the status of an SMS changes, or one comes in."""
+"""Webhooks: what the platform posts when the status of an SMS changes, or when one comes in.
 
+Three lines make a receiver in whatever you run. It calls your function with each event, a
+`StatusUpdate`, an `IncomingSms` or an `UnknownEvent`::
+
+    from connectus_async import webhooks
+
+    async def handle(event: webhooks.Event) -> None: ...
+
+    app = webhooks.asgi(handle, secret=SECRET)  # the URL: https://example.com/<SECRET>
+
+There are `asgi` for FastAPI, Starlette, Litestar and bare servers, `aiohttp_app` and
+`aiohttp_routes`, `wsgi`, `django_view` and `flask_blueprint`. They all do the same:
+
+**What protects them.** The platform does not sign its webhooks, so nothing proves that an event
+comes from it and is whole: a webhook without a signature is weaker than one with it. What is left
+is a secret in the URL that only the platform and you know, and the addresses that it posts from.
+Whoever learns the URL, from an access log for instance, can forge events: use https, keep URLs out
+of logs, and before you act on a status that matters, ask ``connectus.sms.status``. Without secret
+and addresses a receiver refuses to be made. A request without the secret, or from elsewhere, gets
+404. Any other than a POST of a JSON object of up to 64 KiB, not compressed, gets 405, 413, 415 or
+400; its ``Content-Type`` does not matter, for the platform documents none. No such request reaches
+your function, and no more than 64 KiB of its body is kept.
+
+**When your function is called.** Events of one SMS one after another, in the order in which they
+came; others at the same time. If it raises, the answer is 500, the platform may try again, and the
+log names the error and its place but not its words, which may be about somebody. If it returns, the
+answer is 200 and the event counts as handled: the same event again is answered 200 without calling
+it. One that comes meanwhile waits, and is handed over only if the first one failed. Past 1,000
+events at a time the answer is 503.
+
+**What is remembered.** The last 32,768 events of the last day, in this process alone: after a
+restart, or with several processes, an event may come to your function again. And the platform may
+post the changes of one SMS in another order than they happened.
+"""
+
+from connectus_async.webhooks.aiohttp_receiver import aiohttp_app, aiohttp_routes
+from connectus_async.webhooks.asgi_receiver import asgi
+from connectus_async.webhooks.django_receiver import django_view
 from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, UnknownEvent, parse
+from connectus_async.webhooks.flask_receiver import flask_blueprint
+from connectus_async.webhooks.receiver import Handler
+from connectus_async.webhooks.wsgi_receiver import wsgi
 
-__all__ = ["Event", "IncomingSms", "StatusUpdate", "UnknownEvent", "parse"]
+__all__ = [
+    "Event",
+    "Handler",
+    "IncomingSms",
+    "StatusUpdate",
+    "UnknownEvent",
+    "aiohttp_app",
+    "aiohttp_routes",
+    "asgi",
+    "django_view",
+    "flask_blueprint",
+    "parse",
+    "wsgi",
+]

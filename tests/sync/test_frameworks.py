@@ -1,10 +1,9 @@
 """The blocking client in the views of Django, Flask and FastAPI, under their own test clients."""
 
-import django
+import django_project  # noqa: F401 - before anything of Django is used
 import flask
 import pytest
 from anyio.from_thread import start_blocking_portal
-from django.conf import settings
 from django.http import JsonResponse
 from django.test import Client, override_settings
 from django.urls import path
@@ -17,9 +16,6 @@ from connectus_async.emulator import Emulator, Fault
 
 SMS = {"to": "56987688060", "text": "Hola"}
 STATUSES = {Outcome.REJECTED: 422, Outcome.NOT_SENT: 503, Outcome.UNKNOWN: 502}
-
-settings.configure(ALLOWED_HOSTS=["testserver"])
-django.setup()
 
 
 def status_of(error):

@@ -1,0 +1,7 @@
+"""The one Django project of a test process, whose settings cannot be changed once they are made."""
+
+import django
+from django.conf import settings
+
+settings.configure(ALLOWED_HOSTS=["testserver", "127.0.0.1"])
+django.setup()

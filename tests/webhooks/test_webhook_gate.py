@@ -1,0 +1,231 @@
+"""Who may come in: what a receiver has to be told, and what it makes of secrets and addresses."""
+
+import hmac
+from unittest.mock import patch
+
+import pytest
+from webhook_servers import ID, SECRET, asynchronous
+
+from connectus_async import ConfigurationError, webhooks
+from connectus_async.webhooks.gate import MAX_BODY, Body, Gate, Head, Refused
+
+FACTORIES = {
+    "aiohttp_app": webhooks.aiohttp_app,
+    "aiohttp_routes": lambda handler, **options: webhooks.aiohttp_routes(handler, "/", **options),
+    "asgi": webhooks.asgi,
+    "wsgi": webhooks.wsgi,
+    "django_view": webhooks.django_view,
+    "flask_blueprint": webhooks.flask_blueprint,
+}
+
+every_receiver = pytest.mark.parametrize("make", FACTORIES.values(), ids=FACTORIES)
+
+
+def ignore(_event: webhooks.Event) -> None:
+    pass
+
+
+def head(path: str = f"/{SECRET}", **fields: str | None) -> Head:
+    return Head(**{"method": "POST", "path": path, "query": "", "peer": "192.0.2.1"} | fields)
+
+
+def status(gate: Gate, head: Head) -> int:
+    try:
+        gate.check(head)
+    except Refused as refused:
+        return refused.reply.status
+    return 200
+
+
+@every_receiver
+def test_a_receiver_without_protection_is_not_made(make):
+    """Unless that is said in as many words."""
+    with pytest.raises(ConfigurationError, match="secret: is missing: pass one, or allowed_netw"):
+        make(ignore)
+    with pytest.raises(ConfigurationError):
+        make(ignore, trusted_proxies=["192.0.2.1"])
+
+    assert make(ignore, insecure=True)
+    assert make(ignore, allowed_networks=["192.0.2.1"])
+
+
+@every_receiver
+@pytest.mark.parametrize(
+    ("options", "setting"),
+    [
+        ({"secret": ""}, "secret"),
+        ({"secret": "short"}, "secret"),
+        ({"secret": SECRET + "/"}, "secret"),
+        ({"secret": SECRET + "ñ"}, "secret"),
+        ({"secret": SECRET + "\n"}, "secret"),
+        ({"secret": SECRET.encode()}, "secret"),
+        ({"allowed_networks": "192.0.2.1"}, "allowed_networks"),
+        ({"allowed_networks": ["192.0.2.1/24"]}, "allowed_networks"),
+        ({"allowed_networks": ["unix"]}, "allowed_networks"),
+        ({"allowed_networks": [None]}, "allowed_networks"),
+        ({"allowed_networks": [4]}, "allowed_networks"),
+        ({"allowed_networks": 4}, "allowed_networks"),
+        ({"secret": SECRET, "trusted_proxies": "unix"}, "trusted_proxies"),
+        ({"secret": SECRET, "trusted_proxies": ["localhost"]}, "trusted_proxies"),
+        ({"secret": SECRET, "trusted_proxies": None}, "trusted_proxies"),
+    ],
+    ids=ascii,
+)
+def test_a_setting_that_makes_no_sense_is_named(make, options, setting):
+    """A secret is not shown."""
+    with pytest.raises(ConfigurationError) as raised:
+        make(ignore, **options)
+
+    assert raised.value.setting == setting
+    assert SECRET not in str(raised.value)
+
+
+@every_receiver
+@pytest.mark.parametrize("handler", [None, "handle", 4])
+def test_a_handler_has_to_be_called(make, handler):
+    """That is found out before the first event."""
+    with pytest.raises(ConfigurationError, match="handler: must be a function"):
+        make(handler, secret=SECRET)
+
+
+class AsyncCalls:
+    async def __call__(self, event: webhooks.Event) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["wsgi", "django_view", "flask_blueprint"])
+@pytest.mark.parametrize("handler", [asynchronous(None), AsyncCalls()], ids=["function", "object"])
+def test_where_there_is_no_loop_a_handler_is_not_async(name, handler):
+    """It would never be awaited."""
+    with pytest.raises(ConfigurationError, match="handler: is async"):
+        FACTORIES[name](handler, secret=SECRET)
+
+
+@pytest.mark.parametrize("name", ["aiohttp_app", "aiohttp_routes", "asgi"])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "10", None, True])
+def test_a_timeout_that_makes_no_sense(name, timeout):
+    """A body has to have some time, and not all of it."""
+    with pytest.raises(ConfigurationError, match="timeout: must be a finite number above zero"):
+        FACTORIES[name](ignore, secret=SECRET, timeout=timeout)
+
+
+@every_receiver
+def test_a_receiver_does_not_show_its_secret(make):
+    """It ends up in a traceback, or in a debugger's window."""
+    made = make(ignore, secret=SECRET)
+    receiver = getattr(made, "_receiver", made)
+
+    assert SECRET not in f"{made!r} {made} {receiver!r}"
+
+
+def test_a_secret_is_compared_in_constant_time():
+    """How long it takes tells nothing of how much of a guess was right."""
+    gate = Gate(secret=SECRET)
+    with patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
+        assert status(gate, head("/x", query=f"secret={SECRET}&secret=no")) == 200
+
+    assert [call.args for call in compare.call_args_list] == [
+        (guess, SECRET.encode()) for guess in (b"x", SECRET.encode(), b"no")
+    ]
+
+
+@pytest.mark.parametrize("path", ["", "/", "//", f"/{SECRET}/x", f"/{SECRET}\udcff", "/\0", "/ñ"])
+def test_a_path_without_the_secret(path):
+    """Whatever a server may hand on."""
+    assert status(Gate(secret=SECRET), head(path)) == 404
+    assert status(Gate(secret=SECRET), head(path, query=f"secret={SECRET}")) == 200
+
+
+NETWORKS = ["192.0.2.0/24", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ("192.0.2.255", 200),
+        ("::ffff:192.0.2.1", 200),
+        ("2001:db8::1", 200),
+        ("2001:db8::1%eth0", 200),
+        ("192.0.3.0", 404),
+        ("::1", 404),
+        ("", 404),
+        (None, 404),
+        ("nonsense", 404),
+    ],
+)
+def test_addresses_and_networks(peer, expected):
+    """One of IPv4 is the same in the clothes of IPv6."""
+    gate = Gate(allowed_networks=NETWORKS)
+
+    assert status(gate, head(peer=peer)) == expected
+    assert status(gate, head(peer="198.51.100.1", forwarded_for=peer or "")) == 404
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("10.0.0.1", "192.0.2.1", 200),
+        ("10.0.0.1", "192.0.2.1, 10.0.0.2", 200),
+        ("10.0.0.1", "198.51.100.1,192.0.2.1 , 10.0.0.2", 200),
+        ("10.0.0.1", "192.0.2.1:4711", 200),
+        ("10.0.0.1", "[2001:db8::1]:4711", 200),
+        ("10.0.0.1", "[2001:db8::1]", 200),
+        ("10.0.0.1", "2001:db8::1", 200),
+        ("", "192.0.2.1", 200),
+        (None, "192.0.2.1", 200),
+        ("10.0.0.1", "192.0.2.1, 198.51.100.1", 404),
+        ("10.0.0.1", "192.0.2.1, unix", 404),
+        ("10.0.0.1", "192.0.2.1, , 10.0.0.2", 404),
+        ("10.0.0.1", "10.0.0.2", 404),
+        ("10.0.0.1", "192.0.2.1,", 404),
+        ("10.0.0.1", "", 404),
+        ("", "", 404),
+        ("198.51.100.1", "192.0.2.1", 404),
+        ("nonsense", "192.0.2.1", 404),
+    ],
+)
+def test_addresses_behind_proxies(peer, forwarded, expected):
+    """Each proxy is believed as to who came to it, and nobody else is."""
+    gate = Gate(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8", "unix"])
+
+    assert status(gate, head(peer=peer, forwarded_for=forwarded)) == expected
+
+
+def test_a_unix_socket_is_trusted_only_if_it_is_named():
+    """Any program on the machine may have one."""
+    gate = Gate(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8"])
+
+    assert status(gate, head(peer=None, forwarded_for="192.0.2.1")) == 404
+
+
+def test_an_address_and_the_secret_are_both_needed():
+    """Where both are set."""
+    gate = Gate(secret=SECRET, allowed_networks=NETWORKS)
+
+    assert status(gate, head()) == 200
+    assert status(gate, head("/no")) == 404
+    assert status(gate, head(peer="198.51.100.1")) == 404
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        *((None, 200), ("0", 200), (str(MAX_BODY), 200), (str(MAX_BODY + 1), 413)),
+        *(("9" * 5_000, 413), ("-1", 400), ("+1", 400), ("1e3", 400), ("", 400), ("٤", 400)),
+    ],
+    ids=ascii,
+)
+def test_the_length_of_a_body(length, expected):
+    """A server may hand on what is none."""
+    assert status(Gate(insecure=True), head(length=length)) == expected
+
+
+def test_a_body_grows_up_to_the_limit():
+    """What goes beyond is not even looked at."""
+    body = Body()
+    body.add(b"x" * MAX_BODY)
+    body.add(b"")
+    with pytest.raises(Refused):
+        body.add(b"x")
+
+    assert body.whole() == b"x" * MAX_BODY
+    assert ID not in repr(body)

@@ -54,6 +54,7 @@ from connectus_async.errors import (
     ConfigurationError,
     ConnectError,
     ConnectionLostError,
+    ConnectusError,
     Outcome,
     RateLimitError,
     RejectedError,
@@ -158,7 +159,9 @@ class Transport:
         except ClientClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
-            failure = self._failure(call, error)
+            failure: ConnectusError = self._failure(call, error)
+            if self._pool.is_closed and isinstance(failure, ConnectError):
+                failure = ClientClosedError()
         raise failure  # here, not above: aiohttp's errors carry URLs, and must not be its context
 
     def _failure(self, call: Call, error: Exception) -> RequestError:
@@ -188,7 +191,7 @@ class _Pool:
         self._session: aiohttp.ClientSession | None = None
         self._exchange: Exchange | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self.is_closed = False
 
     def exchange(self) -> Exchange:
         """Give the way to make exchanges, to a call in the loop of the first one."""
@@ -198,7 +201,7 @@ class _Pool:
         return self._exchange
 
     def session(self) -> aiohttp.ClientSession:
-        if self._closed:
+        if self.is_closed:
             raise ClientClosedError
         if self._session is None:
             self._loop = asyncio.get_running_loop()
@@ -225,7 +228,7 @@ class _Pool:
         return session
 
     async def close(self) -> None:
-        self._closed = True
+        self.is_closed = True
         if self._session is not None:
             await self._session.close()
 

@@ -127,10 +127,21 @@ class Ledger(Protocol):
     ) -> None:
         """Put down what became of an attempt. It is written before any later `begin` is given."""
 
-    def skip(
-        self, entry: Entry, number: int | None, skipped: SkipReason, reason: str | None
+    def put(
+        self,
+        entry: Entry,
+        number: int | None,
+        skipped: SkipReason | None = None,
+        reason: str | None = None,
     ) -> None:
-        """Put down that a message is not going to be sent."""
+        """Put down that a message is not going to be sent, or waits; what is known stays as it is.
+
+        Args:
+            entry: The message.
+            number: The number of its entry, if it has one.
+            skipped: Why it is not going to be sent; ``None`` if it waits.
+            reason: The sentence for that.
+        """
 
     async def flush(self) -> None:
         """Wait until everything that was put down is written."""
@@ -170,7 +181,7 @@ class Forgetful:
     def finish(self, *_: Any) -> None:
         """Forget it."""
 
-    def skip(self, *_: Any) -> None:
+    def put(self, *_: Any) -> None:
         """Forget it."""
 
     async def flush(self) -> None:

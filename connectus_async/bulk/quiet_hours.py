@@ -16,6 +16,8 @@ from connectus_async.config import TIME_ZONE
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 
 NUMBERS_REMEMBERED: Final = 2**17
+ZONES_REMEMBERED: Final = 2**10
+"""All that there are; Python itself forgets a zone and reads its file again."""
 
 _FORM: Final = re.compile(r"\s*(\d\d?:\d\d)\s*[-\N{EN DASH}]\s*(\d\d?:\d\d)\s*", re.ASCII)
 _DAY: Final = dt.timedelta(days=1)
@@ -156,6 +158,7 @@ def _zones_of_number(digits: str) -> tuple[ZoneInfo, ...]:
     return tuple(_zone(name) for name in phone_numbers.time_zones(digits))
 
 
+@lru_cache(ZONES_REMEMBERED)
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)

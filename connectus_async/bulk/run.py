@@ -120,14 +120,13 @@ class Run:
             self._guards.check(entry)
             return await self._sent(job, entry)
         except Refusal as refusal:
-            if refusal.skipped is not None:
-                self._ledger.skip(entry, job.number, refusal.skipped, None)
+            self._ledger.put(entry, job.number, refusal.skipped)
             return _outcome(job, refusal.state, refusal.error, skipped=refusal.skipped)
 
     def _invalid(self, job: Job, error: Exception) -> MessageOutcome:
         key = None if job.line is None else f"line {job.line}"
         entry = Entry(key, job.line, INVALID, "", "", 0)
-        self._ledger.skip(entry, None, SkipReason.INVALID, sentence(error))
+        self._ledger.put(entry, None, SkipReason.INVALID, sentence(error))
         return _outcome(job, State.SKIPPED, error, skipped=SkipReason.INVALID)
 
     async def _sent(self, job: Job, entry: Entry) -> MessageOutcome:
@@ -135,6 +134,7 @@ class Run:
         job.weight = entry.billed if self._weighs_segments else 1
         while True:
             if not await self._is_let_go(job.weight):
+                self._ledger.put(entry, job.number)
                 error = self.intake.failure or CampaignStoppedError("it was stopped before")
                 return _outcome(job, State.QUEUED, error)
             try:
@@ -204,7 +204,7 @@ class Run:
             self._guards.give_back(entry)
         if state is State.SKIPPED:
             self._ledger.finish(entry, number, State.QUEUED, None, None)
-            self._ledger.skip(entry, number, SkipReason.INVALID, sentence(failure))
+            self._ledger.put(entry, number, SkipReason.INVALID, sentence(failure))
             return _outcome(job, state, failure, skipped=SkipReason.INVALID)
         provider_id = None if receipt is None else receipt.id
         reason = None if failure is None else sentence(failure)

@@ -187,13 +187,19 @@ class SqliteLedger:
         told = provider_id.replace("\0", "") if provider_id else None
         self._put(_Change((number, *columns, state, reason, 0, told, None, time.time())))
 
-    def skip(
-        self, entry: Entry, number: int | None, skipped: SkipReason, reason: str | None
+    def put(
+        self,
+        entry: Entry,
+        number: int | None,
+        skipped: SkipReason | None = None,
+        reason: str | None = None,
     ) -> None:
-        """Put a message down as not going to be sent. See `Ledger.skip`."""
+        """Put a message down as skipped or waiting. See `Ledger.put`."""
         number, columns = self._placed(entry, number)
-        because = _because(skipped, reason)
-        self._put(_Change((number, *columns, State.SKIPPED, because, 0, None, None, time.time())))
+        state, ended_at = _resting(skipped)
+        self._put(
+            _Change((number, *columns, state, _because(skipped, reason), 0, None, None, ended_at))
+        )
 
     async def flush(self) -> None:
         """Wait until everything that was put down is written."""
@@ -550,11 +556,10 @@ def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
 def _load(
     connection: sqlite3.Connection, items: Sequence[Loading], reading: int, first: int
 ) -> Sequence[Loaded]:
-    now = time.time()
     numbers = iter(range(first, first + 2 * len(items)))
 
     def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> bool:
-        state, ended_at = (State.SKIPPED, now) if skipped else (State.QUEUED, None)
+        state, ended_at = _resting(skipped)
         row = (next(numbers), *entry, state, _because(skipped, reason), ended_at, reading)
         return connection.execute(LOAD, row).rowcount == 1
 
@@ -571,6 +576,11 @@ def _load(
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     return [place(item) for item in items]
+
+
+def _resting(skipped: SkipReason | None) -> tuple[State, float | None]:
+    """The state of a message that is not being sent, and since when it is final."""
+    return (State.QUEUED, None) if skipped is None else (State.SKIPPED, time.time())
 
 
 def _because(skipped: SkipReason | None, reason: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """The charts of a campaign's page: SVG that needs no script, no font and no network."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -78,7 +79,10 @@ def latency_said(timeline: Timeline) -> str:
 
 
 def _pygal() -> Any:
-    return library("report", "pygal", extra="report")
+    pygal = library("report", "pygal", extra="report")
+    # Its import hook is of Python 3.3's kind: every later import that fails would warn of it.
+    sys.meta_path[:] = [hook for hook in sys.meta_path if hasattr(hook, "find_spec")]
+    return pygal
 
 
 def _percentile(bucket: Bucket, name: str) -> dict[str, Any] | None:

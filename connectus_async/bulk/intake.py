@@ -48,8 +48,8 @@ class Intake:
 
     Attributes:
         failure: What stopped it before its end.
-        is_stopped: Whether it gives no more.
-        is_exhausted: Whether it gave everything that its source had.
+        is_stopped: Whether nothing more is to be sent, not even what it gave.
+        is_exhausted: Whether its source gives no more: what it gave is still to be sent.
     """
 
     def __init__(
@@ -74,17 +74,17 @@ class Intake:
         if failure is None and self._pulling is not None:
             self._pulling.cancel()
 
-    def _exhaust(self) -> None:
-        self.is_exhausted = True
-        self.stop()
+    @property
+    def _is_over(self) -> bool:
+        return self.is_stopped or self.is_exhausted
 
     async def pull(self) -> Job | None:
         """Take the next message, or ``None`` where there are no more."""
         if self._is_async:
             async with self._lock:
-                item = None if self.is_stopped else await self._next()
+                item = None if self._is_over else await self._next()
         else:
-            item = None if self.is_stopped else self._next_at_once()
+            item = None if self._is_over else self._next_at_once()
         if item is None:
             return None
         index = self._pulled
@@ -100,9 +100,9 @@ class Intake:
         try:
             return next(self._items)  # type: ignore[arg-type]
         except StopIteration:
-            self._exhaust()
+            self._end()
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
-            self.stop(error)
+            self._end(error)
         return None
 
     async def _next(self) -> Message | Row | Job | None:
@@ -110,22 +110,23 @@ class Intake:
         try:
             return await anext(self._items)  # type: ignore[arg-type]
         except StopAsyncIteration:
-            self._pulling = None
-            self._exhaust()
+            self._end()
         except asyncio.CancelledError:
             if self.is_stopped and task is not None:
                 task.uncancel()  # it was `stop` that cancelled it
             elif task is not None and task.cancelling():
                 raise
             else:
-                self._pulling = None
-                self.stop(RuntimeError("the source of the messages was cancelled"))
+                self._end(RuntimeError("the source of the messages was cancelled"))
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
-            self._pulling = None
-            self.stop(error)
+            self._end(error)
         finally:
             self._pulling = None
         return None
+
+    def _end(self, failure: Exception | None = None) -> None:
+        self.is_exhausted = True
+        self.failure = self.failure or failure
 
 
 def from_messages(messages: Messages) -> Intake:

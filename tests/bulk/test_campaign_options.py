@@ -144,6 +144,16 @@ async def test_throttling_burns_no_recipient(
     assert len(set(recipients(emulator))) == len(recipients(emulator)) == 60
 
 
+async def test_the_last_message_is_sent_again_as_well(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """That the source has no more does not mean that the campaign is over."""
+    emulator.fault(Fault.too_many(0), route="sms.send", times=2)
+
+    assert (await sent(connectus, messages(1), ledger=ledger, concurrency=4)).accepted == 1
+    assert len(emulator.received) == 1
+
+
 async def test_a_retry_after_past_the_cap_stops_and_leaves_the_rest_queued(
     connectus: AsyncConnectus, emulator: Emulator, ledger: Path
 ):

@@ -13,6 +13,7 @@ import attrs
 import pytest
 from campaign_program import numbers
 from campaigns import PROGRAM, Kill, command, ended, environment, killed, ran, started
+from scripts import LIMIT
 
 from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator, Fault
@@ -120,11 +121,12 @@ async def test_two_starts_at_once(emulator, file, gate):
     """The second is refused with the number of the first process, which goes on undisturbed."""
     async with command(*send(file), emulator=emulator) as process:
         await gate.full.wait()
-        refused = [
-            await ran(*send(file), emulator=emulator),
-            await ran("bulk", "resume", ledger_of(file), emulator=emulator),
-            await ran("bulk", "reconcile", ledger_of(file), emulator=emulator),
-        ]
+        async with asyncio.timeout(LIMIT):  # at the gate, one that is not refused waits for ever
+            refused = [
+                await ran(*send(file), emulator=emulator),
+                await ran("bulk", "resume", ledger_of(file), emulator=emulator),
+                await ran("bulk", "reconcile", ledger_of(file), emulator=emulator),
+            ]
         requests = emulator.requests["sms.send"]
         gate.opened.set()
         first = await ended(process)

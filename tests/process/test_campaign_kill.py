@@ -14,11 +14,11 @@ from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator, Fault
 
 SENDS_BETWEEN_KILLS = 90
-"""At most: what all kills let pass has to be less than there is to send."""
+"""What all kills let pass has to be less than there is to send, or one would find nothing left."""
 
 STATEMENTS_TO_OPEN = 15
-STATEMENTS_BETWEEN_KILLS = 80
-"""About half of them open the ledger and reconcile."""
+STATEMENTS_BETWEEN_KILLS = 60
+"""Most of them open the ledger and reconcile; each of the others begins 16 messages at most."""
 
 
 def send(chance, *, after):

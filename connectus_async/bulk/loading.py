@@ -41,7 +41,7 @@ class Loader:
         self._salt = salt
         self._suppression = suppression
 
-    async def load(self, messages: Messages, on_row: OnRow | None) -> int:
+    async def load(self, messages: Messages, on_row: OnRow | None, *, replaces: bool) -> int:
         """Load all of it; returns the number of rows."""
         reading = await self._ledger.begin_reading()
         intake = from_messages(messages)
@@ -56,7 +56,7 @@ class Loader:
         await self._put(rows, reading, on_row)
         if intake.failure is not None:
             raise intake.failure
-        await self._ledger.note(loaded="1")
+        await self._ledger.end_reading(reading, replaces=replaces)
         return total
 
     async def _put(self, rows: list[Row], reading: int, on_row: OnRow | None) -> None:

@@ -189,6 +189,7 @@ class Bulk:
         self,
         messages: Messages,
         *,
+        replaces: bool = False,
         on_row: Callable[[Row, Loaded], object] | None = None,
     ) -> int:
         """Put messages down in the ledger without sending them; `stream` and `run` do that then.
@@ -198,6 +199,8 @@ class Bulk:
 
         Args:
             messages: As in `stream`. It is read to its end.
+            replaces: Whether what earlier calls left queued, and this source does not have, is
+                skipped: after a text was corrected, nobody is to get the old one as well.
             on_row: Called with each row and what became of it.
 
         Returns:
@@ -215,7 +218,7 @@ class Bulk:
         """
         ledger = self._entered_ledger()
         loader = Loader(ledger, self._channels, self._salt, self._options.suppression)
-        return await loader.load(messages, on_row)
+        return await loader.load(messages, on_row, replaces=replaces)
 
     async def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
         """Ask the API's reports what became of the messages whose outcome is unknown.

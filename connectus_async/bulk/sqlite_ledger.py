@@ -45,6 +45,7 @@ CACHE_KIB: Final = 8_192
 """Full long before a campaign is large: memory stays flat."""
 
 ABSENT: Final = "the API's reports do not show it"
+REPLACED: Final = "its source does not have it any more"
 INTERRUPTED: Final = "the sender ended before the answer came"
 
 OPEN: Final = "state IN ('queued', 'in_flight', 'unknown')"
@@ -118,6 +119,11 @@ ON CONFLICT (key) DO NOTHING
 
 FIND_LOADED: Final = "SELECT id, line, state, reading FROM message WHERE key = ?"
 SEE_AGAIN: Final = "UPDATE message SET line = ?, reading = ? WHERE id = ?"
+
+REPLACE: Final = f"""
+UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
+WHERE state = 'queued' AND {OPEN} AND reading <> ?
+"""
 
 UNRESOLVED: Final = f"""
 SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
@@ -222,6 +228,22 @@ class SqliteLedger:
 
         reading: int = await self.ask(begin)
         return reading
+
+    async def end_reading(self, reading: int, *, replaces: bool) -> None:
+        """Note that a source was read to its end.
+
+        Args:
+            reading: The number of the reading.
+            replaces: Whether what waits and was not in it is skipped.
+        """
+
+        def end(connection: sqlite3.Connection) -> None:
+            if replaces:
+                values = (_because(SkipReason.EXPIRED, REPLACED), time.time(), reading)
+                connection.execute(REPLACE, values)
+            _note(connection, {"loaded": "1"})
+
+        await self.ask(end)
 
     async def load(self, items: Sequence[Loading], reading: int) -> Sequence[Loaded]:
         """Put messages down as queued, or as skipped, in one transaction.

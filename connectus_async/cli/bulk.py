@@ -312,7 +312,9 @@ def bulk_report(ledger: Path, to: Path | None) -> None:
 @bulk.command("export")
 @ledger_argument
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@click.option("--state", "states", type=click.Choice([state.value for state in State]), multiple=True)
+@click.option(
+    "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
+)
 @click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of TARGET.")
 def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
     """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
@@ -450,7 +452,7 @@ async def _loaded(
             preflight.add(row, *loaded)
             progress.advance(task)
 
-        await sender.load(_rows(source, composer), on_row=add)
+        await sender.load(_rows(source, composer), replaces=True, on_row=add)
     unit: Any = settings.rate_unit
     return preflight.report(rate=settings.rate, rate_unit=unit)
 

@@ -1105,6 +1105,7 @@ class Bulk:
         self,
         messages: Iterable[Message | Row],
         *,
+        replaces: bool = False,
         on_row: Callable[[Row, Loaded], object] | None = None,
     ) -> int:
         """Put messages down in the ledger without sending them; `stream` and `run` do that then.
@@ -1114,6 +1115,8 @@ class Bulk:
 
         Args:
             messages: As in `stream`. It is read to its end.
+            replaces: Whether what earlier calls left queued, and this source does not have, is
+                skipped: after a text was corrected, nobody is to get the old one as well.
             on_row: Called with each row and what became of it.
 
         Returns:
@@ -1132,6 +1135,7 @@ class Bulk:
         return self._campaign.runner.call(
             self._campaign.sender.load,
             self._campaign.pulled(messages),
+            replaces=replaces,
             on_row=self._campaign.called("on_row", on_row),
         )
 

@@ -302,6 +302,20 @@ def test_wrong_credentials_stop_a_campaign(run, server, recipients):
     assert not server.received
 
 
+def test_a_corrected_text_takes_the_place_of_one_that_was_not_sent(run, server, recipients):
+    """Nobody gets both."""
+    run("bulk", "send", recipients, "--text", "Hla {name}", CONNECTUS_API_KEY="wrong")
+    run("bulk", "send", recipients, "--text", "Hola {name}")
+    status = run("bulk", "status", f"{recipients}.ledger.db", "--json")
+
+    assert sorted(message.content for message in server.received) == [
+        "Hola Ana",
+        "Hola Eva",
+        "Hola José",
+    ]
+    assert [line["skipped"] for line in json_of(status)] == [{"expired": 3}]
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [

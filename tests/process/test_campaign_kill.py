@@ -135,6 +135,7 @@ async def test_what_may_have_been_sent_is_held_by_default(campaign, emulator, re
     accepted = {recipient for recipient, state in states.items() if state == State.ACCEPTED}
     left = State.HELD if reconciles else State.UNKNOWN
     missed = campaign.recipients - set(campaign.reached)
+    assert found[-1].interrupted <= len(kills) * campaign.concurrency
     assert max(campaign.reached.values()) == 1
     assert set(found[-1].counts) == {State.ACCEPTED, left}
     assert set(states) == campaign.recipients

@@ -1,7 +1,5 @@
 """The commands: each parses its arguments, calls the client and prints."""
 
-import os
-import socket
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -13,6 +11,7 @@ from connectus_async import AsyncConnectus, __version__
 from connectus_async.bulk.sources import UTF_8
 from connectus_async.cli.bulk import bulk
 from connectus_async.cli.demo import demo as run_demo
+from connectus_async.cli.listening import cannot_listen
 from connectus_async.cli.parameters import (
     concurrency_option,
     json_option,
@@ -22,6 +21,7 @@ from connectus_async.cli.parameters import (
     url,
 )
 from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.webhooks import webhooks
 from connectus_async.config import ENVIRONMENT
 from connectus_async.emulator import Emulator, JournalError
 from connectus_async.errors import ConfigurationError, Outcome
@@ -58,6 +58,7 @@ def demo(recipients: int, concurrency: int) -> None:
 
 
 connectus.add_command(bulk)
+connectus.add_command(webhooks)
 
 
 @connectus.group()
@@ -177,7 +178,7 @@ def emulator(
         except JournalError as error:
             raise ConfigurationError("journal", str(error)) from None
         except (OSError, UnicodeError) as error:
-            raise _cannot_listen(host, port, error) from None
+            raise cannot_listen(host, port, error) from None
 
     run(command, as_json=as_json, when_interrupted="the emulator has stopped")
 
@@ -215,12 +216,3 @@ def _print_account(found: Account) -> None:
         verified = "verified" if address.is_verified else "not verified"
         lines.append(f"src_email: {address.src_email} ({verified})")
     echo("\n".join(lines))
-
-
-def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> ConfigurationError:
-    if isinstance(error, UnicodeError | socket.gaierror):
-        return ConfigurationError("host", f"{host} is not an address of this machine")
-    reason = os.strerror(error.errno).lower() if error.errno else str(error)
-    return ConfigurationError(
-        "port", f"cannot listen on {host}:{port}: {reason}; choose another (0 takes a free one)"
-    )

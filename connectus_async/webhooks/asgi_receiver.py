@@ -79,9 +79,12 @@ class _App:
 
         reply = await self._receiver.receive(_head(scope), chunk)
         is_http_1 = scope.get("http_version", "1.1").startswith("1")
-        start, body = _messages(reply, closes=reply.closes and is_http_1)
-        await send(start.copy())
-        await send(body.copy())
+        headers = _headers(reply, closes=reply.closes and is_http_1)
+        # whoever wraps us may add to the list of headers: each answer has one of its own
+        await send(
+            {"type": "http.response.start", "status": reply.status, "headers": list(headers)}
+        )
+        await send({"type": "http.response.body", "body": reply.body})
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -114,9 +117,6 @@ def _head(scope: Scope) -> Head:
 
 
 @lru_cache(maxsize=64)
-def _messages(reply: Reply, *, closes: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    headers = [(name.lower().encode(), value.encode()) for name, value in reply.fields]
-    if closes:
-        headers.append((b"connection", b"close"))
-    start = {"type": "http.response.start", "status": reply.status, "headers": headers}
-    return start, {"type": "http.response.body", "body": reply.body}
+def _headers(reply: Reply, *, closes: bool) -> tuple[tuple[bytes, bytes], ...]:
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in reply.fields)
+    return (*headers, (b"connection", b"close")) if closes else headers

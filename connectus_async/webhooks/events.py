@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from types import NoneType
 from typing import Any, Final, Never, TypeAlias
 
 import attrs
@@ -20,6 +21,7 @@ _MAX_DIGITS: Final = 100
 """Of a whole number; what is longer stays text, for reading it takes ever longer."""
 _TOO_LARGE: Final = 10**_MAX_DIGITS
 
+_SCALARS: Final = (str, int, float, NoneType)
 _CONTENT: Final = frozenset({"sms_content", "sms_content_binary"})
 _ORIGIN: Final = frozenset({"src_number", "src_provider"})
 _KNOWN_WORDS: Final = frozenset(SmsStatus)
@@ -97,7 +99,7 @@ class IncomingSms(_Event):
         That is ``sms_content`` where they agree. Otherwise they are taken for UCS-2 if there are
         zeros among them and for UTF-8 if not, and for Latin-1 where they are neither.
         """
-        return self.sms_content if self.content_agrees else _decoded(self.content_bytes)
+        return self.sms_content if self.content_agrees else _text_of(self.content_bytes)
 
 
 @attrs.frozen(kw_only=True)
@@ -168,10 +170,8 @@ def _read(body: object) -> dict[str, Any]:
         return dict(body)
     if not isinstance(body, bytes | bytearray | str):
         raise WebhookError("is neither JSON nor a mapping")
-    if isinstance(body, str):
-        body = body.removeprefix("\ufeff")
     try:
-        value = json.loads(body, parse_int=_whole, parse_float=_real, parse_constant=_refuse)
+        value = _decoder.decode(_decoded(body))
     except RecursionError:
         raise WebhookError("is nested too deeply") from None
     except ValueError:  # whose words may quote the body
@@ -179,6 +179,12 @@ def _read(body: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WebhookError("is JSON, but not an object")
     return value
+
+
+def _decoded(body: bytes | bytearray | str) -> str:
+    if isinstance(body, str):
+        return body.removeprefix("\ufeff")
+    return body.decode(json.detect_encoding(body), "surrogatepass")
 
 
 def _whole(digits: str) -> int | str:
@@ -194,7 +200,17 @@ def _refuse(constant: str) -> Never:
     raise ValueError(constant)  # NaN and Infinity are not JSON
 
 
+_decoder: Final = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_constant=_refuse)
+
+
+def is_flat(raw: Mapping[str, Any]) -> bool:
+    """Tell whether an object holds neither lists nor objects, like all that are documented."""
+    return all(isinstance(member, _SCALARS) for member in raw.values())
+
+
 def _check_depth(raw: dict[str, Any]) -> None:
+    if is_flat(raw):
+        return
     level: Iterable[_Container] = [raw]
     for _ in range(MAX_DEPTH):
         nested = {id(member): member for parent in level for member in _nested(parent)}
@@ -239,7 +255,7 @@ def _encoded(text: str) -> Iterator[bytes]:
         yield text.encode("latin-1")
 
 
-def _decoded(binary: bytes | None) -> str | None:
+def _text_of(binary: bytes | None) -> str | None:
     if binary is None:
         return None
     try:

@@ -20,14 +20,13 @@ UNIX: Final = "unix"
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,}")
 _MAX_DIGITS: Final = 20
-_IDENTITY: Final = ("", "identity")
 _log: Final = logging.getLogger("connectus_async")
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Reply:
     """What is answered.
 
@@ -82,7 +81,7 @@ class Refused(Exception):  # noqa: N818 - an answer like others
         self.reply = reply
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Head:
     """A request but for its body.
 
@@ -179,7 +178,7 @@ class Gate:
             _refuse(NOT_FOUND, "from an address that is not allowed")
         if head.method != "POST":
             _refuse(NOT_POST, "not a POST")
-        if head.encoding.strip().lower() not in _IDENTITY:
+        if head.encoding and head.encoding.strip().lower() != "identity":
             _refuse(ENCODED, "a body that is compressed")
         if head.length is not None:
             _check_length(head.length)

@@ -17,7 +17,7 @@ import anyio.to_thread
 import attrs
 
 from connectus_async.errors import ConfigurationError, WebhookError
-from connectus_async.webhooks.events import Event, parse
+from connectus_async.webhooks.events import Event, is_flat, parse
 from connectus_async.webhooks.gate import (
     BROKEN_OFF,
     BUSY,
@@ -32,6 +32,7 @@ from connectus_async.webhooks.gate import (
     Refused,
     Reply,
 )
+from connectus_async.webhooks.time_limit import within
 
 Handler: TypeAlias = Callable[[Event], object]
 """What is called with each event. What it returns does not matter; that it returns does."""
@@ -80,33 +81,26 @@ class Handled:
         self._lock = threading.Lock()
 
     def __contains__(self, digest: bytes) -> bool:
-        with self._lock:
-            self._forget()
-            if digest not in self._seen:
-                return False
-            self._put(digest)
-            return True
+        seen = self._seen.get(digest)
+        if seen is None or seen <= self._clock() - self._age:
+            return False
+        self.add(digest)
+        return True
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def add(self, digest: bytes) -> None:
-        """Remember an event."""
+        """Remember an event, and forget those that are too old or too many."""
+        now = self._clock()
         with self._lock:
-            self._put(digest)
-            self._forget()
+            self._seen[digest] = now
+            self._seen.move_to_end(digest)
+            while len(self._seen) > self._size or self._oldest() <= now - self._age:
+                self._seen.popitem(last=False)
 
-    def _put(self, digest: bytes) -> None:
-        self._seen[digest] = self._clock()
-        self._seen.move_to_end(digest)
-
-    def _forget(self) -> None:
-        oldest = self._clock() - self._age
-        while self._seen:
-            digest, seen = next(iter(self._seen.items()))
-            if len(self._seen) <= self._size and seen > oldest:
-                return
-            del self._seen[digest]
+    def _oldest(self) -> float:
+        return next(iter(self._seen.values()))
 
 
 class Turns(Generic[SignalT]):
@@ -162,7 +156,7 @@ class Turns(Generic[SignalT]):
             self.leave(key)
 
 
-@attrs.frozen
+@attrs.define
 class _Received:
     event: Event
     digest: bytes
@@ -199,20 +193,16 @@ class AsyncReceiver:
         """Answer a request."""
         try:
             self._gate.check(head)
-            received = _read(await self._body(chunk))
+            received = _read(await self._in_time(chunk))
             return await self._in_turn(received)
         except Refused as refused:
             return refused.reply
 
-    async def _body(self, chunk: ReadChunk) -> bytes:
-        body, has_more = Body(), True
-        with anyio.move_on_after(self._timeout):
-            while has_more:
-                part, has_more = await chunk()
-                body.add(part)
-        if has_more:
-            raise Refused(TOO_SLOW)
-        return body.whole()
+    async def _in_time(self, chunk: ReadChunk) -> bytes:
+        try:
+            return await within(self._timeout, _whole(chunk))
+        except TimeoutError:
+            raise Refused(TOO_SLOW) from None
 
     async def _in_turn(self, received: _Received) -> Reply:
         signal = self._turns.join(received.line)
@@ -241,9 +231,9 @@ class AsyncReceiver:
 
     async def _call(self, event: Event) -> None:
         if self._is_async:
-            result = self._handler(event)
-        else:
-            result = await anyio.to_thread.run_sync(self._handler, event)
+            await self._handler(event)  # type: ignore[misc]  # it has been looked at
+            return
+        result = await anyio.to_thread.run_sync(self._handler, event)
         if inspect.isawaitable(result):
             await result
 
@@ -341,6 +331,14 @@ def _is_async(handler: Any) -> bool:
     )
 
 
+async def _whole(chunk: ReadChunk) -> bytes:
+    body, has_more = Body(), True
+    while has_more:
+        part, has_more = await chunk()
+        body.add(part)
+    return body.whole()
+
+
 def _body(read: Callable[[int], bytes] | None, length: str | None) -> bytes:
     """Read a body as long as it says, or to its end but never past the limit."""
     if read is None:
@@ -364,8 +362,13 @@ def _read(body: bytes) -> _Received:
     except WebhookError as error:
         _log.info("a webhook was answered 400: %s", error)
         raise Refused(Reply(400, str(error))) from None
-    digest = hashlib.blake2b(_canonical(event.raw).encode(), digest_size=16).digest()
-    return _Received(event, digest)
+    return _Received(event, _digest(event.raw))
+
+
+def _digest(raw: dict[str, Any]) -> bytes:
+    """Tell events apart, but not by the order of their fields or the blanks between them."""
+    text = repr(sorted(raw.items())) if is_flat(raw) else _canonical(raw)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _failed(error: Exception) -> Reply:

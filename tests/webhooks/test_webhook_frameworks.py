@@ -142,6 +142,23 @@ async def test_only_http_1_has_a_connection_to_close(version):
     assert ((b"connection", b"close") in sent[0]["headers"]) == version.startswith("1")
 
 
+def test_whoever_wraps_the_app_may_add_headers():
+    """They are in the answer at hand, and in no later one."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        async def adding(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-added", b"1"))
+            await send(message)
+
+        await app(scope, receive, adding)
+
+    app = webhooks.asgi(print, secret=SECRET)
+    with TestClient(wrapped) as client:
+        for _ in range(2):
+            assert client.post("/").headers.get_list("x-added") == ["1"]
+
+
 def test_a_client_that_goes_is_no_event():
     """It said that there would be more."""
     inbox = Inbox()

@@ -1,0 +1,251 @@
+"""The commands around webhooks: receive them, hand them on, keep them, and post them again."""
+
+import json
+import secrets
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import anyio
+import attrs
+import click
+from anyio.to_thread import run_sync
+
+from connectus_async.cli.listening import cannot_listen
+from connectus_async.cli.parameters import json_option, not_empty, regular_file, url
+from connectus_async.cli.running import echo, print_json, run, sentence
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
+from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
+from connectus_async.webhooks.gate import FAILED, MAX_BODY, Refused, Reply
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+SECRET_BYTES: Final = 24
+SHUTDOWN_SECONDS: Final = 5.0
+FORWARD_SECONDS: Final = 10.0
+JSON: Final = {"Content-Type": "application/json"}
+
+
+@click.group()
+def webhooks() -> None:
+    """Receive what the platform posts, and post it again."""
+
+
+@webhooks.command("listen")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=not_empty,
+    help="The address to listen on.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8_038, show_default=True)
+@click.option(
+    "--secret",
+    envvar="CONNECTUS_WEBHOOK_SECRET",
+    help="The end of the URL, 16 characters or more; made up if left out.",
+)
+@click.option(
+    "--forward-to", callback=url, help="The URL to post each event to; its answer becomes ours."
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A file to add each event to, as a line of JSON.",
+)
+@json_option
+def listen(
+    host: str,
+    port: int,
+    secret: str | None,
+    forward_to: str | None,
+    record: Path | None,
+    as_json: bool,
+) -> None:
+    """Print events as they come, numbers and texts included; Ctrl-C stops it.
+
+    The first line is the URL for the platform's settings, as this machine sees it.
+    """
+    secret = secret or secrets.token_urlsafe(SECRET_BYTES)
+
+    async def command() -> None:
+        async with AsyncExitStack() as stack:
+            listener = _Listener(as_json=as_json, to=forward_to)
+            await listener.open(stack, record)
+            address = await _serve(stack, listener, secret, host, port)
+            _print_url(f"http://{address}/{secret}", as_json=as_json)
+            await anyio.sleep_forever()
+
+    run(command, as_json=as_json, when_interrupted="the receiver has stopped")
+
+
+@webhooks.command("replay")
+@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
+@click.option("--to", required=True, callback=url, help="The URL to post to.")
+@json_option
+def replay(file: Path, to: str, as_json: bool) -> None:
+    """Post the events of FILE again, in order: what `listen --record` has written.
+
+    It stops at the first one that is not answered with a 2xx.
+    """
+
+    async def command() -> int:
+        return await _replay(file, to)
+
+    posted = run(command, as_json=as_json, when_interrupted="interrupted; not all was posted")
+    if as_json:
+        print_json({"posted": posted})
+    else:
+        echo(f"{posted:,} events posted")
+
+
+@attrs.frozen
+class _Answer:
+    """The status that a post was answered with, or that a gateway gives where there was none."""
+
+    status: int
+    words: str
+
+    @property
+    def is_success(self) -> bool:
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+class _Listener:
+    """The handler: prints an event, writes it down, and hands it on."""
+
+    def __init__(self, *, as_json: bool, to: str | None) -> None:
+        self._as_json = as_json
+        self._to = to
+        self._file: IO[bytes] | None = None
+        self._session: ClientSession | None = None
+
+    async def open(self, stack: AsyncExitStack, record: Path | None) -> None:
+        if record is not None:
+            self._file = stack.enter_context(await run_sync(_opened, "record", record, "ab"))
+        if self._to is not None:
+            self._session = await stack.enter_async_context(_session())
+
+    async def __call__(self, event: Event) -> None:
+        if self._as_json:
+            print_json(event.raw)
+        else:
+            echo(_shown(event))
+        if self._file is not None:
+            await self._write(self._file, event)
+        if self._session is not None and self._to is not None:
+            await self._forward(self._session, self._to, event)
+
+    async def _write(self, file: IO[bytes], event: Event) -> None:
+        line = json.dumps(event.raw).encode() + b"\n"
+        try:
+            await run_sync(file.write, line)  # appended in one piece
+        except OSError as error:
+            raise _refused(FAILED, f"record: {error.strerror}") from None
+
+    async def _forward(self, session: "ClientSession", to: str, event: Event) -> None:
+        answer = await _post(session, to, json.dumps(event.raw).encode())
+        if not answer.is_success:
+            raise _refused(Reply(answer.status), f"forward-to: {answer.words}")
+
+
+def _opened(setting: str, path: Path, mode: str) -> IO[bytes]:
+    try:
+        return path.open(mode, buffering=0 if mode == "ab" else -1)
+    except OSError as error:
+        raise ConfigurationError(setting, f"{path}: {error.strerror}") from None
+
+
+async def _serve(
+    stack: AsyncExitStack, listener: _Listener, secret: str, host: str, port: int
+) -> str:
+    """Start a server that ends with the stack; return where it listens."""
+    from aiohttp import web  # noqa: PLC0415 - it takes a while, and other commands are quick
+
+    runner = web.AppRunner(
+        aiohttp_app(listener, secret=secret),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except (OSError, UnicodeError) as error:
+        raise cannot_listen(host, port, error) from None
+    taken = runner.addresses[0][1]
+    return f"[{host}]:{taken}" if ":" in host else f"{host}:{taken}"
+
+
+async def _replay(file: Path, to: str) -> int:
+    posted = number = 0
+    with await run_sync(_opened, "file", file, "rb") as lines:
+        async with _session() as session:
+            while line := await run_sync(lines.readline, MAX_BODY + 1):
+                number += 1
+                if not line.strip():
+                    continue
+                _check(line, number)
+                answer = await _post(session, to, line.strip())
+                if not answer.is_success:
+                    raise ConfigurationError(
+                        "to",
+                        f"{answer.words} to line {number}; events posted before it: {posted:,}",
+                    )
+                posted += 1
+    return posted
+
+
+def _check(line: bytes, number: int) -> None:
+    if len(line) > MAX_BODY:
+        raise InvalidArgumentError("file", f"line {number} is longer than any event")
+    try:
+        parse(line)
+    except WebhookError as error:
+        raise InvalidArgumentError("file", f"line {number}: {error}") from None
+
+
+def _session() -> "ClientSession":
+    import aiohttp  # noqa: PLC0415 - as above
+
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FORWARD_SECONDS))
+
+
+async def _post(session: "ClientSession", to: str, body: bytes) -> _Answer:
+    import aiohttp  # noqa: PLC0415 - as above
+
+    try:
+        async with session.post(to, data=body, headers=JSON, allow_redirects=False) as response:
+            return _Answer(response.status, f"answered {response.status}")
+    except TimeoutError:
+        return _Answer(HTTPStatus.GATEWAY_TIMEOUT, "gave no answer in time")
+    except (aiohttp.ClientError, OSError, ValueError):  # whose words have the URL in them
+        return _Answer(HTTPStatus.BAD_GATEWAY, "gave no answer")
+
+
+def _refused(reply: Reply, problem: str) -> Refused:
+    click.echo(f"connectus: {sentence(problem)}", err=True)
+    return Refused(reply)
+
+
+def _print_url(address: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"url": address})
+    else:
+        echo(f"listening on {address}")
+
+
+def _shown(event: Event) -> str:
+    match event:
+        case StatusUpdate():
+            text = f"{event.id_sms}: {event.status}"
+        case IncomingSms():
+            text = f"{event.src_number} to {event.dst_number}: {event.sms_content}"
+            if event.content_agrees is False:
+                text += f" (its bytes say: {event.binary_content})"
+        case _:
+            text = f"unknown: {json.dumps(event.raw)}"
+    return "".join(sign if sign.isprintable() else " " for sign in text)

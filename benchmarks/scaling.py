@@ -206,7 +206,7 @@ def draw(path: Path, results: dict[str, list[Sent]]) -> None:
                     marker="o",
                     label=mode,
                 )
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
         axes[0].legend()
         axes[-1].set_xscale("log")
         axes[-1].xaxis.set_major_formatter("{x:,.0f}")

@@ -45,7 +45,7 @@ class LeapingLoop(asyncio.SelectorEventLoop):
 
 
 def leaping(test: Callable[[], Awaitable[T]]) -> T:
-    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
+    with asyncio.Runner(loop_factory=LeapingLoop, debug=False) as runner:
         return runner.run(test())
 
 

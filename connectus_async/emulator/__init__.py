@@ -1,8 +1,9 @@
 """The Connectus API on loopback: stateful, deterministic on request, with faults on order."""
 
+from connectus_async.emulator.disorder import WebhookDisorder
 from connectus_async.emulator.faults import Fault, PlacedFault
 from connectus_async.emulator.journal import JournalError
 from connectus_async.emulator.messages import Received
 from connectus_async.emulator.server import Emulator
 
-__all__ = ["Emulator", "Fault", "JournalError", "PlacedFault", "Received"]
+__all__ = ["Emulator", "Fault", "JournalError", "PlacedFault", "Received", "WebhookDisorder"]

@@ -36,7 +36,7 @@ class Received:
     """A message that the API accepted and that reached 'the phone'.
 
     A message whose number is undeliverable is here as well: the API took it and billed it. What
-    became of it is its status, which is worked out from the recipient and the time:
+    became of it is its status (`Emulator.status_of`), worked out from the recipient and the time:
 
     ================== ============================================================
     recipient ends in  what happens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Self, cast
 from uuid import uuid4
@@ -14,15 +15,15 @@ from attrs import define, field
 from connectus_async.emulator.app import LINK_PATH, Api, Credentials
 from connectus_async.emulator.balances import Purse
 from connectus_async.emulator.calls import API_PREFIX, QR_PREFIX
+from connectus_async.emulator.disorder import NO_DISORDER, WebhookDisorder
 from connectus_async.emulator.faults import Fault, Faults, PlacedFault, RateLimit
 from connectus_async.emulator.journal import Journal
 from connectus_async.emulator.state import State, utc_now
-from connectus_async.emulator.webhooks import StatusWebhook, incoming_sms, post
+from connectus_async.emulator.webhooks import Post, Webhooks, incoming_sms
 
 if TYPE_CHECKING:
     import os
-    from collections import Counter
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from datetime import datetime
 
     from connectus_async.emulator.messages import Received
@@ -47,11 +48,19 @@ class Emulator:
         api_key: The key that belongs to it.
         qr_token: The bearer token that the WhatsApp QR host accepts.
         balance: What the account starts with: SMS for each country, e-mails, and WhatsApp messages.
-        status_webhook: URL that changes of an SMS's status are POSTed to; None for nowhere.
+        status_webhook: URL that changes of an SMS's status are POSTed to; None for nowhere. Every
+            change is, even where the clock jumps over several, and those of one SMS in order.
         incoming_webhook: URL that `incoming` POSTs to; None for nowhere.
+        webhook_disorder: How the changes that `status_webhook` hears of go wrong; not at all by
+            default. May be set while the emulator runs, for the changes still to come.
+        webhook_retry_pauses: Seconds of `clock` before each further try of a webhook that did not
+            answer 2xx: ``(1, 10, 60)`` for up to three more; empty for none. A 404 or a redirect is
+            tried again as a 500 and no answer within 5 s are, and what follows does not wait for
+            it. May be set while the emulator runs.
         clock: The platform's time, as aware datetimes. Statuses and deliveries follow it.
         ids: Identifiers to hand out, in order; they must not repeat or run out.
-        seed: What decides which requests a fault's share strikes.
+        seed: What decides which requests a fault's share strikes, and which changes of status
+            a share of `webhook_disorder`.
         rate_limit: Requests a second, past which the answer is 429; None for no limit.
         keep_received: Whether messages are remembered. False keeps memory flat under load:
             `received` and every report stay empty, and `received_counts` still counts.
@@ -81,6 +90,8 @@ class Emulator:
     balance: int = 1_000_000
     status_webhook: str | None = None
     incoming_webhook: str | None = None
+    webhook_disorder: WebhookDisorder = NO_DISORDER
+    webhook_retry_pauses: Sequence[float] = ()
     clock: Callable[[], datetime] = utc_now
     ids: Iterator[str] = field(factory=_random_ids)
     seed: int = 0
@@ -93,7 +104,8 @@ class Emulator:
     _journal: Journal | None = field(init=False)
     _api: Api = field(init=False)
     _exit: AsyncExitStack = field(init=False, factory=AsyncExitStack)
-    _session: aiohttp.ClientSession = field(init=False)
+    _webhooks: Webhooks = field(init=False)
+    _webhook_counts: Counter[str] = field(init=False, factory=Counter[str])
     _server: web.Server = field(init=False)
     _listener: asyncio.Server = field(init=False)
 
@@ -145,6 +157,47 @@ class Emulator:
         """
         return self._api.requests
 
+    @property
+    def webhooks(self) -> Counter[str]:
+        """What was done to both webhooks so far.
+
+        ============== ==============================================================
+        ``posted``     requests, whatever became of them; further tries count as well
+        ``failed``     those of them that got no 2xx
+        ``retried``    those of them that were not the first try
+        ``lost``       changes of status that were not posted
+        ``duplicated`` changes of status that were posted twice
+        ``swapped``    changes of status that are posted after the next one
+        ``late``       changes of status that are posted later
+        ============== ==============================================================
+
+        So where nothing waits any more, ``posted - retried - duplicated + lost`` is the number of
+        changes and replies, and ``failed - retried`` that of the posts given up.
+        """
+        return self._webhook_counts
+
+    async def webhooks_settled(self) -> None:
+        """Wait until every webhook that is due, as `clock` stands, was posted and answered.
+
+        Once a test has moved the clock, nothing else is needed to know that all of it arrived. What
+        is due later stays so: a change that is late, the next try of one that failed.
+        """
+        await self._webhooks.settled()
+
+    def status_of(self, id_message: str) -> str:
+        """The status of a message as `clock` stands, whatever the webhook was told.
+
+        Args:
+            id_message: The id that the answer to the send named.
+
+        Returns:
+            The webhook's word, such as ``"ENTREGADO"``; see `Received`.
+
+        Raises:
+            LookupError: No message has this id, or messages are not remembered.
+        """
+        return self._state.status_of(id_message)
+
     def fault(
         self,
         fault: Fault,
@@ -191,8 +244,11 @@ class Emulator:
     async def incoming(self, *, src_number: str, dst_number: str, sms_content: str) -> int | None:
         """Receive an SMS, a reply for instance: POST it to the incoming webhook.
 
+        It is posted at once, whatever `webhook_disorder` says.
+
         Returns:
-            The status that the webhook answered, or None when it did not answer.
+            The status that the webhook answered, or None when it did not answer. Further tries come
+            as `webhook_retry_pauses` says.
 
         Raises:
             ValueError: The emulator has no `incoming_webhook`.
@@ -201,7 +257,7 @@ class Emulator:
             sentence = "this emulator has no incoming_webhook"
             raise ValueError(sentence)
         body = incoming_sms(self._state.new_id(), src_number, dst_number, sms_content)
-        return await post(self._session, self.incoming_webhook, body)
+        return await self._webhooks.post(Post.of(self.incoming_webhook, body))
 
     async def __aenter__(self) -> Self:
         """Listen.
@@ -213,6 +269,7 @@ class Emulator:
             if self._journal is not None:
                 await asyncio.to_thread(self._journal.open)
                 stack.callback(self._journal.close)
+            await self._start_webhooks(stack)
             runner = web.AppRunner(
                 self._api.application(),
                 access_log=None,
@@ -227,7 +284,6 @@ class Emulator:
             await self._listen()
             stack.callback(self._stop_listening)
             self._state.link_prefix = self._authority + LINK_PATH
-            await self._start_webhooks(stack)
             self._exit = stack.pop_all()
         return self
 
@@ -252,11 +308,19 @@ class Emulator:
         self._listener.close()
 
     async def _start_webhooks(self, stack: AsyncExitStack) -> None:
-        self._session = await stack.enter_async_context(aiohttp.ClientSession())
+        self._webhooks = Webhooks(
+            state=self._state,
+            session=await stack.enter_async_context(aiohttp.ClientSession()),
+            status_url=self.status_webhook or "",  # watches nothing without one
+            seed=self.seed,
+            disorder=lambda: self.webhook_disorder,
+            retry_pauses=lambda: self.webhook_retry_pauses,
+            counts=self._webhook_counts,
+        )
         if self.status_webhook is not None:
-            webhook = StatusWebhook(self.status_webhook, self._state, self._session)
-            self._state.watch = webhook.watch
-            sender = asyncio.create_task(webhook.run(), name="connectus emulator: status webhook")
+            self._state.watch = self._webhooks.watch
+        if self.status_webhook is not None or self.incoming_webhook is not None:
+            sender = asyncio.create_task(self._webhooks.run(), name="connectus emulator: webhooks")
             stack.push_async_callback(_cancel, sender)
 
     @property

@@ -149,6 +149,14 @@ class State:
         """The webhook's word for the message, now."""
         return status(message.recipient, self.due(message), self.clock())
 
+    def status_of(self, id_message: str) -> str:
+        """The webhook's word for the message with that id, or `LookupError`."""
+        message = self._messages.get(id_message)
+        if message is None:
+            sentence = "no message has this id"
+            raise LookupError(sentence)
+        return self.status(message)
+
     def due(self, message: Received) -> datetime:
         """When the message leaves."""
         if message.id_delivery is None:

@@ -115,6 +115,28 @@ class WebhookError(ConnectusError, ValueError):
         return f"the body of a webhook {self.problem}"
 
 
+class DeliveryTimeoutError(ConnectusError, TimeoutError):
+    """An SMS has no final status yet. It was accepted, and may still be delivered.
+
+    Attributes:
+        seconds: For how long it was waited; ``None`` if there was no limit but the tracker's.
+    """
+
+    outcome = Outcome.ACCEPTED
+
+    def __init__(self, seconds: float | None = None) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        limit = (
+            "in the time that it is followed"
+            if self.seconds is None
+            else (f"within {self.seconds:g} s")
+        )
+        return f"no final status {limit}"
+
+
 class LedgerError(ConnectusError):
     """A campaign's ledger cannot be used. What it does not have on record was not sent.
 

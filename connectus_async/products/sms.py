@@ -1,13 +1,14 @@
 """SMS: send, one-time passwords, status and reports."""
 
 import datetime as dt
-from typing import Any, Literal, Self
+from collections.abc import Coroutine
+from typing import Any, Literal, Protocol, Self
 
 import attrs
 
 from connectus_async import arguments
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, OpenEnum, Record, from_keys, from_rows
-from connectus_async.errors import InvalidArgumentError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.products._service import Service, given
 from connectus_async.redaction import masked, personal, word
 
@@ -22,6 +23,14 @@ class SmsStatus(OpenEnum):
     ESPERANDO_RESPUESTA = "ESPERANDO_RESPUESTA"
     NO_ENTREGABLE = "NO_ENTREGABLE"
     ENTREGADO = "ENTREGADO"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is the end of the way: ENTREGADO, NO_ENTREGABLE or NUMERO_INVALIDO."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({SmsStatus.ENTREGADO, SmsStatus.NO_ENTREGABLE, SmsStatus.NUMERO_INVALIDO})
 
 
 class SmppStatus(OpenEnum):
@@ -136,8 +145,18 @@ class Sms:
         )
 
 
+class _SentByService(Answer):
+    """An answer that knows who sent its message, beside its fields.
+
+    So it is neither compared, nor shown, nor pickled.
+    """
+
+    __slots__ = ("_sms",)
+    _sms: "SmsService"
+
+
 @attrs.frozen(kw_only=True)
-class SmsReceipt(Answer):
+class SmsReceipt(_SentByService):
     """What the API answers to an SMS that it accepted.
 
     Attributes:
@@ -147,6 +166,59 @@ class SmsReceipt(Answer):
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
     status: str | None = word()
+
+    def delivered(self, *, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
+        """Wait until the SMS is delivered, or is known not to be; for asyncio.
+
+        It is a `connectus_async.webhooks.Tracker` that knows, while one is entered for the client's
+        ``sms`` that sent it. Otherwise the API is asked, after 2 seconds and ever less often.
+
+        Args:
+            timeout: Seconds to wait at most; without limit if left out.
+
+        Returns:
+            Whether it was delivered. ``False`` is final as well.
+
+        Raises:
+            DeliveryTimeoutError: It had no final status in time. It may still be delivered.
+            InvalidArgumentError: The API gave the SMS no ``id``.
+            ConfigurationError: The receipt is a copy, or of the blocking client: a tracker can
+                follow its ``id``.
+            RequestError: The API refuses to be asked, for instance for wrong credentials.
+
+        Example:
+            receipt = await connectus.sms.send("56987688060", "Hola")
+            if not await receipt.delivered(timeout=60):
+                print("not delivered")
+        """
+        from connectus_async.products.sms_polling import is_async  # noqa: PLC0415 - brings asyncio
+
+        id_sms = trackable_id(self)
+        sender: SmsService | None = getattr(self, "_sms", None)
+        if sender is None or not is_async():
+            raise ConfigurationError(
+                "receipt", "cannot be awaited here: have a webhooks.Tracker follow its id"
+            )
+        return sender._delivered(id_sms, timeout)  # noqa: SLF001 - nobody else is to call it
+
+
+def trackable_id(sms: SmsReceipt | str) -> str:
+    """Give the identifier by which an SMS can be followed.
+
+    Raises:
+        InvalidArgumentError: The API gave it none.
+    """
+    id_sms = sms.id if isinstance(sms, SmsReceipt) else sms
+    if id_sms is None:
+        raise InvalidArgumentError("id", "the API gave this SMS none: it cannot be followed")
+    return arguments.identifier("id", id_sms)
+
+
+class Tracking(Protocol):
+    """What follows SMS to their final status, with more than the API to ask."""
+
+    async def delivered(self, sms: str, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Wait until an SMS is delivered, or is known not to be."""
 
 
 @attrs.frozen(kw_only=True)
@@ -197,6 +269,8 @@ class SmsReport(Answer):
 class SmsService(Service):
     """The SMS calls, as ``connectus.sms``."""
 
+    _tracker: Tracking | None = None
+
     async def send(
         self,
         dst_number: str | int,
@@ -240,7 +314,7 @@ class SmsService(Service):
             id_delivery=id_delivery,
             id_client=id_client,
         )
-        return await self._post("/sms/send_individual", SmsReceipt, sms.body())
+        return self._linked(await self._post("/sms/send_individual", SmsReceipt, sms.body()))
 
     async def send_otp(
         self,
@@ -278,7 +352,7 @@ class SmsService(Service):
             src_number=arguments.source_number("src_number", src_number),
             save_content=save_content,
         )
-        return await self._post("/sms/send_otp", SmsReceipt, body)
+        return self._linked(await self._post("/sms/send_otp", SmsReceipt, body))
 
     async def status(self, id: str) -> SmsStatusReport:
         """Ask where an SMS is.
@@ -351,3 +425,15 @@ class SmsService(Service):
             raise InvalidArgumentError("end_date", "is before begin_date")
         query = {"begin_date": begin, "end_date": end}
         return await self._get("/sms/date_report", SmsReport, query=query)
+
+    def _linked(self, receipt: SmsReceipt) -> SmsReceipt:
+        object.__setattr__(receipt, "_sms", self)
+        return receipt
+
+    async def _delivered(self, id_sms: str, timeout: float | None) -> bool:  # noqa: ASYNC109
+        if self._tracker is not None:
+            return await self._tracker.delivered(id_sms, timeout=timeout)
+        from connectus_async.products import sms_polling  # noqa: PLC0415 - brings asyncio
+
+        status = await sms_polling.final_status(self, id_sms, timeout)
+        return status is SmsStatus.ENTREGADO

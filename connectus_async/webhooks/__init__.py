@@ -32,6 +32,10 @@ events at a time the answer is 503.
 **What is remembered.** The last 32,768 events of the last day, in this process alone: after a
 restart, or with several processes, an event may come to your function again. And the platform may
 post the changes of one SMS in another order than they happened.
+
+**From send to delivered.** A `Tracker` is a handler that knows what it is told about: it waits for
+the final status of an SMS, asks where no webhook comes, and writes into a campaign's ledger. A
+`LedgerHandler` only does the latter, where there is no event loop.
 """
 
 from connectus_async.webhooks.aiohttp_receiver import aiohttp_app, aiohttp_routes
@@ -39,14 +43,19 @@ from connectus_async.webhooks.asgi_receiver import asgi
 from connectus_async.webhooks.django_receiver import django_view
 from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, UnknownEvent, parse
 from connectus_async.webhooks.flask_receiver import flask_blueprint
+from connectus_async.webhooks.ledger_handler import LedgerHandler
 from connectus_async.webhooks.receiver import Handler
+from connectus_async.webhooks.tracker import Tracked, Tracker
 from connectus_async.webhooks.wsgi_receiver import wsgi
 
 __all__ = [
     "Event",
     "Handler",
     "IncomingSms",
+    "LedgerHandler",
     "StatusUpdate",
+    "Tracked",
+    "Tracker",
     "UnknownEvent",
     "aiohttp_app",
     "aiohttp_routes",

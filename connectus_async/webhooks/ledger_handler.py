@@ -1,0 +1,56 @@
+"""A handler that only writes: the statuses of webhooks into a campaign's ledger."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from connectus_async.bulk.delivery_status import DeliveryLedger
+from connectus_async.webhooks.events import Event, StatusUpdate
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+class LedgerHandler:
+    """Writes statuses into a campaign's ledger: a plain handler, for a receiver of any kind.
+
+    Of all words about an SMS the one that says most stays, whatever comes late or twice. An event
+    counts as handled when it is on disk. The ledger is opened with the first one, and so in each
+    worker of a server that forks. Where webhooks are lost, `Tracker` and ``connectus bulk track``
+    ask for what is missing.
+
+    Args:
+        ledger: The ledger, which must be there. Its sender may be running.
+
+    Example:
+        ```python
+        blueprint = webhooks.flask_blueprint(webhooks.LedgerHandler("navidad.db"), secret=SECRET)
+        ```
+    """
+
+    def __init__(self, ledger: "str | PathLike[str]") -> None:
+        self._ledger = DeliveryLedger(ledger)
+        self._is_open = False
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Write an event down, if it is about the status of an SMS.
+
+        Raises:
+            LedgerError: The ledger cannot be written. A receiver then answers 500.
+        """
+        if not isinstance(event, StatusUpdate) or event.id_sms is None or event.status is None:
+            return
+        self._open()
+        self._ledger.record(event.id_sms, event.status).result()
+
+    def close(self) -> None:
+        """Write what is still to be written, and close the ledger; an event opens it again."""
+        with self._lock:
+            self._is_open = False
+            self._ledger.close()
+
+    def _open(self) -> None:
+        with self._lock:
+            if not self._is_open:
+                self._ledger.open()
+                self._is_open = True

@@ -1,0 +1,189 @@
+"""What became of sent SMS, written into their ledger beside its sender."""
+
+import random
+import sqlite3
+from contextlib import closing
+
+import pytest
+from anyio.to_thread import run_sync
+from report_ledgers import add, message, write_ledger
+
+from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
+from connectus_async.bulk.delivery_status import DeliveryLedger, OpenSms, Recorded
+from connectus_async.bulk.report._reading import reading
+from connectus_async.bulk.report.figures import read_figures
+from connectus_async.errors import ConfigurationError
+
+EN_COLA, ENTREGADO = SmsStatus.EN_COLA, SmsStatus.ENTREGADO
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_ledger(tmp_path / "navidad.db", [message(provider_id="a"), message()])
+
+
+@pytest.fixture
+def ledger(path):
+    with DeliveryLedger(path) as ledger:
+        yield ledger
+
+
+def read(path):
+    query = "SELECT provider_id, delivery_status, delivered_at FROM message ORDER BY id"
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_a_status_is_on_disk_when_it_is_recorded(ledger, path):
+    """With the time of delivery, where it is that."""
+    assert ledger.record("a", EN_COLA, 1_000.5).result() is Recorded.NEWS
+    assert read(path)[0] == ("a", "EN_COLA", None)
+    assert ledger.record("a", ENTREGADO, 2_000.5).result() is Recorded.NEWS
+    assert read(path)[0] == ("a", "ENTREGADO", 2_000.5)
+
+
+def test_what_comes_late_or_twice_changes_nothing(ledger, path):
+    """Alone, or in one transaction with what says more."""
+    futures = [ledger.record("a", status) for status in (EN_COLA, ENTREGADO, EN_COLA, ENTREGADO)]
+    results = [future.result() for future in futures]
+    before = read(path)
+
+    assert Recorded.NEWS in results
+    for status in SmsStatus:
+        assert ledger.record("a", status, 1).result() is Recorded.OLD
+    assert read(path) == before
+
+
+def test_a_word_that_is_not_known_is_written_and_not_final(ledger, path):
+    """Cut short: whatever posts it does not fill the disk."""
+    assert ledger.record("a", SmsStatus("LEIDO" * 100 + "\0")).result() is Recorded.NEWS
+    assert read(path)[0][1] == ("LEIDO" * 100)[:64]
+    assert [sms.id for sms in ledger.open_sms(0, 10).result()] == ["a"]
+    assert ledger.record("a", ENTREGADO).result() is Recorded.NEWS
+
+
+def test_a_status_that_is_faster_than_the_sender_is_not_lost(path):
+    """The best one of them is written once its SMS is in the ledger."""
+    with DeliveryLedger(path) as ledger:
+        assert ledger.record("b", ENTREGADO, 1_000).result() is Recorded.EARLY
+        assert ledger.record("b", EN_COLA, 2_000).result() is Recorded.EARLY
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE message SET provider_id = 'b' WHERE id = 2")
+        assert ledger.count_open().result() == 1
+        assert read(path)[1] == ("b", "ENTREGADO", 1_000)
+
+
+def test_a_status_of_somebody_elses_sms_is_forgotten_after_a_time(path):
+    """It is tried once more then."""
+    with DeliveryLedger(path, early_seconds=0) as ledger:
+        assert ledger.record("b", ENTREGADO).result() is Recorded.EARLY
+        assert ledger.count_open().result() == 1
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE message SET provider_id = 'b' WHERE id = 2")
+    assert read(path)[1] == ("b", None, None)
+
+
+def test_what_is_open_is_read_page_by_page(tmp_path):
+    """Accepted SMS that have a name and no final status, and none that are too old."""
+    rows = [
+        message(provider_id="0", ended_at=100.0),
+        message(provider_id="1", ended_at=200.0, delivery_status="EN_COLA"),
+        message(provider_id="2", delivery_status="ENTREGADO"),
+        message(provider_id="3", delivery_status="NO_ENTREGABLE"),
+        message(provider_id="4", delivery_status="NUMERO_INVALIDO"),
+        message(provider_id="5", kind="email"),
+        message(provider_id=None),
+        message(provider_id=""),
+        message(state="unknown"),
+        message(provider_id="9", ended_at=300.0),
+    ]
+    with DeliveryLedger(write_ledger(tmp_path / "a.db", rows)) as ledger:
+        found = [OpenSms(1, "0", 100.0), OpenSms(2, "1", 200.0), OpenSms(10, "9", 300.0)]
+        assert ledger.open_sms(0, 2).result() == found[:2]
+        assert ledger.open_sms(2, 2).result() == found[2:]
+        assert ledger.open_sms(0, 9, since=200.0).result() == found[1:]
+        assert ledger.count_open().result() == 3
+        assert ledger.count_open(since=250.0).result() == 1
+        assert ledger.count_nameless().result() == 2
+
+
+def test_many_statuses_in_any_order_end_as_the_last_word_says(tmp_path):
+    """And the report counts them."""
+    rows = [message(provider_id=f"id-{number}") for number in range(2_000)]
+    words = ["PROGRAMADO", "EN_COLA", "ENVIADO_A_CARRIER", "ESPERANDO_RESPUESTA", "ENTREGADO"]
+    statuses = [(row["provider_id"], SmsStatus(word)) for row in rows for word in words]
+    random.Random(1).shuffle(statuses)
+    path = write_ledger(tmp_path / "a.db", rows)
+    with DeliveryLedger(path) as ledger:
+        for future in [ledger.record(*status) for status in statuses]:
+            future.result()
+
+    with reading(path) as connection:
+        assert read_figures(connection).deliveries == {"ENTREGADO": 2_000}
+
+
+async def test_statuses_are_written_while_the_sender_is_sending(
+    tmp_path, connectus: AsyncConnectus
+):
+    """Each waits for the other, and neither loses anything."""
+    path = tmp_path / "a.db"
+    messages = [Sms(f"569{number:08}", "Hola") for number in range(500)]
+    ledger = DeliveryLedger(path)
+    async with connectus.bulk(ledger=path) as bulk:
+        await run_sync(ledger.open)
+        stream = bulk.stream(messages)
+        futures = [ledger.record(outcome.id, ENTREGADO) async for outcome in stream]
+        await bulk.counts()
+        await run_sync(ledger.close)
+    assert {future.result() for future in futures} <= {Recorded.NEWS, Recorded.EARLY}
+    assert {status for _, status, _ in read(path)} == {"ENTREGADO"}
+
+
+def test_a_full_disk_is_said_and_passes(ledger, path):
+    """The next status is written if there is room again."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON message BEGIN"
+            " SELECT RAISE(ABORT, 'database or disk is full'); END"
+        )
+    with pytest.raises(LedgerError, match="the disk is full"):
+        ledger.record("a", ENTREGADO).result()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TRIGGER full")
+    assert ledger.record("a", ENTREGADO).result() is Recorded.NEWS
+
+
+def test_what_is_no_ledger_is_refused(tmp_path):
+    """In one sentence."""
+    (tmp_path / "a.db").write_text("no ledger")
+    with pytest.raises(LedgerError, match="is not a ledger"):
+        DeliveryLedger(tmp_path / "a.db").open()
+    with pytest.raises(LedgerError, match="no such file"):
+        DeliveryLedger(tmp_path / "b.db").open()
+    with pytest.raises(ConfigurationError, match="ledger: must be a path"):
+        DeliveryLedger(7)
+    with pytest.raises(LedgerError, match="is not open"):
+        DeliveryLedger(tmp_path / "a.db").record("a", ENTREGADO)
+
+
+def test_a_question_that_cannot_be_answered_says_why(ledger, path):
+    """A ledger that somebody took apart."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE message")
+    with pytest.raises(LedgerError, match="cannot be used"):
+        ledger.count_open().result()
+
+
+def test_a_ledger_of_another_run_gets_its_index_once(path):
+    """Opening it again changes nothing."""
+    for _ in range(2):
+        with DeliveryLedger(path) as ledger:
+            assert ledger.count_open().result() == 1
+    with closing(sqlite3.connect(path)) as connection, connection:
+        add(connection, message(provider_id="c"))
+        plan = str(
+            connection.execute(
+                "EXPLAIN QUERY PLAN SELECT id FROM message WHERE provider_id = 'c'"
+            ).fetchall()
+        )
+    assert "message_provider_id" in plan

@@ -5,7 +5,7 @@ import datetime as dt
 from connectus_async.bulk.ledger import Entry
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.states import SkipReason, State
-from connectus_async.errors import CampaignStoppedError, ConnectusError, InvalidArgumentError
+from connectus_async.errors import CampaignStoppedError, InvalidArgumentError
 
 REFRESH_SECONDS = 1.0
 
@@ -19,7 +19,7 @@ class Refusal(Exception):  # noqa: N818 - it is one verdict of several, not an e
         error: The sentence for it.
     """
 
-    def __init__(self, skipped: SkipReason | None, error: ConnectusError) -> None:
+    def __init__(self, skipped: SkipReason | None, error: Exception) -> None:
         super().__init__(skipped)
         self.state = State.QUEUED if skipped is None else State.SKIPPED
         self.skipped = skipped
@@ -90,3 +90,7 @@ class Guards:
     def give_back(self, entry: Entry) -> None:
         """Give back what a message did not cost after all."""
         self._spent -= entry.billed
+
+    def recount(self, spent: int) -> None:
+        """Begin anew with what was taken from the balance so far."""
+        self._spent = spent

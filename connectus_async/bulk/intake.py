@@ -13,6 +13,7 @@ from connectus_async.bulk.outcomes import Message, Row
 Messages = Iterable[Message | Row] | AsyncIterable[Message | Row]
 
 QUEUED_A_READ: Final = 500
+CANCELLED: Final = "the source of the messages was cancelled"
 
 
 @attrs.define
@@ -101,6 +102,8 @@ class Intake:
             return next(self._items)  # type: ignore[arg-type]
         except StopIteration:
             self._end()
+        except (asyncio.CancelledError, GeneratorExit):  # of what it waited for, not of ours
+            self._end(RuntimeError(CANCELLED))
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
             self._end(error)
         return None
@@ -117,7 +120,9 @@ class Intake:
             elif task is not None and task.cancelling():
                 raise
             else:
-                self._end(RuntimeError("the source of the messages was cancelled"))
+                self._end(RuntimeError(CANCELLED))
+        except GeneratorExit:
+            self._end(RuntimeError(CANCELLED))
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
             self._end(error)
         finally:

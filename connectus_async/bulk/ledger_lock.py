@@ -24,7 +24,7 @@ else:
 _LOCKED_BYTE: Final = 2**30
 """Past the process id, which others must be able to read."""
 
-_held: Final[set[tuple[int, Path]]] = set()
+_held: Final[dict[tuple[int, Path], object]] = {}
 """This process's locks, by its id: the system gives a process the lock that it holds again."""
 
 
@@ -32,13 +32,13 @@ class LedgerLock:
     """The lock of one ledger. The system takes it from a process that ends, however it ends.
 
     Args:
-        ledger: The ledger's path; the lock is a file beside it.
+        ledger: The ledger's path; the lock is a file beside it, or beside what it is a link to.
     """
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
-        self._path = ledger.with_name(ledger.name + ".lock")
         self._descriptor: int | None = None
+        self._mark: tuple[int, Path] | None = None
 
     def acquire(self) -> None:
         """Take the lock.
@@ -46,11 +46,23 @@ class LedgerLock:
         Raises:
             LedgerError: Another sender holds it; the process is named. Or its file cannot be made.
         """
-        name = self._ledger.name
-        if self._mark in _held:
-            raise LedgerError(name, f"is in use by this process ({os.getpid()}) already")
+        ledger = self._ledger.resolve()
+        mark = os.getpid(), ledger.with_name(ledger.name + ".lock")
+        ours = object()
+        if _held.setdefault(mark, ours) is not ours:  # in one step, for other threads come here too
+            raise LedgerError(self._ledger.name, f"is in use by this process ({mark[0]}) already")
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._descriptor = self._locked(mark[1])
+        except BaseException:
+            del _held[mark]
+            raise
+        self._mark = mark
+        self._write_holder(self._descriptor)
+
+    def _locked(self, path: Path) -> int:
+        name = self._ledger.name
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise LedgerError(name, f"its lock cannot be made: {error.strerror}") from None
         try:
@@ -61,22 +73,17 @@ class LedgerLock:
             raise LedgerError(
                 name, f"is in use by process {holder}: wait for it, or end it first"
             ) from None
-        self._descriptor = descriptor
-        _held.add(self._mark)
-        self._write_holder(descriptor)
+        return descriptor
 
     def release(self) -> None:
         """Give the lock back, if it is held."""
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            _held.discard(self._mark)
+        mark, self._mark = self._mark, None
+        if descriptor is not None and mark is not None:
             os.close(descriptor)
+            _held.pop(mark, None)
 
     def _write_holder(self, descriptor: int) -> None:
         with suppress(OSError):  # on a full disk the lock holds all the same, namelessly
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}\n".encode())
-
-    @property
-    def _mark(self) -> tuple[int, Path]:
-        return os.getpid(), self._path.resolve()

@@ -23,6 +23,11 @@ class Mailbox:
         self._has_reader = True
         self._is_finished = False
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody reads any more."""
+        return not self._has_reader
+
     async def put(self, item: MessageOutcome) -> None:
         """Hand an outcome over; wait while there are too many."""
         if not self._has_reader:

@@ -1,6 +1,7 @@
 """What a bulk sender can be told, checked."""
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -61,13 +62,27 @@ def _on_unknown(value: object) -> object:
         raise ConfigurationError("on_unknown", f"must be one of {words}") from None
 
 
+def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    try:
+        is_text = isinstance(value, str) and b"\0" not in value.encode()
+    except UnicodeError:
+        is_text = False
+    if not is_text:
+        raise ConfigurationError(attribute.name, "must be text, and whole characters")
+
+
 def _path(value: object) -> Path | None:
     if value is None:
         return None
     try:
         path = Path(value)  # type: ignore[arg-type]
+        name = os.fsencode(path)
     except TypeError:
         raise ConfigurationError("ledger", "must be a path") from None
+    except UnicodeError:
+        name = b"\0"
+    if b"\0" in name:
+        raise ConfigurationError("ledger", "has a character that no file can have in its name")
     if not path.name:
         raise ConfigurationError("ledger", "must be the path of a file")
     return path
@@ -78,7 +93,7 @@ class BulkOptions:
     """Everything that a bulk sender can be told. ``AsyncConnectus.bulk`` documents each."""
 
     ledger: Path | None = attrs.field(default=None, converter=_path)
-    campaign: str = attrs.field(default="")
+    campaign: str = attrs.field(default="", validator=_text)
     concurrency: int = DEFAULT_CONCURRENCY
     rate: float | None = attrs.field(default=None, validator=_above_zero)
     rate_unit: RateUnit = attrs.field(default="messages", validator=_one_of("messages", "segments"))

@@ -8,6 +8,7 @@ expected shows itself by that, and then nothing is concluded.
 
 import asyncio
 import datetime as dt
+import math
 import time
 import unicodedata
 from collections import defaultdict
@@ -18,7 +19,7 @@ from zoneinfo import ZoneInfo
 from connectus_async import _json
 from connectus_async.bulk.ledger import Unresolved
 from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
+from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash, hashed
 from connectus_async.bulk.states import OnUnknown, State
 from connectus_async.errors import RequestError, UnreadableAnswerError
 from connectus_async.products.sms import SmsService
@@ -50,14 +51,14 @@ SELECT provider_id FROM message
 WHERE provider_id IN (SELECT value FROM json_each(?)) AND state = 'accepted'
 """
 
-NAMELESS: Final = """
-SELECT recipient, body FROM message
-WHERE state = 'accepted' AND provider_id IS NULL
-  AND recipient IN (SELECT value FROM json_each(?))
+ACCEPTED_ALIKE: Final = """
+SELECT recipient, body, provider_id, started_at, ended_at FROM message
+WHERE state = 'accepted' AND recipient IN (SELECT value FROM json_each(?))
 """
 
 RESOLVE: Final = """
-UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id)
+UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id),
+                   body = coalesce(?, body)
 WHERE id = ? AND state = 'unknown'
 """
 
@@ -96,6 +97,9 @@ class Verdict(NamedTuple):
     reason: str | None = None
     provider_id: str | None = None
 
+
+Witnesses = Mapping[str, tuple[str, str | None]]
+"""Recipients and texts by identifier; the text is ``None`` where it was forgotten."""
 
 Read = Callable[[], Awaitable[Reading]]
 
@@ -138,7 +142,8 @@ class Reconciler:
         reasons: dict[str, int] = defaultdict(int)
         if any(message.kind != "email" for message in unresolved):
             latest = max(message.ended_at for message in unresolved)
-            await asyncio.sleep(max(0.0, latest + settle - time.time()))
+            ago = max(0.0, time.time() - latest)  # less than nothing if the clock was put back
+            await asyncio.sleep(max(0.0, settle - ago))
         for read, group in self._groups(unresolved):
             verdicts = await self._verdicts(read, group, settle)
             await self._put_down(verdicts)
@@ -203,8 +208,8 @@ class Reconciler:
             for message, verdict in verdicts.items()
         }
 
-    async def _witnesses(self, group: Sequence[Unresolved]) -> Mapping[str, tuple[str, str]]:
-        """Take messages that the report must show: their identifiers, recipients and texts."""
+    async def _witnesses(self, group: Sequence[Unresolved]) -> Witnesses:
+        """Take messages that the report must show."""
         if group[0].kind != "sms":
             return {}
         span = (
@@ -218,17 +223,18 @@ class Reconciler:
         found = {}
         for provider_id, recipient, body in rows:
             fields = _json.loads(body.encode())
-            if "hash" not in fields and fields.get("id_delivery") == delivery:
-                found[provider_id] = recipient, _text(fields)
+            if fields.get("id_delivery") == delivery:
+                found[provider_id] = recipient, None if "hash" in fields else _text(fields)
         return found
 
     async def _judge(
         self, group: Sequence[Unresolved], reading: Reading
     ) -> Mapping[Unresolved, Verdict]:
-        free = await self._unaccounted(group, reading.sightings)
+        free, missing = await self._unaccounted(group, reading.sightings)
         verdicts = {}
         for message in group:
-            candidates = free[message.recipient, _content(message)]
+            alike = message.recipient, _content(message)
+            candidates = free[alike]
             own = next((sight for sight in candidates if _may_be(sight, message)), None)
             if own is not None:
                 candidates.remove(own)
@@ -237,14 +243,20 @@ class Reconciler:
                 verdicts[message] = Verdict(State.HELD, AMBIGUOUS)
             elif reading.problem is not None:
                 verdicts[message] = Verdict(State.UNKNOWN, reading.problem)
+            elif alike in missing:
+                verdicts[message] = Verdict(State.UNKNOWN, LATE)
             else:
                 verdicts[message] = Verdict(self._when_absent, ABSENT)
         return verdicts
 
     async def _unaccounted(
         self, group: Sequence[Unresolved], sightings: Sequence[Sighting]
-    ) -> Mapping[tuple[str, str], list[Sighting]]:
-        """Sort out the sightings that belong to none of the accepted messages."""
+    ) -> tuple[Mapping[tuple[str, str], list[Sighting]], frozenset[tuple[str, str]]]:
+        """Sort out the sightings that belong to none of the accepted messages.
+
+        An accepted message of which the identifier is not shown may be shown under another one. Its
+        sighting is nobody else's then; what is like it is returned as well.
+        """
         wanted = {(message.recipient, _content(message)) for message in group}
         bodies = {(message.recipient, content_hash(message.body)): message for message in group}
         matching = [sight for sight in sightings if (sight.recipient, sight.text) in wanted]
@@ -260,20 +272,30 @@ class Reconciler:
         for sight in sorted(matching, key=lambda sight: sight.at or 0.0):
             if sight.id is None or sight.id not in known:
                 free[sight.recipient, sight.text].append(sight)
-        nameless = await self._ledger.ask(
-            lambda connection: connection.execute(NAMELESS, (recipients,))
+        missing = set()
+        accepted = await self._ledger.ask(
+            lambda connection: connection.execute(ACCEPTED_ALIKE, (recipients,))
         )
-        for recipient, body in nameless:
+        for recipient, body, provider_id, started_at, ended_at in accepted:
+            if provider_id in known:
+                continue
             fields = _json.loads(body.encode())
             twin = bodies.get((recipient, fields.get("hash", "")))
-            text = _content(twin) if twin else _text(fields)
-            if free[recipient, text]:
-                free[recipient, text].pop(0)
-        return free
+            alike = recipient, _content(twin) if twin else _text(fields)
+            if provider_id is None:
+                _account(free[alike], started_at, ended_at)
+            elif own := next((one for one in free[alike] if _is_near(one, started_at)), None):
+                free[alike].remove(own)
+                missing.add(alike)
+        return free, frozenset(missing)
 
     async def _put_down(self, verdicts: Mapping[Unresolved, Verdict]) -> None:
+        def kept(message: Unresolved, verdict: Verdict) -> str | None:
+            is_forgotten = verdict.state is State.ACCEPTED and self._ledger.forgets_content
+            return hashed(message.body) if is_forgotten else None
+
         rows = [
-            (verdict.state, verdict.reason, verdict.provider_id, message.number)
+            (*verdict, kept(message, verdict), message.number)
             for message, verdict in verdicts.items()
         ]
         await self._ledger.ask(lambda connection: connection.executemany(RESOLVE, rows) and None)
@@ -322,15 +344,15 @@ class Reconciler:
         return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp()
 
 
-def _checked(reading: Reading, witnesses: Mapping[str, tuple[str, str]]) -> Reading:
+def _checked(reading: Reading, witnesses: Witnesses) -> Reading:
     """Compare a reading with what it must show."""
     if reading.problem is not None or not witnesses:
         return reading
     shown = {sight.id: (sight.recipient, sight.text) for sight in reading.sightings}
-    for witness, expected in witnesses.items():
+    for witness, (recipient, text) in witnesses.items():
         if witness not in shown:
             return reading._replace(problem=LATE)
-        if shown[witness] != expected:
+        if shown[witness] != (recipient, shown[witness][1] if text is None else text):
             return reading._replace(problem=UNREADABLE)
     return reading
 
@@ -341,6 +363,25 @@ def _undecided(verdict: Verdict) -> Verdict:
 
 def _may_be(sight: Sighting, message: Unresolved) -> bool:
     return sight.at is None or sight.at >= message.started_at - CLOCK_SKEW
+
+
+def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> None:
+    """Take off the sighting of an accepted message that has no identifier.
+
+    One without a time may be of another message as well, so nothing can be concluded from it.
+    """
+    for place, sight in enumerate(sightings):
+        if sight.at is None:
+            sightings[place] = sight._replace(at=-math.inf)
+            return
+        if started_at - CLOCK_SKEW <= sight.at <= ended_at + CLOCK_SKEW:
+            del sightings[place]
+            return
+
+
+def _is_near(sight: Sighting, moment: float) -> bool:
+    """Whether a sighting may be of a moment, whatever zone its time is in."""
+    return sight.at is None or abs(sight.at - moment) <= DAY.total_seconds() + CLOCK_SKEW
 
 
 def _content(message: Unresolved) -> str:

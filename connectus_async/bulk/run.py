@@ -98,8 +98,11 @@ class Run:
 
     def _left(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if not worker.cancelled() and (error := worker.exception()) is not None:
-            self.stop(error if isinstance(error, Exception) else None)
+        error = None if worker.cancelled() else worker.exception()
+        if isinstance(error, Exception):
+            self.stop(error)
+        elif (worker.cancelled() or error is not None) and not self.intake.is_stopped:
+            self.stop(CampaignStoppedError("somebody cancelled what sends its messages"))
         if not self._workers:
             self.mailbox.finish()
 
@@ -117,11 +120,20 @@ class Run:
             except Exception as error:  # noqa: BLE001 - one row never stops the others
                 return self._invalid(job, error)
         try:
-            self._guards.check(entry)
+            self._check(entry)
             return await self._sent(job, entry)
         except Refusal as refusal:
             self._ledger.put(entry, job.number, refusal.skipped)
             return _outcome(job, refusal.state, refusal.error, skipped=refusal.skipped)
+
+    def _check(self, entry: Entry) -> None:
+        try:
+            self._guards.check(entry)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - who cannot be checked must not be reached
+            self.stop(error)
+            raise Refusal(None, error) from None
 
     def _invalid(self, job: Job, error: Exception) -> MessageOutcome:
         key = None if job.line is None else f"line {job.line}"
@@ -168,7 +180,7 @@ class Run:
         return True
 
     async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
-        self._guards.check(entry)  # again: it may have waited for long
+        self._check(entry)  # again: it may have waited for long
         self._guards.take(entry)
         try:
             claim = self._ledger.begin(entry, job.number)

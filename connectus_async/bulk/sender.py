@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -74,8 +75,21 @@ class Bulk:
         self._guards: Guards | None = None
         self._run: Run | None = None
         self._refresher: asyncio.Task[None] | None = None
+        self._is_entered = self._is_reconciling = False
 
     async def __aenter__(self) -> Self:
+        if self._is_entered:
+            raise ConfigurationError("bulk", "is entered already: make another with bulk()")
+        self._is_entered = True
+        try:
+            await self._enter()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._leave()
+            raise
+        return self
+
+    async def _enter(self) -> None:
         options = self._options
         await self._ledger.open(
             Policy(
@@ -92,7 +106,6 @@ class Bulk:
             await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:
             self._refresher = asyncio.create_task(self._refresh_suppression())
-        return self
 
     async def __aexit__(
         self,
@@ -114,6 +127,7 @@ class Bulk:
                 run.mailbox.abandon()
                 await run.ended()
         finally:
+            self._is_entered = False
             await self._ledger.close()
 
     async def stream(self, messages: Messages | None = None) -> AsyncIterator[MessageOutcome]:
@@ -139,10 +153,11 @@ class Bulk:
                 async for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     print(outcome.state)
         """
+        await self._end_abandoned()
         run = self._start(messages)
-        if messages is not None:
-            await self._ledger.note(loaded="0")
         try:
+            if messages is not None:
+                await self._ledger.note(loaded="0")
             while (outcome := await run.mailbox.take()) is not None:
                 yield outcome
         finally:
@@ -180,9 +195,10 @@ class Bulk:
                 summary = await bulk.run([Sms("56987688060", "Hola")])
             summary.accepted
         """
-        async for outcome in self.stream(messages):
-            if on_outcome is not None and isawaitable(answer := on_outcome(outcome)):
-                await answer
+        async with aclosing(self.stream(messages)) as outcomes:  # type: ignore[type-var]
+            async for outcome in outcomes:
+                if on_outcome is not None and isawaitable(answer := on_outcome(outcome)):
+                    await answer
         return self.summary
 
     async def load(
@@ -232,7 +248,7 @@ class Bulk:
             ``on_unknown="resend_if_absent"``, those that are absent are queued again.
 
         Raises:
-            ConfigurationError: There is no ledger.
+            ConfigurationError: There is no ledger, or a stream is under way.
             LedgerError: The ledger cannot be written.
 
         Source: ``GET /sms/delivery_info``, ``GET /sms/date_report``, ``GET /whatsapp/messages``.
@@ -243,14 +259,23 @@ class Bulk:
                 (await bulk.reconcile(settle=30)).accepted
         """
         check_above_zero("settle", settle)
+        ledger, guards = self._entered_ledger(), self._check_entered()
+        await self._end_abandoned()
+        self._check_idle()  # what is on its way would be taken for what is unknown
         reconciler = Reconciler(
-            self._entered_ledger(),
+            ledger,
             self._sms,
             self._whatsapp,
             zone=self._zone(),
             on_unknown=self._options.on_unknown,
         )
-        return await reconciler.reconcile(settle)
+        self._is_reconciling = True
+        try:
+            found = await reconciler.reconcile(settle)
+        finally:
+            self._is_reconciling = False
+        guards.recount(await ledger.spent())
+        return found
 
     async def counts(self) -> Mapping[State, int]:
         """Count all messages of the ledger, those of earlier runs included.
@@ -426,8 +451,7 @@ class Bulk:
 
     def _start(self, messages: Messages | None) -> Run:
         guards = self._check_entered()
-        if self._run is not None and not self._run.is_over:
-            raise ConfigurationError("bulk", "has a stream under way: end it first")
+        self._check_idle()
         options = self._options
         self._run = run = Run(
             self._intake(messages),
@@ -443,6 +467,17 @@ class Bulk:
         )
         run.employ(options.concurrency)
         return run
+
+    def _check_idle(self) -> None:
+        if self._run is not None and not self._run.is_over:
+            raise ConfigurationError("bulk", "has a stream under way: end it first")
+        if self._is_reconciling:
+            raise ConfigurationError("bulk", "is reconciling: wait for its end first")
+
+    async def _end_abandoned(self) -> None:
+        """Wait for what a stream that was given up still has on its way."""
+        if self._run is not None and self._run.mailbox.is_abandoned:
+            await self._run.ended()
 
     def _intake(self, messages: Messages | None) -> Intake:
         if messages is not None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
@@ -137,8 +137,11 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO NOTHING
 """
 
-FIND_LOADED: Final = "SELECT id, line, state, reading FROM message WHERE key = ?"
+FIND_LOADED: Final = "SELECT id, line, state, reading, reason FROM message WHERE key = ?"
 SEE_AGAIN: Final = "UPDATE message SET line = ?, reading = ? WHERE id = ?"
+QUEUE_AGAIN: Final = """
+UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
+"""
 
 REPLACE: Final = f"""
 UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
@@ -165,6 +168,7 @@ class SqliteLedger:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._is_awake = False
         self._failure: LedgerError | None = None
+        self._place: tuple[Path, int, int] | None = None
         self._thread: threading.Thread | None = None
         self._next_number = 1
         self._forgets_content = False
@@ -176,6 +180,7 @@ class SqliteLedger:
             LedgerError: It is in use, not a ledger, of another campaign, or cannot be written.
         """
         self._forgets_content = policy.forgets_content
+        self._failure = None
         self._loop = asyncio.get_running_loop()
         opened = self._loop.create_future()
         self._thread = threading.Thread(
@@ -186,6 +191,11 @@ class SqliteLedger:
         )
         self._thread.start()
         self._next_number = await opened
+
+    @property
+    def forgets_content(self) -> bool:
+        """Whether only a hash of the content is kept of what was accepted."""
+        return self._forgets_content
 
     async def close(self) -> None:
         """Write what is still to be written, and let go of the file."""
@@ -348,10 +358,19 @@ class SqliteLedger:
                 self._tell([(opened, _next_number(connection), None)])
                 self._work(connection)
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except (sqlite3.Error, LedgerError, OSError) as error:
-            self._tell([(opened, None, _ledger_error(self.path, error))])
+        except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
+            self._failure = _ledger_error(self.path, error)
+            self._tell([(opened, None, self._failure)])
         finally:
+            self._failure = self._failure or LedgerError(self.path.name, "is closed")
             self._lock.release()
+            self._call(self._drop)
+
+    def _drop(self) -> None:
+        """Answer those that came when the writer had left."""
+        waiting = [item.future for item in self._pending if item is not None]
+        self._pending.clear()
+        _settle([(future, None, self._failure) for future in waiting if future is not None])
 
     def _opened(self, policy: Policy) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -364,6 +383,7 @@ class SqliteLedger:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True)
         try:
             _prepare(connection, self.path, policy)
+            self._place = _place(self.path.resolve())
         except BaseException:
             connection.close()
             raise
@@ -374,8 +394,8 @@ class SqliteLedger:
         while is_open:
             self._wake.get()
             self._is_awake = False
-            while self._pending and is_open:
-                is_open = self._do_next(connection)
+            while self._pending:
+                is_open = self._do_next(connection) and is_open
 
     def _do_next(self, connection: sqlite3.Connection) -> bool:
         """Do the next group of changes, or the next question; tell whether to go on."""
@@ -406,8 +426,8 @@ class SqliteLedger:
             self._fail(connection, error)
             self._tell([(question.future, None, self._failure)])
         except Exception as error:  # noqa: BLE001 - it belongs to who asked
-            connection.rollback()
             self._tell([(question.future, None, error)])
+            connection.rollback()
         else:
             self._tell([(question.future, result, None)])
 
@@ -427,6 +447,7 @@ class SqliteLedger:
         )
 
     def _change(self, connection: sqlite3.Connection, group: Sequence["_Change"]) -> None:
+        self._check_place()
         size = 1 << (len(group) - 1).bit_length()
         rows = [change.row for change in group] + [NO_ROW] * (size - len(group))
         changed = connection.execute(CHANGES[size], [*chain.from_iterable(rows)]).rowcount
@@ -434,6 +455,13 @@ class SqliteLedger:
             new = [change for change in group if change.row[_KEY] is not None]
             if changed != len(group) - self._resolve(connection, new):
                 raise LedgerError(self.path.name, "was changed by somebody else amid the campaign")
+
+    def _check_place(self) -> None:
+        """Check that the file is where the next sender looks for it, or it would send all again."""
+        if self._place is not None and _place(self._place[0]) != self._place:
+            raise LedgerError(
+                self.path.name, "was moved or deleted amid the campaign: nothing more is sent"
+            )
 
     def _resolve(self, connection: sqlite3.Connection, new: Sequence["_Change"]) -> int:
         """Find what a message is already that was there before, and begin it if it waits."""
@@ -461,14 +489,16 @@ class SqliteLedger:
     def _fail(self, connection: sqlite3.Connection, error: Exception) -> None:
         self._failure = _ledger_error(self.path, error)
         if connection.in_transaction:
-            connection.rollback()
+            with suppress(sqlite3.Error):  # the disk that failed may fail again
+                connection.rollback()
 
     def _tell(self, results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") -> None:
         if results:
-            try:
-                self._loop.call_soon_threadsafe(_settle, results)
-            except RuntimeError:  # the loop is closed, and nobody waits any more
-                return
+            self._call(_settle, results)
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+            self._loop.call_soon_threadsafe(function, *args)
 
 
 class _Change:
@@ -515,13 +545,29 @@ def _settle(results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") 
 
 
 def hashed(body: str) -> str:
-    """Replace the content of an entry by its hash, which reports and reconciling still match."""
-    return _json.dumps({"hash": content_hash(body)}).decode()
+    """Replace the content of an entry by its hash, which reports and reconciling still match.
+
+    The delivery stays: it tells which report shows the message.
+    """
+    kept = {"hash": content_hash(body)}
+    id_delivery = _json.loads(body.encode()).get("id_delivery")
+    if id_delivery is not None:
+        kept["id_delivery"] = id_delivery
+    return _json.dumps(kept).decode()
 
 
 def content_hash(body: str) -> str:
     """Hash the content of an entry."""
     return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+
+
+def _place(path: Path) -> tuple[Path, int, int] | None:
+    """Where a file is, and which it is; ``None`` if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return path, found.st_dev, found.st_ino
 
 
 def _create_private(path: Path) -> None:
@@ -592,7 +638,7 @@ def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
     connection.executemany(
         "INSERT INTO campaign VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        facts.items(),
+        [(name, _storable(value) or "") for name, value in facts.items()],
     )
 
 
@@ -610,9 +656,12 @@ def _load(
         entry = item.entry
         if put(*item):
             return Loaded(item.skipped)
-        number, line, state, seen = connection.execute(FIND_LOADED, (entry.key,)).fetchone()
+        number, line, state, seen, reason = connection.execute(FIND_LOADED, (entry.key,)).fetchone()
         if seen != reading:
             connection.execute(SEE_AGAIN, (entry.line, reading, number))
+            if reason == _because(SkipReason.EXPIRED, REPLACED) and item.skipped is None:
+                connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
+                state = State.QUEUED
             return Loaded(None, State(state))
         first_line = "an earlier message" if line is None else f"line {line}"
         put(Entry(None, entry.line, INVALID, "", "", 0), SkipReason.DUPLICATE, f"of {first_line}")
@@ -632,7 +681,7 @@ def _storable(text: str | None) -> str | None:
 
 
 def _because(skipped: SkipReason | None, reason: str | None) -> str | None:
-    return f"{skipped}: {reason}" if skipped and reason else skipped
+    return _storable(f"{skipped}: {reason}") if skipped and reason else skipped
 
 
 def _next_number(connection: sqlite3.Connection) -> int:

@@ -1151,7 +1151,7 @@ class Bulk:
             ``on_unknown="resend_if_absent"``, those that are absent are queued again.
 
         Raises:
-            ConfigurationError: There is no ledger.
+            ConfigurationError: There is no ledger, or a stream is under way.
             LedgerError: The ledger cannot be written.
 
         Source: ``GET /sms/delivery_info``, ``GET /sms/date_report``, ``GET /whatsapp/messages``.

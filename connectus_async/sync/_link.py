@@ -111,7 +111,13 @@ class Campaign:
         return sender
 
     def enter(self) -> None:
-        """Make a sender and enter it."""
+        """Make a sender and enter it.
+
+        Raises:
+            ConfigurationError: It is entered already.
+        """
+        if self._entered is not None and self._entered[0] == os.getpid():
+            raise ConfigurationError("bulk", "is entered already: make another with bulk()")
         held = self.runner.hold(self._make_sender)
         self._entered = os.getpid(), held, held.__enter__()
 

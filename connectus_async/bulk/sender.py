@@ -101,7 +101,8 @@ class Bulk:
         )
         if options.ledger is None:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
-        self._guards = Guards(options, await self._ledger.spent())
+        spent = 0 if options.budget is None else await self._ledger.spent()
+        self._guards = Guards(options, spent)
         if options.quiet_hours is not None:
             await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 """Kept: `json.dumps` would make one for each call, at the cost of half the call."""
 

@@ -135,9 +135,7 @@ async def test_an_interrupted_campaign_is_told_in_words(emulator, gate, start, c
 
     assert process.returncode == 130
     *_, summary, advice = output.decode().splitlines()
-    assert summary == (
-        "28 of 1,000 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 972 queued"
-    )
+    assert summary == ("28 of 1,000 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 972 queued")
     assert advice.startswith("972 are still to be sent: go on with connectus bulk resume ")
     assert errors.decode() == "connectus: stopped: interrupted\n"
 

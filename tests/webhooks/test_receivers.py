@@ -159,8 +159,10 @@ def test_a_content_type_does_not_matter(client, inbox):
 
 def test_a_body_is_not_compressed(client, inbox):
     """A small one can become a large one."""
-    for encoding in ["gzip", "deflate", "br"]:
+    for encoding in ["gzip", "deflate"]:
         assert client.post(headers={"Content-Encoding": encoding}) == 415
+    brotli = client.post(headers={"Content-Encoding": "br"})
+    assert brotli in {400, 415}  # aiohttp itself refuses it where Brotli is not installed
     assert client.post(headers={"Content-Encoding": "identity"}) == 200
     assert len(inbox.calls) == 1
 

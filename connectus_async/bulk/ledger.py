@@ -123,9 +123,26 @@ class Ledger(Protocol):
         """
 
     def finish(
-        self, entry: Entry, number: int, state: State, reason: str | None, provider_id: str | None
+        self,
+        entry: Entry,
+        number: int,
+        state: State,
+        reason: str | None,
+        provider_id: str | None,
+        *,
+        is_kept: bool = False,
     ) -> None:
-        """Put down what became of an attempt. It is written before any later `begin` is given."""
+        """Put down what became of an attempt. It is written before any later `begin` is given.
+
+        Args:
+            entry: The message.
+            number: The number of its entry.
+            state: What it is now.
+            reason: The sentence for that.
+            provider_id: The identifier that the API gave it.
+            is_kept: Whether who queues it is going to begin it again, or to give it up by `put`:
+                until then nobody else begins it.
+        """
 
     def put(
         self,
@@ -178,7 +195,7 @@ class Forgetful:
         """Let the message through."""
         return _LET_THROUGH
 
-    def finish(self, *_: Any) -> None:
+    def finish(self, *_: Any, **__: Any) -> None:
         """Forget it."""
 
     def put(self, *_: Any) -> None:

@@ -154,7 +154,10 @@ class Run:
             except BaseException:
                 self._let_back(job)
                 raise
-            if outcome.state is not State.QUEUED or self.intake.is_stopped:
+            if outcome.state is not State.QUEUED:
+                return outcome
+            if self.intake.is_stopped:
+                self._ledger.put(entry, job.number)
                 return outcome
 
     async def _is_let_go(self, weight: int) -> bool:
@@ -220,7 +223,8 @@ class Run:
             return _outcome(job, state, failure, skipped=SkipReason.INVALID)
         provider_id = None if receipt is None else receipt.id
         reason = None if failure is None else sentence(failure)
-        self._ledger.finish(entry, number, state, reason, provider_id)
+        is_kept = state is State.QUEUED and not self.intake.is_stopped
+        self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
         return _outcome(job, state, failure, receipt=receipt)
 
     async def _deliver(self, job: Job) -> Receipt:

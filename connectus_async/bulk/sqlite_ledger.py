@@ -101,10 +101,11 @@ ON CONFLICT (id) DO UPDATE SET
     ended_at = excluded.ended_at,
     body = coalesce(excluded.body, message.body)
     WHERE message.state = 'queued'
-       OR (message.state = 'in_flight' AND excluded.state <> 'in_flight')
+       OR (message.state = 'in_flight' AND excluded.state NOT IN ('in_flight', 'skipped'))
 ON CONFLICT (key) DO NOTHING
 """
-"""What is begun was queued, and what is finished was begun: else the row stays as it is."""
+"""What is begun or skipped was queued, and what is finished was begun: else the row stays as it
+is."""
 
 
 def _change_of(size: int) -> str:
@@ -169,6 +170,7 @@ class SqliteLedger:
         self._is_awake = False
         self._failure: LedgerError | None = None
         self._place: tuple[Path, int, int] | None = None
+        self._tried_again: set[int] = set()
         self._thread: threading.Thread | None = None
         self._next_number = 1
         self._forgets_content = False
@@ -181,6 +183,7 @@ class SqliteLedger:
         """
         self._forgets_content = policy.forgets_content
         self._failure = None
+        self._tried_again.clear()
         self._loop = asyncio.get_running_loop()
         opened = self._loop.create_future()
         self._thread = threading.Thread(
@@ -214,16 +217,22 @@ class SqliteLedger:
         return future
 
     def finish(
-        self, entry: Entry, number: int, state: State, reason: str | None, provider_id: str | None
+        self,
+        entry: Entry,
+        number: int,
+        state: State,
+        reason: str | None,
+        provider_id: str | None,
+        *,
+        is_kept: bool = False,
     ) -> None:
         """Put down what became of an attempt. See `Ledger.finish`."""
         columns = _UNCHANGED
         if state is State.ACCEPTED and self._forgets_content:
             columns = columns._replace(body=hashed(entry.body))
         told = _storable(provider_id)
-        self._put(
-            _Change((number, *columns, state.value, _storable(reason), 0, told, None, time.time()))
-        )
+        row = (number, *columns, state.value, _storable(reason), 0, told, None, time.time())
+        self._put(_Change(row, is_kept=is_kept))
 
     def put(
         self,
@@ -450,11 +459,20 @@ class SqliteLedger:
         self._check_place()
         size = 1 << (len(group) - 1).bit_length()
         rows = [change.row for change in group] + [NO_ROW] * (size - len(group))
+        self._note_tries(group)
         changed = connection.execute(CHANGES[size], [*chain.from_iterable(rows)]).rowcount
         if changed != len(group):
             new = [change for change in group if change.row[_KEY] is not None]
             if changed != len(group) - self._resolve(connection, new):
                 raise LedgerError(self.path.name, "was changed by somebody else amid the campaign")
+
+    def _note_tries(self, group: Sequence["_Change"]) -> None:
+        """Note what is queued, but only until who has it tries again: it is nobody else's."""
+        for change in group:
+            if change.is_kept:
+                self._tried_again.add(change.row[0])
+            elif change.row[_STATE] != State.IN_FLIGHT:
+                self._tried_again.discard(change.row[0])
 
     def _check_place(self) -> None:
         """Check that the file is where the next sender looks for it, or it would send all again."""
@@ -476,7 +494,7 @@ class SqliteLedger:
             known += 1
             if change.claim is None:
                 continue
-            is_waiting = state == State.QUEUED
+            is_waiting = state == State.QUEUED and number not in self._tried_again
             change.claim = Claim(number, None if is_waiting else State(state))
             if is_waiting:
                 waiting.append(number)
@@ -504,15 +522,18 @@ class SqliteLedger:
 class _Change:
     """A row to write, and who waits for it."""
 
-    __slots__ = ("claim", "future", "row")
+    __slots__ = ("claim", "future", "is_kept", "row")
 
     def __init__(
         self,
         row: tuple[Any, ...],
         future: "asyncio.Future[Claim] | None" = None,
         claim: Claim | None = None,
+        *,
+        is_kept: bool = False,
     ) -> None:
         self.row = row
+        self.is_kept = is_kept
         self.future = future
         self.claim = claim
 
@@ -528,7 +549,8 @@ class _Question:
 
 
 _KEY: Final = 1
-"""The place of the key in a row."""
+_STATE: Final = 7
+"""The places in a row."""
 
 _UNCHANGED: Final = Entry(None, None, "", "", None, 0)  # type: ignore[arg-type]
 """Stands for the columns of an entry that is there: only a new row takes them."""

@@ -28,6 +28,7 @@ from connectus_async import (
     State,
     SuppressionList,
 )
+from connectus_async.bulk.ledger import Claim, Entry
 from connectus_async.bulk.ledger_lock import LedgerLock
 from connectus_async.emulator import Fault
 
@@ -314,6 +315,43 @@ async def test_a_guard_that_fails_stops_the_campaign_and_loses_nobody(connectus,
     assert emulator.received == []
     assert len(outcomes) == len(states(ledger)) >= 1
     assert set(states(ledger)) == {"queued"}
+
+
+@pytest.mark.parametrize("ends", ["accepted", "cancelled"])
+async def test_twins_of_which_one_is_tried_again_are_one_message(connectus, emulator, ledger, ends):
+    """The second never takes what the first is still about to send, nor changes what is sent."""
+    emulator.fault(Fault.too_many(0), route="sms.send", times=1)
+    twins = [Row(line, messages(1)[0]) for line in range(1, 30)]
+    async with connectus.bulk(ledger=ledger, concurrency=4, rate=200) as bulk:
+        outcomes = []
+        async for outcome in bulk.stream(twins):
+            outcomes.append(outcome)
+            if ends == "cancelled":
+                bulk.cancel()
+        if ends == "cancelled":
+            await bulk.run(twins)
+    assert len(emulator.received) == 1
+    assert states(ledger) == ["accepted"]
+    assert {outcome.state for outcome in outcomes} <= {State.ACCEPTED, State.SKIPPED, State.QUEUED}
+
+
+async def test_what_is_on_its_way_is_not_queued_or_skipped_by_its_twin(connectus, ledger):
+    """A crash would send it again, or leave it out."""
+    async with connectus.bulk(ledger=ledger) as bulk:
+        book = bulk._ledger
+        entry = Entry("key", None, "sms", "56987688060", "{}", 1)
+        first = await book.begin(entry, None)
+        book.finish(entry, first.number, State.QUEUED, None, None, is_kept=True)
+        second = await book.begin(entry, None)
+        assert second.found is State.QUEUED
+        book.put(entry, first.number)
+        third = await book.begin(entry, None)
+        assert third == Claim(first.number)
+        assert await bulk.counts() == {State.IN_FLIGHT: 1}
+        book.put(entry, first.number, SkipReason.EXPIRED)
+        with pytest.raises(LedgerError):
+            await book.flush()
+    assert states(ledger) == ["in_flight"]
 
 
 # What is loaded

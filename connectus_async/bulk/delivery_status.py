@@ -72,10 +72,6 @@ SELECT id, provider_id, coalesce(ended_at, 0) FROM message
 WHERE {FOLLOWED} AND id > ? ORDER BY id LIMIT ?
 """
 COUNT_OPEN: Final = f"SELECT count(*) FROM message WHERE {FOLLOWED}"
-COUNT_NAMELESS: Final = """
-SELECT count(*) FROM message
-WHERE kind = 'sms' AND state = 'accepted' AND coalesce(provider_id, '') = ''
-"""
 
 Task = Callable[[sqlite3.Connection], Any]
 
@@ -203,15 +199,6 @@ class DeliveryLedger:
 
         def count(connection: sqlite3.Connection) -> int:
             ((total,),) = connection.execute(COUNT_OPEN, (since,))
-            return int(total)
-
-        return self._ask(count)
-
-    def count_nameless(self) -> "Future[int]":
-        """Count the SMS that were accepted without an identifier: nobody can ask for them."""
-
-        def count(connection: sqlite3.Connection) -> int:
-            ((total,),) = connection.execute(COUNT_NAMELESS)
             return int(total)
 
         return self._ask(count)

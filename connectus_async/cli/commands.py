@@ -21,6 +21,7 @@ from connectus_async.cli.parameters import (
     url,
 )
 from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.tracking import bulk_track
 from connectus_async.cli.webhooks import webhooks
 from connectus_async.config import ENVIRONMENT
 from connectus_async.emulator import Emulator, JournalError
@@ -57,6 +58,7 @@ def demo(recipients: int, concurrency: int) -> None:
     sys.exit(run_demo(recipients, concurrency))
 
 
+bulk.add_command(bulk_track)
 connectus.add_command(bulk)
 connectus.add_command(webhooks)
 

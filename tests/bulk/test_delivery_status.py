@@ -104,7 +104,6 @@ def test_what_is_open_is_read_page_by_page(tmp_path):
         assert ledger.open_sms(0, 9, since=200.0).result() == found[1:]
         assert ledger.count_open().result() == 3
         assert ledger.count_open(since=250.0).result() == 1
-        assert ledger.count_nameless().result() == 2
 
 
 def test_many_statuses_in_any_order_end_as_the_last_word_says(tmp_path):

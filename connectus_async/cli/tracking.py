@@ -1,0 +1,96 @@
+"""The command that brings the SMS of a ledger to their final status."""
+
+import asyncio
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import click
+from anyio.to_thread import run_sync
+from rich.console import Console
+
+from connectus_async.bulk.report._reading import reading
+from connectus_async.bulk.report.figures import Figures, read_figures
+from connectus_async.cli.bulk import ledger_argument
+from connectus_async.cli.campaign import REFRESH_SECONDS, progress_bar
+from connectus_async.cli.parameters import MAX_CONCURRENCY, json_option
+from connectus_async.cli.running import echo, print_json, run
+from connectus_async.client import AsyncConnectus
+from connectus_async.webhooks.tracker import CONCURRENCY, Tracker
+
+INTERRUPTED: Final = "interrupted; what was found is in the ledger: run the same command again"
+
+
+@click.command("track")
+@ledger_argument
+@click.option(
+    "--until-final",
+    is_flag=True,
+    help="Ask on until every SMS has a final status, for three days at most.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, MAX_CONCURRENCY),
+    default=CONCURRENCY,
+    show_default=True,
+    help="Questions on their way at a time.",
+)
+@json_option
+def bulk_track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
+    """Ask what became of the accepted SMS of LEDGER, and write it there; it may be running."""
+
+    async def command() -> tuple[int, int]:
+        async with AsyncConnectus(max_connections=concurrency) as client:
+            tracker = Tracker(client, ledger=ledger, polls=until_final, concurrency=concurrency)
+            async with tracker:
+                asked = tracker.left
+                async with _shown(tracker):
+                    await (tracker.until_final() if until_final else tracker.poll())
+                return asked, tracker.left
+
+    async def figures() -> Figures:
+        return await run_sync(_figures, ledger)
+
+    asked, left = run(command, as_json=as_json, when_interrupted=INTERRUPTED)
+    found = run(figures, as_json=as_json, when_interrupted=INTERRUPTED)
+    _print(asked, left, found, ledger, as_json=as_json)
+
+
+@asynccontextmanager
+async def _shown(tracker: Tracker) -> AsyncIterator[None]:
+    with progress_bar(Console(stderr=True)) as progress:
+        total = tracker.left
+        task = progress.add_task("final", total=total)
+
+        async def show() -> None:
+            while True:
+                progress.update(task, completed=max(0, total - tracker.left))
+                await asyncio.sleep(REFRESH_SECONDS)
+
+        shower = asyncio.create_task(show())
+        try:
+            yield
+        finally:
+            shower.cancel()
+            with suppress(asyncio.CancelledError):
+                await shower
+            progress.update(task, completed=max(0, total - tracker.left))
+
+
+def _figures(ledger: Path) -> Figures:
+    with reading(ledger) as connection:
+        return read_figures(connection)
+
+
+def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"asked": asked, "left": left, "deliveries": dict(figures.deliveries)})
+        return
+    for word, count in figures.deliveries.items():
+        echo(f"{count:>12,} delivery: {word}")
+    echo(f"{asked:,} were asked for; {left:,} have no final status yet")
+    if left:
+        command = f"connectus bulk track {shlex.quote(str(ledger))} --until-final"
+        echo(f"ask on: {command}")

@@ -205,6 +205,7 @@ def bulk_send(
             normalise=normaliser(region) if region else None,
             transliterate=to_gsm7 if transliterate else None,
         )
+    options["region"] = region
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
 

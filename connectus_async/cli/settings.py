@@ -9,7 +9,9 @@ from typing import Any, Self
 import attrs
 
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY
+from connectus_async.bulk.phone_numbers import normaliser
 from connectus_async.bulk.quiet_hours import QuietHours
+from connectus_async.bulk.states import OnUnknown
 from connectus_async.bulk.suppression import SuppressionList
 from connectus_async.errors import LedgerError
 
@@ -30,6 +32,7 @@ class Settings:
         expires_at: When it is too late, in ISO 8601.
         budget: What the campaign may take from the balance.
         forget_content: Whether only a hash of the text is kept of what was accepted.
+        region: The country of numbers without country code, on the suppression list too.
     """
 
     campaign: str = ""
@@ -43,6 +46,7 @@ class Settings:
     expires_at: str | None = None
     budget: int | None = None
     forget_content: bool = False
+    region: str | None = None
 
     @classmethod
     def read(cls, ledger: Path, facts: Mapping[str, str], **given: Any) -> Self:
@@ -57,8 +61,13 @@ class Settings:
         return cls(**{**known, **named, **now})
 
     def written(self) -> str:
-        """Write them for the ledger."""
-        return json.dumps(attrs.asdict(self))
+        """Write them for the ledger.
+
+        To send again what may have been sent is a word for one time: a later command that is
+        silent about it holds what was left unknown since.
+        """
+        is_word = self.on_unknown == OnUnknown.RESEND
+        return json.dumps(attrs.asdict(attrs.evolve(self, on_unknown="hold") if is_word else self))
 
     def options(self, ledger: Path) -> dict[str, Any]:
         """Make what `AsyncConnectus.bulk` takes; blocking, for it reads the suppression list.
@@ -75,9 +84,16 @@ class Settings:
             "rate": self.rate,
             "rate_unit": self.rate_unit,
             "on_unknown": self.on_unknown,
-            "suppression": SuppressionList.read(self.suppress) if self.suppress else None,
+            "suppression": self._suppression(),
             "quiet_hours": QuietHours.parse(self.quiet_hours) if self.quiet_hours else None,
             "expires_at": dt.datetime.fromisoformat(self.expires_at) if self.expires_at else None,
             "budget": self.budget,
             "forget_content": self.forget_content,
         }
+
+    def _suppression(self) -> SuppressionList | None:
+        if self.suppress is None:
+            return None
+        if self.region is None:
+            return SuppressionList.read(self.suppress)
+        return SuppressionList.read(self.suppress, to_digits=normaliser(self.region))

@@ -58,6 +58,10 @@ class Endpoint:
         return "\r\n".join([*lines, ""]).encode()
 
 
+def _times(limits: "Limits") -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect)
+
+
 @attrs.frozen
 class Limits:
     """What an exchange may take.
@@ -74,11 +78,9 @@ class Limits:
     connect: float
     answer: int
     finishes: bool
-    timeout: aiohttp.ClientTimeout = attrs.field(init=False, repr=False)
-
-    @timeout.default
-    def _default_timeout(self) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(total=self.total, sock_connect=self.connect)
+    timeout: aiohttp.ClientTimeout = attrs.field(
+        init=False, repr=False, default=attrs.Factory(_times, takes_self=True)
+    )
 
 
 @attrs.define

@@ -38,11 +38,11 @@ class Channel:
     recipient: str
     content: tuple[str, ...]
     send: Callable[..., Awaitable[Any]] = attrs.field(repr=False)
-    fields: tuple[str, ...] = attrs.field(init=False, repr=False)
-
-    @fields.default
-    def _find_fields(self) -> tuple[str, ...]:
-        return tuple(attrs.fields_dict(self.message))
+    fields: tuple[str, ...] = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(lambda self: tuple(attrs.fields_dict(self.message)), takes_self=True),
+    )
 
     def entry(self, message: Message, line: int | None, key: str | None, salt: "Salt") -> Entry:
         """Check a message and write it down.

@@ -54,9 +54,9 @@ def _aware(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         raise ConfigurationError(attribute.name, "must be a datetime with a time zone")
 
 
-def _on_unknown(value: object) -> object:
+def _on_unknown(value: str) -> OnUnknown:
     try:
-        return OnUnknown(value)  # type: ignore[arg-type]
+        return OnUnknown(value)
     except ValueError:
         words = ", ".join(OnUnknown)
         raise ConfigurationError("on_unknown", f"must be one of {words}") from None
@@ -74,14 +74,14 @@ def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
 def _path(value: object) -> Path | None:
     if value is None:
         return None
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigurationError("ledger", "must be a path")
+    path = Path(value)
     try:
-        path = Path(value)  # type: ignore[arg-type]
-        name = os.fsencode(path)
-    except TypeError:
-        raise ConfigurationError("ledger", "must be a path") from None
+        is_name = b"\0" not in os.fsencode(path)
     except UnicodeError:
-        name = b"\0"
-    if b"\0" in name:
+        is_name = False
+    if not is_name:
         raise ConfigurationError("ledger", "has a character that no file can have in its name")
     if not path.name:
         raise ConfigurationError("ledger", "must be the path of a file")

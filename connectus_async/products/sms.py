@@ -219,6 +219,7 @@ class Tracking(Protocol):
 
     async def delivered(self, sms: str, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109
         """Wait until an SMS is delivered, or is known not to be."""
+        ...
 
 
 @attrs.frozen(kw_only=True)

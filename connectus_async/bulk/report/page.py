@@ -60,7 +60,7 @@ def _render(figures: Figures, now: datetime) -> str:
         "number": number,
         "title_of": title,
     }
-    source = files(__package__).joinpath("page.html").read_text("utf-8")
+    source = files("connectus_async.bulk.report").joinpath("page.html").read_text("utf-8")
     page: str = environment.from_string(source).render(
         figures=figures,
         charts=charts,

@@ -13,6 +13,9 @@ from connectus_async.bulk.outcomes import Message, Row
 Messages = Iterable[Message | Row] | AsyncIterable[Message | Row]
 
 QUEUED_A_READ: Final = 500
+GRACE: Final = 5.0
+"""Seconds for a source to hand over what it is about to, once the campaign has failed."""
+
 CANCELLED: Final = "the source of the messages was cancelled"
 
 
@@ -62,18 +65,24 @@ class Intake:
         self._is_async = isinstance(items, AsyncIterator)
         self._lock = asyncio.Lock()
         self._pulling: asyncio.Task[object] | None = None
+        self._grace: asyncio.TimerHandle | None = None
         self._pulled = 0
 
     def stop(self, failure: Exception | None = None) -> None:
         """Give no more.
 
         What is being waited for is still given if there is a failure, for a message that the source
-        is about to hand over would be lost; without one, nobody wants it any more.
+        is about to hand over would be lost; but it may be one that waits for messages all day.
+        Without a failure, nobody wants it any more.
         """
         self.is_stopped = True
         self.failure = self.failure or failure
-        if failure is None and self._pulling is not None:
+        if self._pulling is None:
+            return
+        if failure is None:
             self._pulling.cancel()
+        elif self._grace is None:
+            self._grace = self._pulling.get_loop().call_later(GRACE, self._pulling.cancel)
 
     @property
     def _is_over(self) -> bool:
@@ -127,6 +136,8 @@ class Intake:
             self._end(error)
         finally:
             self._pulling = None
+            if self._grace is not None:
+                self._grace.cancel()
         return None
 
     def _end(self, failure: Exception | None = None) -> None:

@@ -16,6 +16,7 @@ from anyio.to_thread import run_sync
 
 from connectus_async import (
     AsyncConnectus,
+    AuthenticationError,
     CampaignStoppedError,
     ConfigurationError,
     Connectus,
@@ -246,6 +247,29 @@ async def test_a_callback_that_raises_ends_the_run(connectus, emulator, ledger):
         with anyio.fail_after(PATIENCE):
             await bulk.run(messages(10))
     assert len(emulator.received) < 30
+
+
+async def test_a_source_that_waits_all_day_does_not_hold_up_a_failure(
+    connectus, emulator, ledger, monkeypatch
+):
+    """A queue that nothing more comes from: the campaign says soon that the credentials are wrong.
+
+    One that hands a message over soon loses none.
+    """
+    emulator.fault(Fault.status(401), route="sms.send")
+    monkeypatch.setattr("connectus_async.bulk.intake.GRACE", 0.05)
+
+    async def source(seconds: float) -> AsyncIterator[Sms]:
+        yield messages(1)[0]
+        await asyncio.sleep(seconds)
+        yield messages(2)[1]
+
+    for seconds, known in ((3600, 1), (0.01, 2)):
+        with anyio.fail_after(PATIENCE):
+            async with connectus.bulk(ledger=ledger, concurrency=2) as bulk:
+                with pytest.raises(AuthenticationError):
+                    await bulk.run(source(seconds))
+        assert states(ledger) == ["queued"] * known
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])

@@ -16,8 +16,10 @@ from connectus_async import (
     Segments,
     SmppStatus,
     Sms,
+    SmsStatus,
     WhatsApp,
     segments,
+    webhooks,
 )
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.products.account import Account, Purchase
@@ -120,3 +122,22 @@ async def failures(connectus: AsyncConnectus) -> None:
 
 
 assert_type(segments("Hola"), Segments)
+
+
+async def tracking(connectus: AsyncConnectus) -> None:
+    receipt = await connectus.sms.send("56987688060", "Hola")
+    assert_type(await receipt.delivered(timeout=60), bool)
+    async with webhooks.Tracker(connectus, ledger="navidad.db", poll_after=5) as tracker:
+        assert_type(tracker, webhooks.Tracker)
+        webhooks.asgi(tracker.handle, secret="secreto-quetzal-4471")
+        tracked = tracker.track(receipt)
+        assert_type(tracked, webhooks.Tracked)
+        assert_type(tracked.status, SmsStatus | None)
+        assert_type(await tracked.delivered(), bool)
+        assert_type(await tracker.delivered("a", timeout=60), bool)
+        async for event in tracker.events():
+            assert_type(event, webhooks.StatusUpdate | webhooks.IncomingSms | webhooks.UnknownEvent)
+        assert_type(await tracker.poll(), int)
+        assert_type(tracker.left, int)
+        await tracker.until_final(timeout=60)
+    webhooks.flask_blueprint(webhooks.LedgerHandler("navidad.db"), secret="secreto-quetzal-4471")

@@ -37,6 +37,7 @@ DAY: Final = dt.timedelta(days=1)
 
 NO_REPORT: Final = "the API has no report of emails"
 AMBIGUOUS: Final = "the reports show the same text to the same recipient, but at another time"
+ALTERED: Final = "the reports show another text to the same recipient at that time"
 LATE: Final = "the reports do not show yet what they are known to have"
 UNREADABLE: Final = "the reports cannot be read"
 
@@ -197,7 +198,8 @@ class Reconciler:
             if count:
                 await asyncio.sleep(settle)
             reading = await read()
-            verdicts = await self._judge(group, _checked(reading, witnesses))
+            reading = _checked(reading, witnesses)
+            verdicts = await self._judge(group, reading, is_witnessed=bool(witnesses))
             is_conclusive = all(verdict.state is not State.UNKNOWN for verdict in verdicts.values())
             needs_no_second = all(verdict.state is State.ACCEPTED for verdict in verdicts.values())
             if needs_no_second or (is_conclusive and verdicts == before):
@@ -228,9 +230,13 @@ class Reconciler:
         return found
 
     async def _judge(
-        self, group: Sequence[Unresolved], reading: Reading
+        self, group: Sequence[Unresolved], reading: Reading, *, is_witnessed: bool
     ) -> Mapping[Unresolved, Verdict]:
         free, missing = await self._unaccounted(group, reading.sightings)
+        by_recipient: dict[str, list[Sighting]] = defaultdict(list)
+        if not is_witnessed and group[0].kind == "sms":  # nothing shows that texts stay as they are
+            for sight in reading.sightings:
+                by_recipient[sight.recipient].append(sight)
         verdicts = {}
         for message in group:
             alike = message.recipient, _content(message)
@@ -245,6 +251,11 @@ class Reconciler:
                 verdicts[message] = Verdict(State.UNKNOWN, reading.problem)
             elif alike in missing:
                 verdicts[message] = Verdict(State.UNKNOWN, LATE)
+            elif any(
+                sight.text != alike[1] and _may_be(sight, message)
+                for sight in by_recipient[message.recipient]
+            ):
+                verdicts[message] = Verdict(State.HELD, ALTERED)
             else:
                 verdicts[message] = Verdict(self._when_absent, ABSENT)
         return verdicts
@@ -330,11 +341,12 @@ class Reconciler:
         except RequestError as error:
             return Reading((), str(error))
         rows = [
-            Sighting(row.id, row.dst_number, _normal(getattr(row, content)), self._at(row))
+            Sighting(row.id, _digits(row.dst_number), _normal(getattr(row, content)), self._at(row))
             for row in report.messages
             if row.dst_number is not None and getattr(row, content) is not None
         ]
         is_whole = len(rows) == len(report.messages) and _has_list(report.raw)
+        is_whole &= all(row.dst_number.isdecimal() for row in report.messages if row.dst_number)
         return Reading(rows, None if is_whole else UNREADABLE)
 
     def _at(self, row: Any) -> float | None:
@@ -382,6 +394,11 @@ def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> N
 def _is_near(sight: Sighting, moment: float) -> bool:
     """Whether a sighting may be of a moment, whatever zone its time is in."""
     return sight.at is None or abs(sight.at - moment) <= DAY.total_seconds() + CLOCK_SKEW
+
+
+def _digits(number: str) -> str:
+    """Take off what a report may write around the digits of a number."""
+    return "".join(sign for sign in number if sign.isdecimal())
 
 
 def _content(message: Unresolved) -> str:

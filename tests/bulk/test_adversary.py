@@ -480,6 +480,29 @@ async def test_a_message_that_a_report_calls_otherwise_is_no_second_one(
     assert (found.accepted, found.unknown) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("change", "accepted", "held"),
+    [({"dst_number": f"+{FIRST}"}, 1, 0), ({"sms_content": "Hola, nino"}, 0, 1)],
+)
+async def test_a_report_that_writes_otherwise_shows_nobody_absent(
+    connectus, emulator, ledger, monkeypatch, change, accepted, held
+):
+    """Where no message was accepted, nothing tells how the reports write what they show."""
+    by_date = type(connectus.sms).by_date
+
+    async def altered(*args: object):
+        report = await by_date(*args)
+        rows = [attrs.evolve(row, **change) for row in report.messages]
+        return attrs.evolve(report, messages=tuple(rows))
+
+    monkeypatch.setattr(type(connectus.sms), "by_date", altered)
+    emulator.fault(Fault.reset_after(), route="sms.send")
+    async with connectus.bulk(ledger=ledger, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(messages(1, "Hola, niño"))
+        found = await bulk.reconcile(settle=0.01)
+    assert (found.accepted, found.held, found.queued) == (accepted, held, 0)
+
+
 async def test_what_turns_out_accepted_is_forgotten_too(connectus, emulator, ledger):
     """The text of what was accepted is not kept, however that became known."""
     emulator.fault(Fault.reset_after(), route="sms.send", times=1)

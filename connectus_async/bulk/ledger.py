@@ -110,9 +110,11 @@ class Ledger(Protocol):
 
     async def open(self, policy: Policy) -> None:
         """Take hold of it. What another sender left in flight is unknown from here on."""
+        ...
 
     async def close(self) -> None:
         """Let go of it, after everything that was put down has been written."""
+        ...
 
     def begin(self, entry: Entry, number: int | None) -> Claim | Awaitable[Claim]:
         """Put down that a message is about to be sent; what this gives is durable.
@@ -121,6 +123,7 @@ class Ledger(Protocol):
             entry: The message.
             number: The number of its entry, if it has one.
         """
+        ...
 
     def finish(
         self,
@@ -162,21 +165,27 @@ class Ledger(Protocol):
 
     async def flush(self) -> None:
         """Wait until everything that was put down is written."""
+        ...
 
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read messages that wait to be sent, in order, with numbers above `after`."""
+        ...
 
     async def counts(self) -> Mapping[State, int]:
         """Count the messages by state."""
+        ...
 
     async def spent(self) -> int:
         """Add up what the messages that were or may have been sent take from the balance."""
+        ...
 
     async def facts(self) -> Mapping[str, str]:
         """Read what is on record of the campaign itself."""
+        ...
 
     async def note(self, **facts: str) -> None:
         """Put facts of the campaign on record."""
+        ...
 
 
 class Forgetful:
@@ -198,7 +207,7 @@ class Forgetful:
     def finish(self, *_: Any, **__: Any) -> None:
         """Forget it."""
 
-    def put(self, *_: Any) -> None:
+    def put(self, *_: Any, **__: Any) -> None:
         """Forget it."""
 
     async def flush(self) -> None:

@@ -346,9 +346,9 @@ class SqliteLedger:
         """Give a new entry its number; one that has a number stays as it is."""
         if number is not None:
             return number, _UNCHANGED
-        number = self._next_number
+        new = self._next_number
         self._next_number += 1
-        return number, entry
+        return new, entry
 
     def _put(self, item: "_Change | _Question | None") -> None:
         if self._failure is not None:

@@ -3,7 +3,7 @@
 import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
-BENCHMARKS = ["emulator", "single_call", "bulk", "sync_call", "pacing", "scaling"]
+BENCHMARKS = ["emulator", "single_call", "bulk", "sync_call", "webhooks", "pacing", "scaling"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.options.sessions = ["tests", "lint", "types"]

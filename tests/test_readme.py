@@ -41,8 +41,9 @@ def run(block: str) -> None:
         exec(code, names)
         if campaign := names.get("campaign"):
             asyncio.run(campaign([("56987688060", "Ana"), ("56987688061", "Benjamín")]))
-        if reconcile := names.get("reconcile"):
-            asyncio.run(reconcile())
+        for name in ("reconcile", "follow"):
+            if function := names.get(name):
+                asyncio.run(function())
 
 
 @pytest.mark.usefixtures("environment")

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio.to_thread
@@ -43,7 +44,14 @@ def run(block: str) -> None:
             asyncio.run(campaign([("56987688060", "Ana"), ("56987688061", "Benjamín")]))
         for name in ("reconcile", "follow"):
             if function := names.get(name):
-                asyncio.run(function())
+                asyncio.run(after_a_campaign_to_nobody(function))
+
+
+async def after_a_campaign_to_nobody(function: Callable[[], Awaitable[None]]) -> None:
+    """Call a function that goes on with a ledger."""
+    async with AsyncConnectus() as connectus, connectus.bulk(ledger="navidad.db") as bulk:
+        await bulk.run([])
+    await function()
 
 
 @pytest.mark.usefixtures("environment")

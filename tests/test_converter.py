@@ -266,7 +266,16 @@ def test_one_odd_row_does_not_hide_the_others():
 def test_what_an_answer_is_made_of_is_known():
     """What decides whether a GET was answered at all."""
     assert not is_documented(Answer)
-    assert all(map(is_documented, set(ANSWERS) - {Answer}))
+    assert all(
+        map(
+            is_documented,
+            (
+                answer
+                for answer in ANSWERS
+                if not answer.__name__.startswith("_") and answer is not Answer
+            ),
+        )
+    )
     assert fits(SmsReport, [])
     assert fits(SmsReport, {})
     assert fits(Account, {})

@@ -68,6 +68,10 @@ class Patience:
         self._failing_since = None
         self._refused = self._unknown = 0
 
+    def resumed(self) -> None:
+        """Begin to count the time anew: what the user held up is no outage."""
+        self._failing_since = None
+
     def failed(self, error: Exception) -> Exception | None:
         """Judge a failure; what is returned stops the campaign."""
         if isinstance(error, STOPS_THE_CAMPAIGN):
@@ -92,8 +96,8 @@ class Patience:
         if wanted is not None and wanted > self._retry_after_cap:
             return error
         self._refused += 1
-        is_nowhere = not self._was_answered and not isinstance(error, RateLimitError)
-        if is_nowhere and self._refused >= FIRST_TRIES:
+        self._was_answered |= isinstance(error, RateLimitError)
+        if not self._was_answered and self._refused >= FIRST_TRIES:
             return error
         return error if self._is_exhausted() else None
 

@@ -86,6 +86,10 @@ class Run:
         for worker in self._waiting:
             worker.cancel()
 
+    def resumed(self) -> None:
+        """Begin anew to be patient."""
+        self._patience.resumed()
+
     @property
     def is_over(self) -> bool:
         """Whether every worker has left."""

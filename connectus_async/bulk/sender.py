@@ -267,7 +267,7 @@ class Bulk:
             ledger,
             self._sms,
             self._whatsapp,
-            zone=self._zone(),
+            zone=await anyio.to_thread.run_sync(self._zone),  # it may be read from a file
             on_unknown=self._options.on_unknown,
         )
         self._is_reconciling = True
@@ -350,6 +350,8 @@ class Bulk:
                 await bulk.run([Sms("56987688060", "Hola")])
         """
         self._pacer.resume()
+        if self._run is not None:
+            self._run.resumed()
 
     def cancel(self) -> None:
         """End the stream that is under way, as soon as what is being sent is finished.

@@ -263,15 +263,15 @@ class Bulk:
         ledger, guards = self._entered_ledger(), self._check_entered()
         await self._end_abandoned()
         self._check_idle()  # what is on its way would be taken for what is unknown
-        reconciler = Reconciler(
-            ledger,
-            self._sms,
-            self._whatsapp,
-            zone=await anyio.to_thread.run_sync(self._zone),  # it may be read from a file
-            on_unknown=self._options.on_unknown,
-        )
         self._is_reconciling = True
         try:
+            reconciler = Reconciler(
+                ledger,
+                self._sms,
+                self._whatsapp,
+                zone=await anyio.to_thread.run_sync(self._zone),  # it may be read from a file
+                on_unknown=self._options.on_unknown,
+            )
             found = await reconciler.reconcile(settle)
         finally:
             self._is_reconciling = False

@@ -1,6 +1,7 @@
 """The blocking client in a program of its own: Ctrl-C, exits without close, processes by spawn."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,9 +83,13 @@ class Program:
             out, err = self._process.communicate(timeout=LIMIT)
         finally:
             self._process.kill()
-        assert (self._process.returncode, err) == (0, "")
+        complaints = [line for line in err.splitlines() if not SLOW.match(line)]
+        assert (self._process.returncode, complaints) == (0, [])
         return out.strip()
 
+
+SLOW = re.compile(r"Executing <.* took \d+\.\d+ seconds")
+"""What asyncio's debug mode says of a callback on a busy machine."""
 
 SENDING = """
     started = time.monotonic()

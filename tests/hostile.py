@@ -140,6 +140,12 @@ class HostileServer:
         await asyncio.gather(*self._conversations, return_exceptions=True)
         assert self._bugs == []
 
+    async def have_come(self, requests: int) -> None:
+        """Wait until so many requests were read to their end, of whatever method."""
+        while self.requests.total() < requests:
+            self.asked.clear()
+            await self.asked.wait()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         conversation = asyncio.current_task()

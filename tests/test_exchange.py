@@ -14,6 +14,7 @@ import anyio
 import pytest
 import trustme
 from hostile import Exchange, HostileServer, Reply, answer, http, keep_alive, stall
+from loop_time import LIMIT, all_has_arrived, pass_time, run_out_after
 
 from connectus_async import AsyncConnectus, ConnectionLostError, Outcome, RequestTimeoutError
 from connectus_async._exchange import MAX_HEADS, PublicExchange
@@ -200,11 +201,12 @@ async def test_the_time_limit_of_a_call_is_not_that_of_the_call_before(
     """Neither a shorter one before it nor a longer one, on the same connection."""
 
     async def later(exchange: Exchange) -> None:
-        await asyncio.sleep(2 * SHORT)
+        pass_time()
+        await all_has_arrived()
         await exchange.write(http())
 
-    async with client(server.url) as connectus:
-        impatient = connectus.with_options(timeout=SHORT)
+    async with client(server.url, timeout=9 * LIMIT) as connectus:
+        impatient = connectus.with_options(timeout=LIMIT)
         await impatient.account.get()
         server.reply = later
         await connectus.account.get()
@@ -213,8 +215,10 @@ async def test_the_time_limit_of_a_call_is_not_that_of_the_call_before(
         assert server.connections == 1
 
         server.reply = stall()
+        call = asyncio.create_task(impatient.account.get())
+        await run_out_after(server, 4)
         with pytest.raises(RequestTimeoutError):
-            await impatient.account.get()
+            await call
 
 
 # Calls that a cancelled scope is to wait for

@@ -36,6 +36,7 @@ from hostile import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from loop_time import LIMIT, pass_time, run_out_after
 
 from connectus_async import (
     AsyncConnectus,
@@ -64,9 +65,9 @@ from connectus_async import (
 from connectus_async.emulator import Emulator, Fault
 
 RETRIES = 2
-LIMIT = 1024
-SHORT = 0.25
-"""Seconds until a call to a silent server is given up; nothing else takes nearly as long."""
+MOST_BYTES = 1024
+SHORT = 0.05
+"""Seconds that are waited for what cannot come, however long that is."""
 
 Send = Callable[[AsyncConnectus], Awaitable[object]]
 
@@ -87,7 +88,7 @@ METHODS: dict[str, Send] = {"POST": post, "PATCH": patch, "GET": get}
 
 
 def client(url: str, **options: object) -> AsyncConnectus:
-    defaults = {"backoff_base": 0, "max_retries": RETRIES, "max_response_bytes": LIMIT}
+    defaults = {"backoff_base": 0, "max_retries": RETRIES, "max_response_bytes": MOST_BYTES}
     return AsyncConnectus("user", "key", base_url=url, **(defaults | options))
 
 
@@ -222,10 +223,13 @@ async def test_an_answer_that_does_not_come_in_time_leaves_it_open(
 ):
     """The time limit is on the whole exchange, to the last byte of the answer."""
     server.reply = reply
-    async with client(server.url, timeout=SHORT, max_retries=1) as connectus:
-        errors = await asyncio.gather(
+    async with client(server.url, timeout=LIMIT, max_retries=1) as connectus:
+        calls = asyncio.gather(
             *(failure(send(connectus), RequestTimeoutError) for send in METHODS.values())
         )
+        await run_out_after(server, 3)
+        await run_out_after(server, 4)
+        errors = await calls
 
     assert {error.outcome for error in errors} == {Outcome.UNKNOWN}
     assert server.requests == {"POST": 1, "PATCH": 1, "GET": 2}
@@ -327,10 +331,13 @@ async def test_a_tls_handshake_that_is_not_answered_is_not_sent(limit: str):
 
     listener = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
     url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    async with listener, client(url, **{limit: SHORT}, max_retries=0) as connectus:
-        error = await failure(post(connectus), ConnectError)
+    limits = {"timeout": 9 * LIMIT, "connect_timeout": 9 * LIMIT} | {limit: LIMIT}
+    async with listener, client(url, **limits, max_retries=0) as connectus:
+        call = asyncio.create_task(failure(post(connectus), ConnectError))
+        await greeted.wait()
+        pass_time()
+        error = await call
 
-    assert greeted.is_set()
     assert error.outcome is Outcome.NOT_SENT
 
 
@@ -478,8 +485,10 @@ async def test_a_status_line_decides_though_its_body_breaks_off(
 async def test_a_status_line_decides_though_its_body_never_ends(server: HostileServer):
     """A refusal is a refusal after the time limit as well."""
     server.reply = stall(b"HTTP/1.1 402 No\r\nContent-Length: 99\r\n\r\n{")
-    async with client(server.url, timeout=SHORT) as connectus:
-        error = await failure(post(connectus), PaymentRequiredError)
+    async with client(server.url, timeout=LIMIT) as connectus:
+        call = asyncio.create_task(failure(post(connectus), PaymentRequiredError))
+        await run_out_after(server, 1)
+        error = await call
 
     assert error.outcome is Outcome.REJECTED
 
@@ -554,9 +563,9 @@ UNREADABLE: dict[str, bytes] = {
     "true": http(200, b"true"),
     "a huge number": http(200, b"9" * 900),
     "nested deep": http(200, DEEP),
-    "larger than the limit": http(200, json.dumps({"id": "x" * LIMIT}).encode()),
-    "larger in chunks": CHUNKED + b"400\r\n" + b" " * LIMIT + b"\r\n2\r\n{}\r\n0\r\n\r\n",
-    "larger without a length": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * LIMIT + b"{}",
+    "larger than the limit": http(200, json.dumps({"id": "x" * MOST_BYTES}).encode()),
+    "larger in chunks": CHUNKED + b"400\r\n" + b" " * MOST_BYTES + b"\r\n2\r\n{}\r\n0\r\n\r\n",
+    "larger without a length": b"HTTP/1.1 200 OK\r\n\r\n" + b" " * MOST_BYTES + b"{}",
     "nested very deep": http(200, VERY_DEEP),
     "a gzip bomb": encoded(gzip.compress(b" " * 2**20)),
     "a gzip bomb in a gzip": encoded(gzip.compress(gzip.compress(b" " * 2**24)), "gzip, gzip"),
@@ -608,8 +617,8 @@ READABLE: dict[str, bytes] = {
     "GZIP": encoded(PACKED, "GZIP"),
     "deflate": encoded(zlib.compress(b'{"id": "c79"}'), "deflate"),
     "identity": encoded(b'{"id": "c79"}', "identity"),
-    "exactly the limit": http(200, b'{"id": "c79"}'.ljust(LIMIT)),
-    "unpacked exactly the limit": encoded(gzip.compress(b'{"id": "c79"}'.ljust(LIMIT))),
+    "exactly the limit": http(200, b'{"id": "c79"}'.ljust(MOST_BYTES)),
+    "unpacked exactly the limit": encoded(gzip.compress(b'{"id": "c79"}'.ljust(MOST_BYTES))),
     "another type": http(200, b'{"id": "c79"}', {"Content-Type": "text/html; charset=utf-16"}),
     "in chunks": CHUNKED + b'6\r\n{"id":\r\n7\r\n "c79"}\r\n0\r\n\r\n',
     "without a length": b'HTTP/1.1 200 OK\r\n\r\n{"id": "c79"}',
@@ -908,11 +917,14 @@ async def test_the_time_limit_of_the_caller_is_the_callers(
 ):
     """`asyncio.timeout` around a call ends it with the caller's own TimeoutError."""
     server.reply = stall()
+    patient = connectus.with_options(timeout=9 * LIMIT)
+    running_out = asyncio.create_task(run_out_after(server, 1))
 
     with pytest.raises(TimeoutError) as caught:
-        async with asyncio.timeout(SHORT):
-            await post(connectus)
+        async with asyncio.timeout(LIMIT):
+            await post(patient)
 
+    await running_out
     assert not isinstance(caught.value, ConnectusError)
     assert server.requests == {"POST": 1}
 
@@ -969,8 +981,10 @@ async def test_a_late_answer_is_never_given_to_the_next_call(server: HostileServ
         await exchange.write(http(200, b'{"id": "of the first"}'))
 
     server.reply = in_turn(late, keep_alive(http(200, b'{"id": "of the second"}')))
-    async with client(server.url) as connectus:
-        await failure(post(connectus.with_options(timeout=SHORT)), RequestTimeoutError)
+    async with client(server.url, timeout=LIMIT) as connectus:
+        call = asyncio.create_task(failure(post(connectus), RequestTimeoutError))
+        await run_out_after(server, 1)
+        await call
         given_up.set()
 
         assert (await post(connectus)).id == "of the second"

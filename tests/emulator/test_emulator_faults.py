@@ -4,13 +4,10 @@ import asyncio
 import json
 import re
 
-import aiohttp
 import pytest
 
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.emulator.faults import RateLimit
-
-SOON = aiohttp.ClientTimeout(total=0.1)
 
 
 async def raw_send(call):
@@ -27,16 +24,13 @@ async def raw_send(call):
         writer.close()
 
 
-async def send_and_give_up(call):
-    """A send whose client goes after a tenth of a second."""
-    with pytest.raises(TimeoutError):
-        async with call.session.post(
-            f"{call.emulator.base_url}/sms/send_individual",
-            json={"dst_number": 56987688060, "sms_content": "Hola"},
-            headers={"Authorization": call.basic},
-            timeout=SOON,
-        ):
-            pass
+async def send_and_give_up(call, moment):
+    """A send whose client goes at some moment."""
+    sending = asyncio.create_task(call.sms())
+    await moment.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
 
 
 @pytest.mark.parametrize(("fault", "reached"), [("reset_before", 0), ("reset_after", 1)])
@@ -97,7 +91,7 @@ async def test_garbage_is_200_and_not_json(call, emulator, body):
     """Acted upon."""
     emulator.fault(Fault.garbage(body))
     raw = body if isinstance(body, bytes) else body.encode()
-    head, _, got = (await asyncio.wait_for(closing_send(call), 5)).partition(b"\r\n\r\n")
+    head, _, got = (await closing_send(call)).partition(b"\r\n\r\n")
     assert (True, raw) == (head.startswith(b"HTTP/1.1 200"), got)
     with pytest.raises(ValueError, match=r"."):
         json.loads(got)
@@ -112,7 +106,7 @@ async def closing_send(call):
 
 async def test_a_timeout_acts_and_never_answers(call, emulator):
     """The message reached the phone; what serves the request goes with the client."""
-    gone = asyncio.Event()
+    acted, gone = asyncio.Event(), asyncio.Event()
 
     async def watch(_, act):
         try:
@@ -122,8 +116,9 @@ async def test_a_timeout_acts_and_never_answers(call, emulator):
 
     emulator.fault(Fault("watch", watch))
     emulator.fault(Fault.timeout())
-    await send_and_give_up(call)
-    await asyncio.wait_for(gone.wait(), 5)
+    emulator.fault(Fault.call(after=lambda _: acted.set()))
+    await send_and_give_up(call, acted)
+    await gone.wait()
     assert len(emulator.received) == 1
 
 
@@ -136,8 +131,10 @@ async def test_a_delay_answers_as_usual(call, emulator):
 
 async def test_a_client_that_goes_during_a_delay_is_not_acted_upon(call, emulator):
     """The delay comes first."""
-    with emulator.fault(Fault.delay(60)):
-        await send_and_give_up(call)
+    come = asyncio.Event()
+    emulator.fault(Fault.call(before=lambda _: come.set()))
+    with emulator.fault(Fault.delay(3_600)):
+        await send_and_give_up(call, come)
     assert (await call.sms())[0] == 200
     assert (len(emulator.received), emulator.requests["sms.send"]) == (1, 2)
 

@@ -7,7 +7,7 @@ from itertools import count
 import aiohttp
 import pytest
 
-from connectus_async.emulator import Emulator, Fault
+from connectus_async.emulator import Emulator, Fault, server
 
 
 class Probe:
@@ -95,17 +95,16 @@ async def test_what_is_under_way_is_answered_while_refusing(call, emulator):
     assert status == 200
 
 
-@pytest.mark.parametrize("fault", [Fault.timeout(), Fault.delay(60)], ids=["timeout", "delay"])
-async def test_closing_leaves_nothing_behind(calling, fault):
-    """Neither task nor listener, even with requests that a fault keeps waiting."""
+@pytest.mark.parametrize("fault", [Fault.timeout(), Fault.delay(3_600)], ids=["timeout", "delay"])
+async def test_closing_leaves_nothing_behind(calling, fault, monkeypatch):
+    """Neither task nor listener, and requests that a fault keeps waiting are not waited for."""
+    monkeypatch.setattr(server, "_SHUTDOWN_SECONDS", 3_600)
     tasks = asyncio.all_tasks()
     async with Emulator() as emulator:
         probe = Probe(emulator)
         emulator.fault(fault)
         hanging = [asyncio.create_task(calling(emulator).sms()) for _ in range(5)]
         await probe.wait(5)
-        started = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - started < 0.9
     outcomes = await asyncio.gather(*hanging, return_exceptions=True)
     assert all(isinstance(outcome, aiohttp.ClientError) for outcome in outcomes)
     assert tasks == asyncio.all_tasks()

@@ -21,7 +21,7 @@ class Receiver:
         return web.Response(status=self.status)
 
     async def next(self):
-        return await asyncio.wait_for(self.told.get(), 5)
+        return await self.told.get()
 
 
 @pytest.fixture

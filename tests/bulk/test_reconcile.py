@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from loop_time import LIMIT, pass_time
 
 from connectus_async import AsyncConnectus, Email, Product, Sms, WhatsApp
 from connectus_async.bulk.outcomes import Reconciliation, Row
@@ -25,6 +26,8 @@ LOST = Fault.reset_after()
 NEVER_CAME = Fault.reset_before()
 NAMELESS = Fault.garbage()
 WELL = None
+GIVEN_UP_BEFORE = Fault.call(before=lambda _: pass_time())
+GIVEN_UP_AFTER = Fault.call(after=lambda _: pass_time())
 
 
 class Clock:
@@ -85,6 +88,15 @@ async def moved(bulk: Any, moment: dt.datetime, number: int) -> None:
     )
 
 
+def around(outer: Fault, inner: Fault) -> Fault:
+    """Nest one fault in another."""
+
+    async def run(request: Any, act: Any) -> Any:
+        return await outer.run(request, lambda: inner.run(request, act))
+
+    return Fault(f"{outer.name} {inner.name}", run)
+
+
 def rows(emulator: Emulator, **changed: Any) -> dict[str, list[dict[str, Any]]]:
     """Write a report of all that was received."""
     return {
@@ -106,8 +118,8 @@ def rows(emulator: Emulator, **changed: Any) -> dict[str, list[dict[str, Any]]]:
     [
         (Fault.reset_after(), True),
         (Fault.reset_before(), False),
-        (Fault.timeout(), True),
-        (Fault.delay(60), False),
+        (around(Fault.timeout(), GIVEN_UP_AFTER), True),
+        (around(GIVEN_UP_BEFORE, Fault.delay(2 * LIMIT)), False),
         (Fault.status(502, acted=True), True),
         (Fault.status(502), False),
         (Fault.half_answer(), True),
@@ -128,8 +140,9 @@ async def test_every_fault_that_makes_unknown_is_cleared_up(
     """What arrived is accepted with its identifier, and what did not is held or sent again."""
     script(emulator, WELL, fault, WELL)
     source = [Sms(FIRST + index, f"Hola {index}") for index in range(3)]
-    impatient = client.with_options(timeout=0.5)
-    async with impatient.bulk(ledger=path, concurrency=1, on_unknown=on_unknown) as bulk:
+    async with client.with_options(timeout=LIMIT).bulk(
+        ledger=path, concurrency=1, on_unknown=on_unknown
+    ) as bulk:
         assert (await bulk.run(source)).unknown == 1
         found = await bulk.reconcile(settle=SETTLE)
         ids = await bulk._ledger.ask(

@@ -1,78 +1,161 @@
 """The asyncio-native Connectus SDK: SMS, one-time passwords, email, WhatsApp and bulk campaigns."""
 
+from typing import TYPE_CHECKING
+
+from connectus_async._lazy import lazily
 from connectus_async._version import __version__
-from connectus_async.answer import Answer, Record, Response
-from connectus_async.bulk.ledger import Loaded
-from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation, Row
-from connectus_async.bulk.progress import Progress
-from connectus_async.bulk.quiet_hours import QuietHours
-from connectus_async.bulk.states import OnUnknown, SkipReason, State
-from connectus_async.bulk.suppression import SuppressionList
-from connectus_async.client import AsyncConnectus
-from connectus_async.errors import (
-    AuthenticationError,
-    BadRequestError,
-    CampaignStoppedError,
-    ClientClosedError,
-    ConfigurationError,
-    ConflictError,
-    ConnectError,
-    ConnectionLostError,
-    ConnectusError,
-    ContentTooLargeError,
-    DeliveryTimeoutError,
-    InvalidArgumentError,
-    LedgerError,
-    NotFoundError,
-    NotSentError,
-    Outcome,
-    OwnThreadError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    RejectedError,
-    RequestError,
-    RequestTimeoutError,
-    ServerError,
-    UnexpectedStatusError,
-    UnknownOutcomeError,
-    UnprocessableContentError,
-    UnreadableAnswerError,
-    WebhookError,
-    WrongEventLoopError,
-    WrongProcessError,
-)
-from connectus_async.products.account import Account, Purchase, SourceEmail, SourceNumber, User
-from connectus_async.products.clients import (
-    BalanceChange,
-    ClientBalance,
-    CountryBalance,
-    SubClient,
-    SubClients,
-)
-from connectus_async.products.deliveries import Delivery
-from connectus_async.products.email import Email, EmailBalance, EmailReceipt, EmailStatusReport
-from connectus_async.products.product import Product
-from connectus_async.products.short_links import LinkEvents, ShortLink
-from connectus_async.products.sms import (
-    SentSms,
-    SmppStatus,
-    Sms,
-    SmsReceipt,
-    SmsReport,
-    SmsStatus,
-    SmsStatusReport,
-)
-from connectus_async.products.whatsapp import (
-    WhatsApp,
-    WhatsAppConversation,
-    WhatsAppMessage,
-    WhatsAppReceipt,
-    WhatsAppStatusReport,
-)
-from connectus_async.segments import Encoding, Segments, segments
-from connectus_async.sync import Connectus
-from connectus_async.transliteration import to_gsm7
+
+if TYPE_CHECKING:
+    from connectus_async.answer import Answer, Record, Response
+    from connectus_async.bulk.ledger import Loaded
+    from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation, Row
+    from connectus_async.bulk.progress import Progress
+    from connectus_async.bulk.quiet_hours import QuietHours
+    from connectus_async.bulk.states import OnUnknown, SkipReason, State
+    from connectus_async.bulk.suppression import SuppressionList
+    from connectus_async.client import AsyncConnectus
+    from connectus_async.errors import (
+        AuthenticationError,
+        BadRequestError,
+        CampaignStoppedError,
+        ClientClosedError,
+        ConfigurationError,
+        ConflictError,
+        ConnectError,
+        ConnectionLostError,
+        ConnectusError,
+        ContentTooLargeError,
+        DeliveryTimeoutError,
+        InvalidArgumentError,
+        LedgerError,
+        NotFoundError,
+        NotSentError,
+        Outcome,
+        OwnThreadError,
+        PaymentRequiredError,
+        PermissionDeniedError,
+        RateLimitError,
+        RejectedError,
+        RequestError,
+        RequestTimeoutError,
+        ServerError,
+        UnexpectedStatusError,
+        UnknownOutcomeError,
+        UnprocessableContentError,
+        UnreadableAnswerError,
+        WebhookError,
+        WrongEventLoopError,
+        WrongProcessError,
+    )
+    from connectus_async.products.account import Account, Purchase, SourceEmail, SourceNumber, User
+    from connectus_async.products.clients import (
+        BalanceChange,
+        ClientBalance,
+        CountryBalance,
+        SubClient,
+        SubClients,
+    )
+    from connectus_async.products.deliveries import Delivery
+    from connectus_async.products.email import Email, EmailBalance, EmailReceipt, EmailStatusReport
+    from connectus_async.products.product import Product
+    from connectus_async.products.short_links import LinkEvents, ShortLink
+    from connectus_async.products.sms import (
+        SentSms,
+        SmppStatus,
+        Sms,
+        SmsReceipt,
+        SmsReport,
+        SmsStatus,
+        SmsStatusReport,
+    )
+    from connectus_async.products.whatsapp import (
+        WhatsApp,
+        WhatsAppConversation,
+        WhatsAppMessage,
+        WhatsAppReceipt,
+        WhatsAppStatusReport,
+    )
+    from connectus_async.segmentation import Encoding, Segments, segments
+    from connectus_async.sync import Connectus
+    from connectus_async.transliteration import to_gsm7
+
+_HOMES = {
+    "answer": ("Answer", "Record", "Response"),
+    "bulk.ledger": ("Loaded",),
+    "bulk.outcomes": ("BulkSummary", "MessageOutcome", "Reconciliation", "Row"),
+    "bulk.progress": ("Progress",),
+    "bulk.quiet_hours": ("QuietHours",),
+    "bulk.states": ("OnUnknown", "SkipReason", "State"),
+    "bulk.suppression": ("SuppressionList",),
+    "client": ("AsyncConnectus",),
+    "errors": (
+        "AuthenticationError",
+        "BadRequestError",
+        "CampaignStoppedError",
+        "ClientClosedError",
+        "ConfigurationError",
+        "ConflictError",
+        "ConnectError",
+        "ConnectionLostError",
+        "ConnectusError",
+        "ContentTooLargeError",
+        "DeliveryTimeoutError",
+        "InvalidArgumentError",
+        "LedgerError",
+        "NotFoundError",
+        "NotSentError",
+        "Outcome",
+        "OwnThreadError",
+        "PaymentRequiredError",
+        "PermissionDeniedError",
+        "RateLimitError",
+        "RejectedError",
+        "RequestError",
+        "RequestTimeoutError",
+        "ServerError",
+        "UnexpectedStatusError",
+        "UnknownOutcomeError",
+        "UnprocessableContentError",
+        "UnreadableAnswerError",
+        "WebhookError",
+        "WrongEventLoopError",
+        "WrongProcessError",
+    ),
+    "products.account": ("Account", "Purchase", "SourceEmail", "SourceNumber", "User"),
+    "products.clients": (
+        "BalanceChange",
+        "ClientBalance",
+        "CountryBalance",
+        "SubClient",
+        "SubClients",
+    ),
+    "products.deliveries": ("Delivery",),
+    "products.email": ("Email", "EmailBalance", "EmailReceipt", "EmailStatusReport"),
+    "products.product": ("Product",),
+    "products.short_links": ("LinkEvents", "ShortLink"),
+    "products.sms": (
+        "SentSms",
+        "SmppStatus",
+        "Sms",
+        "SmsReceipt",
+        "SmsReport",
+        "SmsStatus",
+        "SmsStatusReport",
+    ),
+    "products.whatsapp": (
+        "WhatsApp",
+        "WhatsAppConversation",
+        "WhatsAppMessage",
+        "WhatsAppReceipt",
+        "WhatsAppStatusReport",
+    ),
+    "segmentation": ("Encoding", "Segments", "segments"),
+    "sync": ("Connectus",),
+    "transliteration": ("to_gsm7",),
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES)
 
 __all__ = [
     "Account",

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import SplitResult, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
@@ -15,6 +14,7 @@ from connectus_async.redaction import masked
 
 if TYPE_CHECKING:
     import ssl
+    from zoneinfo import ZoneInfo
 
 BASE_URL: Final = "https://plataforma.connectus.la/api_v3"
 QR_BASE_URL: Final = "https://whatsappqr.connectus.la"
@@ -125,7 +125,9 @@ def _check_api_user(
         raise ConfigurationError("api_user", "must have no colon: basic authentication forbids it")
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> "ZoneInfo":
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - most never need one
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
@@ -203,7 +205,7 @@ class Config:
             )
 
     @property
-    def zone(self) -> ZoneInfo:
+    def zone(self) -> "ZoneInfo":
         """The time zone that aware datetimes are converted to.
 
         Raises:

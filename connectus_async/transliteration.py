@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from connectus_async.segments import GSM_7_CHARACTERS, segments
+from connectus_async.segmentation import GSM_7_CHARACTERS, segments
 
 _FORMS: Final[Mapping[str, str]] = {
     # blanks, line ends and what is not seen

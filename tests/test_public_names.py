@@ -1,23 +1,135 @@
 """The names that users import: sorted, complete, and cheap to import."""
 
+import ast
 import inspect
+import pickle
+import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import attrs
+import pytest
 
 import connectus_async
-from connectus_async import errors
+from connectus_async import Sms, errors, sync, webhooks
 from connectus_async.client import AsyncConnectus
 from connectus_async.config import Config
 from connectus_async.products._service import Service
 
+LAZY = pytest.mark.parametrize("package", [connectus_async, sync, webhooks])
+HEAVY = {"aiohttp", "anyio", "asyncio", "cattrs"}
 
-def test_the_public_names_are_sorted_and_there():
+
+def imports_for_checkers(package):
+    """What a package imports under ``TYPE_CHECKING``: the names that each of its modules gives."""
+    tree = ast.parse(Path(package.__file__).read_text("utf-8"))
+    (block,) = (
+        node.body
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    return {
+        node.module.removeprefix(f"{package.__name__}."): tuple(item.name for item in node.names)
+        for node in block
+    }
+
+
+def modules_after(program):
+    """The modules that are loaded in a process of its own that ran a program."""
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(ran.stdout.split())
+
+
+@LAZY
+def test_the_public_names_are_sorted_and_there(package):
     """``__all__`` says what is public, in an order in which a name is found."""
-    assert connectus_async.__all__ == sorted(connectus_async.__all__)
-    assert all(hasattr(connectus_async, name) for name in connectus_async.__all__)
+    assert package.__all__ == sorted(package.__all__)
+    assert all(hasattr(package, name) for name in package.__all__)
+
+
+@LAZY
+def test_a_name_is_at_run_time_what_checkers_see(package):
+    """The table of names that are imported when they are asked for is that of the imports."""
+    imports = imports_for_checkers(package)
+    names = {name for given in imports.values() for name in given}
+
+    assert package._HOMES == imports
+    assert names == set(package.__all__) - {"__version__"}
+
+
+@LAZY
+def test_names_that_nobody_asked_for_are_listed(package):
+    """What completes names in a shell finds all, and a name that is not there is an error."""
+    program = f"import {package.__name__} as it; print(*dir(it))"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    assert {*package.__all__, "__name__", "__path__"} <= set(ran.stdout.split())
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'Nobody'"):
+        _ = package.Nobody
+
+
+def test_a_module_is_an_attribute_without_its_import():
+    """As it would be if the package had imported it."""
+    program = "import connectus_async as it; it.bulk.ledger.Loaded, it.errors.Outcome, it.sync.Bulk"
+
+    assert "connectus_async.sync._generated" in modules_after(program)
+
+
+def test_no_module_hides_a_public_name():
+    """To import a module makes it an attribute of its package, in the place of what was there."""
+    modules = {module.name for module in pkgutil.iter_modules(connectus_async.__path__)}
+
+    assert not modules & set(connectus_async.__all__)
+
+
+def test_threads_that_ask_first_get_the_same_class():
+    """A program may use its first name in many threads at once."""
+    program = """
+import threading
+import connectus_async
+
+start, found = threading.Barrier(8), set()
+
+def ask():
+    start.wait()
+    found.add(connectus_async.AsyncConnectus)
+    found.add(connectus_async.Connectus)
+
+threads = [threading.Thread(target=ask) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(*sorted(kind.__name__ for kind in found))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    assert ran.stdout.split() == ["AsyncConnectus", "Connectus"]
+
+
+def test_what_was_pickled_is_read_where_nothing_was_imported():
+    """A task queue's worker may get a message before it used the package."""
+    message = Sms("56987688060", "Hola")
+    program = "import sys, pickle; print(pickle.load(sys.stdin.buffer).sms_content)"
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        input=pickle.dumps(message),
+    )
+
+    assert ran.stdout.split() == [b"Hola"]
 
 
 def test_every_error_is_public():
@@ -59,12 +171,23 @@ def test_every_setting_can_be_given_to_the_client():
     assert all(f"{setting}: " in AsyncConnectus.__init__.__doc__ for setting in settings)
 
 
-def test_importing_the_package_brings_neither_aiohttp_nor_the_converter():
-    """They come with the first client."""
-    program = "import sys, connectus_async; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    ).stdout.split()
+def test_importing_the_package_brings_nothing_that_takes_time():
+    """Each of its modules comes with the first name of it, attrs with the first class."""
+    loaded = modules_after("import connectus_async, connectus_async.sync, connectus_async.webhooks")
 
-    assert "connectus_async" in loaded
-    assert not {"aiohttp", "anyio", "asyncio", "cattrs"} & set(loaded)
+    assert {name for name in loaded if name.startswith("connectus_async")} == {
+        "connectus_async",
+        "connectus_async._lazy",
+        "connectus_async._version",
+        "connectus_async.sync",
+        "connectus_async.webhooks",
+    }
+    assert not {*HEAVY, "attr"} & loaded
+
+
+def test_importing_every_name_brings_neither_aiohttp_nor_the_converter():
+    """They come with the first client."""
+    loaded = modules_after("from connectus_async import *")
+
+    assert {"connectus_async.client", "connectus_async.sync._generated"} <= loaded
+    assert not HEAVY & loaded

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectus_async.segments import GSM_7_CHARACTERS, segments
+from connectus_async.segmentation import GSM_7_CHARACTERS, segments
 from connectus_async.transliteration import to_gsm7
 
 SPANISH = "¡Estimado apoderado! ¿Recibió la circular del día 5º? Mañana a las 8 será “pública”… "

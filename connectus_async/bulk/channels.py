@@ -14,7 +14,7 @@ from connectus_async.errors import InvalidArgumentError
 from connectus_async.products.email import Email, EmailService
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
-from connectus_async.segments import billed_segments
+from connectus_async.segmentation import billed_segments
 
 KEY_BYTES: Final = 15
 """Among ten million messages two have the same key with a chance of 4 in 10^23."""

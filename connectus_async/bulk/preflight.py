@@ -21,7 +21,7 @@ from connectus_async.products.email import Email
 from connectus_async.products.product import Product
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
-from connectus_async.segments import Segments, segments
+from connectus_async.segmentation import Segments, segments
 from connectus_async.transliteration import to_gsm7
 
 DEFAULT_EXAMPLES: Final = 20

@@ -5,6 +5,18 @@ Example:
         receipt = connectus.sms.send("56987688060", "Hola")
 """
 
-from connectus_async.sync._generated import Bulk, Connectus
+from typing import TYPE_CHECKING
+
+from connectus_async._lazy import lazily
+
+if TYPE_CHECKING:
+    from connectus_async.sync._generated import Bulk, Connectus
+
+_HOMES = {
+    "_generated": ("Bulk", "Connectus"),
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES)
 
 __all__ = ["Bulk", "Connectus"]

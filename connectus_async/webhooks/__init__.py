@@ -38,15 +38,41 @@ the final status of an SMS, asks where no webhook comes, and writes into a campa
 `LedgerHandler` only does the latter, where there is no event loop.
 """
 
-from connectus_async.webhooks.aiohttp_receiver import aiohttp_app, aiohttp_routes
-from connectus_async.webhooks.asgi_receiver import asgi
-from connectus_async.webhooks.django_receiver import django_view
-from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, UnknownEvent, parse
-from connectus_async.webhooks.flask_receiver import flask_blueprint
-from connectus_async.webhooks.ledger_handler import LedgerHandler
-from connectus_async.webhooks.receiver import Handler
-from connectus_async.webhooks.tracker import Tracked, Tracker
-from connectus_async.webhooks.wsgi_receiver import wsgi
+from typing import TYPE_CHECKING
+
+from connectus_async._lazy import lazily
+
+if TYPE_CHECKING:
+    from connectus_async.webhooks.aiohttp_receiver import aiohttp_app, aiohttp_routes
+    from connectus_async.webhooks.asgi_receiver import asgi
+    from connectus_async.webhooks.django_receiver import django_view
+    from connectus_async.webhooks.events import (
+        Event,
+        IncomingSms,
+        StatusUpdate,
+        UnknownEvent,
+        parse,
+    )
+    from connectus_async.webhooks.flask_receiver import flask_blueprint
+    from connectus_async.webhooks.ledger_handler import LedgerHandler
+    from connectus_async.webhooks.receiver import Handler
+    from connectus_async.webhooks.tracker import Tracked, Tracker
+    from connectus_async.webhooks.wsgi_receiver import wsgi
+
+_HOMES = {
+    "aiohttp_receiver": ("aiohttp_app", "aiohttp_routes"),
+    "asgi_receiver": ("asgi",),
+    "django_receiver": ("django_view",),
+    "events": ("Event", "IncomingSms", "StatusUpdate", "UnknownEvent", "parse"),
+    "flask_receiver": ("flask_blueprint",),
+    "ledger_handler": ("LedgerHandler",),
+    "receiver": ("Handler",),
+    "tracker": ("Tracked", "Tracker"),
+    "wsgi_receiver": ("wsgi",),
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES)
 
 __all__ = [
     "Event",

@@ -85,7 +85,7 @@ print(json.dumps([answers, len(calls)]))
 def test_django_commits_before_an_event_counts_as_handled():
     """With ``ATOMIC_REQUESTS``: a handler that raises, a commit that fails, one that works."""
     program = [sys.executable, "-W", "error", "-c", ATOMIC]
-    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=100)
 
     assert done.stdout == "[[[500, 0], [500, 0], [200, 1], [200, 1]], 3]\n", done.stderr
     assert "raised IntegrityError" in done.stderr
@@ -220,16 +220,10 @@ def test_django_does_not_log_the_path(caplog):
 
 def test_importing_the_receivers_brings_no_framework():
     """Whoever has one of them has no need of the others."""
-    program = "import sys, connectus_async.webhooks; print(*sys.modules)"
+    program = "import sys; from connectus_async.webhooks import *; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     ).stdout.split()
 
-    assert "connectus_async.webhooks" in loaded
+    assert "connectus_async.webhooks.receiver" in loaded
     assert not {"aiohttp", "cattrs", "django", "flask", "starlette", "werkzeug"} & set(loaded)
-
-
-def test_the_public_names_are_sorted_and_there():
-    """As those of the package."""
-    assert webhooks.__all__ == sorted(webhooks.__all__)
-    assert all(hasattr(webhooks, name) for name in webhooks.__all__)

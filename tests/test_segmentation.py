@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectus_async.segments import Encoding, Segments, segments
+from connectus_async.segmentation import Encoding, Segments, segments
 
 # The tables of 3GPP TS 23.038 by septet, written as code points so that they are no copy of the
 # string under test.
@@ -248,6 +248,6 @@ def test_lone_surrogates_count_as_one_unit(text):
 
 def test_docstring_examples_hold():
     """The examples of the documentation are true."""
-    module = importlib.import_module("connectus_async.segments")
+    module = importlib.import_module("connectus_async.segmentation")
 
     assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=5)

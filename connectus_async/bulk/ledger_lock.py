@@ -28,6 +28,14 @@ _held: Final[dict[tuple[int, Path], object]] = {}
 """This process's locks, by its id: the system gives a process the lock that it holds again."""
 
 
+def _not_made(folder: Path, error: OSError) -> str:
+    if not folder.exists():
+        return f"there is no folder {folder}: make it, or choose another path"
+    if not folder.is_dir():
+        return f"{folder} is not a folder: choose another path"
+    return f"its lock cannot be made in {folder}: {error.strerror}"
+
+
 class LedgerLock:
     """The lock of one ledger. The system takes it from a process that ends, however it ends.
 
@@ -64,7 +72,7 @@ class LedgerLock:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise LedgerError(name, f"its lock cannot be made: {error.strerror}") from None
+            raise LedgerError(name, _not_made(path.parent, error)) from None
         try:
             _lock(descriptor)
         except OSError:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from connectus_async.bulk.channels import Channel, Salt, entry_of
 from connectus_async.bulk.intake import Messages, from_messages
 from connectus_async.bulk.ledger import INVALID, Entry, Loaded, Loading
@@ -15,8 +17,26 @@ if TYPE_CHECKING:
     from connectus_async.bulk.suppression import SuppressionList
 
 ROWS_A_TRANSACTION: Final = 500
+CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
+"""Of bodies: an email may have ten million characters."""
 
 OnRow = Callable[[Row, Loaded], object]
+
+
+@attrs.define
+class _Batch:
+    rows: list[Row] = attrs.field(factory=list)
+    loadings: list[Loading] = attrs.field(factory=list)
+    characters: int = 0
+
+    def add(self, row: Row, loading: Loading) -> None:
+        self.rows.append(row)
+        self.loadings.append(loading)
+        self.characters += len(loading.entry.body)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.rows) == ROWS_A_TRANSACTION or self.characters >= CHARACTERS_A_TRANSACTION
 
 
 class Loader:
@@ -46,23 +66,24 @@ class Loader:
         reading = await self._ledger.begin_reading()
         intake = from_messages(messages)
         total = 0
-        rows: list[Row] = []
+        batch = _Batch()
         while (job := await intake.pull()) is not None:
-            rows.append(Row(job.line, job.content, key=job.key))
+            row = Row(job.line, job.content, key=job.key)
+            batch.add(row, self._loading(row))
             total += 1
-            if len(rows) == ROWS_A_TRANSACTION:
-                await self._put(rows, reading, on_row)
-                rows = []
-        await self._put(rows, reading, on_row)
+            if batch.is_full:
+                await self._put(batch, reading, on_row)
+                batch = _Batch()
+        await self._put(batch, reading, on_row)
         if intake.failure is not None:
             raise intake.failure
         await self._ledger.end_reading(reading, replaces=replaces)
         return total
 
-    async def _put(self, rows: list[Row], reading: int, on_row: OnRow | None) -> None:
-        loaded = await self._ledger.load([self._loading(row) for row in rows], reading)
+    async def _put(self, batch: _Batch, reading: int, on_row: OnRow | None) -> None:
+        loaded = await self._ledger.load(batch.loadings, reading)
         if on_row is not None:
-            for row, placed in zip(rows, loaded, strict=True):
+            for row, placed in zip(batch.rows, loaded, strict=True):
                 if isawaitable(answer := on_row(row, placed)):
                     await answer
 

@@ -29,6 +29,7 @@ from connectus_async import (
     State,
     SuppressionList,
 )
+from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
 from connectus_async.emulator import Emulator, Fault
 
 FIRST = 56_960_000_000
@@ -87,6 +88,22 @@ async def test_what_is_loaded_waits_until_it_is_sent(
     assert placed[9].skipped is SkipReason.INVALID
     assert (placed[10].skipped, placed[10].first_line) == (SkipReason.DUPLICATE, 2)
     assert len(recipients(emulator)) == 3
+
+
+async def test_large_messages_are_put_down_a_few_at_a_time(connectus: AsyncConnectus, ledger: Path):
+    """However large they are, few are kept until they are in the ledger: never 500."""
+    size = CHARACTERS_A_TRANSACTION // 2
+    read, read_when_put_down = 0, []
+
+    def emails() -> Iterator[Email]:
+        nonlocal read
+        for read in range(1, 6):
+            yield Email(f"a{read}@ejemplo.cl", "Hola", "a" * size, src_email="yo@empresa.cl")
+
+    async with connectus.bulk(ledger=ledger) as bulk:
+        await bulk.load(emails(), on_row=lambda *_: read_when_put_down.append(read))
+
+    assert read_when_put_down == [2, 2, 4, 4, 5]
 
 
 async def test_a_source_is_loaded_again_without_doubling_anything(

@@ -217,7 +217,7 @@ async def test_a_folder_that_may_not_be_written_is_named(
     with unprivileged(open_folder):
         error = await refusal(client, path)
 
-    assert error.problem == "its lock cannot be made: Permission denied"
+    assert error.problem == f"its lock cannot be made in {open_folder}: Permission denied"
     assert emulator.requests["sms.send"] == exists
 
 
@@ -485,8 +485,8 @@ def _in_a_file(path: Path) -> Path:
     ("place", "problem"),
     [
         (_folder, "cannot be opened: see that its folder is there and may be written"),
-        (_in_no_folder, "its lock cannot be made: No such file or directory"),
-        (_in_a_file, "its lock cannot be made: Not a directory"),
+        (_in_no_folder, "there is no folder {}: make it, or choose another path"),
+        (_in_a_file, "{} is not a folder: choose another path"),
     ],
 )
 async def test_a_place_where_no_file_can_be_is_named(
@@ -497,9 +497,10 @@ async def test_a_place_where_no_file_can_be_is_named(
     problem: str,
 ):
     """Before anything is sent, and nothing is made there."""
-    error = await refusal(client, place(path))
+    chosen = place(path)
+    error = await refusal(client, chosen)
 
-    assert error.problem == problem
+    assert error.problem == problem.format(chosen.parent.resolve())
     assert not (path.parent / "nowhere").exists()
 
 

@@ -83,8 +83,9 @@ class Need:
     Attributes:
         id_client: The sub-client that pays; ``None`` for the account's unassigned balance.
         product: For what.
-        country: The ISO code of the country that an SMS goes to, or ``unknown``; ``None`` for email
-            and WhatsApp, which have one balance for all countries.
+        country: The ISO code of the country that an SMS goes to, or ``unknown``; ``None`` for all
+            countries together: for email and WhatsApp, which have one balance, and for SMS without
+            the extra ``phone``.
         amount: How many SMS are billed, or how many emails or WhatsApp messages are sent.
     """
 
@@ -348,7 +349,7 @@ class Preflight:
         if product is not Product.EMAIL and self._country is not None:
             country = self._country(recipient) or UNKNOWN_COUNTRY
             self._countries[country] += 1
-        balance_of = (country or UNKNOWN_COUNTRY) if product is Product.SMS else None
+        balance_of = country if product is Product.SMS else None
         self._needs[message.id_client, product, balance_of] += billed
         if self._quiet_hours and self._quiet_hours.until(recipient, self._now):
             self._in_quiet_hours += 1
@@ -430,7 +431,8 @@ def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Sh
 
     Returns:
         The needs that are not covered, and those of which it cannot be told: a country or a
-        sub-client that the answer does not have is never taken for enough.
+        sub-client that the answer does not have is never taken for enough. Where the countries of
+        the SMS are not known, the balances of all of them together are what there is at most.
     """
     found = ((need, _balance(need, sub_clients)) for need in report.needs)
     return [
@@ -465,7 +467,10 @@ def _balances(id_client: str | None, sub_clients: SubClients) -> ClientBalance |
 
 
 def _sms_balance(country: str | None, balances: Iterable[CountryBalance]) -> int | None:
-    name = COUNTRY_NAMES.get(country) if country else None
+    if country is None:
+        known = [balance.balance for balance in balances if balance.balance is not None]
+        return sum(known) if known else None
+    name = COUNTRY_NAMES.get(country)
     for balance in balances:
         if name and balance.country_name and _plain(balance.country_name) == _plain(name):
             return balance.balance
@@ -492,7 +497,7 @@ def render(report: PreflightReport, shortfalls: Sequence[Shortfall] | None = Non
     lines = [*_rows_lines(report), *_message_lines(report), *_country_lines(report)]
     lines += [f"  {fact}" for fact in _limits(report)]
     if shortfalls is not None:
-        lines += _balance_lines(shortfalls)
+        lines += _balance_lines(report, shortfalls)
     return "\n".join(lines)
 
 
@@ -558,9 +563,14 @@ def _limits(report: PreflightReport) -> Iterator[str]:
         yield f"{dt.timedelta(seconds=round(report.seconds))} to send at the set rate"
 
 
-def _balance_lines(shortfalls: Sequence[Shortfall]) -> Iterator[str]:
-    if not shortfalls:
+def _balance_lines(report: PreflightReport, shortfalls: Sequence[Shortfall]) -> Iterator[str]:
+    has_countries = report.by_country is not None or not report.sms
+    if shortfalls:
+        yield "the balance may not cover it:"
+        yield from (f"  {shortfall}" for shortfall in shortfalls)
+    elif has_countries:
         yield "the balance covers it"
-        return
-    yield "the balance may not cover it:"
-    yield from (f"  {shortfall}" for shortfall in shortfalls)
+    else:
+        yield "the balance of all countries together covers it"
+    if not has_countries:
+        yield "  to compare it country by country: pip install 'connectus-async[phone]'"

@@ -196,12 +196,52 @@ def test_numbers_of_all_countries_of_the_balances():
 
 
 def test_without_the_extra_there_are_no_countries(monkeypatch: pytest.MonkeyPatch):
-    """Then it cannot be told whether the balance is enough."""
+    """What is needed is one number for all of them."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
     report = report_of([Sms(CHILE, "Hola"), Sms(PERU, "Hola")])
 
     assert report.by_country is None
-    assert report.needs == (Need(None, Product.SMS, "unknown", 2),)
+    assert report.needs == (Need(None, Product.SMS, None, 2),)
+
+
+@pytest.mark.parametrize(
+    ("messages", "lines"),
+    [
+        (3, ["the balance of all countries together covers it"]),
+        (
+            4,
+            [
+                "the balance may not cover it:",
+                "  SMS of the account: needs 4, has 3, lacks 1",
+            ],
+        ),
+    ],
+)
+def test_without_the_extra_the_balance_is_compared_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch, messages: int, lines: list[str]
+):
+    """That says when it cannot be enough, and how to know more."""
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+    report = report_of([Sms(CHILE, "Hola"), *[Sms(PERU, "Hola")] * (messages - 1)])
+    chile, peru, other = (
+        CountryBalance(country_name=name, balance=balance)
+        for name, balance in (("Chile", 1), ("Peru", 2), ("Brasil", None))
+    )
+    answer = SubClients(free_sms_balance_by_country=(chile, peru, other))
+
+    hint = "  to compare it country by country: pip install 'connectus-async[phone]'"
+    assert render(report, compare_balance(report, answer)).splitlines()[2:] == [*lines, hint]
+
+
+def test_a_balance_that_the_api_does_not_tell_is_no_balance_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Without the extra either, what is not in the list may be anything."""
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+
+    (shortfall,) = compare_balance(report_of([Sms(CHILE, "Hola")]), SubClients())
+
+    assert (shortfall.balance, shortfall.missing) == (None, None)
 
 
 def test_the_characters_that_force_ucs_2_are_named_with_their_cost():

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from loop_time import LIMIT, pass_time
 
 from connectus_async import (
     AsyncConnectus,
@@ -43,7 +44,6 @@ from connectus_async.bulk.states import STEPS, OnUnknown, State
 from connectus_async.emulator import Emulator, Fault
 
 SETTLE = 0.001
-TIMEOUT = 0.3
 SEND_ROUTES = ("sms.send", "whatsapp.send", "email.send")
 REPORT_ROUTES = ("sms.by_date", "whatsapp.messages")
 ENDS = {State.ACCEPTED, State.REJECTED, State.HELD}
@@ -57,13 +57,13 @@ ANSWERS = {
     "act, then 502": Fault.status(502, acted=True),
     "502": Fault.status(502),
     "act, then break off": Fault.half_answer(),
-    "act, then say nothing": Fault.timeout(),
     "429": Fault.too_many(0),
     "400": Fault.status(400),
     "401": Fault.status(401),
     "402": Fault.status(402),
 }
 CRASHES = ("crash before acting", "crash after acting")
+SILENCE = "act, then say nothing"
 REPORTS = {
     "show": None,
     "500": Fault.status(500),
@@ -123,7 +123,7 @@ sources = st.builds(
     st.lists(names, min_size=1, max_size=5),
     st.integers(0, 3),
 )
-answers = st.lists(st.sampled_from([*ANSWERS, *CRASHES]), max_size=8)
+answers = st.lists(st.sampled_from([*ANSWERS, SILENCE, *CRASHES]), max_size=8)
 words = st.sampled_from(list(OnUnknown))
 budgets = st.sampled_from([None, None, None, 3])
 concurrencies = st.sampled_from([(1, 1), (2, 2), (4, 4), (4, 1)])
@@ -158,7 +158,7 @@ class CampaignMachine(RuleBasedStateMachine):
             self.emulator.api_user,
             self.emulator.api_key,
             base_url=self.emulator.base_url,
-            timeout=TIMEOUT,
+            timeout=LIMIT,
         )
 
     async def _answer(self, request: Any, act: Callable[[], Awaitable[Any]]) -> Any:
@@ -172,9 +172,21 @@ class CampaignMachine(RuleBasedStateMachine):
                 await act()
             await self._copy()
             return await Fault.reset_before().run(request, act)
+        if word == SILENCE:
+            await act()
+            return await self._say_nothing()
         self.refusals += word == "400"
         fault = ANSWERS[word]
         return await (fault.run(request, act) if fault else act())
+
+    async def _say_nothing(self) -> Any:
+        """Let the time limit run out, once all that are on their way are met with silence."""
+        self.silent += 1
+        while self.bulk.progress().in_flight > self.silent:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        pass_time()
+        self.silent = 0
+        await asyncio.Event().wait()  # the end of the connection cancels the request
 
     async def _report(self, request: Any, act: Callable[[], Awaitable[Any]]) -> Any:
         fault = REPORTS[self.reports.popleft() if self.reports else "show"]
@@ -201,7 +213,7 @@ class CampaignMachine(RuleBasedStateMachine):
             for name, kept in self._on_disk().items():
                 if kept.state in {State.IN_FLIGHT, State.UNKNOWN, State.HELD}:
                     self.sent_again[name] += 1
-        self.is_dead, self.buried = False, asyncio.Event()
+        self.is_dead, self.buried, self.silent = False, asyncio.Event(), 0
         self.bulk = self.client.bulk(
             ledger=self.path, on_unknown=on_unknown, budget=budget, concurrency=concurrency[0]
         )

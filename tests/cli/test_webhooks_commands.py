@@ -96,7 +96,7 @@ class Listening:
 
     def post(self, body: Any, path: str | None = None) -> int:
         at = urlsplit(self.first[self.first.index("http") :].rstrip('"}'))
-        connection = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+        connection = http.client.HTTPConnection(at.hostname, at.port, timeout=100)
         connection.request("POST", path or at.path, json.dumps(body))
         status = connection.getresponse().status
         connection.close()
@@ -105,7 +105,7 @@ class Listening:
     def stop(self) -> tuple[str, str]:
         """Press Ctrl-C; return what it still wrote."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.communicate(timeout=20)
+        return self.process.communicate(timeout=100)
 
 
 @pytest.fixture

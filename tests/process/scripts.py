@@ -1,6 +1,7 @@
 """Python scripts in processes of their own, for what a test process must not do to itself."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 20
+LIMIT = 100
 """Seconds after which a script is taken to hang."""
+
+SLOW = re.compile(r"Executing <.* took \d+\.\d+ seconds")
+"""What asyncio's debug mode says of a callback on a busy machine."""
 
 FORK_WARNING = "ignore:This process (pid:DeprecationWarning"
 """Python 3.12 warns of every fork with threads; what comes of it is what is tested here."""
@@ -66,7 +70,8 @@ def started(script, *arguments):
 def ended(process, code=0):
     """Wait for a script; return the lines that it still wrote. It must not have complained."""
     out, err = process.communicate(timeout=LIMIT)
-    if err or process.returncode != code:
+    complaints = [line for line in err.splitlines() if not SLOW.search(line)]
+    if complaints or process.returncode != code:
         pytest.fail(f"exit code {process.returncode}\n{out}\n{err}")
     return out.splitlines()
 

@@ -122,11 +122,11 @@ async def test_two_starts_at_once(emulator, file, gate):
     async with command(*send(file), emulator=emulator) as process:
         await gate.full.wait()
         async with asyncio.timeout(LIMIT):  # at the gate, one that is not refused waits for ever
-            refused = [
-                await ran(*send(file), emulator=emulator),
-                await ran("bulk", "resume", ledger_of(file), emulator=emulator),
-                await ran("bulk", "reconcile", ledger_of(file), emulator=emulator),
-            ]
+            refused = await asyncio.gather(
+                ran(*send(file), emulator=emulator),
+                ran("bulk", "resume", ledger_of(file), emulator=emulator),
+                ran("bulk", "reconcile", ledger_of(file), emulator=emulator),
+            )
         requests = emulator.requests["sms.send"]
         gate.opened.set()
         first = await ended(process)

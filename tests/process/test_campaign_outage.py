@@ -19,7 +19,7 @@ from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator
 
 PROGRAM = Path(__file__).with_name("emulator_program.py")
-DEADLINE = 60
+DEADLINE = 200
 
 
 @pytest.fixture

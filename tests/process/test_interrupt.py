@@ -260,5 +260,5 @@ def interrupted(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     for _ in range(20):
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            return process.communicate(timeout=1)
+            return process.communicate(timeout=5)
     raise AssertionError

@@ -1,7 +1,6 @@
 """The blocking client in a program of its own: Ctrl-C, exits without close, processes by spawn."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from scripts import LIMIT, ROOT
+from scripts import LIMIT, ROOT, SLOW
 
 from connectus_async.config import ENVIRONMENT
 from connectus_async.emulator import Emulator, Fault
 
 HEAD = """
-import atexit, contextlib, multiprocessing, sys, threading, time, warnings
+import atexit, contextlib, multiprocessing, sys, threading, warnings
 from connectus_async import Connectus, ConnectusError, Sms
 
 def say(word):
@@ -83,21 +82,17 @@ class Program:
             out, err = self._process.communicate(timeout=LIMIT)
         finally:
             self._process.kill()
-        complaints = [line for line in err.splitlines() if not SLOW.match(line)]
+        complaints = [line for line in err.splitlines() if not SLOW.search(line)]
         assert (self._process.returncode, complaints) == (0, [])
         return out.strip()
 
 
-SLOW = re.compile(r"Executing <.* took \d+\.\d+ seconds")
-"""What asyncio's debug mode says of a callback on a busy machine."""
-
 SENDING = """
-    started = time.monotonic()
     try:
         say("sending")
         connectus.sms.send("56987688060", "Hola")
     except KeyboardInterrupt:
-        say("interrupted" if time.monotonic() - started < 10 else "late")
+        say("interrupted")
 """
 
 
@@ -110,7 +105,7 @@ def hold():
     with contextlib.suppress(ConnectusError):
         connectus.account.get()
 
-with Connectus(max_connections=1) as connectus:
+with Connectus(timeout=3_600, max_connections=1) as connectus:
     threading.Thread(target=hold).start()
     sys.stdin.readline()
 """
@@ -126,10 +121,10 @@ with Connectus(max_connections=1) as connectus:
 
 
 def test_ctrl_c_while_the_answer_is_waited_for_ends_the_call(emulator: Emulator, tmp_path: Path):
-    """It may have arrived, once; the caller is free within a bounded time."""
+    """It may have arrived, once; the caller is free long before its time limit."""
     meeting = Meeting()
     emulator.fault(meeting.fault, route="sms.send")
-    script = "with Connectus() as connectus:\n"
+    script = "with Connectus(timeout=3_600) as connectus:\n"
     program = Program(emulator, tmp_path / "program.py", script + SENDING)
     assert program.says() == "sending"
     assert meeting.come.wait(LIMIT)

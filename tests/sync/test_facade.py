@@ -149,17 +149,18 @@ def test_a_client_shows_no_secret():
 
 def test_options_add_up_over_copies(portal: BlockingPortal):
     """The copy of a copy has the options of both; the original keeps its own."""
-
-    with portal.wrap_async_context_manager(HostileServer()) as server:
-        with Connectus(**CREDENTIALS, base_url=server.url, max_retries=2) as blocking:
-            blocking.account.get()  # or the limit could run out before there is a connection
-            server.reply = stall()
-            copy = blocking.with_options(timeout=0.3).with_options(max_retries=0)
-            with pytest.raises(RequestTimeoutError):
-                copy.account.get()
-            server.reply = keep_alive(http())
-            portal.call(server.have_come, 2)
-            blocking.account.get()
+    with (
+        portal.wrap_async_context_manager(HostileServer()) as server,
+        Connectus(**CREDENTIALS, base_url=server.url, max_retries=2) as blocking,
+    ):
+        blocking.account.get()  # or the limit could run out before there is a connection
+        server.reply = stall()
+        copy = blocking.with_options(timeout=0.3).with_options(max_retries=0)
+        with pytest.raises(RequestTimeoutError):
+            copy.account.get()
+        portal.call(server.have_come, 2)
+        server.reply = keep_alive(http())
+        blocking.account.get()
 
         assert server.requests == {"GET": 3}
 

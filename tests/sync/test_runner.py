@@ -16,7 +16,7 @@ import pytest
 from connectus_async.errors import ClientClosedError, ConnectionLostError, Outcome
 from connectus_async.sync._runner import Runner, called, pulled
 
-WAIT = 10
+WAIT = 100
 """Seconds after which a test gives up; never waited for."""
 
 

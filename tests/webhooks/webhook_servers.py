@@ -41,7 +41,7 @@ INCOMING = {
 }
 END = b"0\r\n\r\n"
 RESET = 0
-LIMIT = 10
+LIMIT = 100
 """Seconds after which something is taken to hang."""
 
 

@@ -12,8 +12,12 @@ from connectus_async.emulator import Emulator
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Run the tests in a loop that is not debugged, which would take most of their time.
+
+    The loops that the package makes itself are, with ``-X dev``.
+    """
+    return "asyncio", {"debug": False}
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,9 @@ import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
 BENCHMARKS = ["emulator", "single_call", "bulk", "sync_call", "webhooks", "pacing", "scaling"]
+DEBUGGED = {"PYTHONMALLOC": "pymalloc"}
+"""For ``-X dev``, but for its search for errors of C code: there is none here, and it is slow."""
+
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 nox.options.sessions = ["tests", "lint", "types"]
@@ -21,20 +24,29 @@ def install(session: nox.Session, *groups: str, extras: str = "cli") -> None:
 def tests(session: nox.Session, extras: str) -> None:
     """Run the tests, without the faster libraries and with them."""
     install(session, "test", extras=extras)
-    session.run("python", "-X", "dev", "-m", "pytest", *session.posargs)
+    session.run("python", "-X", "dev", "-m", "pytest", *session.posargs, env=DEBUGGED)
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
     """Look at a campaign's page in Chromium, which has to be installed with its driver."""
     install(session, "test", "browser", extras="cli,report")
-    session.run("python", "-X", "dev", "-m", "pytest", "tests/browser", *session.posargs)
+    session.run(
+        *("python", "-X", "dev", "-m", "pytest", "tests/browser", *session.posargs), env=DEBUGGED
+    )
 
 
 @nox.session
 def generate(session: nox.Session) -> None:
     """Write the blocking client anew; with ``--check``, only fail if it is not up to date."""
     session.run("python", GENERATOR, *session.posargs)
+
+
+@nox.session
+def baseline(session: nox.Session) -> None:
+    """Record how many function calls a message takes, for the tests to compare with."""
+    install(session, "test")
+    session.run("python", "tests/performance/calls_per_message.py")
 
 
 @nox.session

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
+    from connectus_async.bulk.ledger import Ledger
     from connectus_async.bulk.quiet_hours import QuietHours
     from connectus_async.bulk.sender import Bulk
     from connectus_async.bulk.suppression import SuppressionList
@@ -217,8 +218,6 @@ class AsyncConnectus:
                 async for outcome in bulk.stream(messages):
                     print(outcome.state, outcome.id)
         """
-        from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
-
         options = BulkOptions(
             ledger=ledger,
             campaign=campaign,
@@ -234,8 +233,13 @@ class AsyncConnectus:
             forget_content=forget_content,
             patience=patience,
         )
+        return self._sender(options)
+
+    def _sender(self, options: BulkOptions, ledger: "Ledger | None" = None) -> "Bulk":
+        from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
+
         config = self._transport.config
-        config.check_concurrency(concurrency)
+        config.check_concurrency(options.concurrency)
         transport = self._transport.with_options(max_retries=0)
         return Bulk(
             SmsService(transport),
@@ -244,6 +248,7 @@ class AsyncConnectus:
             options=options,
             retry_after_cap=config.retry_after_cap,
             zone=lambda: config.zone,
+            ledger=ledger,
         )
 
     async def close(self) -> None:
@@ -263,6 +268,11 @@ class AsyncConnectus:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._transport.config.base_url}>"
+
+
+def sender_over(client: AsyncConnectus, ledger: "Ledger", options: BulkOptions) -> "Bulk":
+    """Make a bulk sender over a ledger that somebody else has to do with as well."""
+    return client._sender(options, ledger)  # noqa: SLF001 - which no user of the client needs
 
 
 def client_factory(config: Config) -> "Callable[[], AsyncConnectus]":

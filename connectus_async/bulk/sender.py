@@ -61,6 +61,7 @@ class Bulk:
         options: BulkOptions,
         retry_after_cap: float,
         zone: Callable[[], ZoneInfo],
+        ledger: Ledger | None = None,
     ) -> None:
         self.summary = BulkSummary()
         self._sms = sms
@@ -70,7 +71,7 @@ class Bulk:
         self._zone = zone
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._salt = Salt(options.campaign, by_recipient=options.identity == "recipient")
-        self._ledger: Ledger = SqliteLedger(options.ledger) if options.ledger else Forgetful()
+        self._ledger: Ledger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
         self._guards: Guards | None = None
         self._run: Run | None = None
@@ -99,7 +100,7 @@ class Bulk:
                 forgets_content=options.forget_content,
             )
         )
-        if options.ledger is None:
+        if type(self._ledger) is Forgetful:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
         spent = 0 if options.budget is None else await self._ledger.spent()
         self._guards = Guards(options, spent)
@@ -497,3 +498,7 @@ class Bulk:
             except Exception as error:  # noqa: BLE001 - who cannot be spared must not be reached
                 if self._run is not None:
                     self._run.stop(error)
+
+
+def _ledger_of(options: BulkOptions) -> Ledger:
+    return SqliteLedger(options.ledger) if options.ledger else Forgetful()

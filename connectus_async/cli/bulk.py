@@ -16,7 +16,7 @@ from rich.console import Console
 
 from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Loaded
-from connectus_async.bulk.options import DEFAULT_SETTLE
+from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation, Row
 from connectus_async.bulk.phone_numbers import normaliser
 from connectus_async.bulk.preflight import (
@@ -33,6 +33,7 @@ from connectus_async.bulk.report.figures import Figures, read_figures
 from connectus_async.bulk.report.page import write_page
 from connectus_async.bulk.sender import Bulk
 from connectus_async.bulk.sources import UTF_8, Source, open_source
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown, State
 from connectus_async.bulk.templates import Filler, parse_template
 from connectus_async.cli.campaign import Campaign, progress_bar
@@ -42,13 +43,15 @@ from connectus_async.cli.parameters import (
     json_option,
     moment,
     one_character,
+    processes_option,
     read_text,
     regular_file,
     src_number_option,
 )
 from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
-from connectus_async.client import AsyncConnectus
+from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -173,6 +176,7 @@ def bulk() -> None:
 @click.option("--forget-content", is_flag=True, help="Keep only a hash of what was accepted.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @concurrency_option
+@processes_option
 @json_option
 def bulk_send(
     file: Path,
@@ -232,6 +236,7 @@ def bulk_send(
 @click.option(
     "--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), help="As of bulk send, if given."
 )
+@processes_option
 @json_option
 def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
@@ -243,9 +248,10 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
-        async with _client(settings) as client, _entered(client, ledger, settings) as sender:
+        held = SqliteLedger(ledger)
+        async with _client(settings) as client, _entered(client, held, settings) as sender:
             await sender.note(settings=settings.written())
-            code, _ = await _sent(sender, ledger, as_json=as_json)
+            code, _ = await _sent(sender, held, settings, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -271,7 +277,8 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, options)
-        async with _client(settings) as client, _entered(client, ledger, settings) as sender:
+        held = SqliteLedger(ledger)
+        async with _client(settings) as client, _entered(client, held, settings) as sender:
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -355,9 +362,11 @@ def _client(settings: Settings) -> AsyncConnectus:
 
 
 @asynccontextmanager
-async def _entered(client: AsyncConnectus, ledger: Path, settings: Settings) -> AsyncIterator[Bulk]:
-    options = await run_sync(settings.options, ledger)
-    async with client.bulk(**options) as sender:
+async def _entered(
+    client: AsyncConnectus, ledger: SqliteLedger, settings: Settings
+) -> AsyncIterator[Bulk]:
+    options = BulkOptions(**await run_sync(settings.options, ledger.path))
+    async with sender_over(client, ledger, options) as sender:
         yield sender
 
 
@@ -375,7 +384,8 @@ async def send_source(
     Returns:
         The exit code, and how many messages of the ledger are accepted by then.
     """
-    async with _entered(client, ledger, settings) as sender:
+    held = SqliteLedger(ledger)
+    async with _entered(client, held, settings) as sender:
         await sender.note(settings=settings.written(), source=source.name)
         report = await _loaded(sender, source, composer, settings)
         shortfalls = await _shortfalls(client, report) if report.to_send else None
@@ -383,14 +393,21 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {shlex.quote(str(ledger))} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        return await _sent(sender, ledger, as_json=as_json)
+        return await _sent(sender, held, settings, as_json=as_json)
 
 
-async def _sent(sender: Bulk, ledger: Path, *, as_json: bool) -> tuple[int, int]:
+async def _sent(
+    sender: Bulk, ledger: SqliteLedger, settings: Settings, *, as_json: bool
+) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
-    how = f"connectus bulk {{command}} {shlex.quote(str(ledger))}"
+    how = f"connectus bulk {{command}} {shlex.quote(str(ledger.path))}"
     campaign = Campaign(waiting, as_json, how)
-    await campaign.send(sender)
+    if settings.processes > 1 and waiting:
+        spent = await sender.spent()
+        async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
+            await campaign.send(senders)
+    else:
+        await campaign.send(sender)
     counts = await sender.counts()
     return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
 
@@ -407,7 +424,7 @@ async def _dry_run(
     """Load a copy of the ledger, which has what was sent before; it is thrown away."""
     await run_sync(_copy, ledger, copy)
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, copy, settings) as sender:
+    async with client, _entered(client, SqliteLedger(copy), settings) as sender:
         report = await _loaded(sender, source, composer, settings, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None

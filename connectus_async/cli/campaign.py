@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 from rich.console import Console
@@ -20,8 +20,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from connectus_async.bulk.ledger_owner import Failure
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
-from connectus_async.bulk.sender import Bulk
+from connectus_async.bulk.progress import Progress as Sent
 from connectus_async.bulk.states import State
 from connectus_async.cli.running import (
     EXIT_FAILED,
@@ -39,6 +40,31 @@ REFRESH_SECONDS: Final = 0.25
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
 """The states that are worth a line of their own: what is queued is only counted."""
+
+
+class Sending(Protocol):
+    """What sends a campaign: a `Bulk`, or senders in other processes."""
+
+    @property
+    def summary(self) -> BulkSummary:
+        """The count of the outcomes so far."""
+        ...
+
+    def stream(self) -> AsyncIterator[MessageOutcome] | AsyncIterator[Failure]:
+        """Send what waits."""
+        ...
+
+    def cancel(self) -> None:
+        """Have nothing more sent; what is being sent is finished."""
+        ...
+
+    def progress(self) -> Sent:
+        """Tell how far it is."""
+        ...
+
+    def watch(self, seconds: float) -> AsyncIterator[Sent]:
+        """Yield the progress again and again."""
+        ...
 
 
 @attrs.define
@@ -60,7 +86,7 @@ class Campaign:
     stopped_by: str | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
-    async def send(self, bulk: Bulk) -> None:
+    async def send(self, bulk: Sending) -> None:
         """Send what waits in the ledger, however it ends.
 
         The first Ctrl-C lets the messages under way finish, and names their outcomes.
@@ -96,13 +122,13 @@ class Campaign:
         has_failed = self.stopped_by or counts.get(State.QUEUED) or counts.get(State.REJECTED)
         return EXIT_FAILED if has_failed else 0
 
-    def _stop(self, bulk: Bulk) -> None:
+    def _stop(self, bulk: Sending) -> None:
         self.stopped_by = INTERRUPTED
         bulk.cancel()
         self._print_line("connectus: finishing the messages under way; Ctrl-C again gives them up")
 
     @asynccontextmanager
-    async def _shown(self, bulk: Bulk) -> AsyncIterator[None]:
+    async def _shown(self, bulk: Sending) -> AsyncIterator[None]:
         with progress_bar(self._console, _PacingColumn()) as progress:
             task = progress.add_task("sending", total=self.length, pacing="")
             shower = asyncio.create_task(self._show(bulk, progress, task))
@@ -114,11 +140,11 @@ class Campaign:
                     await shower
                 _update(bulk, progress, task)
 
-    async def _show(self, bulk: Bulk, progress: Progress, task: TaskID) -> None:
+    async def _show(self, bulk: Sending, progress: Progress, task: TaskID) -> None:
         async for _ in bulk.watch(REFRESH_SECONDS):
             _update(bulk, progress, task)
 
-    def _print_failure(self, outcome: MessageOutcome) -> None:
+    def _print_failure(self, outcome: MessageOutcome | Failure) -> None:
         if self.as_json:
             print_json(
                 {
@@ -189,7 +215,7 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
     )
 
 
-def _update(bulk: Bulk, progress: Progress, task: TaskID) -> None:
+def _update(bulk: Sending, progress: Progress, task: TaskID) -> None:
     now = bulk.progress()
     pacing = f"{now.concurrency_limit} at a time"
     if now.rate_limit is not None:

@@ -21,6 +21,11 @@ concurrency_option = click.option(
     show_default=True,
     help="Messages on their way at a time.",
 )
+processes_option = click.option(
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes that send, with all limits together; for more than one core.  [default: 1]",
+)
 src_number_option = click.option("--src-number", help="One of the account's numbers to send from.")
 
 

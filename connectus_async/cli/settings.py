@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,7 @@ from connectus_async.bulk.phone_numbers import normaliser
 from connectus_async.bulk.quiet_hours import QuietHours
 from connectus_async.bulk.states import OnUnknown
 from connectus_async.bulk.suppression import SuppressionList
-from connectus_async.errors import LedgerError
+from connectus_async.errors import ConfigurationError, LedgerError
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +34,7 @@ class Settings:
         budget: What the campaign may take from the balance.
         forget_content: Whether only a hash of the text is kept of what was accepted.
         region: The country of numbers without country code, on the suppression list too.
+        processes: How many processes send.
     """
 
     campaign: str = ""
@@ -47,6 +49,7 @@ class Settings:
     budget: int | None = None
     forget_content: bool = False
     region: str | None = None
+    processes: int = 1
 
     @classmethod
     def read(cls, ledger: Path, facts: Mapping[str, str], **given: Any) -> Self:
@@ -69,13 +72,15 @@ class Settings:
         is_word = self.on_unknown == OnUnknown.RESEND
         return json.dumps(attrs.asdict(attrs.evolve(self, on_unknown="hold") if is_word else self))
 
-    def options(self, ledger: Path) -> dict[str, Any]:
+    def options(self, ledger: Path | None) -> dict[str, Any]:
         """Make what `AsyncConnectus.bulk` takes; blocking, for it reads the suppression list.
 
         Raises:
-            ConfigurationError: The quiet hours make no sense, or need a library.
+            ConfigurationError: The quiet hours make no sense, or need a library; or there are more
+                processes than messages at a time.
             InvalidArgumentError: The suppression list cannot be read.
         """
+        self._check_processes()
         return {
             "ledger": ledger,
             "campaign": self.campaign,
@@ -90,6 +95,14 @@ class Settings:
             "budget": self.budget,
             "forget_content": self.forget_content,
         }
+
+    def _check_processes(self) -> None:
+        if self.processes > self.concurrency:
+            raise ConfigurationError(
+                "processes", f"must be at most the concurrency, which is {self.concurrency}"
+            )
+        if self.processes > 1 and sys.platform == "win32":
+            raise ConfigurationError("processes", "must be 1 on Windows")
 
     def _suppression(self) -> SuppressionList | None:
         if self.suppress is None:

@@ -80,7 +80,7 @@ def rows(path: Path, columns: str = "*", order: str = "id") -> list[Any]:
 async def held_up(ledger: SqliteLedger) -> AsyncIterator[None]:
     """Keep the writer busy, so that what is put down meanwhile becomes one group."""
     is_to_go_on = threading.Event()
-    waiting = asyncio.ensure_future(ledger.ask(lambda _: is_to_go_on.wait(10)))
+    waiting = asyncio.ensure_future(ledger.ask(lambda _: is_to_go_on.wait(100)))
     await asyncio.sleep(0)
     yield
     is_to_go_on.set()

@@ -1,5 +1,6 @@
 """What every test may ask for: the emulator, a client of it, a loop that is not blocked."""
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -32,6 +33,14 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the credentials of whoever runs the tests out of them."""
     for name in ("API_USER", "API_KEY", "QR_TOKEN", "BASE_URL", "QR_BASE_URL"):
         monkeypatch.delenv(f"CONNECTUS_{name}", raising=False)
+
+
+@pytest.fixture
+def unused_url() -> Iterator[str]:
+    """An address on which nobody listens, and which nobody else gets meanwhile."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -252,12 +252,10 @@ async def test_a_reset_before_anything_was_read_leaves_it_open(
 
 
 @pytest.mark.parametrize("send", METHODS.values(), ids=METHODS)
-async def test_a_refused_connection_is_not_sent(send: Send):
+async def test_a_refused_connection_is_not_sent(send: Send, unused_url: str):
     """Nobody listens: the error says so, and the call may be made again."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        async with client(f"http://127.0.0.1:{unused.getsockname()[1]}") as connectus:
-            error = await failure(send(connectus), ConnectError)
+    async with client(unused_url) as connectus:
+        error = await failure(send(connectus), ConnectError)
 
     assert error.outcome is Outcome.NOT_SENT
     assert "connection refused" in str(error)

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import functools
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,20 +205,13 @@ async def test_unknown_after_unknown_stops_to_spare_the_rest(
     assert emulator.requests["sms.send"] < 40
 
 
-async def test_a_closed_port_stops_at_once(free_port: int, ledger: Path):
+async def test_a_closed_port_stops_at_once(unused_url: str, ledger: Path):
     """Where nothing was ever answered, the address is wrong."""
-    connectus = AsyncConnectus("user", "key", base_url=f"http://127.0.0.1:{free_port}")
+    connectus = AsyncConnectus("user", "key", base_url=unused_url)
     async with connectus, connectus.bulk(ledger=ledger, concurrency=4) as bulk:
         with pytest.raises(ConnectError):
             await bulk.run(messages(20))
         assert bulk.summary.queued == bulk.summary.total
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 async def test_the_suppressed_get_nothing_even_if_they_opted_out_after_loading(

@@ -241,13 +241,6 @@ async def test_a_wrong_address_stops_after_three_tries(
     assert tries == [(FIRST_TRIES,)]
 
 
-@pytest.fixture
-async def unused_url() -> str:
-    """An address on which nobody listens."""
-    async with Emulator() as emulator:
-        return emulator.base_url
-
-
 async def test_an_outage_amid_a_campaign_is_waited_for(
     emulator: Emulator, client: AsyncConnectus, tmp_path: Path, no_backoff: None
 ):

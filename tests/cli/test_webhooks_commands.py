@@ -220,20 +220,14 @@ def test_events_are_handed_on(listen, target):
     assert err.splitlines() == [*problems, "connectus: the receiver has stopped"]
 
 
-def test_a_target_that_is_not_there(listen, free_port):
+def test_a_target_that_is_not_there(listen, unused_url):
     """The answer is a gateway's, and the URL is not shown, as it may have a secret in it."""
-    listening = listen("--forward-to", f"http://127.0.0.1:{free_port}/{SECRET}")
+    listening = listen("--forward-to", f"{unused_url}/{SECRET}")
 
     assert listening.post(STATUS) == 502
     _, err = listening.stop()
     assert err.startswith("connectus: forward-to: gave no answer\n")
     assert SECRET not in err
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.mark.parametrize(
@@ -304,11 +298,11 @@ def test_a_replay_stops_at_a_failure(run, tmp_path, target):
     assert [event["id_sms"] for event in target.bodies] == ["1", "2"]
 
 
-def test_a_replay_to_nobody(run, tmp_path, free_port):
+def test_a_replay_to_nobody(run, tmp_path, unused_url):
     """The URL is not shown."""
     file = tmp_path / "events.jsonl"
     file.write_bytes(LINES)
-    result = run("webhooks", "replay", file, "--to", f"http://127.0.0.1:{free_port}/{SECRET}")
+    result = run("webhooks", "replay", file, "--to", f"{unused_url}/{SECRET}")
 
     assert result.stderr == "connectus: to: gave no answer to line 1; events posted before it: 0\n"
 

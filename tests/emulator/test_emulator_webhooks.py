@@ -123,13 +123,6 @@ async def test_a_webhook_that_is_not_there_is_logged(caplog, unused_url):
     assert "56987688060" not in caplog.text
 
 
-@pytest.fixture
-async def unused_url():
-    async with Emulator() as gone:
-        pass
-    return gone.base_url
-
-
 async def test_a_reply_needs_a_webhook(clock):
     """Otherwise a test would wait for nothing."""
     async with Emulator(clock=clock) as emulator:

@@ -3,7 +3,16 @@
 import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
-BENCHMARKS = ["emulator", "single_call", "bulk", "sync_call", "webhooks", "pacing", "scaling"]
+BENCHMARKS = [
+    "emulator",
+    "single_call",
+    "bulk",
+    "sync_call",
+    "webhooks",
+    "pacing",
+    "scaling",
+    "startup",
+]
 DEBUGGED = {"PYTHONMALLOC": "pymalloc"}
 """For ``-X dev``, but for its search for errors of C code: there is none here, and it is slow."""
 

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import aiohttp
-import anyio
 import attrs
 from multidict import CIMultiDict
 from yarl import URL
@@ -70,14 +69,12 @@ class Limits:
         total: Seconds from the search for a connection to the last byte of the answer.
         connect: Seconds to connect, once the name is resolved.
         answer: Bytes of the answer's body.
-        finishes: Whether a cancel scope that is cancelled waits for the exchange to end.
         timeout: The two times in aiohttp's words.
     """
 
     total: float
     connect: float
     answer: int
-    finishes: bool
     timeout: aiohttp.ClientTimeout = attrs.field(
         init=False, repr=False, default=attrs.Factory(_times, takes_self=True)
     )
@@ -126,15 +123,6 @@ class PublicExchange:
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
     ) -> Reply:
         """Make one exchange."""
-        if not limits.finishes:
-            return await self._exchange(endpoint, method, target, body, limits)
-        with anyio.CancelScope(shield=True):
-            return await self._exchange(endpoint, method, target, body, limits)
-        raise AssertionError  # a shield lets no cancellation end its block early
-
-    async def _exchange(
-        self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
         async with self._session.request(
             method,
             endpoint.url(target),

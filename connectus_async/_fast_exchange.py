@@ -21,16 +21,16 @@ nothing is parsed again where reading was not paused                      1 us
 
 import asyncio
 import math
+import re
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import aiohttp
-import anyio
 from aiohttp import ClientRequest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict
 
 from connectus_async._exchange import (
     LARGE_BODY,
@@ -40,10 +40,7 @@ from connectus_async._exchange import (
     PublicExchange,
     Reply,
     read_body,
-    too_large,
 )
-
-ReadT = TypeVar("ReadT")
 
 _NO_TRACES: Final[list[Any]] = []
 _EARLY: Final = 0.002
@@ -79,10 +76,11 @@ class FastExchange:
         key, route = self._routes.get(endpoint.base_url) or self._route(endpoint)
         connection = self._connector.lease(key)
         if connection is None:
-            connection = await self._connect(route, deadline, limits)
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connector.lease_new(route, limits)
         is_clean = False
         try:
-            reply = await _converse(connection, request, deadline, limits)
+            reply = await connection.exchange(request, deadline, limits.answer)
             is_clean = reply.problem is None
         finally:
             self._connector.give_back(key, connection, is_clean=is_clean)
@@ -93,14 +91,6 @@ class FastExchange:
         request = ClientRequest("GET", endpoint.url(""), loop=self._loop)
         route = self._routes[endpoint.base_url] = request.connection_key, request
         return route
-
-    async def _connect(
-        self, route: ClientRequest, deadline: float, limits: Limits
-    ) -> "_Connection":
-        with anyio.CancelScope(shield=limits.finishes):
-            async with asyncio.timeout_at(deadline):
-                return await self._connector.lease_new(route, limits)
-        raise AssertionError  # nobody cancels this scope
 
 
 class FastConnector(Connector):
@@ -143,68 +133,102 @@ class FastConnector(Connector):
         self._release(key, connection, should_close=not is_clean)
 
 
-async def _converse(
-    connection: "_Connection", request: bytes, deadline: float, limits: Limits
-) -> Reply:
-    """Write a request to a connection, and read its answer."""
-    transport = connection.transport
-    if transport is None or transport.is_closing():
-        raise aiohttp.ServerDisconnectedError
-    connection.set_response_params(auto_decompress=False, read_until_eof=True)
-    connection.wait_until(deadline)
-    transport.write(request)
-    while True:
-        message, payload = await _read(connection.read, limits)
-        if not 100 <= message.code < 200 or message.code == 101:
-            break
-    reply = Reply(message.code, message.headers.copy())
-    if payload.is_eof():
-        reply.body = payload.read_nowait()
-        if len(reply.body) > limits.answer:
-            reply.body, reply.problem = b"", too_large(limits.answer)
-    else:
-        await read_body(reply, partial(_read, payload.readany, limits), limits.answer)
-    connection.wait_until(math.inf)
-    return reply
-
-
 def _request(head: bytes, body: bytes | None) -> bytes:
     if body is None:
         return head + b"\r\n"
     return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
-async def _read(read: Callable[[], Awaitable[ReadT]], limits: Limits) -> ReadT:
-    """Read from a connection; if the exchange is to be finished, also in a cancelled scope.
+_VALUE: Final = r"[!-~](?:[ -~]{0,254}[!-~])?"
+_FIELDS: Final = rf"(?:[\w-]{{1,64}}: ?{_VALUE}\r\n){{1,64}}"
+_HEAD: Final = re.compile(
+    rf"HTTP/1\.1 (20[0-3]|[45]\d\d) [ -~]{{0,64}}\r\n{_FIELDS}\r\n".encode(), re.ASCII
+)
+_FIELD: Final = re.compile(r"([\w-]+): ?([ -~]+)\r\n", re.ASCII)
+_FOR_THE_PARSER: Final = ("Transfer-Encoding", "Connection", "Upgrade")
 
-    A scope that shields from the beginning costs more than the whole of the reading.
+
+def plain_reply(data: bytes, limit: int) -> Reply | None:
+    """Read an answer that came whole, at once, and is as plain as most are.
+
+    Returns:
+        The same as aiohttp's parser makes of it; ``None`` for everything that is not that plain.
     """
-    try:
-        return await read()
-    except asyncio.CancelledError:
-        if not limits.finishes or anyio.current_effective_deadline() > -math.inf:
-            raise  # it does not come from a scope, which would say it again
-    with anyio.CancelScope(shield=True):
-        return await read()
-    raise AssertionError  # a shield lets no cancellation end its block early
+    head = _HEAD.match(data)
+    if head is None:
+        return None
+    end = head.end()
+    length = len(data) - end
+    headers = CIMultiDict(_FIELD.findall(data[head.end(1) : end].decode("ascii")))
+    if length > limit or headers.getall("Content-Length", ()) != [str(length)]:
+        return None
+    for name in _FOR_THE_PARSER:
+        if name in headers:
+            return None
+    return Reply(int(head[1]), headers, data[end:])
 
 
 class _Connection(ResponseHandler):
-    """A connection that ends what waits on it when the time is up.
+    """A connection that reads plain answers itself, and ends what waits on it when the time is up.
 
     Its timer is not set anew with each exchange: it goes off once in the length of the time limit,
     and looks when it has to go off next.
     """
 
+    _answer: "asyncio.Future[Reply | None] | None" = None
+    _limit = 0
     _deadline = math.inf
     _alarm: asyncio.TimerHandle | None = None
     _alarm_at = math.inf
 
-    def wait_until(self, deadline: float) -> None:
-        """Let what waits on the connection fail with a `TimeoutError` at a time of the loop."""
+    async def exchange(self, request: bytes, deadline: float, limit: int) -> Reply:
+        """Write a request, and read its answer.
+
+        Args:
+            request: The request as it goes on the wire.
+            deadline: The time of the loop at which what waits fails with a `TimeoutError`.
+            limit: Bytes of the answer's body that are read at most.
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing() or self._tail:
+            raise aiohttp.ServerDisconnectedError
+        self._limit = limit
         self._deadline = deadline
         if deadline < self._alarm_at:
             self._set_alarm(deadline)
+        answer = self._answer = self._loop.create_future()
+        transport.write(request)
+        reply = await answer or await self._parsed(limit)
+        self._deadline = math.inf
+        return reply
+
+    async def _parsed(self, limit: int) -> Reply:
+        """Take an answer from aiohttp's parser, as it comes."""
+        while True:
+            message, payload = await self.read()
+            if not 100 <= message.code < 200 or message.code == 101:
+                break
+        reply = Reply(message.code, message.headers.copy())
+        await read_body(reply, payload.readany, limit)
+        return reply
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, or have the parser read it."""
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            reply = plain_reply(data, self._limit)
+            answer.set_result(reply)
+            if reply is not None:
+                return
+            self.set_response_params(auto_decompress=False, read_until_eof=True)
+        super().data_received(data)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Let what waits fail."""
+        super().set_exception(exc, *cause)
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(exc)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the time."""
@@ -228,7 +252,8 @@ class _Connection(ResponseHandler):
     def _on_alarm(self) -> None:
         self._drop_alarm()
         if self._deadline > self._loop.time() + _EARLY:
-            self.wait_until(self._deadline)
+            if self._deadline < math.inf:
+                self._set_alarm(self._deadline)
             return
         self.set_exception(TimeoutError())
         if self._payload is not None and not self._payload.is_eof():

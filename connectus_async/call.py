@@ -15,9 +15,9 @@ class Host(enum.Enum):
     QR = "qr"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Call:
-    """A call, before it is given a base URL and credentials.
+    """A call, before it is given a base URL and credentials. It is not changed once it is made.
 
     Attributes:
         method: The HTTP method.
@@ -25,7 +25,7 @@ class Call:
         host: The host that answers it.
         ids: The identifiers in the path, by name.
         query: The query parameters.
-        body: What is sent as JSON, or ``None``.
+        body: What is sent as JSON; bytes are JSON already.
     """
 
     method: str
@@ -33,7 +33,7 @@ class Call:
     host: Host
     ids: Mapping[str, str] = attrs.field(repr=False)
     query: Mapping[str, str] = attrs.field(repr=False)
-    body: Mapping[str, Any] | None = attrs.field(repr=False)
+    body: Mapping[str, Any] | bytes | None = attrs.field(repr=False)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

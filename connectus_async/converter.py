@@ -113,6 +113,8 @@ def _field_reader(field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
                 member = value.get(key)
                 if member is None:  # no hook makes anything of it
                     continue
+                if type(member) is kind is str:
+                    return member
                 if (found := _tolerantly(hook, member, kind)) is not None:
                     return found
         return None

@@ -73,28 +73,17 @@ _log: Final = logging.getLogger("connectus_async")
 class Transport:
     """Sends calls with the retries and limits of a configuration."""
 
-    def __init__(
-        self, config: Config, pool: "_Pool | None" = None, *, finishes_tries: bool = False
-    ) -> None:
+    def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
         self.config = config
         self._pool = pool or _Pool(config)
         self._endpoints = {host: _endpoint(config, host) for host in Host}
         headers = [endpoint.headers for endpoint in self._endpoints.values() if endpoint]
         self._secrets = (config.api_user, config.api_key, config.qr_token, headers)
-        self._limits = Limits(
-            config.timeout, config.connect_timeout, config.max_response_bytes, finishes_tries
-        )
+        self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
 
     def with_options(self, **options: Any) -> Self:
         """Make a transport of other options over the same connections."""
         return type(self)(self.config.with_options(**options), self._pool)
-
-    def finishing_tries(self) -> Self:
-        """Make a transport that obeys a cancellation between two tries, and never amid one.
-
-        A call that it cancels has not been carried out, if it is a POST or PATCH.
-        """
-        return type(self)(self.config, self._pool, finishes_tries=True)
 
     async def close(self) -> None:
         """Close the connections; copies made by `with_options` are closed with it."""
@@ -109,14 +98,23 @@ class Transport:
             ClientClosedError: The client was closed.
             WrongEventLoopError: The client is open in another event loop.
         """
-        body = None if call.body is None else _json.dumps(call.body)
+        body = call.body
+        if not (body is None or isinstance(body, bytes)):
+            body = _json.dumps(body)
         for tries in itertools.count(1):
+            started = time.perf_counter()
             try:
-                return await self._try(call, body, answer, tries)
+                received = await self._exchange(call, body)
+                result = _result(call, received, answer, self._secrets)
             except RequestError as error:
+                status = error.response.status if error.response else type(error).__name__
+                _log_try(call, tries, started, status, error.outcome)
                 pause = self._pause(call, error, tries)
                 if pause is None:
                     raise
+            else:
+                _log_try(call, tries, started, received.response.status, Outcome.ACCEPTED)
+                return result
             await asyncio.sleep(pause)
         raise AssertionError  # itertools.count does not end
 
@@ -133,20 +131,6 @@ class Transport:
             backoff = min(config.backoff_cap, config.backoff_base * 2 ** (tries - 1))
             return random.uniform(0, backoff)  # noqa: S311 - spreads load, hides nothing
         return wanted if wanted <= config.retry_after_cap else None
-
-    async def _try(
-        self, call: Call, body: bytes | None, answer: type[AnswerT], tries: int
-    ) -> AnswerT:
-        started = time.perf_counter()
-        try:
-            received = await self._exchange(call, body)
-            result = _result(call, received, answer, self._secrets)
-        except RequestError as error:
-            status = error.response.status if error.response else type(error).__name__
-            _log_try(call, tries, started, status, error.outcome)
-            raise
-        _log_try(call, tries, started, received.response.status, Outcome.ACCEPTED)
-        return result
 
     async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
         endpoint = self._endpoints[call.host]
@@ -195,20 +179,15 @@ class _Pool:
 
     def exchange(self) -> Exchange:
         """Give the way to make exchanges, to a call in the loop of the first one."""
-        session = self.session()
-        if self._exchange is None:
-            self._exchange = _exchange_of(session)
-        return self._exchange
-
-    def session(self) -> aiohttp.ClientSession:
         if self.is_closed:
             raise ClientClosedError
-        if self._session is None:
+        if self._exchange is None:
             self._loop = asyncio.get_running_loop()
             self._session = self._open()
+            self._exchange = _exchange_of(self._session)
         elif self._loop is not asyncio.get_running_loop():
             raise WrongEventLoopError
-        return self._session
+        return self._exchange
 
     def _open(self) -> aiohttp.ClientSession:
         config = self._config
@@ -407,7 +386,11 @@ def _with_detail(reason: str, call: Call, json: Any, secrets: object) -> str:
     detail = json.get("error") or json.get("message") if isinstance(json, Mapping) else None
     if not isinstance(detail, str):
         return reason
-    return f"{reason}: {scrubbed(detail, (call.ids, call.query, call.body, secrets))}"
+    return f"{reason}: {scrubbed(detail, (call.ids, call.query, _sent(call), secrets))}"
+
+
+def _sent(call: Call) -> Any:
+    return _json.loads(call.body) if isinstance(call.body, bytes) else call.body
 
 
 def _retry_after(response: Response | None) -> float | None:

@@ -10,19 +10,18 @@ from importlib.util import find_spec
 from operator import attrgetter
 
 import aiohttp
-import anyio
 import pytest
 import trustme
-from hostile import Exchange, HostileServer, Reply, answer, http, keep_alive, stall
+from aiohttp.client_proto import ResponseHandler
+from hostile import Exchange, HostileServer, answer, http, keep_alive, stall
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from loop_time import LIMIT, all_has_arrived, pass_time, run_out_after
 
-from connectus_async import AsyncConnectus, ConnectionLostError, Outcome, RequestTimeoutError
-from connectus_async._exchange import MAX_HEADS, PublicExchange
-from connectus_async._fast_exchange import FastExchange, knows_aiohttp
+from connectus_async import AsyncConnectus, ConnectionLostError, RequestTimeoutError
+from connectus_async._exchange import LARGE_BODY, MAX_HEADS, PublicExchange
+from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
 from connectus_async.call import Host
-from connectus_async.config import Config
-from connectus_async.products.sms import SmsService
-from connectus_async.transport import Transport
 
 NUMBER = "56987688060"
 SHORT = 0.25
@@ -34,13 +33,6 @@ LOOPS = [False, *([True] if find_spec("uvloop") else [])]
 def client(url: str, **options: object) -> AsyncConnectus:
     settings = {"qr_token": "token", "qr_base_url": f"{url}/qr", "max_retries": 0}
     return AsyncConnectus("user", "key", base_url=f"{url}/api_v3", **(settings | options))
-
-
-def finishing(url: str, **options: object) -> tuple[Transport, SmsService]:
-    """Make a service whose calls are not given up amid a try, as the bulk sender does."""
-    config = Config(api_user="user", api_key="key", base_url=url, max_retries=0, **options)
-    transport = Transport(config)
-    return transport, SmsService(transport.finishing_tries())
 
 
 def choose(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,120 +213,95 @@ async def test_the_time_limit_of_a_call_is_not_that_of_the_call_before(
             await call
 
 
-# Calls that a cancelled scope is to wait for
+# A call that is cancelled
 
 
-def in_pieces(*pieces: bytes, after: asyncio.Event) -> Reply:
-    """Write the first piece, and the others after an event."""
-
-    async def reply(exchange: Exchange) -> None:
-        await exchange.write(pieces[0])
-        await after.wait()
-        for piece in pieces[1:]:
-            await exchange.write(piece)
-
-    return reply
-
-
-ANSWER = http(200, b'{"id": "c79"}')
-PIECES = {
-    "before the answer": (b"", ANSWER),
-    "amid its head": (ANSWER[:20], ANSWER[20:]),
-    "amid its body": (ANSWER[:-5], ANSWER[-5:]),
-}
-
-
-@pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
-async def test_a_cancelled_scope_waits_for_the_answer(
-    pieces: tuple[bytes, bytes], way: str, server: HostileServer
-):
-    """What was sent is named; the scope has its way with what comes after it."""
-    go_on = asyncio.Event()
-    server.reply = in_pieces(*pieces, after=go_on)
-    transport, sms = finishing(server.url)
-    done = []
-
-    async def send() -> None:
-        done.append((await sms.send(NUMBER, "Hola")).id)
-        await asyncio.sleep(0)
-        done.append("went on")
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(send)
-        await server.asked.wait()
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-        go_on.set()
-    await transport.close()
-
-    assert done == ["c79"]
-    assert server.requests == {"POST": 1}
-
-
-async def test_a_cancelled_scope_waits_no_longer_than_the_time_limit(
-    way: str, server: HostileServer
-):
-    """The call ends as any other that is not answered."""
+async def test_a_cancelled_call_gives_its_connection_up(way: str, server: HostileServer):
+    """Or the next call on it would get the answer to this one."""
     server.reply = stall()
-    transport, sms = finishing(server.url, timeout=SHORT)
-    outcomes = []
-
-    async def send() -> None:
-        try:
-            await sms.send(NUMBER, "Hola")
-        except RequestTimeoutError as error:
-            outcomes.append(error.outcome)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(send)
+    async with client(server.url) as connectus:
+        call = asyncio.create_task(connectus.sms.send(NUMBER, "Hola"))
         await server.asked.wait()
-        tasks.cancel_scope.cancel()
-    await transport.close()
-
-    assert outcomes == [Outcome.UNKNOWN]
-
-
-async def test_a_cancelled_scope_waits_for_a_call_that_waits_for_a_connection(
-    way: str, server: HostileServer
-):
-    """It was begun, so it is finished."""
-    go_on = asyncio.Event()
-    server.reply = in_pieces(b"", ANSWER, after=go_on)
-    transport, sms = finishing(server.url, max_connections=1)
-    done = []
-
-    async def send(number: str) -> None:
-        await sms.send(number, "Hola")
-        done.append(number)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(send, NUMBER)
-        await server.asked.wait()
-        tasks.start_soon(send, "56987688061")
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-        go_on.set()
-    await transport.close()
-
-    assert done == [NUMBER, "56987688061"]
-    assert server.requests == {"POST": 2}
-
-
-async def test_a_task_that_is_cancelled_by_itself_ends_at_once(way: str, server: HostileServer):
-    """asyncio says it once, and nobody would say it again; its connection is given up."""
-    server.reply = stall()
-    transport, sms = finishing(server.url)
-    call = asyncio.create_task(sms.send(NUMBER, "Hola"))
-    await server.asked.wait()
-
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    server.reply = keep_alive(http())
-    await sms.send(NUMBER, "Hola")
-    await transport.close()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        server.reply = keep_alive(http())
+        await connectus.sms.send(NUMBER, "Hola")
 
     assert server.connections == 2
+
+
+# Plain answers, which the fast way reads without aiohttp's parser
+
+NAMES = st.sampled_from(
+    ["Content-Type", "content-length", "Server", "X-1_2", "Set-Cookie", "Date", "Connection"]
+) | st.text("ab-_ :\t\x7f", max_size=3)
+VALUES = st.sampled_from(["application/json", "0", "2", "keep-alive", "close", "a b"]) | st.text(
+    "a1 :,;\t\x00\x80é", max_size=4
+)
+LINES = st.sampled_from(
+    [
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 429 ",
+        "HTTP/1.1 200",
+        "HTTP/1.0 200 OK",
+        "HTTP/1.1 204 No Content",
+    ]
+) | st.integers(0, 1000).map(lambda status: f"HTTP/1.1 {status} Whatever")
+EXTRAS = st.sampled_from(
+    [("Transfer-Encoding", "chunked"), ("Upgrade", "h2c"), ("Content-Encoding", "gzip")]
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """Draw answers, of which about half are plain, and the others nearly so."""
+    body = draw(st.sampled_from([b"{}", b"", b'{"id": "1"}', b"2\r\n{}\r\n0\r\n\r\n"]))
+    fields = draw(st.lists(st.tuples(NAMES, VALUES) | EXTRAS, max_size=3))
+    if draw(st.integers(0, 7)):
+        fields.append(
+            ("Content-Length", str(len(body) + draw(st.sampled_from([0, 0, 0, 0, 1, -1]))))
+        )
+    separator = draw(st.sampled_from([": ", ": ", ":", " : "]))
+    end = draw(st.sampled_from(["\r\n", "\r\n", "\r\n", "\n"]))
+    lines = [draw(LINES), *(f"{name}{separator}{value}" for name, value in fields)]
+    return "".join(line + end for line in [*lines, ""]).encode("latin-1") + body
+
+
+async def parsed(raw: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Read an answer as a connection of aiohttp reads it."""
+    connection = ResponseHandler(asyncio.get_running_loop())
+    connection.set_response_params(auto_decompress=False, read_until_eof=True)
+    connection.data_received(raw)
+    message, payload = await connection.read()
+    body = payload.read_nowait()
+    assert payload.is_eof()
+    assert not connection.should_close
+    return message.code, [*message.headers.items()], body
+
+
+@given(answers())
+@settings(max_examples=1000)
+async def test_a_plain_answer_is_what_the_parser_makes_of_it(raw: bytes):
+    """The same status, header fields and body, on a connection that can be kept."""
+    reply = plain_reply(raw, LARGE_BODY)
+
+    if reply is not None:
+        assert (reply.status, [*reply.headers.items()], reply.body) == await parsed(raw)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100])
+def test_an_answer_is_plain_if_it_came_whole(length: int):
+    """Neither a part of it, nor more than it, nor more than may be read."""
+    raw = http(200, b"x" * length, {"Server": "nginx"})
+    reply = plain_reply(raw, 100)
+
+    assert reply is not None
+    assert reply.headers["server"] == "nginx"
+    assert reply.body == b"x" * length
+    assert not any(plain_reply(raw[:end], 100) for end in range(len(raw)))
+    assert plain_reply(raw + b"x", 100) is None
+    assert plain_reply(raw, length - 1) is None
 
 
 # Each loop

@@ -530,4 +530,4 @@ async def test_a_cookie_is_not_sent_back():
         ) as connectus,
     ):
         await connectus.account.get()
-        assert len(connectus._transport._pool.session().cookie_jar) == 0
+        assert len(connectus._transport._pool._session.cookie_jar) == 0

@@ -67,6 +67,7 @@ class Run:
         self._guards = guards
         self._patience = patience
         self._channels = channels
+        self._by_kind = {channel.kind: channel for channel in channels.values()}
         self._salt = salt
         self._summary = summary
         self._weighs_segments = weighs_segments
@@ -147,9 +148,10 @@ class Run:
 
     async def _sent(self, job: Job, entry: Entry) -> MessageOutcome:
         """Send a message, again for as long as it certainly was not sent."""
-        job.weight = entry.billed if self._weighs_segments else 1
+        if self._weighs_segments:
+            job.weight = entry.billed
         while True:
-            if not await self._is_let_go(job.weight):
+            if not (self._goes_at_once(job.weight) or await self._is_let_go(job.weight)):
                 self._ledger.put(entry, job.number)
                 error = self.intake.failure or CampaignStoppedError("it was stopped before")
                 return _outcome(job, State.QUEUED, error)
@@ -164,13 +166,12 @@ class Run:
                 self._ledger.put(entry, job.number)
                 return outcome
 
+    def _goes_at_once(self, weight: int) -> bool:
+        """Take a place if there is one now, and if the message is still to be sent."""
+        return not self.intake.is_stopped and self._pacer.try_acquire(weight)
+
     async def _is_let_go(self, weight: int) -> bool:
         """Wait for a place and the time; tell whether the message is still to be sent."""
-        if self._pacer.try_acquire(weight):
-            if not self.intake.is_stopped:
-                return True
-            self._pacer.release(Signal.NOTHING, latency=0, cost=weight)
-            return False
         task = asyncio.current_task()
         if task is None or self.intake.is_stopped:
             return False
@@ -207,73 +208,58 @@ class Run:
         return await self._exchange(job, entry, claim.number)
 
     async def _exchange(self, job: Job, entry: Entry, number: int) -> MessageOutcome:
-        receipt: Receipt | None = None
-        failure: Exception | None = None
         started = time.monotonic()
         try:
-            receipt = await self._deliver(job)
+            receipt = await self._by_kind[entry.kind].deliver(entry)
         except asyncio.CancelledError:
             self._ledger.finish(entry, number, State.UNKNOWN, "its answer was not waited for", None)
             self._summary.counts[State.UNKNOWN] += 1
             raise
         except Exception as error:  # noqa: BLE001 - one message never stops the others
-            failure = error
-        state = self._judged(job, failure, time.monotonic() - started)
-        if state not in _COSTS:
-            self._guards.give_back(entry)
-        if state is State.SKIPPED:
-            self._ledger.finish(entry, number, State.QUEUED, None, None)
-            self._ledger.put(entry, number, SkipReason.INVALID, sentence(failure))
-            return _outcome(job, state, failure, skipped=SkipReason.INVALID)
-        provider_id = None if receipt is None else receipt.id
-        reason = None if failure is None else sentence(failure)
-        is_kept = state is State.QUEUED and not self.intake.is_stopped
-        self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
-        return _outcome(job, state, failure, receipt=receipt)
+            return self._failed(job, entry, number, error, time.monotonic() - started)
+        self._patience.answered()
+        latency = time.monotonic() - started
+        self._pacer.release(Signal.SUCCESS, latency=latency, cost=job.weight)
+        self._ledger.finish(entry, number, State.ACCEPTED, None, receipt.id)
+        return _outcome(job, State.ACCEPTED, None, receipt=receipt)
 
-    async def _deliver(self, job: Job) -> Receipt:
-        message = job.message
-        if message is None:
-            raise AssertionError  # it has an entry, so it is one
-        receipt: Receipt = await self._channels[type(message)].deliver(message)
-        return receipt
+    def _failed(
+        self, job: Job, entry: Entry, number: int, failure: Exception, latency: float
+    ) -> MessageOutcome:
+        state = self._judged(job, failure, latency)
+        if state is not State.UNKNOWN:
+            self._guards.give_back(entry)
+        is_kept = state is State.QUEUED and not self.intake.is_stopped
+        self._ledger.finish(entry, number, state, sentence(failure), None, is_kept=is_kept)
+        return _outcome(job, state, failure)
 
     def _let_back(self, job: Job) -> None:
         """Give back the place of a message for which no request was made."""
         self._pacer.release(Signal.NOTHING, latency=0, cost=job.weight)
 
-    def _judged(self, job: Job, failure: Exception | None, latency: float) -> State:
+    def _judged(self, job: Job, failure: Exception, latency: float) -> State:
         """Tell the pacer how it went, stop if that is called for, and name the state."""
         state = after_attempt(failure)
-        if failure is None or state is State.REJECTED:
+        if state is State.REJECTED:
             self._patience.answered()
         wanted = failure.retry_after if isinstance(failure, RateLimitError) else None
         signal = _signal(failure)
         self._pacer.release(signal, latency=latency, retry_after=wanted, cost=job.weight)
-        if failure is None:
-            return state
-        if isinstance(failure, InvalidArgumentError):
-            return State.SKIPPED
         if (verdict := self._patience.failed(failure)) is not None:
             self.stop(verdict)
         is_campaigns = isinstance(failure, STOPS_THE_CAMPAIGN) and state is State.REJECTED
         return State.QUEUED if is_campaigns else state
 
 
-_COSTS = frozenset({State.ACCEPTED, State.UNKNOWN})
-
-
-def _signal(failure: Exception | None) -> Signal:
+def _signal(failure: Exception) -> Signal:
     match failure:
-        case None | RejectedError():
+        case RejectedError():
             return Signal.SUCCESS
         case RateLimitError():
             return Signal.THROTTLED
         case UnknownOutcomeError():
             return Signal.OVERLOADED
-        case ConnectusError() if failure.outcome is Outcome.NOT_SENT and not isinstance(
-            failure, InvalidArgumentError
-        ):
+        case ConnectusError() if failure.outcome is Outcome.NOT_SENT:
             return Signal.UNREACHABLE
         case _:
             return Signal.NOTHING

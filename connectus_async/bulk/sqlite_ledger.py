@@ -212,7 +212,7 @@ class SqliteLedger:
         """Put a message down as in flight. See `Ledger.begin`."""
         future: asyncio.Future[Claim] = self._loop.create_future()
         number, columns = self._placed(entry, number)
-        row = (number, *columns, State.IN_FLIGHT.value, None, 1, None, time.time(), None)
+        row = (number, *columns, _IN_FLIGHT, None, 1, None, time.time(), None)
         self._put(_Change(row, future, Claim(number)))
         return future
 
@@ -231,7 +231,7 @@ class SqliteLedger:
         if state is State.ACCEPTED and self._forgets_content:
             columns = columns._replace(body=hashed(entry.body))
         told = _storable(provider_id)
-        row = (number, *columns, state.value, _storable(reason), 0, told, None, time.time())
+        row = (number, *columns, state._value_, _storable(reason), 0, told, None, time.time())
         self._put(_Change(row, is_kept=is_kept))
 
     def put(
@@ -471,7 +471,7 @@ class SqliteLedger:
         for change in group:
             if change.is_kept:
                 self._tried_again.add(change.row[0])
-            elif change.row[_STATE] != State.IN_FLIGHT:
+            elif self._tried_again and change.row[_STATE] != _IN_FLIGHT:
                 self._tried_again.discard(change.row[0])
 
     def _check_place(self) -> None:
@@ -552,6 +552,7 @@ _KEY: Final = 1
 _STATE: Final = 7
 """The places in a row."""
 
+_IN_FLIGHT: Final = State.IN_FLIGHT.value
 _UNCHANGED: Final = Entry(None, None, "", "", None, 0)  # type: ignore[arg-type]
 """Stands for the columns of an entry that is there: only a new row takes them."""
 

@@ -32,7 +32,7 @@ class Service:
         return self._send("GET", path, answer, query=query, body=body, ids=ids)
 
     def _post(
-        self, path: str, answer: type[AnswerT], body: Mapping[str, Any], **ids: str
+        self, path: str, answer: type[AnswerT], body: Mapping[str, Any] | bytes, **ids: str
     ) -> Coroutine[Any, Any, AnswerT]:
         return self._send("POST", path, answer, body=body, ids=ids)
 
@@ -49,7 +49,7 @@ class Service:
         *,
         ids: Mapping[str, str],
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
     ) -> Coroutine[Any, Any, AnswerT]:
         call = Call(
             method=method, path=path, host=self._host, ids=ids, query=query or {}, body=body

@@ -1,5 +1,6 @@
 """Email: send, one-time passwords, status and balance."""
 
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import attrs
@@ -118,7 +119,11 @@ class EmailService(Service):
             id_delivery=id_delivery,
             id_client=id_client,
         )
-        return await self._post("/email/send_single", EmailReceipt, email.body())
+        return await self._send_body(email.body())
+
+    def _send_body(self, body: Mapping[str, Any] | bytes) -> Coroutine[Any, Any, EmailReceipt]:
+        """Send what `Email.body` made, or the JSON of it."""
+        return self._post("/email/send_single", EmailReceipt, body)
 
     async def send_otp(
         self, dst_email: str, subject: str, email_content: str, *, src_email: str

@@ -1,7 +1,7 @@
 """SMS: send, one-time passwords, status and reports."""
 
 import datetime as dt
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Literal, Protocol, Self
 
 import attrs
@@ -315,7 +315,11 @@ class SmsService(Service):
             id_delivery=id_delivery,
             id_client=id_client,
         )
-        return self._linked(await self._post("/sms/send_individual", SmsReceipt, sms.body()))
+        return await self._send_body(sms.body())
+
+    async def _send_body(self, body: Mapping[str, Any] | bytes) -> SmsReceipt:
+        """Send what `Sms.body` made, or the JSON of it."""
+        return self._linked(await self._post("/sms/send_individual", SmsReceipt, body))
 
     async def send_otp(
         self,

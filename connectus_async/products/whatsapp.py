@@ -1,6 +1,7 @@
 """WhatsApp from the account's own numbers: send, status and conversations."""
 
 import datetime as dt
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import attrs
@@ -134,7 +135,11 @@ class WhatsAppService(Service):
             id_delivery=id_delivery,
             id_client=id_client,
         )
-        return await self._post("/whatsapp/send_message", WhatsAppReceipt, message.body())
+        return await self._send_body(message.body())
+
+    def _send_body(self, body: Mapping[str, Any] | bytes) -> Coroutine[Any, Any, WhatsAppReceipt]:
+        """Send what `WhatsApp.body` made, or the JSON of it."""
+        return self._post("/whatsapp/send_message", WhatsAppReceipt, body)
 
     async def status(self, message_id: str) -> WhatsAppStatusReport:
         """Ask where a WhatsApp message is.

@@ -4,12 +4,21 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from awaited import CLIENTS
 from blockbuster import blockbuster_ctx
 
 from connectus_async import AsyncConnectus
 from connectus_async.emulator import Emulator
+
+hypothesis.settings.register_profile(
+    "the same on every machine",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("the same on every machine")
 
 
 @pytest.fixture

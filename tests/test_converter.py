@@ -363,7 +363,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(body=JSON)
 def test_no_json_makes_an_answer_fail(body: Any):
     """Nothing that a server writes turns an accepted send into an error."""

@@ -1037,8 +1037,7 @@ HEADS = st.sampled_from(
 @pytest.mark.usefixtures("json_library")
 @settings(
     max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(head=HEADS, rest=st.binary(max_size=200))
 async def test_whatever_the_server_writes_is_an_answer_or_one_of_our_errors(

@@ -479,9 +479,6 @@ def test_no_sequence_of_events_sends_twice_or_loses_a_message(monkeypatch: pytes
         settings=settings(
             max_examples=80,
             stateful_step_count=12,
-            derandomize=True,
-            database=None,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

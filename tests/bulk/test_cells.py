@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import InvalidArgumentError
@@ -57,7 +57,6 @@ def test_a_cell_that_has_no_one_way_to_be_written_is_refused(cell: object, probl
         written("name", cell)
 
 
-@settings(deadline=None)
 @given(st.one_of(st.integers(), st.floats(), st.text(), st.none(), st.decimals()))
 def test_a_cell_is_blank_or_written_without_blanks(cell: float | str | Decimal | None):
     """What is written is never empty, and reads as the number that it was."""

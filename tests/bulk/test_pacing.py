@@ -778,7 +778,7 @@ class Users:
             await self.step("pass_time", 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(most=st.integers(1, 6), steps=st.lists(STEPS, max_size=60))
 def test_whatever_happens_leave_is_neither_lost_nor_given_twice(most: int, steps: list[tuple]):
     """The limits hold, those who wait are served in their order, and all of them in the end."""

@@ -5,7 +5,7 @@ import sys
 
 import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import ConfigurationError, InvalidArgumentError
@@ -124,7 +124,6 @@ def test_a_missing_library_is_named(ask, monkeypatch: pytest.MonkeyPatch):
         ask()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
 def test_every_country_reads_its_own_example(region: str):
     """As written at home, and as written from abroad; and what comes out goes in again."""

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import InvalidArgumentError
@@ -328,7 +328,6 @@ async def test_an_option_of_another_format_is_refused(
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS), max_size=8),
     delimiter=st.sampled_from(",;\t|"),

@@ -4,7 +4,7 @@ import html
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import InvalidArgumentError
@@ -91,7 +91,6 @@ NAMES = st.text(string.ascii_letters, min_size=1, max_size=8)
 VALUES = st.text(min_size=1).filter(str.strip)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(), NAMES.map(lambda name: (name,)))), st.data())
 def test_a_text_is_what_stands_between_the_placeholders_and_in_them(
     pieces: list[str | tuple[str]], data: st.DataObject

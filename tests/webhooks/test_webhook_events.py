@@ -6,7 +6,7 @@ import pickle
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import ConnectusError, SmsStatus, WebhookError
@@ -332,21 +332,18 @@ def event_or_error(body: object) -> None:
     repr(event)
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes(body: bytes):
     """An event or the one error."""
     event_or_error(body)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text(body: str):
     """An event or the one error."""
     event_or_error(body)
 
 
-@settings(deadline=None)
 @given(values)
 def test_any_json(value: object):
     """NaN is refused, and an object is an event."""
@@ -354,7 +351,6 @@ def test_any_json(value: object):
     event_or_error(value)
 
 
-@settings(deadline=None)
 @given(objects)
 def test_any_object(body: dict[str, object]):
     """An object of JSON is always an event, with the raw one in it."""
@@ -364,7 +360,6 @@ def test_any_object(body: dict[str, object]):
     event_or_error(json.dumps(body, ensure_ascii=False))
 
 
-@settings(deadline=None)
 @given(objects, st.data())
 def test_any_object_with_a_byte_changed(body: dict[str, object], data: st.DataObject):
     """A broken line on the way."""
@@ -374,7 +369,6 @@ def test_any_object_with_a_byte_changed(body: dict[str, object], data: st.DataOb
     event_or_error(bytes(text))
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(categories=["Cs", "L", "So"])))
 def test_any_content_agrees_with_itself(text: str):
     """Whatever an SMS says, half a surrogate pair apart."""

@@ -247,8 +247,11 @@ class Tracker:
 
     @property
     def left(self) -> int:
-        """How many SMS of the ledger were still without a final status, as far as is known."""
-        return self._left
+        """How many SMS of the ledger were still without a final status, as far as is known.
+
+        They are counted now and then: what a campaign adds meanwhile is not known at once.
+        """
+        return max(0, self._left)
 
     def track(self, sms: SmsReceipt | str) -> Tracked:
         """Follow an SMS.

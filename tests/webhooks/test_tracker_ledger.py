@@ -141,6 +141,7 @@ async def test_events_go_into_the_ledger_while_it_is_being_sent(connectus, emula
                 for word in ("ENTREGADO", "EN_COLA", "ENTREGADO"):
                     event = StatusUpdate(id_sms=outcome.id, status=SmsStatus(word))
                     await tracker.handle(event)
+                assert tracker.left == 0
         events = tracker.events()
         first = asyncio.create_task(anext(events))
         await asyncio.sleep(0)
@@ -252,6 +253,7 @@ async def test_a_campaign_ends_as_the_platform_holds_it_through_bad_webhooks(clo
             await platform.webhooks_settled()
             with pytest.raises(DeliveryTimeoutError):
                 await tracker.until_final(timeout=0.01)
+        async with Tracker(connectus, ledger=path, polls=False) as tracker:
             untold = tracker.left
         assert platform.requests["sms.status"] == 0
         async with Tracker(connectus, ledger=path, **SOON, concurrency=32) as tracker:

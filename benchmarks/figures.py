@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("aiohttp", "httpx", "orjson", "requests", "twilio", "uvloop")
+PACKAGES = ("aiohttp", "httpx", "openai", "orjson", "requests", "twilio", "uvloop", "vonage")
 SYNCS = 20
 
-Pairs = Iterable[tuple[str, "Spread"]]
+RoundT = TypeVar("RoundT")
 
 
 @attrs.frozen
@@ -81,8 +81,8 @@ def timed(send: Callable[[], object], messages: int) -> Round:
 
 
 def interleaved(
-    names: Sequence[str], rounds: int, one: Callable[[str], Round]
-) -> dict[str, list[Round]]:
+    names: Sequence[str], rounds: int, one: Callable[[str], RoundT]
+) -> dict[str, list[RoundT]]:
     """Measure all, round by round; another one begins each time.
 
     Args:
@@ -90,7 +90,7 @@ def interleaved(
         rounds: How often.
         one: Measures one round of one of them.
     """
-    measured: dict[str, list[Round]] = {name: [] for name in names}
+    measured: dict[str, list[RoundT]] = {name: [] for name in names}
     for turn in range(rounds):
         first = turn % len(names)
         for name in [*names[first:], *names[:first]]:
@@ -111,6 +111,31 @@ def costs(rounds: Iterable[Round]) -> Spread:
 def ratio(mine: Iterable[Round], theirs: Iterable[Round]) -> Spread:
     """How many times their rate ours is, round by round."""
     return Spread.of(a.rate / b.rate for a, b in zip(mine, theirs, strict=True))
+
+
+def spread(rounds: Iterable[object], field: str) -> Spread:
+    """Take the median of one figure of the rounds."""
+    return Spread.of(getattr(each, field) for each in rounds)
+
+
+def quotient(mine: Iterable[object], theirs: Iterable[object], field: str) -> Spread:
+    """How many times their figure ours is, round by round."""
+    pairs = zip(mine, theirs, strict=True)
+    return Spread.of(getattr(a, field) / getattr(b, field) for a, b in pairs)
+
+
+def headroom(served: Mapping[str, Any], rate: float) -> str:
+    """Say how busy a server was.
+
+    Args:
+        served: What it told at its end.
+        rate: The highest rate at which it was sent to.
+    """
+    cost = served["cpu_seconds"] / served["received"]
+    return (
+        f"the server: {cost * 1e6:.0f} us CPU per message, so {1 / cost:,.0f} a second at most;"
+        f" busy for {cost * rate:.0%} of the time at the highest rate above"
+    )
 
 
 def environment(folder: Path) -> dict[str, object]:
@@ -187,6 +212,48 @@ def plot(path: Path, title: str, height: float, *panels: str, aside: bool = Fals
     figure.savefig(path, dpi=110)
     plt.close(figure)
     print(f"plot: {path}")
+
+
+def bars(path: Path, title: str, panels: Mapping[str, Mapping[str, Mapping[str, Spread]]]) -> None:
+    """Draw panels of bars side by side; a line across the end of a bar is the spread.
+
+    Args:
+        path: The PNG file.
+        title: What it shows.
+        panels: Panel by its title, series by its label, median by its name. All have the same names
+            in the same order.
+    """
+    series = next(iter(panels.values()))
+    names = list(next(iter(series.values())))
+    height = 1.5 + 0.2 * len(names) * (len(series) + 1)
+    with plot(path, title, height, *panels, aside=True) as all_axes:
+        for axes, by_label in zip(all_axes, panels.values(), strict=True):
+            _draw_bars(axes, by_label)
+            axes.set_yticks(range(len(names)), names if axes is all_axes[0] else [""] * len(names))
+            if len(by_label) > 1:
+                axes.legend(fontsize="small")
+
+
+def _draw_bars(axes: "Axes", by_label: Mapping[str, Mapping[str, Spread]]) -> None:
+    thickness = 0.8 / len(by_label)
+    for place, (label, spreads) in enumerate(by_label.items()):
+        offset = (place - (len(by_label) - 1) / 2) * thickness
+        values = list(spreads.values())
+        axes.barh(
+            [row + offset for row in range(len(values))],
+            [each.median for each in values],
+            height=thickness,
+            label=label,
+            xerr=(
+                [each.median - each.low for each in values],
+                [each.high - each.median for each in values],
+            ),
+            error_kw={"elinewidth": 0.8, "ecolor": "0.3"},
+        )
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=6)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _version(package: str) -> str | None:

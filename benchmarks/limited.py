@@ -1,50 +1,31 @@
 """A server with limits, in a process of its own, that remembers how it was loaded.
 
 It is the emulator. Either it allows a number of requests a second, or it works on some requests at
-a time, and from time to time takes longer over each, as a script says. The process writes a line of
-JSON when it listens, serves until its standard input ends, and then writes what it saw.
+a time, and from time to time takes longer over each, as a script says. It tells what
+`Watch.seen` has.
 """
 
 import argparse
 import asyncio
 import json
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from benchmarks import child
 from connectus_async.emulator import Emulator, Fault
 
 AT_A_TIME = 16
 BIN = 0.25
 BALANCE = 1_000_000_000
-LONGEST_LINE = 2**24
 
 Script = Sequence[tuple[float, float]]
 
 
-class Limited:
-    """The other end of the process.
-
-    Attributes:
-        settings: ``base_url``, ``api_user`` and ``api_key`` of the server.
-    """
-
-    def __init__(self, process: asyncio.subprocess.Process, settings: dict[str, Any]) -> None:
-        self.settings = settings
-        self._process = process
-
-    async def stop(self) -> dict[str, Any]:
-        """End it, and return what it saw; see `Watch.seen`."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        return await _heard(self._process)
-
-
 @asynccontextmanager
-async def limited(rate: float | None, script: Script) -> AsyncIterator[Limited]:
+async def limited(rate: float | None, script: Script) -> AsyncIterator[child.Server]:
     """Run a server for the length of the block.
 
     Args:
@@ -52,18 +33,8 @@ async def limited(rate: float | None, script: Script) -> AsyncIterator[Limited]:
         script: Pairs of when, in seconds after the first request, and how many seconds it works on
             a request from then on, on `AT_A_TIME` of them at a time. Empty for not at all.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.limited", json.dumps([rate, script])),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=LONGEST_LINE,
-    )
-    try:
-        yield Limited(process, await _heard(process))
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    async with child.running("benchmarks.limited", json.dumps([rate, script])) as server:
+        yield server
 
 
 class Watch:
@@ -136,16 +107,6 @@ async def _play(emulator: Emulator, asked: asyncio.Event, script: Script) -> Non
             began = time.monotonic()
 
 
-async def _heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    line: dict[str, Any] = json.loads(await process.stdout.readline())
-    return line
-
-
-def _say(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
-
-
 async def _serve(rate: float | None, script: Script) -> None:
     async with Emulator(rate_limit=rate, keep_received=False, balance=BALANCE) as emulator:
         watch = Watch(emulator)
@@ -153,15 +114,7 @@ async def _serve(rate: float | None, script: Script) -> None:
             asyncio.create_task(watch.count()),
             asyncio.create_task(_play(emulator, watch.asked, script)),
         ]
-        _say(
-            {
-                "base_url": emulator.base_url,
-                "api_user": emulator.api_user,
-                "api_key": emulator.api_key,
-            }
-        )
-        await asyncio.to_thread(sys.stdin.read)
-        _say(watch.seen())
+        await child.serve(child.settings_of(emulator), watch.seen)
         for task in tasks:
             task.cancel()
 

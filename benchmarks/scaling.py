@@ -2,9 +2,10 @@
 
 Each figure is of a process of its own that sends messages from a generator to the fast sink, with a
 ledger and without: the time and the CPU per message, the peak of resident memory, and the size of
-the ledger. The sizes are interleaved, small ones measured more often; the figures are medians, and
-ratios are to the size before. Then ledgers of these sizes, half sent, are taken up: the time from
-the start of the process, and from the opening of the ledger, to the first answer; so the first
+the ledger. The sizes are interleaved, a million sent once, between the others; the figures are
+medians, and ratios are to the smallest size, with the spread over its rounds. The same is measured
+with 1 to 1,000 messages at a time. Then ledgers of these sizes, half sent, are taken up: the time
+from the start of the process, and from the opening of the ledger, to the first answer; so the first
 request is earlier by one exchange. Run from the top of the repository, for ten minutes or, with
 ``--quick``, two:
 
@@ -17,8 +18,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,6 +41,24 @@ MIB = 2**20
 LIMIT = 1_200
 MODES = ("ledger", "no ledger")
 PARTS = ("send", "concurrency", "resume")
+AIM = 1.05
+"""How many times the time and the CPU of the smallest size a message may take at the largest."""
+
+SOON = 2.0
+"""Seconds until a million rows are taken up."""
+
+PANELS = {
+    "time per message (µs)": "wall_us",
+    "CPU per message (µs)": "cpu_us",
+    "peak of resident memory (MiB)": "peak_mib",
+}
+UNITS = {
+    "wall_us": ("wall", None),
+    "cpu_us": ("cpu", None),
+    "before_mib": ("before", MIB),
+    "peak_mib": ("peak", MIB),
+}
+RATIOS = {"time per message": "wall_us", "CPU per message": "cpu_us", "peak memory": "peak_mib"}
 
 Answer = dict[str, Any]
 
@@ -77,12 +95,13 @@ class Campaigns:
             path = Path(folder) / "campaign.db"
             ledger = str(path) if mode == "ledger" else None
             sent = self.ask("send", messages=messages, ledger=ledger, concurrency=concurrency)
-            return {**sent, "ledger": path.stat().st_size if ledger else 0}
+            size = path.stat().st_size if ledger else 0
+            return {**sent, "messages": messages, "ledger": size}
 
 
 @attrs.frozen
 class Sent:
-    """What some rounds of one size took."""
+    """What some rounds of one size took, and how often the figures of the smallest size that is."""
 
     messages: int
     wall_us: Spread
@@ -90,23 +109,30 @@ class Sent:
     before_mib: Spread
     peak_mib: Spread
     ledger_mib: float
+    over_smallest: dict[str, Spread]
 
     @classmethod
-    def of(cls, messages: int, rounds: Sequence[Answer]) -> "Sent":
+    def of(cls, messages: int, rounds: Sequence[Answer], smallest: Sequence[Answer] = ()) -> "Sent":
         """Take the medians."""
-
-        def spread(name: str, unit: float) -> Spread:
-            return Spread.of(each[name] / unit for each in rounds)
-
-        each = messages / 1e6
+        each = {name: [per_message(answer, name) for answer in rounds] for name in UNITS}
+        least = {name: [per_message(answer, name) for answer in smallest] for name in UNITS}
         return cls(
             messages,
-            spread("wall", each),
-            spread("cpu", each),
-            spread("before", MIB),
-            spread("peak", MIB),
-            rounds[0]["ledger"] / MIB,
+            ledger_mib=rounds[0]["ledger"] / MIB,
+            **{name: Spread.of(values) for name, values in each.items()},
+            over_smallest={
+                name: Spread.of(mine / theirs for mine in each[name] for theirs in least[name])
+                for name in RATIOS.values()
+                if smallest
+            },
         )
+
+
+def per_message(answer: Answer, name: str) -> float:
+    """Return a figure in the unit of its name; times are divided by the messages."""
+    key, unit = UNITS[name]
+    value: float = answer[key] / (unit or answer["messages"] / 1e6)
+    return value
 
 
 def turns(sizes: Sequence[int], rounds: int) -> Iterator[int]:
@@ -124,13 +150,13 @@ def measure_sizes(campaigns: Campaigns, sizes: Sequence[int], rounds: int) -> di
         for mode in MODES:
             measured[mode][size].append(campaigns.send(size, mode))
     return {
-        mode: [Sent.of(size, answers) for size, answers in by_size.items()]
+        mode: [Sent.of(size, answers, by_size[sizes[0]]) for size, answers in by_size.items()]
         for mode, by_size in measured.items()
     }
 
 
 def report_sizes(results: dict[str, list[Sent]]) -> None:
-    """Print each size, and how it compares with the one before."""
+    """Print each size, and how it compares with the smallest."""
     for mode, sizes in results.items():
         print(f"\n{mode:>9}  us/message   us CPU  peak MiB  ledger MiB")
         for sent in sizes:
@@ -138,24 +164,19 @@ def report_sizes(results: dict[str, list[Sent]]) -> None:
                 f"{sent.messages:>9,}  {sent.wall_us.median:10.0f} {sent.cpu_us.median:8.0f}"
                 f" {sent.peak_mib.median:9.1f} {sent.ledger_mib:11.1f}"
             )
-        for before, after in pairwise(sizes):
-            wall, cpu, peak = (
-                getattr(after, name).median / getattr(before, name).median
-                for name in ("wall_us", "cpu_us", "peak_mib")
-            )
-            print(
-                f"{after.messages:,} / {before.messages:,}: time per message {wall:.2f},"
-                f" CPU per message {cpu:.2f}, peak memory {peak:.2f}"
-            )
+        for sent in sizes[1:]:
+            ratios = (f"{label} {sent.over_smallest[name]}" for label, name in RATIOS.items())
+            print(f"{sent.messages:,} / {sizes[0].messages:,}: {', '.join(ratios)}")
+    print(f"the aim for time and CPU per message: at most {AIM}")
 
 
 def measure_concurrencies(campaigns: Campaigns, rounds: int) -> dict[int, Sent]:
     """Send with few and with many at a time, with a ledger."""
-    measured: dict[int, list[Answer]] = {number: [] for number in CONCURRENCIES}
-    for _ in range(rounds):
-        for number, answers in measured.items():
-            answers.append(campaigns.send(SENT_AT_EACH, "ledger", number))
-    return {number: Sent.of(SENT_AT_EACH, answers) for number, answers in measured.items()}
+    by_name = {f"{number}": number for number in CONCURRENCIES}
+    measured = figures.interleaved(
+        list(by_name), rounds, lambda name: campaigns.send(SENT_AT_EACH, "ledger", by_name[name])
+    )
+    return {by_name[name]: Sent.of(SENT_AT_EACH, each) for name, each in measured.items()}
 
 
 def report_concurrencies(results: dict[int, Sent]) -> None:
@@ -192,25 +213,47 @@ def report_resume(results: Iterable[Answer]) -> None:
             f"{each['rows']:>16,} {each['load_us_per_row']:>16.0f} {each['from_start']!s:>22}"
             f" {each['from_entering']!s:>17}"
         )
+    print(f"the aim at a million rows: under {SOON:.0f} s")
 
 
-def draw(path: Path, results: dict[str, list[Sent]]) -> None:
-    """Draw time and memory over the size."""
-    panels = "time per message (µs)", "CPU per message (µs)", "peak of resident memory (MiB)"
-    with figures.plot(path, "As a campaign grows", 8, *panels) as axes:
-        for panel, name in zip(axes, ("wall_us", "cpu_us", "peak_mib"), strict=True):
+def draw_sizes(path: Path, results: dict[str, list[Sent]]) -> None:
+    """Draw time and memory over the size, and how far they may grow."""
+    with figures.plot(path, "As a campaign grows", 8, *PANELS) as axes:
+        for panel, name in zip(axes, PANELS.values(), strict=True):
             for mode, sizes in results.items():
-                panel.plot(
-                    [sent.messages for sent in sizes],
-                    [getattr(sent, name).median for sent in sizes],
-                    marker="o",
-                    label=mode,
-                )
+                line(panel, {sent.messages: getattr(sent, name) for sent in sizes}, mode)
+            if name != "peak_mib":
+                for number, sizes in enumerate(results.values()):
+                    most = getattr(sizes[0], name).median * AIM
+                    panel.axhline(most, color=f"C{number}", linestyle=":", linewidth=1)
             panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
-        axes[0].legend()
-        axes[-1].set_xscale("log")
-        axes[-1].xaxis.set_major_formatter("{x:,.0f}")
-        axes[-1].set_xlabel("messages (log scale)")
+        axes[0].legend(title=f"dotted: {AIM} times the smallest")
+        log_axis(axes[-1], "messages (log scale)")
+
+
+def draw_concurrencies(path: Path, results: dict[int, Sent]) -> None:
+    """Draw time and memory over how many are sent at a time."""
+    title = f"{SENT_AT_EACH:,} messages with a ledger, few or many at a time"
+    with figures.plot(path, title, 8, *PANELS) as axes:
+        for panel, name in zip(axes, PANELS.values(), strict=True):
+            line(panel, {number: getattr(sent, name) for number, sent in results.items()}, "ledger")
+            panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
+        log_axis(axes[-1], "messages at a time (log scale)")
+
+
+def line(panel: Any, spreads: Mapping[int, Spread], label: str) -> None:
+    """Draw medians with their spread."""
+    medians = [each.median for each in spreads.values()]
+    below = [each.median - each.low for each in spreads.values()]
+    above = [each.high - each.median for each in spreads.values()]
+    panel.errorbar(list(spreads), medians, (below, above), marker="o", capsize=3, label=label)
+
+
+def log_axis(panel: Any, label: str) -> None:
+    """Have the x-axis count in powers of ten."""
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter("{x:,.0f}")
+    panel.set_xlabel(label)
 
 
 def measure_all(options: argparse.Namespace) -> None:
@@ -234,7 +277,9 @@ def measure_all(options: argparse.Namespace) -> None:
             report_resume(result["resume"])
     figures.write(options.out, "scaling", result)
     if "send" in options.only:
-        draw(options.out / "scaling.png", result["send"])
+        draw_sizes(options.out / "scaling.png", result["send"])
+    if "concurrency" in options.only:
+        draw_concurrencies(options.out / "scaling-concurrency.png", result["concurrency"])
 
 
 def main() -> None:

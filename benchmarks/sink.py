@@ -3,21 +3,19 @@
 There are three kinds: the emulator; the emulator with a journal; and one that is fast, for it knows
 just enough HTTP to take a request, looks for the credentials, and answers every request alike.
 
-The process writes a line of JSON when it listens, serves until its standard input ends, and then
-writes what it received and what that took.
+It tells ``received`` and ``cpu_seconds``, and ``distinct`` if that is asked for.
 """
 
 import argparse
 import asyncio
-import json
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
+from benchmarks import child
 from connectus_async.emulator import Emulator
 
 Kind = Literal["emulator", "journal", "fast"]
@@ -33,26 +31,8 @@ ACCEPTED = (
 LENGTH_OF_ANSWER = len(b'{"status":"EN_COLA","id_sms":""}') + 32
 
 
-class Sink:
-    """The other end of the process.
-
-    Attributes:
-        settings: ``base_url``, ``api_user`` and ``api_key`` of the server.
-    """
-
-    def __init__(self, process: asyncio.subprocess.Process, settings: dict[str, str]) -> None:
-        self.settings = settings
-        self._process = process
-
-    async def stop(self) -> dict[str, Any]:
-        """End it, and return ``received`` and ``cpu_seconds``, and ``distinct`` if asked for."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        return await _heard(self._process)
-
-
 @asynccontextmanager
-async def sink(kind: Kind = "emulator", *, distinct: bool = False) -> AsyncIterator[Sink]:
+async def sink(kind: Kind = "emulator", *, distinct: bool = False) -> AsyncIterator[child.Server]:
     """Run a server for the length of the block.
 
     Args:
@@ -60,17 +40,8 @@ async def sink(kind: Kind = "emulator", *, distinct: bool = False) -> AsyncItera
         distinct: Whether the fast one also counts how many bodies were distinct, which takes memory
             for each.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.sink", kind, *["--distinct"] * distinct),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield Sink(process, await _heard(process))
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    async with child.running("benchmarks.sink", kind, *["--distinct"] * distinct) as server:
+        yield server
 
 
 class FastServer:
@@ -124,32 +95,16 @@ class FastConnection(asyncio.Protocol):
             yield head, body
 
 
-async def _heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    line: dict[str, Any] = json.loads(await process.stdout.readline())
-    return line
-
-
 async def _serve(settings: dict[str, str], counts: Callable[[], dict[str, int]]) -> None:
-    _say(settings)
     started = time.process_time()
-    await asyncio.to_thread(sys.stdin.read)
-    used = time.process_time() - started
-    _say({**counts(), "cpu_seconds": used})
-
-
-def _say(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
+    await child.serve(settings, lambda: {**counts(), "cpu_seconds": time.process_time() - started})
 
 
 async def _serve_emulator(journal: Path | None = None) -> None:
     async with Emulator(keep_received=False, balance=BALANCE, journal=journal) as emulator:
-        settings = {
-            "base_url": emulator.base_url,
-            "api_user": emulator.api_user,
-            "api_key": emulator.api_key,
-        }
-        await _serve(settings, lambda: {"received": emulator.received_counts.total()})
+        await _serve(
+            child.settings_of(emulator), lambda: {"received": emulator.received_counts.total()}
+        )
 
 
 async def _serve_emulator_with_journal() -> None:

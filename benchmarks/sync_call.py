@@ -1,25 +1,30 @@
 """One blocking call through our client beside requests and httpx, against the same server.
 
-The server is the emulator in a process of its own. All keep their connections, send the same
-headers and body, and read the answer. The rounds are interleaved, and the figures are medians. Run
-from the top of the repository:
+The server is the fast sink, in a process of its own. All keep their connections, send the same
+headers and body, and read the answer. The rounds are interleaved, and the figures are medians;
+ratios are of the two in one round. Run from the top of the repository:
 
-    python -m benchmarks.sync_call [CALLS]
+    python -m benchmarks.sync_call [CALLS] [--threads 1 4 16] [--rounds 9] [--server fast]
+        [--out FOLDER]
 """
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
+import attrs
 import httpx
 import requests
 from anyio.from_thread import start_blocking_portal
 
-from benchmarks.sink import sink
+from benchmarks import figures
+from benchmarks.figures import Spread
+from benchmarks.sink import KINDS, sink
 from connectus_async import Connectus
 
 ROUNDS = 9
@@ -29,6 +34,7 @@ NUMBER = 56_960_000_000
 TEXT = "Hola, tu pedido va en camino."
 HEADERS = {"Accept": "application/json", "User-Agent": "benchmark"}
 LIMIT = 30
+AIMS = {"requests": 0.75, "httpx": 1.0}
 
 Settings = dict[str, str]
 Call = Callable[[], object]
@@ -97,8 +103,34 @@ CLIENTS = {
 }
 
 
-def timed(call: Call, calls: int, pool: ThreadPoolExecutor, threads: int) -> tuple[float, float]:
-    """Return microseconds per call: of the clock, and of this process's CPU."""
+@attrs.frozen
+class Round:
+    """Microseconds per call: of the clock, and of CPU of this process."""
+
+    wall: float
+    cpu: float
+
+
+@attrs.frozen
+class Cost:
+    """What the rounds of one client took, and the ratios of their times to the others'."""
+
+    wall_us: Spread
+    cpu_us: Spread
+    wall_over: dict[str, Spread]
+
+    @classmethod
+    def of(cls, rounds: list[Round], others: dict[str, list[Round]]) -> "Cost":
+        """Take the medians."""
+        return cls(
+            figures.spread(rounds, "wall"),
+            figures.spread(rounds, "cpu"),
+            {name: figures.quotient(rounds, others[name], "wall") for name in AIMS},
+        )
+
+
+def timed(call: Call, calls: int, pool: ThreadPoolExecutor, threads: int) -> Round:
+    """Make calls in some threads at a time."""
     share = calls // threads
 
     def work() -> None:
@@ -109,49 +141,87 @@ def timed(call: Call, calls: int, pool: ThreadPoolExecutor, threads: int) -> tup
     for done in [pool.submit(work) for _ in range(threads)]:
         done.result()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return wall / (share * threads) * 1e6, cpu / (share * threads) * 1e6
+    return Round(wall / (share * threads) * 1e6, cpu / (share * threads) * 1e6)
 
 
-def report(figures: dict[str, list[tuple[float, float]]]) -> None:
+def measure(
+    clients: dict[str, Call], pool: ThreadPoolExecutor, threads: int, options: argparse.Namespace
+) -> dict[str, Cost]:
+    """Measure all clients with one number of threads."""
+
+    def one(name: str) -> Round:
+        return timed(clients[name], options.calls, pool, threads)
+
+    for name in clients:
+        one(name)
+    rounds = figures.interleaved(list(clients), options.rounds, one)
+    return {name: Cost.of(each, rounds) for name, each in rounds.items()}
+
+
+def report(costs: dict[str, Cost]) -> None:
     """Print the medians, and the ratios of ours to the others with their spread."""
-    for name, rounds in figures.items():
-        wall, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"{name:>14}: {wall:6.0f} us {cpu:6.0f} us CPU")
+    for name, cost in costs.items():
+        print(f"{name:>14}: {cost.wall_us.median:6.0f} us {cost.cpu_us.median:6.0f} us CPU")
     for mine in ("ours", "ours, uvloop"):
-        for other in ("requests", "httpx"):
-            pairs = zip(figures[mine], figures[other], strict=True)
-            ratios = sorted(left / right for (left, _), (right, _) in pairs)
-            spread = f"({ratios[0]:.2f}-{ratios[-1]:.2f})"
-            print(f"{mine:>14} / {other:8}: {statistics.median(ratios):.2f} {spread}")
+        for other, aim in AIMS.items():
+            print(f"{mine:>14} / {other:8}: {costs[mine].wall_over[other]}, aim {aim}")
 
 
-def measure(calls: int) -> None:
-    """Measure all clients with each number of threads."""
+def draw(path: Path, costs: dict[int, dict[str, Cost]]) -> None:
+    """Draw time and CPU of all."""
+    panels = {"time per call (µs)": "wall_us", "CPU per call (µs)": "cpu_us"}
+    figures.bars(
+        path,
+        "One blocking call, to a loopback server",
+        {
+            panel: {
+                f"{threads} threads": {name: getattr(cost, field) for name, cost in by_name.items()}
+                for threads, by_name in costs.items()
+            }
+            for panel, field in panels.items()
+        },
+    )
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Measure, print, and write the result."""
+    result: dict[str, Any] = {
+        "environment": figures.environment(options.out),
+        "rounds": options.rounds,
+        "calls": options.calls,
+        "server": options.server,
+    }
+    costs: dict[int, dict[str, Cost]] = {}
     with (
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(sink()) as server,
-        ExitStack() as stack,
-        ThreadPoolExecutor(max(THREADS)) as pool,
+        portal.wrap_async_context_manager(sink(options.server)) as server,
     ):
-        clients = {
-            name: stack.enter_context(client(server.settings)) for name, client in CLIENTS.items()
-        }
-        for threads in THREADS:
-            figures: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
-            for call in clients.values():
-                timed(call, calls, pool, threads)
-            for _ in range(ROUNDS):
-                for name, call in clients.items():
-                    figures[name].append(timed(call, calls, pool, threads))
-            print(f"{threads} threads, {calls} calls, {ROUNDS} interleaved rounds, medians")
-            report(figures)
+        with ExitStack() as stack, ThreadPoolExecutor(max(options.threads)) as pool:
+            clients = {
+                name: stack.enter_context(client(server.settings))
+                for name, client in CLIENTS.items()
+            }
+            for threads in options.threads:
+                print(f"{threads} threads, {options.calls} calls, {options.rounds} rounds, medians")
+                costs[threads] = measure(clients, pool, threads, options)
+                report(costs[threads])
+        shortest = min(cost.wall_us.median for each in costs.values() for cost in each.values())
+        print(figures.headroom(portal.call(server.stop), 1e6 / shortest))
+    figures.write(options.out, "sync_call", {**result, "by_threads": costs})
+    draw(options.out / "sync_call.png", costs)
 
 
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("calls", nargs="?", type=int, default=DEFAULT_CALLS)
-    measure(parser.parse_args().calls)
+    parser.add_argument("--threads", type=int, nargs="+", default=THREADS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--server", choices=KINDS, default="fast")
+    figures.add_out(parser)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    measure_all(options)
 
 
 if __name__ == "__main__":

@@ -33,10 +33,7 @@ def lazily(
             known[name] = getattr(import_module(module_of[name]), name)
             return known[name]
         if name in modules:
-            for home in homes:
-                if home.partition(".")[0] == name:
-                    import_module(f"{package}.{home}")
-            return known[name]
+            return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:  # noqa: N807

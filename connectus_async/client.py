@@ -3,16 +3,9 @@
 import datetime as dt
 from typing import TYPE_CHECKING, Literal, Self
 
+from connectus_async import products
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, BulkOptions
 from connectus_async.config import Config
-from connectus_async.products.account import AccountService
-from connectus_async.products.clients import ClientsService
-from connectus_async.products.deliveries import DeliveriesService
-from connectus_async.products.email import EmailService
-from connectus_async.products.short_links import ShortLinksService
-from connectus_async.products.sms import SmsService
-from connectus_async.products.whatsapp import WhatsAppService
-from connectus_async.products.whatsapp_qr import WhatsAppQrService
 
 if TYPE_CHECKING:
     import ssl
@@ -123,14 +116,14 @@ class AsyncConnectus:
 
     def _use(self, transport: "Transport") -> None:
         self._transport = transport
-        self.sms = SmsService(transport)
-        self.email = EmailService(transport)
-        self.whatsapp = WhatsAppService(transport)
-        self.clients = ClientsService(transport)
-        self.short_links = ShortLinksService(transport)
-        self.account = AccountService(transport)
-        self.deliveries = DeliveriesService(transport)
-        self.whatsapp_qr = WhatsAppQrService(transport)
+        self.sms = products.SmsService(transport)
+        self.email = products.EmailService(transport)
+        self.whatsapp = products.WhatsAppService(transport)
+        self.clients = products.ClientsService(transport)
+        self.short_links = products.ShortLinksService(transport)
+        self.account = products.AccountService(transport)
+        self.deliveries = products.DeliveriesService(transport)
+        self.whatsapp_qr = products.WhatsAppQrService(transport)
 
     def with_options(
         self,
@@ -242,9 +235,9 @@ class AsyncConnectus:
         config.check_concurrency(options.concurrency)
         transport = self._transport.with_options(max_retries=0)
         return Bulk(
-            SmsService(transport),
-            EmailService(transport),
-            WhatsAppService(transport),
+            products.SmsService(transport),
+            products.EmailService(transport),
+            products.WhatsAppService(transport),
             options=options,
             retry_after_cap=config.retry_after_cap,
             zone=lambda: config.zone,

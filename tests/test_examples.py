@@ -53,6 +53,7 @@ def examples(methods: dict[str, FunctionType]) -> dict[str, str]:
     }
 
 
+MODULES = modules()
 METHODS = documented_methods(*Service.__subclasses__(), AsyncConnectus, Bulk)
 BLOCKING_METHODS = documented_methods(
     *blocking.Service.__subclasses__(), blocking.Connectus, blocking.Bulk
@@ -68,7 +69,8 @@ def test_every_public_method_has_an_example():
 
 
 def names(connectus: AsyncConnectus | Connectus) -> dict[str, Any]:
-    return {**vars(connectus_async), "connectus": connectus, "print": lambda *_: None}
+    public = {name: getattr(connectus_async, name) for name in connectus_async.__all__}
+    return {**public, "connectus": connectus, "print": lambda *_: None}
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +110,7 @@ async def test_an_example_of_the_blocking_client_runs_as_it_stands(
     assert emulator.requests.total() > 0
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_the_doctests_of_a_module_pass(module: ModuleType):
     """What a docstring shows of an interpreter is what the interpreter shows."""
     assert doctest.testmod(module).failed == 0

@@ -13,12 +13,12 @@ import attrs
 import pytest
 
 import connectus_async
-from connectus_async import Sms, errors, sync, webhooks
+from connectus_async import Sms, errors, products, sync, webhooks
 from connectus_async.client import AsyncConnectus
 from connectus_async.config import Config
 from connectus_async.products._service import Service
 
-LAZY = pytest.mark.parametrize("package", [connectus_async, sync, webhooks])
+LAZY = pytest.mark.parametrize("package", [connectus_async, products, sync, webhooks])
 HEAVY = {"aiohttp", "anyio", "asyncio", "cattrs"}
 
 
@@ -79,7 +79,7 @@ def test_names_that_nobody_asked_for_are_listed(package):
 
 def test_a_module_is_an_attribute_without_its_import():
     """As it would be if the package had imported it."""
-    program = "import connectus_async as it; it.bulk.ledger.Loaded, it.errors.Outcome, it.sync.Bulk"
+    program = "import connectus_async as it; it.errors.Outcome, it.products.sms.Sms, it.sync.Bulk"
 
     assert "connectus_async.sync._generated" in modules_after(program)
 
@@ -144,9 +144,10 @@ def test_every_error_is_public():
 
 def test_what_a_call_returns_can_be_imported():
     """A user can write down the type of whatever the client gives."""
+    assert all(hasattr(products, name) for name in products.__all__)  # that imports them
     returned = {
         signature.return_annotation
-        for owner in [*Service.__subclasses__()]
+        for owner in Service.__subclasses__()
         for name, method in inspect.getmembers(owner, inspect.isfunction)
         if not name.startswith("_")
         for signature in [inspect.signature(method, eval_str=True)]
@@ -186,7 +187,10 @@ def test_importing_the_package_brings_nothing_that_takes_time():
 
 
 def test_importing_every_name_brings_neither_aiohttp_nor_the_converter():
-    """They come with the first client."""
+    """They come with the first client; the services come before it if they are asked for."""
+    client_alone = modules_after("from connectus_async import AsyncConnectus")
+    assert not {"connectus_async.products.sms", "connectus_async.sync._generated"} & client_alone
+
     loaded = modules_after("from connectus_async import *")
 
     assert {"connectus_async.client", "connectus_async.sync._generated"} <= loaded

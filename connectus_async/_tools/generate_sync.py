@@ -118,7 +118,8 @@ class _Generator:
         for node in ast.walk(self._classes[owner][1]):
             match node:
                 case ast.Assign(
-                    targets=[ast.Attribute(attr=attribute)], value=ast.Call(func=ast.Name(id=name))
+                    targets=[ast.Attribute(attr=attribute)],
+                    value=ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)),
                 ) if name in self._classes:
                     yield name, prefix + attribute
                     yield from self._services_of(name, f"{prefix}{attribute}.")

@@ -27,6 +27,7 @@ from connectus_async import (
     Outcome,
     RequestTimeoutError,
     Sms,
+    products,
 )
 from connectus_async._tools import generate_sync
 from connectus_async.bulk.outcomes import MessageOutcome
@@ -82,8 +83,14 @@ def test_the_generated_code_is_what_the_generator_writes():
     assert generate_sync.TARGET.read_text("utf-8") == generate_sync.generated()
 
 
+def services() -> list[type[Service]]:
+    """Each service, and what a service has."""
+    assert all(hasattr(products, name) for name in products.__all__)  # that imports them
+    return Service.__subclasses__()
+
+
 def pairs() -> Iterator[Any]:
-    for owner in (Service, *Service.__subclasses__(), AsyncConnectus, Bulk):
+    for owner in (Service, *services(), AsyncConnectus, Bulk):
         twin = getattr(_generated, owner.__name__.removeprefix("Async"))
         for name, method in inspect.getmembers(owner, inspect.isfunction):
             if not name.startswith("_"):

@@ -24,12 +24,13 @@ import math
 import re
 import time
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import ClientRequest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.helpers import _EXC_SENTINEL
 from multidict import CIMultiDict
 
 from connectus_async._exchange import (
@@ -104,20 +105,17 @@ class FastConnector(Connector):
     def lease(self, key: ConnectionKey) -> "_Connection | None":
         """Take a kept connection, as `_get` does, but none on which the server spoke unasked."""
         kept = self._conns.get(key)
-        if kept is None:
+        if not kept:
             return None
         oldest = time.monotonic() - self._kept_for
-        connection: ResponseHandler | None = None
-        while kept and connection is None:
-            candidate, since = kept.popleft()
-            if since >= oldest and candidate.is_connected() and not candidate.should_close:
-                connection = candidate
+        while kept:
+            connection, since = kept.popleft()
+            if since >= oldest and connection.is_connected() and not connection.should_close:
                 self._acquired.add(connection)
-            else:
-                candidate.close()
-        if not kept:
-            del self._conns[key]
-        return cast("_Connection | None", connection)
+                return connection  # type: ignore[return-value]  # our factory makes no others
+            connection.close()
+        del self._conns[key]
+        return None
 
     async def lease_new(self, route: ClientRequest, limits: Limits) -> "_Connection":
         """Take a connection as soon as there is one."""
@@ -126,7 +124,7 @@ class FastConnector(Connector):
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
         connection, loan._protocol = loan._protocol, None  # noqa: SLF001 - or it gives it back
-        return cast("_Connection", connection)
+        return connection  # type: ignore[return-value]  # as above
 
     def give_back(self, key: ConnectionKey, connection: "_Connection", *, is_clean: bool) -> None:
         """Keep a connection for the next exchange, or close it if that is not safe."""
@@ -140,12 +138,12 @@ def _request(head: bytes, body: bytes | None) -> bytes:
 
 
 _VALUE: Final = r"[!-~](?:[ -~]{0,254}[!-~])?"
-_FIELDS: Final = rf"(?:[\w-]{{1,64}}: ?{_VALUE}\r\n){{1,64}}"
+_FOR_THE_PARSER: Final = r"(?!(?i:transfer-encoding|connection|upgrade):)"
+_FIELDS: Final = rf"(?:{_FOR_THE_PARSER}[\w-]{{1,64}}: ?{_VALUE}\r\n){{1,64}}"
 _HEAD: Final = re.compile(
     rf"HTTP/1\.1 (20[0-3]|[45]\d\d) [ -~]{{0,64}}\r\n{_FIELDS}\r\n".encode(), re.ASCII
 )
 _FIELD: Final = re.compile(r"([\w-]+): ?([ -~]+)\r\n", re.ASCII)
-_FOR_THE_PARSER: Final = ("Transfer-Encoding", "Connection", "Upgrade")
 
 
 def plain_reply(data: bytes, limit: int) -> Reply | None:
@@ -162,9 +160,6 @@ def plain_reply(data: bytes, limit: int) -> Reply | None:
     headers = CIMultiDict(_FIELD.findall(data[head.end(1) : end].decode("ascii")))
     if length > limit or headers.getall("Content-Length", ()) != [str(length)]:
         return None
-    for name in _FOR_THE_PARSER:
-        if name in headers:
-            return None
     return Reply(int(head[1]), headers, data[end:])
 
 
@@ -223,9 +218,9 @@ class _Connection(ResponseHandler):
             self.set_response_params(auto_decompress=False, read_until_eof=True)
         super().data_received(data)
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _EXC_SENTINEL) -> None:
         """Let what waits fail."""
-        super().set_exception(exc, *cause)
+        super().set_exception(exc, exc_cause)
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_exception(exc)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_BLANKS = " \t\r\n"
 _DECODER = json.JSONDecoder()
 """Kept: `json.dumps` would make an encoder for each call, and `json.loads` guess the encoding, at
 the cost of half the call."""
@@ -16,10 +17,14 @@ def _dumps(value: Any) -> bytes:
 
 
 def _loads(text: bytes) -> Any:
+    document = text.decode().strip(_BLANKS)
     try:
-        return _DECODER.decode(text.decode())
+        value, end = _DECODER.raw_decode(document)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if end != len(document):
+        raise ValueError("there is more than one value")
+    return value
 
 
 dumps: Callable[[Any], bytes] = _dumps

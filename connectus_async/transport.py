@@ -76,7 +76,7 @@ class Transport:
     def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
         self.config = config
         self._pool = pool or _Pool(config)
-        self._endpoints = {host: _endpoint(config, host) for host in Host}
+        self._endpoints = {host.value: _endpoint(config, host) for host in Host}
         headers = [endpoint.headers for endpoint in self._endpoints.values() if endpoint]
         self._secrets = (config.api_user, config.api_key, config.qr_token, headers)
         self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
@@ -113,7 +113,9 @@ class Transport:
                 if pause is None:
                     raise
             else:
-                _log_try(call, tries, started, received.response.status, Outcome.ACCEPTED)
+                if _log.isEnabledFor(logging.DEBUG):
+                    status = received.response.status
+                    _log_try(call, tries, started, status, Outcome.ACCEPTED)
                 return result
             await asyncio.sleep(pause)
         raise AssertionError  # itertools.count does not end
@@ -133,7 +135,7 @@ class Transport:
         return wanted if wanted <= config.retry_after_cap else None
 
     async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
-        endpoint = self._endpoints[call.host]
+        endpoint = self._endpoints[call.host._value_]
         if endpoint is None:
             raise _missing_credentials(call.host)
         exchange = self._pool.exchange()
@@ -162,9 +164,8 @@ class Transport:
 
 
 def _log_try(call: Call, tries: int, started: float, status: object, outcome: Outcome) -> None:
-    if _log.isEnabledFor(logging.DEBUG):
-        elapsed = (time.perf_counter() - started) * 1000
-        _log.debug("%s: %s %s in %.1f ms, try %d", call, status, outcome, elapsed, tries)
+    elapsed = (time.perf_counter() - started) * 1000
+    _log.debug("%s: %s %s in %.1f ms, try %d", call, status, outcome, elapsed, tries)
 
 
 class _Pool:

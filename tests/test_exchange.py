@@ -21,7 +21,6 @@ from loop_time import LIMIT, all_has_arrived, pass_time, run_out_after
 from connectus_async import AsyncConnectus, ConnectionLostError, RequestTimeoutError
 from connectus_async._exchange import LARGE_BODY, MAX_HEADS, PublicExchange
 from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
-from connectus_async.call import Host
 
 NUMBER = "56987688060"
 SHORT = 0.25
@@ -178,7 +177,7 @@ async def test_heads_are_not_kept_without_end(server: HostileServer):
     async with client(server.url) as connectus:
         for number in range(3 * MAX_HEADS):
             await connectus.sms.status(str(number))
-        endpoint = connectus._transport._endpoints[Host.PLATFORM]
+        endpoint = connectus._transport._endpoints["platform"]
 
     assert len(endpoint._heads) <= MAX_HEADS
     assert server.targets[-1] == f"/api_v3/sms/{3 * MAX_HEADS - 1}"

@@ -32,6 +32,9 @@ class Guards:
     Args:
         options: The campaign's options.
         spent: What it took from the balance so far.
+
+    Attributes:
+        watches: Whether there is anything to `check`.
     """
 
     def __init__(self, options: BulkOptions, spent: int) -> None:
@@ -40,7 +43,7 @@ class Guards:
         self._expires_at = options.expires_at
         self._budget = options.budget
         self._spent = spent
-        self._watches = (
+        self.watches = (
             self._suppression is not None
             or self._quiet_hours is not None
             or self._expires_at is not None
@@ -52,8 +55,6 @@ class Guards:
         Raises:
             Refusal: It may not.
         """
-        if not self._watches:
-            return
         if self._suppression is not None and entry.recipient in self._suppression:
             raise Refusal(
                 SkipReason.SUPPRESSED,

@@ -84,17 +84,13 @@ class Intake:
         elif self._grace is None:
             self._grace = self._pulling.get_loop().call_later(GRACE, self._pulling.cancel)
 
-    @property
-    def _is_over(self) -> bool:
-        return self.is_stopped or self.is_exhausted
-
     async def pull(self) -> Job | None:
         """Take the next message, or ``None`` where there are no more."""
         if self._is_async:
             async with self._lock:
-                item = None if self._is_over else await self._next()
+                item = None if self.is_stopped or self.is_exhausted else await self._next()
         else:
-            item = None if self._is_over else self._next_at_once()
+            item = None if self.is_stopped or self.is_exhausted else self._next_at_once()
         if item is None:
             return None
         index = self._pulled

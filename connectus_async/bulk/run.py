@@ -125,7 +125,8 @@ class Run:
             except Exception as error:  # noqa: BLE001 - one row never stops the others
                 return self._invalid(job, error)
         try:
-            self._check(entry)
+            if self._guards.watches:
+                self._check(entry)
             return await self._sent(job, entry)
         except Refusal as refusal:
             self._ledger.put(entry, job.number, refusal.skipped)
@@ -188,7 +189,8 @@ class Run:
         return True
 
     async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
-        self._check(entry)  # again: it may have waited for long
+        if self._guards.watches:
+            self._check(entry)  # again: it may have waited for long
         self._guards.take(entry)
         try:
             claim = self._ledger.begin(entry, job.number)

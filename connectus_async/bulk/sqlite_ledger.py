@@ -13,7 +13,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import chain
@@ -88,6 +87,9 @@ COLUMNS: Final = (
 NO_ROW: Final = (None,) * len(COLUMNS.split(","))
 MOST_ROWS: Final = 256
 """In one statement."""
+
+MOST_UNDER_WAY: Final = 1
+"""Groups of changes: one that is written, and one that waits for the writer; the rest gathers."""
 
 CHANGE: Final = f"""
 INSERT INTO message ({COLUMNS})
@@ -165,9 +167,9 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = LedgerLock(path)
-        self._pending: deque[_Change | _Question | None] = deque()  # None is the end
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._is_awake = False
+        self._gathered: _Changes | None = None
+        self._under_way = 0
+        self._pending: SimpleQueue[_Changes | _Question | None] = SimpleQueue()  # None is the end
         self._failure: LedgerError | None = None
         self._place: tuple[Path, int, int] | None = None
         self._tried_again: set[int] = set()
@@ -205,7 +207,8 @@ class SqliteLedger:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._put(None)
+        self._hand_over()
+        self._pending.put(None)
         await self._loop.run_in_executor(None, thread.join)
 
     def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
@@ -213,7 +216,10 @@ class SqliteLedger:
         future: asyncio.Future[Claim] = self._loop.create_future()
         number, columns = self._placed(entry, number)
         row = (number, *columns, _IN_FLIGHT, None, 1, None, time.time(), None)
-        self._put(_Change(row, future, Claim(number)))
+        if self._failure is None:
+            self._gather(row).waiters.append((future, number))
+        else:
+            future.set_exception(self._failure)
         return future
 
     def finish(
@@ -232,7 +238,9 @@ class SqliteLedger:
             columns = columns._replace(body=hashed(entry.body))
         told = _storable(provider_id)
         row = (number, *columns, state._value_, _storable(reason), 0, told, None, time.time())
-        self._put(_Change(row, is_kept=is_kept))
+        changes = self._gather(row)
+        if is_kept:
+            changes.kept.add(len(changes.rows) - 1)
 
     def put(
         self,
@@ -244,9 +252,7 @@ class SqliteLedger:
         """Put a message down as skipped or waiting. See `Ledger.put`."""
         number, columns = self._placed(entry, number)
         state, ended_at = _resting(skipped)
-        self._put(
-            _Change((number, *columns, state, _because(skipped, reason), 0, None, None, ended_at))
-        )
+        self._gather((number, *columns, state, _because(skipped, reason), 0, None, None, ended_at))
 
     async def flush(self) -> None:
         """Wait until everything that was put down is written."""
@@ -339,7 +345,10 @@ class SqliteLedger:
         A cursor that it returns is read to its end; what it changes is one transaction.
         """
         future = self._loop.create_future()
-        self._put(_Question(task, future))
+        if self._failure is not None:
+            raise self._failure
+        self._hand_over()
+        self._pending.put(_Question(task, future))
         return await future
 
     def _placed(self, entry: Entry, number: int | None) -> tuple[int, Entry]:
@@ -350,16 +359,34 @@ class SqliteLedger:
         self._next_number += 1
         return new, entry
 
-    def _put(self, item: "_Change | _Question | None") -> None:
-        if self._failure is not None:
-            if item is not None and item.future is not None:
-                item.future.set_exception(self._failure)
-            if item is not None:
-                return
-        self._pending.append(item)
-        if not self._is_awake:
-            self._is_awake = True
-            self._wake.put(None)
+    def _gather(self, row: tuple[Any, ...]) -> "_Changes":
+        """Put a row to those that are written together: all of this turn of the loop, if few."""
+        changes = self._gathered
+        if changes is None:
+            changes = self._gathered = _Changes()
+            if self._under_way < MOST_UNDER_WAY:
+                self._loop.call_soon(self._hand_over)
+        changes.rows.append(row)
+        if len(changes.rows) == MOST_ROWS:
+            self._hand_over()
+        return changes
+
+    def _hand_over(self) -> None:
+        """Give the writer what was gathered."""
+        changes, self._gathered = self._gathered, None
+        if changes is None:
+            return
+        if self._failure is None:
+            self._under_way += 1
+            self._pending.put(changes)
+        else:
+            _settle([(future, None, self._failure) for future in changes.futures])
+
+    def _written(self, results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") -> None:
+        """Go on with what was gathered while the writer wrote."""
+        self._under_way -= 1
+        _settle(results)
+        self._hand_over()
 
     def _run(self, policy: Policy, opened: "asyncio.Future[int]") -> None:
         try:
@@ -377,9 +404,11 @@ class SqliteLedger:
 
     def _drop(self) -> None:
         """Answer those that came when the writer had left."""
-        waiting = [item.future for item in self._pending if item is not None]
-        self._pending.clear()
-        _settle([(future, None, self._failure) for future in waiting if future is not None])
+        self._hand_over()
+        while not self._pending.empty():
+            item = self._pending.get()
+            if item is not None:
+                _settle([(future, None, self._failure) for future in item.futures])
 
     def _opened(self, policy: Policy) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -399,28 +428,11 @@ class SqliteLedger:
         return connection
 
     def _work(self, connection: sqlite3.Connection) -> None:
-        is_open = True
-        while is_open:
-            self._wake.get()
-            self._is_awake = False
-            while self._pending:
-                is_open = self._do_next(connection) and is_open
-
-    def _do_next(self, connection: sqlite3.Connection) -> bool:
-        """Do the next group of changes, or the next question; tell whether to go on."""
-        pending = self._pending
-        item = pending.popleft()
-        if item is None:
-            return False
-        if isinstance(item, _Question):
-            self._answer(connection, item)
-            return True
-        group = [item]
-        while len(group) < MOST_ROWS and pending and isinstance(next_ := pending[0], _Change):
-            group.append(next_)
-            pending.popleft()
-        self._write(connection, group)
-        return True
+        while (item := self._pending.get()) is not None:
+            if isinstance(item, _Question):
+                self._answer(connection, item)
+            else:
+                self._write(connection, item)
 
     def _answer(self, connection: sqlite3.Connection, question: "_Question") -> None:
         if self._failure is not None:
@@ -440,39 +452,45 @@ class SqliteLedger:
         else:
             self._tell([(question.future, result, None)])
 
-    def _write(self, connection: sqlite3.Connection, group: Sequence["_Change"]) -> None:
+    def _write(self, connection: sqlite3.Connection, changes: "_Changes") -> None:
+        found: Mapping[int, Claim] = {}
         try:
             if self._failure is None:
-                self._change(connection, group)
+                found = self._change(connection, changes)
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             self._fail(connection, error)
         failure = self._failure
-        self._tell(
-            [
-                (change.future, None if failure else change.claim, failure)
-                for change in group
-                if change.future is not None
-            ]
-        )
+        results = [
+            (future, None if failure else found.get(number) or Claim(number), failure)
+            for future, number in changes.waiters
+        ]
+        self._call(self._written, results)
 
-    def _change(self, connection: sqlite3.Connection, group: Sequence["_Change"]) -> None:
+    def _change(self, connection: sqlite3.Connection, changes: "_Changes") -> Mapping[int, Claim]:
+        """Write changes; return the claims on what was there before, by the number asked for."""
         self._check_place()
-        size = 1 << (len(group) - 1).bit_length()
-        rows = [change.row for change in group] + [NO_ROW] * (size - len(group))
-        self._note_tries(group)
-        changed = connection.execute(CHANGES[size], [*chain.from_iterable(rows)]).rowcount
-        if changed != len(group):
-            new = [change for change in group if change.row[_KEY] is not None]
-            if changed != len(group) - self._resolve(connection, new):
-                raise LedgerError(self.path.name, "was changed by somebody else amid the campaign")
+        self._note_tries(changes)
+        rows = changes.rows
+        count = len(rows)
+        size = 1 << (count - 1).bit_length()
+        values = [*chain.from_iterable(rows), *NO_ROW * (size - count)]
+        changed = connection.execute(CHANGES[size], values).rowcount
+        if changed == count:
+            return {}
+        known, claims = self._resolve(connection, [row for row in rows if row[_KEY] is not None])
+        if changed != count - known:
+            raise LedgerError(self.path.name, "was changed by somebody else amid the campaign")
+        return claims
 
-    def _note_tries(self, group: Sequence["_Change"]) -> None:
+    def _note_tries(self, changes: "_Changes") -> None:
         """Note what is queued, but only until who has it tries again: it is nobody else's."""
-        for change in group:
-            if change.is_kept:
-                self._tried_again.add(change.row[0])
-            elif self._tried_again and change.row[_STATE] != _IN_FLIGHT:
-                self._tried_again.discard(change.row[0])
+        if not (self._tried_again or changes.kept):
+            return
+        for index, row in enumerate(changes.rows):
+            if index in changes.kept:
+                self._tried_again.add(row[0])
+            elif row[_STATE] != _IN_FLIGHT:
+                self._tried_again.discard(row[0])
 
     def _check_place(self) -> None:
         """Check that the file is where the next sender looks for it, or it would send all again."""
@@ -481,28 +499,35 @@ class SqliteLedger:
                 self.path.name, "was moved or deleted amid the campaign: nothing more is sent"
             )
 
-    def _resolve(self, connection: sqlite3.Connection, new: Sequence["_Change"]) -> int:
-        """Find what a message is already that was there before, and begin it if it waits."""
-        keys = _json.dumps([change.row[_KEY] for change in new]).decode()
+    def _resolve(
+        self, connection: sqlite3.Connection, new: Sequence[tuple[Any, ...]]
+    ) -> tuple[int, Mapping[int, Claim]]:
+        """Find what a message is already that was there before, and begin it if it waits.
+
+        Returns:
+            How many rows were there, and the claims on those that are to be begun.
+        """
+        keys = _json.dumps([row[_KEY] for row in new]).decode()
         found = {key: (number, state) for key, number, state in connection.execute(FIND, (keys,))}
         waiting = []
+        claims = {}
         known = 0
-        for change in new:
-            number, state = found[change.row[_KEY]]
-            if number == change.row[0]:
+        for row in new:
+            number, state = found[row[_KEY]]
+            if number == row[0]:
                 continue
             known += 1
-            if change.claim is None:
+            if row[_STATE] != _IN_FLIGHT:
                 continue
             is_waiting = state == State.QUEUED and number not in self._tried_again
-            change.claim = Claim(number, None if is_waiting else State(state))
+            claims[row[0]] = Claim(number, None if is_waiting else State(state))
             if is_waiting:
                 waiting.append(number)
-                found[change.row[_KEY]] = number, State.IN_FLIGHT
+                found[row[_KEY]] = number, State.IN_FLIGHT
         if waiting:
             document = _json.dumps(waiting).decode()
             connection.execute(BEGIN_FOUND, (time.time(), document))
-        return known
+        return known, claims
 
     def _fail(self, connection: sqlite3.Connection, error: Exception) -> None:
         self._failure = _ledger_error(self.path, error)
@@ -511,31 +536,33 @@ class SqliteLedger:
                 connection.rollback()
 
     def _tell(self, results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") -> None:
-        if results:
-            self._call(_settle, results)
+        self._call(_settle, results)
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             self._loop.call_soon_threadsafe(function, *args)
 
 
-class _Change:
-    """A row to write, and who waits for it."""
+class _Changes:
+    """Rows that are written together.
 
-    __slots__ = ("claim", "future", "is_kept", "row")
+    Attributes:
+        rows: The rows, in the order of the columns.
+        waiters: Who waits for a row to be begun, and its number.
+        kept: The places among the rows of those that are going to be tried again.
+    """
 
-    def __init__(
-        self,
-        row: tuple[Any, ...],
-        future: "asyncio.Future[Claim] | None" = None,
-        claim: Claim | None = None,
-        *,
-        is_kept: bool = False,
-    ) -> None:
-        self.row = row
-        self.is_kept = is_kept
-        self.future = future
-        self.claim = claim
+    __slots__ = ("kept", "rows", "waiters")
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.waiters: list[tuple[asyncio.Future[Claim], int]] = []
+        self.kept: set[int] = set()
+
+    @property
+    def futures(self) -> "list[asyncio.Future[Any]]":
+        """What waits."""
+        return [future for future, _ in self.waiters]
 
 
 class _Question:
@@ -546,6 +573,11 @@ class _Question:
     def __init__(self, task: Task, future: "asyncio.Future[Any]") -> None:
         self.task = task
         self.future = future
+
+    @property
+    def futures(self) -> "list[asyncio.Future[Any]]":
+        """What waits."""
+        return [self.future]
 
 
 _KEY: Final = 1
@@ -700,7 +732,11 @@ def _resting(skipped: SkipReason | None) -> tuple[State, float | None]:
 
 def _storable(text: str | None) -> str | None:
     """Take from a text that came over the wire what SQLite cannot hold or would end at."""
-    return text.replace("\0", "").encode(errors="replace").decode() if text else None
+    if not text:
+        return None
+    if text.isascii() and text.isprintable():
+        return text
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _because(skipped: SkipReason | None, reason: str | None) -> str | None:

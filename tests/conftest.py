@@ -20,6 +20,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("the same on every machine")
 
+PATIENCE = {"timeout": 200, "connect_timeout": 200}
+"""Options of a client that takes no busy machine for a server that is not there."""
+
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, bool]]:
@@ -68,6 +71,7 @@ def settings(emulator: Emulator) -> dict[str, Any]:
         "base_url": emulator.base_url,
         "qr_base_url": emulator.qr_base_url,
         "backoff_base": 0,
+        **PATIENCE,
     }
 
 

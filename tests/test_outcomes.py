@@ -88,7 +88,12 @@ METHODS: dict[str, Send] = {"POST": post, "PATCH": patch, "GET": get}
 
 
 def client(url: str, **options: object) -> AsyncConnectus:
-    defaults = {"backoff_base": 0, "max_retries": RETRIES, "max_response_bytes": MOST_BYTES}
+    defaults = {
+        "backoff_base": 0,
+        "connect_timeout": LIMIT,
+        "max_retries": RETRIES,
+        "max_response_bytes": MOST_BYTES,
+    }
     return AsyncConnectus("user", "key", base_url=url, **(defaults | options))
 
 

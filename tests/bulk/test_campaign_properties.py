@@ -159,6 +159,7 @@ class CampaignMachine(RuleBasedStateMachine):
             self.emulator.api_key,
             base_url=self.emulator.base_url,
             timeout=LIMIT,
+            connect_timeout=LIMIT,
         )
 
     async def _answer(self, request: Any, act: Callable[[], Awaitable[Any]]) -> Any:

@@ -32,7 +32,7 @@ def client_of(emulator: Emulator, **options: Any) -> AsyncConnectus:
         emulator.api_key,
         base_url=emulator.base_url,
         backoff_base=0.001,
-        **options,
+        **{"timeout": 200, "connect_timeout": 200, **options},
     )
 
 

@@ -35,6 +35,7 @@ ALL_ENDED: Final = "every sender process ended before its time: run the same com
 
 _log: Final = logging.getLogger("connectus_async")
 _COSTS: Final = frozenset({State.ACCEPTED, State.UNKNOWN})
+_STATES: Final = {state.value: state for state in State}
 _ANSWERS: Final = frozenset({State.ACCEPTED, State.REJECTED})
 
 
@@ -117,7 +118,7 @@ class LedgerOwner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: asyncio.Queue[Failure | None] = asyncio.Queue()
         self._ended = asyncio.Event()
-        self._words: Final[Mapping[str, Callable[..., None]]] = {
+        self._words: Final[Mapping[str, Callable[[Sender, Item], None]]] = {
             "begin": self._begin,
             "finish": self._finish,
             "put": self._put,
@@ -175,7 +176,7 @@ class LedgerOwner:
     def _receive(self, sender: Sender, items: Sequence[Item]) -> None:
         words = self._words
         for item in items:
-            words[item[0]](sender, *item[1:])
+            words[item[0]](sender, item)
         if sender.claims:
             claims, sender.claims = sender.claims, []
             self._do(self._grant(sender, claims))
@@ -185,7 +186,8 @@ class LedgerOwner:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _begin(self, sender: Sender, number: int) -> None:
+    def _begin(self, sender: Sender, item: Item) -> None:
+        _, number = item
         entry = sender.handed[number]
         try:
             self._guards.take(entry)
@@ -205,24 +207,18 @@ class LedgerOwner:
                     raise LedgerError("ledger", f"message {number} is {found} already")  # noqa: TRY301
             except LedgerError as error:
                 self.stop(error)
-                sender.begun.pop(number, None)
+                if number in sender.begun:
+                    sender.handed[number] = sender.begun.pop(number)
                 sender.link.send("fail", number, error.ledger, error.problem)
             else:
                 granted.append(number)
         if granted:
             sender.link.send("grant", granted)
 
-    def _finish(
-        self,
-        sender: Sender,
-        number: int,
-        word: str,
-        reason: str | None,
-        provider_id: str | None,
-        is_kept: bool,
-    ) -> None:
+    def _finish(self, sender: Sender, item: Item) -> None:
+        _, number, word, reason, provider_id, is_kept = item
         entry = sender.begun.pop(number)
-        state = State(word)
+        state = _STATES[word]
         self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
         if state not in _COSTS:
             self._guards.give_back(entry)
@@ -240,7 +236,8 @@ class LedgerOwner:
         if verdict is not None:
             self.stop(verdict)
 
-    def _put(self, sender: Sender, number: int, word: str | None, reason: str | None) -> None:
+    def _put(self, sender: Sender, item: Item) -> None:
+        _, number, word, reason = item
         entry = sender.handed.pop(number)
         skipped = None if word is None else SkipReason(word)
         self._ledger.put(entry, number, skipped, reason)
@@ -250,16 +247,16 @@ class LedgerOwner:
             self.summary.counts[State.SKIPPED] += 1
             self.summary.skipped_by[skipped] += 1
 
-    def _tell(
-        self, _: Sender, line: int | None, state: str, skipped: str | None, error: str
-    ) -> None:
+    def _tell(self, _: Sender, item: Item) -> None:
+        _, line, state, skipped, error = item
         reason = None if skipped is None else SkipReason(skipped)
         self._failures.put_nowait(Failure(line, State(state), reason, error))
 
-    def _pace(self, sender: Sender, *pace: Any) -> None:
-        sender.pace = Pace(*pace)
+    def _pace(self, sender: Sender, item: Item) -> None:
+        sender.pace = Pace(*item[1:])
 
-    def _hand_out(self, sender: Sender, limit: int) -> None:
+    def _hand_out(self, sender: Sender, item: Item) -> None:
+        _, limit = item
         self._do(self._read_for(sender, limit))
 
     async def _read_for(self, sender: Sender, limit: int) -> None:
@@ -282,10 +279,11 @@ class LedgerOwner:
         self._is_read = not batch
 
     def _taken(self, limit: int) -> list[tuple[int, Entry]]:
-        share = self._left // (SHARES * len(self._senders))
+        share = max(self._left // (SHARES * len(self._senders)), FEWEST_HANDED)
+        most = min(limit, share)
         rows: list[tuple[int, Entry]] = []
         characters = 0
-        while self._ready and len(rows) < min(limit, max(share, FEWEST_HANDED)):
+        while self._ready and len(rows) < most:
             rows.append(self._ready.popleft())
             characters += len(rows[-1][1].body)
             if characters > MOST_HANDED_CHARACTERS:
@@ -293,7 +291,8 @@ class LedgerOwner:
         self._left -= len(rows)
         return rows
 
-    def _done(self, sender: Sender, failure: str | None) -> None:
+    def _done(self, sender: Sender, item: Item) -> None:
+        _, failure = item
         sender.is_idle = True
         sender.handed.clear()
         if failure is not None:

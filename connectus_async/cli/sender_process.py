@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 PACE_SECONDS: Final = 0.25
 EXIT_ORPHANED: Final = 1
+UVLOOP: Final = "uvloop"
+"""The argument that says on which loop to run."""
 
 
 async def main() -> None:
@@ -91,4 +92,4 @@ async def _pace_told(bulk: "Bulk", ledger: RemoteLedger) -> AsyncIterator[None]:
 if __name__ == "__main__":
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
-    anyio.run(main, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    anyio.run(main, backend_options={"use_uvloop": UVLOOP in sys.argv})

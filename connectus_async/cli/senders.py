@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from subprocess import DEVNULL, Popen
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,6 +22,7 @@ from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown
+from connectus_async.cli.sender_process import UVLOOP
 from connectus_async.cli.settings import Settings
 from connectus_async.config import Config
 
@@ -73,10 +74,11 @@ class Senders:
         return self
 
     async def _start(self) -> None:
+        arguments = [UVLOOP] * type(asyncio.get_running_loop()).__module__.startswith("uvloop")
         pairs = [socket.socketpair() for _ in self._jobs]
         try:
             for _, theirs in pairs:
-                await run_sync(self._start_one, theirs)
+                await run_sync(self._start_one, theirs, arguments)
         finally:
             for _, theirs in pairs:
                 theirs.close()
@@ -85,13 +87,15 @@ class Senders:
         for link, (ours, _) in zip(links, pairs, strict=True):
             await loop.create_unix_connection(lambda link=link: link, sock=ours)  # type: ignore[misc]
 
-    def _start_one(self, way: socket.socket) -> None:
+    def _start_one(self, way: socket.socket, arguments: Sequence[str]) -> None:
         """Start a process that imports what this one does, from where it does."""
-        warnings = [f"-W{option}" for option in sys.warnoptions]
+        options = [f"-W{option}" for option in sys.warnoptions]
+        if sys.flags.dev_mode:
+            options.append("-Xdev")
         path = os.pathsep.join(map(os.path.abspath, sys.path))
         self._processes.append(
             Popen(  # noqa: S603 - what is run is this program
-                [sys.executable, "-P", *warnings, "-m", PROGRAM],
+                [sys.executable, "-P", *options, "-m", PROGRAM, *arguments],
                 stdin=way.fileno(),
                 stdout=DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},

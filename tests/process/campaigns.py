@@ -23,6 +23,13 @@ from connectus_async.emulator import Emulator, Fault
 
 PROGRAM = Path(__file__).with_name("campaign_program.py")
 
+CONCURRENCY = 8
+"""Of the commands."""
+
+FINISHING = b"connectus: finishing the messages under way; Ctrl-C again gives them up\n"
+SETTLE = ("--settle", 0.2)
+RESEND = ("--on-unknown", "resend_if_absent")
+
 
 @attrs.frozen
 class Kill:
@@ -123,6 +130,48 @@ async def ran(*args: object, emulator: Emulator) -> Ended:
     """Run a command to its end."""
     async with command(*args, emulator=emulator) as process:
         return await ended(process)
+
+
+@attrs.define
+class Gate:
+    """Holds the answers once so many messages were let pass, acted upon as they are."""
+
+    passing: int = 20
+    full: asyncio.Event = attrs.field(factory=asyncio.Event)
+    opened: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    async def after(self, number: int) -> None:
+        if number == self.passing + CONCURRENCY:
+            self.full.set()
+        if number > self.passing:
+            await self.opened.wait()
+
+
+def gate_of(emulator: Emulator) -> Gate:
+    gate = Gate()
+    emulator.fault(Fault.call(after=gate.after), route="sms.send")
+    return gate
+
+
+def write(path: Path, rows: int) -> None:
+    path.write_text("dst_number\n" + "".join(f"{number}\n" for number in numbers(rows)))
+
+
+def send(file: Path, *options: object) -> Sequence[object]:
+    return ("bulk", "send", file, "--text", "Hola", "--concurrency", CONCURRENCY, *options)
+
+
+def reached(emulator: Emulator) -> Counter[str]:
+    return Counter(message.recipient for message in emulator.received)
+
+
+def ledger_of(file: Path) -> Path:
+    return file.with_name(file.name + ".ledger.db")
+
+
+def states_in(ledger: Path) -> Counter[str]:
+    with closing(sqlite3.connect(ledger)) as connection:
+        return Counter(state for (state,) in connection.execute("SELECT state FROM message"))
 
 
 @contextmanager

@@ -3,48 +3,43 @@
 import asyncio
 import json
 import signal
-import sqlite3
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
-import attrs
 import pytest
 from campaign_program import numbers
-from campaigns import PROGRAM, Kill, command, ended, environment, killed, ran, started
+from campaigns import (
+    CONCURRENCY,
+    FINISHING,
+    PROGRAM,
+    RESEND,
+    SETTLE,
+    Gate,
+    Kill,
+    command,
+    ended,
+    environment,
+    gate_of,
+    killed,
+    ledger_of,
+    ran,
+    reached,
+    send,
+    started,
+    states_in,
+    write,
+)
 from scripts import LIMIT
 
 from connectus_async.bulk.states import State
-from connectus_async.emulator import Emulator, Fault
+from connectus_async.emulator import Emulator
 
 ROWS = 1_000
-CONCURRENCY = 8
-FINISHING = b"connectus: finishing the messages under way; Ctrl-C again gives them up\n"
-SETTLE = ("--settle", 0.2)
-RESEND = ("--on-unknown", "resend_if_absent")
-
-
-@attrs.define
-class Gate:
-    """Holds the answers once so many messages were let pass, acted upon as they are."""
-
-    passing: int = 20
-    full: asyncio.Event = attrs.field(factory=asyncio.Event)
-    opened: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-    async def after(self, number: int) -> None:
-        if number == self.passing + CONCURRENCY:
-            self.full.set()
-        if number > self.passing:
-            await self.opened.wait()
 
 
 @pytest.fixture
 def gate(emulator: Emulator) -> Gate:
-    gate = Gate()
-    emulator.fault(Fault.call(after=gate.after), route="sms.send")
-    return gate
+    return gate_of(emulator)
 
 
 @pytest.fixture
@@ -52,22 +47,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "recipients of a campaign.csv"
     write(path, ROWS)
     return path
-
-
-def write(path: Path, rows: int) -> None:
-    path.write_text("dst_number\n" + "".join(f"{number}\n" for number in numbers(rows)))
-
-
-def send(file: Path) -> Sequence[object]:
-    return ("bulk", "send", file, "--text", "Hola", "--concurrency", CONCURRENCY)
-
-
-def reached(emulator: Emulator) -> Counter[str]:
-    return Counter(message.recipient for message in emulator.received)
-
-
-def ledger_of(file: Path) -> Path:
-    return file.with_name(file.name + ".ledger.db")
 
 
 async def test_a_command_that_is_killed_is_given_again(emulator, file):
@@ -176,8 +155,3 @@ async def test_a_second_interruption_stops(emulator, file, gate):
     assert states[State.UNKNOWN] == CONCURRENCY
     assert f"{CONCURRENCY} had been sent, 0 are queued again" in asked.output
     assert reached(emulator) == Counter(numbers(ROWS))
-
-
-def states_in(ledger: Path) -> Counter[str]:
-    with closing(sqlite3.connect(ledger)) as connection:
-        return Counter(state for (state,) in connection.execute("SELECT state FROM message"))

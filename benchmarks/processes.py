@@ -1,0 +1,287 @@
+"""One campaign sent by one process, and by several, as ``connectus bulk send --processes`` does.
+
+Each round is a process of its own that takes up a copy of the same loaded ledger, and starts the
+senders that it is to have. The rate is what the ledger itself has on record: all messages, from the
+moment that the first was begun to the moment that the last was answered; loading the ledger and
+starting processes are not in it, but the time of the whole is told too. CPU is that of all
+processes of a campaign, the start of the senders included. Several can be faster only where there
+are cores for them, so it is told as well how busy the server was, and how busy all cores were. The
+rounds are interleaved; the figures are medians, and ratios are of the two in one round.
+Run from the top of the repository:
+
+    python -m benchmarks.processes [--messages 40000] [--processes 1 2] [--concurrency 64 256]
+        [--rounds 5] [--uvloop] [--out FOLDER]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import attrs
+from anyio.from_thread import start_blocking_portal
+
+from benchmarks import figures
+from benchmarks.figures import Round, Spread, costs, rates, ratio
+from benchmarks.sink import fastest_loop, sink
+from connectus_async import AsyncConnectus, Sms
+from connectus_async.bulk.options import BulkOptions
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.cli.senders import Senders
+from connectus_async.cli.settings import Settings
+from connectus_async.client import sender_over
+from connectus_async.config import ENVIRONMENT
+
+MESSAGES = 40_000
+PROCESSES = (1, 2)
+CONCURRENCIES = (64, 256)
+ROUNDS = 5
+WARMING_UP = 2_000
+FIRST_NUMBER = 56_960_000_000
+TEXT = "Hola, tu pedido va en camino."
+LIMIT = 600
+
+
+@attrs.frozen
+class Sent(Round):
+    """A round, with what it took from its start to its end.
+
+    Attributes:
+        whole: Seconds of the clock, starting processes included.
+    """
+
+    whole: float
+
+
+async def load(ledger: Path, messages: int) -> None:
+    """Put messages down in a ledger."""
+    async with AsyncConnectus() as connectus, connectus.bulk(ledger=ledger) as bulk:
+        await bulk.load(Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
+
+
+async def send(path: Path, settings: Settings, messages: int) -> None:
+    """Send what waits in a ledger."""
+    ledger = SqliteLedger(path)
+    options = BulkOptions(ledger=path, concurrency=settings.concurrency)
+    client = AsyncConnectus(max_connections=settings.concurrency)
+    async with client, sender_over(client, ledger, options) as bulk:
+        if settings.processes == 1:
+            await bulk.run()
+            accepted = bulk.summary.accepted
+        else:
+            async with Senders(ledger, waiting=messages, spent=0, settings=settings) as senders:
+                async for failure in senders.stream():
+                    raise AssertionError(failure)
+            accepted = senders.summary.accepted
+    assert accepted == messages, accepted
+
+
+def one_round(job: Mapping[str, Any]) -> None:
+    """Send, and print what it took; in a process of its own."""
+    path = Path(job["ledger"])
+    settings = Settings(processes=job["processes"], concurrency=job["concurrency"])
+    began, used = time.perf_counter(), time.process_time()
+    with asyncio.Runner(loop_factory=fastest_loop if job["uvloop"] else None) as runner:
+        runner.run(send(path, settings, job["messages"]))
+    whole = time.perf_counter() - began
+    senders = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = time.process_time() - used + senders.ru_utime + senders.ru_stime
+    print(json.dumps({"wall": seconds_in(path), "cpu": cpu, "whole": whole}))
+
+
+def seconds_in(ledger: Path) -> float:
+    """Read how long a campaign was sent."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        ((seconds,),) = connection.execute("SELECT max(ended_at) - min(started_at) FROM message")
+    return float(seconds)
+
+
+@attrs.frozen
+class Campaigns:
+    """Starts the processes of the rounds.
+
+    Attributes:
+        environment: Tells them where the server is.
+        folder: Where the ledgers are.
+        uvloop: Whether all run on uvloop.
+    """
+
+    environment: Mapping[str, str]
+    folder: Path
+    uvloop: bool
+
+    def send(self, loaded: Path, messages: int, processes: int, concurrency: int) -> Sent:
+        """Measure one round."""
+        with TemporaryDirectory(dir=self.folder) as folder:
+            ledger = shutil.copy(loaded, Path(folder) / "campaign.db")
+            job = {
+                "ledger": str(ledger),
+                "messages": messages,
+                "processes": processes,
+                "concurrency": concurrency,
+                "uvloop": self.uvloop,
+            }
+            ran = subprocess.run(  # noqa: S603 - what is run is this program
+                [sys.executable, "-m", "benchmarks.processes", "--round", json.dumps(job)],
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                check=True,
+                timeout=LIMIT,
+            )
+        return Sent(messages, **json.loads(ran.stdout))
+
+
+def measure(
+    campaigns: Campaigns, options: argparse.Namespace, concurrency: int
+) -> dict[int, list[Sent]]:
+    """Measure all with one number of messages at a time."""
+    with TemporaryDirectory(dir=options.out) as folder:
+        loaded, small = Path(folder) / "loaded.db", Path(folder) / "small.db"
+        asyncio.run(load(loaded, options.messages))
+        asyncio.run(load(small, WARMING_UP))
+        names = {str(count): count for count in options.processes}
+        for count in names.values():
+            campaigns.send(small, WARMING_UP, count, concurrency)
+        measured = figures.interleaved(
+            list(names),
+            options.rounds,
+            lambda name: campaigns.send(loaded, options.messages, names[name], concurrency),
+        )
+    return {names[name]: rounds for name, rounds in measured.items()}  # type: ignore[misc]
+
+
+def report(measured: Mapping[int, Sequence[Sent]]) -> None:
+    """Print the medians, and ratios to the first."""
+    first = next(iter(measured))
+    print(f"processes  messages/s  us CPU  s in all  times the rate of {first}")
+    for count, rounds in measured.items():
+        whole = Spread.of(each.whole for each in rounds).median
+        print(
+            f"{count:>9} {rates(rounds).median:11,.0f} {costs(rounds).median:7.0f} {whole:9.2f}"
+            f"  {ratio(rounds, measured[first])}"
+        )
+
+
+def report_headroom(cost: float, results: Mapping[int, Mapping[int, Sequence[Sent]]]) -> None:
+    """Print how busy the server and all cores were at the highest rate."""
+    everything = [rounds for measured in results.values() for rounds in measured.values()]
+    fastest = max(everything, key=lambda rounds: rates(rounds).median)
+    rate, each = rates(fastest).median, costs(fastest).median
+    cores = os.cpu_count() or 1
+    print(
+        f"the sink: {cost:.0f} us CPU per message, so {1e6 / cost:,.0f} a second at most; busy for"
+        f" {cost * rate / 1e6:.0%} of the time at the highest rate\n"
+        f"all together: {cost + each:.0f} us CPU per message, so {cores * 1e6 / (cost + each):,.0f}"
+        f" a second at most on {cores} cores; these were busy for"
+        f" {(cost + each) * rate / cores / 1e6:.0%} of the time"
+    )
+
+
+def draw(path: Path, results: Mapping[int, Mapping[int, Sequence[Sent]]], title: str) -> None:
+    """Draw rate and CPU, with a bar for each number of processes."""
+    panels = "messages a second", "CPU per message, of all processes (µs)"
+    with figures.plot(path, title, 3.5, *panels, aside=True) as axes:
+        counts = list(next(iter(results.values())))
+        for place, count in enumerate(counts):
+            offset = (place - (len(counts) - 1) / 2) * 0.8 / len(counts)
+            rows = [row + offset for row in range(len(results))]
+            for panel, spread in zip(axes, (rates, costs), strict=True):
+                panel.barh(
+                    rows,
+                    [spread(measured[count]).median for measured in results.values()],
+                    height=0.8 / len(counts),
+                    label=f"{count} process{'es' * (count > 1)}",
+                )
+        axes[0].legend(loc="lower right")
+        for panel in axes:
+            panel.invert_yaxis()
+            panel.set_yticks(range(len(results)))
+            panel.set_yticklabels([f"{number} at a time" for number in results])
+            panel.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def figures_of(measured: Mapping[int, Sequence[Sent]]) -> dict[str, Any]:
+    """Return what is worth keeping of one number at a time."""
+    first = next(iter(measured))
+    return {
+        str(count): {
+            "messages_per_second": rates(rounds),
+            "cpu_us_per_message": costs(rounds),
+            "seconds_in_all": Spread.of(each.whole for each in rounds),
+            f"rate_over_{first}": ratio(rounds, measured[first]),
+        }
+        for count, rounds in measured.items()
+    }
+
+
+def measure_all(options: argparse.Namespace) -> None:
+    """Measure, print, and write the result."""
+    where = figures.environment(options.out)
+    loop = "uvloop" if options.uvloop else "asyncio's own loop"
+    print(f"{options.messages:,} messages, {options.rounds} interleaved rounds, medians; {loop}")
+    results = {}
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(sink("fast")) as server,
+    ):
+        os.environ.update({ENVIRONMENT[name]: value for name, value in server.settings.items()})
+        campaigns = Campaigns(dict(os.environ), options.out, options.uvloop)
+        for concurrency in options.concurrency:
+            print(f"\n{concurrency} at a time", flush=True)
+            results[concurrency] = measure(campaigns, options, concurrency)
+            report(results[concurrency])
+        served = portal.call(server.stop)
+    cost = served["cpu_seconds"] / served["received"] * 1e6
+    print()
+    report_headroom(cost, results)
+    name = "processes-uvloop" if options.uvloop else "processes"
+    figures.write(
+        options.out,
+        name,
+        {
+            "environment": where,
+            "messages": options.messages,
+            "rounds": options.rounds,
+            "loop": loop,
+            "sink_cpu_us_per_message": cost,
+            "by_concurrency": {number: figures_of(each) for number, each in results.items()},
+        },
+    )
+    draw(
+        options.out / f"{name}.png",
+        results,
+        f"{options.messages:,} SMS of one campaign, server included on {where['cores']} cores",
+    )
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--processes", type=int, nargs="+", default=PROCESSES)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=CONCURRENCIES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--uvloop", action="store_true", help="run all on uvloop")
+    parser.add_argument("--round", type=json.loads, help=argparse.SUPPRESS)
+    figures.add_out(parser)
+    options = parser.parse_args()
+    if options.round:
+        one_round(options.round)
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    measure_all(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""``connectus bulk send --processes``: killed, refused, interrupted; one campaign all the same."""
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+from campaign_program import numbers
+from campaigns import (
+    CONCURRENCY,
+    FINISHING,
+    RESEND,
+    SETTLE,
+    Ended,
+    Gate,
+    command,
+    ended,
+    gate_of,
+    ledger_of,
+    ran,
+    reached,
+    send,
+    started,
+    states_in,
+    write,
+)
+from campaigns import environment as environment_of
+
+from connectus_async.bulk.ledger_owner import ALL_ENDED, ENDED
+from connectus_async.bulk.states import State
+from connectus_async.emulator import Emulator, Fault
+
+ROWS = 400
+PROCESSES = 2
+SHARE = CONCURRENCY // PROCESSES
+SEVERAL = ("--processes", PROCESSES)
+SLOW_LOOP = re.compile("Executing .* took .* seconds\n")
+"""What a debugged loop says on a busy machine."""
+
+
+@pytest.fixture
+def gate(emulator: Emulator) -> Gate:
+    return gate_of(emulator)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "recipients.csv"
+    write(path, ROWS)
+    return path
+
+
+async def senders_of(process: Process) -> list[int]:
+    """Find the processes that a command has started."""
+    listing = await asyncio.create_subprocess_exec("ps", "-A", "-o", "pid=,ppid=", stdout=PIPE)
+    listed, _ = await listing.communicate()
+    pairs = [map(int, line.split()) for line in listed.splitlines()]
+    return [pid for pid, parent in pairs if parent == process.pid]
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def sent_with_kills(file: Path, emulator: Emulator, kills: Mapping[int, str]) -> Ended:
+    """Send, and end a sender, the command or both at requests with these numbers."""
+    async with command(*send(file, *SEVERAL), emulator=emulator) as process:
+
+        async def before(number: int) -> None:
+            if victim := kills.get(number):
+                sender, *_ = await senders_of(process)
+                kill(
+                    *{"command": [process.pid], "sender": [sender]}.get(
+                        victim, [sender, process.pid]
+                    )
+                )
+            if victim in {"command", "both"}:
+                await asyncio.Event().wait()  # the end of the connection cancels the request
+
+        with emulator.fault(Fault.call(before=before), route="sms.send"):
+            return await ended(process)
+
+
+def unsettled(file: Path) -> Counter[str]:
+    """Count what crashes left, by what the ledger says of it."""
+    with closing(sqlite3.connect(ledger_of(file))) as connection:
+        rows = connection.execute("SELECT state, reason FROM message WHERE state <> 'queued'")
+        return Counter(reason or state for state, reason in rows)
+
+
+@pytest.mark.timeout(120)
+async def test_kills_of_senders_and_of_the_command(emulator, file):
+    """Amid 429, resets and 502: each is reached exactly once, and unknown are few."""
+    emulator.fault(Fault.too_many("0"), route="sms.send", share=0.05)
+    emulator.fault(Fault.reset_after(), route="sms.send", share=0.01)
+    emulator.fault(Fault.status(502, acted=True), route="sms.send", share=0.01)
+    chance = Random(9)
+    plans = [
+        {chance.randint(1, 75): "command"},
+        {chance.randint(1, 40): "sender", chance.randint(50, 75): "command"},
+        {chance.randint(1, 75): "both"},
+        {chance.randint(1, 75): "sender"},
+    ]
+    for number, plan in enumerate(plans, 1):
+        result = await sent_with_kills(file, emulator, plan)
+        left = unsettled(file)
+        survives = set(plan.values()) == {"sender"}
+        assert result.code == (3 if survives else -signal.SIGKILL)
+        assert left[State.IN_FLIGHT] <= CONCURRENCY
+        assert left[ENDED] <= number * SHARE
+        assert result.errors.count(ENDED) <= SHARE
+    emulator.clear_faults()
+    asked = await ran("bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator)
+    resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
+    requests = emulator.requests["sms.send"]
+    again = await ran(*send(file, *SEVERAL), emulator=emulator)
+
+    assert (asked.code, resumed.code, again.code) == (0, 0, 0)
+    assert requests == emulator.requests["sms.send"]
+    assert states_in(ledger_of(file)) == {State.ACCEPTED: ROWS}
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_all_senders_are_killed(emulator, file):
+    """The command says so, and the next one sends what was not begun."""
+    async with command(*send(file, *SEVERAL), emulator=emulator) as process:
+
+        async def before(number: int) -> None:
+            if number == 100:
+                kill(*await senders_of(process))
+
+        with emulator.fault(Fault.call(before=before), route="sms.send"):
+            stopped = await ended(process)
+    states = states_in(ledger_of(file))
+    await ran(*stopped.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
+    resumed = await ran(*stopped.advice("resume"), emulator=emulator)
+
+    assert (stopped.code, resumed.code) == (3, 0)
+    assert f"connectus: stopped: {ALL_ENDED}\n" in stopped.errors
+    assert "Traceback" not in stopped.errors
+    assert 1 <= states[State.UNKNOWN] <= CONCURRENCY
+    assert states[State.ACCEPTED] + states[State.UNKNOWN] + states[State.QUEUED] == ROWS
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_the_budget_is_one(emulator, file):
+    """What it does not cover is skipped, by whichever process would have sent it."""
+    sent = await ran(*send(file, *SEVERAL, "--budget", 300), emulator=emulator)
+
+    assert sent.code == 0
+    assert "300 of 400 accepted" in sent.output
+    assert "100 skipped" in sent.output
+    assert sent.errors.count("the budget of 300 does not cover it") == 100
+    assert len(reached(emulator)) == len(emulator.received) == 300
+
+
+async def test_wrong_credentials_stop_all(emulator, file):
+    """A 401 that one process meets ends the campaign as in one process; the rest stays queued."""
+
+    def after(number: int) -> None:
+        if number == 100:
+            emulator.fault(Fault.status(401), route="sms.send")
+
+    emulator.fault(Fault.call(after=after), route="sms.send")
+    stopped = await ran(*send(file, *SEVERAL), emulator=emulator)
+
+    assert stopped.code == 1
+    assert stopped.errors.startswith("connectus: stopped: POST /sms/send_individual: 401")
+    assert emulator.requests["sms.send"] <= 100 + 2 * CONCURRENCY
+    accepted = len(emulator.received)
+    assert states_in(ledger_of(file)) == {State.ACCEPTED: accepted, State.QUEUED: ROWS - accepted}
+    assert stopped.advice("resume")
+
+
+async def test_an_interruption_drains_all(emulator, file, gate):
+    """A terminal sends Ctrl-C to every process; all finish, and the rest is sent by `resume`."""
+    async with command(*send(file, *SEVERAL), emulator=emulator) as process:
+        await gate.full.wait()
+        for pid in await senders_of(process):
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert await process.stderr.readline() == FINISHING
+        gate.opened.set()
+        interrupted = await ended(process)
+    sent = emulator.requests["sms.send"]
+    resumed = await ran(*interrupted.advice("resume"), emulator=emulator)
+
+    assert (interrupted.code, resumed.code) == (130, 0)
+    assert interrupted.errors == "connectus: stopped: interrupted\n"
+    assert sent == gate.passing + CONCURRENCY
+    assert f"{sent} of 400 accepted" in interrupted.output
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_a_second_interruption_stops_all(emulator, file, gate):
+    """No process is left, and what was cut off is on record as unknown."""
+    async with command(*send(file, *SEVERAL), emulator=emulator) as process:
+        await gate.full.wait()
+        senders = await senders_of(process)
+        process.send_signal(signal.SIGINT)
+        assert await process.stderr.readline() == FINISHING
+        process.send_signal(signal.SIGINT)
+        stopped = await ended(process)
+    states = states_in(ledger_of(file))
+    gate.opened.set()
+    await ran("bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator)
+    resumed = await ran("bulk", "resume", ledger_of(file), *SEVERAL, emulator=emulator)
+
+    assert (stopped.code, resumed.code) == (130, 0)
+    assert "Traceback" not in stopped.errors
+    assert states[State.UNKNOWN] == CONCURRENCY
+    for pid in senders:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_nothing_complains(emulator, file):
+    """In development mode, with every warning an error, standard error stays empty."""
+    arguments = ("-X", "dev", "-m", "connectus_async", *send(file, *SEVERAL))
+    async with started(*arguments, environment=environment_of(emulator)) as process:
+        sent = await ended(process)
+
+    assert (sent.code, SLOW_LOOP.sub("", sent.errors)) == (0, "")
+    assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_more_processes_than_messages_at_a_time(emulator, file):
+    """They could not share them: nothing is sent, and no ledger made."""
+    refused = await ran(*send(file), "--processes", CONCURRENCY + 1, emulator=emulator)
+
+    assert (refused.code, refused.output) == (1, "")
+    sentence = "processes: must be at most the concurrency, which is 8"
+    assert refused.errors == f"connectus: {sentence}\n"
+    assert not ledger_of(file).exists()

@@ -90,39 +90,32 @@ def _rows(body: Any) -> Any:
 def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     """Compile the function that reads a record's fields out of a JSON value."""
     attrs.resolve_types(record)
-    readers = [(field.name, _field_reader(field)) for field in _documented_fields(record)]
+    rows, keyed = [], []
+    for field in _documented_fields(record):
+        kind = _without_none(field.type)
+        hook = _converter.get_structure_hook(kind)
+        if "rows" in field.metadata:
+            rows.append((field.name, hook, kind))
+        else:
+            keyed.append((field.name, field.metadata.get("keys", (field.name,)), hook, kind))
 
     def read(value: Any) -> dict[str, Any]:
-        fields = {}
-        for name, read_field in readers:
-            if (found := read_field(value)) is not None:
-                fields[name] = found
-        return fields
-
-    return read
-
-
-def _field_reader(field: "attrs.Attribute[Any]") -> Callable[[Any], Any]:
-    keys = field.metadata.get("keys", (field.name,))
-    kind = _without_none(field.type)
-    hook = _converter.get_structure_hook(kind)
-
-    def read_key(value: Any) -> Any:
-        if isinstance(value, dict):
+        found = {}
+        for name, hook, kind in rows:
+            found[name] = _tolerantly(hook, _rows(value), kind) or ()
+        for name, keys, hook, kind in keyed if isinstance(value, dict) else ():
             for key in keys:
                 member = value.get(key)
                 if member is None:  # no hook makes anything of it
                     continue
-                if type(member) is kind is str:
-                    return member
-                if (found := _tolerantly(hook, member, kind)) is not None:
-                    return found
-        return None
+                if type(member) is not str or kind is not str:
+                    member = _tolerantly(hook, member, kind)
+                if member is not None:
+                    found[name] = member
+                    break
+        return found
 
-    def read_rows(value: Any) -> Any:
-        return _tolerantly(hook, _rows(value), kind)
-
-    return read_rows if "rows" in field.metadata else read_key
+    return read
 
 
 def _without_none(kind: Any) -> Any:

@@ -12,6 +12,7 @@ BENCHMARKS = [
     "pacing",
     "scaling",
     "startup",
+    "processes",
 ]
 DEBUGGED = {"PYTHONMALLOC": "pymalloc"}
 """For ``-X dev``, but for its search for errors of C code: there is none here, and it is slow."""

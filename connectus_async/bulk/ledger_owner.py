@@ -310,7 +310,7 @@ class LedgerOwner:
         self._ready.extend(sender.handed.items())
         self._left += len(sender.handed)
         if not sender.is_leaving and self._senders:
-            _log.warning("a sender process ended before its time; %d go on", len(self._senders))
+            _log.warning("a sender process ended before its time; the others go on")
         self._direct()
 
     def _direct(self) -> None:

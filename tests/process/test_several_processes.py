@@ -165,7 +165,10 @@ async def test_the_budget_is_one(emulator, file):
 
 
 async def test_wrong_credentials_stop_all(emulator, file):
-    """A 401 that one process meets ends the campaign as in one process; the rest stays queued."""
+    """A 401 that one process meets ends the campaign as in one process; the rest stays queued.
+
+    Whoever resumes it may have a suppression list by then: each process asks it before it sends.
+    """
 
     def after(number: int) -> None:
         if number == 100:
@@ -173,13 +176,21 @@ async def test_wrong_credentials_stop_all(emulator, file):
 
     emulator.fault(Fault.call(after=after), route="sms.send")
     stopped = await ran(*send(file, *SEVERAL), emulator=emulator)
+    accepted = reached(emulator)
 
     assert stopped.code == 1
     assert stopped.errors.startswith("connectus: stopped: POST /sms/send_individual: 401")
     assert emulator.requests["sms.send"] <= 100 + 2 * CONCURRENCY
-    accepted = len(emulator.received)
-    assert states_in(ledger_of(file)) == {State.ACCEPTED: accepted, State.QUEUED: ROWS - accepted}
-    assert stopped.advice("resume")
+    left = ROWS - len(accepted)
+    assert states_in(ledger_of(file)) == {State.ACCEPTED: ROWS - left, State.QUEUED: left}
+
+    emulator.clear_faults()
+    listed = file.with_name("stop.txt")
+    listed.write_text("".join(f"{number}\n" for number in set(numbers(ROWS)[1::2]) - set(accepted)))
+    resumed = await ran(*stopped.advice("resume"), "--suppress", listed, emulator=emulator)
+    assert resumed.code == 0
+    assert resumed.errors.count("is on the suppression list") == len(listed.read_text().split())
+    assert reached(emulator) == Counter(numbers(ROWS)) - Counter(listed.read_text().split())
 
 
 async def test_an_interruption_drains_all(emulator, file, gate):

@@ -469,7 +469,7 @@ def _kept(rows: Any) -> dict[Name, Kept]:
     return kept
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_800)
 def test_no_sequence_of_events_sends_twice_or_loses_a_message(monkeypatch: pytest.MonkeyPatch):
     """Whatever happens in whatever order, the ledger knows who was reached."""
     monkeypatch.setattr(Backoff, "FIRST", 0.0005)

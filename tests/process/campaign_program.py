@@ -17,7 +17,8 @@ from connectus_async.bulk.sqlite_ledger import INTERRUPTED
 from connectus_async.bulk.states import State
 
 FIRST_NUMBER = 56_960_000_000
-SETTLE = 0.2
+SETTLE = 0.05
+"""Seconds; what a killed process has sent is acted upon long before the next one has started."""
 ROUNDS = 20
 """More than the faults of any test can make necessary."""
 

@@ -57,7 +57,7 @@ def check_interrupted(campaign: Campaign, found: list[Found]) -> None:
     assert 0 < max(each.interrupted for each in found) <= campaign.concurrency
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 async def test_fifty_kills_of_a_campaign(campaign):
     """Amid loading, sending and reconciling: all 5,000 are reached exactly once in the end."""
     campaign.total = 5_000
@@ -80,7 +80,7 @@ async def test_fifty_kills_of_a_campaign(campaign):
     assert campaign.states() == dict.fromkeys(campaign.recipients, State.ACCEPTED)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 async def test_kills_of_a_campaign_that_is_streamed(campaign):
     """The same source is streamed over the same ledger each time; at its end nothing is left."""
     campaign.streams, campaign.concurrency = True, 64
@@ -103,7 +103,7 @@ async def test_kills_of_a_campaign_that_is_streamed(campaign):
     assert requests == campaign.emulator.requests.total()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 async def test_kills_amid_everything_else_that_goes_wrong(campaign, emulator):
     """429, resets and 502, with and without acting, at once: each is reached exactly once."""
     emulator.fault(Fault.too_many("0"), route="sms.send", share=0.05)
@@ -119,7 +119,7 @@ async def test_kills_amid_everything_else_that_goes_wrong(campaign, emulator):
     assert found[-1].counts == {State.ACCEPTED: campaign.total}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("reconciles", [False, True])
 async def test_what_may_have_been_sent_is_held_by_default(campaign, emulator, reconciles):
     """It is never sent again, and the ledger names whom it did not reach for certain."""

@@ -33,7 +33,7 @@ async def reached(journal: Path) -> Counter[str]:
         return Counter(message.recipient for message in emulator.received)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_800)
 async def test_an_api_that_is_killed_and_restarted(journal, tmp_path):
     """Refused connections are waited out, and lost answers reconciled: each is reached once."""
     chance = Random(8)
@@ -68,7 +68,7 @@ async def has_lines(journal: Path, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_800)
 async def test_the_commands_while_the_emulator_command_is_killed(journal, tmp_path):
     """``bulk send`` goes on; what it prints at its end is all that is needed for the rest."""
     recipients = numbers(1_000)

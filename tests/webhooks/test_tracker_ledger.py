@@ -234,7 +234,7 @@ class Hearing:
         await self.tracker.handle(event)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_800)
 async def test_a_campaign_ends_as_the_platform_holds_it_through_bad_webhooks(clock, path):
     """5,000 SMS; webhooks come twice, late or never: what they do not tell is found by asking."""
     asyncio.get_running_loop().set_debug(enabled=False)  # of 25,000 requests it makes minutes

@@ -84,7 +84,8 @@ class FastExchange:
             reply = await connection.exchange(request, deadline, limits.answer)
             is_clean = reply.problem is None
         finally:
-            self._connector.give_back(key, connection, is_clean=is_clean)
+            release = self._connector._release  # noqa: SLF001 - it keeps it, or closes it
+            release(key, connection, should_close=not is_clean)
         return reply
 
     def _route(self, endpoint: Endpoint) -> tuple[ConnectionKey, ClientRequest]:
@@ -125,10 +126,6 @@ class FastConnector(Connector):
             raise aiohttp.ConnectionTimeoutError from error
         connection, loan._protocol = loan._protocol, None  # noqa: SLF001 - or it gives it back
         return connection  # type: ignore[return-value]  # as above
-
-    def give_back(self, key: ConnectionKey, connection: "_Connection", *, is_clean: bool) -> None:
-        """Keep a connection for the next exchange, or close it if that is not safe."""
-        self._release(key, connection, should_close=not is_clean)
 
 
 def _request(head: bytes, body: bytes | None) -> bytes:

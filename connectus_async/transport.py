@@ -284,7 +284,8 @@ def _received(reply: Reply, limit: int) -> _Received:
     if reply.problem is not None:
         return _broken(reply, reply.problem)
     try:
-        body = _decompressed(reply.body, reply.headers, limit)
+        encoding = reply.headers.get("Content-Encoding")
+        body = reply.body if encoding is None else _decompressed(reply.body, encoding, limit)
     except ValueError as error:
         return _broken(reply, error)
     whole = Response(reply.status, reply.headers, body)
@@ -313,11 +314,10 @@ def _ends_by_itself(reply: Reply) -> bool:
     )
 
 
-def _decompressed(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:
-    encoding = headers.get("Content-Encoding", "identity").lower()
-    if encoding == "identity":
+def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding.lower() == "identity":
         return body
-    if encoding not in {"gzip", "deflate"}:
+    if encoding.lower() not in {"gzip", "deflate"}:
         raise ValueError("it is encoded in a way that was not asked for")
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:

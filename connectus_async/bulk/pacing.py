@@ -457,11 +457,27 @@ class Pacer:
             retry_after: Seconds for which the server asks to be left alone.
             cost: As it was acquired.
         """
-        self._in_flight -= 1
         if signal is Signal.SUCCESS:
-            self._succeeded(self._clock(), latency, cost)
-        elif signal is not Signal.NOTHING:
+            self.succeeded(latency, cost)
+            return
+        self._in_flight -= 1
+        if signal is not Signal.NOTHING:
             self._failed(signal, self._clock(), latency, retry_after or 0.0)
+        if self._waiters:
+            self._serve()
+
+    def succeeded(self, latency: float, cost: float) -> None:
+        """Give leave back as `release` does, when a request has ended well."""
+        self._in_flight -= 1
+        now = self._clock()
+        self._meter.add(cost, now, latency)
+        if self._cubic:
+            self._cubic.delivered(cost, now, latency)
+        answers_again = self._backoff.probing and self._backoff.counts(now, latency)
+        if answers_again:
+            self._backoff.end()
+        if self._aimd.success(now, latency) or answers_again:
+            self._refresh()
         if self._waiters:
             self._serve()
 
@@ -585,16 +601,6 @@ class Pacer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _succeeded(self, now: float, latency: float, cost: float) -> None:
-        self._meter.add(cost, now, latency)
-        if self._cubic:
-            self._cubic.delivered(cost, now, latency)
-        answers_again = self._backoff.probing and self._backoff.counts(now, latency)
-        if answers_again:
-            self._backoff.end()
-        if self._aimd.success(now, latency) or answers_again:
-            self._refresh()
 
     def _failed(self, signal: Signal, now: float, latency: float, retry_after: float) -> None:
         pause = min(retry_after, self.LONGEST_PAUSE)

@@ -152,7 +152,9 @@ class Run:
         if self._weighs_segments:
             job.weight = entry.billed
         while True:
-            if not (self._goes_at_once(job.weight) or await self._is_let_go(job.weight)):
+            if self.intake.is_stopped or not (
+                self._pacer.try_acquire(job.weight) or await self._is_let_go(job.weight)
+            ):
                 self._ledger.put(entry, job.number)
                 error = self.intake.failure or CampaignStoppedError("it was stopped before")
                 return _outcome(job, State.QUEUED, error)
@@ -167,15 +169,11 @@ class Run:
                 self._ledger.put(entry, job.number)
                 return outcome
 
-    def _goes_at_once(self, weight: int) -> bool:
-        """Take a place if there is one now, and if the message is still to be sent."""
-        return not self.intake.is_stopped and self._pacer.try_acquire(weight)
-
     async def _is_let_go(self, weight: int) -> bool:
         """Wait for a place and the time; tell whether the message is still to be sent."""
         task = asyncio.current_task()
-        if task is None or self.intake.is_stopped:
-            return False
+        if task is None:
+            raise AssertionError  # a worker is a task
         self._waiting.add(task)
         try:
             await self._pacer.acquire(weight)
@@ -220,8 +218,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - one message never stops the others
             return self._failed(job, entry, number, error, time.monotonic() - started)
         self._patience.answered()
-        latency = time.monotonic() - started
-        self._pacer.release(Signal.SUCCESS, latency=latency, cost=job.weight)
+        self._pacer.succeeded(time.monotonic() - started, job.weight)
         self._ledger.finish(entry, number, State.ACCEPTED, None, receipt.id)
         return _outcome(job, State.ACCEPTED, None, receipt=receipt)
 

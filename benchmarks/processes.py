@@ -33,7 +33,7 @@ import attrs
 from anyio.from_thread import start_blocking_portal
 
 from benchmarks import figures
-from benchmarks.figures import Round, Spread, costs, rates, ratio
+from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk.options import BulkOptions
@@ -150,15 +150,14 @@ def measure(
         loaded, small = Path(folder) / "loaded.db", Path(folder) / "small.db"
         asyncio.run(load(loaded, options.messages))
         asyncio.run(load(small, WARMING_UP))
-        names = {str(count): count for count in options.processes}
-        for count in names.values():
+        for count in options.processes:
             campaigns.send(small, WARMING_UP, count, concurrency)
         measured = figures.interleaved(
-            list(names),
+            [str(count) for count in options.processes],
             options.rounds,
-            lambda name: campaigns.send(loaded, options.messages, names[name], concurrency),
+            lambda count: campaigns.send(loaded, options.messages, int(count), concurrency),
         )
-    return {names[name]: rounds for name, rounds in measured.items()}  # type: ignore[misc]
+    return {int(count): rounds for count, rounds in measured.items()}
 
 
 def report(measured: Mapping[int, Sequence[Sent]]) -> None:
@@ -166,26 +165,29 @@ def report(measured: Mapping[int, Sequence[Sent]]) -> None:
     first = next(iter(measured))
     print(f"processes  messages/s  us CPU  s in all  times the rate of {first}")
     for count, rounds in measured.items():
-        whole = Spread.of(each.whole for each in rounds).median
+        whole = figures.spread(rounds, "whole").median
         print(
             f"{count:>9} {rates(rounds).median:11,.0f} {costs(rounds).median:7.0f} {whole:9.2f}"
             f"  {ratio(rounds, measured[first])}"
         )
 
 
-def report_headroom(cost: float, results: Mapping[int, Mapping[int, Sequence[Sent]]]) -> None:
-    """Print how busy the server and all cores were at the highest rate."""
+def report_headroom(
+    served: Mapping[str, Any], results: Mapping[int, Mapping[int, Sequence[Sent]]]
+) -> float:
+    """Print how busy the server and all cores were at the highest rate; return the latter."""
     everything = [rounds for measured in results.values() for rounds in measured.values()]
     fastest = max(everything, key=lambda rounds: rates(rounds).median)
-    rate, each = rates(fastest).median, costs(fastest).median
+    rate = rates(fastest).median
+    cost = costs(fastest).median + served["cpu_seconds"] / served["received"] * 1e6
     cores = os.cpu_count() or 1
+    busy = cost * rate / cores / 1e6
     print(
-        f"the sink: {cost:.0f} us CPU per message, so {1e6 / cost:,.0f} a second at most; busy for"
-        f" {cost * rate / 1e6:.0%} of the time at the highest rate\n"
-        f"all together: {cost + each:.0f} us CPU per message, so {cores * 1e6 / (cost + each):,.0f}"
-        f" a second at most on {cores} cores; these were busy for"
-        f" {(cost + each) * rate / cores / 1e6:.0%} of the time"
+        f"\n{figures.headroom(served, rate)}\n"
+        f"server and senders: {cost:.0f} us CPU per message, so {cores * 1e6 / cost:,.0f} a second"
+        f" at most on {cores} cores; these were busy for {busy:.0%} of the time"
     )
+    return busy
 
 
 def draw(path: Path, results: Mapping[int, Mapping[int, Sequence[Sent]]], title: str) -> None:
@@ -203,9 +205,10 @@ def draw(path: Path, results: Mapping[int, Mapping[int, Sequence[Sent]]], title:
                     height=0.8 / len(counts),
                     label=f"{count} process{'es' * (count > 1)}",
                 )
-        axes[0].legend(loc="lower right")
+        axes[0].legend(loc="center right")
         for panel in axes:
             panel.invert_yaxis()
+            panel.set_xlim(right=1.35 * panel.get_xlim()[1])
             panel.set_yticks(range(len(results)))
             panel.set_yticklabels([f"{number} at a time" for number in results])
             panel.xaxis.set_major_formatter("{x:,.0f}")
@@ -218,7 +221,7 @@ def figures_of(measured: Mapping[int, Sequence[Sent]]) -> dict[str, Any]:
         str(count): {
             "messages_per_second": rates(rounds),
             "cpu_us_per_message": costs(rounds),
-            "seconds_in_all": Spread.of(each.whole for each in rounds),
+            "seconds_in_all": figures.spread(rounds, "whole"),
             f"rate_over_{first}": ratio(rounds, measured[first]),
         }
         for count, rounds in measured.items()
@@ -242,9 +245,7 @@ def measure_all(options: argparse.Namespace) -> None:
             results[concurrency] = measure(campaigns, options, concurrency)
             report(results[concurrency])
         served = portal.call(server.stop)
-    cost = served["cpu_seconds"] / served["received"] * 1e6
-    print()
-    report_headroom(cost, results)
+    busy = report_headroom(served, results)
     name = "processes-uvloop" if options.uvloop else "processes"
     figures.write(
         options.out,
@@ -254,7 +255,8 @@ def measure_all(options: argparse.Namespace) -> None:
             "messages": options.messages,
             "rounds": options.rounds,
             "loop": loop,
-            "sink_cpu_us_per_message": cost,
+            "sink_cpu_us_per_message": served["cpu_seconds"] / served["received"] * 1e6,
+            "cores_busy_at_the_highest_rate": busy,
             "by_concurrency": {number: figures_of(each) for number, each in results.items()},
         },
     )

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import inspect
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from loop_time import LIMIT, all_has_arrived, pass_time, run_out_after
 
 from connectus_async import AsyncConnectus, ConnectionLostError, RequestTimeoutError
-from connectus_async._exchange import LARGE_BODY, MAX_HEADS, PublicExchange
+from connectus_async._exchange import LARGE_BODY, MAX_HEADS, PublicExchange, Reply
 from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
 
 NUMBER = "56987688060"
@@ -279,13 +280,18 @@ async def parsed(raw: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
     return message.code, [*message.headers.items()], body
 
 
+def repeats_a_field(reply: Reply) -> bool:
+    """Tell whether it has a field twice, which aiohttp refuses in Python's development mode."""
+    return len({name.lower() for name in reply.headers}) < len(reply.headers)
+
+
 @given(answers())
 @settings(max_examples=1000)
 async def test_a_plain_answer_is_what_the_parser_makes_of_it(raw: bytes):
     """The same status, header fields and body, on a connection that can be kept."""
     reply = plain_reply(raw, LARGE_BODY)
 
-    if reply is not None:
+    if reply is not None and not (sys.flags.dev_mode and repeats_a_field(reply)):
         assert (reply.status, [*reply.headers.items()], reply.body) == await parsed(raw)
 
 

@@ -31,6 +31,7 @@ SHARES: Final = 4
 """A sender is handed this part of its share of what is left, so that all end together."""
 
 ENDED: Final = "its sender ended before the answer came"
+STOPPED: Final = "it was stopped before"
 ALL_ENDED: Final = "every sender process ended before its time: run the same command again"
 
 _log: Final = logging.getLogger("connectus_async")
@@ -189,6 +190,9 @@ class LedgerOwner:
     def _begin(self, sender: Sender, item: Item) -> None:
         _, number = item
         entry = sender.handed[number]
+        if self._is_stopped:  # of which the sender has not heard yet
+            sender.link.send("refuse", number, None, STOPPED)
+            return
         try:
             self._guards.take(entry)
         except Refusal as refusal:

@@ -42,7 +42,7 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._write()
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell that there is no way any more."""
         self._transport, self._is_lost = None, True
         self._going.clear()

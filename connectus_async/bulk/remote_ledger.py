@@ -153,8 +153,9 @@ class RemoteLedger(Forgetful):
             if not claim.done():
                 claim.set_result(Claim(number))
 
-    def _refuse(self, number: int, skipped: str, sentence: str) -> None:
-        self._deny(number, Refusal(SkipReason(skipped), CampaignStoppedError(sentence)))
+    def _refuse(self, number: int, skipped: str | None, sentence: str) -> None:
+        reason = None if skipped is None else SkipReason(skipped)
+        self._deny(number, Refusal(reason, CampaignStoppedError(sentence)))
 
     def _fail(self, number: int, ledger: str, problem: str) -> None:
         self._deny(number, LedgerError(ledger, problem))

@@ -33,7 +33,7 @@ JOB = {"version": "1"}
 
 
 def entries(count: int, body: str = '{"sms_content":"Hola"}') -> list[Entry]:
-    return [Entry(f"{index}", index, "sms", "56987688060", body, 1) for index in range(count)]
+    return [Entry(f"{index}", index + 1, "sms", "56987688060", body, 1) for index in range(count)]
 
 
 @attrs.define
@@ -160,7 +160,7 @@ async def test_a_sender_that_dies(start):
     assert len(mine) < 39
     assert not await other.done(None)
     await other.leave()
-    assert await heard(campaign.owner) == [Failure(1, State.UNKNOWN, None, ENDED)]
+    assert await heard(campaign.owner) == [Failure(2, State.UNKNOWN, None, ENDED)]
     assert (await campaign.counts())[State.UNKNOWN] == 1
     assert (await campaign.counts())[State.ACCEPTED] == 1
     assert campaign.owner.failure is None
@@ -219,6 +219,24 @@ async def test_a_failure_of_one_stops_all(start):
     assert isinstance(campaign.owner.failure, CampaignStoppedError)
     assert str(campaign.owner.failure) == "401: wrong credentials"
     assert campaign.lost == []
+
+
+async def test_nothing_is_begun_once_it_was_stopped(start):
+    """A sender that has not heard of it yet is refused; the message stays queued."""
+    campaign = await start(2)
+    remote = await campaign.employ()
+    (first, entry), (second, _) = await all_of(remote)
+    claims = [remote.begin(entry, number) for number in (first, second)]
+    campaign.owner.stop()  # before the frame with them comes
+    for claim in claims:
+        with pytest.raises(Refusal) as refused:
+            await claim
+        assert (refused.value.state, refused.value.skipped) == (State.QUEUED, None)
+    remote.put(entry, first)
+    remote.put(entry, second)
+    assert not await remote.done(None)
+    assert await campaign.counts() == {State.QUEUED: 2}
+    assert campaign.owner.summary.queued == 2
 
 
 async def test_unknown_outcomes_in_a_row_are_counted_over_all(start):

@@ -35,7 +35,7 @@ class Link(asyncio.Protocol):
         self._coming = bytearray()
         self._going: list[Item] = []
         self._transport: asyncio.Transport | None = None
-        self._is_lost = False
+        self._is_lost = self._is_reading = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take hold of the socket."""
@@ -44,24 +44,40 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell that there is no way any more."""
-        self._transport, self._is_lost = None, True
-        self._going.clear()
-        self._lost()
+        try:
+            self._read()
+        finally:
+            self._transport, self._is_lost = None, True
+            self._going.clear()
+            self._lost()
 
     def data_received(self, data: bytes) -> None:
-        """Hand over each frame that is whole."""
+        """Have what has come read in a call of its own: uvloop keeps a Ctrl-C here to itself."""
+        if not self._is_reading:
+            self._is_reading = True
+            asyncio.get_running_loop().call_soon(self._read)
         self._coming += data
-        begin = 0
-        while len(self._coming) >= begin + HEAD.size:
-            (length,) = HEAD.unpack_from(self._coming, begin)
+
+    def _read(self) -> None:
+        self._is_reading = False
+        try:
+            self._read_frames()
+        except Exception:
+            self._coming.clear()
+            if self._transport is not None:
+                self._transport.abort()
+            raise
+
+    def _read_frames(self) -> None:
+        while len(self._coming) >= HEAD.size:
+            (length,) = HEAD.unpack_from(self._coming)
             _check(length)
-            end = begin + HEAD.size + length
+            end = HEAD.size + length
             if len(self._coming) < end:
-                break
-            items = marshal.loads(self._coming[begin + HEAD.size : end])  # noqa: S302 - see above
-            begin = end
-            self._received(items)
-        del self._coming[:begin]
+                return
+            frame = self._coming[HEAD.size : end]
+            del self._coming[:end]  # before it is acted upon, which Ctrl-C may cut off
+            self._received(marshal.loads(frame))  # noqa: S302 - see above
 
     def send(self, *item: Any) -> None:
         """Send an item with the next frame; into nothing if the other end has gone."""

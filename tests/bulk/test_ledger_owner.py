@@ -317,23 +317,30 @@ def frames(*items: object) -> bytes:
     return b"".join(HEAD.pack(len(frame)) + frame for frame in written)
 
 
-def test_frames_come_in_pieces():
+async def test_frames_come_in_pieces():
     """However the socket cuts them, each item arrives once and in order."""
     items = [("item", number) for number in range(5)]
+    data = frames(*items)
     for size in (1, 7, 1_000):
         heard = []
         link = Link(heard.extend, heard.clear)
-        data = frames(*items)
         for begin in range(0, len(data), size):
             link.data_received(data[begin : begin + size])
+            await asyncio.sleep(0)
         assert heard == items
 
 
-def test_a_length_that_cannot_be():
-    """Garbage is not waited for to the end of memory."""
-    link = Link(print, print)
-    with pytest.raises(ValueError, match="a frame of 268,435,457 bytes"):
-        link.data_received(HEAD.pack(MOST_BYTES + 1))
+async def test_a_length_that_cannot_be(start):
+    """Garbage is not waited for to the end of memory: the sender is given up."""
+    complaints = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    campaign = await start(1)
+    remote = await campaign.employ()
+    remote.link._transport.write(HEAD.pack(MOST_BYTES + 1))
+    await campaign.owner.ended()
+    assert str(campaign.owner.failure) == ALL_ENDED
+    assert [str(complaint) for complaint in complaints] == ["a frame of 268,435,457 bytes"]
 
 
 async def test_what_is_sent_to_nobody(start):

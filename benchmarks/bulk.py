@@ -285,14 +285,6 @@ def report(measured: dict[str, list[Round]]) -> None:
                 print(f"{mine:>16} / {name}: {ratio(measured[mine], measured[name])}")
 
 
-def report_headroom(cost: float, fastest: float) -> None:
-    """Print what the server could take: `cost` is microseconds of its CPU per message."""
-    print(
-        f"the sink: {cost:.0f} us CPU per message, so {1e6 / cost:,.0f} a second at most;"
-        f" busy for {cost * fastest / 1e6:.0%} of the time at the highest rate above"
-    )
-
-
 def draw(path: Path, results: dict[int, dict[str, list[Round]]], title: str) -> None:
     """Draw rate and CPU of all, with a bar for each number at a time."""
     names = list(next(iter(results.values())))
@@ -350,11 +342,10 @@ def measure_all(options: argparse.Namespace) -> None:
             results[concurrency] = measure(names, options, server.settings, concurrency)
             report(results[concurrency])
         served = portal.call(server.stop)
-    cost = served["cpu_seconds"] / served["received"] * 1e6
     everything = [rates(rounds).median for each in results.values() for rounds in each.values()]
     print()
-    report_headroom(cost, max(everything))
-    name = "bulk-uvloop" if options.uvloop else "bulk"
+    print(figures.headroom(served, max(everything)))
+    name = f"bulk-{options.messages}{'-uvloop' * options.uvloop}"
     by_concurrency = {number: figures_of(measured) for number, measured in results.items()}
     figures.write(
         options.out,
@@ -363,7 +354,7 @@ def measure_all(options: argparse.Namespace) -> None:
             "environment": where,
             "rounds": options.rounds,
             "loop": loop,
-            "sink_cpu_us_per_message": cost,
+            "sink_cpu_us_per_message": served["cpu_seconds"] / served["received"] * 1e6,
             "by_concurrency": by_concurrency,
         },
     )

@@ -146,6 +146,12 @@ class LedgerOwner:
         while (failure := await self._failures.get()) is not None:
             yield failure
 
+    def dismiss(self) -> None:
+        """Stop, and wait for no sender: whatever it had begun is unknown."""
+        self.stop()
+        for sender in tuple(self._senders):
+            sender.link.close()
+
     async def ended(self) -> None:
         """Wait until all senders have left."""
         if self._senders:
@@ -313,7 +319,7 @@ class LedgerOwner:
         sender.begun.clear()
         self._ready.extend(sender.handed.items())
         self._left += len(sender.handed)
-        if not sender.is_leaving and self._senders:
+        if self._senders and not (sender.is_leaving or self._is_stopped):
             _log.warning("a sender process ended before its time; the others go on")
         self._direct()
 

@@ -44,6 +44,8 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell that there is no way any more."""
+        if self._is_lost:
+            return
         try:
             self._read()
         finally:
@@ -88,9 +90,11 @@ class Link(asyncio.Protocol):
         self._going.append(item)
 
     def close(self) -> None:
-        """Let go of the socket, once all has been sent."""
+        """Let go of the socket, once all has been sent; without one, there never will be any."""
         self._write()
-        if self._transport is not None:
+        if self._transport is None:
+            self.connection_lost(None)
+        else:
             self._transport.close()
 
     def _write(self) -> None:
@@ -98,7 +102,11 @@ class Link(asyncio.Protocol):
             return  # what is sent before there is a way waits for it
         items, self._going = self._going, []
         frame = marshal.dumps(items)
-        _check(len(frame))
+        try:
+            _check(len(frame))
+        except ValueError:
+            self._transport.abort()  # or the other end would wait for it
+            raise
         self._transport.write(HEAD.pack(len(frame)) + frame)
 
 

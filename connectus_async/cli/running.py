@@ -42,7 +42,18 @@ def run(
     """
     options = {"use_uvloop": find_spec("uvloop") is not None}
     with errors_reported(as_json=as_json, when_interrupted=when_interrupted):
-        return anyio.run(command, backend_options=options)
+        try:
+            return anyio.run(_interruptible, command, backend_options=options)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+async def _interruptible(command: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    task = asyncio.current_task()
+    if task is None:
+        raise AssertionError  # a command is run in a task
+    with at_first_interrupt(task.cancel):
+        return await command()
 
 
 @contextmanager
@@ -67,24 +78,32 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
 def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
     """Call a function on the event loop at the first Ctrl-C or SIGTERM; a second one raises.
 
-    A signal that is ignored, as Ctrl-C is in a background job, stays so.
+    From then on they are ignored: what is done before the process ends would be left half done, and
+    the process with a thread for which it waits. A signal that is ignored from the beginning, as
+    Ctrl-C is in a background job, stays so.
     """
     loop = asyncio.get_running_loop()
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     before = {signum: found for signum, found in handlers.items() if found is not signal.SIG_IGN}
 
-    def handle(*_: object) -> None:
+    def stop_in_order(*_: object) -> None:
         for signum in before:
-            signal.signal(signum, signal.default_int_handler)
+            signal.signal(signum, give_up)
         loop.call_soon_threadsafe(stop)
 
+    def give_up(*_: object) -> None:
+        for signum in before:
+            signal.signal(signum, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
     for signum in before:
-        signal.signal(signum, handle)
+        signal.signal(signum, stop_in_order)
     try:
         yield
     finally:
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                signal.signal(signum, handler)
 
 
 def echo(text: str) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from subprocess import DEVNULL, Popen
 from types import TracebackType
 from typing import Any, Final, Self
@@ -68,27 +69,29 @@ class Senders:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except BaseException as error:
-            await self._leave(type(error))
+        except BaseException:
+            self._owner.dismiss()
+            await self._leave(is_cut_short=True)
             raise
         return self
 
     async def _start(self) -> None:
         arguments = [UVLOOP] * type(asyncio.get_running_loop()).__module__.startswith("uvloop")
-        pairs = [socket.socketpair() for _ in self._jobs]
-        try:
-            for _, theirs in pairs:
-                await run_sync(self._start_one, theirs, arguments)
-        finally:
-            for _, theirs in pairs:
-                theirs.close()
-        links = [self._owner.employ(job) for job in self._jobs]
-        loop = asyncio.get_running_loop()
-        for link, (ours, _) in zip(links, pairs, strict=True):
-            await loop.create_unix_connection(lambda link=link: link, sock=ours)  # type: ignore[misc]
+        with ExitStack() as sockets:
+            # Not in a thread, which nobody could stop: a start takes about a millisecond.
+            ways = [self._start_one(arguments, sockets) for _ in self._jobs]
+            links = [self._owner.employ(job) for job in self._jobs]
+            loop = asyncio.get_running_loop()
+            for link, way in zip(links, ways, strict=True):
+                await loop.create_unix_connection(lambda link=link: link, sock=way.dup())  # type: ignore[misc]
 
-    def _start_one(self, way: socket.socket, arguments: Sequence[str]) -> None:
-        """Start a process that imports what this one does, from where it does."""
+    def _start_one(self, arguments: Sequence[str], sockets: ExitStack) -> socket.socket:
+        """Start a process that imports what this one does, from where it does.
+
+        Returns:
+            The way to it, which is closed with the other sockets.
+        """
+        ours, theirs = map(sockets.enter_context, socket.socketpair())
         options = [f"-W{option}" for option in sys.warnoptions]
         if sys.flags.dev_mode:
             options.append("-Xdev")
@@ -96,12 +99,13 @@ class Senders:
         self._processes.append(
             Popen(  # noqa: S603 - what is run is this program
                 [sys.executable, "-P", *options, "-m", PROGRAM, *arguments],
-                stdin=way.fileno(),
+                stdin=theirs.fileno(),
                 stdout=DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C is for this process alone
             )
         )
+        return ours
 
     async def __aexit__(
         self,
@@ -109,16 +113,20 @@ class Senders:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._leave(kind)
+        await self._leave(is_cut_short=kind is not None and not issubclass(kind, Exception))
 
-    async def _leave(self, kind: type[BaseException] | None) -> None:
+    async def _leave(self, *, is_cut_short: bool) -> None:
         with anyio.CancelScope(shield=True):
-            if kind is None or issubclass(kind, Exception):
-                self.cancel()
-            else:
+            self.cancel()
+            try:
+                if is_cut_short:
+                    self._kill()
+                await self._owner.ended()
+                await run_sync(self._wait)
+            except BaseException:
                 self._kill()
-            await self._owner.ended()
-            await run_sync(self._wait)
+                self._wait()  # not for long now
+                raise
 
     def _kill(self) -> None:
         for process in self._processes:

@@ -1,9 +1,20 @@
-"""How a campaign is divided among processes."""
+"""How a campaign is divided among processes, and what becomes of them if it cannot begin."""
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
+from blockbuster import blockbuster_ctx
 
+from connectus_async.bulk.ledger import Policy
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.bulk.states import OnUnknown
+from connectus_async.cli import senders as module
 from connectus_async.cli.sender_process import _take_part
-from connectus_async.cli.senders import parts
+from connectus_async.cli.senders import Senders, parts
 from connectus_async.cli.settings import Settings
 from connectus_async.errors import ConfigurationError
 
@@ -52,3 +63,79 @@ def test_more_processes_than_cores_are_no_error_but_more_than_messages_at_a_time
     Settings(processes=64).options(None)
     with pytest.raises(ConfigurationError, match="must be at most the concurrency, which is 64"):
         Settings(processes=65).options(None)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking() -> Iterator[None]:
+    """Fail a test in which our code blocks the loop, but where it starts a process, in no time."""
+    with blockbuster_ctx("connectus_async") as watched:
+        for function in watched.functions.values():
+            function.can_block_in("connectus_async/cli/senders.py", "_start_one")
+        yield
+
+
+@pytest.fixture
+async def senders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Senders]:
+    """Three that have nothing to send."""
+    monkeypatch.setenv("CONNECTUS_API_USER", "user")
+    monkeypatch.setenv("CONNECTUS_API_KEY", "key")
+    ledger = SqliteLedger(tmp_path / "campaign.db")
+    await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
+    yield Senders(ledger, waiting=0, spent=0, settings=Settings(processes=3))
+    await ledger.close()
+
+
+@pytest.fixture
+def at_start(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, Callable[[], object]], None]:
+    """Have something done right before the n-th process is started."""
+
+    def at_start(number: int, do: Callable[[], object]) -> None:
+        started = []
+
+        def start(*args: object, **options: object) -> subprocess.Popen[bytes]:
+            if len(started) == number - 1:
+                do()
+            started.append(subprocess.Popen(*args, **options))
+            return started[-1]
+
+        monkeypatch.setattr(module, "Popen", start)
+
+    return at_start
+
+
+async def test_a_process_that_cannot_be_started(senders, at_start):
+    """The error is the caller's, and those that were started before are ended."""
+
+    def refuse() -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    at_start(2, refuse)
+    with pytest.raises(BlockingIOError):
+        await senders.__aenter__()
+    assert [process.returncode for process in senders._processes] == [-signal.SIGKILL]
+
+
+async def test_an_interruption_while_they_are_started(senders, at_start):
+    """All are ended, though there is no way to them yet."""
+    entering = asyncio.create_task(senders.__aenter__())
+    at_start(3, entering.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert [process.returncode for process in senders._processes] == 3 * [-signal.SIGKILL]
+    assert [failure async for failure in senders.stream()] == []
+
+
+async def test_an_interruption_while_they_are_waited_for(senders):
+    """They are killed, and waited for no longer."""
+    entered = asyncio.Event()
+
+    async def use() -> None:
+        async with senders:
+            entered.set()
+
+    using = asyncio.create_task(use())
+    await entered.wait()
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert [process.returncode for process in senders._processes] == 3 * [-signal.SIGKILL]

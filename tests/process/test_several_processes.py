@@ -36,6 +36,7 @@ from campaigns import environment as environment_of
 
 from connectus_async.bulk.ledger_owner import ALL_ENDED, ENDED
 from connectus_async.bulk.states import State
+from connectus_async.cli.bulk import STOPPED
 from connectus_async.emulator import Emulator, Fault
 
 ROWS = 400
@@ -229,12 +230,58 @@ async def test_a_second_interruption_stops_all(emulator, file, gate):
     resumed = await ran("bulk", "resume", ledger_of(file), *SEVERAL, emulator=emulator)
 
     assert (stopped.code, resumed.code) == (130, 0)
-    assert "Traceback" not in stopped.errors
+    assert stopped.errors == f"connectus: {STOPPED}\n"
     assert states[State.UNKNOWN] == CONCURRENCY
     for pid in senders:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def interrupted_to_its_end(process: Process) -> Ended:
+    """Send Ctrl-C again and again, as somebody does who keeps the key down."""
+    ending = asyncio.create_task(ended(process))
+    while not ending.done():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGINT)  # that of the process would reap it
+        await asyncio.sleep(0)
+    return await ending
+
+
+@pytest.mark.parametrize("options", [(), SEVERAL])
+async def test_impatience(emulator, file, gate, options):
+    """However many interruptions there are, the command ends, and its processes with it."""
+    async with command(*send(file, *options), emulator=emulator) as process:
+        await gate.full.wait()
+        senders = await senders_of(process)
+        process.send_signal(signal.SIGINT)
+        assert await process.stderr.readline() == FINISHING
+        stopped = await interrupted_to_its_end(process)
+    states = states_in(ledger_of(file))
+
+    assert (stopped.code, stopped.errors) == (130, f"connectus: {STOPPED}\n")
+    assert len(senders) == len(options)
+    for pid in senders:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert states[State.UNKNOWN] + states[State.IN_FLIGHT] == CONCURRENCY
+
+
+async def test_impatience_before_anything_is_sent(emulator, file):
+    """The command ends then as well, with all still queued."""
+    asked = asyncio.Event()
+
+    async def before(_: int) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    emulator.fault(Fault.call(before=before), route="clients.list")
+    async with command(*send(file, *SEVERAL), emulator=emulator) as process:
+        await asked.wait()
+        stopped = await interrupted_to_its_end(process)
+
+    assert (stopped.code, stopped.errors) == (130, f"connectus: {STOPPED}\n")
+    assert states_in(ledger_of(file)) == {State.QUEUED: ROWS}
 
 
 async def test_nothing_complains(emulator, file):

@@ -8,10 +8,12 @@ with every aiohttp, and `FastExchange` of `_fast_exchange`, where aiohttp is one
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 import aiohttp
 import attrs
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -93,8 +95,8 @@ class Reply:
     """
 
     status: int
-    headers: CIMultiDict[str]
-    body: bytes = b""
+    headers: CIMultiDict[str] = attrs.field(repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
     problem: Exception | None = None
 
 
@@ -166,6 +168,21 @@ def too_large(limit: int) -> ValueError:
     return ValueError(f"it has more than {limit} bytes")
 
 
+class ResponseProtocol(ResponseHandler):
+    """aiohttp's end of a connection, which writes nothing more once it is closed.
+
+    A request that was given up must not reach the server later, when its outcome was looked for.
+    """
+
+    def close(self) -> None:
+        """Close the connection, at once if there is something that has not been written."""
+        transport = self.transport
+        if transport is not None and transport.get_write_buffer_size():
+            self.abort()
+        else:
+            super().close()
+
+
 class Connector(aiohttp.TCPConnector):
     """Tells a failure to get a connection from a later one, and a clean connection from another.
 
@@ -173,6 +190,10 @@ class Connector(aiohttp.TCPConnector):
     ``TimeoutError`` whether it was still connecting or already waiting for the answer. So every
     failure to get a connection is marked, cancellation by a timeout included.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._factory = partial(ResponseProtocol, loop=self._loop)  # type: ignore[assignment]
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         """Get a connection, and mark the failure to get one."""

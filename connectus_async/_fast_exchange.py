@@ -30,9 +30,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import ClientRequest
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.helpers import _EXC_SENTINEL
 from multidict import CIMultiDict
 
 from connectus_async._exchange import (
@@ -42,6 +40,7 @@ from connectus_async._exchange import (
     Limits,
     PublicExchange,
     Reply,
+    ResponseProtocol,
     read_body,
 )
 
@@ -137,10 +136,10 @@ def _request(head: bytes, body: bytes | None) -> bytes:
 
 
 _VALUE: Final = r"[!-~](?:[ -~]{0,254}[!-~])?"
-_FOR_THE_PARSER: Final = r"(?!(?i:transfer-encoding|connection|upgrade):)"
-_FIELDS: Final = rf"(?:{_FOR_THE_PARSER}[\w-]{{1,64}}: ?{_VALUE}\r\n){{1,64}}"
+_SPECIAL: Final = "transfer-encoding|(?:proxy-)?connection|upgrade|sec-websocket-key1"
+_FIELDS: Final = rf"(?:(?!(?i:{_SPECIAL}):)[\w-]{{1,64}}: ?{_VALUE}\r\n){{1,64}}"
 _HEAD: Final = re.compile(
-    rf"HTTP/1\.1 (20[0-3]|[45]\d\d) [ -~]{{0,64}}\r\n{_FIELDS}\r\n".encode(), re.ASCII
+    rf"HTTP/1\.1 (20[0-3]|[45]\d\d) [ -~]{{0,64}}\r\n({_FIELDS})\r\n".encode(), re.ASCII
 )
 _FIELD: Final = re.compile(r"([\w-]+): ?([ -~]+)\r\n", re.ASCII)
 
@@ -156,13 +155,13 @@ def plain_reply(data: bytes, limit: int) -> Reply | None:
         return None
     end = head.end()
     length = len(data) - end
-    headers = CIMultiDict(_FIELD.findall(data[head.end(1) : end].decode("ascii")))
+    headers = CIMultiDict(_FIELD.findall(head[2].decode("ascii")))
     if length > limit or headers.getall("Content-Length", ()) != [str(length)]:
         return None
     return Reply(int(head[1]), headers, data[end:])
 
 
-class _Connection(ResponseHandler):
+class _Connection(ResponseProtocol):
     """A connection that reads plain answers itself, and ends what waits on it when the time is up.
 
     Its timer is not set anew with each exchange: it goes off once in the length of the time limit,
@@ -217,9 +216,9 @@ class _Connection(ResponseHandler):
             self.set_response_params(auto_decompress=False, read_until_eof=True)
         super().data_received(data)
 
-    def set_exception(self, exc: BaseException, exc_cause: BaseException = _EXC_SENTINEL) -> None:
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
         """Let what waits fail."""
-        super().set_exception(exc, exc_cause)
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_exception(exc)

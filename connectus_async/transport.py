@@ -14,6 +14,7 @@ aiohttp.
 
 import asyncio
 import base64
+import codecs
 import datetime as dt
 import itertools
 import logging
@@ -290,7 +291,7 @@ def _received(reply: Reply, limit: int) -> _Received:
         return _broken(reply, error)
     whole = Response(reply.status, reply.headers, body)
     try:
-        return _Received(whole, _json.loads(body))
+        return _Received(whole, _json.loads(body.removeprefix(codecs.BOM_UTF8)))
     except ValueError:
         if _is_success(reply.status) and not _ends_by_itself(reply):
             raise aiohttp.ClientPayloadError from None  # for all we know it was cut short

@@ -18,6 +18,7 @@ import sys
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from email.utils import format_datetime
 from importlib.util import find_spec
 
@@ -238,6 +239,66 @@ async def test_an_answer_that_does_not_come_in_time_leaves_it_open(
 
     assert {error.outcome for error in errors} == {Outcome.UNKNOWN}
     assert server.requests == {"POST": 1, "PATCH": 1, "GET": 2}
+
+
+async def test_an_error_behind_a_byte_order_mark_is_an_error(
+    json_library: None, server: HostileServer, connectus: AsyncConnectus
+):
+    """Some servers write one before their JSON."""
+    server.reply = keep_alive(http(200, b'\xef\xbb\xbf{"error": "no balance"}'))
+
+    error = await failure(post(connectus), RejectedError)
+
+    assert error.outcome is Outcome.REJECTED
+
+
+async def everything(peer: socket.socket) -> int:
+    """Count the bytes that come until the other side ends, in whichever way."""
+    loop = asyncio.get_running_loop()
+    received = 0
+    with suppress(ConnectionError):
+        while data := await loop.sock_recv(peer, 65_536):
+            received += len(data)
+    return received
+
+
+def small_buffers(connectus: AsyncConnectus) -> None:
+    """Have the system take little of a request that the server does not read."""
+
+    def small(address: tuple[int, int, int, str, object]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made.setblocking(False)
+        return made
+
+    pool = connectus._transport._pool
+    pool.exchange()
+    pool._session.connector._socket_factory = small
+
+
+async def test_a_request_that_was_given_up_does_not_reach_the_server_later():
+    """What has not been written when its time is up is never written."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        async with client(url, timeout=LIMIT, max_retries=0) as connectus:
+            small_buffers(connectus)
+            text = "x" * (2**20 - 1000)
+            email = connectus.email.send("a@example.com", "Hola", text, src_email="b@example.com")
+            sending = asyncio.create_task(failure(email, RequestTimeoutError))
+            loop = asyncio.get_running_loop()
+            peer, _ = await loop.sock_accept(listener)
+            with peer:
+                assert await loop.sock_recv(peer, 4)
+                pass_time()
+                error = await sending
+                received = await everything(peer)
+
+    assert error.outcome is Outcome.UNKNOWN
+    assert received < len(text)
 
 
 async def test_a_reset_before_anything_was_read_leaves_it_open(

@@ -195,7 +195,7 @@ class SqliteLedger:
         """
         self._forgets_content = policy.forgets_content
         self._failure = None
-        self._gathered, self._under_way = None, 0
+        self._gathered, self._under_way, self._pending = None, 0, SimpleQueue()
         self._tried_again.clear()
         self._loop = asyncio.get_running_loop()
         opened = self._loop.create_future()
@@ -228,7 +228,7 @@ class SqliteLedger:
         number, columns = self._placed(entry, number)
         row = (number, *columns, _IN_FLIGHT, NOTHING, 1, NOTHING, time.time(), NOTHING)
         if self._failure is None:
-            self._gather(row).waiters.append((future, number))
+            self._gather(row, future)
         else:
             future.set_exception(self._failure)
         return future
@@ -249,9 +249,7 @@ class SqliteLedger:
             columns = (*columns[:_BODY], hashed(entry.body), *columns[_BODY + 1 :])
         told, said = _storable(provider_id) or NOTHING, _storable(reason) or NOTHING
         row = (number, *columns, state._value_, said, 0, told, NOTHING, time.time())
-        changes = self._gather(row)
-        if is_kept:
-            changes.kept.add(len(changes.rows) - 1)
+        self._gather(row, is_kept=is_kept)
 
     def put(
         self,
@@ -370,17 +368,30 @@ class SqliteLedger:
         self._next_number += 1
         return new, _bound(entry)
 
-    def _gather(self, row: tuple[Any, ...]) -> "_Changes":
-        """Put a row to those that are written together: all of this turn of the loop, if few."""
+    def _gather(
+        self,
+        row: tuple[Any, ...],
+        future: "asyncio.Future[Claim] | None" = None,
+        *,
+        is_kept: bool = False,
+    ) -> None:
+        """Put a row to those that are written together.
+
+        They are those of a turn of the loop, or all that come while the writer writes others. What
+        belongs to a row is put down before the group may be handed over: then it is the writer's.
+        """
         changes = self._gathered
         if changes is None:
             changes = self._gathered = _Changes()
             if not self._under_way:
                 self._loop.call_soon(self._hand_over)
+        if future is not None:
+            changes.waiters.append((future, row[0]))
+        if is_kept:
+            changes.kept.add(len(changes.rows))
         changes.rows.append(row)
         if len(changes.rows) == MOST_ROWS:
             self._hand_over()
-        return changes
 
     def _hand_over(self) -> None:
         """Give the writer what was gathered."""
@@ -461,7 +472,8 @@ class SqliteLedger:
             self._tell([(question.future, None, self._failure)])
         except Exception as error:  # noqa: BLE001 - it belongs to who asked
             self._tell([(question.future, None, error)])
-            connection.rollback()
+            with suppress(sqlite3.Error):  # the next group tells what is wrong with the disk
+                connection.rollback()
         else:
             self._tell([(question.future, result, None)])
 
@@ -779,7 +791,8 @@ def _ledger_error(path: Path, error: Exception) -> LedgerError:
     for sign, problem in _PROBLEMS.items():
         if sign in text:
             return LedgerError(path.name, problem)
-    return LedgerError(path.name, f"cannot be used: {text}")
+    known = isinstance(error, (sqlite3.Error, OSError))  # others may have what a row has in them
+    return LedgerError(path.name, f"cannot be used: {text if known else type(error).__name__}")
 
 
 _PROBLEMS: Final = {

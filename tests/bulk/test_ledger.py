@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager, closing
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from connectus_async import AsyncConnectus, InvalidArgumentError, LedgerError, Sms
+from connectus_async.bulk import sqlite_ledger
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Loading, Policy
 from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
@@ -458,6 +460,66 @@ async def test_numbers_go_on_after_the_last(path: Path):
     keys = rows(path, "key")
     assert [key for key in keys if key is not None] == ["a", "b", "c", "d", "e"]
     assert len(set(rows(path, "id"))) == len(keys)
+
+
+class PromptQueue(SimpleQueue[object]):
+    """Lets the writer do what it is given before the loop goes on, as threads may switch there."""
+
+    def __init__(self) -> None:
+        self._put = self._asked = 0
+
+    def put(self, item: object) -> None:
+        self._put += 1
+        super().put(item)
+        while item is not None and self._asked <= self._put:
+            pass
+
+    def get(self) -> object:
+        self._asked += 1
+        return super().get()
+
+
+@pytest.fixture
+def full_after_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand two rows over at once, and have them written before anything else happens."""
+    monkeypatch.setattr(sqlite_ledger, "MOST_ROWS", 2)
+    monkeypatch.setattr(sqlite_ledger, "SimpleQueue", PromptQueue)
+
+
+async def test_who_waits_for_the_last_row_of_a_full_group_is_told(full_after_two: None, path: Path):
+    """The group is the writer's as soon as it is full."""
+    async with opened(path) as ledger:
+        claims = [ledger.begin(entry(key), None) for key in "ab"]
+        await ledger.flush()
+
+        assert [claim.done() for claim in claims] == [True, True]
+
+
+async def test_what_is_tried_again_is_nobody_elses_in_a_full_group_either(
+    full_after_two: None, path: Path
+):
+    """Or an equal message would be sent in its place, and then it as well."""
+    async with opened(path) as ledger:
+        first, second = await asyncio.gather(*(ledger.begin(entry(key), None) for key in "ab"))
+        ledger.finish(entry("a"), first.number, State.ACCEPTED, None, "id")
+        ledger.finish(entry("b"), second.number, State.QUEUED, "429", None, is_kept=True)
+        again = ledger.begin(entry("b"), None)
+        await ledger.flush()
+
+        assert (await again).found is State.QUEUED
+
+
+async def test_a_ledger_that_could_not_be_opened_can_be_later(path: Path):
+    """Nothing of the first try is left."""
+    ledger = SqliteLedger(path)
+    async with opened(path):
+        with pytest.raises(LedgerError):
+            await ledger.open(policy())
+        await ledger.close()
+    await ledger.open(policy())
+
+    assert (await ledger.begin(entry(), None)).found is None
+    await ledger.close()
 
 
 async def test_closing_writes_what_is_pending(path: Path):

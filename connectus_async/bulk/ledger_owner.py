@@ -7,18 +7,19 @@ what a sender has on its way: that is what is unknown when the sender dies.
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 import attrs
 
 from connectus_async.bulk.guards import Guards, Refusal
-from connectus_async.bulk.ledger import Claim, Entry, Ledger
+from connectus_async.bulk.ledger import Claim, Entry
 from connectus_async.bulk.link import Item, Link
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import SkipReason, State
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
 
@@ -32,6 +33,9 @@ SHARES: Final = 4
 
 ENDED: Final = "its sender ended before the answer came"
 STOPPED: Final = "it was stopped before"
+ADVICE: Final = f" ({UnknownOutcomeError.advice})"
+"""What a sentence about one message says at its end."""
+
 ALL_ENDED: Final = "every sender process ended before its time: run the same command again"
 
 _log: Final = logging.getLogger("connectus_async")
@@ -42,7 +46,7 @@ _ANSWERS: Final = frozenset({State.ACCEPTED, State.REJECTED})
 
 @attrs.frozen
 class Failure:
-    """A message that was not accepted, as a sender in another process tells it.
+    """A message that was not accepted, of a campaign with senders in other processes.
 
     Attributes:
         line: The line of the file that it came from, where it came from one.
@@ -82,9 +86,9 @@ class Sender:
     """
 
     link: Link = attrs.field(init=False)
-    handed: dict[int, Entry] = attrs.field(factory=dict)
-    begun: dict[int, Entry] = attrs.field(factory=dict)
-    claims: list[tuple[int, Any]] = attrs.field(factory=list)
+    handed: dict[int, Entry] = attrs.field(factory=dict, repr=False)
+    begun: dict[int, Entry] = attrs.field(factory=dict, repr=False)
+    claims: list[tuple[int, Awaitable[Claim]]] = attrs.field(factory=list, repr=False)
     is_idle: bool = False
     is_leaving: bool = False
     pace: Pace = attrs.field(factory=Pace)
@@ -104,7 +108,9 @@ class LedgerOwner:
         failure: What stopped the campaign before its end.
     """
 
-    def __init__(self, ledger: Ledger, *, waiting: int, guards: Guards, patience: Patience) -> None:
+    def __init__(
+        self, ledger: SqliteLedger, *, waiting: int, guards: Guards, patience: Patience
+    ) -> None:
         self.summary = BulkSummary()
         self.failure: Exception | None = None
         self._ledger = ledger
@@ -202,19 +208,18 @@ class LedgerOwner:
         try:
             self._guards.take(entry)
         except Refusal as refusal:
-            sender.link.send("refuse", number, str(refusal.skipped), str(refusal.error))
+            skipped = refusal.skipped and refusal.skipped.value
+            sender.link.send("refuse", number, skipped, str(refusal.error))
             return
         del sender.handed[number]
         sender.begun[number] = entry
         sender.claims.append((number, self._ledger.begin(entry, number)))
 
-    async def _grant(self, sender: Sender, claims: Sequence[tuple[int, Any]]) -> None:
+    async def _grant(self, sender: Sender, claims: Sequence[tuple[int, Awaitable[Claim]]]) -> None:
         granted = []
         for number, claim in claims:
             try:
-                found = (claim if isinstance(claim, Claim) else await claim).found
-                if found is not None:
-                    raise LedgerError("ledger", f"message {number} is {found} already")  # noqa: TRY301
+                await claim  # as what it hands out is queued, it finds nothing in the way
             except LedgerError as error:
                 self.stop(error)
                 if number in sender.begun:
@@ -242,7 +247,7 @@ class LedgerOwner:
             self._judge(reason or "")
 
     def _judge(self, reason: str) -> None:
-        verdict = self._patience.failed(UnknownOutcomeError("POST", reason))
+        verdict = self._patience.unknown(reason.removesuffix(ADVICE))
         if verdict is not None:
             self.stop(verdict)
 

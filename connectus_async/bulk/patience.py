@@ -77,17 +77,22 @@ class Patience:
         if isinstance(error, STOPS_THE_CAMPAIGN):
             return error
         if isinstance(error, UnknownOutcomeError):
-            return self._unknown_outcome(error)
+            return self.unknown(error.reason)
         if isinstance(error, NotSentError):
             return self._not_sent(error)
         return None
 
-    def _unknown_outcome(self, error: UnknownOutcomeError) -> Exception | None:
+    def unknown(self, reason: str) -> Exception | None:
+        """Judge that a message may or may not have been sent; what is returned stops the campaign.
+
+        Args:
+            reason: What happened to it.
+        """
         self._unknown += 1
         if self._unknown < self._unknown_limit and not self._is_exhausted():
             return None
         return CampaignStoppedError(
-            f"the last {self._unknown} messages may or may not have been sent ({error.reason}): "
+            f"the last {self._unknown} messages may or may not have been sent ({reason}): "
             "stopped to spare the rest"
         )
 

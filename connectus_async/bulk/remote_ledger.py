@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
 
 from connectus_async.bulk.guards import Refusal
 from connectus_async.bulk.ledger import Claim, Entry, Forgetful
@@ -12,6 +14,14 @@ from connectus_async.bulk.states import SkipReason, State
 from connectus_async.errors import CampaignStoppedError, LedgerError
 
 Rows = Sequence[tuple[int, Entry]]
+ValueT = TypeVar("ValueT")
+
+
+@attrs.frozen
+class Private(Generic[ValueT]):
+    """What a future is to hold that a debugged loop may log."""
+
+    value: ValueT = attrs.field(repr=False)
 
 
 class RemoteLedger(Forgetful):
@@ -24,21 +34,20 @@ class RemoteLedger(Forgetful):
 
     Attributes:
         link: The way to the owner.
-        job: What the owner wants to be done.
         on_stop: Called when nothing more is to be sent.
     """
 
     def __init__(self, lost: Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
         self.link = Link(self._receive, self._end)
-        self.job: asyncio.Future[Mapping[str, Any]] = loop.create_future()
         self.on_stop: Callable[[], object] = _nothing
         self._loop = loop
+        self._job: asyncio.Future[Private[Mapping[str, Any]]] = loop.create_future()
         self._lost = lost
         self._left: asyncio.Future[None] | None = None
         self._is_stopped = False
         self._begun: dict[int, asyncio.Future[Claim]] = {}
-        self._handed: asyncio.Future[Rows] | None = None
+        self._handed: asyncio.Future[Private[Rows]] | None = None
         self._asked: asyncio.Future[bool] | None = None
         self._answers: Final[Mapping[str, Callable[..., None]]] = {
             "job": self._take_job,
@@ -50,6 +59,10 @@ class RemoteLedger(Forgetful):
             "go on": lambda: self._go(on=True),
             "leave": lambda: self._go(on=False),
         }
+
+    async def job(self) -> Mapping[str, Any]:
+        """Wait for what the owner wants to be done."""
+        return (await self._job).value
 
     def begin(  # type: ignore[override] # as a `Ledger` it may answer later
         self,
@@ -96,7 +109,7 @@ class RemoteLedger(Forgetful):
         """
         if self._is_stopped:
             return ()
-        rows = await (self._handed or self._ask(limit))
+        rows = (await (self._handed or self._ask(limit))).value
         self._handed = self._ask(limit) if rows else None
         return () if self._is_stopped else rows
 
@@ -125,7 +138,7 @@ class RemoteLedger(Forgetful):
         limits = now.rate_limit, now.concurrency_limit, now.is_paused
         self.link.send("pace", now.rate, *limits)
 
-    def _ask(self, limit: int) -> "asyncio.Future[Rows]":
+    def _ask(self, limit: int) -> "asyncio.Future[Private[Rows]]":
         self._handed = self._loop.create_future()
         self.link.send("hand out", limit)
         return self._handed
@@ -141,11 +154,12 @@ class RemoteLedger(Forgetful):
             self._answers[word](*rest)
 
     def _take_job(self, job: Mapping[str, Any]) -> None:
-        self.job.set_result(job)
+        self._job.set_result(Private(job))
 
     def _take(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if self._handed is not None and not self._handed.done():
-            self._handed.set_result([(number, Entry(*columns)) for number, *columns in rows])
+            entries = [(number, Entry(*columns)) for number, *columns in rows]
+            self._handed.set_result(Private(entries))
 
     def _grant(self, numbers: Sequence[int]) -> None:
         for number in numbers:

@@ -1,7 +1,7 @@
 """One of the processes of ``connectus bulk send --processes``: it sends, and owns no ledger.
 
 Its standard input is the socket to the process that started it. That one alone decides when to
-stop, so what a terminal or a service manager sends to all processes is ignored here.
+stop, so what a terminal or a service manager sends to all processes is ignored once this one is up.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from anyio.to_thread import run_sync
 
 from connectus_async._version import __version__
 from connectus_async.bulk.options import BulkOptions
+from connectus_async.bulk.outcomes import sentence
 from connectus_async.bulk.remote_ledger import RemoteLedger
 from connectus_async.bulk.states import State
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.errors import ConfigurationError, ConnectusError
+from connectus_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from connectus_async.bulk.sender import Bulk
@@ -41,11 +42,11 @@ async def main() -> None:
     ledger = RemoteLedger(partial(os._exit, EXIT_ORPHANED))
     way = socket.fromfd(sys.stdin.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
     await asyncio.get_running_loop().create_unix_connection(lambda: ledger.link, sock=way)
-    job = await ledger.job
+    job = await ledger.job()
     try:
         await _take_part(job, ledger)
-    except ConnectusError as error:
-        await ledger.done(str(error))
+    except Exception as error:  # noqa: BLE001 - the owner is to say it, in one sentence
+        await ledger.done(sentence(error))
     await ledger.leave()
 
 
@@ -69,8 +70,8 @@ async def _sent(bulk: "Bulk", ledger: RemoteLedger) -> str | None:
         async for outcome in bulk.stream():
             if outcome.error is not None and outcome.state is not State.QUEUED:
                 ledger.tell(outcome.line, outcome.state, outcome.skipped, str(outcome.error))
-    except ConnectusError as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - the owner is to say it, in one sentence
+        return sentence(error)
     return None
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from connectus_async import CampaignStoppedError, LedgerError, State
+from connectus_async import CampaignStoppedError, ConnectionLostError, LedgerError, State
+from connectus_async.bulk import link as link_module
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.ledger import Claim, Entry, Loading, Policy
 from connectus_async.bulk.ledger_owner import (
@@ -29,7 +30,7 @@ from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown, SkipReason
 
 LIMIT = 500
-JOB = {"version": "1"}
+JOB = {"api_key": "secret-key"}
 
 
 def entries(count: int, body: str = '{"sms_content":"Hola"}') -> list[Entry]:
@@ -53,7 +54,7 @@ class Campaign:
         link = self.owner.employ(JOB)
         await loop.create_unix_connection(lambda: remote.link, sock=theirs)
         await loop.create_unix_connection(lambda: link, sock=ours)
-        assert await remote.job == JOB
+        assert await remote.job() == JOB
         return remote
 
     async def close(self) -> None:
@@ -245,13 +246,17 @@ async def test_unknown_outcomes_in_a_row_are_counted_over_all(start):
     remotes = [await campaign.employ(), await campaign.employ()]
     handed = await asyncio.gather(*map(all_of, remotes))
     assert all(handed)
+    lost = str(ConnectionLostError("POST /sms/send_individual", "connection reset by peer"))
     for remote, rows in zip(remotes, handed, strict=True):
         for number, entry in rows:
             await remote.begin(entry, number)
-            remote.finish(entry, number, State.UNKNOWN, "no answer", None)
+            remote.finish(entry, number, State.UNKNOWN, lost, None)
     await asyncio.gather(*(remote.done(None) for remote in remotes))
 
-    assert str(campaign.owner.failure).startswith("the last 100 messages may or may not have been")
+    assert str(campaign.owner.failure) == (
+        "the last 100 messages may or may not have been sent "
+        "(POST /sms/send_individual: connection reset by peer): stopped to spare the rest"
+    )
 
 
 async def test_a_ledger_that_fails(start, tmp_path):
@@ -265,6 +270,32 @@ async def test_a_ledger_that_fails(start, tmp_path):
     remote.put(entry, number)
     assert not await remote.done(None)
     assert isinstance(campaign.owner.failure, LedgerError)
+
+
+async def test_what_is_handed_out_is_not_shown(start):
+    """A debugged loop logs what its callbacks and futures hold: no key, no person, no text."""
+    campaign = await start(3)
+    remote = await campaign.employ()
+    handed = remote._ask(LIMIT)
+    (number, entry), *_ = (await handed).value
+    await remote.begin(entry, number)
+    (sender,) = campaign.owner._senders
+    assert (len(sender.handed), len(sender.begun)) == (2, 1)
+    shown = repr([sender, handed, remote._job])
+    for secret in (*JOB.values(), entry.recipient, entry.body):
+        assert secret not in shown
+
+
+async def test_a_frame_that_cannot_be(start, monkeypatch):
+    """Who would send it gives up the way, or the other end would wait for it for ever."""
+    monkeypatch.setattr(link_module, "MOST_BYTES", 1_000)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    campaign = await start(1)
+    remote = await campaign.employ()
+    remote.tell(1, State.REJECTED, None, "x" * 1_000)
+    await campaign.owner.ended()
+    assert campaign.lost == [remote]
 
 
 async def test_long_texts_are_handed_out_few_at_a_time(start):

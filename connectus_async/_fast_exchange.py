@@ -168,7 +168,7 @@ class _Connection(ResponseProtocol):
     and looks when it has to go off next.
     """
 
-    _answer: "asyncio.Future[Reply | None] | None" = None
+    _answer: "asyncio.Future[Reply | BaseException | None] | None" = None
     _limit = 0
     _deadline = math.inf
     _alarm: asyncio.TimerHandle | None = None
@@ -191,7 +191,11 @@ class _Connection(ResponseProtocol):
             self._set_alarm(deadline)
         answer = self._answer = self._loop.create_future()
         transport.write(request)
-        reply = await answer or await self._parsed(limit)
+        reply: Reply | BaseException | None = await answer
+        if isinstance(reply, BaseException):
+            raise reply
+        if reply is None:
+            reply = await self._parsed(limit)
         self._deadline = math.inf
         return reply
 
@@ -221,7 +225,7 @@ class _Connection(ResponseProtocol):
         super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            answer.set_exception(exc)
+            answer.set_result(exc)  # as its exception, asyncio would log it where nobody waits
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the time."""

@@ -272,6 +272,10 @@ async def test_a_second_interruption_stops_all(emulator, file, gate):
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+RACE = re.compile(r"Traceback.*?OSError: Signal \d+ ignored due to race condition\n", re.DOTALL)
+"""What Python itself says of a signal that comes while its handler is changed."""
+
+
 async def interrupted_to_its_end(process: Process) -> Ended:
     """Send Ctrl-C again and again, as somebody does who keeps the key down."""
     ending = asyncio.create_task(ended(process))
@@ -293,7 +297,8 @@ async def test_impatience(emulator, file, gate, options):
         stopped = await interrupted_to_its_end(process)
     states = states_in(ledger_of(file))
 
-    assert (stopped.code, stopped.errors) == (130, f"connectus: {STOPPED}\n")
+    assert RACE.sub("", stopped.errors) == f"connectus: {STOPPED}\n"
+    assert stopped.code == 130
     assert len(senders) == len(options)
     for pid in senders:
         with pytest.raises(ProcessLookupError):
@@ -314,7 +319,8 @@ async def test_impatience_before_anything_is_sent(emulator, file):
         await asked.wait()
         stopped = await interrupted_to_its_end(process)
 
-    assert (stopped.code, stopped.errors) == (130, f"connectus: {STOPPED}\n")
+    assert RACE.sub("", stopped.errors) == f"connectus: {STOPPED}\n"
+    assert stopped.code == 130
     assert states_in(ledger_of(file)) == {State.QUEUED: ROWS}
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from loop_time import LIMIT, all_has_arrived, pass_time, run_out_after
 
 from connectus_async import AsyncConnectus, ConnectionLostError, RequestTimeoutError
-from connectus_async._exchange import LARGE_BODY, MAX_HEADS, PublicExchange, Reply
+from connectus_async._exchange import LARGE_BODY, MAX_HEADS, READ_AT_MOST, PublicExchange, Reply
 from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
 
 NUMBER = "56987688060"
@@ -340,3 +340,23 @@ async def test_each_loop_is_served(way: str):
         server.reply = answer(b"HTTP/1.1 200 OK\r\nContent-Le")
         with pytest.raises(ConnectionLostError):
             await connectus.sms.send(NUMBER, "Hola")
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})], ids=["asyncio"])
+async def test_asyncio_makes_no_more_room_than_an_answer_may_take(
+    way: str, server: HostileServer, monkeypatch: pytest.MonkeyPatch
+):
+    """It would map and unmap 256 KiB for each of them; this fails if it is told otherwise."""
+    sizes = []
+    parse = ResponseHandler.data_received
+
+    def data_received(self: ResponseHandler, data: bytes) -> None:
+        sizes.append(len(data))
+        parse(self, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", data_received)
+    server.reply = keep_alive(http(body=b" " * 2**20))
+    async with client(server.url) as connectus:
+        await connectus.sms.send(NUMBER, "Hola")
+    assert sum(sizes) > 2**20
+    assert max(sizes) <= READ_AT_MOST

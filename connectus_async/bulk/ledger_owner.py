@@ -275,12 +275,14 @@ class LedgerOwner:
         self._do(self._read_for(sender, limit))
 
     async def _read_for(self, sender: Sender, limit: int) -> None:
-        async with self._reading:
-            try:
+        rows: list[tuple[int, Entry]] = []
+        try:
+            async with self._reading:
                 await self._read()
-            except LedgerError as error:
-                self.stop(error)
-        rows = [] if self._is_stopped or sender not in self._senders else self._taken(limit)
+            if sender in self._senders and not self._is_stopped:
+                rows = self._taken(limit)
+        except Exception as error:  # noqa: BLE001 - the sender waits for an answer
+            self.stop(error)
         sender.handed.update(rows)
         sender.link.send("rows", [(number, *entry) for number, entry in rows])
 

@@ -194,6 +194,9 @@ class Run:
             claim = self._ledger.begin(entry, job.number)
             if not isinstance(claim, Claim):
                 claim = await claim
+        except asyncio.CancelledError:
+            self._summary.counts[State.UNKNOWN] += 1  # as the ledger has it when it is taken up
+            raise
         except LedgerError as error:
             self._guards.give_back(entry)
             self._let_back(job)

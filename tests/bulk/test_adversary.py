@@ -330,6 +330,28 @@ async def test_workers_that_somebody_cancels_do_not_look_finished(connectus, emu
                 await bulk.run(messages(20))
 
 
+async def test_workers_that_somebody_cancels_while_the_ledger_writes_leave_nothing_unnamed(
+    connectus, emulator, ledger
+):
+    """What the ledger has as begun is counted as unknown, as the next start finds it."""
+    written = threading.Event()
+    async with connectus.bulk(ledger=ledger, concurrency=4) as bulk:
+        writing = asyncio.create_task(bulk._ledger.ask(lambda _: written.wait(PATIENCE)))
+        sending = asyncio.create_task(bulk.run(messages(20)))
+        await anyio.wait_all_tasks_blocked()
+        for task in asyncio.all_tasks():
+            if "bulk worker" in task.get_name():
+                task.cancel()
+        written.set()
+        await writing
+        with pytest.raises(CampaignStoppedError):
+            await sending
+        assert bulk.summary.counts == {State.UNKNOWN: 4}
+    async with connectus.bulk(ledger=ledger) as bulk:
+        assert await bulk.counts() == {State.UNKNOWN: 4}
+    assert emulator.received == []
+
+
 async def test_a_guard_that_fails_stops_the_campaign_and_loses_nobody(connectus, emulator, ledger):
     """Who cannot be checked is not reached, and is named."""
 

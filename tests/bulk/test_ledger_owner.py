@@ -3,7 +3,9 @@
 import asyncio
 import marshal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -270,6 +272,18 @@ async def test_a_ledger_that_fails(start, tmp_path):
     remote.put(entry, number)
     assert not await remote.done(None)
     assert isinstance(campaign.owner.failure, LedgerError)
+
+
+async def test_a_ledger_that_holds_what_cannot_be(start, tmp_path):
+    """No sender waits for ever for rows that cannot be read: the campaign stops, and says so."""
+    campaign = await start(10)
+    remote = await campaign.employ()
+    with closing(sqlite3.connect(tmp_path / "campaign.db")) as connection:
+        connection.execute("UPDATE message SET body = NULL")
+        connection.commit()
+    assert await all_of(remote) == []
+    assert not await remote.done(None)
+    assert isinstance(campaign.owner.failure, Exception)
 
 
 async def test_what_is_handed_out_is_not_shown(start):

@@ -180,8 +180,9 @@ class ResponseProtocol(ResponseHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have asyncio's own transport read less at once; others have a buffer that they keep."""
-        if hasattr(transport, "max_size"):
-            transport.max_size = READ_AT_MOST
+        asyncios: Any = transport
+        if hasattr(asyncios, "max_size"):
+            asyncios.max_size = READ_AT_MOST
         super().connection_made(transport)
 
     def close(self) -> None:

@@ -180,9 +180,9 @@ class ResponseProtocol(ResponseHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have asyncio's own transport read less at once; others have a buffer that they keep."""
-        asyncios: Any = transport
-        if hasattr(asyncios, "max_size"):
-            asyncios.max_size = READ_AT_MOST
+        untyped: Any = transport
+        if hasattr(untyped, "max_size"):
+            untyped.max_size = READ_AT_MOST
         super().connection_made(transport)
 
     def close(self) -> None:

@@ -160,8 +160,10 @@ class Run:
                 return _outcome(job, State.QUEUED, error)
             try:
                 outcome = await self._attempt(job, entry)
-            except BaseException:
+            except BaseException as error:
                 self._let_back(job)
+                if isinstance(error, asyncio.CancelledError):
+                    self._summary.counts[State.UNKNOWN] += 1  # as the ledger has or will have it
                 raise
             if outcome.state is not State.QUEUED:
                 return outcome
@@ -194,9 +196,6 @@ class Run:
             claim = self._ledger.begin(entry, job.number)
             if not isinstance(claim, Claim):
                 claim = await claim
-        except asyncio.CancelledError:
-            self._summary.counts[State.UNKNOWN] += 1  # as the ledger has it when it is taken up
-            raise
         except LedgerError as error:
             self._guards.give_back(entry)
             self._let_back(job)
@@ -216,7 +215,6 @@ class Run:
             receipt = await self._by_kind[entry.kind].deliver(entry)
         except asyncio.CancelledError:
             self._ledger.finish(entry, number, State.UNKNOWN, "its answer was not waited for", None)
-            self._summary.counts[State.UNKNOWN] += 1
             raise
         except Exception as error:  # noqa: BLE001 - one message never stops the others
             return self._failed(job, entry, number, error, time.monotonic() - started)

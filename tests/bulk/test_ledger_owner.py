@@ -283,7 +283,7 @@ async def test_a_ledger_that_holds_what_cannot_be(start, tmp_path):
         connection.commit()
     assert await all_of(remote) == []
     assert not await remote.done(None)
-    assert isinstance(campaign.owner.failure, Exception)
+    assert isinstance(campaign.owner.failure, TypeError)
 
 
 async def test_what_is_handed_out_is_not_shown(start):

@@ -116,7 +116,7 @@ class Exchange(Protocol):
             ClientClosedError: The client was closed while it waited for a connection.
             Exception: There is no status line; `failed_while_connecting` tells how far it came.
         """
-        raise NotImplementedError
+        ...
 
 
 class PublicExchange:

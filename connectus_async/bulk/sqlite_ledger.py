@@ -26,7 +26,8 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 from connectus_async import _json
-from connectus_async.bulk import switch_interval
+from connectus_async.bulk import key_index, switch_interval
+from connectus_async.bulk.key_index import KeyIndex
 from connectus_async.bulk.ledger import (
     INVALID,
     Claim,
@@ -46,7 +47,9 @@ Task = Callable[[sqlite3.Connection], Any]
 APPLICATION_ID: Final = 0x436E6374
 """What tells our files from other SQLite files."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""In 1 each key went into an index of the table at once. Such a ledger keeps it, and goes on."""
+
 OLDEST_SQLITE: Final = (3, 38, 0)
 CACHE_KIB: Final = 8_192
 """Full long before a campaign is large: memory stays flat."""
@@ -58,6 +61,7 @@ takes the writer 1.2 times as long at half a million rows."""
 
 ABSENT: Final = "the API's reports do not show it"
 REPLACED: Final = "its source does not have it any more"
+CHANGED: Final = "was changed by somebody else amid the campaign"
 INTERRUPTED: Final = "the sender ended before the answer came"
 
 OPEN: Final = "state IN ('queued', 'in_flight', 'unknown', 'held')"
@@ -68,7 +72,7 @@ would be read before the first message leaves."""
 SCHEMA: Final = f"""
 CREATE TABLE message (
     id INTEGER PRIMARY KEY,
-    key TEXT UNIQUE,
+    key TEXT,
     line INTEGER,
     kind TEXT NOT NULL,
     recipient TEXT,
@@ -88,9 +92,9 @@ CREATE INDEX open_message ON message (state, id) WHERE {OPEN};
 CREATE INDEX over_budget ON message (id) WHERE {OVER_BUDGET};
 CREATE TABLE campaign (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
 """
 
+KEYS: Final = f"{key_index.SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};"
 COLUMNS: Final = (
     "id, key, line, kind, recipient, body, billed, state, reason, attempts, provider_id,"
     " started_at, ended_at"
@@ -107,7 +111,8 @@ INSERT INTO message ({COLUMNS})
 SELECT column1, {", ".join(f"nullif(column{place}, {NOTHING})" for place in range(2, 7))},
        column7, column8, nullif(column9, {NOTHING}), column10,
        {", ".join(f"nullif(column{place}, {NOTHING})" for place in range(11, 14))}
-FROM (VALUES {{rows}}) WHERE column1 <> {NOTHING}
+FROM (VALUES {{rows}})
+WHERE column1 <> {NOTHING} AND (column2 = {NOTHING} OR {key_index.IS_NEW.format(key="column2")})
 ON CONFLICT (id) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
@@ -118,7 +123,6 @@ ON CONFLICT (id) DO UPDATE SET
     body = coalesce(excluded.body, message.body)
     WHERE message.state = 'queued'
        OR (message.state = 'in_flight' AND excluded.state NOT IN ('in_flight', 'skipped'))
-ON CONFLICT (key) DO NOTHING
 """
 """What is begun or skipped was queued, and what is finished was begun: else the row stays as it
 is."""
@@ -133,9 +137,7 @@ CHANGES: Final = {1 << power: _change_of(1 << power) for power in range(MOST_ROW
 """By the number of rows, with `NO_ROW` for those that are missing: few, so that SQLite compiles
 each but once."""
 
-FIND: Final = """
-SELECT key, id, state FROM message WHERE key IN (SELECT value FROM json_each(?))
-"""
+STATES: Final = "SELECT id, state FROM message WHERE id IN (SELECT value FROM json_each(?))"
 
 BEGIN_FOUND: Final = """
 UPDATE message SET state = 'in_flight', attempts = attempts + 1, started_at = ?, ended_at = NULL,
@@ -152,10 +154,9 @@ LOAD: Final = f"""
 INSERT INTO message (id, key, line, kind, recipient, body, billed, state, reason, ended_at, reading)
 VALUES (?, nullif(?, {NOTHING}), nullif(?, {NOTHING}), ?, ?, ?, ?, ?, nullif(?, {NOTHING}),
         nullif(?, {NOTHING}), ?)
-ON CONFLICT (key) DO NOTHING
 """
 
-FIND_LOADED: Final = "SELECT id, line, state, reading, reason FROM message WHERE key = ?"
+LOADED: Final = "SELECT line, state, reading, reason FROM message WHERE id = ?"
 SEE_AGAIN: Final = "UPDATE message SET line = ?, reading = ? WHERE id = ?"
 QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
@@ -190,6 +191,7 @@ class SqliteLedger:
         self._tried_again: set[int] = set()
         self._thread: threading.Thread | None = None
         self._next_number = 1
+        self._keys = KeyIndex()
         self._forgets_content = False
 
     async def open(self, policy: Policy) -> None:
@@ -319,7 +321,7 @@ class SqliteLedger:
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
         loaded: Sequence[Loaded] = await self.ask(
-            lambda connection: _load(connection, items, reading, first)
+            lambda connection: _load(connection, self._keys, items, reading, first)
         )
         return loaded
 
@@ -450,6 +452,7 @@ class SqliteLedger:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True)
         try:
             _prepare(connection, self.path, policy)
+            self._keys.merge(connection)
             self._place = _place(self.path.resolve())
         except BaseException:
             connection.close()
@@ -462,6 +465,14 @@ class SqliteLedger:
                 self._answer(connection, item)
             else:
                 self._write(connection, item)
+            if self._keys.is_full and self._failure is None:
+                self._merge(connection)
+
+    def _merge(self, connection: sqlite3.Connection) -> None:
+        try:
+            self._keys.merge(connection)
+        except sqlite3.Error as error:
+            self._fail(connection, error)
 
     def _answer(self, connection: sqlite3.Connection, question: "_Question") -> None:
         if self._failure is not None:
@@ -477,8 +488,9 @@ class SqliteLedger:
             self._tell([(question.future, None, self._failure)])
         except Exception as error:  # noqa: BLE001 - it belongs to who asked
             self._tell([(question.future, None, error)])
-            with suppress(sqlite3.Error):  # the next group tells what is wrong with the disk
+            with suppress(sqlite3.Error):  # merging tells what is wrong with the disk
                 connection.rollback()
+            self._merge(connection)  # what was added to the keys is not there
         else:
             self._tell([(question.future, result, None)])
 
@@ -502,14 +514,17 @@ class SqliteLedger:
         self._note_tries(changes)
         rows = changes.rows
         count = len(rows)
+        again = self._keys.add([(row[_KEY], row[0]) for row in rows if row[_KEY]])
+        if again:
+            rows = [NO_ROW if row[0] in again else row for row in rows]
         size = 1 << (count - 1).bit_length()
         values = [*chain.from_iterable(rows), *NO_ROW * (size - count)]
         changed = connection.execute(CHANGES[size], values).rowcount
         if changed == count:
             return {}
-        known, claims = self._resolve(connection, [row for row in rows if row[_KEY] != NOTHING])
+        known, claims = self._resolve(connection, [row for row in changes.rows if row[_KEY]])
         if changed != count - known:
-            raise LedgerError(self.path.name, "was changed by somebody else amid the campaign")
+            raise LedgerError(self.path.name, CHANGED)
         return claims
 
     def _note_tries(self, changes: "_Changes") -> None:
@@ -537,23 +552,27 @@ class SqliteLedger:
         Returns:
             How many rows were there, and the claims on those that are to be begun.
         """
-        keys = _json.dumps([row[_KEY] for row in new]).decode()
-        found = {key: (number, state) for key, number, state in connection.execute(FIND, (keys,))}
+        numbers = self._keys.find(connection, [row[_KEY] for row in new])
+        document = _json.dumps(sorted(set(numbers.values()))).decode()
+        states = dict(connection.execute(STATES, (document,)))
         waiting = []
         claims = {}
         known = 0
         for row in new:
-            number, state = found[row[_KEY]]
+            number = numbers[row[_KEY]]
             if number == row[0]:
                 continue
             known += 1
             if row[_STATE] != _IN_FLIGHT:
                 continue
+            if number not in states:
+                raise LedgerError(self.path.name, CHANGED)
+            state = states[number]
             is_waiting = state == State.QUEUED and number not in self._tried_again
             claims[row[0]] = Claim(number, None if is_waiting else State(state))
             if is_waiting:
                 waiting.append(number)
-                found[row[_KEY]] = number, State.IN_FLIGHT
+                states[number] = State.IN_FLIGHT
         if waiting:
             document = _json.dumps(waiting).decode()
             connection.execute(BEGIN_FOUND, (time.time(), document))
@@ -686,6 +705,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy) -> None
         connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
         _note(connection, {"created_at": f"{time.time():.3f}"})
     _check_campaign(connection, path, policy)
+    if version < SCHEMA_VERSION:
+        connection.executescript(f"BEGIN; {KEYS} COMMIT;")
     _take_up(connection, policy)
 
 
@@ -732,19 +753,29 @@ def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
 
 
 def _load(
-    connection: sqlite3.Connection, items: Sequence[Loading], reading: int, first: int
+    connection: sqlite3.Connection,
+    keys: KeyIndex,
+    items: Sequence[Loading],
+    reading: int,
+    first: int,
 ) -> Sequence[Loaded]:
     numbers = iter(range(first, first + 2 * len(items)))
+    known = dict(keys.find(connection, [item.entry.key for item in items if item.entry.key]))
 
-    def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> bool:
-        row = (next(numbers), *_bound(entry), *_resting(skipped, reason), reading)
-        return connection.execute(LOAD, row).rowcount == 1
+    def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
+        number = next(numbers)
+        connection.execute(LOAD, (number, *_bound(entry), *_resting(skipped, reason), reading))
+        if entry.key:
+            keys.add([(entry.key, number)])
+            known[entry.key] = number
 
     def place(item: Loading) -> Loaded:
         entry = item.entry
-        if put(*item):
+        number = known.get(entry.key) if entry.key else None
+        if number is None:
+            put(*item)
             return Loaded(item.skipped)
-        number, line, state, seen, reason = connection.execute(FIND_LOADED, (entry.key,)).fetchone()
+        line, state, seen, reason = connection.execute(LOADED, (number,)).fetchone()
         if seen != reading:
             connection.execute(SEE_AGAIN, (entry.line, reading, number))
             if reason == _because(SkipReason.EXPIRED, REPLACED) and item.skipped is None:
@@ -807,6 +838,7 @@ _PROBLEMS: Final = {
     "readonly": "may not be written: change its permissions, or choose another path",
     "unable to open": "cannot be opened: see that its folder is there and may be written",
     "not a database": "is not a ledger: choose another path",
+    "UNIQUE": "has a message twice: restore it from a copy, or ask the API who was reached",
     "malformed": "is damaged: restore it from a copy, or ask the API who was reached",
     "locked": "is in use by another program: close it first",
 }

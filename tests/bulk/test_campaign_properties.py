@@ -37,6 +37,7 @@ from connectus_async import (
     Sms,
     WhatsApp,
 )
+from connectus_async.bulk import key_index
 from connectus_async.bulk.outcomes import Message, Row
 from connectus_async.bulk.pacing import Backoff, Pacer
 from connectus_async.bulk.reconcile import ALTERED, NO_REPORT
@@ -475,6 +476,7 @@ def test_no_sequence_of_events_sends_twice_or_loses_a_message(monkeypatch: pytes
     monkeypatch.setattr(Backoff, "FIRST", 0.0005)
     monkeypatch.setattr(Backoff, "LONGEST", 0.001)
     monkeypatch.setattr(Pacer, "_begin_to_seek", lambda *_: None)
+    monkeypatch.setattr(key_index, "MOST_IN_MEMORY", 3)
     run_state_machine_as_test(
         CampaignMachine,
         settings=settings(

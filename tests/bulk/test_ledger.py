@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from connectus_async import AsyncConnectus, InvalidArgumentError, LedgerError, Sms
-from connectus_async.bulk import sqlite_ledger
+from connectus_async.bulk import key_index, sqlite_ledger
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Loading, Policy
 from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
@@ -52,6 +52,15 @@ async def opened(path: Path, **options: Any) -> AsyncIterator[SqliteLedger]:
         yield ledger
     finally:
         await ledger.close()
+
+
+@pytest.fixture(autouse=True, params=["keys in memory", "keys in the table", "keys in both"])
+def keys(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a key is found makes no difference."""
+    most = {"keys in the table": 1, "keys in both": 3}
+    monkeypatch.setattr(
+        key_index, "MOST_IN_MEMORY", most.get(request.param, key_index.MOST_IN_MEMORY)
+    )
 
 
 @pytest.fixture
@@ -151,7 +160,8 @@ async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path
 
     assert [claim.number for claim in claims] == list(range(1, 1_001))
     assert rows(path, "state") == ["in_flight"] * 1_000
-    assert [statement.split()[0] for statement in statements] == ["COMMIT", *["INSERT"] * 4]
+    written = [statement for statement in statements if "INSERT INTO message" in statement]
+    assert len(written) == 4
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -605,6 +615,46 @@ async def test_a_row_that_somebody_else_changes_fails_loudly(ledger: SqliteLedge
 
     with pytest.raises(LedgerError, match="changed by somebody else"):
         await ledger.flush()
+
+
+async def test_a_loading_that_was_taken_back_leaves_its_keys_free(ledger: SqliteLedger, path: Path):
+    """Or its messages would be known without being there, and nobody would send them."""
+    reading = await ledger.begin_reading()
+    with pytest.raises(UnicodeEncodeError):
+        await ledger.load(
+            [Loading(entry("a")), Loading(entry("b", line=2, text="\ud800"))], reading
+        )
+    assert rows(path) == []
+
+    assert (await ledger.begin(entry("a"), None)).found is None
+    (loaded,) = await ledger.load([Loading(entry("b"))], reading)
+    assert (loaded.skipped, loaded.known) == (None, None)
+    assert rows(path, "key, state") == [("a", "in_flight"), ("b", "queued")]
+
+
+async def test_a_message_that_was_deleted_by_hand_is_new(path: Path):
+    """That is what somebody does who wants it sent again."""
+    async with opened(path) as ledger:
+        await asyncio.gather(*(ledger.begin(entry(key), None) for key in "ab"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DELETE FROM message WHERE key = 'b'")
+
+    async with opened(path) as ledger:
+        claims = await asyncio.gather(*(ledger.begin(entry(key), None) for key in "ab"))
+        assert [claim.found for claim in claims] == [State.UNKNOWN, None]
+
+
+async def test_a_message_that_somebody_deletes_amid_the_campaign_fails_loudly(
+    ledger: SqliteLedger, path: Path
+):
+    """The key alone does not say what became of it."""
+    await ledger.begin(entry(), None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DROP TRIGGER forget_key")
+        other.execute("DELETE FROM message")
+
+    with pytest.raises(LedgerError, match="changed by somebody else"):
+        await ledger.begin(entry(), None)
 
 
 def threads() -> set[str]:

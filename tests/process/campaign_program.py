@@ -13,6 +13,7 @@ import sys
 from functools import partial
 
 from connectus_async import AsyncConnectus, Sms
+from connectus_async.bulk import key_index
 from connectus_async.bulk.sqlite_ledger import INTERRUPTED
 from connectus_async.bulk.states import State
 
@@ -21,6 +22,8 @@ SETTLE = 0.05
 """Seconds; what a killed process has sent is acted upon long before the next one has started."""
 ROUNDS = 20
 """More than the faults of any test can make necessary."""
+KEYS_IN_MEMORY = 300
+"""So few that they go into the ledger's table amid a campaign, too."""
 
 FIND_INTERRUPTED = "SELECT count(*) FROM message WHERE state = 'unknown' AND reason = ?"
 
@@ -105,6 +108,7 @@ async def say_what_is_found(bulk):
 
 def main():
     settings = json.loads(sys.argv[1])
+    key_index.MOST_IN_MEMORY = KEYS_IN_MEMORY
     if kill := settings.pop("kill", None):
         doom(kill["number"], after=kill["after"])
     if "command" in settings:

@@ -16,7 +16,7 @@ from connectus_async.emulator import Emulator, Fault
 SENDS_BETWEEN_KILLS = 90
 """What all kills let pass has to be less than there is to send, or one would find nothing left."""
 
-STATEMENTS_TO_OPEN = 15
+STATEMENTS_TO_OPEN = 20
 STATEMENTS_BETWEEN_KILLS = 60
 """Most of them open the ledger and reconcile; each of the others begins 16 messages at most."""
 

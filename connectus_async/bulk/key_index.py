@@ -1,0 +1,84 @@
+"""Which number a key has in a ledger: the newest keys in memory, all others in a sorted table.
+
+A key is random, so an index that takes each at once changes a page of its own for almost every
+message: more bytes than the messages themselves, and more with each message that is there. Here
+the newest wait in memory and go in together, in order.
+
+What waits is on the disk with its message: whoever opens the ledger puts it in first.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from connectus_async import _json
+
+MOST_IN_MEMORY: Final = 1 << 16
+"""Keys before they go into the table, some 10 MiB. At a million messages, half as many change
+twice the pages."""
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS known_key (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS forget_key AFTER DELETE ON message WHEN old.key IS NOT NULL
+BEGIN DELETE FROM known_key WHERE key = old.key; END;
+"""
+"""The trigger is for who deletes a message by hand, to have it sent again."""
+
+IS_NEW: Final = "NOT EXISTS (SELECT 1 FROM known_key WHERE key = {key})"
+"""The condition that a key is not in the table. In a statement that inserts it costs no second
+one, whose result would have to wait for the interpreter's lock."""
+
+FIND: Final = "SELECT key, id FROM known_key WHERE key IN (SELECT value FROM json_each(?))"
+
+MERGED_TO: Final = "keys_merged_to"
+"""The fact of the campaign that says up to which number the keys are in the table."""
+
+MERGE: Final = f"""
+INSERT INTO known_key
+SELECT key, id FROM message WHERE key IS NOT NULL AND id > (
+    SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM campaign WHERE name = '{MERGED_TO}'
+) ORDER BY key
+"""
+
+NOTE_MERGED: Final = f"""
+INSERT INTO campaign SELECT '{MERGED_TO}', coalesce(max(id), 0) FROM message WHERE true
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+
+
+class KeyIndex:
+    """The keys of one ledger. Numbers have to grow with each message that is put down."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to merge."""
+        return len(self._newest) >= MOST_IN_MEMORY
+
+    def add(self, keys: Sequence[tuple[str, int]]) -> set[int]:
+        """Note keys that are about to be put down.
+
+        Returns:
+            The numbers of those that are among the newest already, with another number. Of those
+            that are in the table, the statement with `IS_NEW` has to tell.
+        """
+        newest = self._newest
+        return {number for key, number in keys if newest.setdefault(key, number) != number}
+
+    def find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> Mapping[str, int]:
+        """Find the numbers of keys; those that were added though the table has them are mended."""
+        found = dict(connection.execute(FIND, (_json.dumps(keys).decode(),)))
+        for key in found:
+            self._newest.pop(key, None)
+        newest = self._newest
+        return found | {key: newest[key] for key in keys if key in newest}
+
+    def merge(self, connection: sqlite3.Connection) -> None:
+        """Put into the table what the ledger has beyond it, in one transaction."""
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(MERGE)
+        connection.execute(NOTE_MERGED)
+        connection.execute("COMMIT")
+        self._newest.clear()

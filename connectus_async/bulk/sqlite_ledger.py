@@ -54,11 +54,6 @@ OLDEST_SQLITE: Final = (3, 38, 0)
 CACHE_KIB: Final = 8_192
 """Full long before a campaign is large: memory stays flat."""
 
-LOG_PAGES: Final = 4_000
-"""Pages in the write-ahead log, 16 MiB, before they are moved into the file. Keys are random, so in
-a large ledger each message has a page of their index of its own; with SQLite's 1,000, moving them
-takes the writer 1.2 times as long at half a million rows."""
-
 ABSENT: Final = "the API's reports do not show it"
 REPLACED: Final = "its source does not have it any more"
 CHANGED: Final = "was changed by somebody else amid the campaign"
@@ -699,7 +694,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy) -> None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
     connection.execute(f"PRAGMA secure_delete = {'ON' if policy.forgets_content else 'OFF'}")
     if not tables:
         connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")

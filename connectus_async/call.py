@@ -15,7 +15,7 @@ class Host(enum.Enum):
     QR = "qr"
 
 
-@attrs.define(kw_only=True)
+@attrs.define
 class Call:
     """A call, before it is given a base URL and credentials. It is not changed once it is made.
 

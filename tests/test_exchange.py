@@ -58,6 +58,7 @@ RELIES_ON = {
     "connector.BaseConnector._get": "4795a63c99f266c8",
     "connector.BaseConnector._release": "105426e5b03d8213",
     "connector.BaseConnector._release_acquired": "12d4149c88356402",
+    "connector.BaseConnector._release_waiter": "bbdfe8abaff81295",
     "connector.BaseConnector._cleanup": "c655c367f7df02e7",
     "connector.BaseConnector._close": "4429f928165692be",
     "connector.BaseConnector.connect": "b9fe1f4d3e57ad12",

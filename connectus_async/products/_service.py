@@ -29,32 +29,18 @@ class Service:
         body: Mapping[str, Any] | None = None,
         **ids: str,
     ) -> Coroutine[Any, Any, AnswerT]:
-        return self._send("GET", path, answer, query=query, body=body, ids=ids)
+        call = Call("GET", path, self._host, ids, query or {}, body)
+        return self._transport.send(call, answer)
 
     def _post(
         self, path: str, answer: type[AnswerT], body: Mapping[str, Any] | bytes, **ids: str
     ) -> Coroutine[Any, Any, AnswerT]:
-        return self._send("POST", path, answer, body=body, ids=ids)
+        return self._transport.send(Call("POST", path, self._host, ids, {}, body), answer)
 
     def _patch(
         self, path: str, answer: type[AnswerT], body: Mapping[str, Any], **ids: str
     ) -> Coroutine[Any, Any, AnswerT]:
-        return self._send("PATCH", path, answer, body=body, ids=ids)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        answer: type[AnswerT],
-        *,
-        ids: Mapping[str, str],
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | bytes | None = None,
-    ) -> Coroutine[Any, Any, AnswerT]:
-        call = Call(
-            method=method, path=path, host=self._host, ids=ids, query=query or {}, body=body
-        )
-        return self._transport.send(call, answer)
+        return self._transport.send(Call("PATCH", path, self._host, ids, {}, body), answer)
 
 
 def given(**members: Any) -> dict[str, Any]:

@@ -51,9 +51,6 @@ SCHEMA_VERSION: Final = 2
 """In 1 each key went into an index of the table at once. Such a ledger keeps it, and goes on."""
 
 OLDEST_SQLITE: Final = (3, 38, 0)
-CACHE_KIB: Final = 8_192
-"""Full long before a campaign is large: memory stays flat."""
-
 ABSENT: Final = "the API's reports do not show it"
 REPLACED: Final = "its source does not have it any more"
 CHANGED: Final = "was changed by somebody else amid the campaign"
@@ -693,7 +690,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy) -> None
         )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA secure_delete = {'ON' if policy.forgets_content else 'OFF'}")
     if not tables:
         connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")

@@ -8,7 +8,7 @@ What waits is on the disk with its message: whoever opens the ledger puts it in 
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from connectus_async import _json
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS known_key (key TEXT PRIMARY KEY, id INTEGER NOT NULL)
 CREATE TRIGGER IF NOT EXISTS forget_key AFTER DELETE ON message WHEN old.key IS NOT NULL
 BEGIN DELETE FROM known_key WHERE key = old.key; END;
 """
-"""The trigger is for who deletes a message by hand, to have it sent again."""
+"""A message may be deleted by hand, to have it sent again: so the table forgets it by itself."""
 
 IS_NEW: Final = "NOT EXISTS (SELECT 1 FROM known_key WHERE key = {key})"
 """The condition that a key is not in the table. In a statement that inserts it costs no second
@@ -74,6 +74,11 @@ class KeyIndex:
             self._newest.pop(key, None)
         newest = self._newest
         return found | {key: newest[key] for key in keys if key in newest}
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forget keys of messages that were deleted; from the table they are gone already."""
+        for key in keys:
+            self._newest.pop(key, None)
 
     def merge(self, connection: sqlite3.Connection) -> None:
         """Put into the table what the ledger has beyond it, in one transaction."""

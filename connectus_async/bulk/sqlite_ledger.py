@@ -159,6 +159,8 @@ UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
 WHERE state = 'queued' AND {OPEN} AND reading <> ?
 """
 
+FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ? RETURNING key"
+
 UNRESOLVED: Final = f"""
 SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
 WHERE state = 'unknown' AND {OPEN} ORDER BY id
@@ -277,7 +279,8 @@ class SqliteLedger:
         def begin(connection: sqlite3.Connection) -> int:
             facts = dict(connection.execute("SELECT * FROM campaign"))
             number = int(facts.get("reading", 0)) + 1
-            connection.execute("DELETE FROM message WHERE kind = ?", (INVALID,))
+            forgotten = connection.execute(FORGET_INVALID, (INVALID,)).fetchall()
+            self._keys.forget(key for (key,) in forgotten if key)
             _note(connection, {"reading": str(number), "loaded": "0"})
             return number
 

@@ -632,6 +632,19 @@ async def test_a_loading_that_was_taken_back_leaves_its_keys_free(ledger: Sqlite
     assert rows(path, "key, state") == [("a", "in_flight"), ("b", "queued")]
 
 
+async def test_a_row_that_is_no_message_is_put_down_by_each_reading(
+    ledger: SqliteLedger, path: Path
+):
+    """A new reading forgets those of the last one, wherever their keys are."""
+    invalid = Entry("line 2", 2, INVALID, "", "", 0)
+    for _ in range(2):
+        await ledger.begin_reading()
+        ledger.put(invalid, None, SkipReason.INVALID, "is empty")
+        ledger.put(entry("a"), None)
+        await ledger.flush()
+        assert sorted(rows(path, "key")) == ["a", "line 2"]
+
+
 async def test_a_message_that_was_deleted_by_hand_is_new(path: Path):
     """That is what somebody does who wants it sent again."""
     async with opened(path) as ledger:

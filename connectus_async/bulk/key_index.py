@@ -21,8 +21,11 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS known_key (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS forget_key AFTER DELETE ON message WHEN old.key IS NOT NULL
 BEGIN DELETE FROM known_key WHERE key = old.key; END;
+CREATE TRIGGER IF NOT EXISTS forget_old_key AFTER UPDATE OF key ON message
+BEGIN DELETE FROM known_key WHERE key = old.key; END;
 """
-"""A message may be deleted by hand, to have it sent again: so the table forgets it by itself."""
+"""A message may be deleted by hand, to have it sent again: so the table forgets it by itself. What
+else is changed by hand shows in the number of the keys, when the ledger is opened."""
 
 IS_NEW: Final = "NOT EXISTS (SELECT 1 FROM known_key WHERE key = {key})"
 """The condition that a key is not in the table. In a statement that inserts it costs no second
@@ -40,6 +43,11 @@ SELECT key, id FROM message WHERE key IS NOT NULL AND id > (
 ) ORDER BY key
 """
 
+IS_WHOLE: Final = """
+SELECT (SELECT count(key) FROM message) = (SELECT count(*) FROM known_key)
+"""
+CLEAR: Final = ("DELETE FROM known_key", f"DELETE FROM campaign WHERE name = '{MERGED_TO}'")
+
 NOTE_MERGED: Final = f"""
 INSERT INTO campaign SELECT '{MERGED_TO}', coalesce(max(id), 0) FROM message WHERE true
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
@@ -51,6 +59,15 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
+
+    def take_up(self, connection: sqlite3.Connection) -> None:
+        """Put all keys into the table; make it anew if somebody changed the ledger by hand."""
+        self.merge(connection)
+        ((is_whole,),) = connection.execute(IS_WHOLE)
+        if not is_whole:
+            for statement in CLEAR:
+                connection.execute(statement)
+            self.merge(connection)
 
     @property
     def is_full(self) -> bool:

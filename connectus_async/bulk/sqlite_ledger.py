@@ -15,6 +15,7 @@ While the writer writes a group of changes, the next one gathers. What makes it 
 import asyncio
 import hashlib
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -53,7 +54,6 @@ SCHEMA_VERSION: Final = 2
 OLDEST_SQLITE: Final = (3, 38, 0)
 ABSENT: Final = "the API's reports do not show it"
 REPLACED: Final = "its source does not have it any more"
-CHANGED: Final = "was changed by somebody else amid the campaign"
 INTERRUPTED: Final = "the sender ended before the answer came"
 
 OPEN: Final = "state IN ('queued', 'in_flight', 'unknown', 'held')"
@@ -87,6 +87,13 @@ PRAGMA application_id = {APPLICATION_ID};
 """
 
 KEYS: Final = f"{key_index.SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};"
+HOLDER: Final = "holder"
+"""The fact of the campaign that says who opened it last."""
+
+HELD: Final = f"(SELECT value FROM campaign WHERE name = '{HOLDER}') = ?"
+"""The condition that nobody opened it after us, as somebody can who deletes the file of the lock:
+what both begin, each would send."""
+
 COLUMNS: Final = (
     "id, key, line, kind, recipient, body, billed, state, reason, attempts, provider_id,"
     " started_at, ended_at"
@@ -104,7 +111,8 @@ SELECT column1, {", ".join(f"nullif(column{place}, {NOTHING})" for place in rang
        column7, column8, nullif(column9, {NOTHING}), column10,
        {", ".join(f"nullif(column{place}, {NOTHING})" for place in range(11, 14))}
 FROM (VALUES {{rows}})
-WHERE column1 <> {NOTHING} AND (column2 = {NOTHING} OR {key_index.IS_NEW.format(key="column2")})
+WHERE {HELD} AND column1 <> {NOTHING}
+      AND (column2 = {NOTHING} OR {key_index.IS_NEW.format(key="column2")})
 ON CONFLICT (id) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
@@ -131,10 +139,10 @@ each but once."""
 
 STATES: Final = "SELECT id, state FROM message WHERE id IN (SELECT value FROM json_each(?))"
 
-BEGIN_FOUND: Final = """
+BEGIN_FOUND: Final = f"""
 UPDATE message SET state = 'in_flight', attempts = attempts + 1, started_at = ?, ended_at = NULL,
                    reason = NULL
-WHERE state = 'queued' AND id IN (SELECT value FROM json_each(?))
+WHERE {HELD} AND state = 'queued' AND id IN (SELECT value FROM json_each(?))
 """
 
 QUEUED: Final = f"""
@@ -186,6 +194,7 @@ class SqliteLedger:
         self._thread: threading.Thread | None = None
         self._next_number = 1
         self._keys = KeyIndex()
+        self._holder = ""
         self._forgets_content = False
 
     async def open(self, policy: Policy) -> None:
@@ -316,7 +325,7 @@ class SqliteLedger:
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
         loaded: Sequence[Loaded] = await self.ask(
-            lambda connection: _load(connection, self._keys, items, reading, first)
+            lambda connection: self._load(connection, items, reading, first)
         )
         return loaded
 
@@ -361,6 +370,43 @@ class SqliteLedger:
         self._hand_over()
         self._pending.put(_Question(task, future))
         return await future
+
+    def _load(
+        self, connection: sqlite3.Connection, items: Sequence[Loading], reading: int, first: int
+    ) -> Sequence[Loaded]:
+        numbers = iter(range(first, first + 2 * len(items)))
+        keys = [item.entry.key for item in items if item.entry.key]
+        known = dict(self._keys.find(connection, keys))
+
+        def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
+            number = next(numbers)
+            connection.execute(LOAD, (number, *_bound(entry), *_resting(skipped, reason), reading))
+            if entry.key:
+                self._keys.add([(entry.key, number)])
+                known[entry.key] = number
+
+        def place(item: Loading) -> Loaded:
+            entry = item.entry
+            number = known.get(entry.key) if entry.key else None
+            if number is None:
+                put(*item)
+                return Loaded(item.skipped)
+            found = connection.execute(LOADED, (number,)).fetchone()
+            if found is None:
+                raise self._changed()
+            line, state, seen, reason = found
+            if seen != reading:
+                connection.execute(SEE_AGAIN, (entry.line, reading, number))
+                if reason == _because(SkipReason.EXPIRED, REPLACED) and item.skipped is None:
+                    connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
+                    state = State.QUEUED
+                return Loaded(None, State(state))
+            first_line = "an earlier message" if line is None else f"line {line}"
+            twin = Entry(None, entry.line, INVALID, "", "", 0)
+            put(twin, SkipReason.DUPLICATE, f"of {first_line}")
+            return Loaded(SkipReason.DUPLICATE, first_line=line)
+
+        return [place(item) for item in items]
 
     def _placed(self, entry: Entry, number: int | None) -> tuple[int, tuple[Any, ...]]:
         """Give a new entry its number; one that has a number stays as it is."""
@@ -447,7 +493,9 @@ class SqliteLedger:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True)
         try:
             _prepare(connection, self.path, policy)
-            self._keys.merge(connection)
+            self._keys.take_up(connection)
+            self._holder = secrets.token_hex(8)
+            _note(connection, {HOLDER: self._holder})
             self._place = _place(self.path.resolve())
         except BaseException:
             connection.close()
@@ -474,10 +522,7 @@ class SqliteLedger:
             self._tell([(question.future, None, self._failure)])
             return
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            answer = question.task(connection)
-            result = answer.fetchall() if isinstance(answer, sqlite3.Cursor) else answer
-            connection.execute("COMMIT")
+            result = self._do(connection, question.task)
         except (sqlite3.Error, LedgerError) as error:
             self._fail(connection, error)
             self._tell([(question.future, None, self._failure)])
@@ -488,6 +533,15 @@ class SqliteLedger:
             self._merge(connection)  # what was added to the keys is not there
         else:
             self._tell([(question.future, result, None)])
+
+    def _do(self, connection: sqlite3.Connection, task: Task) -> Any:
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute(f"SELECT 1 WHERE {HELD}", (self._holder,)).fetchone() is None:
+            raise self._changed()
+        answer = task(connection)
+        result = answer.fetchall() if isinstance(answer, sqlite3.Cursor) else answer
+        connection.execute("COMMIT")
+        return result
 
     def _write(self, connection: sqlite3.Connection, changes: "_Changes") -> None:
         found: Mapping[int, Claim] = {}
@@ -513,14 +567,17 @@ class SqliteLedger:
         if again:
             rows = [NO_ROW if row[0] in again else row for row in rows]
         size = 1 << (count - 1).bit_length()
-        values = [*chain.from_iterable(rows), *NO_ROW * (size - count)]
+        values = [*chain.from_iterable(rows), *NO_ROW * (size - count), self._holder]
         changed = connection.execute(CHANGES[size], values).rowcount
         if changed == count:
             return {}
         known, claims = self._resolve(connection, [row for row in changes.rows if row[_KEY]])
         if changed != count - known:
-            raise LedgerError(self.path.name, CHANGED)
+            raise self._changed()
         return claims
+
+    def _changed(self) -> LedgerError:
+        return LedgerError(self.path.name, "was changed by somebody else amid the campaign")
 
     def _note_tries(self, changes: "_Changes") -> None:
         """Note what is queued, but only until who has it tries again: it is nobody else's."""
@@ -558,10 +615,10 @@ class SqliteLedger:
             if number == row[0]:
                 continue
             known += 1
+            if number not in states:
+                raise self._changed()
             if row[_STATE] != _IN_FLIGHT:
                 continue
-            if number not in states:
-                raise LedgerError(self.path.name, CHANGED)
             state = states[number]
             is_waiting = state == State.QUEUED and number not in self._tried_again
             claims[row[0]] = Claim(number, None if is_waiting else State(state))
@@ -569,8 +626,9 @@ class SqliteLedger:
                 waiting.append(number)
                 states[number] = State.IN_FLIGHT
         if waiting:
-            document = _json.dumps(waiting).decode()
-            connection.execute(BEGIN_FOUND, (time.time(), document))
+            values = time.time(), self._holder, _json.dumps(waiting).decode()
+            if connection.execute(BEGIN_FOUND, values).rowcount != len(waiting):
+                raise self._changed()
         return known, claims
 
     def _fail(self, connection: sqlite3.Connection, error: Exception) -> None:
@@ -743,43 +801,6 @@ def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         [(name, _storable(value) or "") for name, value in facts.items()],
     )
-
-
-def _load(
-    connection: sqlite3.Connection,
-    keys: KeyIndex,
-    items: Sequence[Loading],
-    reading: int,
-    first: int,
-) -> Sequence[Loaded]:
-    numbers = iter(range(first, first + 2 * len(items)))
-    known = dict(keys.find(connection, [item.entry.key for item in items if item.entry.key]))
-
-    def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
-        number = next(numbers)
-        connection.execute(LOAD, (number, *_bound(entry), *_resting(skipped, reason), reading))
-        if entry.key:
-            keys.add([(entry.key, number)])
-            known[entry.key] = number
-
-    def place(item: Loading) -> Loaded:
-        entry = item.entry
-        number = known.get(entry.key) if entry.key else None
-        if number is None:
-            put(*item)
-            return Loaded(item.skipped)
-        line, state, seen, reason = connection.execute(LOADED, (number,)).fetchone()
-        if seen != reading:
-            connection.execute(SEE_AGAIN, (entry.line, reading, number))
-            if reason == _because(SkipReason.EXPIRED, REPLACED) and item.skipped is None:
-                connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
-                state = State.QUEUED
-            return Loaded(None, State(state))
-        first_line = "an earlier message" if line is None else f"line {line}"
-        put(Entry(None, entry.line, INVALID, "", "", 0), SkipReason.DUPLICATE, f"of {first_line}")
-        return Loaded(SkipReason.DUPLICATE, first_line=line)
-
-    return [place(item) for item in items]
 
 
 def _bound(entry: Entry) -> tuple[Any, ...]:

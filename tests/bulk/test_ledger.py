@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ import pytest
 from connectus_async import AsyncConnectus, InvalidArgumentError, LedgerError, Sms
 from connectus_async.bulk import key_index, sqlite_ledger
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Loading, Policy
+from connectus_async.bulk.ledger_lock import LedgerLock
 from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
 from connectus_async.bulk.states import OnUnknown, SkipReason, State
@@ -657,17 +658,84 @@ async def test_a_message_that_was_deleted_by_hand_is_new(path: Path):
         assert [claim.found for claim in claims] == [State.UNKNOWN, None]
 
 
+@pytest.mark.parametrize("how", ["begin", "put", "load"])
 async def test_a_message_that_somebody_deletes_amid_the_campaign_fails_loudly(
-    ledger: SqliteLedger, path: Path
+    ledger: SqliteLedger, path: Path, how: str
 ):
-    """The key alone does not say what became of it."""
+    """The key alone does not say what became of it; and nothing is left out without a word."""
     await ledger.begin(entry(), None)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("DROP TRIGGER forget_key")
         other.execute("DELETE FROM message")
 
     with pytest.raises(LedgerError, match="changed by somebody else"):
-        await ledger.begin(entry(), None)
+        if how == "begin":
+            await ledger.begin(entry(), None)
+        elif how == "put":
+            ledger.put(entry(), None)
+            await ledger.flush()
+        else:
+            await ledger.load([Loading(entry())], 1)
+
+
+BY_HAND = {
+    "inserted": """DELETE FROM message WHERE key IN ('b', 'c');
+        INSERT INTO message (key, kind, billed, state) VALUES ('z', 'sms', 1, 'accepted')""",
+    "put back": """CREATE TEMP TABLE copy AS SELECT * FROM message WHERE key = 'b';
+        DELETE FROM message WHERE key = 'b'; INSERT INTO message SELECT * FROM copy""",
+    "given another key": "UPDATE message SET key = 'z' WHERE key = 'b'",
+    "forgotten": "DELETE FROM known_key",
+}
+
+
+@pytest.mark.parametrize("how", BY_HAND)
+async def test_what_somebody_changed_by_hand_is_known_as_it_is(path: Path, how: str):
+    """Between two campaigns the ledger is a file that anybody may repair."""
+    for _ in range(2):  # the second time, all keys are where they stay
+        async with opened(path) as ledger:
+            await asyncio.gather(*(ledger.begin(entry(key), None) for key in "abc"))
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(BY_HAND[how])
+    there = set(rows(path, "key"))
+
+    async with opened(path) as ledger:
+        claims = await asyncio.gather(*(ledger.begin(entry(key), None) for key in "abcz"))
+    assert {key for key, claim in zip("abcz", claims, strict=True) if claim.found} == there
+
+
+async def is_refused(wish: Awaitable[Any]) -> bool:
+    """Tell whether it fails, or finds the message begun: one whose key is in the table is found."""
+    try:
+        found: State | None = (await wish).found
+    except LedgerError as error:
+        return "changed by somebody else" in error.problem
+    return found is State.IN_FLIGHT
+
+
+@pytest.mark.parametrize("how", ["a new message", "a queued message", "its number", "load"])
+async def test_two_that_hold_one_ledger_do_not_both_send(
+    path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    """Whoever deletes the file of the lock can open it twice: the first one stops."""
+    monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
+    monkeypatch.setattr(LedgerLock, "release", lambda _: None)
+    async with opened(path) as first:
+        await first.load([Loading(entry("a")), Loading(entry("b"))], await first.begin_reading())
+        async with opened(path) as second:
+            for key in "bc":
+                assert (await second.begin(entry(key), None)).found is None
+            wishes = {
+                "a new message": lambda: first.begin(entry("c"), None),
+                "a queued message": lambda: first.begin(entry("a"), None),
+                "its number": lambda: first.begin(entry("b"), 2),
+                "load": lambda: first.load([Loading(entry("d"))], 1),
+            }
+            assert await is_refused(wishes[how]())
+            assert [(await second.begin(entry(key), None)).found for key in "abcd"] == [
+                *(None, State.IN_FLIGHT),
+                *(State.IN_FLIGHT, None),
+            ]
+    assert sorted(rows(path, "key")) == list("abcd")
 
 
 def threads() -> set[str]:

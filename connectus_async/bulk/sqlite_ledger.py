@@ -492,10 +492,9 @@ class SqliteLedger:
         _create_private(self.path)
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True)
         try:
-            _prepare(connection, self.path, policy)
-            self._keys.take_up(connection)
             self._holder = secrets.token_hex(8)
-            _note(connection, {HOLDER: self._holder})
+            _prepare(connection, self.path, policy, self._holder)
+            self._keys.take_up(connection)
             self._place = _place(self.path.resolve())
         except BaseException:
             connection.close()
@@ -522,7 +521,7 @@ class SqliteLedger:
             self._tell([(question.future, None, self._failure)])
             return
         try:
-            result = self._do(connection, question.task)
+            result = self._in_transaction(connection, question.task)
         except (sqlite3.Error, LedgerError) as error:
             self._fail(connection, error)
             self._tell([(question.future, None, self._failure)])
@@ -534,7 +533,7 @@ class SqliteLedger:
         else:
             self._tell([(question.future, result, None)])
 
-    def _do(self, connection: sqlite3.Connection, task: Task) -> Any:
+    def _in_transaction(self, connection: sqlite3.Connection, task: Task) -> Any:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute(f"SELECT 1 WHERE {HELD}", (self._holder,)).fetchone() is None:
             raise self._changed()
@@ -736,7 +735,7 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder: str) -> None:
     connection.execute("PRAGMA busy_timeout = 5000")
     (application,), (version,) = (
         connection.execute(f"PRAGMA {name}").fetchone()
@@ -758,6 +757,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy) -> None
     _check_campaign(connection, path, policy)
     if version < SCHEMA_VERSION:
         connection.executescript(f"BEGIN; {KEYS} COMMIT;")
+    _note(connection, {HOLDER: holder})  # before anything is read that another could still change
     _take_up(connection, policy)
 
 

@@ -738,6 +738,28 @@ async def test_two_that_hold_one_ledger_do_not_both_send(
     assert sorted(rows(path, "key")) == list("abcd")
 
 
+async def test_who_takes_a_ledger_over_looks_at_it_when_the_other_is_shut_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else what the other begins meanwhile would be seen by neither."""
+    monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
+    monkeypatch.setattr(LedgerLock, "release", lambda _: None)
+    loop, look, refused = asyncio.get_running_loop(), sqlite_ledger._take_up, []
+
+    async def try_to_begin() -> bool:
+        return await is_refused(first.begin(entry("a"), None))
+
+    def look_late(*args: Any) -> None:
+        refused.append(asyncio.run_coroutine_threadsafe(try_to_begin(), loop).result(60))
+        look(*args)
+
+    async with opened(path) as first:
+        monkeypatch.setattr(sqlite_ledger, "_take_up", look_late)
+        async with opened(path) as second:
+            assert (await second.begin(entry("a"), None)).found is None
+    assert refused == [True]
+
+
 def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if "ledger" in thread.name}
 

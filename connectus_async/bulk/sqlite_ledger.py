@@ -216,7 +216,11 @@ class SqliteLedger:
             daemon=True,
         )
         self._thread.start()
-        self._next_number = await opened
+        try:
+            self._next_number = await opened
+        except LedgerError:
+            await self.close()  # the file is free once its thread has ended
+            raise
 
     @property
     def forgets_content(self) -> bool:

@@ -533,6 +533,21 @@ async def test_a_ledger_that_could_not_be_opened_can_be_later(path: Path):
     await ledger.close()
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_who_is_refused_can_try_again_at_once(path: Path, is_new: bool):
+    """The first try has let go of the file when its refusal is heard."""
+    async with opened(path):
+        pass
+    ledger = SqliteLedger(path)
+    for _ in range(30):
+        ledger = SqliteLedger(path) if is_new else ledger
+        with pytest.raises(LedgerError, match="a ledger is of one campaign"):
+            await ledger.open(policy("another"))
+    await ledger.open(policy())
+    assert (await ledger.begin(entry(), None)).found is None
+    await ledger.close()
+
+
 async def test_closing_writes_what_is_pending(path: Path):
     """Nobody needs to flush before."""
     ledger = SqliteLedger(path)

@@ -112,9 +112,7 @@ class FastConnector(Connector):
         oldest = time.monotonic() - self._kept_for
         while kept:
             connection, since = kept.popleft()
-            transport = connection.transport
-            is_open = transport is not None and not transport.is_closing()
-            if is_open and since >= oldest and not connection.should_close:
+            if since >= oldest and connection.is_connected() and not connection.should_close:
                 self._acquired.add(connection)
                 return connection  # type: ignore[return-value]  # our factory makes no others
             connection.close()

@@ -8,7 +8,7 @@ What waits is on the disk with its message: whoever opens the ledger puts it in 
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from connectus_async import _json
@@ -84,7 +84,7 @@ class KeyIndex:
         newest = self._newest
         return {number for key, number in keys if newest.setdefault(key, number) != number}
 
-    def find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> Mapping[str, int]:
+    def find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
         """Find the numbers of keys; those that were added though the table has them are mended."""
         found = dict(connection.execute(FIND, (_json.dumps(keys).decode(),)))
         for key in found:

@@ -33,8 +33,7 @@ class Mailbox:
         if not self._has_reader:
             return
         self._items.append(item)
-        if self._reader is not None:
-            self._wake_reader()
+        self._wake_reader()
         if len(self._items) >= self._limit:
             room = asyncio.get_running_loop().create_future()
             self._writers.append(room)

@@ -380,7 +380,7 @@ class SqliteLedger:
     ) -> Sequence[Loaded]:
         numbers = iter(range(first, first + 2 * len(items)))
         keys = [item.entry.key for item in items if item.entry.key]
-        known = dict(self._keys.find(connection, keys))
+        known = self._keys.find(connection, keys)
 
         def put(entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
             number = next(numbers)

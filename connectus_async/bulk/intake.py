@@ -1,7 +1,7 @@
 """Where the messages of a run come from, one at a time for many workers."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -47,8 +47,15 @@ class Job:
         return None if isinstance(self.content, Exception) else self.content
 
 
+Item = Message | Row | Job
+
+
 class Intake:
     """The messages that are still to be sent. It is pulled as workers are free, never ahead.
+
+    Args:
+        items: What there is at once.
+        more: Called when that is at its end, for what has to be waited for.
 
     Attributes:
         failure: What stopped it before its end.
@@ -57,12 +64,12 @@ class Intake:
     """
 
     def __init__(
-        self, items: "Iterator[Message | Row] | AsyncIterator[Message | Row | Job]"
+        self, items: Iterator[Item], more: Callable[[], Awaitable[Iterator[Item]]] | None = None
     ) -> None:
         self.failure: Exception | None = None
         self.is_stopped = self.is_exhausted = False
         self._items = items
-        self._is_async = isinstance(items, AsyncIterator)
+        self._more = more
         self._lock = asyncio.Lock()
         self._pulling: asyncio.Task[object] | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -86,37 +93,33 @@ class Intake:
 
     async def pull(self) -> Job | None:
         """Take the next message, or ``None`` where there are no more."""
-        if self._is_async:
+        job = self._next_at_once()
+        if job is None and self._more is not None:
             async with self._lock:
-                item = None if self.is_stopped or self.is_exhausted else await self._next()
-        else:
-            item = None if self.is_stopped or self.is_exhausted else self._next_at_once()
-        if item is None:
-            return None
-        index = self._pulled
-        self._pulled += 1
-        if isinstance(item, Job):
-            item.index = index
-            return item
-        if isinstance(item, Row):
-            return Job(index, item.line, item.content, item.key)
-        return Job(index, None, item)
+                job = self._next_at_once() or await self._next(self._more)
+        return job
 
-    def _next_at_once(self) -> Message | Row | None:
+    def _next_at_once(self) -> Job | None:
+        if self.is_stopped or self.is_exhausted:
+            return None
         try:
-            return next(self._items)  # type: ignore[arg-type]
+            return self._job(next(self._items))
         except StopIteration:
-            self._end()
+            if self._more is None:
+                self._end()
         except (asyncio.CancelledError, GeneratorExit):  # of what it waited for, not of ours
             self._end(RuntimeError(CANCELLED))
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
             self._end(error)
         return None
 
-    async def _next(self) -> Message | Row | Job | None:
+    async def _next(self, more: Callable[[], Awaitable[Iterator[Item]]]) -> Job | None:
+        if self.is_stopped or self.is_exhausted:
+            return None
         task = self._pulling = asyncio.current_task()
         try:
-            return await anext(self._items)  # type: ignore[arg-type]
+            self._items = await more()
+            return self._job(next(self._items))
         except StopAsyncIteration:
             self._end()
         except asyncio.CancelledError:
@@ -136,6 +139,16 @@ class Intake:
                 self._grace.cancel()
         return None
 
+    def _job(self, item: Item) -> Job:
+        index = self._pulled
+        self._pulled += 1
+        if isinstance(item, Job):
+            item.index = index
+            return item
+        if isinstance(item, Row):
+            return Job(index, item.line, item.content, item.key)
+        return Job(index, None, item)
+
     def _end(self, failure: Exception | None = None) -> None:
         self.is_exhausted = True
         self.failure = self.failure or failure
@@ -143,20 +156,31 @@ class Intake:
 
 def from_messages(messages: Messages) -> Intake:
     """Take what a caller gives."""
-    if isinstance(messages, AsyncIterable):
-        return Intake(aiter(messages))
-    return Intake(iter(messages))
+    if not isinstance(messages, AsyncIterable):
+        return Intake(iter(messages))
+    source = aiter(messages)
+
+    async def more() -> Iterator[Item]:
+        return iter((await anext(source),))
+
+    return Intake(iter(()), more)
 
 
 def from_ledger(ledger: Ledger, channels: Mapping[str, Channel]) -> Intake:
     """Take what waits in a ledger, as far as it waits there now."""
-    return Intake(_queued(ledger, channels))
-
-
-async def _queued(ledger: Ledger, channels: Mapping[str, Channel]) -> AsyncIterator[Job]:
     last = 0
-    while batch := await ledger.queued(last, QUEUED_A_READ):
-        for number, entry in batch:
-            message = channels[entry.kind].restored(entry)
-            yield Job(0, entry.line, message, entry=entry, number=number)
+
+    def job(row: tuple[int, Entry]) -> Job:
+        number, entry = row
+        message = channels[entry.kind].restored(entry)
+        return Job(0, entry.line, message, entry=entry, number=number)
+
+    async def more() -> Iterator[Item]:
+        nonlocal last
+        batch = await ledger.queued(last, QUEUED_A_READ)
+        if not batch:
+            raise StopAsyncIteration
         last = batch[-1][0]
+        return map(job, batch)
+
+    return Intake(iter(()), more)

@@ -33,25 +33,16 @@ one, whose result would have to wait for the interpreter's lock."""
 
 FIND: Final = "SELECT key, id FROM known_key WHERE key IN (SELECT value FROM json_each(?))"
 
-MERGED_TO: Final = "keys_merged_to"
-"""The fact of the campaign that says up to which number the keys are in the table."""
-
-MERGE: Final = f"""
+MERGE: Final = """
 INSERT INTO known_key
-SELECT key, id FROM message WHERE key IS NOT NULL AND id > (
-    SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM campaign WHERE name = '{MERGED_TO}'
-) ORDER BY key
+SELECT key, id FROM message WHERE key IS NOT NULL AND id > ? AND id <= ? ORDER BY key
 """
-
+HIGHEST: Final = "SELECT coalesce(max(id), 0) FROM message"
+HIGHEST_IN_TABLE: Final = "SELECT coalesce(max(id), 0) FROM known_key"
 IS_WHOLE: Final = """
 SELECT (SELECT count(key) FROM message) = (SELECT count(*) FROM known_key)
 """
-CLEAR: Final = ("DELETE FROM known_key", f"DELETE FROM campaign WHERE name = '{MERGED_TO}'")
-
-NOTE_MERGED: Final = f"""
-INSERT INTO campaign SELECT '{MERGED_TO}', coalesce(max(id), 0) FROM message WHERE true
-ON CONFLICT (name) DO UPDATE SET value = excluded.value
-"""
+CLEAR: Final = "DELETE FROM known_key"
 
 
 class KeyIndex:
@@ -59,14 +50,16 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}
+        self._highest = 0  # of those that are in the table
 
     def take_up(self, connection: sqlite3.Connection) -> None:
         """Put all keys into the table; make it anew if somebody changed the ledger by hand."""
+        ((self._highest,),) = connection.execute(HIGHEST_IN_TABLE)
         self.merge(connection)
         ((is_whole,),) = connection.execute(IS_WHOLE)
         if not is_whole:
-            for statement in CLEAR:
-                connection.execute(statement)
+            connection.execute(CLEAR)
+            self._highest = 0
             self.merge(connection)
 
     @property
@@ -98,9 +91,8 @@ class KeyIndex:
             self._newest.pop(key, None)
 
     def merge(self, connection: sqlite3.Connection) -> None:
-        """Put into the table what the ledger has beyond it, in one transaction."""
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(MERGE)
-        connection.execute(NOTE_MERGED)
-        connection.execute("COMMIT")
+        """Put into the table what the ledger has beyond it."""
+        ((highest,),) = connection.execute(HIGHEST)
+        connection.execute(MERGE, (self._highest, highest))
+        self._highest = highest
         self._newest.clear()

@@ -48,18 +48,15 @@ Task = Callable[[sqlite3.Connection], Any]
 APPLICATION_ID: Final = 0x436E6374
 """What tells our files from other SQLite files."""
 
-SCHEMA_VERSION: Final = 2
-"""In 1 each key went into an index of the table at once. Such a ledger keeps it, and goes on."""
+SCHEMA_VERSION: Final = 3
+"""In 1 each key went into an index of the table at once. Such a ledger keeps it, and goes on. In 1
+and 2 there were indexes of what is open and of what is over the budget, in 2 a fact that says up to
+which number the keys are in their table."""
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 ABSENT: Final = "the API's reports do not show it"
 REPLACED: Final = "its source does not have it any more"
 INTERRUPTED: Final = "the sender ended before the answer came"
-
-OPEN: Final = "state IN ('queued', 'in_flight', 'unknown', 'held')"
-OVER_BUDGET: Final = f"state = 'skipped' AND reason = '{SkipReason.OVER_BUDGET}'"
-"""Both have to stand in a query word for word for their indexes to be used: else a million rows
-would be read before the first message leaves."""
 
 SCHEMA: Final = f"""
 CREATE TABLE message (
@@ -80,13 +77,20 @@ CREATE TABLE message (
     delivered_at REAL,
     reading INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX open_message ON message (state, id) WHERE {OPEN};
-CREATE INDEX over_budget ON message (id) WHERE {OVER_BUDGET};
 CREATE TABLE campaign (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA application_id = {APPLICATION_ID};
 """
 
-KEYS: Final = f"{key_index.SCHEMA} PRAGMA user_version = {SCHEMA_VERSION};"
+UPGRADE: Final = f"""
+{key_index.SCHEMA}
+DROP INDEX IF EXISTS open_message;
+DROP INDEX IF EXISTS over_budget;
+DELETE FROM campaign WHERE name = 'keys_merged_to';
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+"""No index has the state of a message: it would change three times with each, which took as much as
+all the rest of its two changes. What waits is read in order of its number, from the last one on."""
+
 HOLDER: Final = "holder"
 """The fact of the campaign that says who opened it last."""
 
@@ -145,9 +149,9 @@ UPDATE message SET state = 'in_flight', attempts = attempts + 1, started_at = ?,
 WHERE {HELD} AND state = 'queued' AND id IN (SELECT value FROM json_each(?))
 """
 
-QUEUED: Final = f"""
+QUEUED: Final = """
 SELECT id, key, line, kind, recipient, body, billed FROM message
-WHERE state = 'queued' AND {OPEN} AND id > ? ORDER BY id LIMIT ?
+WHERE state = 'queued' AND id > ? ORDER BY id LIMIT ?
 """
 
 LOAD: Final = f"""
@@ -162,16 +166,33 @@ QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 """
 
-REPLACE: Final = f"""
+REPLACE: Final = """
 UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
-WHERE state = 'queued' AND {OPEN} AND reading <> ?
+WHERE state = 'queued' AND reading <> ?
+"""
+
+OVER_BUDGET: Final = f"state = 'skipped' AND reason = '{SkipReason.OVER_BUDGET}'"
+WAITS_AGAIN: Final = {
+    OnUnknown.HOLD: OVER_BUDGET,
+    OnUnknown.RESEND: f"state IN ('in_flight', 'unknown', 'held') OR {OVER_BUDGET}",
+    OnUnknown.RESEND_IF_ABSENT: f"state = 'held' AND reason = :absent OR {OVER_BUDGET}",
+}
+"""What of an earlier run is to be sent, by what the policy says of the unknown."""
+
+TAKE_UP: Final = f"""
+UPDATE message SET
+    state = CASE WHEN {{waits_again}} THEN 'queued' ELSE 'unknown' END,
+    reason = CASE WHEN state = 'in_flight' THEN :interrupted
+                  WHEN {OVER_BUDGET} THEN NULL
+                  ELSE reason END
+WHERE state = 'in_flight' OR {{waits_again}}
 """
 
 FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ? RETURNING key"
 
-UNRESOLVED: Final = f"""
+UNRESOLVED: Final = """
 SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
-WHERE state = 'unknown' AND {OPEN} ORDER BY id
+WHERE state = 'unknown' ORDER BY id
 """
 
 
@@ -760,7 +781,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder:
         _note(connection, {"created_at": f"{time.time():.3f}"})
     _check_campaign(connection, path, policy)
     if version < SCHEMA_VERSION:
-        connection.executescript(f"BEGIN; {KEYS} COMMIT;")
+        connection.executescript(f"BEGIN; {UPGRADE} COMMIT;")
     _note(connection, {HOLDER: holder})  # before anything is read that another could still change
     _take_up(connection, policy)
 
@@ -779,24 +800,9 @@ def _check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) 
 
 
 def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
-    """Make of what was left what the policy says."""
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(
-        f"UPDATE message SET state = 'unknown', reason = ? WHERE state = 'in_flight' AND {OPEN}",
-        (INTERRUPTED,),
-    )
-    if policy.on_unknown is OnUnknown.RESEND:
-        connection.execute(
-            f"UPDATE message SET state = 'queued' WHERE state = 'unknown' AND {OPEN}"
-        )
-        connection.execute(f"UPDATE message SET state = 'queued' WHERE state = 'held' AND {OPEN}")
-    if policy.on_unknown is OnUnknown.RESEND_IF_ABSENT:
-        connection.execute(
-            f"UPDATE message SET state = 'queued' WHERE state = 'held' AND {OPEN} AND reason = ?",
-            (ABSENT,),
-        )
-    connection.execute(f"UPDATE message SET state = 'queued', reason = NULL WHERE {OVER_BUDGET}")
-    connection.execute("COMMIT")
+    """Make of what was left what the policy says, in one look at all messages."""
+    statement = TAKE_UP.format(waits_again=WAITS_AGAIN[policy.on_unknown])
+    connection.execute(statement, {"absent": ABSENT, "interrupted": INTERRUPTED})
 
 
 def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:

@@ -166,6 +166,37 @@ async def test_a_ledger_of_the_first_version_goes_on(path: Path):
     ]
 
 
+VERSION_2 = """
+CREATE INDEX open_message ON message (state, id)
+    WHERE state IN ('queued', 'in_flight', 'unknown', 'held');
+CREATE INDEX over_budget ON message (id) WHERE state = 'skipped' AND reason = 'over_budget';
+INSERT INTO campaign VALUES ('keys_merged_to', '2');
+DELETE FROM known_key WHERE id > 2;
+PRAGMA user_version = 2;
+"""
+
+
+async def test_a_ledger_of_the_second_version_goes_on(path: Path):
+    """What it had for itself alone is gone, and its keys are known, in its table or not."""
+    ledger = await opened(path)
+    for key in "abcd":
+        await ledger.begin(entry(key), None)
+    await ledger.close()
+    await (await opened(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_2)
+
+    ledger = await opened(path)
+    claims = [await ledger.begin(entry(key), None) for key in "abcde"]
+    facts = await ledger.facts()
+    await ledger.close()
+
+    assert [claim.found for claim in claims] == [*[State.UNKNOWN] * 4, None]
+    assert sorted(facts) == ["created_at", "holder", "identity", "name"]
+    assert read(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert read(path, "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE INDEX%'") == []
+
+
 async def test_a_key_of_two_messages_is_refused(path: Path):
     """The table is where it would come out: the ledger is wrong, and nothing more leaves."""
     ledger = await opened(path)

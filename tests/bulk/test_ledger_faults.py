@@ -377,11 +377,11 @@ async def test_a_damaged_page_anywhere_sends_nothing_twice(
     emulator: Emulator, client: AsyncConnectus, path: Path, tmp_path: Path
 ):
     """Whether it is met on entering, on reading or on writing."""
-    await make_ledger(client, path, sent=150, queued=150)
+    await make_ledger(client, path, sent=200, queued=200)
     pages = path.stat().st_size // PAGE
     assert pages > 15
     for page in range(1, pages):
-        emulator.received[:] = emulator.received[:150]
+        emulator.received[:] = emulator.received[:200]
         damaged = tmp_path / str(page) / "a.db"
         damaged.parent.mkdir()
         shutil.copyfile(path, damaged)
@@ -394,7 +394,7 @@ async def test_a_damaged_page_anywhere_sends_nothing_twice(
 
 async def _campaign(client: AsyncConnectus, path: Path) -> None:
     async with client.bulk(ledger=path) as bulk:
-        await bulk.run(messages(300))
+        await bulk.run(messages(400))
         await bulk.run()
         await bulk.counts()
 

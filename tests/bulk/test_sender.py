@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -119,6 +120,23 @@ async def test_one_failed_message_never_stops_the_rest(
     assert bulk.summary.skipped_by == {SkipReason.INVALID: 4}
     assert [outcome.line for outcome in failed if outcome.index == 2] == [7]
     assert len(recipients(emulator)) == len(set(recipients(emulator))) == 50
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_none_in_the_place_of_a_message_is_named(connectus: AsyncConnectus, is_async: bool):
+    """It does not stand for the end: what comes after it is sent."""
+
+    async def asynchronous(items: list[Any]) -> AsyncIterator[Any]:
+        for item in items:
+            yield item
+
+    items: list[Any] = [None, Sms(FIRST, "Hola")]
+    async with connectus.bulk(concurrency=1) as bulk:
+        source = asynchronous(items) if is_async else items
+        outcomes = [outcome async for outcome in bulk.stream(source)]
+
+    assert [outcome.state for outcome in outcomes] == [State.SKIPPED, State.ACCEPTED]
+    assert str(outcomes[0].error) == "message: must be Sms, Email or WhatsApp, not NoneType"
 
 
 async def test_an_unknown_outcome_is_not_sent_again(connectus: AsyncConnectus, emulator: Emulator):

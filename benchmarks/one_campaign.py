@@ -2,8 +2,9 @@
 
 It reads what to do as a line of JSON from its standard input, and writes what it took as another:
 
-- ``{"do": "send", "messages": 1000, …}`` sends that many from a generator, after a few that bring
-  the modules and do not count;
+- ``{"do": "send", "messages": 1000, "stretches": 1, …}`` sends that many from a generator, after a
+  few that bring the modules and do not count. In several stretches, it writes a line after each,
+  with ``more``, and waits for one before it goes on;
 - ``{"do": "load", "messages": 1000, …}`` puts that many in a ledger, and marks half as accepted;
 - ``{"do": "resume", "began": …, …}`` takes a ledger up, and stops at the first answer.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from connectus_async import AsyncConnectus, Sms
+from connectus_async.bulk.sender import Bulk
 
 MOST_CONNECTIONS = 100
 FIRST_NUMBER = 56_960_000_000
@@ -55,25 +57,58 @@ def client(job: Job) -> AsyncConnectus:
     )
 
 
+class Clock:
+    """Takes the time of stretches."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin a stretch."""
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def taken(self) -> Job:
+        """Tell what the stretch took so far."""
+        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        return {"wall": wall, "cpu": cpu}
+
+
 async def send(job: Job) -> Job:
     """Send from a generator."""
     before = peak_memory()
+    stretch = job["messages"] // job["stretches"]
     async with client(job) as connectus:
-        await campaign(connectus, WARM_UP, job["concurrency"], None)
-        wall, cpu = time.perf_counter(), time.process_time()
-        await campaign(connectus, job["messages"], job["concurrency"], job["ledger"])
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {"wall": wall, "cpu": cpu, "before": before, "peak": peak_memory()}
+        async with connectus.bulk(concurrency=job["concurrency"]) as bulk:
+            await bulk.run(messages(WARM_UP))
+        clock = Clock()
+        async with connectus.bulk(concurrency=job["concurrency"], ledger=job["ledger"]) as bulk:
+            told = await send_in_stretches(bulk, job["messages"], stretch, clock)
+        last = {**clock.taken(), "messages": job["messages"] - told}
+    return {**last, "before": before, "peak": peak_memory()}
 
 
-async def campaign(
-    connectus: AsyncConnectus, count: int, concurrency: int, ledger: str | None
-) -> None:
-    """Send so many messages."""
-    async with connectus.bulk(concurrency=concurrency, ledger=ledger) as bulk:
-        async for outcome in bulk.stream(messages(count)):
-            assert outcome.id is not None
+async def send_in_stretches(bulk: Bulk, count: int, stretch: int, clock: Clock) -> int:
+    """Send, and rest after each stretch but the last, with nothing on its way.
+
+    Returns:
+        How many messages the stretches had that were told.
+    """
+    told = 0
+    async for outcome in bulk.stream(messages(count)):
+        assert outcome.id is not None
+        sent = bulk.summary.accepted
+        if sent - told < stretch or sent > count - stretch:
+            continue
+        bulk.pause()
+        if bulk.progress().in_flight:
+            continue
+        print(json.dumps({**clock.taken(), "messages": sent - told, "more": True}), flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        told = sent
+        clock.start()
+        bulk.resume()
     assert bulk.summary.accepted == count
+    return told
 
 
 async def load(job: Job) -> Job:

@@ -2,23 +2,27 @@
 
 Each figure is of a process of its own that sends messages from a generator to the fast sink, with a
 ledger and without: the time and the CPU per message, the peak of resident memory, and the size of
-the ledger. The sizes are interleaved, a million sent once, between the others; the figures are
-medians, and ratios are to the smallest size, with the spread over its rounds. The same is measured
-with 1 to 1,000 messages at a time. Then ledgers of these sizes, half sent, are taken up: the time
-from the start of the process, and from the opening of the ledger, to the first answer; so the first
-request is earlier by one exchange. Run from the top of the repository, for ten minutes or, with
-``--quick``, two:
+the ledger. A large campaign rests some times, with nothing on its way; before and after each
+stretch another process sends the smallest one. So a processor that changes its speed meanwhile
+changes both: the ratio of a stretch is to the mean of the two beside it. Told are medians, for the
+last stretches by themselves as well, where the ledger is largest. Opening the ledger belongs to the
+first stretch, closing it to the last. Time and memory are measured with 1 to 1,000 messages at a
+time, too. Then ledgers of these sizes, half sent, are taken up: the time from the start of the
+process, and from the opening of the ledger, to the first answer; so the first request is earlier by
+one exchange. Run from the top of the repository, for fifteen minutes or, with ``--quick``, three:
 
-    python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000] [--rounds 3]
-        [--only send concurrency resume] [--out FOLDER]
+    python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000] [--stretches 20]
+        [--rounds 3] [--only send concurrency resume] [--out FOLDER]
 """
 
 import argparse
+import itertools
 import json
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,13 +36,15 @@ from benchmarks.sink import sink
 
 SIZES = (10_000, 100_000, 1_000_000)
 QUICK_SIZES = (10_000, 100_000)
-LARGE = 1_000_000  # from here on, once is enough
 CONCURRENCY = 64
 CONCURRENCIES = (1, 10, 100, 1_000)
 SENT_AT_EACH = 10_000
+STRETCHES = 20
+AT_THE_END = 5
+"""How many stretches are the last ones."""
+
 ROUNDS = 3
 MIB = 2**20
-LIMIT = 1_200
 MODES = ("ledger", "no ledger")
 PARTS = ("send", "concurrency", "resume")
 AIM = 1.05
@@ -52,13 +58,9 @@ PANELS = {
     "CPU per message (µs)": "cpu_us",
     "peak of resident memory (MiB)": "peak_mib",
 }
-UNITS = {
-    "wall_us": ("wall", None),
-    "cpu_us": ("cpu", None),
-    "before_mib": ("before", MIB),
-    "peak_mib": ("peak", MIB),
-}
-RATIOS = {"time per message": "wall_us", "CPU per message": "cpu_us", "peak memory": "peak_mib"}
+PER_MESSAGE = {"wall_us": "wall", "cpu_us": "cpu"}
+MEMORY = {"before_mib": "before", "peak_mib": "peak"}
+RATIOS = {"time per message": "wall_us", "CPU per message": "cpu_us"}
 
 Answer = dict[str, Any]
 
@@ -75,99 +77,163 @@ class Campaigns:
     settings: dict[str, str]
     folder: Path
 
-    def ask(self, do: str, **job: Any) -> Answer:
-        """Have a new process do something, and return what it tells."""
+    def ask(self, do: str, between: Callable[[], object] | None = None, **job: Any) -> list[Answer]:
+        """Have a new process do something, and return what it tells.
+
+        Args:
+            do: What.
+            between: Called when it has told something and is going to tell more.
+            job: What it has to know.
+        """
         job = {"do": do, "settings": self.settings, "concurrency": CONCURRENCY, **job}
-        ran = subprocess.run(
+        answers = []
+        with subprocess.Popen(
             [sys.executable, "-m", "benchmarks.one_campaign"],
-            input=json.dumps({**job, "began": time.time()}),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            check=True,
-            timeout=LIMIT,
-        )
-        answer: Answer = json.loads(ran.stdout)
-        return answer
+            bufsize=1,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps({**job, "began": time.time()}) + "\n")
+            for line in process.stdout:
+                answers.append(json.loads(line))
+                if between is not None and "more" in answers[-1]:
+                    between()
+                    process.stdin.write("\n")
+        assert process.returncode == 0
+        return answers
 
-    def send(self, messages: int, mode: str, concurrency: int = CONCURRENCY) -> Answer:
+    def send(
+        self,
+        messages: int,
+        mode: str,
+        concurrency: int = CONCURRENCY,
+        *,
+        stretches: int = 1,
+        between: Callable[[], object] | None = None,
+    ) -> "Sent":
         """Send from a generator, to a new ledger if there is to be one."""
         with TemporaryDirectory(dir=self.folder) as folder:
             path = Path(folder) / "campaign.db"
-            ledger = str(path) if mode == "ledger" else None
-            sent = self.ask("send", messages=messages, ledger=ledger, concurrency=concurrency)
-            size = path.stat().st_size if ledger else 0
-            return {**sent, "messages": messages, "ledger": size}
+            job = {
+                "messages": messages,
+                "concurrency": concurrency,
+                "ledger": str(path) if mode == "ledger" else None,
+                "stretches": stretches,
+            }
+            told = self.ask("send", between, **job)
+            return Sent.of(messages, told, path.stat().st_size if job["ledger"] else 0)
 
 
 @attrs.frozen
 class Sent:
-    """What some rounds of one size took, and how often the figures of the smallest size that is."""
+    """What a campaign took, or some of the same size.
+
+    Attributes:
+        messages: How many messages one had.
+        wall_us: Time per message, of each stretch.
+        cpu_us: CPU per message, of each stretch.
+        before_mib: Resident memory before the first message.
+        peak_mib: The most resident memory.
+        ledger_mib: The size of the ledger.
+    """
 
     messages: int
-    wall_us: Spread
-    cpu_us: Spread
-    before_mib: Spread
-    peak_mib: Spread
+    wall_us: list[float]
+    cpu_us: list[float]
+    before_mib: list[float]
+    peak_mib: list[float]
     ledger_mib: float
-    over_smallest: dict[str, Spread]
 
     @classmethod
-    def of(cls, messages: int, rounds: Sequence[Answer], smallest: Sequence[Answer] = ()) -> "Sent":
-        """Take the medians."""
-        each = {name: [per_message(answer, name) for answer in rounds] for name in UNITS}
-        least = {name: [per_message(answer, name) for answer in smallest] for name in UNITS}
-        return cls(
-            messages,
-            ledger_mib=rounds[0]["ledger"] / MIB,
-            **{name: Spread.of(values) for name, values in each.items()},
-            over_smallest={
-                name: Spread.of(mine / theirs for mine in each[name] for theirs in least[name])
-                for name in RATIOS.values()
-                if smallest
-            },
-        )
+    def of(cls, messages: int, told: Sequence[Answer], ledger: int) -> "Sent":
+        """Take what a process told; of its memory, at its end."""
+        each = {
+            name: [answer[key] / answer["messages"] * 1e6 for answer in told]
+            for name, key in PER_MESSAGE.items()
+        }
+        memory = {name: [told[-1][key] / MIB] for name, key in MEMORY.items()}
+        return cls(messages, **each, **memory, ledger_mib=ledger / MIB)
+
+    @classmethod
+    def together(cls, several: Sequence["Sent"]) -> "Sent":
+        """Put campaigns of one size together."""
+        each = {
+            name: [value for sent in several for value in getattr(sent, name)]
+            for name in (*PER_MESSAGE, *MEMORY)
+        }
+        return cls(several[0].messages, **each, ledger_mib=several[0].ledger_mib)
 
 
-def per_message(answer: Answer, name: str) -> float:
-    """Return a figure in the unit of its name; times are divided by the messages."""
-    key, unit = UNITS[name]
-    value: float = answer[key] / (unit or answer["messages"] / 1e6)
-    return value
+@attrs.frozen
+class Growth:
+    """Campaigns of some sizes, all with a ledger or all without.
+
+    Attributes:
+        sizes: The smallest first.
+        over_smallest: How many times the time and the CPU per message of the smallest each larger
+            one took, by its size: for each stretch.
+    """
+
+    sizes: list[Sent] = attrs.field(factory=list)
+    over_smallest: dict[int, dict[str, list[float]]] = attrs.field(factory=dict)
 
 
-def turns(sizes: Sequence[int], rounds: int) -> Iterator[int]:
-    """Say what to measure next: large sizes once, small ones before and after."""
-    for turn in range(rounds):
-        yield from (size for size in sizes if size < LARGE or turn == rounds // 2)
+def measure_sizes(campaigns: Campaigns, sizes: Sequence[int], stretches: int) -> dict[str, Growth]:
+    """Send each size, and the smallest between."""
+    return {mode: measure_growth(campaigns, sizes, stretches, mode) for mode in MODES}
 
 
-def measure_sizes(campaigns: Campaigns, sizes: Sequence[int], rounds: int) -> dict[str, list[Sent]]:
-    """Send each size."""
-    measured: dict[str, dict[int, list[Answer]]] = {
-        mode: {size: [] for size in sizes} for mode in MODES
-    }
-    for size in turns(sizes, rounds):
-        for mode in MODES:
-            measured[mode][size].append(campaigns.send(size, mode))
-    return {
-        mode: [Sent.of(size, answers, by_size[sizes[0]]) for size, answers in by_size.items()]
-        for mode, by_size in measured.items()
-    }
+def measure_growth(campaigns: Campaigns, sizes: Sequence[int], stretches: int, mode: str) -> Growth:
+    """Send each size in one mode."""
+    smallest, *larger = sizes
+    growth = Growth()
+    beside = [campaigns.send(smallest, mode)]
+    for size in larger:
+        first = len(beside) - 1
 
+        def send_smallest() -> None:
+            beside.append(campaigns.send(smallest, mode))
 
-def report_sizes(results: dict[str, list[Sent]]) -> None:
-    """Print each size, and how it compares with the smallest."""
-    for mode, sizes in results.items():
-        print(f"\n{mode:>9}  us/message   us CPU  peak MiB  ledger MiB")
-        for sent in sizes:
-            print(
-                f"{sent.messages:>9,}  {sent.wall_us.median:10.0f} {sent.cpu_us.median:8.0f}"
-                f" {sent.peak_mib.median:9.1f} {sent.ledger_mib:11.1f}"
+        sent = campaigns.send(size, mode, stretches=stretches, between=send_smallest)
+        send_smallest()
+        growth.sizes.append(sent)
+        growth.over_smallest[size] = {
+            name: over_neighbours(
+                getattr(sent, name), [getattr(each, name)[0] for each in beside[first:]]
             )
-        for sent in sizes[1:]:
-            ratios = (f"{label} {sent.over_smallest[name]}" for label, name in RATIOS.items())
-            print(f"{sent.messages:,} / {sizes[0].messages:,}: {', '.join(ratios)}")
+            for name in PER_MESSAGE
+        }
+    growth.sizes.insert(0, Sent.together(beside))
+    return growth
+
+
+def over_neighbours(stretches: Sequence[float], beside: Sequence[float]) -> list[float]:
+    """Divide each by the mean of the two that were measured before and after it."""
+    pairs = itertools.pairwise(beside)
+    return [value / statistics.fmean(pair) for value, pair in zip(stretches, pairs, strict=True)]
+
+
+def report_sizes(results: Mapping[str, Growth]) -> None:
+    """Print each size, and how it compares with the smallest."""
+    for mode, growth in results.items():
+        print(f"\n{mode:>9}  us/message   us CPU  peak MiB  ledger MiB")
+        for sent in growth.sizes:
+            print(row(sent), f"{sent.ledger_mib:11.1f}")
+        for size, ratios in growth.over_smallest.items():
+            print(f"{size:,} / {growth.sizes[0].messages:,}:")
+            for label, name in RATIOS.items():
+                at_the_end = Spread.of(ratios[name][-AT_THE_END:])
+                print(f"  {label} {Spread.of(ratios[name])}, in the last stretches {at_the_end}")
     print(f"the aim for time and CPU per message: at most {AIM}")
+
+
+def row(sent: Sent) -> str:
+    """Write the medians of a size in columns, but for its ledger."""
+    wall, cpu, peak = (statistics.median(getattr(sent, name)) for name in PANELS.values())
+    return f"{sent.messages:>9,}  {wall:10.0f} {cpu:8.0f} {peak:9.1f}"
 
 
 def measure_concurrencies(campaigns: Campaigns, rounds: int) -> dict[int, Sent]:
@@ -176,25 +242,22 @@ def measure_concurrencies(campaigns: Campaigns, rounds: int) -> dict[int, Sent]:
     measured = figures.interleaved(
         list(by_name), rounds, lambda name: campaigns.send(SENT_AT_EACH, "ledger", by_name[name])
     )
-    return {by_name[name]: Sent.of(SENT_AT_EACH, each) for name, each in measured.items()}
+    return {by_name[name]: Sent.together(each) for name, each in measured.items()}
 
 
 def report_concurrencies(results: dict[int, Sent]) -> None:
     """Print each."""
     print("\nat a time  us/message   us CPU  peak MiB   (with ledger)")
     for number, sent in results.items():
-        print(
-            f"{number:>9,}  {sent.wall_us.median:10.0f} {sent.cpu_us.median:8.0f}"
-            f" {sent.peak_mib.median:9.1f}"
-        )
+        print(row(attrs.evolve(sent, messages=number)))
 
 
 def measure_resume(campaigns: Campaigns, size: int, rounds: int) -> Answer:
     """Make a ledger, and take it up again and again."""
     with TemporaryDirectory(dir=campaigns.folder) as folder:
         path = Path(folder) / "campaign.db"
-        loaded = campaigns.ask("load", messages=size, ledger=str(path))
-        resumed = [campaigns.ask("resume", ledger=str(path)) for _ in range(rounds)]
+        (loaded,) = campaigns.ask("load", messages=size, ledger=str(path))
+        resumed = [campaigns.ask("resume", ledger=str(path))[0] for _ in range(rounds)]
         ledger = path.stat().st_size / MIB
     return {
         "rows": size,
@@ -216,15 +279,15 @@ def report_resume(results: Iterable[Answer]) -> None:
     print(f"the aim at a million rows: under {SOON:.0f} s")
 
 
-def draw_sizes(path: Path, results: dict[str, list[Sent]]) -> None:
+def draw_sizes(path: Path, results: Mapping[str, Growth]) -> None:
     """Draw time and memory over the size, and how far they may grow."""
     with figures.plot(path, "As a campaign grows", 8, *PANELS) as axes:
         for panel, name in zip(axes, PANELS.values(), strict=True):
-            for mode, sizes in results.items():
-                line(panel, {sent.messages: getattr(sent, name) for sent in sizes}, mode)
-            if name != "peak_mib":
-                for number, sizes in enumerate(results.values()):
-                    most = getattr(sizes[0], name).median * AIM
+            for mode, growth in results.items():
+                line(panel, {sent.messages: getattr(sent, name) for sent in growth.sizes}, mode)
+            if name in PER_MESSAGE:
+                for number, growth in enumerate(results.values()):
+                    most = statistics.median(getattr(growth.sizes[0], name)) * AIM
                     panel.axhline(most, color=f"C{number}", linestyle=":", linewidth=1)
             panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
         axes[0].legend(title=f"dotted: {AIM} times the smallest")
@@ -241,8 +304,9 @@ def draw_concurrencies(path: Path, results: dict[int, Sent]) -> None:
         log_axis(axes[-1], "messages at a time (log scale)")
 
 
-def line(panel: Any, spreads: Mapping[int, Spread], label: str) -> None:
+def line(panel: Any, values: Mapping[int, Sequence[float]], label: str) -> None:
     """Draw medians with their spread."""
+    spreads = {x: Spread.of(each) for x, each in values.items()}
     medians = [each.median for each in spreads.values()]
     below = [each.median - each.low for each in spreads.values()]
     above = [each.high - each.median for each in spreads.values()]
@@ -266,8 +330,8 @@ def measure_all(options: argparse.Namespace) -> None:
     ):
         campaigns = Campaigns(server.settings, options.out)
         if "send" in options.only:
-            print(f"{CONCURRENCY} at a time, {options.rounds} rounds, medians", flush=True)
-            result["send"] = measure_sizes(campaigns, sizes, options.rounds)
+            print(f"{CONCURRENCY} at a time, {options.stretches} stretches, medians", flush=True)
+            result["send"] = measure_sizes(campaigns, sizes, options.stretches)
             report_sizes(result["send"])
         if "concurrency" in options.only:
             result["concurrency"] = measure_concurrencies(campaigns, options.rounds)
@@ -287,6 +351,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="10,000 and 100,000 messages only")
     parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--stretches", type=int, default=STRETCHES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     figures.add_out(parser)

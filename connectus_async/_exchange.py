@@ -7,7 +7,7 @@ with every aiohttp, and `FastExchange` of `_fast_exchange`, where aiohttp is one
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -94,13 +94,15 @@ class Reply:
         status: The HTTP status code.
         headers: The header fields.
         body: The body as it came; empty if there is a problem.
+        encoding: How the body is encoded, if it is.
         problem: Why there is no whole body: a `ValueError` that says so if it is too large, else
             what broke it off.
     """
 
     status: int
-    headers: CIMultiDict[str] = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
+    encoding: str | None = None
     problem: Exception | None = None
 
 
@@ -137,7 +139,8 @@ class PublicExchange:
             timeout=limits.timeout,
             allow_redirects=False,
         ) as response:
-            reply = Reply(response.status, CIMultiDict(response.headers))
+            headers = CIMultiDict(response.headers)
+            reply = Reply(response.status, headers, encoding=headers.get("Content-Encoding"))
             await read_body(reply, response.content.readany, limits.answer)
             if reply.problem is not None:
                 response.close()

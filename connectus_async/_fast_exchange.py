@@ -26,7 +26,8 @@ import asyncio
 import math
 import re
 import time
-from functools import partial
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from functools import cached_property, partial
 from typing import Any, Final
 
 import aiohttp
@@ -147,8 +148,12 @@ def _request(head: bytes, body: bytes | None) -> bytes:
 
 
 _VALUE: Final = r"[!-~](?:[ -~]{0,254}[!-~])?"
-_SPECIAL: Final = "transfer-encoding|(?:proxy-)?connection|upgrade|sec-websocket-key1"
-_FIELDS: Final = rf"(?:(?!(?i:{_SPECIAL}):)[\w-]{{1,64}}: ?{_VALUE}\r\n){{1,64}}"
+_SPECIAL: Final = (
+    "content-length|content-encoding|transfer-encoding|(?:proxy-)?connection|upgrade"
+    "|sec-websocket-key1"
+)
+_OTHERS: Final = rf"(?:(?!(?i:{_SPECIAL}):)[\w-]{{1,64}}: ?{_VALUE}\r\n){{0,64}}"
+_FIELDS: Final = rf"{_OTHERS}(?i:content-length): ?(\d{{1,15}})\r\n{_OTHERS}"
 _HEAD: Final = re.compile(
     rf"HTTP/1\.1 (20[0-3]|[45]\d\d) [ -~]{{0,64}}\r\n({_FIELDS})\r\n".encode(), re.ASCII
 )
@@ -166,10 +171,35 @@ def plain_reply(data: bytes, limit: int) -> Reply | None:
         return None
     end = head.end()
     length = len(data) - end
-    headers = CIMultiDict(_FIELD.findall(head[2].decode("ascii")))
-    if length > limit or headers.getall("Content-Length", ()) != [str(length)]:
+    if length > limit or head[3] != b"%d" % length:
         return None
-    return Reply(int(head[1]), headers, data[end:])
+    return Reply(int(head[1]), _Fields(head[2]), data[end:])
+
+
+class _Fields(Mapping[str, str]):
+    """Header fields that are read once somebody looks at them."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    @cached_property
+    def _read(self) -> CIMultiDict[str]:
+        return CIMultiDict(_FIELD.findall(self._raw.decode("ascii")))
+
+    def __getitem__(self, name: str) -> str:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def items(self) -> ItemsView[str, str]:
+        return self._read.items()
+
+    def values(self) -> ValuesView[str]:
+        return self._read.values()
 
 
 class _Connection(ResponseProtocol):
@@ -216,7 +246,8 @@ class _Connection(ResponseProtocol):
             message, payload = await self.read()
             if not 100 <= message.code < 200 or message.code == 101:
                 break
-        reply = Reply(message.code, message.headers.copy())
+        headers = message.headers.copy()
+        reply = Reply(message.code, headers, encoding=headers.get("Content-Encoding"))
         await read_body(reply, payload.readany, limit)
         return reply
 

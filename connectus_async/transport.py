@@ -285,7 +285,7 @@ def _received(reply: Reply, limit: int) -> _Received:
     if reply.problem is not None:
         return _broken(reply, reply.problem)
     try:
-        encoding = reply.headers.get("Content-Encoding")
+        encoding = reply.encoding
         body = reply.body if encoding is None else _decompressed(reply.body, encoding, limit)
     except ValueError as error:
         return _broken(reply, error)

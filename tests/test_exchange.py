@@ -304,6 +304,7 @@ def test_an_answer_is_plain_if_it_came_whole(length: int):
 
     assert reply is not None
     assert reply.headers["server"] == "nginx"
+    assert {*reply.headers.values()} == {value for _, value in reply.headers.items()}
     assert reply.body == b"x" * length
     assert not any(plain_reply(raw[:end], 100) for end in range(len(raw)))
     assert plain_reply(raw + b"x", 100) is None

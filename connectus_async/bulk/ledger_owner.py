@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 
 from connectus_async.bulk.guards import Guards, Refusal
-from connectus_async.bulk.ledger import Claim, Entry
+from connectus_async.bulk.ledger import Entry
 from connectus_async.bulk.link import Item, Link
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.patience import Patience
@@ -79,7 +79,7 @@ class Sender:
         link: The way to it.
         handed: What it was handed and has not begun, by number.
         begun: What it has begun and not finished.
-        claims: What it has begun with the frame at hand.
+        claims: The numbers of what it has begun with the frame at hand.
         is_idle: Whether it has sent what it was handed, and waits for a word.
         is_leaving: Whether it was told to leave.
         pace: How it is paced.
@@ -88,7 +88,7 @@ class Sender:
     link: Link = attrs.field(init=False)
     handed: dict[int, Entry] = attrs.field(factory=dict, repr=False)
     begun: dict[int, Entry] = attrs.field(factory=dict, repr=False)
-    claims: list[tuple[int, Awaitable[Claim]]] = attrs.field(factory=list, repr=False)
+    claims: list[int] = attrs.field(factory=list, repr=False)
     is_idle: bool = False
     is_leaving: bool = False
     pace: Pace = attrs.field(factory=Pace)
@@ -192,7 +192,7 @@ class LedgerOwner:
             words[item[0]](sender, item)
         if sender.claims:
             claims, sender.claims = sender.claims, []
-            self._do(self._grant(sender, claims))
+            self._do(self._grant(sender, claims, self._ledger.begin_known(claims)))
 
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -213,22 +213,21 @@ class LedgerOwner:
             return
         del sender.handed[number]
         sender.begun[number] = entry
-        sender.claims.append((number, self._ledger.begin(entry, number)))
+        sender.claims.append(number)
 
-    async def _grant(self, sender: Sender, claims: Sequence[tuple[int, Awaitable[Claim]]]) -> None:
-        granted = []
-        for number, claim in claims:
-            try:
-                await claim  # as what it hands out is queued, it finds nothing in the way
-            except LedgerError as error:
-                self.stop(error)
+    async def _grant(
+        self, sender: Sender, numbers: Sequence[int], written: Awaitable[object]
+    ) -> None:
+        try:
+            await written
+        except LedgerError as error:
+            self.stop(error)
+            for number in numbers:
                 if number in sender.begun:
                     sender.handed[number] = sender.begun.pop(number)
                 sender.link.send("fail", number, error.ledger, error.problem)
-            else:
-                granted.append(number)
-        if granted:
-            sender.link.send("grant", granted)
+        else:
+            sender.link.send("grant", numbers)
 
     def _finish(self, sender: Sender, item: Item) -> None:
         _, number, word, reason, provider_id, is_kept = item

@@ -90,7 +90,7 @@ class RemoteLedger(Forgetful):
         is_kept: bool = False,
     ) -> None:
         """Tell what became of an attempt. See `Ledger.finish`."""
-        self.link.send("finish", number, state.value, reason, provider_id, is_kept)
+        self.link.send("finish", number, state._value_, reason, provider_id, is_kept)
 
     def put(
         self,

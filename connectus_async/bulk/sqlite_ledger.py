@@ -268,6 +268,25 @@ class SqliteLedger:
             future.set_exception(self._failure)
         return future
 
+    def begin_known(self, numbers: Sequence[int]) -> Awaitable[Claim]:
+        """Put messages down as in flight that `queued` gave, and that nobody else can begin.
+
+        They are written in their order, so what this gives is durable once the last one is.
+
+        Args:
+            numbers: The numbers of their entries; at least one.
+        """
+        future: asyncio.Future[Claim] = self._loop.create_future()
+        if self._failure is not None:
+            future.set_exception(self._failure)
+            return future
+        columns = (*_UNCHANGED, _IN_FLIGHT, NOTHING, 1, NOTHING, time.time(), NOTHING)
+        *others, last = numbers
+        for number in others:
+            self._gather((number, *columns))
+        self._gather((last, *columns), future)
+        return future
+
     def finish(
         self,
         entry: Entry,

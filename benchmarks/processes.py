@@ -38,6 +38,7 @@ from benchmarks.sink import fastest_loop, sink
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.cli.garbage import look_seldom
 from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
 from connectus_async.client import sender_over
@@ -91,6 +92,7 @@ def one_round(job: Mapping[str, Any]) -> None:
     """Send, and print what it took; in a process of its own."""
     path = Path(job["ledger"])
     settings = Settings(processes=job["processes"], concurrency=job["concurrency"])
+    look_seldom()  # as the command does
     began, used = time.perf_counter(), time.process_time()
     with asyncio.Runner(loop_factory=fastest_loop if job["uvloop"] else None) as runner:
         runner.run(send(path, settings, job["messages"]))

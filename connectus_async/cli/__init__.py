@@ -3,6 +3,7 @@
 import signal
 import sys
 
+from connectus_async.cli.garbage import look_seldom
 from connectus_async.cli.streams import finish_streams, prepare_streams
 
 
@@ -10,6 +11,7 @@ def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _interrupt)
     prepare_streams()
+    look_seldom()
     try:
         from connectus_async.cli.commands import connectus  # noqa: PLC0415 - click may be missing
 

@@ -165,6 +165,15 @@ async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path
     assert [statement.split()[0] for statement in statements] == ["COMMIT", *["INSERT"] * 4]
 
 
+async def test_known_messages_begin_together(ledger: SqliteLedger, path: Path):
+    """What is given is durable for all of them, however many statements it took."""
+    loading = [Loading(entry(str(index))) for index in range(600)]
+    await ledger.load(loading, await ledger.begin_reading())
+
+    assert (await ledger.begin_known(range(1, 601))).number == 600
+    assert rows(path, "state") == ["in_flight"] * 600
+
+
 @pytest.mark.parametrize("count", [2, 5])
 async def test_the_same_key_twice_at_once_begins_once(ledger: SqliteLedger, path: Path, count: int):
     """The others are told that it is in flight."""

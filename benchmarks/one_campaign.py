@@ -80,35 +80,36 @@ async def send(job: Job) -> Job:
     async with client(job) as connectus:
         async with connectus.bulk(concurrency=job["concurrency"]) as bulk:
             await bulk.run(messages(WARM_UP))
-        clock = Clock()
         async with connectus.bulk(concurrency=job["concurrency"], ledger=job["ledger"]) as bulk:
-            told = await send_in_stretches(bulk, job["messages"], stretch, clock)
-        last = {**clock.taken(), "messages": job["messages"] - told}
+            last = await send_in_stretches(bulk, job["messages"], stretch)
     return {**last, "before": before, "peak": peak_memory()}
 
 
-async def send_in_stretches(bulk: Bulk, count: int, stretch: int, clock: Clock) -> int:
+async def send_in_stretches(bulk: Bulk, count: int, stretch: int) -> Job:
     """Send, and rest after each stretch but the last, with nothing on its way.
 
     Returns:
-        How many messages the stretches had that were told.
+        What the last stretch took.
     """
+    clock = Clock()
+    ends = iter(range(stretch, count - stretch + 1, stretch))
+    end = next(ends, None)
     told = 0
     async for outcome in bulk.stream(messages(count)):
         assert outcome.id is not None
         sent = bulk.summary.accepted
-        if sent - told < stretch or sent > count - stretch:
+        if end is None or sent < end:
             continue
         bulk.pause()
         if bulk.progress().in_flight:
             continue
         print(json.dumps({**clock.taken(), "messages": sent - told, "more": True}), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        told = sent
+        told, end = sent, next(ends, None)
         clock.start()
         bulk.resume()
     assert bulk.summary.accepted == count
-    return told
+    return {**clock.taken(), "messages": count - told}
 
 
 async def load(job: Job) -> Job:

@@ -5,11 +5,11 @@ ledger and without: the time and the CPU per message, the peak of resident memor
 the ledger. A large campaign rests some times, with nothing on its way; before and after each
 stretch another process sends the smallest one. So a processor that changes its speed meanwhile
 changes both: the ratio of a stretch is to the mean of the two beside it. Told are medians, for the
-last stretches by themselves as well, where the ledger is largest. Opening the ledger belongs to the
-first stretch, closing it to the last. Time and memory are measured with 1 to 1,000 messages at a
-time, too. Then ledgers of these sizes, half sent, are taken up: the time from the start of the
-process, and from the opening of the ledger, to the first answer; so the first request is earlier by
-one exchange. Run from the top of the repository, for fifteen minutes or, with ``--quick``, three:
+last stretches by themselves as well, where the ledger is largest. Opening and closing the ledger is
+not in it. Time and memory are measured with 1 to 1,000 messages at a time, too. Then ledgers of
+these sizes, half sent, are taken up: the time from the start of the process, and from the opening
+of the ledger, to the first answer; so the first request is earlier by one exchange. Run from the top of the repository, for fifteen
+minutes or, with ``--quick``, three:
 
     python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000] [--stretches 20]
         [--rounds 3] [--only send concurrency resume] [--out FOLDER]
@@ -96,12 +96,16 @@ class Campaigns:
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(json.dumps({**job, "began": time.time()}) + "\n")
-            for line in process.stdout:
-                answers.append(json.loads(line))
-                if between is not None and "more" in answers[-1]:
-                    between()
-                    process.stdin.write("\n")
+            try:
+                process.stdin.write(json.dumps({**job, "began": time.time()}) + "\n")
+                for line in process.stdout:
+                    answers.append(json.loads(line))
+                    if between is not None and "more" in answers[-1]:
+                        between()
+                        process.stdin.write("\n")
+            except BaseException:
+                process.kill()  # or it is waited for
+                raise
         assert process.returncode == 0
         return answers
 

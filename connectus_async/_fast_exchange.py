@@ -153,7 +153,7 @@ _SPECIAL: Final = (
     "content-length|content-encoding|transfer-encoding|(?:proxy-)?connection|upgrade"
     "|sec-websocket-key1"
 )
-_OTHERS: Final = rf"(?:(?!(?i:{_SPECIAL}):)[\w-]{{1,64}}: ?{_VALUE}\r\n){{0,64}}"
+_OTHERS: Final = rf"(?:(?!(?i:{_SPECIAL}):)[\w-]{{1,64}}: ?{_VALUE}\r\n){{0,63}}"
 _FIELDS: Final = rf"{_OTHERS}(?i:content-length): ?(\d{{1,15}})\r\n{_OTHERS}"
 _HEAD: Final = re.compile(
     rf"HTTP/1\.1 (20[0-3]|[45]\d\d) [ -~]{{0,64}}\r\n({_FIELDS})\r\n".encode(), re.ASCII
@@ -195,6 +195,9 @@ class _Fields(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._read)
+
+    def __repr__(self) -> str:
+        return repr(self._read)
 
     def items(self) -> ItemsView[str, str]:
         return self._read.items()

@@ -46,7 +46,10 @@ CLEAR: Final = "DELETE FROM known_key"
 
 
 class KeyIndex:
-    """The keys of one ledger. Numbers have to grow with each message that is put down."""
+    """The keys of one ledger. Numbers have to grow with each message that is put down.
+
+    What changes the table, the caller makes a transaction.
+    """
 
     def __init__(self) -> None:
         self._newest: dict[str, int] = {}

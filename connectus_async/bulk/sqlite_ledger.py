@@ -538,7 +538,7 @@ class SqliteLedger:
         try:
             self._holder = secrets.token_hex(8)
             _prepare(connection, self.path, policy, self._holder)
-            self._keys.take_up(connection)
+            self._in_transaction(connection, self._keys.take_up)
             self._place = _place(self.path.resolve())
         except BaseException:
             connection.close()
@@ -556,8 +556,8 @@ class SqliteLedger:
 
     def _merge(self, connection: sqlite3.Connection) -> None:
         try:
-            self._keys.merge(connection)
-        except sqlite3.Error as error:
+            self._in_transaction(connection, self._keys.merge)
+        except (sqlite3.Error, LedgerError) as error:
             self._fail(connection, error)
 
     def _answer(self, connection: sqlite3.Connection, question: "_Question") -> None:

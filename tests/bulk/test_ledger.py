@@ -682,12 +682,21 @@ async def test_a_message_that_was_deleted_by_hand_is_new(path: Path):
         assert [claim.found for claim in claims] == [State.UNKNOWN, None]
 
 
+async def test_what_was_over_the_budget_waits_again(path: Path):
+    """Another budget may cover it; nothing is held against it."""
+    async with opened(path) as ledger:
+        ledger.put(entry(), None, SkipReason.OVER_BUDGET)
+    async with opened(path):
+        assert rows(path, "state, reason") == [("queued", None)]
+
+
 @pytest.mark.parametrize("how", ["begin", "put", "load"])
 async def test_a_message_that_somebody_deletes_amid_the_campaign_fails_loudly(
     ledger: SqliteLedger, path: Path, how: str
 ):
     """The key alone does not say what became of it; and nothing is left out without a word."""
     await ledger.begin(entry(), None)
+    await ledger.flush()  # and what the writer does with its key is done
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("DROP TRIGGER forget_key")
         other.execute("DELETE FROM message")
@@ -734,6 +743,28 @@ async def is_refused(wish: Awaitable[Any]) -> bool:
     except LedgerError as error:
         return "changed by somebody else" in error.problem
     return found is State.IN_FLIGHT
+
+
+@pytest.mark.parametrize("keys", ["keys in the table"], indirect=True)
+async def test_keys_are_not_merged_by_two(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Who opened the ledger later has merged them; the first one stops, and says why."""
+    is_to_merge = threading.Event()
+    monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
+    monkeypatch.setattr(LedgerLock, "release", lambda _: None)
+    async with opened(path) as first:
+        merge = first._merge
+
+        def merge_later(connection: sqlite3.Connection) -> None:
+            is_to_merge.wait(100)
+            merge(connection)
+
+        monkeypatch.setattr(first, "_merge", merge_later)
+        await first.begin(entry("a"), None)
+        async with opened(path) as second:
+            is_to_merge.set()
+            with pytest.raises(LedgerError, match="changed by somebody else"):
+                await first.begin(entry("b"), None)
+            assert (await second.begin(entry("a"), None)).found is State.UNKNOWN
 
 
 @pytest.mark.parametrize("how", ["a new message", "a queued message", "its number", "load"])

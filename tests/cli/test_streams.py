@@ -32,6 +32,20 @@ def unread() -> int:
     return writer
 
 
+def test_an_interruption_while_the_process_ends_is_none(environment):
+    """All was done, and said; the exit code stays what it is."""
+    interrupted = "import atexit, os, runpy; atexit.register(os.kill, os.getpid(), 2)"
+    program = f"{interrupted}; runpy.run_module('connectus_async', run_name='__main__')"
+    done = subprocess.run(
+        (sys.executable, "-c", program, *SMS[3:]),
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_receipt_that_nobody_reads_is_on_standard_error(environment, server, unread):
     """The message was accepted: the exit code says so, and its identifier is not lost."""
     done = subprocess.run(SMS, stdout=unread, stderr=subprocess.PIPE, env=environment, check=False)

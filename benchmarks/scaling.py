@@ -8,8 +8,8 @@ changes both: the ratio of a stretch is to the mean of the two beside it. Told a
 last stretches by themselves as well, where the ledger is largest. Opening and closing the ledger is
 not in it. Time and memory are measured with 1 to 1,000 messages at a time, too. Then ledgers of
 these sizes, half sent, are taken up: the time from the start of the process, and from the opening
-of the ledger, to the first answer; so the first request is earlier by one exchange. Run from the top of the repository, for fifteen
-minutes or, with ``--quick``, three:
+of the ledger, to the first answer; so the first request is earlier by one exchange. Run from the
+top of the repository, for fifteen minutes or, with ``--quick``, three:
 
     python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000] [--stretches 20]
         [--rounds 3] [--only send concurrency resume] [--out FOLDER]

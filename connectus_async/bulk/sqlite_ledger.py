@@ -259,14 +259,8 @@ class SqliteLedger:
 
     def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
         """Put a message down as in flight. See `Ledger.begin`."""
-        future: asyncio.Future[Claim] = self._loop.create_future()
         number, columns = self._placed(entry, number)
-        row = (number, *columns, _IN_FLIGHT, NOTHING, 1, NOTHING, time.time(), NOTHING)
-        if self._failure is None:
-            self._gather(row, future)
-        else:
-            future.set_exception(self._failure)
-        return future
+        return self._begin((number,), columns)
 
     def begin_known(self, numbers: Sequence[int]) -> Awaitable[Claim]:
         """Put messages down as in flight that `queued` gave, and that nobody else can begin.
@@ -276,16 +270,7 @@ class SqliteLedger:
         Args:
             numbers: The numbers of their entries; at least one.
         """
-        future: asyncio.Future[Claim] = self._loop.create_future()
-        if self._failure is not None:
-            future.set_exception(self._failure)
-            return future
-        columns = (*_UNCHANGED, _IN_FLIGHT, NOTHING, 1, NOTHING, time.time(), NOTHING)
-        *others, last = numbers
-        for number in others:
-            self._gather((number, *columns))
-        self._gather((last, *columns), future)
-        return future
+        return self._begin(numbers, _UNCHANGED)
 
     def finish(
         self,
@@ -459,6 +444,18 @@ class SqliteLedger:
         new = self._next_number
         self._next_number += 1
         return new, _bound(entry)
+
+    def _begin(self, numbers: Sequence[int], columns: tuple[Any, ...]) -> Awaitable[Claim]:
+        future: asyncio.Future[Claim] = self._loop.create_future()
+        if self._failure is not None:
+            future.set_exception(self._failure)
+            return future
+        columns = (*columns, _IN_FLIGHT, NOTHING, 1, NOTHING, time.time(), NOTHING)
+        *others, last = numbers
+        for number in others:
+            self._gather((number, *columns))
+        self._gather((last, *columns), future)
+        return future
 
     def _gather(
         self,
@@ -859,7 +856,7 @@ def _because(skipped: SkipReason, reason: str | None) -> str:
 
 
 def _next_number(connection: sqlite3.Connection) -> int:
-    (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
+    (highest,) = connection.execute(key_index.HIGHEST).fetchone()
     return int(highest) + 1
 
 

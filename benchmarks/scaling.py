@@ -2,16 +2,17 @@
 
 Each figure is of a process of its own that sends messages from a generator to the fast sink, with a
 ledger and without: the time and the CPU per message, the peak of resident memory, and the size of
-the ledger. A large campaign rests some times, with nothing on its way; before and after each
-stretch another process sends the smallest one. So a processor that changes its speed meanwhile
-changes both: the ratio of a stretch is to the mean of the two beside it. Told are medians, for the
-last stretches by themselves as well, where the ledger is largest. Opening and closing the ledger is
+the ledger. A large campaign rests each time that it has sent as many as the smallest has, with
+nothing on its way; before and after each such stretch another process sends the smallest. So a
+processor that changes its speed meanwhile changes both. As not every stretch has all kinds of work
+in it, told are the tenths of a campaign, and their ratios to the smallest campaigns beside them:
+the median, and the last by itself, where the ledger is largest. Opening and closing the ledger is
 not in it. Time and memory are measured with 1 to 1,000 messages at a time, too. Then ledgers of
 these sizes, half sent, are taken up: the time from the start of the process, and from the opening
 of the ledger, to the first answer; so the first request is earlier by one exchange. Run from the
 top of the repository, for fifteen minutes or, with ``--quick``, three:
 
-    python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000] [--stretches 20]
+    python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000]
         [--rounds 3] [--only send concurrency resume] [--out FOLDER]
 """
 
@@ -39,10 +40,7 @@ QUICK_SIZES = (10_000, 100_000)
 CONCURRENCY = 64
 CONCURRENCIES = (1, 10, 100, 1_000)
 SENT_AT_EACH = 10_000
-STRETCHES = 20
-AT_THE_END = 5
-"""How many stretches are the last ones."""
-
+PARTS_OF_A_CAMPAIGN = 10
 ROUNDS = 3
 MIB = 2**20
 MODES = ("ledger", "no ledger")
@@ -178,19 +176,19 @@ class Growth:
     Attributes:
         sizes: The smallest first.
         over_smallest: How many times the time and the CPU per message of the smallest each larger
-            one took, by its size: for each stretch.
+            one took, by its size: for each tenth of it.
     """
 
     sizes: list[Sent] = attrs.field(factory=list)
     over_smallest: dict[int, dict[str, list[float]]] = attrs.field(factory=dict)
 
 
-def measure_sizes(campaigns: Campaigns, sizes: Sequence[int], stretches: int) -> dict[str, Growth]:
+def measure_sizes(campaigns: Campaigns, sizes: Sequence[int]) -> dict[str, Growth]:
     """Send each size, and the smallest between."""
-    return {mode: measure_growth(campaigns, sizes, stretches, mode) for mode in MODES}
+    return {mode: measure_growth(campaigns, sizes, mode) for mode in MODES}
 
 
-def measure_growth(campaigns: Campaigns, sizes: Sequence[int], stretches: int, mode: str) -> Growth:
+def measure_growth(campaigns: Campaigns, sizes: Sequence[int], mode: str) -> Growth:
     """Send each size in one mode."""
     smallest, *larger = sizes
     growth = Growth()
@@ -201,7 +199,7 @@ def measure_growth(campaigns: Campaigns, sizes: Sequence[int], stretches: int, m
         def send_smallest() -> None:
             beside.append(campaigns.send(smallest, mode))
 
-        sent = campaigns.send(size, mode, stretches=stretches, between=send_smallest)
+        sent = campaigns.send(size, mode, stretches=size // smallest, between=send_smallest)
         send_smallest()
         growth.sizes.append(sent)
         growth.over_smallest[size] = {
@@ -215,9 +213,16 @@ def measure_growth(campaigns: Campaigns, sizes: Sequence[int], stretches: int, m
 
 
 def over_neighbours(stretches: Sequence[float], beside: Sequence[float]) -> list[float]:
-    """Divide each by the mean of the two that were measured before and after it."""
-    pairs = itertools.pairwise(beside)
-    return [value / statistics.fmean(pair) for value, pair in zip(stretches, pairs, strict=True)]
+    """Divide each tenth by the mean of what was measured before and after each of its stretches."""
+    neighbours = [statistics.fmean(pair) for pair in itertools.pairwise(beside)]
+    pairs = zip(tenths(stretches), tenths(neighbours), strict=True)
+    return [mine / theirs for mine, theirs in pairs]
+
+
+def tenths(values: Sequence[float]) -> list[float]:
+    """Make one mean of each part of a campaign; of few values, each is a part."""
+    size = max(len(values) // PARTS_OF_A_CAMPAIGN, 1)
+    return [statistics.fmean(values[at : at + size]) for at in range(0, len(values), size)]
 
 
 def report_sizes(results: Mapping[str, Growth]) -> None:
@@ -229,14 +234,14 @@ def report_sizes(results: Mapping[str, Growth]) -> None:
         for size, ratios in growth.over_smallest.items():
             print(f"{size:,} / {growth.sizes[0].messages:,}:")
             for label, name in RATIOS.items():
-                at_the_end = Spread.of(ratios[name][-AT_THE_END:])
-                print(f"  {label} {Spread.of(ratios[name])}, in the last stretches {at_the_end}")
+                each = ratios[name]
+                print(f"  {label} {Spread.of(each)}, in the last tenth {each[-1]:.2f}")
     print(f"the aim for time and CPU per message: at most {AIM}")
 
 
 def row(sent: Sent) -> str:
     """Write the medians of a size in columns, but for its ledger."""
-    wall, cpu, peak = (statistics.median(getattr(sent, name)) for name in PANELS.values())
+    wall, cpu, peak = (statistics.median(tenths(getattr(sent, name))) for name in PANELS.values())
     return f"{sent.messages:>9,}  {wall:10.0f} {cpu:8.0f} {peak:9.1f}"
 
 
@@ -291,7 +296,7 @@ def draw_sizes(path: Path, results: Mapping[str, Growth]) -> None:
                 line(panel, {sent.messages: getattr(sent, name) for sent in growth.sizes}, mode)
             if name in PER_MESSAGE:
                 for number, growth in enumerate(results.values()):
-                    most = statistics.median(getattr(growth.sizes[0], name)) * AIM
+                    most = statistics.median(tenths(getattr(growth.sizes[0], name))) * AIM
                     panel.axhline(most, color=f"C{number}", linestyle=":", linewidth=1)
             panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
         axes[0].legend(title=f"dotted: {AIM} times the smallest")
@@ -310,7 +315,7 @@ def draw_concurrencies(path: Path, results: dict[int, Sent]) -> None:
 
 def line(panel: Any, values: Mapping[int, Sequence[float]], label: str) -> None:
     """Draw medians with their spread."""
-    spreads = {x: Spread.of(each) for x, each in values.items()}
+    spreads = {x: Spread.of(tenths(each)) for x, each in values.items()}
     medians = [each.median for each in spreads.values()]
     below = [each.median - each.low for each in spreads.values()]
     above = [each.high - each.median for each in spreads.values()]
@@ -334,8 +339,8 @@ def measure_all(options: argparse.Namespace) -> None:
     ):
         campaigns = Campaigns(server.settings, options.out)
         if "send" in options.only:
-            print(f"{CONCURRENCY} at a time, {options.stretches} stretches, medians", flush=True)
-            result["send"] = measure_sizes(campaigns, sizes, options.stretches)
+            print(f"{CONCURRENCY} at a time, medians of the tenths of a campaign", flush=True)
+            result["send"] = measure_sizes(campaigns, sizes)
             report_sizes(result["send"])
         if "concurrency" in options.only:
             result["concurrency"] = measure_concurrencies(campaigns, options.rounds)
@@ -355,7 +360,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="10,000 and 100,000 messages only")
     parser.add_argument("--sizes", type=int, nargs="+")
-    parser.add_argument("--stretches", type=int, default=STRETCHES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     figures.add_out(parser)

@@ -116,7 +116,6 @@ SELECT column1, {", ".join(f"nullif(column{place}, {NOTHING})" for place in rang
        {", ".join(f"nullif(column{place}, {NOTHING})" for place in range(11, 14))}
 FROM (VALUES {{rows}})
 WHERE {HELD} AND column1 <> {NOTHING}
-      AND (column2 = {NOTHING} OR {key_index.IS_NEW.format(key="column2")})
 ON CONFLICT (id) DO UPDATE SET
     state = excluded.state,
     reason = excluded.reason,
@@ -188,7 +187,7 @@ UPDATE message SET
 WHERE state = 'in_flight' OR {{waits_again}}
 """
 
-FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ? RETURNING key"
+FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ?"
 
 UNRESOLVED: Final = """
 SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
@@ -317,8 +316,8 @@ class SqliteLedger:
         def begin(connection: sqlite3.Connection) -> int:
             facts = dict(connection.execute("SELECT * FROM campaign"))
             number = int(facts.get("reading", 0)) + 1
-            forgotten = connection.execute(FORGET_INVALID, (INVALID,)).fetchall()
-            self._keys.forget(key for (key,) in forgotten if key)
+            self._keys.merge(connection)  # from the table they go by themselves
+            connection.execute(FORGET_INVALID, (INVALID,))
             _note(connection, {"reading": str(number), "loaded": "0"})
             return number
 
@@ -411,7 +410,7 @@ class SqliteLedger:
             number = next(numbers)
             connection.execute(LOAD, (number, *_bound(entry), *_resting(skipped, reason), reading))
             if entry.key:
-                self._keys.add([(entry.key, number)])
+                self._keys.note(entry.key, number)
                 known[entry.key] = number
 
         def place(item: Loading) -> Loaded:
@@ -549,11 +548,11 @@ class SqliteLedger:
             else:
                 self._write(connection, item)
             if self._keys.is_full and self._failure is None:
-                self._merge(connection)
+                self._arrange_keys(connection, self._keys.merge)
 
-    def _merge(self, connection: sqlite3.Connection) -> None:
+    def _arrange_keys(self, connection: sqlite3.Connection, task: Task) -> None:
         try:
-            self._in_transaction(connection, self._keys.merge)
+            self._in_transaction(connection, task)
         except (sqlite3.Error, LedgerError) as error:
             self._fail(connection, error)
 
@@ -568,9 +567,9 @@ class SqliteLedger:
             self._tell([(question.future, None, self._failure)])
         except Exception as error:  # noqa: BLE001 - it belongs to who asked
             self._tell([(question.future, None, error)])
-            with suppress(sqlite3.Error):  # merging tells what is wrong with the disk
+            with suppress(sqlite3.Error):  # what comes next tells what is wrong with the disk
                 connection.rollback()
-            self._merge(connection)  # what was added to the keys is not there
+            self._arrange_keys(connection, self._keys.take_up)  # they have what is not there
         else:
             self._tell([(question.future, result, None)])
 
@@ -603,18 +602,15 @@ class SqliteLedger:
         self._note_tries(changes)
         rows = changes.rows
         count = len(rows)
-        again = self._keys.add([(row[_KEY], row[0]) for row in rows if row[_KEY]])
-        if again:
-            rows = [NO_ROW if row[0] in again else row for row in rows]
+        twins = self._keys.add(connection, [(row[_KEY], row[0]) for row in rows if row[_KEY]])
+        if twins:
+            rows = [NO_ROW if row[0] in twins else row for row in rows]
         size = 1 << (count - 1).bit_length()
         values = [*chain.from_iterable(rows), *NO_ROW * (size - count), self._holder]
         changed = connection.execute(CHANGES[size], values).rowcount
-        if changed == count:
-            return {}
-        known, claims = self._resolve(connection, [row for row in changes.rows if row[_KEY]])
-        if changed != count - known:
+        if changed != count - len(twins):
             raise self._changed()
-        return claims
+        return self._claims(connection, changes.rows, twins) if twins else {}
 
     def _changed(self) -> LedgerError:
         return LedgerError(self.path.name, "was changed by somebody else amid the campaign")
@@ -636,25 +632,21 @@ class SqliteLedger:
                 self.path.name, "was moved or deleted amid the campaign: nothing more is sent"
             )
 
-    def _resolve(
-        self, connection: sqlite3.Connection, new: Sequence[tuple[Any, ...]]
-    ) -> tuple[int, Mapping[int, Claim]]:
-        """Find what a message is already that was there before, and begin it if it waits.
-
-        Returns:
-            How many rows were there, and the claims on those that are to be begun.
-        """
-        numbers = self._keys.find(connection, [row[_KEY] for row in new])
-        document = _json.dumps(sorted(set(numbers.values()))).decode()
+    def _claims(
+        self,
+        connection: sqlite3.Connection,
+        rows: Sequence[tuple[Any, ...]],
+        twins: Mapping[int, int],
+    ) -> Mapping[int, Claim]:
+        """Say what messages are already that are to be begun, and begin those that wait."""
+        document = _json.dumps(sorted(set(twins.values()))).decode()
         states = dict(connection.execute(STATES, (document,)))
         waiting = []
         claims = {}
-        known = 0
-        for row in new:
-            number = numbers[row[_KEY]]
-            if number == row[0]:
+        for row in rows:
+            number = twins.get(row[0])
+            if number is None:
                 continue
-            known += 1
             if number not in states:
                 raise self._changed()
             if row[_STATE] != _IN_FLIGHT:
@@ -669,7 +661,7 @@ class SqliteLedger:
             values = time.time(), self._holder, _json.dumps(waiting).decode()
             if connection.execute(BEGIN_FOUND, values).rowcount != len(waiting):
                 raise self._changed()
-        return known, claims
+        return claims
 
     def _fail(self, connection: sqlite3.Connection, error: Exception) -> None:
         self._failure = _ledger_error(self.path, error)

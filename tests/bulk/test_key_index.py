@@ -59,12 +59,15 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS)
+@given(steps=STEPS, filter_bytes=st.sampled_from([1, 1 << 10]))
 @settings(deadline=None, max_examples=60)
-def test_a_key_is_begun_once_whatever_comes_between(steps: list[tuple[str, list[str]]]):
+def test_a_key_is_begun_once_whatever_comes_between(
+    steps: list[tuple[str, list[str]]], filter_bytes: int
+):
     """Groups with twins, loadings, restarts and crashes, while keys go into the table."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(key_index, "MOST_IN_MEMORY", FEW)
+        patch.setattr(key_index, "FILTER_BYTES", filter_bytes)
         asyncio.run(_follow(steps, Path(folder)))
 
 
@@ -224,6 +227,56 @@ def test_a_twin_is_told_from_the_first(connection: sqlite3.Connection):
     """By its number, whether the first is among the newest or in the table."""
     keys = KeyIndex()
 
-    assert keys.add([("a", 2), ("b", 3), ("b", 4)]) == {4}
+    assert keys.add(connection, [("a", 2), ("b", 3), ("b", 4)]) == {2: 1, 4: 3}
     assert keys.find(connection, ["a", "b", "c"]) == {"a": 1, "b": 3}
-    assert keys.find(connection, ["a"]) == {"a": 1}
+
+
+def test_a_new_key_is_not_looked_for(connection: sqlite3.Connection):
+    """In a ledger that was empty all keys were seen: the table is asked for known ones alone."""
+    connection.execute("DELETE FROM known_key")
+    keys = KeyIndex()
+    keys.take_up(connection)
+    connection.execute("INSERT INTO message VALUES (1, 'a')")
+    assert keys.add(connection, [("a", 1)]) == {}
+    keys.merge(connection)
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+
+    assert keys.add(connection, [("b", 2), ("c", 3)]) == {}
+    assert asked == []
+    assert keys.add(connection, [("d", 4), ("a", 5)]) == {5: 1}
+    assert len(asked) == 1
+
+
+async def test_what_is_put_down_by_hand_is_known_once_it_is_in_the_table(
+    few_in_memory: None, path: Path
+):
+    """Nobody put its key into the filter: from there on the table is asked for each."""
+    ledger = await opened(path)
+    await ledger.begin(entry("a"), None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO message (id, key, kind, billed, state) VALUES (2, 'x', 'sms', 1, 'queued')"
+        )
+    ledger._next_number = 3
+    for key in "bcd":
+        await ledger.begin(entry(key), None)
+    await ledger.flush()
+
+    assert (await ledger.begin(entry("x"), None)).number == 2
+    await ledger.close()
+
+
+async def test_keys_of_what_could_not_be_loaded_are_not_known(path: Path):
+    """One message that SQLite cannot hold takes the others of its batch with it, and their keys."""
+    ledger = await opened(path)
+    await ledger.begin(entry("z"), None)
+    reading = await ledger.begin_reading()
+    with pytest.raises(OverflowError):
+        await ledger.load(
+            [Loading(entry("a")), Loading(entry("b")._replace(billed=2**70))], reading
+        )
+
+    claims = [await ledger.begin(entry(key), None) for key in "abaz"]
+    await ledger.close()
+    assert [claim.found for claim in claims] == [None, None, *[State.IN_FLIGHT] * 2]

@@ -21,7 +21,7 @@ from connectus_async.bulk import key_index, sqlite_ledger
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Loading, Policy
 from connectus_async.bulk.ledger_lock import LedgerLock
 from connectus_async.bulk.outcomes import Row
-from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash
+from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, Task, content_hash
 from connectus_async.bulk.states import OnUnknown, SkipReason, State
 from connectus_async.emulator import Emulator, Fault
 
@@ -752,13 +752,13 @@ async def test_keys_are_not_merged_by_two(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
     async with opened(path) as first:
-        merge = first._merge
+        arrange_keys = first._arrange_keys
 
-        def merge_later(connection: sqlite3.Connection) -> None:
+        def merge_later(connection: sqlite3.Connection, task: Task) -> None:
             is_to_merge.wait(100)
-            merge(connection)
+            arrange_keys(connection, task)
 
-        monkeypatch.setattr(first, "_merge", merge_later)
+        monkeypatch.setattr(first, "_arrange_keys", merge_later)
         await first.begin(entry("a"), None)
         async with opened(path) as second:
             is_to_merge.set()

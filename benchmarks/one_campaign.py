@@ -3,8 +3,8 @@
 It reads what to do as a line of JSON from its standard input, and writes what it took as another:
 
 - ``{"do": "send", "messages": 1000, "stretches": 1, …}`` sends that many from a generator, after a
-  few that bring the modules and do not count. In several stretches, it writes a line after each,
-  with ``more``, and waits for one before it goes on;
+  few that bring the modules and do not count. Before each stretch it writes a line, with what the
+  one before took, and waits for one;
 - ``{"do": "load", "messages": 1000, …}`` puts that many in a ledger, and marks half as accepted;
 - ``{"do": "resume", "began": …, …}`` takes a ledger up, and stops at the first answer.
 """
@@ -86,11 +86,12 @@ async def send(job: Job) -> Job:
 
 
 async def send_in_stretches(bulk: Bulk, count: int, stretch: int) -> Job:
-    """Send, and rest after each stretch but the last, with nothing on its way.
+    """Send, and rest before each stretch, with nothing on its way.
 
     Returns:
         What the last stretch took.
     """
+    await rest({})
     clock = Clock()
     ends = iter(range(stretch, count - stretch + 1, stretch))
     end = next(ends, None)
@@ -103,13 +104,18 @@ async def send_in_stretches(bulk: Bulk, count: int, stretch: int) -> Job:
         bulk.pause()
         if bulk.progress().in_flight:
             continue
-        print(json.dumps({**clock.taken(), "messages": sent - told, "more": True}), flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
+        await rest({**clock.taken(), "messages": sent - told})
         told, end = sent, next(ends, None)
         clock.start()
         bulk.resume()
     assert bulk.summary.accepted == count
     return {**clock.taken(), "messages": count - told}
+
+
+async def rest(told: Job) -> None:
+    """Tell something, and wait for the word to go on."""
+    print(json.dumps(told), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
 
 
 async def load(job: Job) -> Job:

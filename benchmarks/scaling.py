@@ -3,27 +3,27 @@
 Each figure is of a process of its own that sends messages from a generator to the fast sink, with a
 ledger and without: the time and the CPU per message, the peak of resident memory, and the size of
 the ledger. A large campaign rests each time that it has sent as many as the smallest has, with
-nothing on its way; before and after each such stretch another process sends the smallest. So a
-processor that changes its speed meanwhile changes both. As not every stretch has all kinds of work
-in it, told are the tenths of a campaign, and their ratios to the smallest campaigns beside them:
-the median, and the last by itself, where the ledger is largest. Opening and closing the ledger is
-not in it. Time and memory are measured with 1 to 1,000 messages at a time, too. Then ledgers of
-these sizes, half sent, are taken up: the time from the start of the process, and from the opening
-of the ledger, to the first answer; so the first request is earlier by one exchange. Run from the
-top of the repository, for fifteen minutes or, with ``--quick``, three:
+nothing on its way; another process then sends the smallest, for which it was ready before. So a
+processor that changes its speed meanwhile changes both, and both went on after a rest. As not every
+stretch has all kinds of work in it, told are the tenths of a campaign, and their ratios to the
+smallest campaigns beside them: the median, and the last by itself, where the ledger is largest.
+Opening and closing the ledger is not in it. Time and memory are measured with 1 to 1,000 messages
+at a time, too. Then ledgers of these sizes, half sent, are taken up: the time from the start of the
+process, and from the opening of the ledger, to the first answer; so the first request is earlier by
+one exchange. Run from the top of the repository, for ten minutes or, with ``--quick``, three:
 
     python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000]
         [--rounds 3] [--only send concurrency resume] [--out FOLDER]
 """
 
 import argparse
-import itertools
 import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -60,6 +60,8 @@ PER_MESSAGE = {"wall_us": "wall", "cpu_us": "cpu"}
 MEMORY = {"before_mib": "before", "peak_mib": "peak"}
 RATIOS = {"time per message": "wall_us", "CPU per message": "cpu_us"}
 
+PROGRAM = [sys.executable, "-m", "benchmarks.one_campaign"]
+
 Answer = dict[str, Any]
 
 
@@ -75,58 +77,87 @@ class Campaigns:
     settings: dict[str, str]
     folder: Path
 
-    def ask(self, do: str, between: Callable[[], object] | None = None, **job: Any) -> list[Answer]:
+    def ask(self, do: str, **job: Any) -> Answer:
         """Have a new process do something, and return what it tells.
 
         Args:
             do: What.
-            between: Called when it has told something and is going to tell more.
             job: What it has to know.
         """
-        job = {"do": do, "settings": self.settings, "concurrency": CONCURRENCY, **job}
-        answers = []
-        with subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.one_campaign"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                process.stdin.write(json.dumps({**job, "began": time.time()}) + "\n")
-                for line in process.stdout:
-                    answers.append(json.loads(line))
-                    if between is not None and "more" in answers[-1]:
-                        between()
-                        process.stdin.write("\n")
-            except BaseException:
-                process.kill()  # or it is waited for
-                raise
-        assert process.returncode == 0
-        return answers
+        told = subprocess.run(  # noqa: S603 - what is run is this program
+            PROGRAM, input=self._line(do, job), stdout=subprocess.PIPE, text=True, check=True
+        )
+        answer: Answer = json.loads(told.stdout)
+        return answer
 
-    def send(
-        self,
-        messages: int,
-        mode: str,
-        concurrency: int = CONCURRENCY,
-        *,
-        stretches: int = 1,
-        between: Callable[[], object] | None = None,
-    ) -> "Sent":
-        """Send from a generator, to a new ledger if there is to be one."""
+    @contextmanager
+    def campaign(
+        self, messages: int, mode: str, concurrency: int = CONCURRENCY, stretches: int = 1
+    ) -> Iterator["Campaign"]:
+        """Get a process ready to send, to a new ledger if there is to be one."""
         with TemporaryDirectory(dir=self.folder) as folder:
-            path = Path(folder) / "campaign.db"
+            ledger = Path(folder) / "campaign.db" if mode == "ledger" else None
             job = {
                 "messages": messages,
                 "concurrency": concurrency,
-                "ledger": str(path) if mode == "ledger" else None,
+                "ledger": ledger and str(ledger),
                 "stretches": stretches,
             }
-            told = self.ask("send", between, **job)
-            return Sent.of(messages, told, path.stat().st_size if job["ledger"] else 0)
+            with subprocess.Popen(  # noqa: S603 - as above
+                PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            ) as process:
+                campaign = Campaign(process, messages, ledger)
+                try:
+                    campaign.tell(self._line("send", job))
+                    yield campaign
+                except BaseException:
+                    process.kill()  # or it is waited for
+                    raise
+
+    def _line(self, do: str, job: Answer) -> str:
+        job = {"do": do, "settings": self.settings, "concurrency": CONCURRENCY, **job}
+        return json.dumps({**job, "began": time.time()}) + "\n"
+
+    def send(self, messages: int, mode: str, concurrency: int) -> "Sent":
+        """Send from a generator in one stretch."""
+        with self.campaign(messages, mode, concurrency) as campaign:
+            campaign.go_on()
+            return campaign.sent()
+
+
+class Campaign:
+    """A process that sends, one stretch after another.
+
+    Args:
+        process: The process.
+        messages: How many it sends in all.
+        ledger: The file of its ledger, if it has one.
+    """
+
+    def __init__(
+        self, process: "subprocess.Popen[str]", messages: int, ledger: Path | None
+    ) -> None:
+        self._process = process
+        self._messages = messages
+        self._ledger = ledger
+        self._told: list[Answer] = []
+
+    def go_on(self) -> None:
+        """Have it send the next stretch."""
+        self._told.append(self.tell("\n"))
+
+    def tell(self, line: str) -> Answer:
+        """Tell it something, and wait for its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line)
+        answer: Answer = json.loads(self._process.stdout.readline())
+        return answer
+
+    def sent(self) -> "Sent":
+        """Tell what all stretches took, after the last."""
+        size = 0 if self._ledger is None else self._ledger.stat().st_size
+        return Sent.of(self._messages, self._told, size)
 
 
 @attrs.frozen
@@ -192,30 +223,30 @@ def measure_growth(campaigns: Campaigns, sizes: Sequence[int], mode: str) -> Gro
     """Send each size in one mode."""
     smallest, *larger = sizes
     growth = Growth()
-    beside = [campaigns.send(smallest, mode)]
+    smallest_ones = []
     for size in larger:
-        first = len(beside) - 1
-
-        def send_smallest() -> None:
-            beside.append(campaigns.send(smallest, mode))
-
-        sent = campaigns.send(size, mode, stretches=size // smallest, between=send_smallest)
-        send_smallest()
+        beside = []
+        count = size // smallest
+        with campaigns.campaign(size, mode, stretches=count) as large:
+            for _ in range(count):
+                with campaigns.campaign(smallest, mode) as small:
+                    large.go_on()
+                    small.go_on()
+                    beside.append(small.sent())
+            sent = large.sent()
         growth.sizes.append(sent)
         growth.over_smallest[size] = {
-            name: over_neighbours(
-                getattr(sent, name), [getattr(each, name)[0] for each in beside[first:]]
-            )
+            name: quotients(getattr(sent, name), getattr(Sent.together(beside), name))
             for name in PER_MESSAGE
         }
-    growth.sizes.insert(0, Sent.together(beside))
+        smallest_ones += beside
+    growth.sizes.insert(0, Sent.together(smallest_ones))
     return growth
 
 
-def over_neighbours(stretches: Sequence[float], beside: Sequence[float]) -> list[float]:
-    """Divide each tenth by the mean of what was measured before and after each of its stretches."""
-    neighbours = [statistics.fmean(pair) for pair in itertools.pairwise(beside)]
-    pairs = zip(tenths(stretches), tenths(neighbours), strict=True)
+def quotients(stretches: Sequence[float], beside: Sequence[float]) -> list[float]:
+    """Divide each tenth by that of what was measured between its stretches."""
+    pairs = zip(tenths(stretches), tenths(beside), strict=True)
     return [mine / theirs for mine, theirs in pairs]
 
 
@@ -265,8 +296,8 @@ def measure_resume(campaigns: Campaigns, size: int, rounds: int) -> Answer:
     """Make a ledger, and take it up again and again."""
     with TemporaryDirectory(dir=campaigns.folder) as folder:
         path = Path(folder) / "campaign.db"
-        (loaded,) = campaigns.ask("load", messages=size, ledger=str(path))
-        resumed = [campaigns.ask("resume", ledger=str(path))[0] for _ in range(rounds)]
+        loaded = campaigns.ask("load", messages=size, ledger=str(path))
+        resumed = [campaigns.ask("resume", ledger=str(path)) for _ in range(rounds)]
         ledger = path.stat().st_size / MIB
     return {
         "rows": size,

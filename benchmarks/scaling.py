@@ -2,15 +2,15 @@
 
 Each figure is of a process of its own that sends messages from a generator to the fast sink, with a
 ledger and without: the time and the CPU per message, the peak of resident memory, and the size of
-the ledger. A large campaign rests each time that it has sent as many as the smallest has, with
-nothing on its way; another process then sends the smallest, for which it was ready before. So a
-processor that changes its speed meanwhile changes both, and both went on after a rest. As not every
-stretch has all kinds of work in it, told are the tenths of a campaign, and their ratios to the
-smallest campaigns beside them: the median, and the last by itself, where the ledger is largest.
-Opening and closing the ledger is not in it. Time and memory are measured with 1 to 1,000 messages
-at a time, too. Then ledgers of these sizes, half sent, are taken up: the time from the start of the
-process, and from the opening of the ledger, to the first answer; so the first request is earlier by
-one exchange. Run from the top of the repository, for ten minutes or, with ``--quick``, three:
+the ledger. A large campaign rests each time that it has sent as many as five of the smallest have,
+with nothing on its way, and five other processes send the smallest. So a processor that changes its
+speed meanwhile changes both. As not every stretch has all kinds of work in it, told are the tenths
+of a campaign, and their ratios to the smallest campaigns beside them: the median, and the last by
+itself, where the ledger is largest. Opening and closing the ledger is not in it. Time and memory
+are measured with 1 to 1,000 messages at a time, too. Then ledgers of these sizes, half sent, are
+taken up: the time from the start of the process, and from the opening of the ledger, to the first
+answer; so the first request is earlier by one exchange. Run from the top of the repository, for ten
+minutes or, with ``--quick``, three:
 
     python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000]
         [--rounds 3] [--only send concurrency resume] [--out FOLDER]
@@ -40,6 +40,10 @@ QUICK_SIZES = (10_000, 100_000)
 CONCURRENCY = 64
 CONCURRENCIES = (1, 10, 100, 1_000)
 SENT_AT_EACH = 10_000
+SMALLEST_IN_A_STRETCH = 5
+"""With one, the rests would be in the figures: what a large campaign has in memory leaves the caches
+of the processor meanwhile."""
+
 PARTS_OF_A_CAMPAIGN = 10
 ROUNDS = 3
 MIB = 2**20
@@ -118,7 +122,7 @@ class Campaigns:
         job = {"do": do, "settings": self.settings, "concurrency": CONCURRENCY, **job}
         return json.dumps({**job, "began": time.time()}) + "\n"
 
-    def send(self, messages: int, mode: str, concurrency: int) -> "Sent":
+    def send(self, messages: int, mode: str, concurrency: int = CONCURRENCY) -> "Sent":
         """Send from a generator in one stretch."""
         with self.campaign(messages, mode, concurrency) as campaign:
             campaign.go_on()
@@ -226,28 +230,27 @@ def measure_growth(campaigns: Campaigns, sizes: Sequence[int], mode: str) -> Gro
     smallest_ones = []
     for size in larger:
         beside = []
-        count = size // smallest
+        count = max(size // (SMALLEST_IN_A_STRETCH * smallest), 1)
         with campaigns.campaign(size, mode, stretches=count) as large:
             for _ in range(count):
-                with campaigns.campaign(smallest, mode) as small:
-                    large.go_on()
-                    small.go_on()
-                    beside.append(small.sent())
+                large.go_on()
+                beside.append(
+                    Sent.together(
+                        [campaigns.send(smallest, mode) for _ in range(SMALLEST_IN_A_STRETCH)]
+                    )
+                )
             sent = large.sent()
         growth.sizes.append(sent)
-        growth.over_smallest[size] = {
-            name: quotients(getattr(sent, name), getattr(Sent.together(beside), name))
-            for name in PER_MESSAGE
-        }
+        growth.over_smallest[size] = {name: quotients(sent, beside, name) for name in PER_MESSAGE}
         smallest_ones += beside
     growth.sizes.insert(0, Sent.together(smallest_ones))
     return growth
 
 
-def quotients(stretches: Sequence[float], beside: Sequence[float]) -> list[float]:
-    """Divide each tenth by that of what was measured between its stretches."""
-    pairs = zip(tenths(stretches), tenths(beside), strict=True)
-    return [mine / theirs for mine, theirs in pairs]
+def quotients(large: Sent, beside: Sequence[Sent], name: str) -> list[float]:
+    """Divide one figure of each tenth by that of what was sent after its stretches."""
+    theirs = tenths([statistics.fmean(getattr(each, name)) for each in beside])
+    return [a / b for a, b in zip(tenths(getattr(large, name)), theirs, strict=True)]
 
 
 def tenths(values: Sequence[float]) -> list[float]:

@@ -21,10 +21,12 @@ class Server:
 
     Attributes:
         settings: ``base_url``, ``api_user`` and ``api_key`` of the server.
+        pid: The number of the process.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, settings: dict[str, Any]) -> None:
         self.settings = settings
+        self.pid = process.pid
         self._process = process
 
     async def stop(self) -> dict[str, Any]:

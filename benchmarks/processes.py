@@ -7,10 +7,14 @@ starting processes are not in it, but the time of the whole is told too. CPU is 
 processes of a campaign, the start of the senders included. Several can be faster only where there
 are cores for them, so it is told as well how busy the server was, and how busy all cores were. The
 rounds are interleaved; the figures are medians, and ratios are of the two in one round.
+
+With ``--share``, the kernel gives each thread, of the server as well, at most that part of a core:
+as on more cores than there are, each of that part of the speed. So it shows what more processes
+bring where neither the server nor the number of cores is the limit; it takes Linux and root.
 Run from the top of the repository:
 
     python -m benchmarks.processes [--messages 40000] [--processes 1 2] [--concurrency 64 256]
-        [--rounds 5] [--uvloop] [--out FOLDER]
+        [--rounds 5] [--share 0.4] [--uvloop] [--out FOLDER]
 """
 
 import argparse
@@ -23,8 +27,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +39,7 @@ from anyio.from_thread import start_blocking_portal
 from benchmarks import figures
 from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
+from benchmarks.slow_cores import SlowCores
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
@@ -51,7 +56,6 @@ ROUNDS = 5
 WARMING_UP = 2_000
 FIRST_NUMBER = 56_960_000_000
 TEXT = "Hola, tu pedido va en camino."
-LIMIT = 600
 
 
 @attrs.frozen
@@ -117,11 +121,13 @@ class Campaigns:
         environment: Tells them where the server is.
         folder: Where the ledgers are.
         uvloop: Whether all run on uvloop.
+        slowed: What threads of a process run on, by its number.
     """
 
     environment: Mapping[str, str]
     folder: Path
     uvloop: bool
+    slowed: Callable[[int], AbstractContextManager[object]]
 
     def send(self, loaded: Path, messages: int, processes: int, concurrency: int) -> Sent:
         """Measure one round."""
@@ -134,14 +140,17 @@ class Campaigns:
                 "concurrency": concurrency,
                 "uvloop": self.uvloop,
             }
-            ran = subprocess.run(  # noqa: S603 - what is run is this program
-                [sys.executable, "-m", "benchmarks.processes", "--round", json.dumps(job)],
-                env=self.environment,
-                stdout=subprocess.PIPE,
-                check=True,
-                timeout=LIMIT,
-            )
-        return Sent(messages, **json.loads(ran.stdout))
+            with (
+                subprocess.Popen(  # noqa: S603 - what is run is this program
+                    [sys.executable, "-m", "benchmarks.processes", "--round", json.dumps(job)],
+                    env=self.environment,
+                    stdout=subprocess.PIPE,
+                ) as process,
+                self.slowed(process.pid),
+            ):
+                told, _ = process.communicate()
+        assert process.returncode == 0
+        return Sent(messages, **json.loads(told))
 
 
 def measure(
@@ -234,21 +243,26 @@ def measure_all(options: argparse.Namespace) -> None:
     """Measure, print, and write the result."""
     where = figures.environment(options.out)
     loop = "uvloop" if options.uvloop else "asyncio's own loop"
+    if options.share is not None:
+        loop += f", each thread with {options.share} of a core"
     print(f"{options.messages:,} messages, {options.rounds} interleaved rounds, medians; {loop}")
     results = {}
-    with (
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(sink("fast")) as server,
-    ):
+    slowed: Callable[[int], AbstractContextManager[object]] = nullcontext
+    with ExitStack() as stack:
+        if options.share is not None:
+            slowed = stack.enter_context(SlowCores(options.share)).running
+        portal = stack.enter_context(start_blocking_portal())
+        server = stack.enter_context(portal.wrap_async_context_manager(sink("fast")))
         os.environ.update({ENVIRONMENT[name]: value for name, value in server.settings.items()})
-        campaigns = Campaigns(dict(os.environ), options.out, options.uvloop)
-        for concurrency in options.concurrency:
-            print(f"\n{concurrency} at a time", flush=True)
-            results[concurrency] = measure(campaigns, options, concurrency)
-            report(results[concurrency])
+        campaigns = Campaigns(dict(os.environ), options.out, options.uvloop, slowed)
+        with slowed(server.pid):
+            for concurrency in options.concurrency:
+                print(f"\n{concurrency} at a time", flush=True)
+                results[concurrency] = measure(campaigns, options, concurrency)
+                report(results[concurrency])
         served = portal.call(server.stop)
     busy = report_headroom(served, results)
-    name = "processes-uvloop" if options.uvloop else "processes"
+    name = "processes" + "-uvloop" * options.uvloop + "-slowed" * (options.share is not None)
     figures.write(
         options.out,
         name,
@@ -257,6 +271,7 @@ def measure_all(options: argparse.Namespace) -> None:
             "messages": options.messages,
             "rounds": options.rounds,
             "loop": loop,
+            "share_of_a_core": options.share,
             "sink_cpu_us_per_message": served["cpu_seconds"] / served["received"] * 1e6,
             "cores_busy_at_the_highest_rate": busy,
             "by_concurrency": {number: figures_of(each) for number, each in results.items()},
@@ -265,7 +280,7 @@ def measure_all(options: argparse.Namespace) -> None:
     draw(
         options.out / f"{name}.png",
         results,
-        f"{options.messages:,} SMS of one campaign, server included on {where['cores']} cores",
+        f"{options.messages:,} SMS, server included on {where['cores']} cores; {loop}",
     )
 
 
@@ -276,6 +291,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, nargs="+", default=PROCESSES)
     parser.add_argument("--concurrency", type=int, nargs="+", default=CONCURRENCIES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--share", type=float, help="of a core for each thread, at most")
     parser.add_argument("--uvloop", action="store_true", help="run all on uvloop")
     parser.add_argument("--round", type=json.loads, help=argparse.SUPPRESS)
     figures.add_out(parser)

@@ -41,8 +41,7 @@ CONCURRENCY = 64
 CONCURRENCIES = (1, 10, 100, 1_000)
 SENT_AT_EACH = 10_000
 SMALLEST_IN_A_STRETCH = 5
-"""With one, the rests would be in the figures: what a large campaign has in memory leaves the caches
-of the processor meanwhile."""
+"""With one, the rests would show, for what a large campaign has in memory leaves the caches."""
 
 PARTS_OF_A_CAMPAIGN = 10
 ROUNDS = 3

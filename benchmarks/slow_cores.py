@@ -1,0 +1,128 @@
+"""Processes as they would run on more cores than there are, each of a part of the speed.
+
+The kernel gives each thread that part of a core at most, a millisecond or so at a time; it does so
+by control groups of version 1 or 2, which only root can make on most machines.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PERIOD_US = 2_500
+LOOK_SECONDS = 0.02
+"""How often to look for new threads."""
+
+TRIES_TO_REMOVE = 100
+
+
+class SlowCores:
+    """Cores of a part of the speed, for the length of a ``with`` block.
+
+    Args:
+        share: What part of a core a thread gets at most.
+
+    Raises:
+        OSError: Control groups of processor time cannot be made here.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._quota = int(PERIOD_US * share)
+        self._is_version_2, root = _hierarchy()
+        self._folder = root / f"slow-cores-{os.getpid()}"
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir()
+        if self._is_version_2:
+            (self._folder / "cgroup.subtree_control").write_text("+cpu")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for group in (*(path for path in self._folder.iterdir() if path.is_dir()), self._folder):
+            _remove(group)
+
+    @contextmanager
+    def running(self, process: int) -> Iterator[None]:
+        """Have the threads of a process and its children run on them for the length of the block.
+
+        Args:
+            process: Its number.
+        """
+        is_over = threading.Event()
+        looking = threading.Thread(target=self._look, args=(process, is_over))
+        looking.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            looking.join()
+
+    def _look(self, process: int, is_over: threading.Event) -> None:
+        known: set[int] = set()
+        while True:
+            for each in (process, *_children(process)):
+                for thread in _threads(each) - known:
+                    with suppress(ProcessLookupError):  # it has ended meanwhile
+                        self._limit(each, thread)
+                    known.add(thread)
+            if is_over.wait(LOOK_SECONDS):
+                return
+
+    def _limit(self, process: int, thread: int) -> None:
+        group = self._folder / str(thread)
+        group.mkdir(exist_ok=True)
+        if self._is_version_2:
+            (group / "cgroup.type").write_text("threaded")
+            (group / "cpu.max").write_text(f"{self._quota} {PERIOD_US}")
+            if thread == process:
+                (self._folder / "cgroup.procs").write_text(str(process))
+            (group / "cgroup.threads").write_text(str(thread))
+        else:
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (group / "cpu.cfs_quota_us").write_text(str(self._quota))
+            (group / "tasks").write_text(str(thread))
+
+
+def _hierarchy() -> tuple[bool, Path]:
+    """Find where the groups of processor time are, and whether they are of version 2."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, options, *_ = line.split()
+        root = Path(place)
+        if kind == "cgroup" and "cpu" in options.split(","):
+            return False, root
+        if kind == "cgroup2" and "cpu" in (root / "cgroup.controllers").read_text().split():
+            return True, root
+    raise OSError("there are no control groups of processor time here")
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
+    except FileNotFoundError:
+        return []
+
+
+def _threads(process: int) -> set[int]:
+    try:
+        return {int(task.name) for task in Path(f"/proc/{process}/task").iterdir()}
+    except FileNotFoundError:
+        return set()
+
+
+def _remove(group: Path) -> None:
+    for _ in range(TRIES_TO_REMOVE):
+        try:
+            group.rmdir()
+        except OSError:
+            time.sleep(LOOK_SECONDS)  # its last process may not be gone altogether
+        else:
+            return

@@ -10,8 +10,9 @@ rounds are interleaved; the figures are medians, and ratios are of the two in on
 
 With ``--share``, the kernel gives each thread, of the server as well, at most that part of a core:
 as on more cores than there are, each of that part of the speed. So it shows what more processes
-bring where neither the server nor the number of cores is the limit; it takes Linux and root.
-Run from the top of the repository:
+bring where neither the server nor the number of cores is the limit; but a thread that is stopped
+while it has the interpreter's lock keeps the others of its process from it, which one process feels
+more. It takes Linux with control groups of version 1, and root. Run from the top of the repository:
 
     python -m benchmarks.processes [--messages 40000] [--processes 1 2] [--concurrency 64 256]
         [--rounds 5] [--share 0.4] [--uvloop] [--out FOLDER]

@@ -1,7 +1,7 @@
 """Processes as they would run on more cores than there are, each of a part of the speed.
 
-The kernel gives each thread that part of a core at most, a millisecond or so at a time; it does so
-by control groups of version 1 or 2, which only root can make on most machines.
+The kernel gives each thread that part of a core at most, a millisecond or so at a time. It takes
+Linux with control groups of version 1, and root.
 """
 
 import os
@@ -32,13 +32,10 @@ class SlowCores:
 
     def __init__(self, share: float) -> None:
         self._quota = int(PERIOD_US * share)
-        self._is_version_2, root = _hierarchy()
-        self._folder = root / f"slow-cores-{os.getpid()}"
+        self._folder = _root() / f"slow-cores-{os.getpid()}"
 
     def __enter__(self) -> Self:
         self._folder.mkdir()
-        if self._is_version_2:
-            (self._folder / "cgroup.subtree_control").write_text("+cpu")
         return self
 
     def __exit__(
@@ -72,36 +69,26 @@ class SlowCores:
             for each in (process, *_children(process)):
                 for thread in _threads(each) - known:
                     with suppress(ProcessLookupError):  # it has ended meanwhile
-                        self._limit(each, thread)
+                        self._limit(thread)
                     known.add(thread)
             if is_over.wait(LOOK_SECONDS):
                 return
 
-    def _limit(self, process: int, thread: int) -> None:
+    def _limit(self, thread: int) -> None:
         group = self._folder / str(thread)
         group.mkdir(exist_ok=True)
-        if self._is_version_2:
-            (group / "cgroup.type").write_text("threaded")
-            (group / "cpu.max").write_text(f"{self._quota} {PERIOD_US}")
-            if thread == process:
-                (self._folder / "cgroup.procs").write_text(str(process))
-            (group / "cgroup.threads").write_text(str(thread))
-        else:
-            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-            (group / "cpu.cfs_quota_us").write_text(str(self._quota))
-            (group / "tasks").write_text(str(thread))
+        (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+        (group / "cpu.cfs_quota_us").write_text(str(self._quota))
+        (group / "tasks").write_text(str(thread))
 
 
-def _hierarchy() -> tuple[bool, Path]:
-    """Find where the groups of processor time are, and whether they are of version 2."""
+def _root() -> Path:
+    """Find where the groups of processor time are."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, place, kind, options, *_ = line.split()
-        root = Path(place)
         if kind == "cgroup" and "cpu" in options.split(","):
-            return False, root
-        if kind == "cgroup2" and "cpu" in (root / "cgroup.controllers").read_text().split():
-            return True, root
-    raise OSError("there are no control groups of processor time here")
+            return Path(place)
+    raise OSError("there are no control groups of version 1 for processor time here")
 
 
 def _children(process: int) -> list[int]:

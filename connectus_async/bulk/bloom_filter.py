@@ -1,24 +1,27 @@
 """A set of texts in a fixed amount of memory: it may take a text for another, but forgets none."""
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Final
 
-_SECOND: Final = 32
-"""Bits of a hash before those that its second place is made of."""
+_PAIRS: Final = [1 << one | 1 << other for one, other in combinations(range(8), 2)]
+_PAIR: Final = 32
+"""Bits of a hash before those that choose the pair."""
 
 
 class BloomFilter:
     """Tells of most texts that they are new, and needs neither them nor much memory for it.
+
+    A text sets two bits, both in one byte: that takes one look, and is wrong twice as often as if
+    they could be anywhere.
 
     Args:
         size: Its bytes, a power of two.
 
     Example:
         >>> names = BloomFilter(1 << 10)
-        >>> names.add(["Ana", "Luis"])
-        []
-        >>> names.add(["Eva", "Luis"])
-        ['Luis']
+        >>> names.add(["Ana", "Ana"])
+        ['Ana']
     """
 
     def __init__(self, size: int) -> None:
@@ -35,12 +38,9 @@ class BloomFilter:
         found = []
         for text in texts:
             place = hash(text)
-            one, bit = place >> 3 & last, 1 << (place & 7)
-            place >>= _SECOND
-            other, other_bit = place >> 3 & last, 1 << (place & 7)
-            if bits[one] & bit and bits[other] & other_bit:
+            byte, pair = place & last, _PAIRS[(place >> _PAIR) % len(_PAIRS)]
+            if bits[byte] & pair == pair:
                 found.append(text)
             else:
-                bits[one] |= bit
-                bits[other] |= other_bit
+                bits[byte] |= pair
         return found

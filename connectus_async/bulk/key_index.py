@@ -21,7 +21,11 @@ MOST_IN_MEMORY: Final = 1 << 17
 for 100 messages then; with a quarter as many keys, 109 times."""
 
 FILTER_BYTES: Final = 1 << 21
-"""With a million keys, one look in eighty is for nothing; with ten million, every second."""
+"""With a million keys, one look in forty is for nothing; with ten million, all but a few are."""
+
+MOST_READ: Final = 1 << 17
+"""Keys that are read for the filter when a ledger is opened, in a tenth of a second. With more than
+these there is none: a large campaign is to go on at once."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS known_key (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
@@ -45,6 +49,8 @@ IS_WHOLE: Final = """
 SELECT (SELECT count(key) FROM message) = (SELECT count(*) FROM known_key)
 """
 CLEAR: Final = "DELETE FROM known_key"
+COUNT: Final = "SELECT count(*) FROM known_key"
+ALL: Final = "SELECT key FROM known_key"
 
 
 class KeyIndex:
@@ -67,8 +73,11 @@ class KeyIndex:
             connection.execute(CLEAR)
             self._highest = 0
             self.merge(connection)
-        # To read the keys that are there would keep a large campaign from going on.
-        self._seen = None if self._highest else BloomFilter(FILTER_BYTES)
+        self._seen = None
+        ((count,),) = connection.execute(COUNT)
+        if count <= MOST_READ:
+            self._seen = BloomFilter(FILTER_BYTES)
+            self._seen.add(key for (key,) in connection.execute(ALL))
 
     @property
     def is_full(self) -> bool:
@@ -83,27 +92,24 @@ class KeyIndex:
         Returns:
             By the numbers of those that are there already, the numbers under which they are.
         """
-        known = self.find(connection, [key for key, _ in keys])
+        candidates = self._candidates([key for key, _ in keys])
+        if not candidates:
+            self._newest.put(keys)
+            return {}
+        known = self._find(connection, candidates)
         twins = {}
-        new = []
         for key, number in keys:
             first = known.setdefault(key, number)
             if first == number:
-                new.append((key, number))
+                self.note(key, number)
             else:
                 twins[number] = first
-        self._newest.put(new)
         return twins
 
     def find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
         """Find the numbers of keys."""
-        if self._seen is not None:
-            keys = self._seen.add(keys)
-        if not keys:
-            return {}
-        known: dict[str, int] = dict(connection.execute(FIND, (_json.dumps(keys).decode(),)))
-        newest = {key: self._newest.get(key) for key in keys}
-        return known | {key: number for key, number in newest.items() if number is not None}
+        candidates = self._candidates(keys)
+        return self._find(connection, candidates) if candidates else {}
 
     def note(self, key: str, number: int) -> None:
         """Note a key that `find` did not find."""
@@ -117,3 +123,12 @@ class KeyIndex:
             self._seen = None  # somebody changed the ledger by hand meanwhile
         self._highest = highest
         self._newest.clear()
+
+    def _candidates(self, keys: Sequence[str]) -> Sequence[str]:
+        """Leave out keys that certainly are not there; from here on, all count as seen."""
+        return keys if self._seen is None else self._seen.add(keys)
+
+    def _find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
+        known: dict[str, int] = dict(connection.execute(FIND, (_json.dumps(keys).decode(),)))
+        newest = {key: self._newest.get(key) for key in keys}
+        return known | {key: number for key, number in newest.items() if number is not None}

@@ -22,7 +22,7 @@ def test_what_was_there_is_told(size: int, groups: list[list[str]]):
 
 
 def test_few_new_texts_are_taken_for_known_ones():
-    """With 16 bits for each, 1 in 70 at the end; the limit is far from that."""
+    """With 16 bits for each, 1 in 40 at the end, and 1 in 100 on the way; the limit is far off."""
     texts = BloomFilter(1 << 16)
     count = 1 << 15
     told = [text for index in range(count) for text in texts.add([f"{index}"])]

@@ -59,15 +59,16 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS, filter_bytes=st.sampled_from([1, 1 << 10]))
+@given(steps=STEPS, filter_bytes=st.sampled_from([1, 1 << 10]), most_read=st.sampled_from([0, 99]))
 @settings(deadline=None, max_examples=60)
 def test_a_key_is_begun_once_whatever_comes_between(
-    steps: list[tuple[str, list[str]]], filter_bytes: int
+    steps: list[tuple[str, list[str]]], filter_bytes: int, most_read: int
 ):
     """Groups with twins, loadings, restarts and crashes, while keys go into the table."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(key_index, "MOST_IN_MEMORY", FEW)
         patch.setattr(key_index, "FILTER_BYTES", filter_bytes)
+        patch.setattr(key_index, "MOST_READ", most_read)
         asyncio.run(_follow(steps, Path(folder)))
 
 
@@ -231,21 +232,22 @@ def test_a_twin_is_told_from_the_first(connection: sqlite3.Connection):
     assert keys.find(connection, ["a", "b", "c"]) == {"a": 1, "b": 3}
 
 
-def test_a_new_key_is_not_looked_for(connection: sqlite3.Connection):
-    """In a ledger that was empty all keys were seen: the table is asked for known ones alone."""
-    connection.execute("DELETE FROM known_key")
+@pytest.mark.parametrize(("most_read", "looks"), [(1, 0), (0, 1)])
+def test_a_new_key_is_looked_for_only_where_too_many_were_there(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, most_read: int, looks: int
+):
+    """Where all were read when the ledger was opened, the table is asked for known ones alone."""
+    monkeypatch.setattr(key_index, "MOST_READ", most_read)
+    connection.execute("INSERT INTO message VALUES (1, 'a')")
     keys = KeyIndex()
     keys.take_up(connection)
-    connection.execute("INSERT INTO message VALUES (1, 'a')")
-    assert keys.add(connection, [("a", 1)]) == {}
-    keys.merge(connection)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
 
     assert keys.add(connection, [("b", 2), ("c", 3)]) == {}
-    assert asked == []
+    assert len(asked) == looks
     assert keys.add(connection, [("d", 4), ("a", 5)]) == {5: 1}
-    assert len(asked) == 1
+    assert len(asked) == looks + 1
 
 
 async def test_what_is_put_down_by_hand_is_known_once_it_is_in_the_table(

@@ -331,6 +331,7 @@ def draw(path: Path, results: dict[int, dict[str, list[Round]]], title: str) -> 
             axes.set_yticks(range(len(names)))
         left.set_yticklabels([CONTESTANTS[name].label for name in names])
         right.set_yticklabels([])
+        left.locator_params(axis="x", nbins=6)
         left.xaxis.set_major_formatter("{x:,.0f}")
 
 

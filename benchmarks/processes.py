@@ -5,8 +5,9 @@ senders that it is to have. The rate is what the ledger itself has on record: al
 moment that the first was begun to the moment that the last was answered; loading the ledger and
 starting processes are not in it, but the time of the whole is told too. CPU is that of all
 processes of a campaign, the start of the senders included. Several can be faster only where there
-are cores for them, so it is told as well how busy the server was, and how busy all cores were. The
-rounds are interleaved; the figures are medians, and ratios are of the two in one round.
+are cores for them, so it is told as well how busy the server was, and how many cores one process
+and the server keep busy. The rounds are interleaved; the figures are medians, and ratios are of the
+two in one round.
 
 With ``--share``, the kernel gives each thread, of the server as well, at most that part of a core:
 as on more cores than there are, each of that part of the speed. So it shows what more processes
@@ -186,19 +187,24 @@ def report(measured: Mapping[int, Sequence[Sent]]) -> None:
 
 def report_headroom(
     served: Mapping[str, Any], results: Mapping[int, Mapping[int, Sequence[Sent]]]
-) -> float:
-    """Print how busy the server and all cores were at the highest rate; return the latter."""
-    everything = [rounds for measured in results.values() for rounds in measured.values()]
-    fastest = max(everything, key=lambda rounds: rates(rounds).median)
-    rate = rates(fastest).median
-    cost = costs(fastest).median + served["cpu_seconds"] / served["received"] * 1e6
+) -> dict[int, float]:
+    """Print how busy the server was, and all cores with the first of what was compared.
+
+    Returns:
+        How many cores were busy with it, by the number at a time.
+    """
+    fastest = max(rates(each).median for measured in results.values() for each in measured.values())
+    print(f"\n{figures.headroom(served, fastest)}")
+    cost = served["cpu_seconds"] / served["received"] * 1e6
     cores = os.cpu_count() or 1
-    busy = cost * rate / cores / 1e6
-    print(
-        f"\n{figures.headroom(served, rate)}\n"
-        f"server and senders: {cost:.0f} us CPU per message, so {cores * 1e6 / cost:,.0f} a second"
-        f" at most on {cores} cores; these were busy for {busy:.0%} of the time"
-    )
+    busy = {}
+    for concurrency, measured in results.items():
+        count, rounds = next(iter(measured.items()))
+        used = busy[concurrency] = (costs(rounds).median + cost) * rates(rounds).median / 1e6
+        print(
+            f"{concurrency} at a time, {count} and the server keep {used:.2f} of {cores} cores busy:"
+            f" with no more CPU, {cores / used:.2f} times the rate is all there can be"
+        )
     return busy
 
 
@@ -274,7 +280,7 @@ def measure_all(options: argparse.Namespace) -> None:
             "loop": loop,
             "share_of_a_core": options.share,
             "sink_cpu_us_per_message": served["cpu_seconds"] / served["received"] * 1e6,
-            "cores_busy_at_the_highest_rate": busy,
+            "cores_busy_with_the_first": busy,
             "by_concurrency": {number: figures_of(each) for number, each in results.items()},
         },
     )

@@ -202,8 +202,8 @@ def report_headroom(
         count, rounds = next(iter(measured.items()))
         used = busy[concurrency] = (costs(rounds).median + cost) * rates(rounds).median / 1e6
         print(
-            f"{concurrency} at a time, {count} and the server keep {used:.2f} of {cores} cores busy:"
-            f" with no more CPU, {cores / used:.2f} times the rate is all there can be"
+            f"{concurrency} at a time, {count} and the server keep {used:.2f} of {cores} cores"
+            f" busy: with no more CPU, {cores / used:.2f} times the rate is all there can be"
         )
     return busy
 

@@ -1,4 +1,4 @@
-"""Numbers by text, in some 30 bytes each, where a dict takes 170 for the same."""
+"""Numbers by text, in some 50 bytes each for texts of 20 characters, where a dict takes 170."""
 
 from collections.abc import Iterable
 from typing import Final

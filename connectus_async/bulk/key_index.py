@@ -5,7 +5,10 @@ message: more bytes than the messages themselves, and more with each message tha
 the newest wait in memory and go in together, in order.
 
 What waits is on the disk with its message: whoever opens the ledger puts it in first. And as each
-look at the table would read a page of its own, a filter knows of most keys that they are not there.
+look at the table would read a page of its own, a filter knows of most new keys that they are not
+there, unless there were too many to read when the ledger was opened.
+
+A key must not have control characters: SQLite reads a text in JSON up to the first NUL.
 """
 
 import sqlite3
@@ -17,11 +20,12 @@ from connectus_async.bulk.bloom_filter import BloomFilter
 from connectus_async.bulk.compact_map import CompactMap
 
 MOST_IN_MEMORY: Final = 1 << 17
-"""Keys before they go into the table, some 4 MiB. With a million in it, pages are written 35 times
+"""Keys before they go into the table, some 6 MiB. With a million in it, pages are written 35 times
 for 100 messages then; with a quarter as many keys, 109 times."""
 
 FILTER_BYTES: Final = 1 << 21
-"""With a million keys, one look in forty is for nothing; with ten million, all but a few are."""
+"""After a million keys, one new key in forty is looked for in the table; after ten million, every
+second."""
 
 MOST_READ: Final = 1 << 17
 """Keys that are read for the filter when a ledger is opened, in a tenth of a second. With more than
@@ -51,6 +55,9 @@ SELECT (SELECT count(key) FROM message) = (SELECT count(*) FROM known_key)
 CLEAR: Final = "DELETE FROM known_key"
 COUNT: Final = "SELECT count(*) FROM known_key"
 ALL: Final = "SELECT key FROM known_key"
+BEYOND: Final = "SELECT key FROM message WHERE key IS NOT NULL AND id > ?"
+VERSION: Final = "PRAGMA data_version"
+"""Changes when another connection has changed the file."""
 
 
 class KeyIndex:
@@ -61,7 +68,8 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._newest = CompactMap()
-        self._highest = 0  # of those that are in the table
+        self._highest = 0  # of the messages whose keys are in the table
+        self._version = 0
         self._seen: BloomFilter | None = None  # without one, every key may have been there
 
     def take_up(self, connection: sqlite3.Connection) -> None:
@@ -77,7 +85,7 @@ class KeyIndex:
         ((count,),) = connection.execute(COUNT)
         if count <= MOST_READ:
             self._seen = BloomFilter(FILTER_BYTES)
-            self._seen.add(key for (key,) in connection.execute(ALL))
+            self._see(connection, ALL)
 
     @property
     def is_full(self) -> bool:
@@ -107,7 +115,7 @@ class KeyIndex:
         return twins
 
     def find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
-        """Find the numbers of keys."""
+        """Find the numbers of keys. From here on all are looked for, so they may be noted."""
         candidates = self._candidates(keys)
         return self._find(connection, candidates) if candidates else {}
 
@@ -117,12 +125,18 @@ class KeyIndex:
 
     def merge(self, connection: sqlite3.Connection) -> None:
         """Put into the table what the ledger has beyond it."""
+        ((version,),) = connection.execute(VERSION)
+        if version != self._version:  # somebody may have put messages down by hand
+            self._version = version
+            self._see(connection, BEYOND, self._highest)
         ((highest,),) = connection.execute(HIGHEST)
-        merged = connection.execute(MERGE, (self._highest, highest)).rowcount
-        if merged != len(self._newest):
-            self._seen = None  # somebody changed the ledger by hand meanwhile
+        connection.execute(MERGE, (self._highest, highest))
         self._highest = highest
         self._newest.clear()
+
+    def _see(self, connection: sqlite3.Connection, query: str, *values: int) -> None:
+        if self._seen is not None:
+            self._seen.add(key for (key,) in connection.execute(query, values))
 
     def _candidates(self, keys: Sequence[str]) -> Sequence[str]:
         """Leave out keys that certainly are not there; from here on, all count as seen."""

@@ -13,7 +13,8 @@ class Entry(NamedTuple):
     """A message as a ledger keeps it.
 
     Attributes:
-        key: What tells it from the other messages of the campaign; ``None`` if nothing does.
+        key: What tells it from the other messages of the campaign, without control characters;
+            ``None`` if nothing does.
         line: The line of the file that it came from, where it came from one.
         kind: ``"sms"``, ``"email"`` or ``"whatsapp"``; ``"invalid"`` for a row that is no message.
         recipient: Who gets it, as it goes on the wire; empty for what is no message.

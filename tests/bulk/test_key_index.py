@@ -250,22 +250,28 @@ def test_a_new_key_is_looked_for_only_where_too_many_were_there(
     assert len(asked) == looks + 1
 
 
-async def test_what_is_put_down_by_hand_is_known_once_it_is_in_the_table(
-    few_in_memory: None, path: Path
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [
+        ("INSERT INTO message (id, key, kind, billed, state) VALUES (9, 'x', '', 1, 'queued')", 9),
+        ("INSERT INTO message (key, kind, billed, state) VALUES ('x', '', 1, 'queued')", 3),
+        ("UPDATE message SET key = 'x' WHERE key = 'a'", 1),
+    ],
+)
+async def test_a_key_that_came_by_hand_is_known_once_it_is_in_the_table(
+    few_in_memory: None, path: Path, change: str, number: int
 ):
-    """Nobody put its key into the filter: from there on the table is asked for each."""
+    """However it came, and whether or not there are as many keys as the sender knows."""
     ledger = await opened(path)
-    await ledger.begin(entry("a"), None)
+    for key in "ab":
+        await ledger.begin(entry(key), None)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(
-            "INSERT INTO message (id, key, kind, billed, state) VALUES (2, 'x', 'sms', 1, 'queued')"
-        )
-    ledger._next_number = 3
-    for key in "bcd":
+        connection.execute(change)
+    for key in "cd":
         await ledger.begin(entry(key), None)
     await ledger.flush()
 
-    assert (await ledger.begin(entry("x"), None)).number == 2
+    assert (await ledger.begin(entry("x"), None)).number == number
     await ledger.close()
 
 

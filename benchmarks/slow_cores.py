@@ -1,7 +1,7 @@
 """Processes as they would run on more cores than there are, each of a part of the speed.
 
-The kernel gives each thread that part of a core at most, a millisecond or so at a time. It takes
-Linux with control groups of version 1, and root.
+The kernel gives each thread that part of a core at most, a millisecond at a time. It takes Linux
+with control groups of version 1, and root.
 """
 
 import os
@@ -13,7 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PERIOD_US = 2_500
+QUOTA_US = 1_000
+"""As short as the kernel has them."""
+
 LOOK_SECONDS = 0.02
 """How often to look for new threads."""
 
@@ -24,14 +26,17 @@ class SlowCores:
     """Cores of a part of the speed, for the length of a ``with`` block.
 
     Args:
-        share: What part of a core a thread gets at most.
+        share: What part of a core a thread gets at most, from 0.001 to 1.
 
     Raises:
+        ValueError: It is not in that range.
         OSError: Control groups of processor time cannot be made here.
     """
 
     def __init__(self, share: float) -> None:
-        self._quota = int(PERIOD_US * share)
+        if not 0.001 <= share <= 1:
+            raise ValueError(f"a share of a core is from 0.001 to 1, not {share}")
+        self._period = round(QUOTA_US / share)
         self._folder = _root() / f"slow-cores-{os.getpid()}"
 
     def __enter__(self) -> Self:
@@ -77,8 +82,8 @@ class SlowCores:
     def _limit(self, thread: int) -> None:
         group = self._folder / str(thread)
         group.mkdir(exist_ok=True)
-        (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
-        (group / "cpu.cfs_quota_us").write_text(str(self._quota))
+        (group / "cpu.cfs_period_us").write_text(str(self._period))
+        (group / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
         (group / "tasks").write_text(str(thread))
 
 

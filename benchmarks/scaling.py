@@ -242,7 +242,7 @@ def measure_growth(campaigns: Campaigns, sizes: Sequence[int], mode: str) -> Gro
         growth.sizes.append(sent)
         growth.over_smallest[size] = {name: quotients(sent, beside, name) for name in PER_MESSAGE}
         smallest_ones += beside
-    growth.sizes.insert(0, Sent.together(smallest_ones))
+    growth.sizes.insert(0, Sent.together(smallest_ones or [campaigns.send(smallest, mode)]))
     return growth
 
 

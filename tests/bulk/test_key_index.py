@@ -230,6 +230,7 @@ def test_a_twin_is_told_from_the_first(connection: sqlite3.Connection):
 
     assert keys.add(connection, [("a", 2), ("b", 3), ("b", 4)]) == {2: 1, 4: 3}
     assert keys.find(connection, ["a", "b", "c"]) == {"a": 1, "b": 3}
+    assert keys.find(connection, ["a"]) == {"a": 1}
 
 
 @pytest.mark.parametrize(("most_read", "looks"), [(1, 0), (0, 1)])

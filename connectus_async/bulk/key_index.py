@@ -49,11 +49,8 @@ SELECT key, id FROM message WHERE key IS NOT NULL AND id > ? AND id <= ? ORDER B
 """
 HIGHEST: Final = "SELECT coalesce(max(id), 0) FROM message"
 HIGHEST_IN_TABLE: Final = "SELECT coalesce(max(id), 0) FROM known_key"
-IS_WHOLE: Final = """
-SELECT (SELECT count(key) FROM message) = (SELECT count(*) FROM known_key)
-"""
+COUNTS: Final = "SELECT (SELECT count(key) FROM message), (SELECT count(*) FROM known_key)"
 CLEAR: Final = "DELETE FROM known_key"
-COUNT: Final = "SELECT count(*) FROM known_key"
 ALL: Final = "SELECT key FROM known_key"
 BEYOND: Final = "SELECT key FROM message WHERE key IS NOT NULL AND id > ?"
 VERSION: Final = "PRAGMA data_version"
@@ -74,15 +71,14 @@ class KeyIndex:
 
     def take_up(self, connection: sqlite3.Connection) -> None:
         """Put all keys into the table; make it anew if somebody changed the ledger by hand."""
+        self._seen = None
         ((self._highest,),) = connection.execute(HIGHEST_IN_TABLE)
         self.merge(connection)
-        ((is_whole,),) = connection.execute(IS_WHOLE)
-        if not is_whole:
+        ((count, in_table),) = connection.execute(COUNTS)
+        if count != in_table:
             connection.execute(CLEAR)
             self._highest = 0
             self.merge(connection)
-        self._seen = None
-        ((count,),) = connection.execute(COUNT)
         if count <= MOST_READ:
             self._seen = BloomFilter(FILTER_BYTES)
             self._see(connection, ALL)

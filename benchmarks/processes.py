@@ -41,7 +41,7 @@ from anyio.from_thread import start_blocking_portal
 from benchmarks import figures
 from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
-from benchmarks.slow_cores import SlowCores
+from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
@@ -150,7 +150,11 @@ class Campaigns:
                 ) as process,
                 self.slowed(process.pid),
             ):
-                told, _ = process.communicate()
+                try:
+                    told, _ = process.communicate()
+                except BaseException:
+                    process.kill()  # or it is waited for
+                    raise
         assert process.returncode == 0
         return Sent(messages, **json.loads(told))
 
@@ -257,7 +261,7 @@ def measure_all(options: argparse.Namespace) -> None:
     slowed: Callable[[int], AbstractContextManager[object]] = nullcontext
     with ExitStack() as stack:
         if options.share is not None:
-            slowed = stack.enter_context(SlowCores(options.share)).running
+            slowed = stack.enter_context(slow_cores(options.share))
         portal = stack.enter_context(start_blocking_portal())
         server = stack.enter_context(portal.wrap_async_context_manager(sink("fast")))
         os.environ.update({ENVIRONMENT[name]: value for name, value in server.settings.items()})

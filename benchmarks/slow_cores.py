@@ -7,11 +7,10 @@ with control groups of version 1, and root.
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 QUOTA_US = 1_000
 """As short as the kernel has them."""
@@ -22,69 +21,61 @@ LOOK_SECONDS = 0.02
 TRIES_TO_REMOVE = 100
 
 
-class SlowCores:
-    """Cores of a part of the speed, for the length of a ``with`` block.
+@contextmanager
+def slow_cores(share: float) -> Iterator[Callable[[int], AbstractContextManager[None]]]:
+    """Make cores of a part of the speed, for the length of the block.
 
     Args:
         share: What part of a core a thread gets at most, from 0.001 to 1.
 
+    Yields:
+        What, with the number of a process, has its threads and those of its children run on them
+        for the length of another block.
+
     Raises:
-        ValueError: It is not in that range.
+        ValueError: The share is not in that range.
         OSError: Control groups of processor time cannot be made here.
     """
-
-    def __init__(self, share: float) -> None:
-        if not 0.001 <= share <= 1:
-            raise ValueError(f"a share of a core is from 0.001 to 1, not {share}")
-        self._period = round(QUOTA_US / share)
-        self._folder = _root() / f"slow-cores-{os.getpid()}"
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for group in (*(path for path in self._folder.iterdir() if path.is_dir()), self._folder):
+    if not 0.001 <= share <= 1:
+        raise ValueError(f"a share of a core is from 0.001 to 1, not {share}")
+    folder = _root() / f"slow-cores-{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield partial(_running, folder, round(QUOTA_US / share))
+    finally:
+        for group in (*(path for path in folder.iterdir() if path.is_dir()), folder):
             _remove(group)
 
-    @contextmanager
-    def running(self, process: int) -> Iterator[None]:
-        """Have the threads of a process and its children run on them for the length of the block.
 
-        Args:
-            process: Its number.
-        """
-        is_over = threading.Event()
-        looking = threading.Thread(target=self._look, args=(process, is_over))
-        looking.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            looking.join()
+@contextmanager
+def _running(folder: Path, period: int, process: int) -> Iterator[None]:
+    is_over = threading.Event()
+    looking = threading.Thread(target=_look, args=(folder, period, process, is_over))
+    looking.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        looking.join()
 
-    def _look(self, process: int, is_over: threading.Event) -> None:
-        known: set[int] = set()
-        while True:
-            for each in (process, *_children(process)):
-                for thread in _threads(each) - known:
-                    with suppress(ProcessLookupError):  # it has ended meanwhile
-                        self._limit(thread)
-                    known.add(thread)
-            if is_over.wait(LOOK_SECONDS):
-                return
 
-    def _limit(self, thread: int) -> None:
-        group = self._folder / str(thread)
-        group.mkdir(exist_ok=True)
-        (group / "cpu.cfs_period_us").write_text(str(self._period))
-        (group / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
-        (group / "tasks").write_text(str(thread))
+def _look(folder: Path, period: int, process: int, is_over: threading.Event) -> None:
+    known: set[int] = set()
+    while True:
+        for each in (process, *_children(process)):
+            for thread in _threads(each) - known:
+                with suppress(ProcessLookupError):  # it has ended meanwhile
+                    _limit(folder / str(thread), period, thread)
+                known.add(thread)
+        if is_over.wait(LOOK_SECONDS):
+            return
+
+
+def _limit(group: Path, period: int, thread: int) -> None:
+    group.mkdir(exist_ok=True)
+    (group / "cpu.cfs_period_us").write_text(str(period))
+    (group / "cpu.cfs_quota_us").write_text(str(QUOTA_US))
+    (group / "tasks").write_text(str(thread))
 
 
 def _root() -> Path:

@@ -1,18 +1,18 @@
 """The command line, ``connectus``. It needs the ``cli`` extra."""
 
-import signal
 import sys
 
 from connectus_async.cli.garbage import look_seldom
+from connectus_async.cli.interrupts import ignore_interrupts, raise_at_first_interrupt
 from connectus_async.cli.streams import finish_streams, prepare_streams
 
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    prepare_streams()
-    look_seldom()
     try:
+        raise_at_first_interrupt()
+        prepare_streams()
+        look_seldom()
         from connectus_async.cli.commands import connectus  # noqa: PLC0415 - click may be missing
 
         connectus()
@@ -25,13 +25,5 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, signal.SIG_IGN)  # Python would end by it, with another exit code
+        ignore_interrupts()  # Python would end by them, with another exit code
         finish_streams()
-
-
-def _interrupt(*_: object) -> None:
-    """End as with Ctrl-C, even in a background job, where Ctrl-C itself is ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.SIGINT)

@@ -24,11 +24,11 @@ from connectus_async.bulk.ledger_owner import Failure
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress as Sent
 from connectus_async.bulk.states import State
+from connectus_async.cli.interrupts import at_first_interrupt
 from connectus_async.cli.running import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_UNKNOWN,
-    at_first_interrupt,
     echo,
     print_json,
     sentence,

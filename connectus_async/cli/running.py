@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import click
 
+from connectus_async.cli.interrupts import at_first_interrupt, interrupts_on_loop
 from connectus_async.cli.streams import discard
 from connectus_async.errors import ConnectusError, RequestError
 
@@ -52,7 +52,7 @@ async def _interruptible(command: Callable[[], Awaitable[ResultT]]) -> ResultT:
     task = asyncio.current_task()
     if task is None:
         raise AssertionError  # a command is run in a task
-    with at_first_interrupt(task.cancel):
+    with interrupts_on_loop(), at_first_interrupt(task.cancel):
         return await command()
 
 
@@ -72,38 +72,6 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         _exit(error.strerror or error, EXIT_FAILED)
     except KeyboardInterrupt:
         _exit(when_interrupted, EXIT_INTERRUPTED)
-
-
-@contextmanager
-def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
-    """Call a function on the event loop at the first Ctrl-C or SIGTERM; a second one raises.
-
-    From then on they are ignored: what is done before the process ends would be left half done, and
-    the process with a thread for which it waits. A signal that is ignored from the beginning, as
-    Ctrl-C is in a background job, stays so.
-    """
-    loop = asyncio.get_running_loop()
-    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    before = {signum: found for signum, found in handlers.items() if found is not signal.SIG_IGN}
-
-    def stop_in_order(*_: object) -> None:
-        for signum in before:
-            signal.signal(signum, give_up)
-        loop.call_soon_threadsafe(stop)
-
-    def give_up(*_: object) -> None:
-        for signum in before:
-            signal.signal(signum, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for signum in before:
-        signal.signal(signum, stop_in_order)
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            if signal.getsignal(signum) is not signal.SIG_IGN:
-                signal.signal(signum, handler)
 
 
 def echo(text: str) -> None:

@@ -6,7 +6,6 @@ stop, so what a terminal or a service manager sends to all processes is ignored 
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +22,7 @@ from connectus_async.bulk.outcomes import sentence
 from connectus_async.bulk.remote_ledger import RemoteLedger
 from connectus_async.bulk.states import State
 from connectus_async.cli.garbage import look_seldom
+from connectus_async.cli.interrupts import ignore_interrupts
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import ConfigurationError
@@ -93,6 +93,5 @@ async def _pace_told(bulk: "Bulk", ledger: RemoteLedger) -> AsyncIterator[None]:
 
 if __name__ == "__main__":
     look_seldom()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
+    ignore_interrupts()
     anyio.run(main, backend_options={"use_uvloop": UVLOOP in sys.argv})

@@ -24,6 +24,63 @@ FINISHING = "connectus: finishing the messages under way; Ctrl-C again gives the
 ROWS = 1_000
 PASSED = 20
 HELD = 8
+LIMIT = 100
+"""Seconds after which a process is taken to hang."""
+
+IN_A_CALLBACK = """
+import asyncio, signal
+from connectus_async.cli.running import run
+
+async def command():
+    ended = asyncio.get_running_loop().create_future()
+
+    def callback():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        ended.set_result(None)
+
+    asyncio.get_running_loop().call_soon(callback)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await ended
+
+run(command, when_interrupted="given up")
+"""
+
+WHILE_PRINTING = """
+import io, signal, sys
+from connectus_async.cli.interrupts import raise_at_first_interrupt
+from connectus_async.cli.running import errors_reported
+
+class Interrupted(io.TextIOWrapper):
+    def write(self, text):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        return super().write(text)
+
+sys.stderr = Interrupted(sys.stderr.buffer)
+raise_at_first_interrupt()
+with errors_reported(as_json=False, when_interrupted="another sentence"):
+    with errors_reported(as_json=False, when_interrupted="given up"):
+        signal.raise_signal(signal.SIGINT)
+"""
+
+STUCK = """
+import os
+from connectus_async.cli.interrupts import ignore_interrupts
+from connectus_async.cli.running import run
+
+async def command():
+    while True:
+        os.write(1, b"x" * 65_536)
+
+try:
+    run(command, when_interrupted="given up")
+finally:
+    ignore_interrupts()
+"""
+
 Start = Callable[..., Coroutine[None, None, Process]]
 
 
@@ -253,6 +310,25 @@ def test_waiting_for_an_email_can_be_interrupted(tmp_path):
 
     assert (process.returncode, output) == (130, b"")
     assert errors == b"connectus: interrupted; nothing was sent\n"
+
+
+@pytest.mark.parametrize("script", [IN_A_CALLBACK, WHILE_PRINTING])
+def test_no_interruption_cuts_off_what_another_has_begun(script):
+    """Neither a callback, for which the end may wait, nor the sentence that is printed of it."""
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, check=False, capture_output=True, timeout=LIMIT)
+
+    assert (ended.returncode, ended.stderr) == (130, b"connectus: given up\n")
+
+
+def test_a_command_that_is_stuck_can_be_interrupted():
+    """It prints to a pipe that nobody reads; whoever keeps Ctrl-C down ends it."""
+    with subprocess.Popen([sys.executable, "-c", STUCK], stdout=PIPE, stderr=PIPE) as process:
+        process.stdout.read(1)
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+
+        assert (process.returncode, process.stderr.read()) == (130, b"connectus: given up\n")
 
 
 def interrupted(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

@@ -3,14 +3,14 @@
 import sys
 
 from connectus_async.cli.garbage import look_seldom
-from connectus_async.cli.interrupts import ignore_interrupts, raise_at_first_interrupt
+from connectus_async.cli.interrupts import ignore_interrupts, raise_interrupts
 from connectus_async.cli.streams import finish_streams, prepare_streams
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        raise_at_first_interrupt()
+        raise_interrupts()
         prepare_streams()
         look_seldom()
         from connectus_async.cli.commands import connectus  # noqa: PLC0415 - click may be missing

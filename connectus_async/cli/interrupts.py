@@ -1,9 +1,9 @@
 """What Ctrl-C and SIGTERM do to a command.
 
-Outside an event loop they raise, once: what is done because of it is not cut off by the next. On
-the loop they raise nothing, for an exception out of nowhere loses the callback that it hits, and
-who waits for that one waits for ever: there the first has the command stop in order, the second
-cancels whatever is left, and any more are ignored.
+Outside an event loop they raise `KeyboardInterrupt`, and what is done because of it is not cut off
+by the next one at once. On the loop they raise nothing, for an exception out of nowhere loses the
+callback that it hits, and who waits for that one waits for ever: there the first has the command
+stop in order, the second cancels whatever is left, and any more are ignored.
 
 What is ignored from the beginning, as Ctrl-C is in a background job, stays so.
 """
@@ -13,21 +13,30 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
-STUCK_SECONDS: Final = 1.0
-"""A loop that has not acted for so long is stuck, as in printing to a pipe that nobody reads. What
-comes then raises after all."""
+PATIENCE_SECONDS: Final = 1.0
+"""How long an interruption has to take effect; the next one after that raises, even on the loop.
+
+A loop may be stuck in printing to a pipe that nobody reads; and Python drops an exception that is
+raised in a place such as ``__del__``, or amid an import.
+"""
 
 _stops: Final[list[Callable[[], object]]] = []
 """What has the command stop in order, the innermost last."""
 
 
-def raise_at_first_interrupt() -> None:
-    """Have the first signal raise `KeyboardInterrupt`, and all after it do nothing."""
+def raise_interrupts() -> None:
+    """Have signals raise `KeyboardInterrupt`."""
     _handle(_raise)
+
+
+def hold_interrupts() -> None:
+    """Have signals do nothing for a while: an interruption is taking effect."""
+    _handle(partial(_raise_after, time.monotonic() + PATIENCE_SECONDS))
 
 
 def ignore_interrupts() -> None:
@@ -44,7 +53,10 @@ def interrupts_on_loop() -> Iterator[None]:
     try:
         yield
     finally:
-        _handle(_pass if loop.was_asked else _raise)
+        if loop.was_asked:
+            hold_interrupts()
+        else:
+            raise_interrupts()
 
 
 @contextmanager
@@ -67,19 +79,19 @@ class _Loop:
         self.was_asked = False
         self._loop = loop
         self._steps = [_cancel_all, _stop_in_order]
-        self._asked_at: float | None = None
+        self._patient_until: float | None = None
 
     def ask(self, *_: object) -> None:
         """Ask for the next step; what comes before it was taken is the same wish."""
-        if self._asked_at is None:
+        if self._patient_until is None:
             self.was_asked = True
-            self._asked_at = time.monotonic()
+            self._patient_until = time.monotonic() + PATIENCE_SECONDS
             self._loop.call_soon_threadsafe(self._act)
-        elif time.monotonic() - self._asked_at > STUCK_SECONDS:
-            _raise()
+        else:
+            _raise_after(self._patient_until)
 
     def _act(self) -> None:
-        self._asked_at = None
+        self._patient_until = None
         if self._steps:
             self._steps.pop()()
 
@@ -101,9 +113,10 @@ def _handle(handler: Callable[..., None]) -> None:
 
 
 def _raise(*_: object) -> None:
-    _handle(_pass)
+    hold_interrupts()
     raise KeyboardInterrupt
 
 
-def _pass(*_: object) -> None:
-    """Do nothing. Of `SIG_IGN`, Python would complain if a signal came just before it was set."""
+def _raise_after(deadline: float, *_: object) -> None:
+    if time.monotonic() > deadline:
+        _raise()

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import anyio
 import click
 
-from connectus_async.cli.interrupts import at_first_interrupt, interrupts_on_loop
+from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
 from connectus_async.cli.streams import discard
 from connectus_async.errors import ConnectusError, RequestError
 
@@ -71,6 +71,7 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
     except OSError as error:
         _exit(error.strerror or error, EXIT_FAILED)
     except KeyboardInterrupt:
+        hold_interrupts()
         _exit(when_interrupted, EXIT_INTERRUPTED)
 
 

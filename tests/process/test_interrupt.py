@@ -50,7 +50,7 @@ run(command, when_interrupted="given up")
 
 WHILE_PRINTING = """
 import io, signal, sys
-from connectus_async.cli.interrupts import raise_at_first_interrupt
+from connectus_async.cli.interrupts import raise_interrupts
 from connectus_async.cli.running import errors_reported
 
 class Interrupted(io.TextIOWrapper):
@@ -60,7 +60,7 @@ class Interrupted(io.TextIOWrapper):
         return super().write(text)
 
 sys.stderr = Interrupted(sys.stderr.buffer)
-raise_at_first_interrupt()
+raise_interrupts()
 with errors_reported(as_json=False, when_interrupted="another sentence"):
     with errors_reported(as_json=False, when_interrupted="given up"):
         signal.raise_signal(signal.SIGINT)
@@ -77,6 +77,27 @@ async def command():
 
 try:
     run(command, when_interrupted="given up")
+finally:
+    ignore_interrupts()
+"""
+
+DROPPED = """
+import signal, sys, time
+from connectus_async.cli.interrupts import ignore_interrupts, raise_interrupts
+from connectus_async.cli.running import errors_reported
+
+class Deaf:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+sys.unraisablehook = lambda _: None
+raise_interrupts()
+try:
+    with errors_reported(as_json=False, when_interrupted="given up"):
+        Deaf()
+        print(flush=True)
+        while True:
+            time.sleep(1)
 finally:
     ignore_interrupts()
 """
@@ -321,9 +342,10 @@ def test_no_interruption_cuts_off_what_another_has_begun(script):
     assert (ended.returncode, ended.stderr) == (130, b"connectus: given up\n")
 
 
-def test_a_command_that_is_stuck_can_be_interrupted():
-    """It prints to a pipe that nobody reads; whoever keeps Ctrl-C down ends it."""
-    with subprocess.Popen([sys.executable, "-c", STUCK], stdout=PIPE, stderr=PIPE) as process:
+@pytest.mark.parametrize("script", [STUCK, DROPPED])
+def test_an_interruption_that_had_no_effect_is_not_the_last(script):
+    """A loop prints to a pipe that nobody reads, and Python drops an exception: it ends at last."""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=PIPE, stderr=PIPE) as process:
         process.stdout.read(1)
         while process.poll() is None:
             process.send_signal(signal.SIGINT)

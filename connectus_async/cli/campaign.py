@@ -125,7 +125,10 @@ class Campaign:
     def _stop(self, bulk: Sending) -> None:
         self.stopped_by = INTERRUPTED
         bulk.cancel()
-        self._print_line("connectus: finishing the messages under way; Ctrl-C again gives them up")
+        with suppress(OSError, SystemExit):  # whether or not anybody takes the output
+            self._print_line(
+                "connectus: finishing the messages under way; Ctrl-C again gives them up"
+            )
 
     @asynccontextmanager
     async def _shown(self, bulk: Sending) -> AsyncIterator[None]:

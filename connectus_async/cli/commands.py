@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, Final, TextIO
 
 import anyio
 import click
@@ -30,12 +30,18 @@ from connectus_async.products.account import Account
 from connectus_async.products.email import EmailReceipt
 from connectus_async.products.sms import SmsReceipt
 
+NOTHING_SENT: Final = "interrupted; nothing was sent"
+
 
 class _CommandLine(click.Group):
     """Ends with our exit codes wherever it is interrupted, click's parsing included."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> object:
-        with errors_reported(as_json=False, when_interrupted="interrupted; nothing was sent"):
+        with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
             return super().invoke(ctx)
 
 
@@ -107,7 +113,7 @@ def email_send(
     as_json: bool,
 ) -> None:
     """Send the HTML in the file EMAIL_CONTENT to DST_EMAIL; - reads it from standard input."""
-    with errors_reported(as_json=as_json, when_interrupted="interrupted; nothing was sent"):
+    with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         html = read_text("email_content", email_content)
 
     async def command() -> EmailReceipt:

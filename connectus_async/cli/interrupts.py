@@ -8,13 +8,15 @@ stop in order, the second cancels whatever is left, and any more are ignored.
 What is ignored from the beginning, as Ctrl-C is in a background job, stays so.
 """
 
-import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import asyncio  # which takes its time, and `main` is not protected before this module is there
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -48,20 +50,23 @@ def ignore_interrupts() -> None:
 @contextmanager
 def interrupts_on_loop() -> Iterator[None]:
     """Have signals act on the running event loop while the block runs."""
+    import asyncio  # noqa: PLC0415 - see above
+
     loop = _Loop(asyncio.get_running_loop())
-    _handle(loop.ask)
+    before = _handle(loop.ask)
     try:
         yield
     finally:
         if loop.was_asked:
             hold_interrupts()
         else:
-            raise_interrupts()
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
 
 
 @contextmanager
 def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
-    """Have the first signal that comes while the block runs call a function, and nothing else.
+    """Have a function called if a signal comes while the block runs, the command's first one.
 
     Of blocks within each other, the innermost says what is called.
     """
@@ -75,7 +80,7 @@ def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
 class _Loop:
     """An event loop that signals act on."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
         self.was_asked = False
         self._loop = loop
         self._steps = [_cancel_all, _stop_in_order]
@@ -102,14 +107,19 @@ def _stop_in_order() -> None:
 
 
 def _cancel_all() -> None:
+    import asyncio  # noqa: PLC0415 - see above
+
     for task in asyncio.all_tasks():
         task.cancel()
 
 
-def _handle(handler: Callable[..., None]) -> None:
-    for signum in SIGNALS:
-        if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, handler)
+def _handle(handler: Callable[..., None]) -> dict[signal.Signals, Any]:
+    """Handle signals; return their handlers before."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    handled = {signum: found for signum, found in before.items() if found is not signal.SIG_IGN}
+    for signum in handled:
+        signal.signal(signum, handler)
+    return handled
 
 
 def _raise(*_: object) -> None:

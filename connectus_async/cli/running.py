@@ -41,6 +41,8 @@ def run(
         What the command returned.
     """
     options = {"use_uvloop": find_spec("uvloop") is not None}
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[__name__] = when_interrupted
     with errors_reported(as_json=as_json, when_interrupted=when_interrupted):
         try:
             return anyio.run(_interruptible, command, backend_options=options)
@@ -58,7 +60,12 @@ async def _interruptible(command: Callable[[], Awaitable[ResultT]]) -> ResultT:
 
 @contextmanager
 def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
-    """End the process with one sentence and an exit code where the block raises."""
+    """End the process with one sentence and an exit code where the block raises.
+
+    Args:
+        as_json: Whether an error is to be printed as JSON too.
+        when_interrupted: What Ctrl-C means, unless the command has been run: that said it then.
+    """
     try:
         yield
     except ConnectusError as error:
@@ -72,7 +79,9 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         _exit(error.strerror or error, EXIT_FAILED)
     except KeyboardInterrupt:
         hold_interrupts()
-        _exit(when_interrupted, EXIT_INTERRUPTED)
+        context = click.get_current_context(silent=True)
+        said = None if context is None else context.meta.get(__name__)
+        _exit(said or when_interrupted, EXIT_INTERRUPTED)
 
 
 def echo(text: str) -> None:

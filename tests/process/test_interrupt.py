@@ -9,12 +9,14 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import attrs
 import pytest
 from aiohttp import web
 
+from connectus_async.cli.running import run
 from connectus_async.emulator import Emulator, Fault
 
 COMMAND = (sys.executable, "-m", "connectus_async")
@@ -64,6 +66,18 @@ raise_interrupts()
 with errors_reported(as_json=False, when_interrupted="another sentence"):
     with errors_reported(as_json=False, when_interrupted="given up"):
         signal.raise_signal(signal.SIGINT)
+"""
+
+WHILE_TELLING = """
+import io, signal, sys
+from connectus_async.cli import main
+
+class Interrupted(io.TextIOWrapper):
+    def write(self, text):
+        signal.raise_signal(signal.SIGINT)
+
+sys.stdout = Interrupted(sys.stdout.buffer)
+main()
 """
 
 STUCK = """
@@ -140,7 +154,12 @@ async def start(emulator: Emulator) -> AsyncIterator[Start]:
     """Start a command, which ends with the test at the latest."""
     processes: list[Process] = []
 
-    async def start(*args: object, before: Sequence[str] = ()) -> Process:
+    async def start(
+        *args: object,
+        before: Sequence[str] = (),
+        command: Sequence[str] = COMMAND,
+        stderr: int = PIPE,
+    ) -> Process:
         environment = {
             **os.environ,
             "CONNECTUS_BASE_URL": emulator.base_url,
@@ -148,7 +167,7 @@ async def start(emulator: Emulator) -> AsyncIterator[Start]:
             "CONNECTUS_API_KEY": emulator.api_key,
         }
         process = await asyncio.create_subprocess_exec(
-            *before, *COMMAND, *map(str, args), stdout=PIPE, stderr=PIPE, env=environment
+            *before, *command, *map(str, args), stdout=PIPE, stderr=stderr, env=environment
         )
         processes.append(process)
         return process
@@ -331,6 +350,44 @@ def test_waiting_for_an_email_can_be_interrupted(tmp_path):
 
     assert (process.returncode, output) == (130, b"")
     assert errors == b"connectus: interrupted; nothing was sent\n"
+
+
+async def test_nobody_is_told_that_a_message_was_not_sent_which_was(emulator, start):
+    """It was interrupted in printing the receipt."""
+    process = await start(*SMS, command=(sys.executable, "-c", WHILE_TELLING))
+    output, errors = await process.communicate()
+
+    assert len(emulator.received) == 1
+    assert (process.returncode, output) == (130, b"")
+    assert errors == b"connectus: interrupted; what was under way may have been carried out\n"
+
+
+async def test_a_campaign_finishes_where_nobody_reads_its_errors(emulator, gate, start, campaign):
+    """Standard error is a pipe whose reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await start(*campaign, stderr=writing)
+    os.close(writing)
+    await gate.full.wait()
+    process.send_signal(signal.SIGINT)
+    gate.opened.set()
+    await process.communicate()
+    status = await start("bulk", "status", f"{campaign[2]}.ledger.db", "--json")
+    shown, _ = await status.communicate()
+
+    counts = json.loads(shown)["counts"]
+    accepted = len(numbers_of(emulator))
+    assert process.returncode == 130
+    assert (counts["accepted"], counts["queued"]) == (accepted, ROWS - accepted)
+
+
+def test_a_command_leaves_signals_as_they_were():
+    """The process may be somebody else's."""
+    before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+
+    run(partial(asyncio.sleep, 0))
+
+    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize("script", [IN_A_CALLBACK, WHILE_PRINTING])

@@ -102,8 +102,8 @@ class _Loop:
 
 
 def _stop_in_order() -> None:
-    for stop in _stops[-1:]:  # there is none once the command has ended
-        stop()
+    if _stops:  # there is none once the command has ended
+        _stops[-1]()
 
 
 def _cancel_all() -> None:
@@ -115,11 +115,8 @@ def _cancel_all() -> None:
 
 def _handle(handler: Callable[..., None]) -> dict[signal.Signals, Any]:
     """Handle signals; return their handlers before."""
-    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    handled = {signum: found for signum, found in before.items() if found is not signal.SIG_IGN}
-    for signum in handled:
-        signal.signal(signum, handler)
-    return handled
+    handled = [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
+    return {signum: signal.signal(signum, handler) for signum in handled}
 
 
 def _raise(*_: object) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 import pytest
 from aiohttp import web
+from scripts import LIMIT
 
 from connectus_async.cli.running import run
 from connectus_async.emulator import Emulator, Fault
@@ -26,8 +27,6 @@ FINISHING = "connectus: finishing the messages under way; Ctrl-C again gives the
 ROWS = 1_000
 PASSED = 20
 HELD = 8
-LIMIT = 100
-"""Seconds after which a process is taken to hang."""
 
 IN_A_CALLBACK = """
 import asyncio, signal
@@ -77,6 +76,18 @@ class Interrupted(io.TextIOWrapper):
         signal.raise_signal(signal.SIGINT)
 
 sys.stdout = Interrupted(sys.stdout.buffer)
+main()
+"""
+
+AMID_PARSING = """
+import signal, sys
+from connectus_async.cli import main
+from connectus_async.cli.commands import connectus
+
+def parse_args(context, args):
+    signal.raise_signal(signal.SIGINT)
+
+connectus.parse_args = parse_args
 main()
 """
 
@@ -360,6 +371,16 @@ async def test_nobody_is_told_that_a_message_was_not_sent_which_was(emulator, st
     assert len(emulator.received) == 1
     assert (process.returncode, output) == (130, b"")
     assert errors == b"connectus: interrupted; what was under way may have been carried out\n"
+
+
+async def test_a_command_can_be_interrupted_before_it_is_understood(emulator, start):
+    """It ends as at any other time."""
+    process = await start(*SMS, command=(sys.executable, "-c", AMID_PARSING))
+    output, errors = await process.communicate()
+
+    assert not emulator.received
+    assert (process.returncode, output) == (130, b"")
+    assert errors == b"connectus: interrupted; nothing was sent\n"
 
 
 async def test_a_campaign_finishes_where_nobody_reads_its_errors(emulator, gate, start, campaign):

@@ -6,7 +6,7 @@ raises `InvalidArgumentError`, which names the argument and never shows the valu
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,8 +28,13 @@ MAX_GROUP_NUMBERS: Final = 1_024
 MAX_AMOUNT: Final = 2**53 - 1
 """The largest number that every reader of JSON takes exactly."""
 
+ToDigits = Callable[[str, str | int], str]
+"""Reduces a number to its E.164 digits, as `phone_number` does."""
+
 _PUNCTUATION: Final = dict.fromkeys(map(ord, "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"))
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_BESIDE_DIGITS: Final = re.compile(r"[\s()+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
+_DECIMAL: Final = re.compile(r"\d+[.,]\d{1,2}|\d{7,}[.,]0+")
 _SCIENTIFIC: Final = re.compile(r"\d([.,]\d*)?e\+?\d+", re.IGNORECASE)
 _DATE: Final = "%Y-%m-%d"
 _DATE_AND_TIME: Final = "%Y-%m-%d %H:%M:%S"
@@ -51,6 +56,21 @@ def phone_number(field: str, value: str | int) -> str:
             field, "begins with 0; write it in international format, country code first"
         )
     return digits
+
+
+def refuse_a_decimal(field: str, value: str) -> None:
+    """Refuse what a program wrote of a number that it took for an amount, such as ``98768806.0``.
+
+    Without its point it would be another number: ten times as much, and somebody else's. Where a
+    single point parts a number that was written by hand, three digits or more follow it.
+
+    >>> refuse_a_decimal("dst_number", "9.8768.8060")
+    """
+    if _DECIMAL.fullmatch(_BESIDE_DIGITS.sub("", value)):
+        raise InvalidArgumentError(
+            field,
+            "is a decimal number, as a spreadsheet or pandas writes it; format the column as text",
+        )
 
 
 def phone_numbers(field: str, values: Iterable[str | int]) -> list[str]:
@@ -85,7 +105,7 @@ def _digits(field: str, value: str | int) -> str:
         return str(value)
     if isinstance(value, float):
         raise InvalidArgumentError(
-            field, "is a decimal number, as a spreadsheet makes them; give it as text"
+            field, "is a decimal number, as a spreadsheet makes them; format the column as text"
         )
     digits = "".join(_written(field, value).split()).translate(_PUNCTUATION).removeprefix("+")
     if not digits:
@@ -94,6 +114,7 @@ def _digits(field: str, value: str | int) -> str:
         raise InvalidArgumentError(
             field, "is in scientific notation, as a spreadsheet makes it; format the column as text"
         )
+    refuse_a_decimal(field, digits)
     if not (digits.isascii() and digits.isdigit()):
         raise InvalidArgumentError(
             field, "has something other than digits (+, blanks and dashes are taken off)"

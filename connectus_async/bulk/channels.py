@@ -10,6 +10,7 @@ import attrs
 from connectus_async import _json, arguments
 from connectus_async.bulk.ledger import Entry
 from connectus_async.bulk.outcomes import Message, Receipt
+from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.products.email import Email, EmailService
 from connectus_async.products.sms import Sms, SmsService
@@ -72,14 +73,18 @@ class Salt:
     Attributes:
         campaign: Its name: two campaigns may send the same message to the same recipient.
         by_recipient: Whether each recipient gets one message at most, whatever it says.
+        by_spelling: Whether two spellings of a recipient are two, but for capitals. So were the
+            keys of older ledgers made, which have to be found again.
     """
 
     campaign: str
     by_recipient: bool
+    by_spelling: bool = False
 
     def key(self, kind: str, recipient: str, content: list[str]) -> str:
         """Make the key of a message."""
-        parts = [self.campaign, kind, recipient.casefold()]
+        who = recipient.casefold() if self.by_spelling else recipient_key(recipient)
+        parts = [self.campaign, kind, who]
         if not self.by_recipient:
             parts += content
         document = "\0".join(parts).encode()

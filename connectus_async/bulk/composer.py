@@ -8,10 +8,10 @@ import anyio.to_thread
 import attrs
 
 from connectus_async import arguments
+from connectus_async.arguments import ToDigits
 from connectus_async.bulk.cells import Cell, is_blank
 from connectus_async.bulk.outcomes import Message, Row
 from connectus_async.bulk.sources import Line, Source
-from connectus_async.bulk.suppression import ToDigits
 from connectus_async.bulk.templates import Filler
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.products.email import Email

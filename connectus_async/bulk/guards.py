@@ -8,6 +8,8 @@ from connectus_async.bulk.states import SkipReason, State
 from connectus_async.errors import CampaignStoppedError, InvalidArgumentError
 
 REFRESH_SECONDS = 1.0
+MOST_FAILED_LOOKS = 10
+"""At a suppression list, until a campaign stops: one that is being written is soon whole."""
 
 
 class Refusal(Exception):  # noqa: N818 - it is one verdict of several, not an error

@@ -1,18 +1,127 @@
 """Phone numbers: whether there can be such a number, and where it is. Through phonenumbers."""
 
 import re
-from functools import partial
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from importlib.util import find_spec
 from typing import Any, Final
 
 from connectus_async import arguments
+from connectus_async.arguments import ToDigits
 from connectus_async.bulk.extras import library
-from connectus_async.bulk.suppression import ToDigits
+from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 
 _WRITTEN: Final = re.compile(r"[\d\s().+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
 
+_NO_DIGITS: Final = re.compile(r"\D+")
+
 _NO_COUNTRY: Final = "001"
 """What phonenumbers calls the region of numbers such as +800, which belong to no country."""
+
+SERVED: Final = ("AR", "BO", "BR", "CL", "CO", "CR", "EC", "GT", "MX", "PE", "PY", "US", "UY")
+"""The countries that Connectus has balances for: there a number without ``+`` is at home."""
+
+NEIGHBOURS: Final = ("CU", "DO", "HN", "NI", "PA", "PR", "SV", "VE")
+"""A number without ``+`` that reads as one of elsewhere, and as one of these or of `SERVED` but for
+its country code, is taken for theirs."""
+
+FITS_NAMED: Final = 4
+
+SHORTEST_ALIKE: Final = 10
+"""From so many digits on, the plans of `SERVED` give numbers out by the thousand at least."""
+
+BLOCKS_REMEMBERED: Final = 2**17
+
+_RESPELT: Final = frozenset({52, 55})
+"""The country codes of Mexico and Brazil."""
+
+
+class NoCountryCodeError(InvalidArgumentError):
+    """A number seems to lack its country code: it could be one of several countries.
+
+    Attributes:
+        fits: The countries of which it could be, in two capital letters.
+    """
+
+    def __init__(self, field: str, fits: tuple[str, ...]) -> None:
+        super().__init__(field, _lacks_country_code(fits))
+        self.fits = fits
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.fits)
+
+
+def _lacks_country_code(fits: tuple[str, ...]) -> str:
+    return (
+        f"seems to lack its country code, for it could be a number of {_named(fits)}: "
+        "write it with + and the code, or give the region (--region)"
+    )
+
+
+def _named(countries: Sequence[str]) -> str:
+    return ", ".join(countries[:FITS_NAMED]) + (", …" if len(countries) > FITS_NAMED else "")
+
+
+class NationalNumbers:
+    """Counts the numbers of a file that lack their country code, to refuse it if most do.
+
+    The few of such a file that can be read abroad as well would go to strangers.
+    """
+
+    def __init__(self) -> None:
+        self._lacking = self._others = 0
+        self._fits: Counter[str] = Counter()
+
+    def add(self, content: object) -> None:
+        """Count what was made of a row: a message, or an error, which counts for no other."""
+        if isinstance(content, NoCountryCodeError):
+            self._lacking += 1
+            self._fits.update(content.fits)
+        elif not isinstance(content, Exception):
+            self._others += 1
+
+    def check(self, name: str) -> None:
+        """Refuse the file, once all its rows were counted.
+
+        Args:
+            name: Its name.
+
+        Raises:
+            InvalidArgumentError: Most of its numbers seem to lack their country code.
+        """
+        if self._lacking <= self._others:
+            return
+        most = max(self._fits.values())
+        fits = sorted(country for country, count in self._fits.items() if count == most)
+        raise InvalidArgumentError(
+            name,
+            f"{self._lacking:,} of its {self._lacking + self._others:,} numbers seem to lack their "
+            f"country code, so nothing is sent: give their country, such as --region {fits[0]} "
+            f"(most could be numbers of {_named(fits)}), or write them with + and the code",
+        )
+
+
+def is_installed() -> bool:
+    """Tell whether numbers can be checked here: whether phonenumbers is installed."""
+    return find_spec("phonenumbers") is not None
+
+
+def checker(region: str | None) -> ToDigits:
+    """Make the strictest check of numbers that there is here.
+
+    Args:
+        region: As in `normaliser`.
+
+    Returns:
+        What `normaliser` gives. If it is ``None`` and phonenumbers is not installed,
+        `arguments.phone_number`, which looks at the number of digits alone.
+
+    Raises:
+        ConfigurationError: As in `normaliser`, where there is a region.
+    """
+    return normaliser(region) if region is not None or is_installed() else arguments.phone_number
 
 
 def normaliser(region: str | None) -> ToDigits:
@@ -24,12 +133,15 @@ def normaliser(region: str | None) -> ToDigits:
 
     Args:
         region: The country whose numbers are written without ``+``, such as ``CL``; if ``None``,
-            every number begins with its country code, with ``+`` or without.
+            every number begins with its country code, with ``+`` or without. One without ``+``
+            that is of none of the countries that Connectus serves so, and but for its country code
+            could be of one, is refused.
 
     Returns:
         A function that takes what an error is to call the number, and the number, as
         `arguments.phone_number` does. It raises `InvalidArgumentError` with the reason, and never
-        shows the number.
+        shows the number. A number in an older spelling (Mexico with 1, Brazil without its ninth
+        digit) stays as it is written.
 
     Raises:
         ConfigurationError: There is no such country, or phonenumbers is not installed.
@@ -96,21 +208,96 @@ def _international(digits: str) -> Any:
 def _digits(region: str | None, field: str, value: str | int) -> str:
     text = _text(field, value)
     if region is None and not text.startswith("+"):
-        text = f"+{text}"
+        return _international_digits(field, text)
     number = _parsed(region, field, text)
     problem = _problem(number)
     if problem is None:
-        phonenumbers = _phonenumbers()
-        form = phonenumbers.PhoneNumberFormat.E164
-        return arguments.phone_number(field, phonenumbers.format_number(number, form))
+        return _e164(field, number)
     if region is not None and not text.startswith("+"):
         problem += f"; one from outside {region} is written with + and its country code"
     raise InvalidArgumentError(field, problem)
 
 
+def _international_digits(field: str, text: str) -> str:
+    """Read a number that begins with its country code, without a ``+`` that says so."""
+    if len(text) >= SHORTEST_ALIKE and text.isascii() and text.isdigit() and _is_block(text[:-3]):
+        return text
+    try:
+        number = _parsed(None, field, f"+{text}")
+        if _is_served(number):
+            return _e164(field, number)
+        problem = _problem(number)
+    except InvalidArgumentError as error:
+        problem = error.problem
+    digits = _NO_DIGITS.sub("", text)
+    if fits := _fits(arguments.phone_number(field, digits.removeprefix("0"))):
+        raise NoCountryCodeError(field, fits)
+    if problem is not None:
+        arguments.phone_number(field, digits)  # what it says comes first
+        raise InvalidArgumentError(field, problem)
+    return _e164(field, number)
+
+
+@lru_cache(BLOCKS_REMEMBERED)
+def _is_block(head: str) -> bool:
+    """Tell whether the thousand numbers that begin so are of `SERVED`, written as they are."""
+    digits = f"{head}000"
+    number = _international(digits)
+    return (
+        number is not None
+        and f"{number.country_code}{number.national_number}" == digits
+        and _is_served(number)
+    )
+
+
+def _is_served(number: Any) -> bool:
+    phonenumbers = _phonenumbers()
+    number = _present(number)
+    region = phonenumbers.region_code_for_number(number)
+    return region in SERVED and phonenumbers.is_valid_number_for_region(number, region)
+
+
+def _fits(digits: str) -> tuple[str, ...]:
+    """Tell of which countries digits could be a number, but for the country code."""
+    phonenumbers = _phonenumbers()
+    return tuple(
+        region
+        for region in sorted(SERVED + NEIGHBOURS)
+        if len(digits) in _lengths(region)
+        and phonenumbers.is_valid_number_for_region(
+            phonenumbers.PhoneNumber(
+                country_code=phonenumbers.country_code_for_region(region),
+                national_number=int(digits),
+            ),
+            region,
+        )
+    )
+
+
+def _lengths(region: str) -> tuple[int, ...]:
+    metadata = _phonenumbers().PhoneMetadata.metadata_for_region(region)
+    return tuple(metadata.general_desc.possible_length)
+
+
+def _e164(field: str, number: Any) -> str:
+    phonenumbers = _phonenumbers()
+    form = phonenumbers.PhoneNumberFormat.E164
+    return arguments.phone_number(field, phonenumbers.format_number(number, form))
+
+
+def _present(number: Any) -> Any:
+    """Write a number as phonenumbers knows it: it has forgotten older spellings that still work."""
+    if number.country_code not in _RESPELT:
+        return number
+    digits = f"{number.country_code}{number.national_number}"
+    spelt = recipient_key(digits)
+    return number if spelt == digits else _international(spelt)
+
+
 def _text(field: str, value: str | int) -> str:
     """Refuse what phonenumbers would make a number of: letters, extensions, decimal numbers."""
     if isinstance(value, str) and _WRITTEN.fullmatch(value):
+        arguments.refuse_a_decimal(field, value)
         return value.strip()
     if type(value) is int and 0 <= value <= arguments.MAX_AMOUNT:
         return str(value)
@@ -132,6 +319,7 @@ def _parsed(region: str | None, field: str, text: str) -> Any:
 
 def _problem(number: Any) -> str | None:
     phonenumbers = _phonenumbers()
+    number = _present(number)
     result = phonenumbers.ValidationResult
     problem = {
         result.INVALID_COUNTRY_CODE: "begins with no country code",

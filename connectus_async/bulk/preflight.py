@@ -28,6 +28,9 @@ DEFAULT_EXAMPLES: Final = 20
 CHARACTERS_SHOWN: Final = 10
 MAX_SENTENCE_CHARACTERS: Final = 300
 UNKNOWN_COUNTRY: Final = "unknown"
+UNCHECKED: Final = (
+    "whether there are such numbers was not checked: pip install 'connectus-async[phone]'"
+)
 
 COUNTRY_NAMES: Final[Mapping[str, str]] = {
     "AR": "Argentina",
@@ -546,6 +549,8 @@ def _shown(character: str) -> str:
 
 
 def _country_lines(report: PreflightReport) -> Iterator[str]:
+    if report.by_country is None and report.sms + report.whatsapp:
+        yield f"  {UNCHECKED}"
     for country, count in (report.by_country or {}).items():
         yield f"  {count:,} to {_country_shown(country)}"
 

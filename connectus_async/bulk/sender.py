@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.to_thread
+import attrs
 
 from connectus_async.bulk.channels import Channel, Salt, channels
-from connectus_async.bulk.guards import REFRESH_SECONDS, Guards
+from connectus_async.bulk.guards import MOST_FAILED_LOOKS, REFRESH_SECONDS, Guards
 from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
 from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
 from connectus_async.bulk.loading import Loader
@@ -31,7 +32,7 @@ from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.bulk.sqlite_ledger import ONE_SPELLING, SqliteLedger
 from connectus_async.bulk.states import State
 from connectus_async.errors import ConfigurationError
 from connectus_async.products.email import EmailService
@@ -77,6 +78,7 @@ class Bulk:
         self._run: Run | None = None
         self._refresher: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = False
+        self._is_paused = self._is_in_doubt = False
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -100,6 +102,9 @@ class Bulk:
                 forgets_content=options.forget_content,
             )
         )
+        if isinstance(self._ledger, SqliteLedger):
+            by_spelling = ONE_SPELLING not in await self._ledger.facts()
+            self._salt = attrs.evolve(self._salt, by_spelling=by_spelling)
         if type(self._ledger) is Forgetful:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
         spent = 0 if options.budget is None else await self._ledger.spent()
@@ -339,6 +344,7 @@ class Bulk:
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
+        self._is_paused = True
         self._pacer.pause()
 
     def resume(self) -> None:
@@ -350,9 +356,8 @@ class Bulk:
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._pacer.resume()
-        if self._run is not None:
-            self._run.resumed()
+        self._is_paused = False
+        self._let_go_on()
 
     def cancel(self) -> None:
         """End the stream that is under way, as soon as what is being sent is finished.
@@ -489,15 +494,33 @@ class Bulk:
         by_kind = {channel.kind: channel for channel in self._channels.values()}
         return from_ledger(self._ledger, by_kind)
 
+    def _let_go_on(self) -> None:
+        """Undo a pause, unless there is another reason for it."""
+        if self._is_paused or self._is_in_doubt:
+            return
+        self._pacer.resume()
+        if self._run is not None:
+            self._run.resumed()
+
     async def _refresh_suppression(self) -> None:
+        """Follow the list. While it cannot be read, nobody is reached: they may be new on it."""
         suppression: Any = self._options.suppression
+        failures = 0
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
                 await anyio.to_thread.run_sync(suppression.refresh)
             except Exception as error:  # noqa: BLE001 - who cannot be spared must not be reached
-                if self._run is not None:
+                failures += 1
+                self._is_in_doubt = True
+                self._pacer.pause()
+                if failures >= MOST_FAILED_LOOKS and self._run is not None:
                     self._run.stop(error)
+            else:
+                failures = 0
+                if self._is_in_doubt:
+                    self._is_in_doubt = False
+                    self._let_go_on()
 
 
 def _ledger_of(options: BulkOptions) -> Ledger:

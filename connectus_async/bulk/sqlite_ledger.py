@@ -48,10 +48,11 @@ Task = Callable[[sqlite3.Connection], Any]
 APPLICATION_ID: Final = 0x436E6374
 """What tells our files from other SQLite files."""
 
-SCHEMA_VERSION: Final = 3
-"""In 1 each key went into an index of the table at once. Such a ledger keeps it, and goes on. In 1
-and 2 there were indexes of what is open and of what is over the budget, in 2 a fact that says up to
-which number the keys are in their table."""
+SCHEMA_VERSION: Final = 4
+"""In 4 there may be the fact `ONE_SPELLING`: who does not know it would make other keys. In 1 each
+key went into an index of the table at once. Such a ledger keeps it, and goes on. In 1 and 2 there
+were indexes of what is open and of what is over the budget, in 2 a fact that says up to which
+number the keys are in their table."""
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 ABSENT: Final = "the API's reports do not show it"
@@ -90,6 +91,10 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 """No index has the state of a message: it would change three times with each, which took as much as
 all the rest of its two changes. What waits is read in order of its number, from the last one on."""
+
+ONE_SPELLING: Final = "one_spelling"
+"""The fact of a campaign whose keys were made by `recipient_key`. One without it, which is older,
+keeps its way to make them, or each person with two spellings would be somebody new."""
 
 HOLDER: Final = "holder"
 """The fact of the campaign that says who opened it last."""
@@ -786,7 +791,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder:
     connection.execute(f"PRAGMA secure_delete = {'ON' if policy.forgets_content else 'OFF'}")
     if not tables:
         connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        _note(connection, {"created_at": f"{time.time():.3f}"})
+        _note(connection, {"created_at": f"{time.time():.3f}", ONE_SPELLING: "1"})
     _check_campaign(connection, path, policy)
     if version < SCHEMA_VERSION:
         connection.executescript(f"BEGIN; {UPGRADE} COMMIT;")

@@ -1,25 +1,37 @@
-"""Numbers and addresses that must get nothing, from a file that may grow while a campaign runs."""
+"""Numbers and addresses that must get nothing, from a file that may grow while a campaign runs.
 
-import itertools
+A file that another program is writing looks like a shorter list. So who was on the list stays on it
+until the file was left alone for a while, and who is new on it counts at once.
+"""
+
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Generator, Iterable
+from itertools import chain, groupby
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Final, Self
 
 import attrs
 
 from connectus_async import arguments
+from connectus_async.arguments import ToDigits
+from connectus_async.bulk.phone_numbers import checker
+from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.errors import InvalidArgumentError
 
 MAX_LINE_CHARACTERS: Final = 1_024
 UTF_8: Final = "utf-8-sig"
 """UTF-8, with or without the byte order mark that spreadsheets put in front."""
 
-ToDigits = Callable[[str, str | int], str]
-"""Reduces a number to its E.164 digits, as `arguments.phone_number` does."""
+SETTLED_AFTER: Final = 60.0
+"""Seconds without a change of the file until who is not on it any more is taken off the list. It is
+long: nobody is harmed by a message that comes a campaign later."""
+
+FIRST_LOOKS_APART: Final = 0.25
+MOST_FIRST_LOOKS: Final = 40
+"""Where a list is read for the first time, two looks have to agree: there is no older list."""
 
 _ON_THE_WIRE: Final = re.compile(r"[1-9][0-9]{7,14}")
 
@@ -27,12 +39,15 @@ _ON_THE_WIRE: Final = re.compile(r"[1-9][0-9]{7,14}")
 class SuppressionList:
     """Recipients that must get nothing.
 
-    Numbers are compared by their digits, addresses without regard to case. `read` makes one of a
-    file, and `refresh` follows the file.
+    People are compared, not spellings: a number of Argentina, Brazil or Mexico with its mobile
+    digit or without, an address in small letters or capitals, its domain in letters or in punycode.
+    `read` makes a list of a file, and `refresh` follows the file.
 
     Args:
         recipients: Numbers, in any form that a message takes them in, and email addresses.
-        to_digits: How numbers are read; needed where some have no country code.
+        to_digits: How numbers are read; needed where some have no country code. If left out, they
+            are checked with the extra ``phone`` where it is installed, so that one without its
+            country code is an error and not a stranger's.
 
     Raises:
         InvalidArgumentError: One is neither; its place is named.
@@ -46,37 +61,42 @@ class SuppressionList:
         self,
         recipients: Iterable[str | int] = (),
         *,
-        to_digits: ToDigits = arguments.phone_number,
+        to_digits: ToDigits | None = None,
     ) -> None:
         if isinstance(recipients, str | bytes) or not isinstance(recipients, Iterable):
             raise InvalidArgumentError("recipients", "must be a list of numbers and addresses")
-        self._to_digits = to_digits
+        self._to_digits = to_digits = to_digits or checker(None)
         self._path: Path | None = None
         self._stamp: object = None
-        self._entries = _Entries.of(
+        self._next: _Entries | None = None  # what the file has, while that is not sure yet
+        self._is_sure_at = 0.0
+        self._entries = _entries_of(
             _comparable(f"recipients[{place}]", recipient, to_digits)
             for place, recipient in enumerate(recipients)
         )
 
     @classmethod
-    def read(cls, path: Path | str, *, to_digits: ToDigits = arguments.phone_number) -> Self:
+    def read(cls, path: Path | str, *, to_digits: ToDigits | None = None) -> Self:
         """Read a list from a text file, blocking.
 
         The file has one number or email address a line, in UTF-8. Empty lines do not count, and
         neither does what follows a ``#`` that begins a line or comes after a blank. It is not a
         CSV file: in a line with more on it, an opt-out could be overlooked.
 
+        It is looked at twice, a quarter of a second apart, and again for ten seconds while it
+        changes meanwhile: it may be half written.
+
         Args:
             path: Where it is.
-            to_digits: How numbers are read; needed where some have no country code.
+            to_digits: As for the class.
 
         Raises:
-            InvalidArgumentError: The file cannot be read, or a line is neither number nor address;
-                the file and the line are named.
+            InvalidArgumentError: The file cannot be read, goes on changing, or a line is neither
+                number nor address; the file and the line are named.
         """
         suppressed = cls(to_digits=to_digits)
         suppressed._path = Path(path)
-        suppressed.refresh()
+        suppressed._read_first(suppressed._path)
         return suppressed
 
     @property
@@ -88,34 +108,60 @@ class SuppressionList:
         """Read the file again if it has changed, blocking. A list without a file stays as it is.
 
         Unless the file has changed this only looks at its size, its times and its inode. Others may
-        look recipients up meanwhile. Whoever changes the file does best to rename another over it:
-        a half-written one may be read.
+        look recipients up meanwhile. Who is new in the file is on the list from here on. Who is not
+        in it any more stays on the list until a look a minute later finds the same file with the
+        same people. It is best to write a new file and to rename it over the old one.
 
         Returns:
             Whether it was read.
 
         Raises:
             InvalidArgumentError: The file has gone, cannot be read, has lost all its entries, or
-                has a line that is neither number nor address. The list keeps what it had, and every
-                further call raises until the file is mended.
+                has a line that is neither number nor address. The list keeps what it had, takes
+                what could be read, and every further call raises until the file is mended.
         """
         if self._path is None:
             return False
         stamp = _stamp(self._path)  # before reading: a change meanwhile is seen the next time
-        if stamp == self._stamp:
+        is_same = stamp == self._stamp
+        if is_same and (self._next is None or monotonic() < self._is_sure_at):
             return False
-        with closing(_recipients_in(self._path, self._to_digits)) as recipients:
-            entries = _Entries.of(recipients)
+        found = self._found(self._path)
+        if is_same and found == self._next:
+            self._entries, self._next = found, None
+        else:
+            self._next, self._is_sure_at = found, monotonic() + SETTLED_AFTER
+        self._stamp = stamp
+        return True
+
+    def _read_first(self, path: Path) -> None:
+        self.refresh()
+        for _ in range(MOST_FIRST_LOOKS):
+            sleep(FIRST_LOOKS_APART)
+            if not self.refresh():
+                break
+        else:
+            raise InvalidArgumentError(path.name, "goes on changing: wait until it is written")
+        if self._entries == self._next:
+            self._next = None
+
+    def _found(self, path: Path) -> "_Entries":
+        """Read all that is in the file, and put it on the list beside who was there."""
+        gathered = _Gathered()
+        try:
+            gathered.add(_recipients_in(path, self._to_digits))
+        finally:
+            entries = gathered.entries()
+            self._entries = self._entries.with_those_of(entries)
         if self._entries.count and not entries.count:
             raise InvalidArgumentError(
-                self._path.name, f"is empty now, and had {self._entries.count:,} entries before"
+                path.name, f"is empty now, and had {self._entries.count:,} entries before"
             )
-        self._entries, self._stamp = entries, stamp
-        return True
+        return entries
 
     def __contains__(self, recipient: object) -> bool:
         if isinstance(recipient, str) and _ON_THE_WIRE.fullmatch(recipient):
-            return int(recipient) in self._entries
+            return int(recipient_key(recipient)) in self._entries
         try:
             return _comparable("recipient", recipient, arguments.phone_number) in self._entries
         except InvalidArgumentError:  # nothing can be sent to it anyway
@@ -132,16 +178,12 @@ class _Entries:
     numbers: "array[int]"
     addresses: frozenset[str]
 
-    @classmethod
-    def of(cls, recipients: Iterable[int | str]) -> Self:
-        numbers, addresses = array("Q"), set[str]()
-        for recipient in recipients:
-            if isinstance(recipient, int):
-                numbers.append(recipient)
-            else:
-                addresses.add(recipient)
-        distinct = (number for number, _ in itertools.groupby(sorted(numbers)))
-        return cls(array("Q", distinct), frozenset(addresses))
+    def with_those_of(self, others: "_Entries") -> "_Entries":
+        if not self.count:
+            return others
+        if not others.count:
+            return self
+        return _entries_of(chain(self.numbers, others.numbers, self.addresses, others.addresses))
 
     @property
     def count(self) -> int:
@@ -154,11 +196,35 @@ class _Entries:
         return place < len(self.numbers) and self.numbers[place] == recipient
 
 
+class _Gathered:
+    """Recipients that are being read."""
+
+    def __init__(self) -> None:
+        self._numbers, self._addresses = array("Q"), set[str]()
+
+    def add(self, recipients: Iterable[int | str]) -> None:
+        for recipient in recipients:
+            if isinstance(recipient, int):
+                self._numbers.append(recipient)
+            else:
+                self._addresses.add(recipient)
+
+    def entries(self) -> _Entries:
+        distinct = (number for number, _ in groupby(sorted(self._numbers)))
+        return _Entries(array("Q", distinct), frozenset(self._addresses))
+
+
+def _entries_of(recipients: Iterable[int | str]) -> _Entries:
+    gathered = _Gathered()
+    gathered.add(recipients)
+    return gathered.entries()
+
+
 def _comparable(field: str, recipient: Any, to_digits: ToDigits) -> int | str:
-    """A number as an int, an address in lower case."""
+    """The key of a recipient; that of a number as an int."""
     if isinstance(recipient, str) and "@" in recipient:
-        return arguments.email_address(field, recipient).casefold()
-    return int(to_digits(field, recipient))
+        return recipient_key(arguments.email_address(field, recipient))
+    return int(recipient_key(to_digits(field, recipient)))
 
 
 def _recipients_in(path: Path, to_digits: ToDigits) -> Generator[int | str, None, None]:

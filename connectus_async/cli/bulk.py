@@ -18,7 +18,7 @@ from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Loaded
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation, Row
-from connectus_async.bulk.phone_numbers import normaliser
+from connectus_async.bulk.phone_numbers import NationalNumbers, checker
 from connectus_async.bulk.preflight import (
     DEFAULT_EXAMPLES,
     Preflight,
@@ -45,6 +45,7 @@ from connectus_async.cli.parameters import (
     one_character,
     processes_option,
     read_text,
+    region_option,
     regular_file,
     src_number_option,
 )
@@ -107,7 +108,7 @@ message_options = _chained(
     click.option("--src-email", help="One of the account's addresses to send from."),
     click.option("--id-delivery", help="The delivery that the messages belong to."),
     click.option("--id-client", help="The sub-client that pays."),
-    click.option("--region", help="The country of numbers without country code, such as CL."),
+    region_option,
     click.option(
         "--transliterate",
         is_flag=True,
@@ -206,7 +207,7 @@ def bulk_send(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
             **_fillers(kind, text, subject, html, jinja=jinja),
             **given,
-            normalise=normaliser(region) if region else None,
+            normalise=checker(region),
             transliterate=to_gsm7 if transliterate else None,
         )
     options["region"] = region
@@ -476,9 +477,12 @@ async def _loaded(
 
 
 async def _rows(source: Source, composer: Composer) -> AsyncIterator[Row]:
+    numbers = NationalNumbers()
     async for batch in composer.batches(source):
         for row in batch:
+            numbers.add(row.content)
             yield row
+    numbers.check(source.name)
 
 
 async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:

@@ -8,6 +8,7 @@ import anyio
 import click
 
 from connectus_async import AsyncConnectus, __version__
+from connectus_async.bulk.phone_numbers import checker
 from connectus_async.bulk.sources import UTF_8
 from connectus_async.cli.bulk import bulk
 from connectus_async.cli.demo import demo as run_demo
@@ -17,6 +18,7 @@ from connectus_async.cli.parameters import (
     json_option,
     not_empty,
     read_text,
+    region_option,
     src_number_option,
     url,
 )
@@ -78,14 +80,18 @@ def sms() -> None:
 @click.argument("dst_number")
 @click.argument("sms_content")
 @src_number_option
+@region_option
 @json_option
 def sms_send(
     dst_number: str,
     sms_content: str,
     src_number: str | None,
+    region: str | None,
     as_json: bool,
 ) -> None:
     """Send SMS_CONTENT to DST_NUMBER."""
+    with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
+        dst_number = checker(region)("dst_number", dst_number)
 
     async def command() -> SmsReceipt:
         async with AsyncConnectus() as client:

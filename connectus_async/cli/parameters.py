@@ -26,6 +26,9 @@ processes_option = click.option(
     type=click.IntRange(1),
     help="Processes that send, with all limits together; for more than one core.  [default: 1]",
 )
+region_option = click.option(
+    "--region", help="The country of numbers without country code, such as CL."
+)
 src_number_option = click.option("--src-number", help="One of the account's numbers to send from.")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import attrs
 
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY
-from connectus_async.bulk.phone_numbers import normaliser
+from connectus_async.bulk.phone_numbers import checker
 from connectus_async.bulk.quiet_hours import QuietHours
 from connectus_async.bulk.states import OnUnknown
 from connectus_async.bulk.suppression import SuppressionList
@@ -107,6 +107,4 @@ class Settings:
     def _suppression(self) -> SuppressionList | None:
         if self.suppress is None:
             return None
-        if self.region is None:
-            return SuppressionList.read(self.suppress)
-        return SuppressionList.read(self.suppress, to_digits=normaliser(self.region))
+        return SuppressionList.read(self.suppress, to_digits=checker(self.region))

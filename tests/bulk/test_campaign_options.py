@@ -1,11 +1,16 @@
 """What a bulk sender can be told, through both clients, against the emulator."""
 
+import base64
 import datetime as dt
 import functools
-from collections.abc import Iterator
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from awaited import asyncio_only
 
@@ -29,6 +34,7 @@ from connectus_async import (
     SuppressionList,
 )
 from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
+from connectus_async.bulk.sqlite_ledger import ONE_SPELLING
 from connectus_async.emulator import Emulator, Fault
 
 FIRST = 56_960_000_000
@@ -434,3 +440,147 @@ async def test_a_source_that_breaks_off_is_not_taken_for_loaded(
 
     assert not [route for route in emulator.requests if route != "sms.send"]
     assert len(recipients(emulator)) == 4
+
+
+class Doubtful(SuppressionList):
+    """A list whose file cannot be read until it is mended."""
+
+    is_mended = False
+    looks = 0
+
+    def refresh(self) -> bool:
+        """Look at the file."""
+        self.looks += 1
+        if not self.is_mended:
+            raise InvalidArgumentError("opt-outs.txt", "is empty now")
+        return False
+
+
+@pytest.fixture
+def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectus_async.bulk.sender.REFRESH_SECONDS", 0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():
+        await anyio.lowlevel.checkpoint()
+
+
+@asyncio_only
+@pytest.mark.usefixtures("_looks_at_once")
+async def test_while_the_suppression_list_cannot_be_read_nobody_is_reached(
+    connectus: AsyncConnectus, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+):
+    """A list that is being rewritten is soon whole: the campaign waits, and goes on."""
+    monkeypatch.setattr("connectus_async.bulk.sender.MOST_FAILED_LOOKS", 10**9)
+    suppression = Doubtful()
+    async with connectus.bulk(suppression=suppression) as bulk:
+        await until(lambda: bulk.progress().is_paused)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bulk.run, messages(3))
+            looks = suppression.looks
+            await until(lambda: suppression.looks > looks + 20)
+            assert emulator.received == []
+            suppression.is_mended = True
+
+        assert bulk.summary.accepted == 3
+
+
+@asyncio_only
+@pytest.mark.usefixtures("_looks_at_once")
+async def test_a_suppression_list_that_stays_broken_stops_the_campaign(
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+):
+    """With what is wrong with it; everything stays queued."""
+    async with connectus.bulk(ledger=ledger, suppression=Doubtful()) as bulk:
+        await until(lambda: bulk.progress().is_paused)
+        with pytest.raises(InvalidArgumentError, match="is empty now"):
+            await bulk.run(messages(3))
+        assert set(await bulk.counts()) <= {State.QUEUED}
+    assert emulator.received == []
+
+
+@asyncio_only
+@pytest.mark.usefixtures("_looks_at_once")
+async def test_a_list_that_is_mended_does_not_undo_a_pause_of_the_user(connectus: AsyncConnectus):
+    """Each of the two reasons holds by itself."""
+    suppression = Doubtful()
+    async with connectus.bulk(suppression=suppression) as bulk:
+        await until(lambda: bulk.progress().is_paused)
+        bulk.pause()
+        suppression.is_mended = True
+        looks = suppression.looks
+        await until(lambda: suppression.looks > looks + 2)
+        assert bulk.progress().is_paused
+        bulk.resume()
+        assert not bulk.progress().is_paused
+
+
+SPELLINGS = [
+    (Sms, 541123456789, 5491123456789),
+    (Sms, 5215512345678, 525512345678),
+    (Sms, 551187654321, 5511987654321),
+    (Email, "ana@xn--and-6ma2c.cl", "Ana@Ñandú.cl"),
+]
+
+
+def spelt(kind: type[Sms] | type[Email], who: object, text: str) -> Sms | Email:
+    if kind is Sms:
+        return Sms(who, text)
+    return Email(who, "Hola", text, src_email="yo@empresa.cl")
+
+
+@pytest.mark.parametrize(("kind", "one", "other"), SPELLINGS)
+@pytest.mark.parametrize(
+    ("identity", "texts"), [("message", ("Hola", "Hola")), ("recipient", ("Hola", "Buenas"))]
+)
+async def test_one_person_in_two_spellings_is_reached_once(
+    connectus, emulator, ledger, kind, one, other, identity, texts
+):
+    """Whose phone rings for one number hears it ring for the other; it is sent as it was given."""
+    first, second = (spelt(kind, who, text) for who, text in zip((one, other), texts, strict=True))
+
+    for message in (first, second, first):
+        await sent(connectus, [message], ledger=ledger, identity=identity)
+
+    assert recipients(emulator) == [str(one)]
+
+
+def old_key(kind: str, recipient: str, content: str) -> str:
+    document = f"\0{kind}\0{recipient}\0{content}".encode()
+    return base64.b64encode(hashlib.blake2b(document, digest_size=15).digest()).decode()
+
+
+@pytest.mark.parametrize(("kind", "one", "other"), SPELLINGS[:3])
+async def test_a_ledger_from_before_finds_its_people_by_its_own_keys(
+    connectus, emulator, ledger, kind, one, other
+):
+    """It is taken up, and nobody in it is somebody new."""
+    source = [spelt(kind, who, "Hola") for who in (one, other)]
+    await sent(connectus, [], ledger=ledger)
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("DELETE FROM campaign WHERE name = ?", (ONE_SPELLING,))
+    await sent(connectus, source[:1], ledger=ledger)
+    with closing(sqlite3.connect(ledger)) as connection:
+        ((key,),) = connection.execute("SELECT key FROM message")
+    assert key == old_key("sms", str(one), "Hola")
+
+    again = await sent(connectus, source[:1], ledger=ledger)
+    both = await sent(connectus, source, ledger=ledger)
+
+    assert again.skipped_by == both.skipped_by == {SkipReason.DUPLICATE: 1}
+    assert recipients(emulator) == sorted(map(str, (one, other)))  # as that ledger has it
+
+
+async def test_a_person_in_another_spelling_is_suppressed(connectus, emulator, ledger):
+    """By the list of a campaign, as its messages are loaded and right before they leave."""
+    spellings = [str(number) for _, number, _ in SPELLINGS[:3]]
+    suppression = SuppressionList([*spellings, SPELLINGS[3][1]])
+    others = [spelt(kind, who, "Hola") for kind, _, who in SPELLINGS]
+
+    async with connectus.bulk(ledger=ledger, suppression=suppression) as bulk:
+        await bulk.load(others[:2])
+        summary = await bulk.run(others)
+
+    assert summary.skipped_by[SkipReason.SUPPRESSED] >= 2
+    assert emulator.received == []

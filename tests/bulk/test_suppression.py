@@ -3,18 +3,47 @@
 import doctest
 import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async import InvalidArgumentError
+from connectus_async import InvalidArgumentError, arguments
+from connectus_async.bulk import suppression
 from connectus_async.bulk.phone_numbers import normaliser
-from connectus_async.bulk.suppression import MAX_LINE_CHARACTERS, SuppressionList
+from connectus_async.bulk.recipient_key import recipient_key
+from connectus_async.bulk.suppression import MAX_LINE_CHARACTERS, SETTLED_AFTER, SuppressionList
 
 NUMBER, OTHER = "56987688060", "5215512345678"
 ADDRESS = "ana.soto@ejemplo.cl"
+
+
+class Clock:
+    """Goes on as it is told to; what sleeps has the time that passes meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def monotonic(self) -> float:
+        """Tell the time."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Pass the time, and do what somebody else does meanwhile."""
+        self.now += seconds
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(suppression, "monotonic", clock.monotonic)
+    monkeypatch.setattr(suppression, "sleep", clock.sleep)
+    return clock
 
 
 @pytest.fixture
@@ -130,6 +159,42 @@ def test_national_numbers_need_to_be_told(path: Path):
     assert NUMBER in SuppressionList(["9 8768 8060"], to_digits=normaliser("CL"))
 
 
+ONE_PERSON = [
+    ("541123456789", "5491123456789"),
+    ("525512345678", "5215512345678"),
+    ("551187654321", "5511987654321"),
+    ("ana@ñandú.cl", "ana@xn--and-6ma2c.cl"),
+    ("ana@ñandú.cl", "Ana@N\N{COMBINING TILDE}ANDU\N{COMBINING ACUTE ACCENT}.CL"),
+    ("josé@ejemplo.cl", "JOSE\N{COMBINING ACUTE ACCENT}@ejemplo.cl."),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), [*ONE_PERSON, *[pair[::-1] for pair in ONE_PERSON]])
+def test_people_are_on_the_list_however_they_are_spelt(path: Path, one: str, other: str):
+    """Who opted out in one spelling gets nothing in the other."""
+    path.write_text(f"{one}\n", "utf-8")
+
+    assert other in SuppressionList.read(path)
+
+
+def test_a_number_without_its_country_code_is_an_error_with_its_line(path: Path):
+    """It would be somebody's abroad, and who opted out would be reached."""
+    path.write_text(f"{OTHER}\n987688060\n", "utf-8")
+
+    with pytest.raises(InvalidArgumentError, match=r"line 2 is neither .* lack its country code"):
+        SuppressionList.read(path)
+
+
+@pytest.mark.parametrize("line", ["98768806.0", "98768806,0", "9.8768806E7", "56987688060.00"])
+def test_a_decimal_number_is_an_error_with_its_line(path: Path, line: str):
+    """Without its point it would be another number than the one that opted out."""
+    path.write_text(f"+{OTHER}\n{line}\n", "utf-8")
+
+    for to_digits in (None, normaliser("CL"), arguments.phone_number):
+        with pytest.raises(InvalidArgumentError, match=r"line 2 is neither .*; format the column"):
+            SuppressionList.read(path, to_digits=to_digits)
+
+
 def test_refreshing_follows_the_file(path: Path):
     """It is read again when it has changed, and only then."""
     path.write_text(f"{NUMBER}\n", "utf-8")
@@ -144,7 +209,7 @@ def test_refreshing_follows_the_file(path: Path):
     assert suppressed.refresh() is False
 
 
-def test_a_file_of_the_same_size_and_time_is_seen_to_be_another(path: Path):
+def test_a_file_of_the_same_size_and_time_is_seen_to_be_another(path: Path, clock: Clock):
     """Renaming another file over it changes its inode."""
     path.write_text(f"{NUMBER}\n", "utf-8")
     suppressed = SuppressionList.read(path)
@@ -155,7 +220,91 @@ def test_a_file_of_the_same_size_and_time_is_seen_to_be_another(path: Path):
     other.rename(path)
 
     assert suppressed.refresh() is True
+    assert f"{NUMBER[:-1]}1" in suppressed
+    clock.now += SETTLED_AFTER
+    assert suppressed.refresh() is True
     assert NUMBER not in suppressed
+    assert suppressed.refresh() is False
+
+
+def test_while_a_file_is_rewritten_old_and_new_together_count(path: Path, clock: Clock):
+    """A half-written file looks like a shorter list, and its writer may rest for a while."""
+    path.write_text(f"{NUMBER}\n{OTHER}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+
+    path.write_text(f"{ADDRESS}\n", "utf-8")
+    assert suppressed.refresh() is True
+    assert [who in suppressed for who in (NUMBER, OTHER, ADDRESS)] == [True] * 3
+    clock.now += SETTLED_AFTER - 1
+    assert suppressed.refresh() is False
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{NUMBER}\n")
+    assert suppressed.refresh() is True
+    clock.now += SETTLED_AFTER - 1
+    assert suppressed.refresh() is False
+    assert OTHER in suppressed
+
+    clock.now += 1
+    assert suppressed.refresh() is True
+    assert [who in suppressed for who in (NUMBER, OTHER, ADDRESS)] == [True, False, True]
+
+
+def test_two_looks_agree_by_what_is_in_the_file(path: Path, clock: Clock):
+    """A file system with coarse times shows the stamp of before."""
+    path.write_text(f"{NUMBER}\n{OTHER}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    suppressed.refresh()
+    seen = suppressed._stamp
+    path.write_text(f"{NUMBER[:-1]}1\n", "utf-8")
+    clock.now += SETTLED_AFTER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suppression, "_stamp", lambda _: seen)
+        suppressed.refresh()
+
+        assert [who in suppressed for who in (NUMBER, OTHER)] == [True, True]
+        clock.now += SETTLED_AFTER
+        suppressed.refresh()
+        assert [who in suppressed for who in (NUMBER, OTHER)] == [False, False]
+
+
+def test_what_can_be_read_of_a_broken_file_counts_at_once(path: Path):
+    """Who is on the list already, and who is new on the whole lines of the new one."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+    path.write_text(f"{OTHER}\n{ADDRESS[:9]}", "utf-8")
+
+    with pytest.raises(InvalidArgumentError, match=r"line 2 is neither"):
+        suppressed.refresh()
+
+    assert NUMBER in suppressed
+    assert OTHER in suppressed
+
+
+def test_a_list_that_is_being_written_is_waited_for(path: Path, clock: Clock):
+    """At the start there is no older list that could count as well."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    clock.meanwhile = [lambda: path.write_text(f"{NUMBER}\n{OTHER}\n", "utf-8")]
+
+    assert OTHER in SuppressionList.read(path)
+
+
+def test_a_file_that_goes_on_changing_is_not_believed(path: Path, clock: Clock):
+    """Ten seconds later it is still not known who opted out."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    clock.meanwhile = [_append(path)] * 100
+
+    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: goes on changing"):
+        SuppressionList.read(path)
+    assert clock.now == pytest.approx(10)
+
+
+def _append(path: Path) -> Callable[[], object]:
+    def append() -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{OTHER}\n")
+
+    return append
 
 
 @pytest.mark.parametrize(
@@ -168,7 +317,9 @@ def test_a_file_of_the_same_size_and_time_is_seen_to_be_another(path: Path):
     ],
     ids=["gone", "empty", "only a comment", "half written"],
 )
-def test_a_list_never_forgets_because_its_file_broke(path: Path, broken: str | None, problem: str):
+def test_a_list_never_forgets_because_its_file_broke(
+    path: Path, clock: Clock, broken: str | None, problem: str
+):
     """Every refresh says what is wrong until it is mended, and who was on the list stays on it."""
     path.write_text(f"{NUMBER}\n{ADDRESS}\n", "utf-8")
     suppressed = SuppressionList.read(path)
@@ -185,6 +336,10 @@ def test_a_list_never_forgets_because_its_file_broke(path: Path, broken: str | N
     path.write_text(f"{OTHER}\n", "utf-8")
     assert suppressed.refresh() is True
     assert OTHER in suppressed
+    assert NUMBER in suppressed
+    clock.now += SETTLED_AFTER
+    assert suppressed.refresh() is True
+    assert OTHER in suppressed
     assert NUMBER not in suppressed
 
 
@@ -198,18 +353,23 @@ def test_a_list_of_values_has_nothing_to_refresh():
 
 def test_the_repr_shows_a_count_only(path: Path):
     """Nobody who opted out is in a log."""
-    path.write_text("".join(f"569{number:08}\n" for number in range(1234)) + ADDRESS, "utf-8")
+    path.write_text("".join(f"5698768{number:04}\n" for number in range(1234)) + ADDRESS, "utf-8")
 
     assert repr(SuppressionList.read(path)) == "<SuppressionList of 1,235>"
 
 
-NUMBERS = st.integers(10_000_000, 10**15 - 1)
+def _has_one_spelling(number: int) -> bool:
+    return recipient_key(str(number)) == str(number)
+
+
+NUMBERS = st.integers(10_000_000, 10**15 - 1).filter(_has_one_spelling)
 
 
 @given(inside=st.sets(NUMBERS), asked=st.sets(NUMBERS))
 def test_it_is_a_set_of_numbers(inside: set[int], asked: set[int]):
     """Exactly who was put in is in it, however often."""
-    suppressed = SuppressionList([*inside, *map(str, inside)])
+    listed = [*inside, *map(str, inside)]
+    suppressed = SuppressionList(listed, to_digits=arguments.phone_number)
 
     assert suppressed.count == len(inside)
     assert {number for number in inside | asked if str(number) in suppressed} == inside

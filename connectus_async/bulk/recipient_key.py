@@ -1,0 +1,81 @@
+"""One person, one spelling: by it recipients are compared, and nothing else is done with it.
+
+What is sent is what was given. But who opted out as ``+52 55 1234 5678`` did so as
+``+52 1 55 1234 5678`` too, and whose phone rings for one of them hears it ring for the other.
+"""
+
+import unicodedata
+from typing import Final
+
+_BRAZIL_WITHOUT_NINTH: Final = frozenset("689")
+"""The first digit of mobiles from before the ninth (Anatel, 2012 to 2016). Landlines begin with 2
+to 5, and in 70 and 77 to 79 were radios that never got one: they are somebody else's."""
+
+_BRAZIL_SEVENS: Final = frozenset("123456")
+_ARGENTINA_AREAS: Final = frozenset("123")
+_PUNYCODE: Final = "xn--"
+_IDEOGRAPHIC_FULL_STOP: Final = "\u3002"
+
+
+def recipient_key(recipient: str) -> str:
+    """Write a recipient in the one way in which it is compared.
+
+    A mobile of Argentina has the 9 after its country code, one of Brazil its ninth digit, a number
+    of Mexico no 1. An address has small letters, composed, and no punycode in its domain. Whether
+    there is such a number or address is not looked at.
+
+    Args:
+        recipient: The digits of a number with its country code, or an email address.
+
+    >>> recipient_key("5215512345678"), recipient_key("541123456789"), recipient_key("551187654321")
+    ('525512345678', '5491123456789', '5511987654321')
+    >>> recipient_key("Ana@xn--and-6ma2c.cl")
+    'ana@ñandú.cl'
+    """
+    if "@" in recipient:
+        return _address(recipient)
+    size = len(recipient)
+    if size == 12:
+        return _with_mobile_digit(recipient)
+    if size == 13 and recipient.startswith("521"):
+        return f"52{recipient[3:]}"
+    return recipient
+
+
+def _with_mobile_digit(digits: str) -> str:
+    country, first = digits[:2], digits[4]
+    if country == "54" and digits[2] in _ARGENTINA_AREAS:
+        return f"549{digits[2:]}"
+    was_mobile = first in _BRAZIL_WITHOUT_NINTH or (first == "7" and digits[5] in _BRAZIL_SEVENS)
+    if country == "55" and was_mobile:
+        return f"{digits[:4]}9{digits[4:]}"
+    return digits
+
+
+def _address(address: str) -> str:
+    folded = address.casefold()
+    if folded.isascii() and _PUNYCODE not in folded:
+        return folded.removesuffix(".")
+    local, _, domain = address.rpartition("@")
+    return f"{_folded('NFC', local)}@{_domain(domain)}"
+
+
+def _domain(domain: str) -> str:
+    labels = _folded("NFKC", domain).replace(_IDEOGRAPHIC_FULL_STOP, ".").removesuffix(".")
+    return ".".join(map(_label, labels.split(".")))
+
+
+def _label(label: str) -> str:
+    """Write a part of a domain as it reads; what is no punycode of letters stays as it is."""
+    if not label.startswith(_PUNYCODE):
+        return label
+    try:
+        letters = label.removeprefix(_PUNYCODE).encode("ascii").decode("punycode")
+    except ValueError:
+        return label
+    return _folded("NFKC", letters) if letters and letters.isprintable() else label
+
+
+def _folded(form: str, text: str) -> str:
+    normal = unicodedata.normalize(form, text)  # type: ignore[arg-type]
+    return unicodedata.normalize(form, normal.casefold())  # type: ignore[arg-type]

@@ -210,6 +210,10 @@ BAD_NUMBERS = [
     "5.69877E+10",
     "5,69877E+10",
     "56987688060.0",
+    "98768806.0",
+    "98768806,0",
+    "+98768806.00",
+    "5698768.8060",
     "++56987688060",
     "56987688060+",
     "(56) 987688060",
@@ -247,6 +251,21 @@ async def test_what_is_no_phone_number_is_refused(
         assert error.field == f"{field}[1]"
 
     assert not emulator.requests
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *["98768806.0", "98768806,0", " +98768806.00 ", "56 987 688 060.0", "9876880.60"],
+        *["(98768806.0)", "9-8768806.0", "5698768806.0000", 98768806.0],
+    ],
+)
+async def test_a_decimal_number_is_told_from_other_mistakes(number: Any, connectus: AsyncConnectus):
+    """What to do about it is said: the file is to be written anew."""
+    error = await assert_refused(connectus, "sms.send", "dst_number", number)
+
+    assert "is a decimal number" in error.problem
+    assert "format the column as text" in error.problem
 
 
 @pytest.mark.parametrize(

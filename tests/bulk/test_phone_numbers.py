@@ -1,5 +1,6 @@
 """Numbers that can be, in one form; every other is refused with its reason and never shown."""
 
+import pickle
 import re
 import sys
 
@@ -9,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import ConfigurationError, InvalidArgumentError
-from connectus_async.bulk.phone_numbers import country, normaliser, time_zones
+from connectus_async.arguments import phone_number
+from connectus_async.bulk.phone_numbers import (
+    NEIGHBOURS,
+    SERVED,
+    NationalNumbers,
+    NoCountryCodeError,
+    checker,
+    country,
+    normaliser,
+    time_zones,
+)
+from connectus_async.bulk.preflight import COUNTRY_NAMES
+from connectus_async.bulk.recipient_key import recipient_key
 
 
 @pytest.mark.parametrize(
@@ -136,4 +149,178 @@ def test_every_country_reads_its_own_example(region: str):
     digits = normaliser(region)("dst_number", home)
 
     assert f"+{digits}" == abroad
-    assert normaliser(None)("dst_number", digits) == digits
+    assert normaliser(None)("dst_number", abroad) == digits
+    if region in SERVED:
+        assert normaliser(None)("dst_number", digits) == digits
+
+
+DECIMALS = [
+    *["98768806.0", " 98768806.0 ", "+98768806.0", "(98768806.0)", "9 8768 806.0", "9-8768806.0"],
+    *["98768806,0", "98768806.00", "56987688060.0", "98768806.000000", "9876880.60"],
+    "\N{ARABIC-INDIC DIGIT NINE}8768806.0",
+]
+
+
+@pytest.mark.parametrize("region", [None, "CL", "EC", "MX", "PE", "PY"])
+@pytest.mark.parametrize("number", [*DECIMALS, 98768806.0, 56987688060.0])
+def test_a_decimal_number_is_no_phone_number(number: str | float, region: str | None):
+    """pandas writes a column with a gap so; without the point, it is a stranger's number."""
+    with pytest.raises(InvalidArgumentError, match=r"is a decimal number.*; format the column"):
+        normaliser(region)("phone", number)
+
+
+@pytest.mark.parametrize(
+    ("number", "region", "digits"),
+    [
+        ("9.8768.8060", "CL", "56987688060"),
+        ("9.87688060", "CL", "56987688060"),
+        ("98768.8060", "CL", "56987688060"),
+        ("98.76.88.06.0", "CL", "56987688060"),
+        ("+56.987688060", None, "56987688060"),
+        ("(2) 2345.6789", "CL", "56223456789"),
+        ("2.2345.6789", "CL", "56223456789"),
+        ("2345.6000", "GT", "50223456000"),
+    ],
+)
+def test_points_may_part_a_number(number: str, region: str | None, digits: str):
+    """As people write them: three digits or more follow a point that is alone."""
+    assert normaliser(region)("phone", number) == digits
+
+
+NATIONAL = {
+    "CL": ["987688060", "9 8768 8060", "0987688060", 987688060, "223456789"],
+    "MX": ["5512345678", "3312345678", "811 234 5678"],
+    "CO": ["3001234567"],
+    "AR": ["1123456789", "91123456789", "3514567890"],
+    "PE": ["987654321"],
+    "BR": ["11987654321", "1132345678"],
+    "BO": ["71234567"],
+    "UY": ["99123456", "099123456"],
+    "CR": ["88123456"],
+    "GT": ["51234567"],
+    "EC": ["0987654321"],
+    "VE": ["4141234567"],
+    "DO": ["8092345678"],
+}
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [(region, number) for region, numbers in NATIONAL.items() for number in numbers],
+)
+def test_a_number_without_its_country_code_is_told_and_not_sent_abroad(
+    region: str, number: str | int
+):
+    """With its first digits for a country code it is nobody's, or a stranger's in Iran."""
+    with pytest.raises(NoCountryCodeError, match="seems to lack its country code") as caught:
+        normaliser(None)("phone", number)
+
+    assert region in caught.value.fits
+    assert pickle.loads(pickle.dumps(caught.value)).fits == caught.value.fits
+    assert not re.search(r"[0-9]{4}", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("569876880600", "is no number that is in use in CL"),
+        ("+569876880600", "is no number that is in use in CL"),
+        ("56100000000", "is no number that is in use in CL"),
+        ("99912345678901", "begins with no country code"),
+        ("0056987688060", "begins with 0; write it in international format"),
+        ("123", "has 3 digits"),
+        ("98768806.0", "is a decimal number"),
+        ("Ana", "has something other than digits"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_without_a_region_too(number: str, problem: str):
+    """With its reason."""
+    with pytest.raises(InvalidArgumentError, match=f"^phone: {problem}"):
+        normaliser(None)("phone", number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *["5491123456789", "541123456789", "525512345678", "5511987654321", "573001234567"],
+        *["12125551234", "51987654321", "593987654321", "50688123456", "59899123456"],
+        *["5215512345678", "5216641234567", "551187654321", "34612345678", "4915123456789"],
+    ],
+)
+def test_an_international_number_needs_no_plus(number: str):
+    """Older spellings of Mexico and Brazil among them: they are sent as they are written."""
+    assert normaliser(None)("phone", number) == number
+
+
+@pytest.mark.parametrize("number", ["+4791234567", "+98 768 8060", "+34911234567", "+6581234567"])
+def test_a_plus_says_that_it_is_abroad(number: str):
+    """Where the rest could be a number at home as well."""
+    digits = re.sub(r"\D", "", number)
+    assert normaliser(None)("phone", number) == digits
+    with pytest.raises(NoCountryCodeError):
+        normaliser(None)("phone", digits)
+
+
+@pytest.mark.parametrize(
+    ("region", "number", "digits"),
+    [("MX", "5215512345678", "5215512345678"), ("BR", "1187654321", "551187654321")],
+)
+def test_an_older_spelling_is_read_at_home(region: str, number: str, digits: str):
+    """The library has forgotten it, phones and lists of contacts have not."""
+    assert normaliser(region)("phone", number) == digits
+
+
+@given(st.sampled_from(SERVED), st.integers(10**9, 10**10 - 1), st.integers(1, 5))
+def test_numbers_of_one_thousand_are_alike(region: str, tail: int, length: int):
+    """What is remembered of one holds for the others: a look at each would take thirty times."""
+    code = str(phonenumbers.country_code_for_region(region))
+    digits = (code + str(tail))[: 8 + length]
+
+    def is_read(number: str) -> bool:
+        try:
+            return normaliser(None)("phone", number) == number
+        except InvalidArgumentError:
+            return False
+
+    parsed = phonenumbers.parse(f"+{digits}")
+    if phonenumbers.is_valid_number(parsed) and region_of(parsed) in SERVED and len(digits) >= 10:
+        assert is_read(digits)
+    elif is_read(digits):
+        spelt = phonenumbers.parse(f"+{recipient_key(digits)}")
+        assert phonenumbers.is_valid_number(spelt)
+
+
+def region_of(number: object) -> str | None:
+    return phonenumbers.region_code_for_number(number)
+
+
+def test_the_countries_are_those_of_the_balances():
+    """A country more has to be at home for numbers too."""
+    assert set(SERVED) == set(COUNTRY_NAMES)
+    assert not set(SERVED) & set(NEIGHBOURS)
+
+
+def test_without_the_library_only_the_form_is_checked(monkeypatch: pytest.MonkeyPatch):
+    """A region cannot be read then, and that is said."""
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+
+    assert checker(None) is phone_number
+    with pytest.raises(ConfigurationError, match="pip install"):
+        checker("CL")
+
+
+def test_a_file_in_which_most_numbers_lack_it_is_refused():
+    """The flag is named, with the country that most could be of."""
+    count = NationalNumbers()
+    for content in [*[lacking("PE", "CL")] * 2, lacking("CL"), object(), object()]:
+        count.add(content)
+    count.add(InvalidArgumentError("phone", "is empty in this row"))
+
+    with pytest.raises(InvalidArgumentError, match=r"^a\.csv: 3 of its 5 numbers .*--region CL "):
+        count.check("a.csv")
+    count.add(object())
+    count.check("a.csv")
+
+
+def lacking(*fits: str) -> NoCountryCodeError:
+    return NoCountryCodeError("phone", fits)

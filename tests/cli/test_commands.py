@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -234,6 +235,131 @@ def test_failed_rows_are_named_by_their_line(run, server, recipients):
     assert "line 3: name: is empty in this row" in result.stdout
     assert not any(value in result.output for value in PERSONAL)
     assert len(server.received) == 1
+
+
+NATIONAL = "dst_number\n987688060\n5512345678\n3001234567\n56987688060\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_file_of_national_numbers_is_refused_and_the_flag_named(run, server, recipients, options):
+    """Not one message leaves: the one that can be read abroad would reach a stranger."""
+    recipients.write_text(NATIONAL, "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT, *options)
+
+    assert_one_sentence(result, 1, "3 of its 4 numbers seem to lack their country code")
+    assert "--region MX" in result.stderr
+    assert server.received == []
+    if not options:
+        resumed = run("bulk", "resume", f"{recipients}.ledger.db")
+        assert_one_sentence(resumed, 1, "was not read to its end: run bulk send again")
+
+
+def test_a_refused_file_is_sent_with_its_region(run, server, recipients):
+    """The same command, and the flag that it asked for."""
+    recipients.write_text("dst_number\n987688060\n987688061\n+5491123456789\n", "utf-8")
+
+    assert run("bulk", "send", recipients, "--text", TEXT).exit_code == 1
+    assert run("bulk", "send", recipients, "--text", TEXT, "--region", "CL").exit_code == 0
+    assert sorted(message.recipient for message in server.received) == [
+        *["5491123456789", "56987688060", "56987688061"]
+    ]
+
+
+def test_a_national_number_in_an_international_file_is_named_by_its_line(run, server, recipients):
+    """The others are sent."""
+    recipients.write_text("dst_number\n56987688060\n987688061\n+56987688062\n", "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT)
+
+    assert result.exit_code == 0
+    assert "line 3: dst_number: seems to lack its country code" in result.stdout
+    assert sorted(message.recipient for message in server.received) == [
+        *["56987688060", "56987688062"]
+    ]
+
+
+@pytest.mark.parametrize("options", [(), ("--region", "CL")])
+def test_a_decimal_number_is_refused_by_its_line(run, server, recipients, options):
+    """pandas writes a column with a gap so: without the point it is a stranger's."""
+    recipients.write_text('dst_number\n98768806.0\n""\n+56987688060\n', "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT, *options)
+
+    assert "line 2: dst_number: is a decimal number" in result.stdout
+    assert [message.recipient for message in server.received] == ["56987688060"]
+
+
+def test_without_the_extra_it_is_said_that_numbers_were_not_checked(
+    run, server, recipients, monkeypatch
+):
+    """They are sent as they stand, as before."""
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+    recipients.write_text("dst_number\n987688060\n", "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT)
+
+    assert result.exit_code == 0
+    assert "whether there are such numbers was not checked" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        *[("987688060", ()), ("98768806.0", ("--region", "CL"))],
+        *[("569876880600", ()), ("5491123456789", ("--region", "CL"))],
+    ],
+)
+def test_a_suppressed_number_that_is_none_stops_before_the_first_message(
+    run, server, recipients, tmp_path, line, options
+):
+    """By its line, and read with the region of the rows: an opt-out is never passed over."""
+    listed = tmp_path / "opt-outs.txt"
+    listed.write_text(f"# since May\n{line}\n", "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT, "--suppress", listed, *options)
+
+    assert_one_sentence(result, 1, "opt-outs.txt: line 2 is neither")
+    assert server.received == []
+
+
+def test_who_opted_out_gets_nothing_in_another_spelling(run, server, recipients, tmp_path):
+    """Argentina with its 9, Mexico without its 1, Brazil with its ninth digit, and at home."""
+    listed = tmp_path / "opt-outs.txt"
+    listed.write_text("987688060\n+541123456789\n+5215512345678\n+551187654321\n", "utf-8")
+    numbers = "56987688060\n+5491123456789\n+525512345678\n+5511987654321\n+56987688061\n"
+    recipients.write_text(f"dst_number\n{numbers}", "utf-8")
+
+    result = run(
+        *("bulk", "send", recipients, "--text", TEXT, "--suppress", listed, "--region", "CL")
+    )
+
+    assert "4 skipped: suppressed" in result.stdout
+    assert [message.recipient for message in server.received] == ["56987688061"]
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "problem"),
+    [
+        ("987688060", (), "seems to lack its country code"),
+        ("569876880600", (), "is no number that is in use in CL"),
+        ("98768806.0", ("--region", "CL"), "is a decimal number"),
+        ("5491123456789", ("--region", "CL"), "one from outside CL is written with"),
+        ("987688060", ("--region", "Chile"), "region: must be a country"),
+    ],
+)
+def test_an_sms_to_what_may_be_a_stranger_is_refused(run, server, number, options, problem):
+    """As a row of a file is."""
+    result = run("sms", "send", number, TEXT, *options)
+
+    assert_one_sentence(result, 1, problem)
+    assert not server.requests
+
+
+def test_an_sms_to_a_national_number_needs_its_region(run, server):
+    """As a file does."""
+    assert run("sms", "send", "9 8768 8060", TEXT, "--region", "CL").exit_code == 0
+    assert [message.recipient for message in server.received] == [NUMBER]
 
 
 def test_failed_rows_as_json_are_a_line_each(run, server, recipients):

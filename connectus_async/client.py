@@ -185,12 +185,14 @@ class AsyncConnectus:
             rate: Messages or segments a second at most; as many as the API takes if left out.
             rate_unit: What `rate` counts: ``"messages"``, or ``"segments"`` for what is billed.
             identity: What makes two messages the same, of which only one is sent: ``"message"``
-                (recipient and content) or ``"recipient"``.
+                (recipient and content) or ``"recipient"``. Two spellings of a number or an address
+                are one recipient; in a ledger that an older version made they are two.
             on_unknown: What becomes of a message that may have been sent: ``"hold"`` never sends it
                 again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
                 ``"resend"`` does when the ledger is opened again, so that a person may get it
                 twice.
-            suppression: Who must get nothing. It is asked again right before each message.
+            suppression: Who must get nothing. It is asked again right before each message. While
+                its file cannot be read nothing leaves; after ten seconds of that the campaign stops.
             quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
                 then stays queued.
             expires_at: When it is too late: from then on, what is left is skipped.

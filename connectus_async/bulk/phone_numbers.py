@@ -140,8 +140,8 @@ def normaliser(region: str | None) -> ToDigits:
     Returns:
         A function that takes what an error is to call the number, and the number, as
         `arguments.phone_number` does. It raises `InvalidArgumentError` with the reason, and never
-        shows the number. A number in an older spelling (Mexico with 1, Brazil without its ninth
-        digit) stays as it is written.
+        shows the number. With a region it gives E.164, without one the digits as they are written.
+        A number in an older spelling (Mexico with 1, Brazil without its ninth digit) is kept so.
 
     Raises:
         ConfigurationError: There is no such country, or phonenumbers is not installed.
@@ -212,7 +212,7 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     number = _parsed(region, field, text)
     problem = _problem(number)
     if problem is None:
-        return _e164(field, number)
+        return _e164(field, number) if region else _as_given(field, text, number)
     if region is not None and not text.startswith("+"):
         problem += f"; one from outside {region} is written with + and its country code"
     raise InvalidArgumentError(field, problem)
@@ -225,7 +225,7 @@ def _international_digits(field: str, text: str) -> str:
     try:
         number = _parsed(None, field, f"+{text}")
         if _is_served(number):
-            return _e164(field, number)
+            return _as_given(field, text, number)
         problem = _problem(number)
     except InvalidArgumentError as error:
         problem = error.problem
@@ -235,7 +235,7 @@ def _international_digits(field: str, text: str) -> str:
     if problem is not None:
         arguments.phone_number(field, digits)  # what it says comes first
         raise InvalidArgumentError(field, problem)
-    return _e164(field, number)
+    return _as_given(field, text, number)
 
 
 @lru_cache(BLOCKS_REMEMBERED)
@@ -277,6 +277,17 @@ def _fits(digits: str) -> tuple[str, ...]:
 def _lengths(region: str) -> tuple[int, ...]:
     metadata = _phonenumbers().PhoneMetadata.metadata_for_region(region)
     return tuple(metadata.general_desc.possible_length)
+
+
+def _as_given(field: str, text: str, number: Any) -> str:
+    """Take the digits as they stand, as `arguments.phone_number` does, wherever it takes them.
+
+    A ledger has its keys of them: in another form, though a better one, the message would be new.
+    """
+    try:
+        return arguments.phone_number(field, text)
+    except InvalidArgumentError:
+        return _e164(field, number)
 
 
 def _e164(field: str, number: Any) -> str:

@@ -23,7 +23,8 @@ class Progress:
             it after the API answered 429.
         concurrency_limit: How many messages may be on their way: the user's limit, or what is left
             of it after the API became slow or failed.
-        is_paused: Whether `Bulk.pause`, a ``Retry-After`` or an API out of reach holds it up.
+        is_paused: Whether `Bulk.pause`, a ``Retry-After``, an API out of reach or a suppression
+            list that cannot be read holds it up.
     """
 
     summary: BulkSummary

@@ -20,8 +20,8 @@ _IDEOGRAPHIC_FULL_STOP: Final = "\u3002"
 def recipient_key(recipient: str) -> str:
     """Write a recipient in the one way in which it is compared.
 
-    A mobile of Argentina has the 9 after its country code, one of Brazil its ninth digit, a number
-    of Mexico no 1. An address has small letters, composed, and no punycode in its domain. Whether
+    A mobile of Argentina has the 9 after its country code and no 15, one of Brazil its ninth digit,
+    a number of Mexico no 1. An address has small letters, composed, and no punycode in its domain. Whether
     there is such a number or address is not looked at.
 
     Args:
@@ -39,7 +39,17 @@ def recipient_key(recipient: str) -> str:
         return _with_mobile_digit(recipient)
     if size == 13 and recipient.startswith("521"):
         return f"52{recipient[3:]}"
+    if size == 14 and recipient.startswith("54"):
+        return _without_fifteen(recipient)
     return recipient
+
+
+def _without_fifteen(digits: str) -> str:
+    """Write a mobile of Argentina with the 9, not with the 15 that follows the area at home."""
+    for end in (4, 5, 6):  # of the area, which has two to four digits; only one can be it
+        if digits[end : end + 2] == "15" and (end == 4) == (digits[2:4] == "11"):
+            return f"549{digits[2:end]}{digits[end + 2 :]}"
+    return digits
 
 
 def _with_mobile_digit(digits: str) -> str:

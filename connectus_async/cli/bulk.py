@@ -457,10 +457,9 @@ async def _loaded(
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> PreflightReport:
-    options = await run_sync(settings.options, Path(source.name))
     preflight = Preflight(
         examples=examples,
-        quiet_hours=options["quiet_hours"],
+        quiet_hours=await run_sync(settings.hours),
         budget=settings.budget,
         spent=await sender.spent() if settings.budget else 0,
     )

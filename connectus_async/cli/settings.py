@@ -90,11 +90,19 @@ class Settings:
             "rate_unit": self.rate_unit,
             "on_unknown": self.on_unknown,
             "suppression": self._suppression(),
-            "quiet_hours": QuietHours.parse(self.quiet_hours) if self.quiet_hours else None,
+            "quiet_hours": self.hours(),
             "expires_at": dt.datetime.fromisoformat(self.expires_at) if self.expires_at else None,
             "budget": self.budget,
             "forget_content": self.forget_content,
         }
+
+    def hours(self) -> QuietHours | None:
+        """Make the quiet hours.
+
+        Raises:
+            ConfigurationError: They make no sense, or need a library.
+        """
+        return QuietHours.parse(self.quiet_hours) if self.quiet_hours else None
 
     def _check_processes(self) -> None:
         if self.processes > self.concurrency:

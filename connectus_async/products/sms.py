@@ -122,7 +122,11 @@ class SmppStatus(OpenEnum):
 
 @attrs.frozen
 class Sms:
-    """An SMS for the bulk sender. The fields are the arguments of `SmsService.send`."""
+    """An SMS for the bulk sender. The fields are the arguments of `SmsService.send`.
+
+    The number has its country code. Whether there is such a number is not looked at: without its
+    code, one of Chile is one of Iran.
+    """
 
     dst_number: str | int = attrs.field(repr=masked)
     sms_content: str = attrs.field(repr=masked)
@@ -285,7 +289,7 @@ class SmsService(Service):
 
         Args:
             dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off.
+                are taken off. Whether there is such a number is not looked at.
             sms_content: The text. Each started 160 characters are billed as one SMS; see
                 `segments`.
             src_number: One of the account's numbers to send it from; the account's default if

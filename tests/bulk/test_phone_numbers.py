@@ -252,6 +252,20 @@ def test_an_international_number_needs_no_plus(number: str):
     assert normaliser(None)("phone", number) == number
 
 
+@pytest.mark.parametrize(
+    ("number", "digits"),
+    [
+        ("54 11 15 2345-6789", "54111523456789"),
+        ("+54 11 15 2345-6789", "54111523456789"),
+        ("+54 (11) 15 2345-6789", "5491123456789"),
+        ("+44 (0)20 7946 0018", "442079460018"),
+    ],
+)
+def test_digits_stay_as_they_are_written_where_they_did(number: str, digits: str):
+    """A ledger from before finds them again; what could not be sent then is in E.164."""
+    assert normaliser(None)("phone", number) == digits
+
+
 @pytest.mark.parametrize("number", ["+4791234567", "+98 768 8060", "+34911234567", "+6581234567"])
 def test_a_plus_says_that_it_is_abroad(number: str):
     """Where the rest could be a number at home as well."""

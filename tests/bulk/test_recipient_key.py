@@ -17,6 +17,9 @@ from connectus_async.bulk.recipient_key import recipient_key
         ("5491123456789", "5491123456789"),
         ("541123456789", "5491123456789"),
         ("543511234567", "5493511234567"),
+        ("54111523456789", "5491123456789"),
+        ("54351154567890", "5493514567890"),
+        ("54296615456789", "5492966456789"),
         ("5215512345678", "525512345678"),
         ("525512345678", "525512345678"),
         ("5511987654321", "5511987654321"),
@@ -38,6 +41,7 @@ def test_a_number_has_one_spelling(written: str, key: str):
         "551132345678",  # a landline of Brazil: with a 9, a mobile of somebody else
         "551178123456",  # a radio, which never had the ninth digit
         "548001234567",  # toll-free
+        "54111623456789",
         "1",
         "",
     ],
@@ -51,6 +55,16 @@ def test_other_numbers_stay_as_they_are(digits: str):
 def test_a_key_is_its_own_key(digits: str):
     """However often it is made."""
     assert recipient_key(recipient_key(digits)) == recipient_key(digits)
+
+
+@given(st.sampled_from(["11", "351", "2966"]), st.integers(10**7, 10**8 - 1))
+def test_every_way_to_write_a_mobile_of_argentina_is_one(area: str, subscriber: int):
+    """With 9, with 15, and with neither."""
+    local = str(subscriber)[: 10 - len(area)]
+
+    keys = {recipient_key(f"54{way}{local}") for way in (area, f"9{area}", f"{area}15")}
+
+    assert keys == {f"549{area}{local}"}
 
 
 @given(st.from_regex(r"(54[123]|55[1-9][1-9][2-9]|521)[0-9]{7,10}", fullmatch=True))

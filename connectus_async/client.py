@@ -192,7 +192,7 @@ class AsyncConnectus:
                 ``"resend"`` does when the ledger is opened again, so that a person may get it
                 twice.
             suppression: Who must get nothing. It is asked again right before each message. While
-                its file cannot be read nothing leaves; after ten seconds of that the campaign stops.
+                its file cannot be read, nothing leaves; after ten seconds the campaign stops.
             quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
                 then stays queued.
             expires_at: When it is too late: from then on, what is left is skipped.

@@ -55,7 +55,7 @@ class NoCountryCodeError(InvalidArgumentError):
 
 def _lacks_country_code(fits: tuple[str, ...]) -> str:
     return (
-        f"seems to lack its country code, for it could be a number of {_named(fits)}: "
+        f"seems to lack its country code: it could be a number of {_named(fits)}; "
         "write it with + and the code, or give the region (--region)"
     )
 
@@ -71,16 +71,17 @@ class NationalNumbers:
     """
 
     def __init__(self) -> None:
-        self._lacking = self._others = 0
+        self._rows = self._lacking = self._good = 0
         self._fits: Counter[str] = Counter()
 
     def add(self, content: object) -> None:
-        """Count what was made of a row: a message, or an error, which counts for no other."""
+        """Count what was made of a row: a message, or an error."""
+        self._rows += 1
         if isinstance(content, NoCountryCodeError):
             self._lacking += 1
             self._fits.update(content.fits)
         elif not isinstance(content, Exception):
-            self._others += 1
+            self._good += 1
 
     def check(self, name: str) -> None:
         """Refuse the file, once all its rows were counted.
@@ -89,15 +90,16 @@ class NationalNumbers:
             name: Its name.
 
         Raises:
-            InvalidArgumentError: Most of its numbers seem to lack their country code.
+            InvalidArgumentError: More of its numbers seem to lack their country code than can be
+                sent.
         """
-        if self._lacking <= self._others:
+        if self._lacking <= self._good:
             return
         most = max(self._fits.values())
         fits = sorted(country for country, count in self._fits.items() if count == most)
         raise InvalidArgumentError(
             name,
-            f"{self._lacking:,} of its {self._lacking + self._others:,} numbers seem to lack their "
+            f"{self._lacking:,} of its {self._rows:,} rows have a number that seems to lack its "
             f"country code, so nothing is sent: give their country, such as --region {fits[0]} "
             f"(most could be numbers of {_named(fits)}), or write them with + and the code",
         )

@@ -21,8 +21,8 @@ def recipient_key(recipient: str) -> str:
     """Write a recipient in the one way in which it is compared.
 
     A mobile of Argentina has the 9 after its country code and no 15, one of Brazil its ninth digit,
-    a number of Mexico no 1. An address has small letters, composed, and no punycode in its domain. Whether
-    there is such a number or address is not looked at.
+    a number of Mexico no 1. An address has small letters, composed, and no punycode in its domain.
+    Whether there is such a number or address is not looked at.
 
     Args:
         recipient: The digits of a number with its country code, or an email address.

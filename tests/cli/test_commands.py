@@ -247,7 +247,9 @@ def test_a_file_of_national_numbers_is_refused_and_the_flag_named(run, server, r
 
     result = run("bulk", "send", recipients, "--text", TEXT, *options)
 
-    assert_one_sentence(result, 1, "3 of its 4 numbers seem to lack their country code")
+    assert_one_sentence(
+        result, 1, "3 of its 4 rows have a number that seems to lack its country code"
+    )
     assert "--region MX" in result.stderr
     assert server.received == []
     if not options:

@@ -207,7 +207,7 @@ def bulk_send(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
             **_fillers(kind, text, subject, html, jinja=jinja),
             **given,
-            normalise=checker(region),
+            normalise=checker(region) if region or kind != "email" else None,
             transliterate=to_gsm7 if transliterate else None,
         )
     options["region"] = region

@@ -237,6 +237,21 @@ def test_failed_rows_are_named_by_their_line(run, server, recipients):
     assert len(server.received) == 1
 
 
+def test_emails_are_sent_to_every_row(run, server, tmp_path):
+    """No number is looked for in them."""
+    page, rows = tmp_path / "aviso.html", tmp_path / "people.csv"
+    page.write_text("<b>Hola {name}</b>", "utf-8")
+    rows.write_text(f"dst_email,name\n{ADDRESS},Ana\nluz@example.com,Luz\n", "utf-8")
+
+    result = run(
+        *("bulk", "send", rows, "--kind", "email", "--subject", "Aviso", "--html", page),
+        *("--src-email", "contacto@example.com"),
+    )
+
+    assert result.exit_code == 0
+    assert sorted(message.recipient for message in server.received) == [ADDRESS, "luz@example.com"]
+
+
 NATIONAL = "dst_number\n987688060\n5512345678\n3001234567\n56987688060\n"
 
 

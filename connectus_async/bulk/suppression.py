@@ -33,6 +33,9 @@ FIRST_LOOKS_APART: Final = 0.25
 MOST_FIRST_LOOKS: Final = 40
 """Where a list is read for the first time, two looks have to agree: there is no older list."""
 
+MOST_WRONG_LINES: Final = 1_000
+"""Then it is another kind of file, and is not read to its end."""
+
 _ON_THE_WIRE: Final = re.compile(r"[1-9][0-9]{7,14}")
 
 
@@ -153,6 +156,8 @@ class SuppressionList:
         finally:
             entries = gathered.entries()
             self._entries = self._entries.with_those_of(entries)
+        if gathered.wrong:
+            raise _bad_lines(path, gathered.wrong)
         if self._entries.count and not entries.count:
             raise InvalidArgumentError(
                 path.name, f"is empty now, and had {self._entries.count:,} entries before"
@@ -200,14 +205,19 @@ class _Gathered:
     """Recipients that are being read."""
 
     def __init__(self) -> None:
+        self.wrong: list[InvalidArgumentError] = []
         self._numbers, self._addresses = array("Q"), set[str]()
 
-    def add(self, recipients: Iterable[int | str]) -> None:
+    def add(self, recipients: Iterable[int | str | InvalidArgumentError]) -> None:
         for recipient in recipients:
             if isinstance(recipient, int):
                 self._numbers.append(recipient)
-            else:
+            elif isinstance(recipient, str):
                 self._addresses.add(recipient)
+            else:
+                self.wrong.append(recipient)
+                if len(self.wrong) == MOST_WRONG_LINES:
+                    break
 
     def entries(self) -> _Entries:
         distinct = (number for number, _ in groupby(sorted(self._numbers)))
@@ -227,7 +237,9 @@ def _comparable(field: str, recipient: Any, to_digits: ToDigits) -> int | str:
     return int(recipient_key(to_digits(field, recipient)))
 
 
-def _recipients_in(path: Path, to_digits: ToDigits) -> Generator[int | str, None, None]:
+def _recipients_in(
+    path: Path, to_digits: ToDigits
+) -> Generator[int | str | InvalidArgumentError, None, None]:
     number = 0
     try:
         with path.open(encoding=UTF_8) as file:
@@ -248,11 +260,21 @@ def _without_comment(line: str) -> str:
     return "" if entry.startswith("#") else entry.partition(" #")[0].partition("\t#")[0].strip()
 
 
-def _entry(path: Path, number: int, entry: str, to_digits: ToDigits) -> int | str:
+def _entry(
+    path: Path, number: int, entry: str, to_digits: ToDigits
+) -> int | str | InvalidArgumentError:
     try:
         return _comparable("line", entry, to_digits)
     except InvalidArgumentError as error:
-        raise _bad_line(path, number, error.problem) from None
+        return _bad_line(path, number, error.problem)
+
+
+def _bad_lines(path: Path, wrong: list[InvalidArgumentError]) -> InvalidArgumentError:
+    first, *others = wrong
+    if not others:
+        return first
+    count = f"{len(others):,}{' or more' if len(wrong) == MOST_WRONG_LINES else ''}"
+    return InvalidArgumentError(path.name, f"{first.problem}; {count} further lines are wrong too")
 
 
 def _bad_line(path: Path, number: int, problem: str) -> InvalidArgumentError:

@@ -486,6 +486,43 @@ async def test_while_the_suppression_list_cannot_be_read_nobody_is_reached(
         assert bulk.summary.accepted == 3
 
 
+class Followed(SuppressionList):
+    """A list that counts the looks at its file."""
+
+    looks = 0
+
+    def refresh(self) -> bool:
+        """Look, and count it."""
+        self.looks += 1
+        return super().refresh()
+
+
+@asyncio_only
+@pytest.mark.usefixtures("_looks_at_once")
+async def test_nobody_is_reached_while_the_list_is_half_written(
+    connectus: AsyncConnectus, emulator: Emulator, tmp_path: Path
+):
+    """Its writer rests between two lines, for longer than it takes to look at it twice."""
+    path = tmp_path / "suppressed.txt"
+    lines = [f"{FIRST + index}\n" for index in range(20)]
+    path.write_text("".join(lines), "utf-8")
+    suppression = await anyio.to_thread.run_sync(Followed.read, path)
+
+    async def source():
+        yield messages(1, first=20)[0]
+        await anyio.to_thread.run_sync(path.write_text, "".join(lines[:10]), "utf-8")
+        looks = suppression.looks
+        await until(lambda: suppression.looks > looks + 3)
+        for sms in messages(20):
+            yield sms
+
+    async with connectus.bulk(suppression=suppression) as bulk:
+        summary = await bulk.run(source())
+
+    assert summary.skipped_by == {SkipReason.SUPPRESSED: 20}
+    assert recipients(emulator) == [str(FIRST + 20)]
+
+
 @asyncio_only
 @pytest.mark.usefixtures("_looks_at_once")
 async def test_a_suppression_list_that_stays_broken_stops_the_campaign(

@@ -118,6 +118,25 @@ def test_a_line_that_is_neither_stops(path: Path, line: str):
     assert NUMBER not in str(caught.value)
 
 
+def test_all_wrong_lines_are_counted_and_all_others_count(path: Path):
+    """So that a list is not mended line by line, and nobody on it is overlooked meanwhile."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    suppressed = SuppressionList.read(path)
+    path.write_text(f"Ana\n{NUMBER}\n987\n{ADDRESS}\nana@\n", "utf-8")
+
+    with pytest.raises(InvalidArgumentError, match=r": line 1 .*; 2 further lines are wrong too$"):
+        suppressed.refresh()
+    assert ADDRESS in suppressed
+
+
+def test_a_file_of_another_kind_is_not_read_to_its_end(path: Path):
+    """A thousand lines tell."""
+    path.write_text("Ana Soto\n" * 1_000 + NUMBER, "utf-8")
+
+    with pytest.raises(InvalidArgumentError, match=r"; 999 or more further lines are wrong too$"):
+        SuppressionList.read(path)
+
+
 @pytest.mark.parametrize(
     ("written", "problem"),
     [

@@ -169,6 +169,17 @@ def test_a_decimal_number_is_no_phone_number(number: str | float, region: str | 
         normaliser(region)("phone", number)
 
 
+@given(
+    st.integers(10**5, 10**12),
+    st.sampled_from([None, *SERVED]),
+    st.sampled_from([".0", ",0", ".00", ".5", ".25", " .0"]),
+)
+def test_no_decimal_number_is_ever_read(whole: int, region: str | None, rest: str):
+    """Whatever its digits would be in some country."""
+    with pytest.raises(InvalidArgumentError, match="is a decimal number"):
+        normaliser(region)("phone", f"{whole}{rest}")
+
+
 @pytest.mark.parametrize(
     ("number", "region", "digits"),
     [

@@ -39,18 +39,18 @@ _RESPELT: Final = frozenset({52, 55})
 
 
 class NoCountryCodeError(InvalidArgumentError):
-    """A number seems to lack its country code: it could be one of several countries.
+    """A number seems to lack its country code: as it is written it could be of several countries.
 
     Attributes:
         fits: The countries of which it could be, in two capital letters.
     """
 
-    def __init__(self, field: str, fits: tuple[str, ...]) -> None:
-        super().__init__(field, _lacks_country_code(fits))
+    def __init__(self, field: str, fits: tuple[str, ...], problem: str | None = None) -> None:
+        super().__init__(field, problem or _lacks_country_code(fits))
         self.fits = fits
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.field, self.fits)
+        return type(self), (self.field, self.fits, self.problem)
 
 
 def _lacks_country_code(fits: tuple[str, ...]) -> str:
@@ -67,10 +67,14 @@ def _named(countries: Sequence[str]) -> str:
 class NationalNumbers:
     """Counts the numbers of a file that lack their country code, to refuse it if most do.
 
-    The few of such a file that can be read abroad as well would go to strangers.
+    The few of such a file that can be read all the same would go to strangers.
+
+    Args:
+        region: The country that its numbers were read as, where one was given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, region: str | None) -> None:
+        self._region = region
         self._rows = self._lacking = self._good = 0
         self._fits: Counter[str] = Counter()
 
@@ -90,18 +94,21 @@ class NationalNumbers:
             name: Its name.
 
         Raises:
-            InvalidArgumentError: More of its numbers seem to lack their country code than can be
-                sent.
+            InvalidArgumentError: More of its numbers could be of another country, whose code they
+                lack, than can be sent.
         """
         if self._lacking <= self._good:
             return
         most = max(self._fits.values())
         fits = sorted(country for country, count in self._fits.items() if count == most)
+        wrong = "seems to lack its country code"
+        if self._region is not None:
+            wrong = f"is none of {self._region}, and could be one of another country"
         raise InvalidArgumentError(
             name,
-            f"{self._lacking:,} of its {self._rows:,} rows have a number that seems to lack its "
-            f"country code, so nothing is sent: give their country, such as --region {fits[0]} "
-            f"(most could be numbers of {_named(fits)}), or write them with + and the code",
+            f"{self._lacking:,} of its {self._rows:,} rows have a number that {wrong}, so nothing "
+            f"is sent: give their country, such as --region {fits[0]} (most could be numbers of "
+            f"{_named(fits)}), or write them with + and the code",
         )
 
 
@@ -215,8 +222,11 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     problem = _problem(number)
     if problem is None:
         return _e164(field, number) if region else _as_given(field, text, number)
-    if region is not None and not text.startswith("+"):
-        problem += f"; one from outside {region} is written with + and its country code"
+    if region is None or text.startswith("+"):
+        raise InvalidArgumentError(field, problem)
+    problem += f"; one from outside {region} is written with + and its country code"
+    if fits := _fits(_NO_DIGITS.sub("", text).removeprefix("0")):
+        raise NoCountryCodeError(field, fits, problem)
     raise InvalidArgumentError(field, problem)
 
 

@@ -470,13 +470,13 @@ async def _loaded(
             preflight.add(row, *loaded)
             progress.advance(task)
 
-        await sender.load(_rows(source, composer), replaces=True, on_row=add)
+        await sender.load(_rows(source, composer, settings.region), replaces=True, on_row=add)
     unit: Any = settings.rate_unit
     return preflight.report(rate=settings.rate, rate_unit=unit)
 
 
-async def _rows(source: Source, composer: Composer) -> AsyncIterator[Row]:
-    numbers = NationalNumbers()
+async def _rows(source: Source, composer: Composer, region: str | None) -> AsyncIterator[Row]:
+    numbers = NationalNumbers(region)
     async for batch in composer.batches(source):
         for row in batch:
             numbers.add(row.content)

@@ -336,7 +336,7 @@ def test_without_the_library_only_the_form_is_checked(monkeypatch: pytest.Monkey
 
 def test_a_file_in_which_most_numbers_lack_it_is_refused():
     """The flag is named, with the country that most could be of."""
-    count = NationalNumbers()
+    count = NationalNumbers(None)
     for content in [*[lacking("PE", "CL")] * 2, lacking("CL"), object(), object()]:
         count.add(content)
     count.add(InvalidArgumentError("phone", "is empty in this row"))
@@ -345,6 +345,20 @@ def test_a_file_in_which_most_numbers_lack_it_is_refused():
         count.check("a.csv")
     count.add(object())
     count.check("a.csv")
+
+
+def test_a_file_of_another_country_than_its_region_is_refused():
+    """The few that are good numbers of the wrong country as well are strangers'."""
+    count, digits = NationalNumbers("MX"), normaliser("MX")
+    for number in ("987654321", "987654322", "5512345678"):
+        try:
+            count.add(digits("phone", number))
+        except InvalidArgumentError as error:
+            count.add(error)
+
+    with pytest.raises(InvalidArgumentError, match=r"none of MX, .*PE") as caught:
+        count.check("a.csv")
+    assert "2 of its 3 rows" in caught.value.problem
 
 
 def lacking(*fits: str) -> NoCountryCodeError:

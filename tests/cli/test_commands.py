@@ -272,6 +272,16 @@ def test_a_file_of_national_numbers_is_refused_and_the_flag_named(run, server, r
         assert_one_sentence(resumed, 1, "was not read to its end: run bulk send again")
 
 
+def test_a_file_of_another_country_than_its_region_is_refused(run, server, recipients):
+    """Peruvian numbers, and the flag of Mexico: the one that is Mexican too is a stranger's."""
+    recipients.write_text("dst_number\n987654321\n987654322\n5512345678\n", "utf-8")
+
+    result = run("bulk", "send", recipients, "--text", TEXT, "--region", "MX")
+
+    assert_one_sentence(result, 1, "2 of its 3 rows have a number that is none of MX")
+    assert server.received == []
+
+
 def test_a_refused_file_is_sent_with_its_region(run, server, recipients):
     """The same command, and the flag that it asked for."""
     recipients.write_text("dst_number\n987688060\n987688061\n+5491123456789\n", "utf-8")

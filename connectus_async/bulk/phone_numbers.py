@@ -107,7 +107,7 @@ class NationalNumbers:
         raise InvalidArgumentError(
             name,
             f"{self._lacking:,} of its {self._rows:,} rows have a number that {wrong}, so nothing "
-            f"is sent: give their country, such as --region {fits[0]} (most could be numbers of "
+            f"is sent: say with --region of which country they are (most could be numbers of "
             f"{_named(fits)}), or write them with + and the code",
         )
 

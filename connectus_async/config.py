@@ -126,14 +126,9 @@ def _check_api_user(
 
 
 def _zone(name: str) -> "ZoneInfo":
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - most never need one
+    from connectus_async import tz_database  # noqa: PLC0415 - most never need a zone
 
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
-        raise ConfigurationError(
-            "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"
-        ) from None
+    return tz_database.zone(name)
 
 
 def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:

@@ -69,7 +69,15 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | No
         read = dt.datetime.fromisoformat(value)
     except ValueError:
         raise click.BadParameter("must be a moment such as 2026-12-24T21:00") from None
-    return read.astimezone().isoformat() if read.tzinfo is None else value
+    if read.tzinfo is not None:
+        return value
+    first, second = (read.replace(fold=fold).astimezone() for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        raise click.BadParameter(
+            "is in an hour in which the clocks change here: say which it is with its offset, as in "
+            f"{first.isoformat()}"
+        )
+    return first.isoformat()
 
 
 def read_text(field: str, file: TextIO) -> str:

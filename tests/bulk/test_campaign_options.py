@@ -4,6 +4,7 @@ import datetime as dt
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -32,6 +33,7 @@ from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
 from connectus_async.emulator import Emulator, Fault
 
 FIRST = 56_960_000_000
+SANTIAGO = ZoneInfo("America/Santiago")
 
 
 @pytest.fixture
@@ -372,6 +374,7 @@ async def test_progress_is_watched_until_the_sender_is_left(
         ({"budget": -1}, "budget"),
         ({"patience": 0}, "patience"),
         ({"expires_at": dt.datetime(2026, 12, 24)}, "expires_at"),
+        ({"expires_at": dt.datetime(2026, 9, 6, 0, 30, tzinfo=SANTIAGO)}, "expires_at"),
         ({"concurrency": 0}, "concurrency"),
         ({"ledger": 7}, "ledger"),
         ({"ledger": "/"}, "ledger"),

@@ -345,15 +345,23 @@ def _body(read: Callable[[int], bytes] | None, length: str | None) -> bytes:
         raise Refused(NO_LENGTH)
     body = Body()
     left = MAX_BODY + 1 if length is None else int(length)
-    try:
-        while left > 0 and (chunk := read(left)):
-            body.add(chunk)
-            left -= len(chunk)
-    except OSError:
-        raise Refused(BROKEN_OFF) from None
+    while left > 0 and (chunk := _chunk(read, left)):
+        body.add(chunk)
+        left -= len(chunk)
     if length is not None and left > 0:
         raise Refused(BROKEN_OFF)
     return body.whole()
+
+
+def _chunk(read: Callable[[int], bytes], size: int) -> bytes:
+    """Read a part of a body; each server has errors of its own for one that breaks off."""
+    try:
+        return read(size)
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a server cannot read is no event, nor our fault
+        _log.info("a webhook was answered 400: reading it raised %s", type(error).__name__)
+        raise Refused(BROKEN_OFF) from None
 
 
 def _read(body: bytes) -> _Received:

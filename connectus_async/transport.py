@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 import attrs
 from aiohttp.http import HttpProcessingError
-from anyio import to_thread
 from multidict import CIMultiDict
 
 from connectus_async import _json
@@ -96,7 +95,9 @@ class Transport:
         Raises:
             ConfigurationError: This machine does not know it.
         """
-        return await to_thread.run_sync(lambda: self.config.zone)
+        from anyio.to_thread import run_sync  # noqa: PLC0415 - most never need a zone
+
+        return await run_sync(lambda: self.config.zone)
 
     async def close(self) -> None:
         """Close the connections; copies made by `with_options` are closed with it."""

@@ -334,7 +334,12 @@ def _is_async(handler: Any) -> bool:
 async def _whole(chunk: ReadChunk) -> bytes:
     body, has_more = Body(), True
     while has_more:
-        part, has_more = await chunk()
+        try:
+            part, has_more = await chunk()
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 - as of `_chunk`
+            raise _unreadable(error) from None
         body.add(part)
     return body.whole()
 
@@ -354,14 +359,18 @@ def _body(read: Callable[[int], bytes] | None, length: str | None) -> bytes:
 
 
 def _chunk(read: Callable[[int], bytes], size: int) -> bytes:
-    """Read a part of a body; each server has errors of its own for one that breaks off."""
     try:
         return read(size)
     except Refused:
         raise
-    except Exception as error:  # noqa: BLE001 - what a server cannot read is no event, nor our fault
-        _log.info("a webhook was answered 400: reading it raised %s", type(error).__name__)
-        raise Refused(BROKEN_OFF) from None
+    except Exception as error:  # noqa: BLE001 - what a server cannot read is no fault of ours
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> Refused:
+    """Answer a body that breaks off; each server has errors of its own for it."""
+    _log.info("a webhook was answered 400: reading it raised %s", type(error).__name__)
+    return Refused(BROKEN_OFF)
 
 
 def _read(body: bytes) -> _Received:

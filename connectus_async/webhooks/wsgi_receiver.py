@@ -31,8 +31,8 @@ def wsgi(
 
     `connectus_async.webhooks` says what protects it, how events are ordered, and what is answered.
     How long a body may take is for the server to say, as of every WSGI application. One in chunks
-    is read where the server marks its end (``wsgi.input_terminated``) and under uWSGI, whose own
-    http router has to be told ``http-chunked-input``; elsewhere it is answered 411.
+    is read where the server marks its end (``wsgi.input_terminated``), under eventlet, and under
+    uWSGI, whose own http router has to be told ``http-chunked-input``; elsewhere it gets 411.
 
     Args:
         handler: Called with each event, in the thread of its request: a plain function.
@@ -72,12 +72,18 @@ def wsgi(
 
 def reader(environ: dict[str, Any]) -> Callable[[int], bytes] | None:
     """Find what reads a body; ``None`` if nothing says where it ends."""
-    if environ.get("CONTENT_LENGTH") or environ.get("wsgi.input_terminated"):
+    if environ.get("CONTENT_LENGTH") or _ends_by_itself(environ):
         read: Callable[[int], bytes] = environ["wsgi.input"].read
         return read
     if "uwsgi.version" in environ and _is_chunked(environ):
         return _uwsgi_chunk
     return None
+
+
+def _ends_by_itself(environ: dict[str, Any]) -> bool:
+    """Whether the server ends a body in chunks; eventlet does, and does not say so."""
+    marked = environ.get("wsgi.input_terminated")
+    return bool(marked or ("eventlet.input" in environ and _is_chunked(environ)))
 
 
 def _is_chunked(environ: dict[str, Any]) -> bool:

@@ -160,9 +160,28 @@ def test_chunks_that_uwsgi_cannot_read(post: Post, inbox: Inbox, uwsgi: list[Any
 
 
 @pytest.mark.parametrize(
+    "marks",
+    [
+        {"wsgi.input_terminated": True},
+        {"HTTP_TRANSFER_ENCODING": "chunked", "eventlet.input": NOTHING},
+    ],
+    ids=["marked", "eventlet"],
+)
+def test_chunks_whose_end_the_server_sees_are_read(post: Post, inbox: Inbox, marks: dict[str, Any]):
+    """To their end, without a length; eventlet does not mark it."""
+    assert post(io.BytesIO(json.dumps(STATUS).encode()), **marks) == (200, b"")
+    assert inbox.raw == [STATUS]
+
+
+@pytest.mark.parametrize(
     "environ",
-    [{"HTTP_TRANSFER_ENCODING": "chunked"}, {"uwsgi.version": b"2.0.30"}, {}],
-    ids=["another server", "no chunks", "neither"],
+    [
+        {"eventlet.input": NOTHING},
+        {"HTTP_TRANSFER_ENCODING": "chunked"},
+        {"uwsgi.version": b"2.0.30"},
+        {},
+    ],
+    ids=["eventlet without chunks", "another server", "uWSGI without chunks", "neither"],
 )
 def test_a_body_whose_end_nobody_tells(post: Post, inbox: Inbox, environ: dict[str, Any]):
     """It is not waited for."""

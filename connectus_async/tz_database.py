@@ -7,6 +7,7 @@ country that has changed its clocks since is an hour off.
 import datetime as dt
 import re
 import zoneinfo
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module, resources
 from pathlib import Path
@@ -40,13 +41,26 @@ class _Packaged(ZoneInfo):
 
 
 def zone(name: str) -> ZoneInfo:
-    """Find a time zone by its IANA name.
+    """Find a time zone by its IANA name; files are read at the first time.
 
     Raises:
         ConfigurationError: It is not known here.
     """
+    return _named(name, _found)
+
+
+def check(name: str) -> None:
+    """Check that there is such a time zone.
+
+    Raises:
+        ConfigurationError: It is not known here.
+    """
+    _named(name, ZoneInfo)
+
+
+def _named(name: str, find: Callable[[str], ZoneInfo]) -> ZoneInfo:
     try:
-        return _found(name)
+        return find(name)
     except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
         raise ConfigurationError(
             "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"

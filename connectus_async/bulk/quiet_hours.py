@@ -31,7 +31,8 @@ class QuietHours:
     The recipient's time zone is worked out from the number. A number that may be in several, as in
     the United States, is left alone while it is quiet in any of them; one of which only the country
     is known, in any of that country. The fallback counts for email, for numbers of no country, and
-    for those whose zones leave no hour free.
+    for those whose zones leave no hour free. What is put into a delivery is judged when it is put
+    there, not when the platform executes it.
 
     Args:
         begin: The local time at which it becomes quiet.
@@ -61,7 +62,7 @@ class QuietHours:
             raise ConfigurationError("quiet_hours", "begin when they end: no message could leave")
         library("quiet_hours", "phonenumbers.timezone", extra="phone")
         if self.time_zone != TIME_ZONE:
-            tz_database.zone(self.time_zone)
+            tz_database.check(self.time_zone)
 
     @classmethod
     def parse(cls, text: str, *, time_zone: str = TIME_ZONE) -> Self:
@@ -75,13 +76,16 @@ class QuietHours:
             raise _not_times()
         return cls(_time(times[1]), _time(times[2]), time_zone)
 
-    @staticmethod
-    def load() -> None:
+    def load(self) -> None:
         """Read the time zones of all phone numbers, blocking; `until` reads no file then.
 
         The log warns, once, where the rules of this machine are too old to be relied on.
+
+        Raises:
+            ConfigurationError: This machine does not know the fallback.
         """
         import_module("connectus_async.bulk.time_zones")
+        tz_database.zone(self.time_zone)
         _warn_of_old_rules()
 
     def until(self, recipient: str, now: dt.datetime) -> dt.datetime | None:

@@ -280,13 +280,14 @@ def test_the_moment_is_free_and_does_not_move(
 
 async def test_nothing_blocks_the_event_loop_once_the_zones_are_loaded():
     """Not even the first number of a country; the blocking part runs in a thread."""
-    night = QuietHours.parse("21:00-08:00")
+    night = QuietHours.parse("21:00-08:00", time_zone="Pacific/Kiritimati")
     await run_sync(night.load)
     noon = dt.datetime(2026, 7, 31, 12, tzinfo=dt.UTC)
 
     assert until(night, "6421123456", noon) == "2026-08-01 08:00 +1200"
     assert until(night, "81312345678", noon) == "2026-08-01 08:00 +0900"
     assert until(night, "351912345678", noon) is None
+    assert until(night, "ana@ejemplo.cl", noon) == "2026-08-01 08:00 +1400"
 
 
 def test_docstring_examples_hold():

@@ -280,7 +280,7 @@ def test_the_moment_is_free_and_does_not_move(
 
 async def test_nothing_blocks_the_event_loop_once_the_zones_are_loaded():
     """Not even the first number of a country; the blocking part runs in a thread."""
-    night = QuietHours.parse("21:00-08:00", time_zone="Pacific/Kiritimati")
+    night = await run_sync(lambda: QuietHours.parse("21:00-08:00", time_zone="Pacific/Kiritimati"))
     await run_sync(night.load)
     noon = dt.datetime(2026, 7, 31, 12, tzinfo=dt.UTC)
 

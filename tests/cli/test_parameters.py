@@ -44,3 +44,17 @@ def test_an_hour_in_which_the_clocks_change_is_asked_for_its_offset(written: str
         read(written)
 
     assert read(f"{written}-04:00") == f"{written}-04:00"
+
+
+@pytest.mark.parametrize(
+    "written", ["", "tomorrow", "21:00", "2026-12-24T24:01", "0001-01-01", "9999-12-31T23:59+00:00"]
+)
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows sets its zone for all programs")
+def test_what_is_no_moment_is_refused(monkeypatch: pytest.MonkeyPatch, written: str):
+    """Nor is one at the end of time, which is in another year here."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        with pytest.raises(click.BadParameter, match="must be a moment such as"):
+            read(written)
+    time.tzset()

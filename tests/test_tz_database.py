@@ -5,6 +5,7 @@ import logging
 import pickle
 import zoneinfo
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,24 +27,27 @@ def written(offset_hours: int) -> bytes:
     return block + block + f"\n<OLD>{-offset_hours}\n".encode()
 
 
+FAKED = ["America/Asuncion", "America/Coyhaique", "America/Own", "America/Santiago"]
+CACHES = [
+    (tz_database, "_found"),
+    (tz_database, "_prefers_package"),
+    (quiet_hours, "_warn_of_old_rules"),
+    (quiet_hours, "_zones_known"),
+]
+
+
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[Path]:
-    """A system's database, as empty as a test wants it."""
-    forget()
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A system's database, as empty as a test wants it; what is remembered of the real one stays."""
+    for module, name in CACHES:
+        monkeypatch.setattr(module, name, lru_cache(getattr(module, name).__wrapped__))
     zoneinfo.reset_tzpath(to=[str(tmp_path)])
-    zoneinfo.ZoneInfo.clear_cache()
+    zoneinfo.ZoneInfo.clear_cache(only_keys=FAKED)
     try:
         yield tmp_path
     finally:
         zoneinfo.reset_tzpath()
-        zoneinfo.ZoneInfo.clear_cache()
-        forget()
-
-
-def forget() -> None:
-    tz_database._found.cache_clear()
-    tz_database._prefers_package.cache_clear()
-    quiet_hours._warn_of_old_rules.cache_clear()
+        zoneinfo.ZoneInfo.clear_cache(only_keys=FAKED)
 
 
 def put(system: Path, zones: dict[str, int], version: str = "", file: str = "tzdata.zi") -> None:
@@ -173,7 +177,6 @@ def test_a_zone_that_is_missing_is_never_santiago(system, packaged):
     """Who asks for it hears that; a campaign stops rather than ring at the wrong hour."""
     put(system, {"America/Santiago": -4}, "2024a")
     packaged(None, {})
-    quiet_hours._zones_known.cache_clear()
 
     with pytest.raises(ConfigurationError, match="'America/Coyhaique' is not known here"):
         QuietHours.parse("21:00-08:00").until("56672211234", JULY)

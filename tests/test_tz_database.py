@@ -38,7 +38,7 @@ CACHES = [
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A system's database, as empty as a test wants it; what is remembered of the real one stays."""
+    """A system's database, as empty as a test wants it; the real one is remembered as it was."""
     for module, name in CACHES:
         monkeypatch.setattr(module, name, lru_cache(getattr(module, name).__wrapped__))
     zoneinfo.reset_tzpath(to=[str(tmp_path)])

@@ -84,7 +84,7 @@ class QuietHours:
         Raises:
             ConfigurationError: This machine does not know the fallback.
         """
-        import_module("connectus_async.bulk.time_zones")
+        import_module("connectus_async.bulk.time_zones").load()
         tz_database.zone(self.time_zone)
         _warn_of_old_rules()
 

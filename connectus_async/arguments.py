@@ -247,11 +247,71 @@ def date(field: str, value: dt.date | str) -> str:
     return dt.date(day.year, day.month, day.day).isoformat()
 
 
-def date_and_time(field: str, value: dt.datetime | str) -> str:
-    """Check a moment, and write it as ``YYYY-MM-DD HH:MM:SS`` without its offset."""
+def moment(field: str, value: dt.datetime | str) -> dt.datetime:
+    """Check a moment, or read one of the form ``YYYY-MM-DD HH:MM:SS``."""
     if not isinstance(value, dt.datetime):
-        value = _parsed(field, value, _DATE_AND_TIME, "2026-07-31 09:30:00")
-    return value.replace(tzinfo=None).isoformat(" ", "seconds")
+        return _parsed(field, value, _DATE_AND_TIME, "2026-07-31 09:30:00")
+    if not exists(value):
+        raise InvalidArgumentError(field, _skipped(str(value.tzinfo)))
+    return value
+
+
+def date_and_time(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> str:
+    """Write a moment as ``YYYY-MM-DD HH:MM:SS`` by the clocks of a zone, without its offset.
+
+    Args:
+        field: What an error is to name.
+        value: The moment; a naive one is by those clocks already.
+        zone: The zone. Without one, nothing is known of changes of its clocks.
+    """
+    local = in_zone(field, value, zone).replace(tzinfo=None)
+    if zone is not None:
+        if not exists(local.replace(tzinfo=zone)):
+            raise InvalidArgumentError(field, _skipped(str(zone)))
+        if comes_twice(local.replace(tzinfo=zone)):
+            raise InvalidArgumentError(
+                field,
+                f"is in the hour that comes twice in {zone}, when the clocks are put back; the API "
+                "takes no offset, so it may mean either: choose a time outside of that hour",
+            )
+    return local.isoformat(" ", "seconds")
+
+
+def in_zone(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> dt.datetime:
+    """Convert an aware moment to a zone; a naive one is by its clocks already."""
+    if value.tzinfo is None or zone is None:
+        return value
+    try:
+        return value.astimezone(zone)
+    except OverflowError:
+        raise InvalidArgumentError(field, "is out of the range of dates") from None
+
+
+def exists(value: dt.datetime) -> bool:
+    """Tell whether the clocks of a moment's zone ever show it: not if they are put forward over it.
+
+    >>> exists(dt.datetime(2026, 7, 31, 9, 30, tzinfo=dt.UTC))
+    True
+    """
+    if value.tzinfo is None:
+        return True
+    try:
+        shown = value.astimezone(dt.UTC).astimezone(value.tzinfo)
+    except OverflowError:  # at the ends of the calendar no clocks change
+        return True
+    return shown.replace(tzinfo=None) == value.replace(tzinfo=None)
+
+
+def comes_twice(value: dt.datetime) -> bool:
+    """Tell whether the clocks of a moment's zone show it twice: when they are put back."""
+    return value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset() and exists(value)
+
+
+def _skipped(zone: str) -> str:
+    return (
+        f"does not exist in {zone}, where the clocks are put forward over it: choose a time before "
+        "or after that hour"
+    )
 
 
 def _parsed(field: str, value: str, form: str, example: str) -> dt.datetime:

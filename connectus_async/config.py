@@ -125,20 +125,11 @@ def _check_api_user(
         raise ConfigurationError("api_user", "must have no colon: basic authentication forbids it")
 
 
-def _zone(name: str) -> "ZoneInfo":
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - most never need one
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
-        raise ConfigurationError(
-            "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"
-        ) from None
-
-
 def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:
     if name != TIME_ZONE:  # a plain Windows knows no zones, and most clients never need one
-        _zone(name)
+        from connectus_async import tz_database  # noqa: PLC0415 - as above
+
+        tz_database.check(name)
 
 
 def _without_slash(url: str) -> str:
@@ -206,12 +197,14 @@ class Config:
 
     @property
     def zone(self) -> "ZoneInfo":
-        """The time zone that aware datetimes are converted to.
+        """The time zone that aware datetimes are converted to; read from a file at the first time.
 
         Raises:
             ConfigurationError: This machine does not know the zone.
         """
-        return _zone(self.time_zone)
+        from connectus_async import tz_database  # noqa: PLC0415 - most never need a zone
+
+        return tz_database.zone(self.time_zone)
 
     @classmethod
     def from_environment(cls, **settings: Any) -> Self:

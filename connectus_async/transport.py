@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 import attrs
@@ -68,6 +68,9 @@ from connectus_async.errors import (
 )
 from connectus_async.redaction import scrubbed
 
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
 _log: Final = logging.getLogger("connectus_async")
 
 
@@ -85,6 +88,16 @@ class Transport:
     def with_options(self, **options: Any) -> Self:
         """Make a transport of other options over the same connections."""
         return type(self)(self.config.with_options(**options), self._pool)
+
+    async def zone(self) -> "ZoneInfo":
+        """Find the zone of the API's dates, which may be read from a file.
+
+        Raises:
+            ConfigurationError: This machine does not know it.
+        """
+        from anyio.to_thread import run_sync  # noqa: PLC0415 - most never need a zone
+
+        return await run_sync(lambda: self.config.zone)
 
     async def close(self) -> None:
         """Close the connections; copies made by `with_options` are closed with it."""

@@ -737,13 +737,15 @@ async def test_an_email_address_goes_on_the_wire_bare(
         ("2026-7-1", "2026-07-01"),
         (dt.date(2026, 7, 1), "2026-07-01"),
         (dt.datetime(2026, 7, 1, 23, 59, tzinfo=dt.UTC), "2026-07-01"),
+        (dt.datetime(2026, 7, 2, 3, 59, tzinfo=dt.UTC), "2026-07-01"),
+        (dt.datetime(2026, 7, 1, 23, 59), "2026-07-01"),
         (dt.date(26, 7, 1), "0026-07-01"),
     ],
 )
 async def test_a_date_goes_on_the_wire_in_the_apis_form(
     value: Any, wire: str, recorded: AsyncConnectus, bodies: list[Any]
 ):
-    """A day, whatever it is given as."""
+    """A day, whatever it is given as; of an aware moment, the day that it is in Santiago."""
     await recorded.sms.by_date(value, "2026-12-31")
 
     assert bodies[-1] == {"begin_date": wire, "end_date": "2026-12-31"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from connectus_async import arguments
 from connectus_async.bulk.states import OnUnknown
 from connectus_async.errors import ConfigurationError
 
@@ -52,6 +53,8 @@ def _aware(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         return
     if not isinstance(value, dt.datetime) or value.tzinfo is None:
         raise ConfigurationError(attribute.name, "must be a datetime with a time zone")
+    if not arguments.exists(value):
+        raise ConfigurationError(attribute.name, "is in an hour that does not exist in its zone")
 
 
 def _on_unknown(value: str) -> OnUnknown:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from connectus_async import arguments
 from connectus_async.arguments import ToDigits
+from connectus_async.bulk import number_zones
 from connectus_async.bulk.extras import library
 from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
@@ -182,24 +183,24 @@ def country(digits: str) -> str | None:
     return None if region in (None, _NO_COUNTRY) else str(region)
 
 
-def time_zones(digits: str) -> tuple[str, ...]:
-    """Tell in which time zones a number may be, by their IANA names; none if unknown.
+def time_zones(digits: str, *, guess: bool = True) -> tuple[str, ...]:
+    """Tell in which time zones a number may be, by their IANA names; none if it has no country.
 
     Args:
         digits: Its E.164 digits.
+        guess: Whether, where nothing is known but the country, all zones of that are told.
 
     Raises:
         ConfigurationError: phonenumbers is not installed.
 
-    >>> time_zones("56987688060")
+    >>> time_zones("56223456789")
     ('America/Santiago',)
     """
-    zones = library("time_zones", "phonenumbers.timezone", extra="phone")
     number = _international(digits)
     if number is None:
         return ()
-    found = zones.time_zones_for_number(number)
-    return tuple(zone for zone in found if zone != zones.UNKNOWN_TIMEZONE)
+    known = number_zones.of_number(digits, number)
+    return known or (number_zones.guess(number) if guess else ())
 
 
 def _phonenumbers() -> Any:

@@ -1,26 +1,27 @@
 """The hours in which no message is to leave, by the clock of the recipient."""
 
 import datetime as dt
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import import_module
 from typing import Final, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import attrs
 
+from connectus_async import tz_database
 from connectus_async.bulk import phone_numbers
 from connectus_async.bulk.extras import library
 from connectus_async.config import TIME_ZONE
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 
 NUMBERS_REMEMBERED: Final = 2**17
-ZONES_REMEMBERED: Final = 2**10
-"""All that there are; Python itself forgets a zone and reads its file again."""
 
 _FORM: Final = re.compile(r"\s*(\d\d?:\d\d)\s*[-\N{EN DASH}]\s*(\d\d?:\d\d)\s*", re.ASCII)
 _DAY: Final = dt.timedelta(days=1)
+_log: Final = logging.getLogger("connectus_async")
 
 
 @attrs.frozen
@@ -28,8 +29,10 @@ class QuietHours:
     """A time of day in which nobody is to get a message.
 
     The recipient's time zone is worked out from the number. A number that may be in several, as in
-    the United States, is left alone while it is quiet in any of them. The fallback counts for
-    email, for numbers of which no zone is known, and for those whose zones leave no hour free.
+    the United States, is left alone while it is quiet in any of them; one of which only the country
+    is known, in any of that country. The fallback counts for email, for numbers of no country, and
+    for those whose zones leave no hour free. What is put into a delivery is judged when it is put
+    there, not when the platform executes it.
 
     Args:
         begin: The local time at which it becomes quiet.
@@ -59,7 +62,7 @@ class QuietHours:
             raise ConfigurationError("quiet_hours", "begin when they end: no message could leave")
         library("quiet_hours", "phonenumbers.timezone", extra="phone")
         if self.time_zone != TIME_ZONE:
-            _zone(self.time_zone)
+            tz_database.check(self.time_zone)
 
     @classmethod
     def parse(cls, text: str, *, time_zone: str = TIME_ZONE) -> Self:
@@ -73,10 +76,17 @@ class QuietHours:
             raise _not_times()
         return cls(_time(times[1]), _time(times[2]), time_zone)
 
-    @staticmethod
-    def load() -> None:
-        """Read the time zones of all phone numbers, blocking; `until` reads no file then."""
-        import_module("connectus_async.bulk.time_zones")
+    def load(self) -> None:
+        """Read the time zones of all phone numbers, blocking; `until` reads no file then.
+
+        The log warns, once, where the rules of this machine are too old to be relied on.
+
+        Raises:
+            ConfigurationError: This machine does not know the fallback.
+        """
+        import_module("connectus_async.bulk.time_zones").load()
+        tz_database.zone(self.time_zone)
+        _warn_of_old_rules()
 
     def until(self, recipient: str, now: dt.datetime) -> dt.datetime | None:
         """Tell when a message to a recipient may leave.
@@ -95,7 +105,7 @@ class QuietHours:
         """
         if now.tzinfo is None:
             raise InvalidArgumentError("now", "must have a time zone")
-        fallback = (_zone(self.time_zone),)
+        fallback = (tz_database.zone(self.time_zone),)
         zones = fallback if "@" in recipient else _zones_of(recipient) or fallback
         moment = now.astimezone(dt.UTC)
         freed = self._freed(zones, moment)
@@ -107,7 +117,7 @@ class QuietHours:
         while ends := [end for zone in zones if (end := self._end(freed, zone))]:
             freed = max(ends)
             if freed - moment > 2 * _DAY:  # around the whole world, as for a toll-free number
-                return self._freed((_zone(self.time_zone),), moment)
+                return self._freed((tz_database.zone(self.time_zone),), moment)
         return freed
 
     def _end(self, moment: dt.datetime, zone: ZoneInfo) -> dt.datetime | None:
@@ -127,6 +137,13 @@ class QuietHours:
             for fold in (0, 1):  # an hour that comes twice has its ends twice
                 end = dt.datetime.combine(day, self.end.replace(fold=fold), local.tzinfo)
                 yield end.astimezone(dt.UTC)
+
+
+@lru_cache(1)
+def _warn_of_old_rules() -> None:
+    trouble = tz_database.trouble(dt.datetime.now(dt.UTC).date())
+    if trouble is not None:
+        _log.warning("quiet hours: %s", trouble)
 
 
 def _time(written: str) -> dt.time:
@@ -150,19 +167,18 @@ def neighbour(digits: str) -> str:
 
 
 def _zones_of(digits: str) -> tuple[ZoneInfo, ...]:
-    return _zones_of_number(neighbour(digits)) or _zones_of_number(digits)
+    return _zones_known(neighbour(digits)) or _zones_possible(digits)
 
 
 @lru_cache(NUMBERS_REMEMBERED)
-def _zones_of_number(digits: str) -> tuple[ZoneInfo, ...]:
-    return tuple(_zone(name) for name in phone_numbers.time_zones(digits))
+def _zones_known(digits: str) -> tuple[ZoneInfo, ...]:
+    return _found(phone_numbers.time_zones(digits, guess=False))
 
 
-@lru_cache(ZONES_REMEMBERED)
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
-        raise ConfigurationError(
-            "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"
-        ) from None
+@lru_cache(NUMBERS_REMEMBERED)
+def _zones_possible(digits: str) -> tuple[ZoneInfo, ...]:
+    return _found(phone_numbers.time_zones(digits))
+
+
+def _found(names: Iterable[str]) -> tuple[ZoneInfo, ...]:
+    return tuple(tz_database.zone(name) for name in names)

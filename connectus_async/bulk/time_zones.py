@@ -1,25 +1,20 @@
-"""The time zones of all phone numbers, kept in memory: ``ZoneInfo`` reads no file for them again.
+"""The time zones of all phone numbers, read before the first message: no file is read amid them.
 
 It is imported by `QuietHours.load`, off the event loop.
 """
 
-from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
-from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from connectus_async.config import TIME_ZONE
+from connectus_async import tz_database
+from connectus_async.bulk.number_zones import CORRECTED
+from connectus_async.errors import ConfigurationError
 
 
-def _found(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError):  # it is an error where it is needed
-        return None
-
-
-TIME_ZONES: Final[Mapping[str, ZoneInfo | None]] = {
-    name: _found(name) for name in {TIME_ZONE, *chain.from_iterable(TIMEZONE_DATA.values())}
-}
+def load() -> None:
+    """Read them all, blocking; `tz_database` remembers them."""
+    for name in {*chain(*TIMEZONE_DATA.values(), *CORRECTED.values())}:
+        with suppress(ConfigurationError):  # it is an error where the zone is needed
+            tz_database.zone(name)

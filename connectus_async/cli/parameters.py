@@ -70,9 +70,17 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | No
         return None
     try:
         read = dt.datetime.fromisoformat(value)
-    except ValueError:
+        first, second = (read.replace(fold=fold).astimezone() for fold in (0, 1))
+    except (ValueError, OverflowError):
         raise click.BadParameter("must be a moment such as 2026-12-24T21:00") from None
-    return read.astimezone().isoformat() if read.tzinfo is None else value
+    if read.tzinfo is not None:
+        return value
+    if first.utcoffset() != second.utcoffset():
+        raise click.BadParameter(
+            "is in an hour in which the clocks change here: say which it is with its offset, as in "
+            f"{first.isoformat()}"
+        )
+    return first.isoformat()
 
 
 def read_text(field: str, file: TextIO) -> str:

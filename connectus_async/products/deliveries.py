@@ -6,7 +6,7 @@ import attrs
 
 from connectus_async import arguments
 from connectus_async.answer import Answer, from_keys
-from connectus_async.errors import InvalidArgumentError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.products._service import Service, given
 from connectus_async.products.product import Product
 
@@ -40,7 +40,8 @@ class DeliveriesService(Service):
             name: Its name: one line.
             deliver_at: When to execute it. An aware datetime is converted to the client's
                 ``time_zone``; a naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
-                it stands.
+                it stands. The hour that comes twice there, or not at all, is refused: the API takes
+                no offset.
             id_product: What it is for. A plain number is sent as it is.
 
         Returns:
@@ -49,6 +50,8 @@ class DeliveriesService(Service):
 
         Raises:
             InvalidArgumentError: An argument cannot be sent; nothing was.
+            ConfigurationError: This machine does not know ``time_zone``, which an aware
+                datetime needs.
             RequestError: ``.outcome`` tells whether the delivery may have been created.
 
         Source: ``POST /deliveries``.
@@ -58,7 +61,7 @@ class DeliveriesService(Service):
         """
         delivery = {
             "name": arguments.line("name", name),
-            "deliver_at": self._moment(deliver_at),
+            "deliver_at": await self._moment(deliver_at),
             "id_product": arguments.amount("id_product", id_product),
         }
         return await self._post("/deliveries", Delivery, {"delivery": delivery})
@@ -111,7 +114,7 @@ class DeliveriesService(Service):
         """
         changes = given(
             name=None if name is None else arguments.line("name", name),
-            deliver_at=None if deliver_at is None else self._moment(deliver_at),
+            deliver_at=None if deliver_at is None else await self._moment(deliver_at),
         )
         if not changes:
             raise InvalidArgumentError("name", "or deliver_at must be given")
@@ -122,7 +125,12 @@ class DeliveriesService(Service):
             id=arguments.identifier("id", id),
         )
 
-    def _moment(self, deliver_at: dt.datetime | str) -> str:
-        if isinstance(deliver_at, dt.datetime) and deliver_at.tzinfo is not None:
-            deliver_at = deliver_at.astimezone(self._transport.config.zone)
-        return arguments.date_and_time("deliver_at", deliver_at)
+    async def _moment(self, deliver_at: dt.datetime | str) -> str:
+        moment = arguments.moment("deliver_at", deliver_at)
+        try:
+            zone = await self._transport.zone()
+        except ConfigurationError:
+            if moment.tzinfo is not None:
+                raise
+            zone = None
+        return arguments.date_and_time("deliver_at", moment, zone)

@@ -413,7 +413,8 @@ class SmsService(Service):
         """List the SMS of a range of days.
 
         Args:
-            begin_date: The first day, as a date or ``YYYY-MM-DD``.
+            begin_date: The first day, as a date or ``YYYY-MM-DD``; of an aware datetime, the day
+                that it is in the client's ``time_zone``.
             end_date: The last day, which is included.
 
         Returns:
@@ -428,12 +429,17 @@ class SmsService(Service):
         Example:
             (await connectus.sms.by_date("2026-07-01", "2026-07-31")).messages
         """
-        begin = arguments.date("begin_date", begin_date)
-        end = arguments.date("end_date", end_date)
+        begin = arguments.date("begin_date", await self._local("begin_date", begin_date))
+        end = arguments.date("end_date", await self._local("end_date", end_date))
         if end < begin:
             raise InvalidArgumentError("end_date", "is before begin_date")
         query = {"begin_date": begin, "end_date": end}
         return await self._get("/sms/date_report", SmsReport, query=query)
+
+    async def _local(self, field: str, day: dt.date | str) -> dt.date | str:
+        if isinstance(day, dt.datetime) and day.tzinfo is not None:
+            return arguments.in_zone(field, day, await self._transport.zone())
+        return day
 
     def _linked(self, receipt: SmsReceipt) -> SmsReceipt:
         object.__setattr__(receipt, "_sms", self)

@@ -220,7 +220,8 @@ class DeliveriesService(Service):
             name: Its name: one line.
             deliver_at: When to execute it. An aware datetime is converted to the client's
                 ``time_zone``; a naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
-                it stands.
+                it stands. The hour that comes twice there, or not at all, is refused: the API takes
+                no offset.
             id_product: What it is for. A plain number is sent as it is.
 
         Returns:
@@ -229,6 +230,8 @@ class DeliveriesService(Service):
 
         Raises:
             InvalidArgumentError: An argument cannot be sent; nothing was.
+            ConfigurationError: This machine does not know ``time_zone``, which an aware
+                datetime needs.
             RequestError: ``.outcome`` tells whether the delivery may have been created.
 
         Source: ``POST /deliveries``.
@@ -589,7 +592,8 @@ class SmsService(Service):
         """List the SMS of a range of days.
 
         Args:
-            begin_date: The first day, as a date or ``YYYY-MM-DD``.
+            begin_date: The first day, as a date or ``YYYY-MM-DD``; of an aware datetime, the day
+                that it is in the client's ``time_zone``.
             end_date: The last day, which is included.
 
         Returns:

@@ -20,7 +20,14 @@ of logs, and before you act on a status that matters, ask ``connectus.sms.status
 and addresses a receiver refuses to be made. A request without the secret, or from elsewhere, gets
 404. Any other than a POST of a JSON object of up to 64 KiB, not compressed, gets 405, 413, 415 or
 400; its ``Content-Type`` does not matter, for the platform documents none. No such request reaches
-your function, and no more than 64 KiB of its body is kept.
+your function, and no receiver keeps more than 64 KiB of its body.
+
+**What a server keeps.** Some take a body whole before they ask a receiver, of any size and for
+anybody: waitress, daphne, and Django under ASGI. There the limit has to be in front: waitress's own
+``max_request_body_size=65536``; for the others that of a proxy, such as nginx's
+``client_max_body_size 64k``, Apache's ``LimitRequestBody 65536`` or Caddy's ``request_body`` with
+``max_size 64KiB``. gunicorn, uvicorn, hypercorn, granian, cheroot, uWSGI and aiohttp stop at what
+the receiver takes.
 
 **When your function is called.** Events of one SMS one after another, in the order in which they
 came; others at the same time. If it raises, the answer is 500, the platform may try again, and the

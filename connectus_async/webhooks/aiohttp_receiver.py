@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from connectus_async.webhooks.gate import BROKEN_OFF, Gate, Head, Refused
+from connectus_async.webhooks.gate import Gate, Head
 from connectus_async.webhooks.receiver import DEFAULT_TIMEOUT, AsyncReceiver, Handler
 
 if TYPE_CHECKING:
@@ -97,17 +97,13 @@ def aiohttp_routes(
         insecure=insecure,
     )
     from aiohttp import web  # noqa: PLC0415 - as above
-    from aiohttp.http import HttpProcessingError  # noqa: PLC0415
 
     receiver = AsyncReceiver(handler, gate, timeout)
 
     async def receive(request: web.Request) -> web.Response:
         async def chunk() -> tuple[bytes, bool]:
             content = request.content
-            try:
-                return await content.readany(), not content.at_eof()
-            except (OSError, web.RequestPayloadError, HttpProcessingError):
-                raise Refused(BROKEN_OFF) from None
+            return await content.readany(), not content.at_eof()
 
         reply = await receiver.receive(_head(request), chunk)
         response = web.Response(body=reply.body, status=reply.status, headers=reply.fields)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, Never, TypeAlias
+from urllib.parse import unquote_to_bytes
 
 import attrs
 
@@ -19,6 +20,7 @@ UNIX: Final = "unix"
 """Stands for the peer of a Unix socket, which has no address."""
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,}")
+_ENCODED: Final = re.compile(rb"[%+]")
 _MAX_DIGITS: Final = 20
 _log: Final = logging.getLogger("connectus_async")
 
@@ -87,8 +89,8 @@ class Head:
 
     Attributes:
         method: The HTTP method.
-        path: The path, from wherever the server has it.
-        query: What comes after the question mark.
+        path: The path, from wherever the server has it, decoded.
+        query: What comes after the question mark, as it came.
         peer: The address at the other end of the connection; empty or ``None`` for a Unix socket.
         forwarded_for: All ``X-Forwarded-For``, joined by commas.
         length: The ``Content-Length``, if there is one.
@@ -186,11 +188,11 @@ class Gate:
     def _has_secret(self, head: Head) -> bool:
         if self._secret is None:
             return True
-        words = [head.path.rstrip("/").rpartition("/")[2]]
+        words = [head.path.rstrip("/").rpartition("/")[2].encode(errors="replace")]
         if head.query:
             pairs = (pair.partition("=") for pair in head.query.split("&"))
-            words += [value for name, _, value in pairs if name == "secret"]
-        found = [hmac.compare_digest(word.encode(errors="replace"), self._secret) for word in words]
+            words += [_decoded(value) for name, _, value in pairs if _decoded(name) == b"secret"]
+        found = [hmac.compare_digest(word, self._secret) for word in words]
         return any(found)
 
     def _is_allowed(self, head: Head) -> bool:
@@ -229,6 +231,12 @@ class Body:
     def whole(self) -> bytes:
         """Return all of it."""
         return bytes(self._received)
+
+
+def _decoded(part: str) -> bytes:
+    """Decode a name or value of a query, once; a server has decoded the path already."""
+    written = part.encode(errors="replace")
+    return unquote_to_bytes(written.replace(b"+", b" ")) if _ENCODED.search(written) else written
 
 
 def _refuse(reply: Reply, why: str) -> Never:

@@ -334,7 +334,12 @@ def _is_async(handler: Any) -> bool:
 async def _whole(chunk: ReadChunk) -> bytes:
     body, has_more = Body(), True
     while has_more:
-        part, has_more = await chunk()
+        try:
+            part, has_more = await chunk()
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 - as of `_chunk`
+            raise _unreadable(error) from None
         body.add(part)
     return body.whole()
 
@@ -345,15 +350,27 @@ def _body(read: Callable[[int], bytes] | None, length: str | None) -> bytes:
         raise Refused(NO_LENGTH)
     body = Body()
     left = MAX_BODY + 1 if length is None else int(length)
-    try:
-        while left > 0 and (chunk := read(left)):
-            body.add(chunk)
-            left -= len(chunk)
-    except OSError:
-        raise Refused(BROKEN_OFF) from None
+    while left > 0 and (chunk := _chunk(read, left)):
+        body.add(chunk)
+        left -= len(chunk)
     if length is not None and left > 0:
         raise Refused(BROKEN_OFF)
     return body.whole()
+
+
+def _chunk(read: Callable[[int], bytes], size: int) -> bytes:
+    try:
+        return read(size)
+    except Refused:
+        raise
+    except Exception as error:  # noqa: BLE001 - what a server cannot read is no fault of ours
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> Refused:
+    """Answer a body that breaks off; each server has errors of its own for it."""
+    _log.info("a webhook was answered 400: reading it raised %s", type(error).__name__)
+    return Refused(BROKEN_OFF)
 
 
 def _read(body: bytes) -> _Received:

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.lowlevel
@@ -38,6 +39,7 @@ from connectus_async.bulk.sqlite_ledger import ONE_SPELLING
 from connectus_async.emulator import Emulator, Fault
 
 FIRST = 56_960_000_000
+SANTIAGO = ZoneInfo("America/Santiago")
 
 
 @pytest.fixture
@@ -378,6 +380,7 @@ async def test_progress_is_watched_until_the_sender_is_left(
         ({"budget": -1}, "budget"),
         ({"patience": 0}, "patience"),
         ({"expires_at": dt.datetime(2026, 12, 24)}, "expires_at"),
+        ({"expires_at": dt.datetime(2026, 9, 6, 0, 30, tzinfo=SANTIAGO)}, "expires_at"),
         ({"concurrency": 0}, "concurrency"),
         ({"ledger": 7}, "ledger"),
         ({"ledger": "/"}, "ledger"),

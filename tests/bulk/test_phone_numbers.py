@@ -109,7 +109,7 @@ def test_a_region_that_is_none_is_a_wrong_setting(region: str):
 @pytest.mark.parametrize(
     ("digits", "region", "zones"),
     [
-        ("56987688060", "CL", ("America/Santiago",)),
+        ("56223456789", "CL", ("America/Santiago",)),
         ("5491123456789", "AR", ("America/Buenos_Aires",)),
         ("12125551234", "US", ("America/New_York",)),
         ("80012345678", None, None),

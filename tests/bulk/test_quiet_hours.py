@@ -17,7 +17,7 @@ from connectus_async.bulk.quiet_hours import QuietHours, neighbour
 
 NIGHT = QuietHours(dt.time(21), dt.time(8))
 SANTIAGO = ZoneInfo("America/Santiago")
-CHILE, TIJUANA, IDAHO, TOLL_FREE = "56987688060", "526646341234", "12082101234", "18005550123"
+CHILE, TIJUANA, IDAHO, TOLL_FREE = "56223456789", "526646341234", "12082101234", "18005550123"
 ECUADOR = "593987654321"
 NOWHERE = "99987688060"
 
@@ -25,7 +25,7 @@ COUNTRIES = {
     "CL": ("56987688060", "America/Santiago"),
     "MX": ("525512345678", "America/Mexico_City"),
     "PE": ("51987654321", "America/Lima"),
-    "EC": (ECUADOR, "Pacific/Galapagos"),
+    "EC": (ECUADOR, "America/Guayaquil"),
     "US": ("13105550123", "America/Los_Angeles"),
     "CO": ("573101234567", "America/Bogota"),
     "AR": ("5491123456789", "America/Argentina/Buenos_Aires"),
@@ -191,6 +191,49 @@ def test_a_number_in_several_zones_is_left_alone_while_any_is_quiet(
     assert until(NIGHT, number, at(now, "America/Boise")) == moment
 
 
+@pytest.mark.parametrize(
+    ("number", "zone"),
+    [
+        ("5215512345678", "America/Mexico_City"),
+        ("5215512345678", "America/Tijuana"),
+        ("521000000000", "America/Tijuana"),
+        ("56100000000", "America/Santiago"),
+        ("56100000000", "Pacific/Easter"),
+        ("55110000", "America/Rio_Branco"),
+    ],
+)
+def test_a_number_of_which_only_the_country_is_known_waits_for_all_of_it(number: str, zone: str):
+    """As for a Mexican one with the 1 that mobile numbers had; the fallback has no say."""
+    hours = QuietHours.parse("21:00-08:00", time_zone="Asia/Tokyo")
+
+    assert hours.until(number, at("2026-07-31 21:00", zone))
+    assert hours.until(number, at("2026-07-31 07:59", zone))
+
+
+@pytest.mark.parametrize(
+    ("number", "zone"),
+    [
+        ("56612221234", "America/Punta_Arenas"),
+        ("56672211234", "America/Coyhaique"),
+        ("56322100123", "Pacific/Easter"),
+        ("56987688060", "America/Punta_Arenas"),
+        ("18762101234", "America/Jamaica"),
+        ("5581987654321", "America/Recife"),
+        ("5593987654321", "America/Santarem"),
+        ("526144151234", "America/Chihuahua"),
+        ("528688121234", "America/Matamoros"),
+        ("50581234567", "America/Managua"),
+    ],
+)
+def test_nobody_is_disturbed_where_phonenumbers_is_wrong(number: str, zone: str):
+    """From nine in the evening until eight in the morning, by the clocks of the place."""
+    for month in (1, 7):
+        evening, morning = f"2026-0{month}-15 21:00", f"2026-0{month}-15 07:59"
+        assert NIGHT.until(number, at(evening, zone))
+        assert NIGHT.until(number, at(morning, zone))
+        assert NIGHT.until(number, at(f"2026-0{month}-15 12:00", zone)) is None
+
+
 @pytest.mark.parametrize("recipient", ["ana.soto@ejemplo.cl", NOWHERE, "", TOLL_FREE])
 def test_the_fallback_is_for_those_whose_zone_is_not_known(recipient: str):
     """Email, numbers of no country, and those that ring where it is always night somewhere."""
@@ -237,13 +280,14 @@ def test_the_moment_is_free_and_does_not_move(
 
 async def test_nothing_blocks_the_event_loop_once_the_zones_are_loaded():
     """Not even the first number of a country; the blocking part runs in a thread."""
-    night = QuietHours.parse("21:00-08:00")
+    night = await run_sync(lambda: QuietHours.parse("21:00-08:00", time_zone="Pacific/Kiritimati"))
     await run_sync(night.load)
     noon = dt.datetime(2026, 7, 31, 12, tzinfo=dt.UTC)
 
     assert until(night, "6421123456", noon) == "2026-08-01 08:00 +1200"
     assert until(night, "81312345678", noon) == "2026-08-01 08:00 +0900"
     assert until(night, "351912345678", noon) is None
+    assert until(night, "ana@ejemplo.cl", noon) == "2026-08-01 08:00 +1400"
 
 
 def test_docstring_examples_hold():

@@ -55,6 +55,13 @@ def test_the_facts_of_the_campaign(tmp_path: Path):
     assert figures.seconds == 4
 
 
+def test_a_clock_that_was_put_back_makes_no_campaign_of_less_than_no_time(tmp_path: Path):
+    """The ledger has the times that were shown."""
+    figures = figures_of(tmp_path, [message(started_at=BEGIN, ended_at=BEGIN - 3600)])
+
+    assert figures.seconds == 0
+
+
 def test_skipping_is_no_outcome_of_an_attempt(tmp_path: Path):
     """What was skipped while the file was read does not make the campaign longer."""
     skipped = message(state="skipped", reason="expired", **UNSENT | {"ended_at": BEGIN + 900})

@@ -30,9 +30,14 @@ from connectus_async.webhooks.gate import MAX_BODY
 ACCESS_LOGS = {"aiohttp.access", "django.server", "uvicorn.access", "werkzeug"}
 """Of the servers: they name the path, unless they are told not to."""
 
+ENCODED = "".join(f"%{ord(sign):02X}" for sign in SECRET)
+TWICE = ENCODED.replace("%", "%25")
+
 WITHOUT_SECRET = [
     *("", "no", SECRET[:-1], SECRET + "0", SECRET.upper(), f"{SECRET}/status", "%00", "%FF"),
     *(f"?{SECRET}", "?secret", "?secret=", f"?token={SECRET}", f"?secret={SECRET}x", "?%FF=%00"),
+    *("?secret=%", "?secret=%zz%4", "?secret=%FF+%C3", f"?secret={TWICE}", TWICE),
+    *(f"?secret=+{SECRET}", f"?secret={SECRET}%00", f"?secret%00={SECRET}", "?%=%&%FF"),
 ]
 
 
@@ -77,6 +82,10 @@ def test_the_secret_is_the_end_of_the_path_or_a_query_value(client, inbox):
         f"status/{SECRET}",
         f"?secret={SECRET}",
         f"?secret=x&secret={SECRET}",
+        ENCODED,
+        f"status%2F{ENCODED}",
+        f"?secret={ENCODED}",
+        f"?a=%zz&%&s%65cret={ENCODED[:9]}{SECRET[3:]}",
     ]
     for number, at in enumerate(places):
         assert (at, client.post(STATUS | {"id_sms": str(number)}, at)) == (at, 200)
@@ -146,6 +155,16 @@ def test_what_is_not_an_event(client, inbox):
         assert (body[:20], answer.status) == (body[:20], 400)
         assert answer.body.startswith(b"the body of a webhook is ")
     assert inbox.calls == []
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
+def test_headers_in_lower_case_and_an_old_version(client, inbox, version):
+    """As some proxies write them."""
+    content = json.dumps(STATUS).encode()
+    start = head(SECRET, length=len(content)).lower().replace(b"post", b"POST")
+
+    assert client.exchange(start.replace(b"http/1.1", version), content).status == 200
+    assert inbox.raw == [STATUS]
 
 
 def test_a_content_type_does_not_matter(client, inbox):

@@ -8,6 +8,7 @@ import flask
 import pytest
 from aiohttp import web
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from webhook_servers import (
@@ -171,6 +172,28 @@ def test_a_client_that_goes_is_no_event():
 
     app = webhooks.asgi(inbox, secret=SECRET)
     assert post(gone, f"/{SECRET}") == 400
+    assert inbox.calls == []
+
+
+@pytest.mark.parametrize("error", [ClientDisconnect(), RuntimeError(NUMBER), OSError(), EOFError()])
+async def test_a_body_that_a_server_cannot_read(error, caplog):
+    """Whatever it or a middleware raises, it is no failure of the handler."""
+    caplog.set_level("INFO", "connectus_async")
+
+    async def receive() -> dict[str, Any]:
+        raise error
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    sent: list[dict[str, Any]] = []
+    inbox = Inbox()
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+    await webhooks.asgi(inbox, insecure=True)(scope, receive, send)
+
+    assert (sent[0]["status"], sent[1]["body"]) == (400, b"the body breaks off")
+    assert f"reading it raised {type(error).__name__}" in caplog.text
+    assert NUMBER not in caplog.text
     assert inbox.calls == []
 
 

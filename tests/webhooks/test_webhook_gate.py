@@ -121,11 +121,18 @@ def test_a_secret_is_compared_in_constant_time():
     """How long it takes tells nothing of how much of a guess was right."""
     gate = Gate(secret=SECRET)
     with patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
-        assert status(gate, head("/x", query=f"secret={SECRET}&secret=no")) == 200
+        assert status(gate, head("/x", query=f"secret={SECRET}&secret=no&secret=%6Eo+%FF%")) == 200
 
     assert [call.args for call in compare.call_args_list] == [
-        (guess, SECRET.encode()) for guess in (b"x", SECRET.encode(), b"no")
+        (guess, SECRET.encode()) for guess in (b"x", SECRET.encode(), b"no", b"no \xff%")
     ]
+
+
+@pytest.mark.parametrize("query", ["secret=\udcff", "\udcff=%FF", "secret=ñ%", "secret=%\udcff+"])
+def test_a_query_that_is_no_text(query):
+    """Whatever a server may hand on: it is refused, and nothing breaks."""
+    assert status(Gate(secret=SECRET), head("/", query=query)) == 404
+    assert status(Gate(secret=SECRET), head("/", query=f"{query}&secret={SECRET}")) == 200
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", f"/{SECRET}/x", f"/{SECRET}\udcff", "/\0", "/ñ"])

@@ -183,10 +183,10 @@ class Figures:
 
     @property
     def seconds(self) -> float | None:
-        """From the beginning of the first attempt to the last outcome."""
+        """From the beginning of the first attempt to the last outcome, by clocks on the wall."""
         if self.began_at is None or self.ended_at is None:
             return None
-        return (self.ended_at - self.began_at).total_seconds()
+        return max(0.0, (self.ended_at - self.began_at).total_seconds())
 
     @property
     def is_done(self) -> bool:

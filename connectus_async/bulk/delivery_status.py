@@ -1,15 +1,23 @@
 """Writes what became of sent SMS into their campaign's ledger, beside a sender that may be running.
 
 The sender holds the ledger, and only it changes states; this writes the two columns that the sender
-never touches. Both are in short transactions, and each waits for the other.
+never touches, and the statuses that came before the sender named their SMS. Both are in short
+transactions, and each waits for the other.
+
+No connection of SQLite is open while the process is forked. What SQLite knows of the locks of a
+file belongs to the process: a child that inherits it takes the parent's locks for its own, and then
+another process may delete the log that the child is writing. So writers end before a fork, and with
+the next status parent and child each begin their own.
 """
 
 import enum
+import logging
+import os
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from contextlib import closing
 from os import PathLike
@@ -18,62 +26,41 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from connectus_async import _json
+from connectus_async.bulk import status_rows
+from connectus_async.bulk.ledger_lock import was_held_in_fork
 from connectus_async.bulk.report._reading import open_for_reading
 from connectus_async.bulk.sqlite_ledger import _ledger_error
+from connectus_async.bulk.status_rows import OpenSms, Word, Written, better
+from connectus_async.bulk.steady_clock import SteadyClock
 from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.products.sms import SmsStatus
-from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, is_news, rank
+from connectus_async.products.sms_ids import folded
 
-EARLY_SECONDS: Final = 60.0
-MAX_EARLY: Final = 100_000
-RETRY_SECONDS: Final = 0.5
+EARLY_SECONDS: Final = 3 * 86_400.0
+"""As long as an SMS is asked for: who reconciles names some SMS days after they were sent."""
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between two looks at whether the sender named an SMS: they double while it does not."""
+
+LOOKING_SHARE: Final = 0.1
+"""Of the time, that may go into these looks."""
+
+DROPPING_PAUSE: Final = 3_600.0
+FORK_PATIENCE: Final = 5.0
 LOCK_TIMEOUT: Final = 30.0
 MAX_WORD: Final = 64
-MAX_ID: Final = 256
 
-INDEX: Final = """
-CREATE INDEX IF NOT EXISTS message_provider_id ON message (provider_id)
-WHERE provider_id IS NOT NULL
-"""
-
-RANK: Final = " ".join(
-    [
-        "CASE WHEN delivery_status IS NULL THEN 0",
-        *(f"WHEN delivery_status = '{status}' THEN {place}" for status, place in RANKS.items()),
-        f"ELSE {UNKNOWN_RANK} END",
-    ]
+DROPPED: Final = (
+    "delivery statuses let go: %d. The ledger never named their SMS; where the account sends beside"
+    " this campaign, they may be of those SMS"
 )
-
-RECORD: Final = f"""
-UPDATE message INDEXED BY message_provider_id
-SET delivery_status = news.status, delivered_at = coalesce(news.delivered_at, message.delivered_at)
-FROM (
-    SELECT value->>0 AS id, value->>1 AS status, value->>2 AS place, value->>3 AS delivered_at
-    FROM json_each(?)
-) AS news
-WHERE message.provider_id = news.id AND message.kind = 'sms' AND {RANK} < news.place
-RETURNING provider_id
-"""
-"""One statement a group, as in ``sqlite_ledger``, and for the same reason."""
-
-KNOWN: Final = """
-SELECT provider_id FROM message INDEXED BY message_provider_id
-WHERE provider_id IN (SELECT value FROM json_each(?)) AND kind = 'sms'
-"""
-
-FOLLOWED: Final = f"""
-kind = 'sms' AND state = 'accepted' AND provider_id <> ''
-AND {RANK} NOT IN ({", ".join(str(RANKS[status]) for status in RANKS if status.is_final)})
-AND coalesce(ended_at, 0) >= ?
-"""
-OPEN: Final = f"""
-SELECT id, provider_id, coalesce(ended_at, 0) FROM message
-WHERE {FOLLOWED} AND id > ? ORDER BY id LIMIT ?
-"""
-COUNT_OPEN: Final = f"SELECT count(*) FROM message WHERE {FOLLOWED}"
+LOST: Final = "was open when this process was forked: start this process again"
 
 Task = Callable[[sqlite3.Connection], Any]
+
+_log: Final = logging.getLogger("connectus_async")
+_clock: Final = SteadyClock()
 
 
 class Recorded(enum.Enum):
@@ -86,28 +73,14 @@ class Recorded(enum.Enum):
     """The ledger has it, or one that says more."""
 
     EARLY = "early"
-    """The ledger has no such SMS yet: it is kept for a while, in memory, in case it comes."""
-
-
-class OpenSms(NamedTuple):
-    """An SMS of a ledger that has no final status.
-
-    Attributes:
-        number: Its place in the ledger.
-        id: What the API calls it.
-        accepted_at: When the API took it, in Unix seconds.
-    """
-
-    number: int
-    id: str
-    accepted_at: float
+    """The ledger has no such SMS yet: it is kept beside the SMS, on disk, in case it comes."""
 
 
 class DeliveryLedger:
     """Writes delivery statuses into a ledger, from any thread.
 
     Statuses may come twice and in any order: the one that says most stays. Those that come together
-    are one transaction.
+    are one transaction. After a fork, parent and child go on by themselves.
 
     Args:
         path: The ledger, which must be there. Its sender may be running.
@@ -119,37 +92,34 @@ class DeliveryLedger:
             self._path = Path(path)
         except TypeError:
             raise ConfigurationError("ledger", "must be a path") from None
-        self._queue: SimpleQueue[_Status | _Question | None] = SimpleQueue()
-        self._early = _Early(early_seconds)
-        self._thread: threading.Thread | None = None
+        self._early_seconds = early_seconds
+        self._writer: _Writer | None = None
+        self._is_open = False
 
     def open(self) -> None:
-        """Open the ledger, and see to it that an SMS is quickly found in it.
+        """Open the ledger, and see to it that an SMS is quickly found in it; once is enough.
 
         Raises:
             LedgerError: It is not there, is no ledger, or cannot be written.
         """
-        opened: Future[None] = Future()
-        thread = threading.Thread(
-            target=self._run,
-            args=(opened,),
-            name=f"connectus delivery {self._path.name}",
-            daemon=True,
-        )
-        thread.start()
+        with _gate.lock:
+            writer = self._usable_writer()
+            self._is_open = True
         try:
-            opened.result()
+            writer.opened.result()
         except LedgerError:
-            thread.join()
+            self.close()
             raise
-        self._thread = thread
 
     def close(self) -> None:
         """Write what is still to be written, and close the ledger."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
-            thread.join()
+        with _gate.lock:
+            writer, self._writer = self._writer, None
+            self._is_open = False
+            if writer is None or not writer.is_of_this_process():
+                return
+            writer.end()
+        writer.join()
 
     def __enter__(self) -> Self:
         self.open()
@@ -167,7 +137,8 @@ class DeliveryLedger:
         """Write a status down.
 
         Args:
-            id_sms: What the API calls the SMS.
+            id_sms: What the API calls the SMS, not empty. A number in hexadecimal digits may be in
+                another case than the API's.
             status: Its status.
             at: When that was, in Unix seconds; now if left out.
 
@@ -177,122 +148,67 @@ class DeliveryLedger:
         future: Future[Recorded] = Future()
         word = SmsStatus(status[:MAX_WORD].replace("\0", ""))
         moment = time.time() if at is None else at
-        self._put(_Status(id_sms.replace("\0", ""), word, moment, future))
+        self._put(_Status(folded(id_sms.replace("\0", "")), word, moment, future))
         return future
 
-    def open_sms(self, after: int, limit: int, since: float = 0) -> "Future[list[OpenSms]]":
+    def open_sms(
+        self, after: int, limit: int, since: float = 0, until: float = float("inf")
+    ) -> "Future[list[OpenSms]]":
         """Read SMS that are accepted and have no final status, in order.
 
         Args:
             after: The number after which to begin.
             limit: How many at most.
             since: When the API took them, at the earliest, in Unix seconds.
+            until: The same, at the latest.
         """
 
         def read(connection: sqlite3.Connection) -> list[OpenSms]:
-            return [OpenSms(*row) for row in connection.execute(OPEN, (since, after, limit))]
+            rows = connection.execute(status_rows.OPEN, (since, until, after, limit))
+            return [OpenSms(*row) for row in rows]
 
         return self._ask(read)
 
-    def count_open(self, since: float = 0) -> "Future[int]":
-        """Count the SMS that `open_sms` reads."""
+    def count_open(self, since: float = 0, until: float = float("inf")) -> "Future[int]":
+        """Count the SMS that `open_sms` reads, with all statuses that have come."""
 
         def count(connection: sqlite3.Connection) -> int:
-            ((total,),) = connection.execute(COUNT_OPEN, (since,))
+            ((total,),) = connection.execute(status_rows.COUNT_OPEN, (since, until))
+            return int(total)
+
+        return self._ask(count, needs_all=True)
+
+    def count_nameless(self) -> "Future[int]":
+        """Count the SMS that the API took without giving them an identifier."""
+
+        def count(connection: sqlite3.Connection) -> int:
+            ((total,),) = connection.execute(status_rows.COUNT_NAMELESS)
             return int(total)
 
         return self._ask(count)
 
-    def _ask(self, task: Task) -> "Future[Any]":
+    def _ask(self, task: Task, *, needs_all: bool = False) -> "Future[Any]":
         future: Future[Any] = Future()
-        self._put(_Question(task, future))
+        self._put(_Question(task, future, needs_all))
         return future
 
     def _put(self, item: "_Status | _Question") -> None:
-        if self._thread is None:
-            raise LedgerError(self._path.name, "is not open for delivery statuses")
-        self._queue.put(item)
+        with _gate.lock:
+            if not self._is_open:
+                raise LedgerError(self._path.name, "is not open for delivery statuses")
+            self._usable_writer().queue.put(item)
 
-    def _run(self, opened: "Future[None]") -> None:
-        try:
-            connection = _opened(self._path)
-        except (sqlite3.Error, LedgerError, OSError) as error:
-            opened.set_exception(_ledger_error(self._path, error))
-            return
-        with closing(connection):
-            opened.set_result(None)
-            while self._do_next(connection):
-                pass
-
-    def _do_next(self, connection: sqlite3.Connection) -> bool:
-        """Do what has come by now; tell whether to go on."""
-        statuses: list[_Status] = []
-        for item in self._arrived():
-            if isinstance(item, _Status):
-                statuses.append(item)
-                continue
-            self._write(connection, statuses, tries_all=True)
-            statuses = []
-            if item is None:
-                return False
-            self._answer(connection, item)
-        self._write(connection, statuses)
-        return True
-
-    def _arrived(self) -> "Iterable[_Status | _Question | None]":
-        try:
-            yield self._queue.get(timeout=RETRY_SECONDS if self._early else None)
-            while True:
-                yield self._queue.get_nowait()
-        except Empty:
-            return
-
-    def _write(
-        self,
-        connection: sqlite3.Connection,
-        statuses: "Sequence[_Status]",
-        *,
-        tries_all: bool = False,
-    ) -> None:
-        """Write statuses, and now and then try those again that came too early."""
-        best: dict[str, tuple[SmsStatus, float]] = {}
-        early = self._early.due(at_once=tries_all)
-        for id_sms, status, at in [*early, *(item.what for item in statuses)]:
-            if id_sms not in best or rank(status) > rank(best[id_sms][0]):
-                best[id_sms] = status, at
-        if not best:
-            return
-        try:
-            moved, known = _record(connection, best)
-        except sqlite3.Error as error:
-            failure = _ledger_error(self._path, error)
-            for item in statuses:
-                _settle(item.future, failure)
-            return
-        self._early.forget(known)
-        for item in statuses:
-            _settle(item.future, self._became(item, best, moved, known))
-
-    def _became(
-        self,
-        item: "_Status",
-        best: dict[str, tuple[SmsStatus, float]],
-        moved: set[str],
-        known: set[str],
-    ) -> Recorded:
-        if item.id_sms not in known:
-            self._early.keep(item.id_sms, *best[item.id_sms])
-            return Recorded.EARLY
-        is_best = best[item.id_sms][0] == item.status
-        return Recorded.NEWS if is_best and item.id_sms in moved else Recorded.OLD
-
-    def _answer(self, connection: sqlite3.Connection, question: "_Question") -> None:
-        try:
-            answer = question.task(connection)
-        except sqlite3.Error as error:
-            _settle(question.future, _ledger_error(self._path, error))
-        else:
-            _settle(question.future, answer)
+    def _usable_writer(self) -> "_Writer":
+        """Give the writer of this process, which may have to begin; the gate's lock is held."""
+        writer = self._writer
+        if writer is not None and writer.is_usable():
+            return writer
+        if writer is not None and writer.is_of_this_process():
+            writer.end()
+        writer = _Writer(self._path, self._early_seconds)
+        writer.start()
+        self._writer = writer
+        return writer
 
 
 class _Status(NamedTuple):
@@ -303,94 +219,291 @@ class _Status(NamedTuple):
     at: float
     future: "Future[Recorded]"
 
-    @property
-    def what(self) -> tuple[str, SmsStatus, float]:
-        return self.id_sms, self.status, self.at
-
 
 class _Question(NamedTuple):
-    """A function to run, and who waits for its answer."""
+    """A function to run, who waits for its answer, and whether all must have been joined before."""
 
     task: Task
     future: "Future[Any]"
+    needs_all: bool
 
 
-class _Early:
-    """Statuses of SMS that the ledger does not have yet: a number of them, and for a time."""
+class _Writer:
+    """A thread with a connection to a ledger, from when it is started until it is told to end.
+
+    Attributes:
+        path: The ledger, from wherever the process looks.
+        queue: What is to be done, in order; ``None`` is the end. The gate's lock is held to put it.
+        opened: Done once the ledger is open, or could not be opened.
+    """
+
+    def __init__(self, path: Path, early_seconds: float) -> None:
+        self.queue: SimpleQueue[_Status | _Question | None] = SimpleQueue()
+        self.opened: Future[None] = Future()
+        self.path = path.resolve()
+        self._path = path
+        self._pid = os.getpid()
+        self._early = _EarlyStatuses(early_seconds)
+        self._has_failed = False
+        self._is_ending = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"connectus delivery {path.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to open the ledger."""
+        _gate.writers.add(self)
+        try:
+            self._thread.start()
+        except BaseException:
+            _gate.writers.discard(self)
+            raise
+
+    def end(self) -> None:
+        """Have it end once it has done what it was told before."""
+        self._is_ending = True
+        self.queue.put(None)
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for its end; tell whether it has come."""
+        if self._thread is threading.current_thread():
+            return False
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def is_of_this_process(self) -> bool:
+        """Tell whether its thread did not stay behind in the process that this was forked from."""
+        return self._pid == os.getpid()
+
+    def is_usable(self) -> bool:
+        """Tell whether it does what it is told from now on."""
+        return self.is_of_this_process() and not (self._is_ending or self._has_failed)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            _gate.writers.discard(self)
+
+    def _work(self) -> None:
+        try:
+            connection = _opened(self._path)
+            self._early.take_up(connection)
+        except (sqlite3.Error, LedgerError, OSError) as error:
+            self._refuse(_ledger_error(self._path, error))
+            return
+        with closing(connection):
+            self.opened.set_result(None)
+            while self._do_next(connection):
+                pass
+        self._early.say_what_was_dropped()
+
+    def _refuse(self, failure: LedgerError) -> None:
+        """Answer what came while the ledger could not be opened; the next comer has another try."""
+        self._has_failed = True
+        self.opened.set_exception(failure)
+        while (item := self.queue.get()) is not None:
+            _settle(item.future, failure)
+
+    def _do_next(self, connection: sqlite3.Connection) -> bool:
+        """Do what has come by now; tell whether to go on."""
+        statuses: list[_Status] = []
+        for item in self._arrived():
+            if isinstance(item, _Status):
+                statuses.append(item)
+                continue
+            self._write(connection, statuses)
+            statuses = []
+            if item is None:
+                self._join(connection, at_once=True)
+                return False
+            self._answer(connection, item)
+        self._write(connection, statuses)
+        self._join(connection)
+        return True
+
+    def _arrived(self) -> "Iterable[_Status | _Question | None]":
+        try:
+            yield self.queue.get(timeout=self._early.pause())
+            while True:
+                yield self.queue.get_nowait()
+        except Empty:
+            return
+
+    def _write(self, connection: sqlite3.Connection, statuses: "Sequence[_Status]") -> None:
+        """Write statuses in one transaction."""
+        best: dict[str, Word] = {}
+        for id_sms, status, at, _ in statuses:
+            word = status, at
+            best[id_sms] = better(best[id_sms], word) if id_sms in best else word
+        if not best:
+            return
+        try:
+            written = status_rows.record(connection, best, _clock.unix_now())
+        except sqlite3.Error as error:
+            failure = _ledger_error(self._path, error)
+            for item in statuses:
+                _settle(item.future, failure)
+            return
+        self._early.note(best.keys() - written.known, written.dropped)
+        for item in statuses:
+            _settle(item.future, _became(item, best, written))
+
+    def _join(self, connection: sqlite3.Connection, *, at_once: bool = False) -> None:
+        """Look for the SMS of statuses that came before; what fails is tried again."""
+        try:
+            self._early.join(connection, at_once=at_once)
+        except sqlite3.Error as error:
+            _log.warning("%s", _ledger_error(self._path, error))
+
+    def _answer(self, connection: sqlite3.Connection, question: "_Question") -> None:
+        if question.needs_all:
+            self._join(connection, at_once=True)
+        try:
+            answer = question.task(connection)
+        except sqlite3.Error as error:
+            _settle(question.future, _ledger_error(self._path, error))
+        else:
+            _settle(question.future, answer)
+
+
+def _became(item: _Status, best: dict[str, Word], written: Written) -> Recorded:
+    if item.id_sms not in written.known:
+        return Recorded.EARLY
+    is_best = best[item.id_sms][0] == item.status
+    return Recorded.NEWS if is_best and item.id_sms in written.moved else Recorded.OLD
+
+
+class _EarlyStatuses:
+    """When to look for the SMS of statuses that came before, and when to let go of these.
+
+    Args:
+        seconds: For how long they are kept.
+
+    Attributes:
+        are_there: Whether there are any.
+    """
 
     def __init__(self, seconds: float) -> None:
+        self.are_there = False
         self._seconds = seconds
-        self._next_try = 0.0
-        self._kept: OrderedDict[str, tuple[SmsStatus, float, float]] = OrderedDict()
+        self._pause = FIRST_PAUSE
+        self._next_look = 0.0
+        self._next_drop = 0.0
+        self._seen_changes: int | None = None
+        self._dropped = 0
+        self._next_word = 0.0
 
-    def __len__(self) -> int:
-        return len(self._kept)
+    def take_up(self, connection: sqlite3.Connection) -> None:
+        """Begin with what an earlier writer left."""
+        self.are_there = status_rows.has_early(connection)
+        self.join(connection, at_once=True)
 
-    def keep(self, id_sms: str, status: SmsStatus, at: float) -> None:
-        """Keep a status; the time counts from the first one of an SMS."""
-        if len(id_sms) > MAX_ID:
+    def note(self, ids: AbstractSet[str], dropped: int) -> None:
+        """Take note of statuses that came too early, and of those that were dropped."""
+        if ids:
+            soon = time.monotonic() + FIRST_PAUSE
+            self._next_look = min(self._next_look, soon) if self.are_there else soon
+            self._pause = FIRST_PAUSE
+            self.are_there = True
+        self._drop(dropped)
+
+    def pause(self) -> float | None:
+        """Give the seconds until the next look; ``None`` if nothing is to be looked for."""
+        return max(0.0, self._next_look - time.monotonic()) if self.are_there else None
+
+    def join(self, connection: sqlite3.Connection, *, at_once: bool = False) -> None:
+        """Join what can be, if it is time to look and the ledger has changed."""
+        began = time.monotonic()
+        if not self.are_there or (began < self._next_look and not at_once):
             return
-        kept = self._kept.get(id_sms)
-        if kept is None:
-            self._kept[id_sms] = status, at, time.monotonic() + self._seconds
-        elif is_news(status, kept[0]):
-            self._kept[id_sms] = status, at, kept[2]
-        if len(self._kept) > MAX_EARLY:
-            self._kept.popitem(last=False)
+        changes = status_rows.changes(connection)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._next_look = began + self._pause  # also if what follows fails
+        if changes != self._seen_changes:
+            status_rows.join(connection, _clock.unix_now())
+            self._seen_changes = changes
+        if began >= self._next_drop:
+            self._next_drop = began + min(self._seconds, DROPPING_PAUSE)
+            self._drop(status_rows.drop_old(connection, _clock.unix_now() - self._seconds))
+        self.are_there = status_rows.has_early(connection)
+        took = time.monotonic() - began
+        self._next_look = max(self._next_look, began + took / LOOKING_SHARE)
 
-    def due(self, *, at_once: bool) -> list[tuple[str, SmsStatus, float]]:
-        """Give all that are kept, now and then; those whose time is over are given once more."""
-        now = time.monotonic()
-        if now < self._next_try and not at_once:
-            return []
-        self._next_try = now + RETRY_SECONDS
-        given = [(id_sms, status, at) for id_sms, (status, at, _) in self._kept.items()]
-        while self._kept and next(iter(self._kept.values()))[2] <= now:
-            self._kept.popitem(last=False)
-        return given
+    def say_what_was_dropped(self) -> None:
+        """Put it into the log, as a number."""
+        if self._dropped:
+            _log.warning(DROPPED, self._dropped)
+            self._dropped = 0
 
-    def forget(self, ids: Iterable[str]) -> None:
-        """Let go of those that the ledger has."""
-        for id_sms in ids:
-            self._kept.pop(id_sms, None)
+    def _drop(self, count: int) -> None:
+        self._dropped += count
+        if self._dropped and time.monotonic() >= self._next_word:
+            self._next_word = time.monotonic() + DROPPING_PAUSE
+            self.say_what_was_dropped()
+
+
+class _Gate:
+    """What all writers of a process pass by, so that none has a connection open in a fork.
+
+    Attributes:
+        lock: Held while a writer begins or is told something, and while the process is forked.
+        writers: Those whose thread has not ended. In a child they are also those of its parent that
+            had a connection open in the fork all the same.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.writers: set[_Writer] = set()
+
+    def close(self) -> None:
+        """Let nothing begin, and have all writers end; one that hangs is not waited for long."""
+        self.lock.acquire()
+        deadline = time.monotonic() + FORK_PATIENCE
+        writers = [writer for writer in list(self.writers) if writer.is_of_this_process()]
+        for writer in writers:
+            writer.end()
+        for writer in writers:
+            writer.join(max(0.0, deadline - time.monotonic()))
+
+    def open_in_parent(self) -> None:
+        """Let writers begin again."""
+        self.lock.release()
+
+    def open_in_child(self) -> None:
+        """Leave the lock to the parent."""
+        self.lock = threading.RLock()
+
+    def is_lost(self, path: Path) -> bool:
+        """Tell whether a ledger was open in the fork that made this process."""
+        return any(
+            writer.path == path.resolve() and not writer.is_of_this_process()
+            for writer in list(self.writers)
+        )
+
+
+_gate: Final = _Gate()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_gate.close,
+        after_in_parent=_gate.open_in_parent,
+        after_in_child=_gate.open_in_child,
+    )
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    if _gate.is_lost(path) or was_held_in_fork(path):
+        raise LedgerError(path.name, LOST)
     open_for_reading(path).close()  # it says what is wrong with a file that is no ledger
     address = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
     try:
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(INDEX)
+        status_rows.prepare(connection)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _record(
-    connection: sqlite3.Connection, best: dict[str, tuple[SmsStatus, float]]
-) -> tuple[set[str], set[str]]:
-    """Write statuses; tell which SMS took theirs, and which are known at all.
-
-    In one transaction: the sender may be about to name an SMS between the two questions.
-    """
-    rows = [
-        (id_sms, status, rank(status), at if status is SmsStatus.ENTREGADO else None)
-        for id_sms, (status, at) in best.items()
-    ]
-    document = _json.dumps(rows).decode()
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        moved = {id_sms for (id_sms,) in connection.execute(RECORD, (document,))}
-        rest = _json.dumps([id_sms for id_sms in best if id_sms not in moved]).decode()
-        known = {id_sms for (id_sms,) in connection.execute(KNOWN, (rest,))}
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.rollback()
-        raise
-    return moved, moved | known
 
 
 def _settle(future: "Future[Any]", result: object) -> None:

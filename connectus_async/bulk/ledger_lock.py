@@ -28,6 +28,16 @@ _held: Final[dict[tuple[int, Path], object]] = {}
 """This process's locks, by its id: the system gives a process the lock that it holds again."""
 
 
+def was_held_in_fork(ledger: Path) -> bool:
+    """Tell whether a process that this one was forked from was sending a ledger at that moment.
+
+    SQLite in this process takes the locks of that sender for its own, for as long as it lives.
+    """
+    ledger = ledger.resolve()
+    lock = ledger.with_name(ledger.name + ".lock")
+    return any(pid != os.getpid() and held == lock for pid, held in list(_held))
+
+
 def _not_made(folder: Path, error: OSError) -> str:
     if not folder.exists():
         return f"there is no folder {folder}: make it, or choose another path"

@@ -36,7 +36,7 @@ from connectus_async.bulk.sources import UTF_8, Source, open_source
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown, State
 from connectus_async.bulk.templates import Filler, parse_template
-from connectus_async.cli.campaign import Campaign, progress_bar
+from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,
     concurrency_option,
@@ -547,6 +547,7 @@ def _print_status(figures: Figures, *, as_json: bool) -> None:
                 "skipped": dict(figures.skipped),
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
+                "without_id": figures.nameless,
             }
         )
         return
@@ -557,7 +558,6 @@ def _print_status(figures: Figures, *, as_json: bool) -> None:
             echo(f"{count:>12,} {state}")
     for reason, count in figures.skipped.items():
         echo(f"{count:>12,} skipped: {reason}")
-    for word, count in figures.deliveries.items():
-        echo(f"{count:>12,} delivery: {word}")
+    print_deliveries(figures)
     if not figures.is_loaded:
         echo("its source was not read to the end: run bulk send again")

@@ -23,6 +23,7 @@ from rich.text import Text
 from connectus_async.bulk.ledger_owner import Failure
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress as Sent
+from connectus_async.bulk.report.figures import Figures
 from connectus_async.bulk.states import State
 from connectus_async.cli.interrupts import at_first_interrupt
 from connectus_async.cli.running import (
@@ -227,3 +228,11 @@ def _update(bulk: Sending, progress: Progress, task: TaskID) -> None:
         pacing += ", pausing"
     counts = f"{now.summary.rejected:,} rejected, {now.summary.unknown:,} unknown"
     progress.update(task, completed=now.summary.total, pacing=f"{counts}; {pacing}")
+
+
+def print_deliveries(figures: Figures) -> None:
+    """Say what became of the SMS of a ledger, and of how many nobody will ever know."""
+    for word, count in figures.deliveries.items():
+        echo(f"{count:>12,} delivery: {word}")
+    if figures.nameless:
+        echo(f"{figures.nameless:>12,} SMS were accepted without an id: they cannot be followed")

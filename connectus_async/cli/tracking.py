@@ -14,7 +14,7 @@ from rich.console import Console
 from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.figures import Figures, read_figures
 from connectus_async.cli.bulk import ledger_argument
-from connectus_async.cli.campaign import REFRESH_SECONDS, progress_bar
+from connectus_async.cli.campaign import REFRESH_SECONDS, print_deliveries, progress_bar
 from connectus_async.cli.parameters import MAX_CONCURRENCY, json_option
 from connectus_async.cli.running import echo, print_json, run
 from connectus_async.client import AsyncConnectus
@@ -86,10 +86,16 @@ def _figures(ledger: Path) -> Figures:
 
 def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bool) -> None:
     if as_json:
-        print_json({"asked": asked, "left": left, "deliveries": dict(figures.deliveries)})
+        print_json(
+            {
+                "asked": asked,
+                "left": left,
+                "deliveries": dict(figures.deliveries),
+                "without_id": figures.nameless,
+            }
+        )
         return
-    for word, count in figures.deliveries.items():
-        echo(f"{count:>12,} delivery: {word}")
+    print_deliveries(figures)
     echo(f"{asked:,} were asked for; {left:,} have no final status yet")
     if left:
         command = f"connectus bulk track {shlex.quote(str(ledger))} --until-final"

@@ -36,8 +36,15 @@ answer is 200 and the event counts as handled: the same event again is answered 
 it. One that comes meanwhile waits, and is handed over only if the first one failed. Past 1,000
 events at a time the answer is 503.
 
+**What the same event is.** Of a status, the same ``id_sms`` with the same status; of an SMS that
+came in, the same ``id_sms`` with the same numbers and content; of another kind, the same ``id_sms``
+with all the rest. Other fields do not matter, nor whether the hexadecimal digits of ``id_sms`` are
+in capitals. Without an ``id_sms`` no event is the same as another, for two people may answer in the
+same words: if the platform posts one again, your function is called again.
+
 **What is remembered.** The last 32,768 events of the last day, in this process alone: after a
-restart, or with several processes, an event may come to your function again. And the platform may
+restart, or with several processes, an event may come to your function again. A process that is
+forked from one that had events knows those too. And the platform may
 post the changes of one SMS in another order than they happened.
 
 **From send to delivered.** A `Tracker` is a handler that knows what it is told about: it waits for

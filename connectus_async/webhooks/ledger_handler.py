@@ -1,6 +1,5 @@
 """A handler that only writes: the statuses of webhooks into a campaign's ledger."""
 
-import threading
 from typing import TYPE_CHECKING
 
 from connectus_async.bulk.delivery_status import DeliveryLedger
@@ -14,9 +13,10 @@ class LedgerHandler:
     """Writes statuses into a campaign's ledger: a plain handler, for a receiver of any kind.
 
     Of all words about an SMS the one that says most stays, whatever comes late or twice. An event
-    counts as handled when it is on disk. The ledger is opened with the first one, and so in each
-    worker of a server that forks. Where webhooks are lost, `Tracker` and ``connectus bulk track``
-    ask for what is missing.
+    counts as handled when it is on disk: beside the SMS if it was faster than the answer to the
+    send, until the sender names the SMS, for three days. The ledger is opened with the first event,
+    and so in each worker of a server that forks, also if there was one before. Where webhooks are
+    lost, `Tracker` and ``connectus bulk track`` ask for what is missing.
 
     Args:
         ledger: The ledger, which must be there. Its sender may be running.
@@ -29,8 +29,6 @@ class LedgerHandler:
 
     def __init__(self, ledger: "str | PathLike[str]") -> None:
         self._ledger = DeliveryLedger(ledger)
-        self._is_open = False
-        self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Write an event down, if it is about the status of an SMS.
@@ -38,19 +36,11 @@ class LedgerHandler:
         Raises:
             LedgerError: The ledger cannot be written. A receiver then answers 500.
         """
-        if not isinstance(event, StatusUpdate) or event.id_sms is None or event.status is None:
+        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
             return
-        self._open()
+        self._ledger.open()
         self._ledger.record(event.id_sms, event.status).result()
 
     def close(self) -> None:
         """Write what is still to be written, and close the ledger; an event opens it again."""
-        with self._lock:
-            self._is_open = False
-            self._ledger.close()
-
-    def _open(self) -> None:
-        with self._lock:
-            if not self._is_open:
-                self._ledger.open()
-                self._is_open = True
+        self._ledger.close()

@@ -5,19 +5,23 @@ import inspect
 import json
 import logging
 import math
+import os
 import threading
 import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
 import attrs
 
 from connectus_async.errors import ConfigurationError, WebhookError
-from connectus_async.webhooks.events import Event, is_flat, parse
+from connectus_async.products.sms import SmsStatus
+from connectus_async.products.sms_ids import folded
+from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, parse
 from connectus_async.webhooks.gate import (
     BROKEN_OFF,
     BUSY,
@@ -99,6 +103,10 @@ class Handled:
             while len(self._seen) > self._size or self._oldest() <= now - self._age:
                 self._seen.popitem(last=False)
 
+    def begin_anew(self) -> None:
+        """Leave the lock to the parent of this process, and remember the same."""
+        self._lock = threading.Lock()
+
     def _oldest(self) -> float:
         return next(iter(self._seen.values()))
 
@@ -158,16 +166,58 @@ class Turns(Generic[SignalT]):
 
 @attrs.define
 class _Received:
+    """An event, and by what it is known again.
+
+    Attributes:
+        event: The event.
+        identity: The same of an event that comes again; ``None`` if nothing tells that it does.
+        line: What it has in common with those that it must not overtake.
+    """
+
     event: Event
-    digest: bytes
-
-    @property
-    def line(self) -> Hashable:
-        """What it has in common with those that it must not overtake."""
-        return self.event.id_sms or self.digest
+    identity: bytes | None
+    line: Hashable
 
 
-class AsyncReceiver:
+class _Receiver(Generic[SignalT]):
+    """What a receiver knows of events. A forked child remembers them too, and begins its own lines.
+
+    Args:
+        signal: As of `Turns`.
+    """
+
+    def __init__(self, signal: Callable[[], SignalT]) -> None:
+        self._signal = signal
+        self._handled = Handled()
+        self._turns = Turns(signal)
+        _receivers.add(self)
+
+    def begin_anew(self) -> None:
+        """Leave the lines and locks to the parent, whose threads are not here to let go of them."""
+        self._handled.begin_anew()
+        self._turns = Turns(self._signal)
+
+    def _was_handled(self, received: _Received) -> bool:
+        return received.identity is not None and received.identity in self._handled
+
+    def _note(self, received: _Received) -> None:
+        if received.identity is not None:
+            self._handled.add(received.identity)
+
+
+_receivers: Final[WeakSet[_Receiver[Any]]] = WeakSet()
+
+
+def _begin_anew() -> None:
+    for receiver in list(_receivers):
+        receiver.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+class AsyncReceiver(_Receiver[anyio.Event]):
     """The core of receivers on an event loop.
 
     Args:
@@ -182,12 +232,11 @@ class AsyncReceiver:
     def __init__(self, handler: Handler, gate: Gate, timeout: float = DEFAULT_TIMEOUT) -> None:
         _check_handler(handler)
         _check_timeout(timeout)
+        super().__init__(anyio.Event)
         self._handler = handler
         self._is_async = _is_async(handler)
         self._gate = gate
         self._timeout = timeout
-        self._handled = Handled()
-        self._turns = Turns(anyio.Event)
 
     async def receive(self, head: Head, chunk: ReadChunk) -> Reply:
         """Answer a request."""
@@ -218,7 +267,7 @@ class AsyncReceiver:
             self._turns.leave(received.line)
 
     async def _once(self, received: _Received) -> Reply:
-        if received.digest in self._handled:
+        if self._was_handled(received):
             return TAKEN
         try:
             await self._call(received.event)
@@ -226,7 +275,7 @@ class AsyncReceiver:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the platform may try again
             return _failed(error)
-        self._handled.add(received.digest)
+        self._note(received)
         return TAKEN
 
     async def _call(self, event: Event) -> None:
@@ -238,7 +287,7 @@ class AsyncReceiver:
             await result
 
 
-class ThreadedReceiver:
+class ThreadedReceiver(_Receiver[threading.Event]):
     """The core of receivers that have a thread for each request.
 
     Args:
@@ -251,10 +300,9 @@ class ThreadedReceiver:
 
     def __init__(self, handler: Handler, gate: Gate) -> None:
         check_plain(handler)
+        super().__init__(threading.Event)
         self._handler = handler
         self._gate = gate
-        self._handled = Handled()
-        self._turns = Turns(threading.Event)
 
     def receive(self, head: Head, read: Callable[[int], bytes] | None) -> Reply:
         """Answer a request.
@@ -285,13 +333,13 @@ class ThreadedReceiver:
             self._turns.leave(received.line)
 
     def _once(self, received: _Received) -> Reply:
-        if received.digest in self._handled:
+        if self._was_handled(received):
             return TAKEN
         try:
             self._call(received.event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the platform may try again
             return _failed(error)
-        self._handled.add(received.digest)
+        self._note(received)
         return TAKEN
 
     def _call(self, event: Event) -> None:
@@ -379,12 +427,28 @@ def _read(body: bytes) -> _Received:
     except WebhookError as error:
         _log.info("a webhook was answered 400: %s", error)
         raise Refused(Reply(400, str(error))) from None
-    return _Received(event, _digest(event.raw))
+    return _Received(event, _identity(event), folded(event.id_sms) if event.id_sms else object())
 
 
-def _digest(raw: dict[str, Any]) -> bytes:
-    """Tell events apart, but not by the order of their fields or the blanks between them."""
-    text = repr(sorted(raw.items())) if is_flat(raw) else _canonical(raw)
+def _identity(event: Event) -> bytes | None:
+    """Tell by what an event is known again, whatever the platform adds to it when it tries again.
+
+    That is the identifier with the status, and of an SMS that came in the identifier with what it
+    says and between whom: if that is another, nobody's words are lost. What is of a kind that is
+    not known may tell of something else each time, unless all of it is the same. Without an
+    identifier, the same words are taken for another event: two people may answer "sí".
+    """
+    if not event.id_sms:
+        return None
+    match event:
+        case StatusUpdate(status=SmsStatus() as status):
+            said: object = status.value
+        case IncomingSms():
+            numbers = event.src_number, event.dst_number
+            said = *numbers, event.sms_content, event.sms_content_binary
+        case _:
+            said = _canonical(event.raw)
+    text = repr((type(event).__name__, folded(event.id_sms), said))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 

@@ -26,10 +26,13 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.to_thread import run_sync
 
-from connectus_async.bulk.delivery_status import DeliveryLedger, OpenSms, Recorded
+from connectus_async.bulk.delivery_status import DeliveryLedger, Recorded
 from connectus_async.bulk.options import check_above_zero
+from connectus_async.bulk.status_rows import OpenSms
+from connectus_async.bulk.steady_clock import SteadyClock
 from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryTimeoutError
 from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
+from connectus_async.products.sms_ids import folded
 from connectus_async.products.sms_polling import (
     FIRST_PAUSE,
     JITTER,
@@ -60,6 +63,8 @@ MAX_UNREAD: Final = 10_000
 PAGE: Final = 1_000
 READING_SHARE: Final = 0.1
 """Of the time, that may go into looking for open SMS in a large ledger."""
+
+NAMELESS: Final = "SMS that were accepted without an id, and cannot be followed: %d"
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -147,11 +152,16 @@ class Tracker:
 
     With a ledger, all of its accepted SMS are followed, those that its sender is still sending
     included, and their statuses are written into it, where ``connectus bulk status`` and the report
-    show them. An event counts as handled when it is on disk. The SMS are read page by page and
-    never held all at once. A status whose SMS the ledger does not have yet is kept for a minute.
+    show them. An event counts as handled when it is on disk, also if it was faster than the answer
+    to the send: a status whose SMS the ledger does not have yet is kept in it for three days, until
+    the sender names the SMS. The SMS are read page by page and never held all at once.
 
-    An event about an SMS that is not followed yet is remembered for an hour, so that it is not lost
-    when it is faster than the answer to the send.
+    Without a ledger all is in memory, and lost when the process ends: an event counts as handled
+    when it was heard. One about an SMS that is not followed yet is remembered for an hour. What was
+    lost is found by asking, once the SMS is followed again.
+
+    An identifier of hexadecimal digits is the same in capitals. An SMS that the API accepted
+    without an identifier cannot be followed; the log says how many of a ledger there are.
 
     Args:
         connectus: The client to ask with, of the event loop that the tracker is entered in. The
@@ -210,17 +220,20 @@ class Tracker:
         self._open: dict[str, Tracked] = {}
         self._streams: set[MemoryObjectSendStream[Event]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clock = SteadyClock()
         self._entered_at: float | None = None
         self._is_left = False
         self._swept_at = -math.inf
         self._left = 0
+        self._nameless = 0
         self._pulse = asyncio.Event()
         self._failure: ConnectusError | None = None
 
     async def __aenter__(self) -> Self:
         if self._entered_at is not None:
             raise ConfigurationError("tracker", "was entered before: make another one")
-        self._entered_at = time.time()
+        self._clock = SteadyClock()
+        self._entered_at = self._clock.now()
         if self._ledger is not None:
             await self._take_up(self._ledger)
         self._sms._tracker = self  # noqa: SLF001 - so that receipts wait through it
@@ -275,15 +288,16 @@ class Tracker:
         """
         id_sms = trackable_id(sms)
         self._check_entered()
-        tracked = self._tracked.get(id_sms)
+        key = folded(id_sms)
+        tracked = self._tracked.get(key)
         if tracked is not None:
             return tracked
-        self._tracked[id_sms] = tracked = Tracked(id_sms)
-        remembered = self._remembered.get(id_sms)
+        self._tracked[key] = tracked = Tracked(id_sms)
+        remembered = self._remembered.get(key)
         if remembered is not None:
             tracked._hear(remembered)  # noqa: SLF001 - they are one thing
         if not tracked.is_final:
-            self._open[id_sms] = tracked
+            self._open[key] = tracked
             self._start(self._follow(tracked))
         return tracked
 
@@ -327,6 +341,10 @@ class Tracker:
 
     async def handle(self, event: Event) -> None:
         """Take an event of a webhook: the handler for `asgi`, `aiohttp_app` and `aiohttp_routes`.
+
+        Statuses are for the SMS that are followed, and for the ledger. All else is only passed on
+        to `events`, in memory: whoever must not lose a reply gives the receiver a handler that
+        writes it down before it calls this one.
 
         Raises:
             LedgerError: It cannot be written into the ledger. A receiver then answers 500, so that
@@ -373,6 +391,7 @@ class Tracker:
                 while True:
                     pulse = self._pulse
                     if await self._count_open() == 0:
+                        await self._say_who_is_nameless()
                         return
                     if self._failure is not None:
                         raise self._failure
@@ -385,6 +404,7 @@ class Tracker:
         await run_sync(ledger.open)
         try:
             self._left = await self._count_in_ledger(ledger)
+            await self._say_who_is_nameless()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await run_sync(ledger.close)
@@ -405,7 +425,7 @@ class Tracker:
         task.add_done_callback(self._tasks.discard)
 
     async def _is_news(self, event: Event) -> bool:
-        if not isinstance(event, StatusUpdate) or event.id_sms is None or event.status is None:
+        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
             return True
         return await self._settle(event.id_sms, event.status)
 
@@ -422,12 +442,13 @@ class Tracker:
         return is_new_here if recorded is Recorded.EARLY else recorded is Recorded.NEWS
 
     def _hear(self, id_sms: str, status: SmsStatus) -> bool:
-        tracked = self._tracked.get(id_sms)
+        key = folded(id_sms)
+        tracked = self._tracked.get(key)
         if tracked is None:
-            return self._remembered.hear(id_sms, status)
+            return self._remembered.hear(key, status)
         is_new = tracked._hear(status)  # noqa: SLF001 - as above
         if is_new:
-            self._remembered.hear(id_sms, status)
+            self._remembered.hear(key, status)
             self._beat()
         return is_new
 
@@ -453,7 +474,7 @@ class Tracker:
         except ConnectusError as error:
             tracked._fail(error)  # noqa: SLF001 - as above
         finally:
-            self._open.pop(tracked.id, None)
+            self._open.pop(folded(tracked.id), None)
             self._beat()
 
     async def _poll(self, id_sms: str) -> None:
@@ -483,7 +504,7 @@ class Tracker:
         try:
             while True:
                 started = time.monotonic()
-                now = time.time()
+                now = self._clock.now()
                 reading = await self._sweep(ledger, self._is_due(now, self._swept_at))
                 self._swept_at = now
                 self._left = await self._count_in_ledger(ledger)
@@ -503,7 +524,7 @@ class Tracker:
         after, reading = 0, 0.0
         while True:
             began = time.monotonic()
-            page = await wrap_future(ledger.open_sms(after, PAGE, self._oldest()))
+            page = await wrap_future(ledger.open_sms(after, PAGE, *self._span()))
             reading += time.monotonic() - began
             if not page:
                 return reading
@@ -515,20 +536,22 @@ class Tracker:
 
         Nothing has to be remembered of an SMS for it: its age says how often it was asked for.
         """
-        backoff, entered_at = self._backoff, self._check_entered()
+        backoff, entered_at, moment = self._backoff, self._check_entered(), self._clock.moment
 
         def is_due(sms: OpenSms) -> bool:
-            began = max(sms.accepted_at, entered_at - backoff.first * (1 + JITTER))
+            began = max(moment(sms.accepted_at), entered_at - backoff.first * (1 + JITTER))
             stretch = 1 + JITTER * (2 * zlib.crc32(sms.id.encode()) / 2**32 - 1)
             due = backoff.polls_within((now - began) / stretch)
             return due > backoff.polls_within(max(0.0, before - began) / stretch)
 
         return is_due
 
-    def _oldest(self) -> float:
-        """When the API took the oldest SMS that is still followed: at first, any."""
-        now, entered_at = time.time(), self._check_entered()
-        return now - self._patience if now - entered_at > self._patience else 0.0
+    def _span(self) -> tuple[float, float]:
+        """When the API took those SMS that are still followed: at first, whenever it was."""
+        now, entered_at = self._clock.now(), self._check_entered()
+        if now - entered_at <= self._patience:
+            return 0.0, math.inf
+        return self._clock.span(now - self._patience)
 
     async def _count_open(self) -> int:
         open_here = sum(not tracked._is_over.is_set() for tracked in self._open.values())  # noqa: SLF001
@@ -538,7 +561,15 @@ class Tracker:
         return open_here + self._left
 
     def _count_in_ledger(self, ledger: DeliveryLedger) -> Awaitable[int]:
-        return wrap_future(ledger.count_open(self._oldest()))
+        return wrap_future(ledger.count_open(*self._span()))
+
+    async def _say_who_is_nameless(self) -> None:
+        """Put into the log how many SMS cannot be followed, whenever there are more of them."""
+        if self._ledger is None:
+            return
+        before, self._nameless = self._nameless, await wrap_future(self._ledger.count_nameless())
+        if self._nameless > before:
+            _log.warning(NAMELESS, self._nameless)
 
     def _beat(self) -> None:
         """Wake up who waits for something to change."""

@@ -40,6 +40,18 @@ def test_totals_are_by_state_and_every_state_is_named(tmp_path: Path):
     assert figures.billed == counted[State.ACCEPTED]
 
 
+def test_sms_without_a_name_are_counted(tmp_path: Path):
+    """Those that were accepted: nobody can ask what became of them. Of emails nobody does."""
+    messages = [
+        message(),
+        message(provider_id=""),
+        message(provider_id="a"),
+        message(kind="email"),
+        message(state="unknown"),
+    ]
+    assert figures_of(tmp_path, messages).nameless == 2
+
+
 def test_the_facts_of_the_campaign(tmp_path: Path):
     """Of a path, only the name of the file: the page is passed on."""
     figures = figures_of(

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from connectus_async import SmsStatus
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.webhooks import LedgerHandler, StatusUpdate
 
 
 class Clock:
@@ -78,6 +80,7 @@ def test_until_final_goes_on_until_all_are(run, ledger, clock, server):
         "asked": 2,
         "left": 0,
         "deliveries": {"ENTREGADO": 2, "NO_ENTREGABLE": 1},
+        "without_id": 0,
     }
     assert server.requests["sms.status"] == 3
 
@@ -88,6 +91,40 @@ def test_a_second_look_asks_for_the_rest_alone(run, ledger, clock, server):
     for _ in range(2):
         assert run("bulk", "track", ledger).exit_code == 0
     assert server.requests["sms.status"] == 3 + 1
+
+
+def test_sms_without_an_id_are_counted_and_said(run, ledger, clock):
+    """Nobody can ask for them; they are not among those that have no final status yet."""
+    clock.now += timedelta(seconds=5)
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE message SET provider_id = NULL WHERE id > 1")
+
+    tracked, shown = run("bulk", "track", ledger), run("bulk", "status", ledger)
+
+    sentence = "2 SMS were accepted without an id: they cannot be followed"
+    assert sentence in tracked.stdout
+    assert "1 were asked for; 0 have no final status yet" in tracked.stdout
+    assert sentence in shown.stdout
+    for command in ("track", "status"):
+        assert json.loads(run("bulk", command, ledger, "--json").stdout)["without_id"] == 2
+
+
+def test_a_status_that_came_before_its_sms_counts(run, ledger, server):
+    """It was on disk while nobody was there; what is final is not asked for."""
+    handle = LedgerHandler(ledger)
+    with closing(sqlite3.connect(ledger)) as connection:
+        query = "SELECT provider_id FROM message WHERE id = 1"
+        ((id_sms,),) = connection.execute(query).fetchall()
+        with connection:
+            connection.execute("UPDATE message SET provider_id = NULL WHERE id = 1")
+        handle(StatusUpdate(id_sms=id_sms, status=SmsStatus.ENTREGADO))
+        handle.close()
+        with connection:
+            connection.execute("UPDATE message SET provider_id = ? WHERE id = 1", (id_sms,))
+
+    assert "2 were asked for" in run("bulk", "track", ledger).stdout
+    assert statuses(ledger)[0] == "ENTREGADO"
+    assert server.requests["sms.status"] == 2
 
 
 def test_wrong_credentials_are_said_in_one_sentence(run, ledger):

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 from celery import Celery
+from report_ledgers import message, write_ledger
 from scripts import FORK_WARNING, LIMIT, ROOT, SLOW, ended
 
 from connectus_async.emulator import Emulator, Fault
@@ -131,8 +133,12 @@ class Gunicorn:
 
     def get(self):
         """Return the status of a response."""
+        return self.answer("GET", "/")
+
+    def answer(self, method, path, body=None):
+        """Return the status of a response."""
         with closing(HTTPConnection(self._host, self._port, timeout=LIMIT)) as connection:
-            connection.request("GET", "/")
+            connection.request(method, path, body)
             return connection.getresponse().status
 
     def stop(self):
@@ -148,13 +154,20 @@ class Gunicorn:
         return "[INFO]" in line or SLOW.search(line)
 
 
+@contextmanager
+def preloaded(application, workers, environment):
+    """Start gunicorn with an application that it imports before it forks."""
+    command = ["-m", "gunicorn", "--preload", "--workers", str(workers), "--bind", "127.0.0.1:0"]
+    command += ["--config", "python:prefork_gunicorn", application]
+    with started(*command, env=environment) as process:
+        yield Gunicorn(process)
+
+
 @pytest.fixture
 def gunicorn(phones, tmp_path):
-    command = ["-m", "gunicorn", "--preload", "--workers", str(WORKERS), "--bind", "127.0.0.1:0"]
-    command += ["--config", "python:prefork_gunicorn"]
     environment = phones.environment | {"XDG_RUNTIME_DIR": str(tmp_path)}  # for its control socket
-    with started(*command, "prefork_wsgi:application", env=environment) as process:
-        yield Gunicorn(process)
+    with preloaded("prefork_wsgi:application", WORKERS, environment) as gunicorn:
+        yield gunicorn
 
 
 @pytest.fixture
@@ -188,6 +201,20 @@ def test_a_worker_of_gunicorn_that_is_stopped_finishes_its_call(phones, gunicorn
         assert len({stopped, *senders()}) == 1 + WORKERS
     assert [response.result() for response in responses] == [204] * WORKERS
     assert gunicorn.stop() == (0, [])
+
+
+def test_a_worker_of_gunicorn_writes_statuses_as_its_parent_did_before(phones, tmp_path):
+    """An event that was handled before the fork is known in the worker, another one is written."""
+    ledger = write_ledger(tmp_path / "a.db", [message(provider_id=id_sms) for id_sms in "ab"])
+    environment = phones.environment | {"XDG_RUNTIME_DIR": str(tmp_path), "LEDGER": str(ledger)}
+    with preloaded("prefork_webhooks:application", 1, environment) as gunicorn:
+        for id_sms in "ab":
+            event = json.dumps({"status": "ENTREGADO", "id_sms": id_sms})
+            assert gunicorn.answer("POST", "/secreto-quetzal-4471", event) == 200
+        assert gunicorn.stop() == (0, [])
+    with closing(sqlite3.connect(ledger)) as connection:
+        query = "SELECT delivery_status FROM message ORDER BY id"
+        assert connection.execute(query).fetchall() == [("ENTREGADO",)] * 2
 
 
 def broker_options(root):

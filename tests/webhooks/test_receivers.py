@@ -308,16 +308,55 @@ def test_an_event_that_comes_again(client, inbox):
 
 
 def test_events_that_look_alike(client, inbox):
-    """Another SMS, another status, another field: another event."""
-    bodies = [STATUS, STATUS | {"id_sms": "1"}, STATUS | {"status": "EN_COLA"}, STATUS | {"x": 1}]
+    """Another SMS, another status, an SMS that came in, or other words: another event."""
+    bodies = [
+        STATUS,
+        STATUS | {"id_sms": "1"},
+        STATUS | {"status": "EN_COLA"},
+        STATUS | {"status": "LEIDO"},
+        INCOMING | {"id_sms": ID},
+        INCOMING | {"id_sms": ID, "sms_content": "BAJA"},
+    ]
 
-    assert [client.post(body) for body in bodies] == [200] * 4
+    assert [client.post(body) for body in bodies] == [200] * 6
+    assert inbox.raw == bodies
+
+
+@pytest.mark.parametrize("body", [STATUS, INCOMING])
+def test_an_event_that_comes_again_with_more_in_it(client, inbox, body):
+    """What the platform adds when it tries again makes no other event of it."""
+    again = [body | {"attempt": 2}, body | {"sent_at": {"second": [1]}}]
+    again.append(body | {"id_sms": body["id_sms"].upper()})
+
+    assert [client.post(one) for one in (body, *again)] == [200] * 4
+    assert inbox.raw == [body]
+
+
+def test_two_people_may_answer_in_the_same_words(client, inbox):
+    """Without an identifier nothing tells that an event comes again."""
+    reply = {name: INCOMING[name] for name in INCOMING if name != "id_sms"}
+    bodies = [reply, reply | {"id_sms": ""}, reply | {"id_sms": None}, {"status": "ENTREGADO"}]
+
+    for body in bodies:
+        assert [client.post(body) for _ in range(2)] == [200] * 2
+    assert inbox.raw == [body for body in bodies for _ in range(2)]
+
+
+def test_an_event_of_a_kind_that_is_new_is_known_again_by_all_of_it(client, inbox):
+    """It may tell something else of the same SMS each time."""
+    bodies = [{"id_sms": ID, "clicks": 1}, {"id_sms": ID, "clicks": 2}, STATUS | {"status": 1}]
+
+    for body in bodies:
+        assert [client.post(body) for _ in range(2)] == [200] * 2
     assert inbox.raw == bodies
 
 
 @pytest.mark.parametrize("first_fails", [False, True])
 def test_the_same_event_twice_at_a_time(client, inbox, first_fails):
-    """The second waits for what becomes of the first, and is handed over only if that failed."""
+    """The second waits for what becomes of the first, and is handed over only if that failed.
+
+    It may be written in another way.
+    """
     may_go_on = threading.Event()
 
     def do(_):
@@ -327,13 +366,14 @@ def test_the_same_event_twice_at_a_time(client, inbox, first_fails):
 
     inbox.do = do
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(client.post) for _ in range(2)]
+        again = STATUS | {"id_sms": ID.upper(), "attempt": 2}
+        answers = [pool.submit(client.post, body) for body in (STATUS, again)]
         inbox.begun.get(timeout=LIMIT)
         may_go_on.set()
         statuses = sorted(answer.result() for answer in answers)
 
     assert statuses == ([200, 500] if first_fails else [200, 200])
-    assert inbox.raw == [STATUS] * (1 + first_fails)
+    assert len(inbox.calls) == 1 + first_fails
 
 
 def test_events_of_one_sms_are_handled_one_at_a_time(client, inbox):

@@ -143,6 +143,24 @@ async def test_an_event_that_is_faster_than_the_receipt_is_not_lost(connectus):
         assert await tracker.delivered("a", timeout=1)
 
 
+async def test_a_number_in_hexadecimal_digits_is_the_same_in_capitals(connectus, emulator):
+    """Whether the receipt has it or the webhook, and whichever came first."""
+    low, high = "c7925e64955445bbbe0ae39339b9514c", "C7925E64955445BBBE0AE39339B9514C"
+    for known, told in [(low, high), (high, low)]:
+        async with Tracker(connectus, **NEVER) as tracker:
+            tracked = tracker.track(known)
+            assert tracker.track(told) is tracked
+            assert tracked.id == known
+            await tracker.handle(update(told, "ENTREGADO"))
+            assert await tracked.delivered(timeout=1)
+        async with Tracker(connectus, **NEVER) as tracker:
+            await tracker.handle(update(told, "ENTREGADO"))
+            assert await tracker.delivered(known, timeout=1)
+            tracker.track("abc")
+            await tracker.handle(update("ABC", "ENTREGADO"))
+            assert tracker.track("abc").status is None
+
+
 async def test_out_of_order_and_twice_it_ends_with_the_same_status(connectus):
     """And only news is passed on."""
     words = ["ESPERANDO_RESPUESTA", "EN_COLA", "NO_ENTREGABLE", "ENTREGADO", "NO_ENTREGABLE"]

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from anyio.to_thread import run_sync
-from report_ledgers import message, write_ledger
+from report_ledgers import add, message, write_ledger
 from tracking import Clock, client_of, receiving
 
 from connectus_async import (
@@ -18,6 +18,7 @@ from connectus_async import (
     Sms,
     SmsStatus,
 )
+from connectus_async.bulk import steady_clock
 from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.figures import read_figures
 from connectus_async.emulator import Emulator, Fault, WebhookDisorder
@@ -126,9 +127,101 @@ async def test_what_is_too_old_is_not_followed_any_more(connectus, emulator, pat
     async with Tracker(connectus, ledger=path, **SOON, patience=3_600) as tracker:
         await asked.wait()
         assert tracker.left == 3
-        now = time.time
-        monkeypatch.setattr(time, "time", lambda: now() + 3_601)
+        monkeypatch.setattr(steady_clock, "monotonic", shifted(time.monotonic, 3_601))
+        monkeypatch.setattr(time, "time", shifted(time.time, 3_601))
         await tracker.until_final(timeout=30)
+
+
+def shifted(clock, by):
+    return lambda: clock() + by
+
+
+@pytest.fixture
+def polls(emulator):
+    """Wait for so many more questions."""
+    asked = asyncio.Semaphore(0)
+    emulator.fault(Fault.call(after=lambda _: asked.release()), route="sms.status")
+
+    async def wait(count):
+        async with asyncio.timeout(10):
+            for _ in range(count):
+                await asked.acquire()
+
+    return wait
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400, 365 * 86_400], ids=["on", "back", "far on"])
+async def test_a_clock_that_is_set_changes_nothing(
+    connectus, emulator, clock, path, polls, monkeypatch, jump
+):
+    """What was sent before and after is asked for as ever, and not given up; nor is it at once."""
+    await send(connectus, path, messages(3, "0002"))
+    async with Tracker(connectus, ledger=path, **SOON) as tracker:
+        await polls(3)
+        monkeypatch.setattr(time, "time", shifted(time.time, jump))
+        await polls(6)
+        assert await send(connectus, path, [Sms("56987688060", "Hola")]) == 1
+        clock.advance(seconds=5)
+        while emulator.status_of(last := emulator.received[-1].id) != statuses(path)[last]:
+            await polls(1)
+        with pytest.raises(DeliveryTimeoutError):
+            await tracker.until_final(timeout=0.01)
+        assert tracker.left == 3
+
+
+async def test_sms_that_were_sent_by_a_clock_that_was_ahead_are_asked_for(
+    connectus, emulator, path, polls, monkeypatch
+):
+    """And given up in the end, though they are yet to be sent by the clock as it is now."""
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", shifted(time.time, 365 * 86_400))
+        await send(connectus, path, messages(3, "0002"))
+    async with Tracker(connectus, ledger=path, **SOON, patience=3_600) as tracker:
+        await polls(6)
+        assert tracker.left == 3
+        monkeypatch.setattr(steady_clock, "monotonic", shifted(time.monotonic, 3_601))
+        monkeypatch.setattr(time, "time", shifted(time.time, 3_601))
+        await tracker.until_final(timeout=10)
+
+
+async def test_an_event_that_is_faster_than_the_sender_survives_both_trackers(connectus, path):
+    """The one that took it, and the one that was there meanwhile; who asks next finds it joined."""
+    await run_sync(write_ledger, path, [message()])
+    async with Tracker(connectus, ledger=path, **NEVER) as tracker:
+        await tracker.handle(StatusUpdate(id_sms="a", status=SmsStatus.ENTREGADO))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE message SET provider_id = 'a'")
+    async with Tracker(connectus, ledger=path, **NEVER) as tracker:
+        assert tracker.left == 0
+    assert statuses(path) == {"a": "ENTREGADO"}
+
+
+async def test_an_event_without_an_identifier_is_passed_on_and_not_kept(connectus, path):
+    """Nothing says whose it is."""
+    await run_sync(write_ledger, path, [message(provider_id="")])
+    event = StatusUpdate(id_sms="", status=SmsStatus.ENTREGADO)
+    async with Tracker(connectus, ledger=path, **NEVER) as tracker:
+        first = asyncio.create_task(anext(tracker.events()))
+        await asyncio.sleep(0)
+        await tracker.handle(event)
+        assert await first == event
+    handler = LedgerHandler(path)
+    await run_sync(handler, event)
+    await run_sync(handler.close)
+    assert statuses(path) == {"": None}
+
+
+async def test_sms_that_cannot_be_followed_are_counted_in_the_log(connectus, path, caplog):
+    """Those of the sender that is still sending as well; each once."""
+    await run_sync(write_ledger, path, [message(), message(provider_id=""), message(kind="email")])
+    async with Tracker(connectus, ledger=path, **NEVER) as tracker:
+        await tracker.until_final(timeout=30)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            add(connection, message())
+        await tracker.until_final(timeout=30)
+    assert caplog.messages == [
+        f"SMS that were accepted without an id, and cannot be followed: {count}" for count in (2, 3)
+    ]
 
 
 async def test_events_go_into_the_ledger_while_it_is_being_sent(connectus, emulator, clock, path):

@@ -21,7 +21,8 @@ ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
 
 FACTS: Final = "SELECT name, value FROM campaign"
 TOTALS: Final = """
-    SELECT state, COUNT(*), SUM(billed), MIN(started_at), MAX(ended_at)
+    SELECT state, COUNT(*), SUM(billed), MIN(started_at), MAX(ended_at),
+           SUM(kind = 'sms' AND COALESCE(provider_id, '') = '')
     FROM message GROUP BY state
 """
 SKIPPED: Final = """
@@ -143,6 +144,7 @@ class Figures:
         is_loaded: Whether its source was read to the end; ``None`` if that is not on record.
         counts: The messages by state, every state named.
         billed: What the accepted messages took from the balance.
+        nameless: The SMS that were accepted without an id: nothing tells what became of them.
         began_at: When its first attempt began, as far as is on record.
         ended_at: When the last outcome was known.
         skipped: The skipped messages by reason.
@@ -158,6 +160,7 @@ class Figures:
     is_loaded: bool | None
     counts: Mapping[State, int]
     billed: int
+    nameless: int
     began_at: datetime | None
     ended_at: datetime | None
     skipped: Mapping[str, int]
@@ -205,6 +208,7 @@ class _Total(NamedTuple):
     billed: int
     began: float | None
     ended: float | None
+    nameless: int
 
 
 def read_figures(connection: sqlite3.Connection) -> Figures:
@@ -225,6 +229,7 @@ def read_figures(connection: sqlite3.Connection) -> Figures:
         is_loaded=facts["loaded"] == "1" if "loaded" in facts else None,
         counts={state: totals[state].messages if state in totals else 0 for state in State},
         billed=totals[State.ACCEPTED].billed if State.ACCEPTED in totals else 0,
+        nameless=totals[State.ACCEPTED].nameless if State.ACCEPTED in totals else 0,
         began_at=_moment(began),
         ended_at=_moment(ended),
         skipped=dict(connection.execute(SKIPPED)),

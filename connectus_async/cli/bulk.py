@@ -40,6 +40,8 @@ from connectus_async.cli.campaign import Campaign, progress_bar
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,
     concurrency_option,
+    connection,
+    connection_options,
     json_option,
     moment,
     one_character,
@@ -177,6 +179,7 @@ def bulk() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @concurrency_option
 @processes_option
+@connection_options
 @json_option
 def bulk_send(
     file: Path,
@@ -237,6 +240,7 @@ def bulk_send(
     "--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), help="As of bulk send, if given."
 )
 @processes_option
+@connection_options
 @json_option
 def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
@@ -271,6 +275,7 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     show_default=True,
     help="Seconds until a report is believed to be complete.",
 )
+@connection_options
 @json_option
 def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -> None:
     """Ask the API what became of the messages of LEDGER that may have been sent."""
@@ -358,7 +363,7 @@ def _fillers(
 
 
 def _client(settings: Settings) -> AsyncConnectus:
-    return AsyncConnectus(max_connections=settings.concurrency)
+    return AsyncConnectus(max_connections=settings.concurrency, **connection())
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ from connectus_async.cli.demo import demo as run_demo
 from connectus_async.cli.listening import cannot_listen
 from connectus_async.cli.parameters import (
     concurrency_option,
+    connection,
+    connection_options,
     json_option,
     not_empty,
     read_text,
@@ -78,6 +80,7 @@ def sms() -> None:
 @click.argument("dst_number")
 @click.argument("sms_content")
 @src_number_option
+@connection_options
 @json_option
 def sms_send(
     dst_number: str,
@@ -88,7 +91,7 @@ def sms_send(
     """Send SMS_CONTENT to DST_NUMBER."""
 
     async def command() -> SmsReceipt:
-        async with AsyncConnectus() as client:
+        async with AsyncConnectus(**connection()) as client:
             return await client.sms.send(dst_number, sms_content, src_number=src_number)
 
     _print_receipt(run(command, as_json=as_json), as_json=as_json)
@@ -104,6 +107,7 @@ def email() -> None:
 @click.option("--subject", required=True, help="One line.")
 @click.option("--src-email", required=True, help="One of the account's addresses to send from.")
 @click.argument("email_content", type=click.File(encoding=UTF_8))
+@connection_options
 @json_option
 def email_send(
     dst_email: str,
@@ -117,19 +121,20 @@ def email_send(
         html = read_text("email_content", email_content)
 
     async def command() -> EmailReceipt:
-        async with AsyncConnectus() as client:
+        async with AsyncConnectus(**connection()) as client:
             return await client.email.send(dst_email, subject, html, src_email=src_email)
 
     _print_receipt(run(command, as_json=as_json), as_json=as_json)
 
 
 @connectus.command()
+@connection_options
 @json_option
 def account(as_json: bool) -> None:
     """Show the account and what it can send from."""
 
     async def command() -> Account:
-        async with AsyncConnectus() as client:
+        async with AsyncConnectus(**connection()) as client:
             return await client.account.get()
 
     found = run(command, as_json=as_json, when_interrupted="interrupted")

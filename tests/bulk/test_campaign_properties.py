@@ -52,7 +52,8 @@ STOPS = (AuthenticationError, PaymentRequiredError)
 
 ANSWERS = {
     "accept": None,
-    "accept without an id": Fault.garbage(),
+    "accept without an id": Fault.status(200, {"status": "EN_COLA"}, acted=True),
+    "act, then a page": Fault.garbage(),
     "act, then reset": Fault.reset_after(),
     "reset before acting": Fault.reset_before(),
     "act, then 502": Fault.status(502, acted=True),

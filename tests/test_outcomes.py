@@ -7,10 +7,12 @@ that it read to their end; a client that repeats a POST it must not repeat is se
 import asyncio
 import copy
 import datetime as dt
+import errno
 import gzip
 import importlib
 import itertools
 import json
+import os
 import pickle
 import socket
 import ssl
@@ -60,6 +62,7 @@ from connectus_async import (
     RequestError,
     RequestTimeoutError,
     ServerError,
+    TooManyOpenFilesError,
     UnexpectedStatusError,
     UnprocessableContentError,
     UnreadableAnswerError,
@@ -341,21 +344,27 @@ async def test_a_refused_post_is_sent_once_the_server_is_there(emulator: Emulato
     assert len(emulator.received) == 1
 
 
-async def test_a_name_that_cannot_be_resolved_is_not_sent(monkeypatch: pytest.MonkeyPatch):
-    """A name server that knows nothing stands in for the network."""
-    lookups = []
+@pytest.fixture
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Take note of the names that a name server which knows nothing is asked for."""
+    asked: list[str] = []
 
     class NoNames(aiohttp.abc.AbstractResolver):
         async def resolve(
             self, host: str, *_: object, **__: object
         ) -> list[aiohttp.abc.ResolveResult]:
-            lookups.append(host)
+            asked.append(host)
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
         async def close(self) -> None:
             pass
 
     monkeypatch.setattr("aiohttp.connector.DefaultResolver", lambda **_: NoNames())
+    return asked
+
+
+async def test_a_name_that_cannot_be_resolved_is_not_sent(lookups: list[str]):
+    """A name server that knows nothing stands in for the network."""
     async with client("https://connectus.invalid") as connectus:
         error = await failure(post(connectus), ConnectError)
 
@@ -419,6 +428,28 @@ async def test_no_free_connection_in_time_is_not_sent(server: HostileServer):
         assert server.requests == {"POST": 1}
 
     assert (await first).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("host", ["127.0.0.1", "connectus.invalid"])
+@pytest.mark.usefixtures("lookups")
+async def test_too_many_open_files_are_named(
+    number: int, host: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither base URL nor network is at fault, though a look-up fails as of a wrong name."""
+
+    class Exhausted(socket.socket):
+        def __init__(self, *_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+    async with client(f"https://{host}:9", max_retries=0) as connectus:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socket", Exhausted)
+            error = await failure(post(connectus), TooManyOpenFilesError)
+
+    assert error.outcome is Outcome.NOT_SENT
+    assert "no connection: too many open files (nothing was sent; raise the limit" in str(error)
+    assert "base URL" not in str(error)
 
 
 @pytest.fixture(scope="module")

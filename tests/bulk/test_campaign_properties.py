@@ -30,6 +30,7 @@ from loop_time import LIMIT, pass_time
 from connectus_async import (
     AsyncConnectus,
     AuthenticationError,
+    CampaignStoppedError,
     ConnectusError,
     Email,
     InvalidArgumentError,
@@ -48,7 +49,7 @@ SETTLE = 0.001
 SEND_ROUTES = ("sms.send", "whatsapp.send", "email.send")
 REPORT_ROUTES = ("sms.by_date", "whatsapp.messages")
 ENDS = {State.ACCEPTED, State.REJECTED, State.HELD}
-STOPS = (AuthenticationError, PaymentRequiredError)
+STOPS = (AuthenticationError, CampaignStoppedError, PaymentRequiredError)
 
 ANSWERS = {
     "accept": None,

@@ -3,7 +3,6 @@
 import json
 import re
 import zlib
-from collections.abc import Mapping
 from typing import Any, Final
 
 from connectus_async import _json
@@ -82,19 +81,16 @@ def _members(body: bytes, window: int, limit: int) -> bytes:
     raise ValueError("it has too many parts")
 
 
-def parsed(body: bytes, headers: Mapping[str, str]) -> Any:
-    """Read JSON in UTF-8, or else in what it looks to be written in, or is declared to be.
+def parsed(body: bytes, content_type: str) -> Any:
+    """Read JSON that is not plain UTF-8: in what it looks to be written in, or is declared to be.
 
     Raises:
         ValueError: It is not JSON.
     """
-    try:
-        return _json.loads(body)
-    except ValueError:
-        text = _decoded(body, headers.get("Content-Type", ""))
-        if text is None:
-            raise
-        return _json.loads(text.encode())
+    text = _decoded(body, content_type)
+    if text is None:
+        raise ValueError("it is in no other letters")
+    return _json.loads(text.encode())
 
 
 def words(body: bytes, content_type: str) -> str:

@@ -29,6 +29,8 @@ _SUCCESS: Final = _spelled("success", "ok")
 _STATUS: Final = _spelled("status")
 _CODE: Final = _spelled("code", "status_code") | {"statusCode"}
 _TELLING: Final = _ERROR | _SUCCESS | _STATUS | _CODE
+_TELLING_MORE: Final = _TELLING - {"status"}
+_REFUSING_DIGITS: Final = frozenset("45")
 
 _NO_CONTENT: Final[dict[str, Any]] = {}
 _NOTHING: Final = frozenset({"", "false", "no", "none", "null", "ok"})
@@ -55,22 +57,28 @@ def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
         answer: What the call answers.
         is_question: Whether the call changes nothing.
     """
-    if isinstance(json, dict):
-        if (
-            (_TELLING.isdisjoint(json) and len(json) != 1)
-            or not (error := _error_of(json, is_question=is_question))
-            or (
-                _names_one(error)
-                and (names_message(answer) or (is_question and not _is_one(error)))
-            )
-        ):
+    if type(json) is dict:
+        if _is_plain(json) and (is_question or len(json) > 1):
             return None
-        return error
+        error = _error_of(json, is_question=is_question)
+        is_excused = names_message(answer) or (is_question and not _is_one(error))
+        return None if is_excused and _names_one(error) else error
     if isinstance(json, list) and not is_question:
         members = (member for member in json if isinstance(member, dict))
         found = (error_in(member, answer, is_question=False) for member in members)
         return next((error for error in found if error is not None), None)
     return None
+
+
+def _is_plain(json: Mapping[str, Any]) -> bool:
+    """Tell most answers, which have no telling field but a word for their status."""
+    status = json.get("status", "")
+    return (
+        _TELLING_MORE.isdisjoint(json)
+        and type(status) is str
+        and status not in _FAILED
+        and status[:1] not in _REFUSING_DIGITS
+    )
 
 
 def _error_of(json: dict[str, Any], *, is_question: bool) -> dict[str, Any] | None:
@@ -115,14 +123,14 @@ def is_server_error(error: Mapping[str, Any]) -> bool:
     return any(code is not None and code >= 500 for code in codes)
 
 
-def _names_one(json: Mapping[str, Any]) -> bool:
+def _names_one(json: Mapping[str, Any] | None) -> bool:
     """Tell whether there is the identifier of a message."""
-    return any(_is_identifier(json.get(key)) for key in MESSAGE_ID_KEYS)
+    return json is not None and any(_is_identifier(json.get(key)) for key in MESSAGE_ID_KEYS)
 
 
-def _is_one(json: Mapping[str, Any]) -> bool:
+def _is_one(json: Mapping[str, Any] | None) -> bool:
     """Tell an error from a message that has some."""
-    return _is_something(json.get("error"))
+    return json is not None and _is_something(json.get("error"))
 
 
 def _is_identifier(value: Any) -> bool:

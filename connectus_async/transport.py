@@ -371,7 +371,16 @@ def _received(reply: Reply, limit: int) -> _Received:
         return _broken(reply, error)
     whole = Response(reply.status, headers, body)
     try:
-        return _Received(whole, parsed(body, headers))
+        return _Received(whole, _json.loads(body))
+    except ValueError:
+        return _read_otherwise(reply, whole)
+
+
+def _read_otherwise(reply: Reply, whole: Response) -> _Received:
+    """Read what is no JSON in UTF-8, or say why it cannot be read."""
+    body = whole.body
+    try:
+        return _Received(whole, parsed(body, whole.headers.get("Content-Type", "")))
     except ValueError:
         if _is_success(reply.status) and not _ends_by_itself(reply):
             raise aiohttp.ClientPayloadError from None  # for all we know it was cut short

@@ -17,7 +17,7 @@ from connectus_async import (
     RateLimitError,
     Sms,
 )
-from connectus_async.bulk import sender
+from connectus_async.bulk import run, sender
 from connectus_async.bulk.pacing import Backoff
 from connectus_async.bulk.patience import (
     FIRST_TRIES,
@@ -263,12 +263,16 @@ async def test_a_server_that_loses_every_answer_costs_a_bounded_number(
 
 
 async def test_a_page_for_every_message_costs_a_few(
-    emulator: Emulator, client: AsyncConnectus, tmp_path: Path
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A firewall answers 200 in place of the API: nothing is accepted, the rest stays queued."""
+    """A firewall answers 200 in place of the API: nothing is accepted, the rest stays queued.
+
+    However many may be on their way: the first few show who answers.
+    """
+    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
     page = "<title>Checking your browser</title>"
     emulator.fault(Fault.status(200, page, {"Content-Type": "text/html"}), route="sms.send")
-    async with client.bulk(ledger=tmp_path / "a.db", concurrency=4) as bulk:
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
         await bulk.load(messages(300))
         with pytest.raises(CampaignStoppedError) as caught:
             await bulk.run()
@@ -277,12 +281,51 @@ async def test_a_page_for_every_message_costs_a_few(
     assert "it is not JSON (text/html, 36 bytes, titled “Checking your browser”)" in str(
         caught.value
     )
-    assert UNREADABLE_FIRST <= counts[State.UNKNOWN] < UNREADABLE_FIRST + 4
+    assert UNREADABLE_FIRST <= counts[State.UNKNOWN] < 2 * UNREADABLE_FIRST
     assert counts == {
         State.UNKNOWN: counts[State.UNKNOWN],
         State.QUEUED: 300 - counts[State.UNKNOWN],
     }
     assert emulator.received == []
+
+
+async def test_after_an_answer_as_many_are_on_their_way_as_may_be(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One message is accepted, and then eight are on their way together."""
+    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    all_came = asyncio.Event()
+
+    async def wait(number: int) -> None:
+        if number == 9:
+            all_came.set()
+        if number > 1:
+            await all_came.wait()
+
+    emulator.fault(Fault.call(before=wait), route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=8) as bulk:
+        summary = await bulk.run(messages(9))
+
+    assert summary.accepted == 9
+
+
+async def test_a_slow_first_answer_is_not_waited_for(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """After a second, as many are on their way as may be."""
+    monkeypatch.setattr(run, "OPENING_SECONDS", 0)
+    all_came = asyncio.Event()
+
+    async def wait(number: int) -> None:
+        if number == 8:
+            all_came.set()
+        await all_came.wait()
+
+    emulator.fault(Fault.call(before=wait), route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=8) as bulk:
+        summary = await bulk.run(messages(8))
+
+    assert summary.accepted == 8
 
 
 async def test_a_wrong_address_stops_after_three_tries(

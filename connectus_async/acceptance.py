@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from html import unescape
 from typing import Any, Final
 
 from connectus_async._body import words
@@ -189,6 +188,8 @@ def described(response: Response, sent: object) -> str:
     kind = _MEDIA_TYPE.match(content_type)
     name = kind[0].lower() if kind and not looks_personal(kind[0]) else "no type"
     facts = f"{name}, {len(response.body):,} bytes"
+    from html import unescape  # noqa: PLC0415 - a table of 2,000 entities that only a page needs
+
     title = _TITLE.search(words(response.body[:_MOST_SEARCHED_BYTES], content_type))
     quoted = _CODE_NUMBER.sub("…", scrubbed(unescape(title[2]).strip(), sent)) if title else ""
     if len(quoted) > MOST_QUOTED_CHARACTERS:

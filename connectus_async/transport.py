@@ -94,8 +94,8 @@ class Transport:
         self.config = config
         self._pool = pool or _Pool(config)
         self._endpoints = self._pool.endpoints
-        headers = [endpoint.headers for endpoint in self._endpoints.values() if endpoint]
-        self._secrets = (config.api_user, config.api_key, config.qr_token, headers)
+        carried = [(way.headers, way.proxy) for way in self._endpoints.values() if way]
+        self._secrets = (config.api_user, config.api_key, config.qr_token, carried)
         self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
 
     def with_options(self, **options: Any) -> Self:

@@ -26,6 +26,10 @@ READ_AT_MOST: Final = 2**16
 """Bytes that a connection reads at once. asyncio makes room for 256 KiB each time, so much that
 memory is mapped and unmapped for an answer of 200 bytes: 20 µs where that was measured."""
 
+MOST_HEADER_BYTES: Final = 2**16
+"""Bytes of a header field that are read. aiohttp reads 8 KiB, and makes an error of a 401 with a
+longer cookie or policy, which then could not be told from an answer that is no HTTP."""
+
 MAX_HEADS: Final = 64
 """How many heads are kept: all that carry no identifier, and not all that do."""
 
@@ -37,10 +41,12 @@ class Endpoint:
     Attributes:
         base_url: What a target is put behind.
         headers: The header fields of every request, credentials included.
+        proxy: The URL of the proxy that leads there, with its credentials.
     """
 
     base_url: str
     headers: CIMultiDict[str] = attrs.field(repr=False)
+    proxy: str | None = attrs.field(default=None, repr=False)
     _heads: dict[tuple[str, str], bytes] = attrs.field(factory=dict, init=False, repr=False)
 
     def head(self, method: str, target: str) -> bytes:
@@ -138,6 +144,7 @@ class PublicExchange:
             headers=endpoint.headers,
             timeout=limits.timeout,
             allow_redirects=False,
+            proxy=endpoint.proxy,
         ) as response:
             headers = CIMultiDict(response.headers)
             reply = Reply(response.status, headers, encoding=headers.get("Content-Encoding"))
@@ -222,6 +229,13 @@ class Connector(aiohttp.TCPConnector):
         except BaseException as error:
             error.connectus_not_sent = True  # type: ignore[attr-defined]
             raise
+
+    async def _create_proxy_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect through a proxy in the time for a connection; aiohttp waits for it for longer."""
+        given = (*args, *kwargs.values())
+        limits = (each.sock_connect for each in given if isinstance(each, aiohttp.ClientTimeout))
+        async with asyncio.timeout(next(limits, None)):
+            return await super()._create_proxy_connection(*args, **kwargs)
 
     async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
         """Take a kept connection, but none on which the server spoke unasked.

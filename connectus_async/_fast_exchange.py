@@ -38,6 +38,7 @@ from multidict import CIMultiDict
 
 from connectus_async._exchange import (
     LARGE_BODY,
+    MOST_HEADER_BYTES,
     Connector,
     Endpoint,
     Limits,
@@ -263,7 +264,12 @@ class _Connection(ResponseProtocol):
             answer.set_result(reply)
             if reply is not None:
                 return
-            self.set_response_params(auto_decompress=False, read_until_eof=True)
+            self.set_response_params(
+                auto_decompress=False,
+                read_until_eof=True,
+                max_line_size=MOST_HEADER_BYTES,
+                max_field_size=MOST_HEADER_BYTES,
+            )
         super().data_received(data)
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:

@@ -12,6 +12,10 @@ _DECODER = json.JSONDecoder()
 """Kept: `json.dumps` would make an encoder for each call, and `json.loads` guess the encoding, at
 the cost of half the call. What is all texts, as most messages are, needs none: 1 us and not 4."""
 
+_SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
+"""With these two it takes 0.2 us to find a long number; a pattern would take 2."""
+
 
 def _dumps(value: Any) -> bytes:
     if type(value) is dict and all([type(k) is type(v) is str for k, v in value.items()]):  # noqa: C419
@@ -39,4 +43,16 @@ loads: Callable[[bytes], Any] = _loads
 if find_spec("orjson"):
     import orjson
 
-    dumps, loads = orjson.dumps, orjson.loads
+    def _loads_fast(text: bytes) -> Any:
+        """Read JSON, but leave to the standard library what orjson alters or does not read.
+
+        It makes a float of a whole number above 2^64, so that an identifier comes back as another.
+        """
+        if _LONG_NUMBER not in text.translate(_SAME_DIGITS):
+            try:
+                return orjson.loads(text)
+            except ValueError:
+                pass
+        return _loads(text)
+
+    dumps, loads = orjson.dumps, _loads_fast

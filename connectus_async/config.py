@@ -1,6 +1,5 @@
 """The settings of a client: frozen, checked once, and filled in from the environment."""
 
-import ipaddress
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
+from connectus_async import proxies
 from connectus_async.errors import ConfigurationError
 from connectus_async.redaction import masked
 
@@ -27,17 +27,9 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "qr_token": "CONNECTUS_QR_TOKEN",
     "base_url": "CONNECTUS_BASE_URL",
     "qr_base_url": "CONNECTUS_QR_BASE_URL",
+    "ca_file": "CONNECTUS_CA_FILE",
 }
-"""The settings that the environment can give, and the variable of each."""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+"""The settings that the environment can give, and the variable of each; of proxies, see there."""
 
 
 def _split(setting: str, url: str) -> SplitResult:
@@ -59,7 +51,7 @@ def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) ->
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigurationError(setting, "must be ASCII without blanks")
     host = parts.hostname or ""
-    if parts.scheme == "http" and config.has_credentials and not _is_loopback(host):
+    if parts.scheme == "http" and config.has_credentials and not proxies.is_loopback(host):
         raise ConfigurationError(
             setting,
             f"plain http would show the credentials to everyone on the way to {host}: use https",
@@ -67,14 +59,28 @@ def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) ->
 
 
 def _check_proxy(config: "Config", attribute: "attrs.Attribute[Any]", url: str | None) -> None:
-    if url is None:
+    if url is None or url == proxies.NONE:
         return
-    proxy = _split(attribute.name, url)
     bases = (config.base_url, config.qr_base_url)
     is_plain = any(urlsplit(base).scheme == "http" for base in bases)
-    if is_plain and not _is_loopback(proxy.hostname or ""):
+    if is_plain and not proxies.is_loopback(urlsplit(url).hostname or ""):
         raise ConfigurationError(
             attribute.name, "would see the credentials of a plain http base URL: use https for it"
+        )
+
+
+def _proxy(url: object) -> str | None:
+    return None if url is None else proxies.checked(url)
+
+
+def _check_ca_file(config: "Config", attribute: "attrs.Attribute[Any]", path: object) -> None:
+    if path is None:
+        return
+    if not isinstance(path, str) or not path:
+        raise ConfigurationError(attribute.name, "must be the path of a file")
+    if config.ssl_context is not None:
+        raise ConfigurationError(
+            attribute.name, "cannot be given with ssl_context: load it into that one"
         )
 
 
@@ -136,6 +142,10 @@ def _without_slash(url: str) -> str:
     return url.rstrip("/") if isinstance(url, str) else url
 
 
+def _path(path: object) -> object:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
 def _secret(validator: Callable[..., None] = _check_secret) -> Any:
     return attrs.field(default=None, validator=validator, repr=masked)
 
@@ -164,7 +174,10 @@ class Config:
     ssl_context: "ssl.SSLContext | None" = attrs.field(
         default=None, validator=_check_ssl_context, repr=False
     )
-    proxy: str | None = attrs.field(default=None, validator=_check_proxy, repr=False)
+    ca_file: str | None = attrs.field(default=None, converter=_path, validator=_check_ca_file)
+    proxy: str | None = attrs.field(
+        default=None, converter=_proxy, validator=_check_proxy, repr=False
+    )
 
     def __attrs_post_init__(self) -> None:
         if not self.has_credentials:
@@ -183,6 +196,16 @@ class Config:
     def has_credentials(self) -> bool:
         """Whether there is anything that a stranger on the way must not see."""
         return not (self.api_user is None and self.api_key is None and self.qr_token is None)
+
+    def proxy_for(self, base_url: str) -> str | None:
+        """Find the proxy that leads to a base URL: the one given, or that of the environment.
+
+        Raises:
+            ConfigurationError: The environment names one that cannot be used.
+        """
+        if self.proxy is not None:
+            return None if self.proxy == proxies.NONE else self.proxy
+        return proxies.from_environment(base_url)
 
     def check_concurrency(self, concurrency: int) -> None:
         """Check how many messages are to be on their way at a time.

@@ -22,6 +22,9 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 RecordT = TypeVar("RecordT", bound=Record)
 Hook = Callable[[Any, Any], Any]
 
+MOST_EXACT: Final = 2**53
+"""Up to it a float holds every whole number; above, it may stand for another."""
+
 _TRUE: Final = frozenset({"t", "true", "1"})
 _FALSE: Final = frozenset({"f", "false", "0"})
 _SPELLED_OUT: Final = re.compile(
@@ -138,16 +141,19 @@ def _record_hook(record: type[RecordT]) -> Callable[[Any, Any], RecordT]:
 
 
 def _to_str(value: Any, _: Any) -> str:
+    """Read a text, or an identifier that is a whole number; a float was rounded and is none."""
     if isinstance(value, str):
         return value
-    return str(_to_int(value, _))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(type(value))
+    return str(value)
 
 
 def _to_int(value: Any, _: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(type(value))
     number = int(value)
-    if isinstance(value, float) and number != value:
+    if isinstance(value, float) and (number != value or abs(number) > MOST_EXACT):
         raise ValueError(type(value))
     return number
 

@@ -1,7 +1,6 @@
 """The one tree of exceptions: each says what became of the request, in its own sentence."""
 
 import enum
-from http import HTTPStatus
 from typing import ClassVar
 
 from connectus_async.answer import Response
@@ -199,7 +198,10 @@ class RequestError(ConnectusError):
 
 
 class NotSentError(RequestError):
-    """The server never acted on the request: it may be sent again."""
+    """The server never acted on the request: it may be sent again.
+
+    Raised as itself for the statuses that say so: 411, 421, 425, 426, 431, 505 and 511.
+    """
 
     outcome = Outcome.NOT_SENT
 
@@ -208,6 +210,29 @@ class ConnectError(NotSentError):
     """No connection could be had: name resolution, refused, TLS, or no free connection in time."""
 
     advice = "nothing was sent; check the base URL and the network"
+
+
+class TooManyOpenFilesError(ConnectError):
+    """No connection could be had: this process, or the whole system, may open no more files."""
+
+    advice = (
+        "nothing was sent; raise the limit (ulimit -n), or lower max_connections and concurrency"
+    )
+
+
+class ProxyError(ConnectError):
+    """The proxy cannot be reached, or refused to connect to the API."""
+
+    advice = "nothing was sent; check the proxy"
+
+
+class ProxyAuthenticationError(ProxyError):
+    """407: the proxy wants credentials, or others. It is not asked again: it may lock the account.
+
+    A campaign stops, and leaves the rest queued.
+    """
+
+    advice = "nothing was sent; check the user and the password in the URL of the proxy"
 
 
 class RateLimitError(NotSentError):
@@ -232,7 +257,10 @@ class RateLimitError(NotSentError):
 
 
 class RejectedError(RequestError):
-    """A definite no. Raised as itself when a 2xx answer carries an ``error``."""
+    """A definite no.
+
+    Raised as itself for a 2xx that says ``error``, and for 405, 410, 414, 415, 428 and 451.
+    """
 
     outcome = Outcome.REJECTED
 
@@ -294,7 +322,7 @@ class ConnectionLostError(UnknownOutcomeError):
 
 
 class ServerError(UnknownOutcomeError):
-    """5xx: the server failed, perhaps after acting."""
+    """5xx, in the status or in the body of a 2xx: the server failed, perhaps after acting."""
 
 
 class UnexpectedStatusError(UnknownOutcomeError):
@@ -302,21 +330,12 @@ class UnexpectedStatusError(UnknownOutcomeError):
 
 
 class UnreadableAnswerError(UnknownOutcomeError):
-    """A GET was answered 2xx with a body that is not what the call answers."""
+    """A 2xx with a body that is not what the call answers, such as the page of a gateway.
 
-    advice = "the answer is in .response"
-    __str__ = RequestError.__str__
+    The API need not have got the request; a message counts as unknown.
+    """
 
-
-STATUS_ERRORS: dict[int, type[RequestError]] = {
-    HTTPStatus.BAD_REQUEST: BadRequestError,
-    HTTPStatus.UNAUTHORIZED: AuthenticationError,
-    HTTPStatus.PAYMENT_REQUIRED: PaymentRequiredError,
-    HTTPStatus.FORBIDDEN: PermissionDeniedError,
-    HTTPStatus.NOT_FOUND: NotFoundError,
-    HTTPStatus.CONFLICT: ConflictError,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ContentTooLargeError,
-    HTTPStatus.UNPROCESSABLE_ENTITY: UnprocessableContentError,
-    HTTPStatus.TOO_MANY_REQUESTS: RateLimitError,
-}
-"""The statuses that have an error of their own; transport maps the others by their hundred."""
+    def __str__(self) -> str:
+        if self.may_have_acted:
+            return super().__str__()
+        return f"{self.call}: {self.reason} (the answer is in .response)"

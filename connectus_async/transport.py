@@ -4,9 +4,10 @@ How far a request came decides its `Outcome`:
 
 - what fails while the connector still looks for a connection fails before the first byte: not sent;
 - from then on every failure leaves open whether the server acted: unknown;
-- a status line with its headers decides by itself: 2xx is accepted, the definite refusals are
-  rejected, 429 was not acted upon, everything else is unknown. In a 2xx the body may still say
-  ``error``; so one that breaks off is unknown, and one that is whole but unreadable is accepted.
+- a status line with its headers decides by itself, by the table in `statuses`;
+- a 2xx is accepted where it says so: an answer to a send is a JSON object without an error, or
+  empty. What cannot be read as one is unknown: it may be the page of a gateway, which stands
+  between us and the API and handed nothing on. A question is answered by what it asks for.
 
 `_exchange` and `_fast_exchange` move the bytes; no other module on the client's side imports
 aiohttp.
@@ -14,15 +15,15 @@ aiohttp.
 
 import asyncio
 import base64
-import codecs
 import datetime as dt
+import errno
 import itertools
 import logging
 import os
 import random
+import socket
+import ssl
 import time
-import zlib
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -33,7 +34,9 @@ from aiohttp.http import HttpProcessingError
 from multidict import CIMultiDict
 
 from connectus_async import _json
+from connectus_async._body import parsed, unpacked
 from connectus_async._exchange import (
+    MOST_HEADER_BYTES,
     Connector,
     Endpoint,
     Exchange,
@@ -41,32 +44,45 @@ from connectus_async._exchange import (
     PublicExchange,
     Reply,
     failed_while_connecting,
-    too_large,
 )
 from connectus_async._fast_exchange import FastConnector, FastExchange, knows_aiohttp
 from connectus_async._version import __version__
-from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
+from connectus_async.acceptance import (
+    described,
+    detail,
+    error_in,
+    is_plain_answer,
+    is_server_error,
+)
+from connectus_async.answer import Answer, Response
 from connectus_async.call import Call, Host
 from connectus_async.config import ENVIRONMENT, Config
-from connectus_async.converter import AnswerT, fits, is_documented, names_message, structure
+from connectus_async.converter import AnswerT, fits, is_documented, structure
 from connectus_async.errors import (
-    STATUS_ERRORS,
     ClientClosedError,
     ConfigurationError,
     ConnectError,
     ConnectionLostError,
     ConnectusError,
     Outcome,
+    ProxyAuthenticationError,
+    ProxyError,
     RateLimitError,
     RejectedError,
     RequestError,
     RequestTimeoutError,
     ServerError,
-    UnexpectedStatusError,
+    TooManyOpenFilesError,
     UnreadableAnswerError,
     WrongEventLoopError,
 )
 from connectus_async.redaction import scrubbed
+from connectus_async.statuses import error_of
+
+NOTHING: Final = "it is empty"
+NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
+"""Seconds. No server means more, and a sum with more may overflow."""
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -80,9 +96,9 @@ class Transport:
     def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
         self.config = config
         self._pool = pool or _Pool(config)
-        self._endpoints = {host.value: _endpoint(config, host) for host in Host}
-        headers = [endpoint.headers for endpoint in self._endpoints.values() if endpoint]
-        self._secrets = (config.api_user, config.api_key, config.qr_token, headers)
+        self._endpoints = self._pool.endpoints
+        carried = [(way.headers, way.proxy) for way in self._endpoints.values() if way]
+        self._secrets = (config.api_user, config.api_key, config.qr_token, carried)
         self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
 
     def with_options(self, **options: Any) -> Self:
@@ -137,9 +153,9 @@ class Transport:
     def _pause(self, call: Call, error: RequestError, tries: int) -> float | None:
         """Seconds until the next try, or None where there is to be none."""
         config = self.config
-        may_repeat = error.outcome is Outcome.NOT_SENT or (
-            error.outcome is Outcome.UNKNOWN and call.is_idempotent
-        )
+        may_repeat = (
+            error.outcome is Outcome.NOT_SENT and not isinstance(error, ProxyAuthenticationError)
+        ) or (error.outcome is Outcome.UNKNOWN and call.is_idempotent)
         if not may_repeat or tries > config.max_retries:
             return None
         wanted = _retry_after(error.response)
@@ -167,14 +183,30 @@ class Transport:
     def _failure(self, call: Call, error: Exception) -> RequestError:
         name = str(call)
         if failed_while_connecting(error):
-            if isinstance(error, aiohttp.ConnectionTimeoutError):
-                return ConnectError(name, f"no connection within {self.config.connect_timeout:g} s")
-            if isinstance(error, TimeoutError):
-                return ConnectError(name, f"no connection within {self.config.timeout:g} s")
-            return ConnectError(name, f"no connection: {_reason(error)}")
+            return self._connect_error(call, error)
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(name, f"no answer within {self.config.timeout:g} s")
         return ConnectionLostError(name, _reason(error))
+
+    def _connect_error(self, call: Call, error: Exception) -> ConnectError:
+        name = str(call)
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            is_login = error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+            refusal = ProxyAuthenticationError if is_login else ProxyError
+            return refusal(name, f"the proxy refused: {_named(error.status)}")
+        if _lacks_descriptors(error):
+            return TooManyOpenFilesError(name, "no connection: too many open files")
+        endpoint = self._endpoints[call.host.value]
+        has_proxy = endpoint is not None and endpoint.proxy is not None
+        kind: type[ConnectError] = ProxyError if has_proxy else ConnectError
+        way = " through the proxy" if has_proxy else ""
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            limit = self.config.connect_timeout
+        elif isinstance(error, TimeoutError):
+            limit = self.config.timeout
+        else:
+            return kind(name, f"no connection{way}: {_reason(error)}")
+        return kind(name, f"no connection{way} within {limit:g} s")
 
 
 def _log_try(call: Call, tries: int, started: float, status: object, outcome: Outcome) -> None:
@@ -186,7 +218,9 @@ class _Pool:
     """The connections of a client and its copies, opened by the first request."""
 
     def __init__(self, config: Config) -> None:
+        self.endpoints = {host.value: _endpoint(config, host) for host in Host}
         self._config = config
+        self._ssl = config.ssl_context or _trusting(config.ca_file)
         self._session: aiohttp.ClientSession | None = None
         self._exchange: Exchange | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -206,16 +240,18 @@ class _Pool:
 
     def _open(self) -> aiohttp.ClientSession:
         config = self._config
-        is_fast = config.proxy is None and knows_aiohttp()
+        has_proxy = any(endpoint and endpoint.proxy for endpoint in self.endpoints.values())
+        is_fast = not has_proxy and knows_aiohttp()
         session = aiohttp.ClientSession(
             connector=(FastConnector if is_fast else Connector)(
                 limit=config.max_connections,
                 keepalive_timeout=config.keepalive_timeout,
-                ssl=config.ssl_context or True,
+                ssl=self._ssl or True,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            proxy=config.proxy,
+            max_line_size=MOST_HEADER_BYTES,
+            max_field_size=MOST_HEADER_BYTES,
         )
         # Or aiohttp sends a GET twice for each try of ours.
         session._retry_connection = False  # noqa: SLF001 - it has no public switch
@@ -253,6 +289,21 @@ def _reason(error: BaseException) -> str:
     return f"the exchange failed ({type(error).__name__})"
 
 
+def _lacks_descriptors(error: BaseException) -> bool:
+    """Tell whether no connection can be opened because too many files are.
+
+    A name that cannot be looked up for that reason fails in words of name servers, so it is tried.
+    """
+    number = getattr(error, "errno", None)
+    if not isinstance(error, aiohttp.ClientConnectorDNSError):
+        return number in NO_DESCRIPTORS
+    try:
+        socket.socket().close()
+    except OSError as failure:
+        return failure.errno in NO_DESCRIPTORS
+    return False
+
+
 def _endpoint(config: Config, host: Host) -> Endpoint | None:
     """Where the requests to a host go and what they carry, or None without credentials for it."""
     base_url = config.qr_base_url if host is Host.QR else config.base_url
@@ -270,7 +321,27 @@ def _endpoint(config: Config, host: Host) -> Endpoint | None:
         "Accept-Encoding": "gzip, deflate",
         "User-Agent": f"connectus-async/{__version__}",
     }
-    return Endpoint(base_url, CIMultiDict(headers))
+    return Endpoint(base_url, CIMultiDict(headers), config.proxy_for(base_url))
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext | None:
+    """Make TLS settings that trust the authorities of a file as well.
+
+    Raises:
+        ConfigurationError: The file cannot be read.
+    """
+    if ca_file is None:
+        return None
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError:
+        raise ConfigurationError("ca_file", "holds no certificates in PEM") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its path makes no sense"
+        raise ConfigurationError("ca_file", f"cannot be read: {reason.lower()}") from None
+    return context
 
 
 def _missing_credentials(host: Host) -> ConfigurationError:
@@ -282,11 +353,19 @@ def _missing_credentials(host: Host) -> ConfigurationError:
 
 @attrs.define
 class _Received:
-    """An HTTP response and its JSON, or why there is none."""
+    """An HTTP response and its JSON, or why there is none.
+
+    Attributes:
+        response: The response.
+        json: Its JSON.
+        problem: Why there is no JSON.
+        is_broken: Whether there is no body either.
+    """
 
     response: Response
     json: Any = None
     problem: str | None = None
+    is_broken: bool = False
 
 
 def _received(reply: Reply, limit: int) -> _Received:
@@ -297,18 +376,28 @@ def _received(reply: Reply, limit: int) -> _Received:
     """
     if reply.problem is not None:
         return _broken(reply, reply.problem)
+    headers = reply.headers
     try:
         encoding = reply.encoding
-        body = reply.body if encoding is None else _decompressed(reply.body, encoding, limit)
+        body = reply.body if encoding is None else unpacked(reply.body, encoding, limit)
     except ValueError as error:
         return _broken(reply, error)
-    whole = Response(reply.status, reply.headers, body)
+    whole = Response(reply.status, headers, body)
     try:
-        return _Received(whole, _json.loads(body.removeprefix(codecs.BOM_UTF8)))
+        return _Received(whole, _json.loads(body))
+    except ValueError:
+        return _read_otherwise(reply, whole)
+
+
+def _read_otherwise(reply: Reply, whole: Response) -> _Received:
+    """Read what is no JSON in UTF-8, or say why it cannot be read."""
+    body = whole.body
+    try:
+        return _Received(whole, parsed(body, whole.headers.get("Content-Type", "")))
     except ValueError:
         if _is_success(reply.status) and not _ends_by_itself(reply):
             raise aiohttp.ClientPayloadError from None  # for all we know it was cut short
-        return _Received(whole, None, "it is not JSON")
+        return _Received(whole, None, NOTHING if not body.strip() else "it is not JSON")
 
 
 def _broken(reply: Reply, problem: Exception) -> _Received:
@@ -316,7 +405,7 @@ def _broken(reply: Reply, problem: Exception) -> _Received:
     if not is_whole and _is_success(reply.status):
         raise problem
     sentence = str(problem) if is_whole else "it broke off"
-    return _Received(Response(reply.status, reply.headers, b""), None, sentence)
+    return _Received(Response(reply.status, reply.headers, b""), None, sentence, is_broken=True)
 
 
 def _ends_by_itself(reply: Reply) -> bool:
@@ -328,23 +417,6 @@ def _ends_by_itself(reply: Reply) -> bool:
     )
 
 
-def _decompressed(body: bytes, encoding: str, limit: int) -> bytes:
-    if encoding.lower() == "identity":
-        return body
-    if encoding.lower() not in {"gzip", "deflate"}:
-        raise ValueError("it is encoded in a way that was not asked for")
-    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    try:
-        whole = inflater.decompress(body, limit + 1)
-    except zlib.error:
-        raise ValueError("it does not decompress") from None
-    if len(whole) > limit:
-        raise too_large(limit)
-    if not inflater.eof:
-        raise ValueError("it does not decompress to its end")
-    return whole
-
-
 def _is_success(status: int) -> bool:
     return 200 <= status < 300
 
@@ -353,41 +425,42 @@ def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: obj
     response, json = received.response, received.json
     if not _is_success(response.status):
         raise _refusal(call, received, secrets)
-    if _says_error(json, answer):
-        reason = _with_detail("answered an error", call, json, secrets)
-        raise RejectedError(str(call), reason, response)
-    if call.is_idempotent and (problem := _problem(received, answer)):
+    if (error := error_in(json, answer, is_question=call.is_idempotent)) is not None:
+        reason = _with_detail("answered an error", call, error, secrets)
+        kind = ServerError if is_server_error(error) else RejectedError
+        raise kind(str(call), reason, response)
+    if type(json) is not dict and (problem := _problem(call, received, answer)):
         reason = f"{response.status}, but the answer cannot be read: {problem}"
+        if response.body:
+            reason += f" ({described(response, _known(call, secrets))})"
         raise UnreadableAnswerError(str(call), reason, response)
     return structure(answer, json, response)
 
 
-def _problem(received: _Received, answer: type[Answer]) -> str | None:
-    """Say why a documented answer cannot be made of what came, or None."""
-    if not is_documented(answer):
+def _problem(call: Call, received: _Received, answer: type[Answer]) -> str | None:
+    """Say why what came is no answer to the call, or ``None`` where it is one."""
+    if call.is_idempotent:
+        if not is_documented(answer) or (received.problem is None and fits(answer, received.json)):
+            return None
+    elif received.problem is NOTHING or (call.host is Host.QR and _is_any_answer(received)):
         return None
-    if received.problem is None and not fits(answer, received.json):
-        return f"it is JSON of another type ({type(received.json).__name__})"
-    return received.problem
+    return received.problem or f"it is JSON of another type ({type(received.json).__name__})"
 
 
-def _says_error(json: Any, answer: type[Answer]) -> bool:
-    """Tell an error in a 2xx. A message with an identifier was accepted, whatever else is said."""
-    if not isinstance(json, dict) or not json.get("error"):
-        return False
-    return not (names_message(answer) and any(json.get(key) for key in MESSAGE_ID_KEYS))
+def _is_any_answer(received: _Received) -> bool:
+    """Tell an answer where none is documented: JSON of any type, or a short text."""
+    if received.problem is None:
+        return True
+    return not received.is_broken and is_plain_answer(received.response)
 
 
 def _refusal(call: Call, received: _Received, secrets: object) -> RequestError:
-    status = received.response.status
-    kind = STATUS_ERRORS.get(status)
-    if kind is None:
-        kind = ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else UnexpectedStatusError
-    reason = _with_detail(_named(status), call, received.json, secrets)
+    response = received.response
+    kind = error_of(response.status)
+    reason = _with_detail(_named(response.status), call, received.json, secrets)
     if kind is RateLimitError:
-        wanted = _retry_after(received.response)
-        return RateLimitError(str(call), reason, received.response, wanted)
-    return kind(str(call), reason, received.response)
+        return RateLimitError(str(call), reason, response, _retry_after(response))
+    return kind(str(call), reason, response)
 
 
 def _named(status: int) -> str:
@@ -398,10 +471,13 @@ def _named(status: int) -> str:
 
 
 def _with_detail(reason: str, call: Call, json: Any, secrets: object) -> str:
-    detail = json.get("error") or json.get("message") if isinstance(json, Mapping) else None
-    if not isinstance(detail, str):
-        return reason
-    return f"{reason}: {scrubbed(detail, (call.ids, call.query, _sent(call), secrets))}"
+    words = detail(json)
+    return reason if words is None else f"{reason}: {scrubbed(words, _known(call, secrets))}"
+
+
+def _known(call: Call, secrets: object) -> object:
+    """Everything that an answer may echo."""
+    return call.ids, call.query, _sent(call), secrets
 
 
 def _sent(call: Call) -> Any:
@@ -409,14 +485,25 @@ def _sent(call: Call) -> Any:
 
 
 def _retry_after(response: Response | None) -> float | None:
-    """Read the seconds that a response asks to wait, given as a number or as a date."""
+    """Read the seconds that a response asks to wait, given as a number or as a date.
+
+    A date is compared with the ``Date`` of the same answer, for the clocks may differ.
+    """
     value = response.headers.get("Retry-After", "") if response else ""
+    if response is None or not value:
+        return None
     if value.isascii() and value.isdecimal():
-        return float(value)
+        return min(float(value), LONGEST_RETRY_AFTER)
+    until = _moment(value)
+    if until is None:
+        return None
+    now = _moment(response.headers.get("Date", "")) or dt.datetime.now(dt.UTC)
+    return min(max(0.0, (until - now).total_seconds()), LONGEST_RETRY_AFTER)
+
+
+def _moment(value: str) -> dt.datetime | None:
     try:
         date = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=dt.UTC)
-    return max(0.0, (date - dt.datetime.now(dt.UTC)).total_seconds())
+    return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date

@@ -1,5 +1,6 @@
 """What every test may ask for: the emulator, a client of it, a loop that is not blocked."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -42,9 +43,10 @@ def no_blocking() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the credentials of whoever runs the tests out of them."""
-    for name in ("API_USER", "API_KEY", "QR_TOKEN", "BASE_URL", "QR_BASE_URL"):
-        monkeypatch.delenv(f"CONNECTUS_{name}", raising=False)
+    """Keep the credentials and proxies of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith("CONNECTUS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture

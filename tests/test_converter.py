@@ -119,9 +119,8 @@ def test_a_date_that_cannot_be_read_is_left_out(written: Any):
     [
         (56990324203, "56990324203"),
         ("56990324203", "56990324203"),
-        (56990324203.0, "56990324203"),
         ("+56 9 9032 4203", "+56 9 9032 4203"),
-        *[(value, None) for value in (None, True, 1.5, float("nan"), float("inf"), [], {})],
+        *[(value, None) for value in (None, True, 1.5, 56990324203.0, float("nan"), [], {})],
     ],
 )
 def test_a_phone_is_text_however_it_comes(value: Any, expected: str | None):
@@ -151,6 +150,7 @@ def test_flags_come_as_letters_and_as_booleans(value: Any, expected: bool | None
     [
         *[(2312, 2312), ("2312", 2312), (2312.0, 2312), (-1, -1), (0, 0), (2**70, 2**70)],
         *[(value, None) for value in (None, True, "", "many", 0.5, float("inf"), float("nan"))],
+        *[(2.0**53, 2**53), (-(2.0**53), -(2**53)), (2.0**54, None), (1e300, None)],
         *[([], None), ({}, None), ("9" * 5000, None)],
     ],
     ids=lambda value: repr(value)[:30],

@@ -41,6 +41,7 @@ from connectus_async import (
 from connectus_async.answer import Response
 from connectus_async.config import BASE_URL, ENVIRONMENT, QR_BASE_URL, Config
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.statuses import STATUSES, table
 
 RESPONSE = Response(409, CIMultiDict({"X-Request-Id": "1"}), b'{"error": "no"}')
 
@@ -95,13 +96,30 @@ def test_what_became_of_the_request_is_in_the_tree_as_well():
 
 
 def test_the_statuses_with_an_error_of_their_own():
-    """429 was not acted upon; the others are definite."""
-    statuses = {400, 401, 402, 403, 404, 409, 413, 422, 429}
+    """429 and 407 were not acted upon; the others are definite."""
+    own = {400, 401, 402, 403, 404, 407, 409, 413, 422, 429}
 
-    assert set(errors.STATUS_ERRORS) == statuses
-    for status, kind in errors.STATUS_ERRORS.items():
+    for status in own:
+        kind = STATUSES[status].error
         assert str(int(HTTPStatus(status))) in inspect.getdoc(kind)
-        assert issubclass(kind, NotSentError if status == 429 else RejectedError)
+        assert issubclass(kind, NotSentError if status in {407, 429} else RejectedError)
+
+
+def test_a_status_is_named_where_its_error_is_documented():
+    """By the error that several share as well, but for what is left open."""
+    for status, known in STATUSES.items():
+        if known.error in {NotSentError, RejectedError}:
+            assert str(status) in inspect.getdoc(known.error)
+        assert known.reason.endswith(".")
+
+
+def test_the_table_of_statuses_says_what_becomes_of_each():
+    """It is written from what decides."""
+    lines = table().splitlines()
+
+    assert len(lines) == 2 + len(STATUSES) + 1
+    for status, known in STATUSES.items():
+        assert f"| {status} | `{known.error.outcome}` | {known.reason} |" in lines
 
 
 def test_the_customary_errors_of_python_catch_ours():
@@ -153,11 +171,13 @@ def test_an_error_says_which_call_and_why(kind: type):
 
 ADVICE = {
     "ConnectError": "check the base URL",
+    "TooManyOpenFilesError": "ulimit -n",
+    "ProxyError": "check the proxy",
+    "ProxyAuthenticationError": "check the user and the password",
     "RateLimitError": "slow down",
     "AuthenticationError": "check api_user and api_key",
     "PaymentRequiredError": "add balance",
     "PermissionDeniedError": "ask the administrator",
-    "UnreadableAnswerError": ".response",
     "ClientClosedError": "open another one",
     "WrongEventLoopError": "one client in each loop",
     **dict.fromkeys(
@@ -167,6 +187,7 @@ ADVICE = {
             "ConnectionLostError",
             "ServerError",
             "UnexpectedStatusError",
+            "UnreadableAnswerError",
         ],
         "check before sending it again",
     ),
@@ -230,7 +251,13 @@ WRONG = [
     ("api_user", "us:er"),
     *[("time_zone", value) for value in ("", "Santiago", "America", "../etc", "\0", 5, b"UTC")],
     *[("ssl_context", value) for value in (True, False, "x", ssl)],
-    *[("proxy", value) for value in ("", "proxy:3128", "socks5://proxy", "http://", 5, True)],
+    *[("proxy", value) for value in ("", "proxy", "socks5://proxy:1080", "http://", 5, True)],
+    *[("proxy", value) for value in ("ftp://proxy:21", "http://proxy:x", "http://€:x@proxy:1")],
+    *[
+        ("proxy", value)
+        for value in ("http://pro xy:1", "http://proxy:1\n", "http://%ff:x@proxy:1")
+    ],
+    *[("ca_file", value) for value in ("", "/no/such/file", __file__, "\0", 5, b"a.pem", True)],
 ]
 
 
@@ -243,6 +270,19 @@ def test_a_setting_that_makes_no_sense_is_named(setting: str, value: Any):
     assert caught.value.setting == setting
     assert str(caught.value).startswith(f"{setting}: ")
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h", "SOCKS5"])
+def test_a_socks_proxy_is_refused_by_name(scheme: str):
+    """It is a proxy, and the sentence says which kind can be used."""
+    with pytest.raises(ConfigurationError, match=r"^proxy: SOCKS proxies cannot be used: name an"):
+        AsyncConnectus(**CREDENTIALS, proxy=f"{scheme}://user:key@127.0.0.1:1080")
+
+
+@pytest.mark.parametrize("given", ["proxy:3128", "user:key@127.0.0.1:3128", "[::1]:3128"])
+def test_a_proxy_without_a_scheme_is_one_of_http(given: str):
+    """As for curl."""
+    assert Config(**CREDENTIALS, proxy=given).proxy == f"http://{given}"
 
 
 def test_every_setting_is_tried_above():
@@ -261,6 +301,8 @@ def test_every_setting_is_tried_above():
         {"time_zone": "UTC"},
         {"ssl_context": ssl.create_default_context()},
         {"proxy": "http://user:key@proxy.example.com:3128"},
+        {"proxy": "https://proxy.example.com"},
+        {"proxy": "none"},
         {"qr_token": "tökén"},
         {"api_key": "pass:word with blanks €"},
     ],

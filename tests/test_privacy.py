@@ -423,7 +423,8 @@ CONFIG_ERRORS = [
     {"api_user": USER, "api_key": KEY, "base_url": f"https://{USER}:{KEY}/x@connectus.la"},
     {"api_user": USER, "api_key": KEY, "base_url": f"https://{USER}:{KEY}@conn℀ectus.la"},
     {"api_user": USER, "api_key": KEY, "base_url": f"https://connectus.la/?key={KEY}"},
-    {"api_user": USER, "api_key": KEY, "proxy": f"{USER}:{KEY}@proxy:3128"},
+    {"api_user": USER, "api_key": KEY, "proxy": f"{USER}:{KEY}@proxy:port"},
+    {"api_user": USER, "api_key": KEY, "proxy": f"socks5://{USER}:{KEY}@proxy:1080"},
     {"api_user": USER, "api_key": KEY, "proxy": f"http://{USER}:{KEY}@pro℀xy:3128"},
     {"api_user": USER, "api_key": KEY, "timeout": KEY},
 ]

@@ -13,8 +13,10 @@ from connectus_async.errors import (
     NotSentError,
     PaymentRequiredError,
     PermissionDeniedError,
+    ProxyAuthenticationError,
     RateLimitError,
     UnknownOutcomeError,
+    UnreadableAnswerError,
     WrongEventLoopError,
 )
 
@@ -22,6 +24,7 @@ STOPS_THE_CAMPAIGN: Final = (
     AuthenticationError,
     PermissionDeniedError,
     PaymentRequiredError,
+    ProxyAuthenticationError,
     ConfigurationError,
     ClientClosedError,
     LedgerError,
@@ -31,6 +34,12 @@ STOPS_THE_CAMPAIGN: Final = (
 
 FIRST_TRIES: Final = 3
 """Where no request was ever answered, the address is more likely wrong than the server down."""
+
+UNREADABLE_FIRST: Final = 3
+"""Where nothing else ever came, something answers in the place of the API."""
+
+UNREADABLE_IN_A_ROW: Final = 10
+"""And also after the API has answered: a firewall may begin to ask for more amid a campaign."""
 
 UNKNOWN_IN_A_ROW: Final = 100
 """From so many on, or twice the concurrency, the fault is not the messages'."""
@@ -61,12 +70,13 @@ class Patience:
         self._failing_since: float | None = None
         self._refused = 0
         self._unknown = 0
+        self._unreadable = 0
 
     def answered(self) -> None:
         """Note that the API took or refused a message: it is there and works."""
         self._was_answered = True
         self._failing_since = None
-        self._refused = self._unknown = 0
+        self._refused = self._unknown = self._unreadable = 0
 
     def resumed(self) -> None:
         """Begin to count the time anew: what the user held up is no outage."""
@@ -76,7 +86,10 @@ class Patience:
         """Judge a failure; what is returned stops the campaign."""
         if isinstance(error, STOPS_THE_CAMPAIGN):
             return error
+        if isinstance(error, UnreadableAnswerError):
+            return self._not_read(error.reason) or self.unknown(error.reason)
         if isinstance(error, UnknownOutcomeError):
+            self._unreadable = 0
             return self.unknown(error.reason)
         if isinstance(error, NotSentError):
             return self._not_sent(error)
@@ -94,6 +107,18 @@ class Patience:
         return CampaignStoppedError(
             f"the last {self._unknown} messages may or may not have been sent ({reason}): "
             "stopped to spare the rest"
+        )
+
+    def _not_read(self, reason: str) -> Exception | None:
+        """Judge an answer that is none of the API's."""
+        self._unreadable += 1
+        limit = UNREADABLE_IN_A_ROW if self._was_answered else UNREADABLE_FIRST
+        if self._unreadable < limit:
+            return None
+        return CampaignStoppedError(
+            f"{self._unreadable} answers in a row were none of the API's ({reason}): something may "
+            "answer in its place, so look at the base URL and at what is on the way to it; these "
+            "messages may or may not have been sent, and the rest is spared"
         )
 
     def _not_sent(self, error: NotSentError) -> Exception | None:

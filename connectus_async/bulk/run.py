@@ -11,7 +11,7 @@ from connectus_async.bulk.ledger import INVALID, Claim, Entry, Ledger
 from connectus_async.bulk.mailbox import Mailbox
 from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Receipt, sentence
 from connectus_async.bulk.pacing import Pacer, Signal
-from connectus_async.bulk.patience import STOPS_THE_CAMPAIGN, Patience
+from connectus_async.bulk.patience import STOPS_THE_CAMPAIGN, UNREADABLE_FIRST, Patience
 from connectus_async.bulk.states import SkipReason, State, after_attempt
 from connectus_async.errors import (
     CampaignStoppedError,
@@ -21,8 +21,13 @@ from connectus_async.errors import (
     Outcome,
     RateLimitError,
     RejectedError,
+    RequestError,
     UnknownOutcomeError,
+    UnreadableAnswerError,
 )
+
+OPENING_SECONDS = 1.0
+"""After which a slow first answer is not waited for."""
 
 OUTCOMES = {
     State.ACCEPTED: Outcome.ACCEPTED,
@@ -72,7 +77,25 @@ class Run:
         self._summary = summary
         self._weighs_segments = weighs_segments
         self._workers: set[asyncio.Task[None]] = set()
+        self._to_employ = 0
+        self._opening: asyncio.TimerHandle | None = None
         self._waiting: set[asyncio.Task[None]] = set()
+
+    def begin(self, count: int) -> None:
+        """Have a few workers until one got an answer of the API, then so many.
+
+        Where something else answers in its place, as many messages are left unknown.
+        """
+        self._to_employ = count
+        self._opening = asyncio.get_running_loop().call_later(OPENING_SECONDS, self._open)
+        self.employ(min(count, UNREADABLE_FIRST))
+
+    def _open(self) -> None:
+        count, self._to_employ = self._to_employ, 0
+        if self._opening is not None:
+            self._opening.cancel()
+        if count:
+            self.employ(count)
 
     def employ(self, count: int) -> None:
         """Have at least so many workers."""
@@ -109,11 +132,15 @@ class Run:
         elif (worker.cancelled() or error is not None) and not self.intake.is_stopped:
             self.stop(CampaignStoppedError("somebody cancelled what sends its messages"))
         if not self._workers:
+            self._to_employ = 0
+            self._open()
             self.mailbox.finish()
 
     async def _work(self) -> None:
         while (job := await self.intake.pull()) is not None:
             outcome = await self._outcome(job)
+            if self._to_employ and _is_of_the_api(outcome):
+                self._open()
             self._summary.add(outcome)
             await self.mailbox.put(outcome)
 
@@ -249,6 +276,14 @@ class Run:
             self.stop(verdict)
         is_campaigns = isinstance(failure, STOPS_THE_CAMPAIGN) and state is State.REJECTED
         return State.QUEUED if is_campaigns else state
+
+
+def _is_of_the_api(outcome: MessageOutcome) -> bool:
+    """Tell whether a request was made, and not answered by something in the API's place."""
+    error = outcome.error
+    if error is None:
+        return True
+    return isinstance(error, RequestError) and not isinstance(error, UnreadableAnswerError)
 
 
 def _signal(failure: Exception) -> Signal:

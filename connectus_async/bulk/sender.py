@@ -474,7 +474,7 @@ class Bulk:
             weighs_segments=options.rate_unit == "segments",
             mailbox=Mailbox(options.concurrency),
         )
-        run.employ(options.concurrency)
+        run.begin(options.concurrency)
         return run
 
     def _check_idle(self) -> None:

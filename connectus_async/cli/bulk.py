@@ -40,6 +40,8 @@ from connectus_async.cli.campaign import Campaign, print_deliveries, progress_ba
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,
     concurrency_option,
+    connection,
+    connection_options,
     json_option,
     moment,
     one_character,
@@ -178,6 +180,7 @@ def bulk() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @concurrency_option
 @processes_option
+@connection_options
 @json_option
 def bulk_send(
     file: Path,
@@ -238,6 +241,7 @@ def bulk_send(
     "--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), help="As of bulk send, if given."
 )
 @processes_option
+@connection_options
 @json_option
 def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
@@ -272,6 +276,7 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     show_default=True,
     help="Seconds until a report is believed to be complete.",
 )
+@connection_options
 @json_option
 def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -> None:
     """Ask the API what became of the messages of LEDGER that may have been sent."""
@@ -359,7 +364,7 @@ def _fillers(
 
 
 def _client(settings: Settings) -> AsyncConnectus:
-    return AsyncConnectus(max_connections=settings.concurrency)
+    return AsyncConnectus(max_connections=settings.concurrency, **connection())
 
 
 @asynccontextmanager

@@ -15,6 +15,8 @@ from connectus_async.cli.demo import demo as run_demo
 from connectus_async.cli.listening import cannot_listen
 from connectus_async.cli.parameters import (
     concurrency_option,
+    connection,
+    connection_options,
     json_option,
     not_empty,
     read_text,
@@ -81,6 +83,7 @@ def sms() -> None:
 @click.argument("sms_content")
 @src_number_option
 @region_option
+@connection_options
 @json_option
 def sms_send(
     dst_number: str,
@@ -94,7 +97,7 @@ def sms_send(
         dst_number = checker(region)("dst_number", dst_number)
 
     async def command() -> SmsReceipt:
-        async with AsyncConnectus() as client:
+        async with AsyncConnectus(**connection()) as client:
             return await client.sms.send(dst_number, sms_content, src_number=src_number)
 
     _print_receipt(run(command, as_json=as_json), as_json=as_json)
@@ -110,6 +113,7 @@ def email() -> None:
 @click.option("--subject", required=True, help="One line.")
 @click.option("--src-email", required=True, help="One of the account's addresses to send from.")
 @click.argument("email_content", type=click.File(encoding=UTF_8))
+@connection_options
 @json_option
 def email_send(
     dst_email: str,
@@ -123,19 +127,20 @@ def email_send(
         html = read_text("email_content", email_content)
 
     async def command() -> EmailReceipt:
-        async with AsyncConnectus() as client:
+        async with AsyncConnectus(**connection()) as client:
             return await client.email.send(dst_email, subject, html, src_email=src_email)
 
     _print_receipt(run(command, as_json=as_json), as_json=as_json)
 
 
 @connectus.command()
+@connection_options
 @json_option
 def account(as_json: bool) -> None:
     """Show the account and what it can send from."""
 
     async def command() -> Account:
-        async with AsyncConnectus() as client:
+        async with AsyncConnectus(**connection()) as client:
             return await client.account.get()
 
     found = run(command, as_json=as_json, when_interrupted="interrupted")

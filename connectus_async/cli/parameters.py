@@ -1,8 +1,9 @@
 """The arguments and options that commands share, and their checks."""
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import click
 
@@ -30,6 +31,35 @@ region_option = click.option(
     "--region", help="The country of numbers without country code, such as CL."
 )
 src_number_option = click.option("--src-number", help="One of the account's numbers to send from.")
+
+
+def _remembered(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    context.meta.setdefault(__name__, {})[parameter.name] = value
+
+
+def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options on the way to the API; `connection` has what was given."""
+    proxy = click.option(
+        "--proxy",
+        expose_value=False,
+        callback=_remembered,
+        help="An HTTP proxy such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
+        "HTTPS_PROXY]",
+    )
+    ca_file = click.option(
+        "--ca-file",
+        type=click.Path(exists=True, dir_okay=False),
+        expose_value=False,
+        callback=_remembered,
+        help="PEM certificates to trust besides the system's.  [default: CONNECTUS_CA_FILE]",
+    )
+    return proxy(ca_file(command))
+
+
+def connection() -> dict[str, Any]:
+    """The settings of a client that the present command was given."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(__name__, {}))
 
 
 def regular_file(_: click.Context, __: click.Parameter, path: Path) -> Path:

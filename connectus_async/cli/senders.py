@@ -23,6 +23,7 @@ from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown
+from connectus_async.cli.parameters import connection
 from connectus_async.cli.sender_process import UVLOOP
 from connectus_async.cli.settings import Settings
 from connectus_async.config import Config
@@ -50,7 +51,7 @@ class Senders:
         self, ledger: SqliteLedger, *, waiting: int, spent: int, settings: Settings
     ) -> None:
         options = BulkOptions(budget=settings.budget, concurrency=settings.concurrency)
-        config = Config.from_environment(max_connections=settings.concurrency)
+        config = Config.from_environment(max_connections=settings.concurrency, **connection())
         self._ledger = ledger
         self._owner = LedgerOwner(
             ledger,

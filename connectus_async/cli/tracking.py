@@ -15,7 +15,12 @@ from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.figures import Figures, read_figures
 from connectus_async.cli.bulk import ledger_argument
 from connectus_async.cli.campaign import REFRESH_SECONDS, print_deliveries, progress_bar
-from connectus_async.cli.parameters import MAX_CONCURRENCY, json_option
+from connectus_async.cli.parameters import (
+    MAX_CONCURRENCY,
+    connection,
+    connection_options,
+    json_option,
+)
 from connectus_async.cli.running import echo, print_json, run
 from connectus_async.client import AsyncConnectus
 from connectus_async.webhooks.tracker import CONCURRENCY, Tracker
@@ -37,12 +42,13 @@ INTERRUPTED: Final = "interrupted; what was found is in the ledger: run the same
     show_default=True,
     help="Questions on their way at a time.",
 )
+@connection_options
 @json_option
 def bulk_track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
     """Ask what became of the accepted SMS of LEDGER, and write it there; it may be running."""
 
     async def command() -> tuple[int, int]:
-        async with AsyncConnectus(max_connections=concurrency) as client:
+        async with AsyncConnectus(max_connections=concurrency, **connection()) as client:
             tracker = Tracker(client, ledger=ledger, polls=until_final, concurrency=concurrency)
             async with tracker:
                 asked = tracker.left

@@ -1360,6 +1360,7 @@ class Connectus:
         max_response_bytes: int | None = None,
         time_zone: str | None = None,
         ssl_context: "ssl.SSLContext | None" = None,
+        ca_file: "str | PathLike[str] | None" = None,
         proxy: str | None = None,
     ) -> None:
         """Make a client. Nothing is sent yet.
@@ -1372,7 +1373,7 @@ class Connectus:
             qr_base_url: Where the WhatsApp QR host is; ``CONNECTUS_QR_BASE_URL`` or the real one.
             timeout: Seconds that one try may take in all. Default 30.
             connect_timeout: Seconds that it may take to connect once the name is resolved, TLS
-                included. Default 5.
+                included; through a proxy, from the first step to the last. Default 5.
             max_retries: How many more tries a call gets where a repetition is safe. Default 2.
             backoff_base: Seconds that the pause before the second try is drawn from; it doubles
                 with each try. Default 0.5.
@@ -1385,8 +1386,13 @@ class Connectus:
             max_response_bytes: The largest answer that is read. Default 16 MiB.
             time_zone: The zone that aware datetimes are converted to, for the API's dates have
                 none. Default ``America/Santiago``.
-            ssl_context: TLS settings, for a private certificate authority.
-            proxy: The URL of an HTTP proxy.
+            ssl_context: TLS settings of your own.
+            ca_file: A file of certificates in PEM, of authorities that are trusted besides those of
+                the system; ``CONNECTUS_CA_FILE`` if left out.
+            proxy: The URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
+                ``"none"`` for none. If left out, ``CONNECTUS_PROXY`` or the customary
+                ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which are not
+                heeded for this machine.
 
         Raises:
             ConfigurationError: A setting is missing or makes no sense; it is named.
@@ -1408,6 +1414,7 @@ class Connectus:
             max_response_bytes=max_response_bytes,
             time_zone=time_zone,
             ssl_context=ssl_context,
+            ca_file=ca_file,
             proxy=proxy,
         )
         from connectus_async.sync._link import Link  # noqa: PLC0415 - brings asyncio, aiohttp

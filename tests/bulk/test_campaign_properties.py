@@ -30,6 +30,7 @@ from loop_time import LIMIT, pass_time
 from connectus_async import (
     AsyncConnectus,
     AuthenticationError,
+    CampaignStoppedError,
     ConnectusError,
     Email,
     InvalidArgumentError,
@@ -48,11 +49,12 @@ SETTLE = 0.001
 SEND_ROUTES = ("sms.send", "whatsapp.send", "email.send")
 REPORT_ROUTES = ("sms.by_date", "whatsapp.messages")
 ENDS = {State.ACCEPTED, State.REJECTED, State.HELD}
-STOPS = (AuthenticationError, PaymentRequiredError)
+STOPS = (AuthenticationError, CampaignStoppedError, PaymentRequiredError)
 
 ANSWERS = {
     "accept": None,
-    "accept without an id": Fault.garbage(),
+    "accept without an id": Fault.status(200, {"status": "EN_COLA"}, acted=True),
+    "act, then a page": Fault.garbage(),
     "act, then reset": Fault.reset_after(),
     "reset before acting": Fault.reset_before(),
     "act, then 502": Fault.status(502, acted=True),

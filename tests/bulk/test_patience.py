@@ -17,9 +17,15 @@ from connectus_async import (
     RateLimitError,
     Sms,
 )
-from connectus_async.bulk import sender
+from connectus_async.bulk import run, sender
 from connectus_async.bulk.pacing import Backoff
-from connectus_async.bulk.patience import FIRST_TRIES, UNKNOWN_IN_A_ROW, Patience
+from connectus_async.bulk.patience import (
+    FIRST_TRIES,
+    UNKNOWN_IN_A_ROW,
+    UNREADABLE_FIRST,
+    UNREADABLE_IN_A_ROW,
+    Patience,
+)
 from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import (
@@ -29,8 +35,10 @@ from connectus_async.errors import (
     ConnectionLostError,
     LedgerError,
     PermissionDeniedError,
+    ProxyAuthenticationError,
     RequestTimeoutError,
     ServerError,
+    UnreadableAnswerError,
     WrongEventLoopError,
 )
 
@@ -83,6 +91,7 @@ def answered(patience: Patience) -> Patience:
         AuthenticationError(CALL, "401"),
         PermissionDeniedError(CALL, "403"),
         PaymentRequiredError(CALL, "402"),
+        ProxyAuthenticationError(CALL, "407"),
         ConfigurationError("api_user", "is needed"),
         ClientClosedError(),
         LedgerError("a.db", "the disk is full"),
@@ -194,6 +203,39 @@ def test_the_limit_grows_with_the_concurrency(clock: Clock):
     assert [verdict is not None for verdict in verdicts] == [False] * 399 + [True]
 
 
+PAGE = UnreadableAnswerError(CALL, "200, but the answer cannot be read (text/html)")
+
+
+def test_pages_in_place_of_the_api_stop_a_campaign_after_a_few(patience: Patience):
+    """Nobody gets a message from a firewall; what came is said."""
+    verdicts = [patience.failed(PAGE) for _ in range(UNREADABLE_FIRST)]
+
+    assert verdicts[:-1] == [None] * (UNREADABLE_FIRST - 1)
+    assert isinstance(verdicts[-1], CampaignStoppedError)
+    assert str(verdicts[-1]).startswith(
+        "3 answers in a row were none of the API's (200, but the answer cannot be read "
+        "(text/html)): something may answer in its place"
+    )
+
+
+def test_pages_amid_a_campaign_stop_it_after_a_few_more(answered: Patience):
+    """The API is there; a page now and then is passed over."""
+    for _ in range(5):
+        for _ in range(UNREADABLE_IN_A_ROW - 1):
+            assert answered.failed(PAGE) is None
+        answered.answered()
+    verdicts = [answered.failed(PAGE) for _ in range(UNREADABLE_IN_A_ROW)]
+
+    assert [verdict is not None for verdict in verdicts] == [False] * 9 + [True]
+
+
+def test_pages_are_unknowns_too(patience: Patience):
+    """Among lost answers, they count as such."""
+    verdicts = [patience.failed((PAGE, LOST)[index % 2]) for index in range(UNKNOWN_IN_A_ROW)]
+
+    assert [verdict is not None for verdict in verdicts] == [False] * 99 + [True]
+
+
 def messages(count: int) -> Iterator[Sms]:
     return (Sms(FIRST + index, f"Hola {index}") for index in range(count))
 
@@ -218,6 +260,72 @@ async def test_a_server_that_loses_every_answer_costs_a_bounded_number(
     assert 100 <= counts[State.UNKNOWN] <= 103
     assert counts[State.QUEUED] == 300 - counts[State.UNKNOWN]
     assert len(emulator.received) == emulator.requests["sms.send"] == counts[State.UNKNOWN]
+
+
+async def test_a_page_for_every_message_costs_a_few(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A firewall answers 200 in place of the API: nothing is accepted, the rest stays queued.
+
+    However many may be on their way: the first few show who answers.
+    """
+    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    page = "<title>Checking your browser</title>"
+    emulator.fault(Fault.status(200, page, {"Content-Type": "text/html"}), route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
+        await bulk.load(messages(300))
+        with pytest.raises(CampaignStoppedError) as caught:
+            await bulk.run()
+        counts = await bulk.counts()
+
+    assert "it is not JSON (text/html, 36 bytes, titled “Checking your browser”)" in str(
+        caught.value
+    )
+    assert UNREADABLE_FIRST <= counts[State.UNKNOWN] < 2 * UNREADABLE_FIRST
+    assert counts == {
+        State.UNKNOWN: counts[State.UNKNOWN],
+        State.QUEUED: 300 - counts[State.UNKNOWN],
+    }
+    assert emulator.received == []
+
+
+async def test_after_an_answer_as_many_are_on_their_way_as_may_be(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One message is accepted, and then eight are on their way together."""
+    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    all_came = asyncio.Event()
+
+    async def wait(number: int) -> None:
+        if number == 9:
+            all_came.set()
+        if number > 1:
+            await all_came.wait()
+
+    emulator.fault(Fault.call(before=wait), route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=8) as bulk:
+        summary = await bulk.run(messages(9))
+
+    assert summary.accepted == 9
+
+
+async def test_a_slow_first_answer_is_not_waited_for(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """After a second, as many are on their way as may be."""
+    monkeypatch.setattr(run, "OPENING_SECONDS", 0)
+    all_came = asyncio.Event()
+
+    async def wait(number: int) -> None:
+        if number == 8:
+            all_came.set()
+        await all_came.wait()
+
+    emulator.fault(Fault.call(before=wait), route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=8) as bulk:
+        summary = await bulk.run(messages(8))
+
+    assert summary.accepted == 8
 
 
 async def test_a_wrong_address_stops_after_three_tries(

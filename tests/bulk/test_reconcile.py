@@ -24,7 +24,7 @@ SETTLE = 0.001
 SOURCE = "56999944837"
 LOST = Fault.reset_after()
 NEVER_CAME = Fault.reset_before()
-NAMELESS = Fault.garbage()
+NAMELESS = Fault.status(200, {"status": "EN_COLA"}, acted=True)
 WELL = None
 GIVEN_UP_BEFORE = Fault.call(before=lambda _: pass_time())
 GIVEN_UP_AFTER = Fault.call(after=lambda _: pass_time())

@@ -1,0 +1,197 @@
+"""What a 2xx says: that the API took the request, that it did not, or nothing that can be read."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from connectus_async._body import words
+from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
+from connectus_async.converter import names_message
+from connectus_async.redaction import looks_personal, scrubbed
+
+MOST_PLAIN_CHARACTERS: Final = 500
+"""Of a text that is an answer, where answers are not documented."""
+
+MOST_QUOTED_CHARACTERS: Final = 80
+_MOST_SEARCHED_BYTES: Final = 4096
+
+
+def _spelled(*names: str) -> frozenset[str]:
+    return frozenset(form for name in names for form in (name, name.capitalize(), name.upper()))
+
+
+_ERROR: Final = _spelled("error", "errors", "error_code", "error_message") | {
+    "errorCode",
+    "errorMessage",
+}
+_SUCCESS: Final = _spelled("success", "ok")
+_STATUS: Final = _spelled("status")
+_CODE: Final = _spelled("code", "status_code") | {"statusCode"}
+_TELLING: Final = _ERROR | _SUCCESS | _STATUS | _CODE
+_TELLING_MORE: Final = _TELLING - {"status"}
+_REFUSING_DIGITS: Final = frozenset("45")
+
+_NO_CONTENT: Final[dict[str, Any]] = {}
+_NOTHING: Final = frozenset({"", "false", "no", "none", "null", "ok"})
+_FAILED: Final = _spelled(
+    *("denied", "error", "fail", "failed", "failure", "fallido", "ko", "nok", "rechazado"),
+    "rejected",
+)
+"""None is among the statuses that the API documents."""
+
+_TITLE: Final = re.compile(r"<(title|h1)\b[^>]{0,200}>([^<]{1,2000})", re.IGNORECASE)
+_CODE_NUMBER: Final = re.compile(r"\d{4,}")
+_MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
+
+
+def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
+    """Find the error in the JSON of a 2xx: what stands for it, or ``None``.
+
+    A message with an identifier was accepted, whatever else is said. A question may be answered
+    with the errors and the status of somebody's message, so its answer is one only where it says so
+    of itself.
+
+    Args:
+        json: The JSON.
+        answer: What the call answers.
+        is_question: Whether the call changes nothing.
+    """
+    if type(json) is dict:
+        if _is_plain(json) and (is_question or len(json) > 1):
+            return None
+        error = _error_of(json, is_question=is_question)
+        is_excused = names_message(answer) or (is_question and not _is_one(error))
+        return None if is_excused and _names_one(error) else error
+    if isinstance(json, list) and not is_question:
+        members = (member for member in json if isinstance(member, dict))
+        found = (error_in(member, answer, is_question=False) for member in members)
+        return next((error for error in found if error is not None), None)
+    return None
+
+
+def _is_plain(json: Mapping[str, Any]) -> bool:
+    """Tell most answers, which have no telling field but a word for their status."""
+    status = json.get("status", "")
+    return (
+        _TELLING_MORE.isdisjoint(json)
+        and type(status) is str
+        and status not in _FAILED
+        and status[:1] not in _REFUSING_DIGITS
+    )
+
+
+def _error_of(json: dict[str, Any], *, is_question: bool) -> dict[str, Any] | None:
+    """Find an error in an object, or in the one that it is the envelope of."""
+    for part in (json,) if is_question else (json, _content(json)):
+        for name in _TELLING.intersection(part):
+            if _says_error(name, part[name], is_question=is_question):
+                return part
+    return None
+
+
+def _content(json: dict[str, Any]) -> dict[str, Any]:
+    if len(json) != 1:
+        return _NO_CONTENT
+    (content,) = json.values()
+    return content if isinstance(content, dict) else _NO_CONTENT
+
+
+def _says_error(name: str, value: Any, *, is_question: bool) -> bool:
+    if name in _ERROR:
+        return _is_something(value)
+    if name in _SUCCESS:
+        return value is False or (isinstance(value, str) and value.lower() == "false")
+    if is_question:
+        return False
+    if name in _STATUS and isinstance(value, bool | str):
+        return value is False or value in _FAILED or http_status(value) is not None
+    return http_status(value) is not None
+
+
+def http_status(value: Any) -> int | None:
+    """Read a status of HTTP that stands for a failure, as some write it into their JSON."""
+    if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdecimal():
+        value = int(value)
+    is_one = isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600
+    return value if is_one else None
+
+
+def is_server_error(error: Mapping[str, Any]) -> bool:
+    """Tell a failure of the server, which may have acted before, from a no."""
+    codes = (http_status(value) for name, value in error.items() if name in _CODE | _STATUS)
+    return any(code is not None and code >= 500 for code in codes)
+
+
+def _names_one(json: Mapping[str, Any] | None) -> bool:
+    """Tell whether there is the identifier of a message."""
+    return json is not None and any(_is_identifier(json.get(key)) for key in MESSAGE_ID_KEYS)
+
+
+def _is_one(json: Mapping[str, Any] | None) -> bool:
+    """Tell an error from a message that has some."""
+    return json is not None and _is_something(json.get("error"))
+
+
+def _is_identifier(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value)
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_something(value: Any) -> bool:
+    """Tell an error from its absence: some write ``"0"``, or an object of empty lists."""
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return word not in _NOTHING and bool(word.strip("0"))
+    if isinstance(value, list):
+        return any(value)
+    if isinstance(value, Mapping):
+        return any(value.values())
+    return bool(value)
+
+
+def detail(json: Any) -> str | None:
+    """Take the server's own words out of its JSON."""
+    if not isinstance(json, Mapping):
+        return None
+    for name in ("error", "errors", "error_message", "errorMessage", "message", "detail"):
+        value = json.get(name)
+        if isinstance(value, list) and value:
+            value = value[0]
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def is_plain_answer(response: Response) -> bool:
+    """Tell a short plain text, which may be an answer where none is documented, from a page."""
+    if len(response.body) > 4 * MOST_PLAIN_CHARACTERS:
+        return False
+    text = words(response.body, response.headers.get("Content-Type", "")).strip()
+    if not 0 < len(text) <= MOST_PLAIN_CHARACTERS or text[0] in "<{[" or "\ufffd" in text:
+        return False
+    first = re.split(r"\W", text, maxsplit=1)[0].lower()
+    is_shown = all(sign.isprintable() or sign.isspace() for sign in text)
+    return is_shown and first not in _FAILED
+
+
+def described(response: Response, sent: object) -> str:
+    """Say what came, bounded and without anything personal: its type and length, and its title.
+
+    Of a text without a title nothing is quoted, for it may be somebody's message.
+
+    Args:
+        response: The answer.
+        sent: What the request carried, which the answer may echo.
+    """
+    content_type = response.headers.get("Content-Type", "")
+    kind = _MEDIA_TYPE.match(content_type)
+    name = kind[0].lower() if kind and not looks_personal(kind[0]) else "no type"
+    facts = f"{name}, {len(response.body):,} bytes"
+    from html import unescape  # noqa: PLC0415 - a table of 2,000 entities that only a page needs
+
+    title = _TITLE.search(words(response.body[:_MOST_SEARCHED_BYTES], content_type))
+    quoted = _CODE_NUMBER.sub("…", scrubbed(unescape(title[2]).strip(), sent)) if title else ""
+    if len(quoted) > MOST_QUOTED_CHARACTERS:
+        quoted = quoted[:MOST_QUOTED_CHARACTERS].rstrip("…") + "…"
+    return f"{facts}, titled “{quoted}”" if quoted else facts

@@ -7,16 +7,21 @@ with every aiohttp, and `FastExchange` of `_fast_exchange`, where aiohttp is one
 
 import asyncio
 import io
+import socket
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Protocol
 
 import aiohttp
 import attrs
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict
 from yarl import URL
 
+from connectus_async._sockets import close_in_order, end_with_process, input_of
 from connectus_async.errors import ClientClosedError
 
 LARGE_BODY: Final = 2**20
@@ -25,6 +30,9 @@ LARGE_BODY: Final = 2**20
 READ_AT_MOST: Final = 2**16
 """Bytes that a connection reads at once. asyncio makes room for 256 KiB each time, so much that
 memory is mapped and unmapped for an answer of 200 bytes: 20 µs where that was measured."""
+
+TURNS: Final = 4
+"""Turns of the event loop within which it reads what has come; uvloop takes more than asyncio."""
 
 MAX_HEADS: Final = 64
 """How many heads are kept: all that carry no identifier, and not all that do."""
@@ -176,65 +184,189 @@ def too_large(limit: int) -> ValueError:
 
 
 class ResponseProtocol(ResponseHandler):
-    """aiohttp's end of a connection, which writes nothing more once it is closed.
+    """aiohttp's end of a connection, from which nothing more leaves once it is closed.
 
     A request that was given up must not reach the server later, when its outcome was looked for.
     """
+
+    has_input: Callable[[], object]
+    """Tells whether there is something that the loop has not read; it may be blocked."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have asyncio's own transport read less at once; others have a buffer that they keep."""
         untyped: Any = transport
         if hasattr(untyped, "max_size"):
             untyped.max_size = READ_AT_MOST
+        sock = transport.get_extra_info("socket")
+        end_with_process(sock)
+        self.has_input = input_of(sock)
         super().connection_made(transport)
 
     def close(self) -> None:
-        """Close the connection, at once if there is something that has not been written."""
-        transport = self.transport
-        if transport is not None and transport.get_write_buffer_size():
-            self.abort()
-        else:
+        """Close the connection, at once if there is something that has not arrived."""
+        if self._closes_in_order():
             super().close()
+        else:
+            super().abort()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._closes_in_order()
+        super().abort()
+
+    def eof_received(self) -> None:
+        """Let the transport close the connection, as the server did."""
+        self._closes_in_order()
+        super().eof_received()
+
+    def _closes_in_order(self) -> bool:
+        transport = self.transport
+        if transport is None:
+            return True
+        if transport.get_write_buffer_size():
+            return False
+        return close_in_order(transport.get_extra_info("socket"))
 
 
 class Connector(aiohttp.TCPConnector):
-    """Tells a failure to get a connection from a later one, and a clean connection from another.
+    """Tells a failure to get a connection from a later one.
 
     The type of the exception does not tell: when the total time runs out, aiohttp raises the same
     ``TimeoutError`` whether it was still connecting or already waiting for the answer. So every
     failure to get a connection is marked, cancellation by a timeout included.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._factory = partial(ResponseProtocol, loop=self._loop)  # type: ignore[assignment]
-
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
-        """Get a connection, and mark the failure to get one."""
+        """Get a connection on which the server has not spoken yet, or mark the failure."""
         try:
-            return await super().connect(*args, **kwargs)
+            loan = await super().connect(*args, **kwargs)
+            try:
+                self._check(loan)
+            except BaseException:
+                loan.close()
+                raise
         except asyncio.CancelledError as error:
-            error.connectus_not_sent = True  # type: ignore[attr-defined]
+            not_sent(error)
             task = asyncio.current_task()
             if self.closed and task is not None and not task.cancelling():
                 raise ClientClosedError from None  # close() wakes those who wait by cancelling
             raise
         except BaseException as error:
-            error.connectus_not_sent = True  # type: ignore[attr-defined]
+            not_sent(error)
             raise
+        return loan
 
-    async def _get(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection | None:
-        """Take a kept connection, but none on which the server spoke unasked.
+    def _check(self, loan: aiohttp.connector.Connection) -> None:
+        """Refuse a connection that was closed, or spoken on, before anything was written."""
+        if loan.closed or getattr(loan.protocol, "should_close", False):
+            raise aiohttp.ServerDisconnectedError
 
-        aiohttp would read that as the answer to the next request, whose message would then count as
-        accepted whatever became of it.
+
+class KeepingConnector(Connector):
+    """Lends a kept connection again, but none on which the server spoke unasked, or that it closed.
+
+    aiohttp would read that as the answer to the next request, whose message would then count as
+    accepted whatever became of it. It relies on parts of aiohttp that are not public, so it is used
+    only with versions that `_fast_exchange` knows.
+    """
+
+    def __init__(self, *, keepalive_timeout: float, **settings: Any) -> None:
+        super().__init__(keepalive_timeout=keepalive_timeout, **settings)
+        self._kept_for = keepalive_timeout
+        self._factory = partial(ResponseProtocol, loop=self._loop)  # type: ignore[assignment]
+
+    def lease(self, key: ConnectionKey) -> Any:
+        """Take the connection that was used last, which the server is least likely to close.
+
+        One from which there is something to read stays until the loop has read it.
         """
-        while connection := await super()._get(*args, **kwargs):
-            protocol = connection.protocol
-            if protocol is not None and not protocol.should_close:
-                return connection
+        kept: Any = self._conns.get(key)
+        if not kept:
+            return None
+        oldest = time.monotonic() - self._kept_for
+        unread: list[tuple[Any, float]] = []
+        leased = None
+        while kept and leased is None:
+            connection, since = entry = kept.pop()
+            if since < oldest or not connection.is_connected() or connection.should_close:
+                connection.close()
+            elif connection.has_input():
+                unread.append(entry)
+            else:
+                self._acquired.add(connection)
+                leased = connection
+        if unread:
+            kept.extendleft(unread)
+        if not kept:
+            del self._conns[key]
+        return leased
+
+    async def _get(
+        self,
+        key: ConnectionKey,
+        traces: list[Any],  # noqa: ARG002 - there are none
+    ) -> aiohttp.connector.Connection | None:
+        """Take a kept connection, after the loop has read what there was to read.
+
+        Over TLS that may be a session ticket, and the connection as good as before.
+        """
+        leased = self.lease(key)
+        for _ in range(TURNS):
+            if leased is not None or key not in self._conns:
+                break
+            await asyncio.sleep(0)
+            leased = self.lease(key)
+        if leased is not None:
+            return aiohttp.connector.Connection(self, key, leased, self._loop)
+        for connection, _ in self._conns.pop(key, ()):
             connection.close()
         return None
+
+
+_lent: ContextVar[list[tuple[asyncio.Transport, socket.socket]]] = ContextVar("connectus_lent")
+
+
+class OneTimeConnector(Connector):
+    """Makes a new connection for each request, with aiohttp's public interface alone."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, force_close=True)
+
+    def _check(self, loan: aiohttp.connector.Connection) -> None:
+        """Hold the socket besides, for the exchange that asked for the connection."""
+        super()._check(loan)
+        transport = loan.transport
+        if transport is None:
+            raise AssertionError  # it is not closed
+        sock = transport.get_extra_info("socket")
+        held = socket.fromfd(sock.fileno(), sock.family, sock.type)
+        _lent.get().append((transport, held))
+        end_with_process(held)
+
+
+class OneTimeExchange(PublicExchange):
+    """Exchanges over the connections of a `OneTimeConnector`, which end with the exchange."""
+
+    async def __call__(
+        self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
+    ) -> Reply:
+        """Make one exchange, and take back what has not left when it is over."""
+        lent: list[tuple[asyncio.Transport, socket.socket]] = []
+        token = _lent.set(lent)
+        try:
+            return await super().__call__(endpoint, method, target, body, limits)
+        finally:
+            _lent.reset(token)
+            for transport, held in lent:
+                with held:
+                    if not close_in_order(held):
+                        transport.abort()
+
+
+def not_sent(error: BaseException) -> BaseException:
+    """Mark an error as one that came before the first byte of the request was written."""
+    error.connectus_not_sent = True  # type: ignore[attr-defined]
+    return error
 
 
 def failed_while_connecting(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from operator import attrgetter
+from unittest.mock import patch
 
 import aiohttp
 import pytest
@@ -141,6 +142,28 @@ async def test_a_proxy_is_spoken_to_by_the_session(server: HostileServer):
 
     assert receipt.id == "c79"
     assert server.targets == ["http://127.0.0.1:9/api_v3/sms/send_individual"]
+
+
+async def test_a_replaced_session_is_asked_instead_of_the_server(server: HostileServer):
+    """So libraries for tests have it: what they are to answer reaches nobody, and costs nothing."""
+    asked = []
+
+    async def request(_: aiohttp.ClientSession, method: str, url: object, **__: object) -> None:
+        asked.append(f"{method} {url}")
+        raise aiohttp.ClientConnectionError
+
+    async with client(server.url) as connectus:
+        await connectus.sms.send(NUMBER, "Hola")
+        with patch("aiohttp.client.ClientSession._request", request):
+            with pytest.raises(ConnectionLostError):
+                await connectus.sms.send(NUMBER, "Hola")
+            async with client(server.url) as another:
+                with pytest.raises(ConnectionLostError):
+                    await another.sms.send(NUMBER, "Hola")
+        await connectus.sms.send(NUMBER, "Hola")
+
+    assert asked == [f"POST {server.url}/api_v3/sms/send_individual"] * 2
+    assert server.requests == {"POST": 2}
 
 
 # What is written

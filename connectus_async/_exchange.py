@@ -31,6 +31,12 @@ READ_AT_MOST: Final = 2**16
 """Bytes that a connection reads at once. asyncio makes room for 256 KiB each time, so much that
 memory is mapped and unmapped for an answer of 200 bytes: 20 µs where that was measured."""
 
+LOOK_EVERY: Final = 0.25
+"""Seconds after which somebody who connects looks whether the loop was blocked."""
+
+BLOCKED: Final = 0.25
+"""Seconds of a pause of the loop, for which no server is to blame."""
+
 TURNS: Final = 4
 """Turns of the event loop within which it reads what has come; uvloop takes more than asyncio."""
 
@@ -228,6 +234,31 @@ class ResponseProtocol(ResponseHandler):
         return close_in_order(transport.get_extra_info("socket"))
 
 
+class _Pauses:
+    """Sees how long a loop does nothing that it is asked to.
+
+    Attributes:
+        longest: Seconds of the longest pause.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.longest = 0.0
+        self._loop = loop
+        self._look()
+
+    def _look(self) -> None:
+        self._due = time.monotonic() + LOOK_EVERY
+        self._handle = self._loop.call_later(LOOK_EVERY, self._see)
+
+    def _see(self) -> None:
+        self.longest = max(self.longest, time.monotonic() - self._due)
+        self._look()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._handle.cancel()
+
+
 class Connector(aiohttp.TCPConnector):
     """Tells a failure to get a connection from a later one.
 
@@ -239,7 +270,7 @@ class Connector(aiohttp.TCPConnector):
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         """Get a connection on which the server has not spoken yet, or mark the failure."""
         try:
-            loan = await super().connect(*args, **kwargs)
+            loan = await self._connect_again(*args, **kwargs)
             try:
                 self._check(loan)
             except BaseException:
@@ -255,6 +286,21 @@ class Connector(aiohttp.TCPConnector):
             not_sent(error)
             raise
         return loan
+
+    async def _connect_again(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
+        """Connect, again where the time ran out because the loop was blocked.
+
+        Then the server may have answered at once, and nobody was there to see it.
+        """
+        while True:
+            pauses = _Pauses(self._loop)
+            try:
+                return await super().connect(*args, **kwargs)
+            except TimeoutError:
+                if pauses.longest < BLOCKED:
+                    raise
+            finally:
+                pauses.stop()
 
     def _check(self, loan: aiohttp.connector.Connection) -> None:
         """Refuse a connection that was closed, or spoken on, before anything was written."""

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -199,6 +200,17 @@ async def test_a_new_connection_that_is_of_no_use_is_not_sent(
             await connectus.sms.send(NUMBER, "Hola")
 
     assert caught.value.outcome is Outcome.NOT_SENT
+
+
+async def test_a_time_that_ran_out_while_the_loop_was_blocked_is_not_the_servers(way: str):
+    """The server took the connection at once: the message leaves, and no try is lost."""
+    async with HostileServer() as server, client(server.url, connect_timeout=0.1) as connectus:
+        sending = asyncio.create_task(connectus.sms.send(NUMBER, "Hola"))
+        await asyncio.sleep(0)
+        time.sleep(0.6)  # noqa: ASYNC251 - what is tested: nobody is there when the time runs out
+        await sending
+
+    assert server.requests == {"POST": 1}
 
 
 # TLS

@@ -231,7 +231,8 @@ class ResponseProtocol(ResponseHandler):
             return True
         if transport.get_write_buffer_size():
             return False
-        return close_in_order(transport.get_extra_info("socket"))
+        sock = transport.get_extra_info("socket")
+        return sock is not None and close_in_order(sock)
 
 
 class _Pauses:

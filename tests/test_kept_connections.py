@@ -19,13 +19,20 @@ from connectus_async import (
     AsyncConnectus,
     BadRequestError,
     ConnectError,
+    ContentTooLargeError,
     Outcome,
 )
+from connectus_async._fast_exchange import _Connection
 
 NUMBER = "56987688060"
 LIMIT = 60
 LOOPS = [False, *([True] if find_spec("uvloop") else [])]
 Answer = Callable[[bytes], None]
+
+
+@pytest.fixture(autouse=True)
+def no_blocking() -> None:
+    """Let the tests block the loop: that is what they are about."""
 
 
 @pytest.fixture(params=WAYS)
@@ -211,6 +218,64 @@ async def test_a_time_that_ran_out_while_the_loop_was_blocked_is_not_the_servers
         await sending
 
     assert server.requests == {"POST": 1}
+
+
+# Large bodies
+
+
+async def test_a_large_body_is_not_written_on_when_its_answer_has_come(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A server that refuses it closes: to write on would fail, and the refusal be lost by that."""
+    pieces = []
+    can_write = _Connection._can_write
+
+    async def refused_amid(connection: _Connection, *rest: object) -> None:
+        pieces.append(connection)
+        if len(pieces) == 3:
+            server.block_the_loop()
+        await can_write(connection, *rest)
+
+    def refuse(server: ThreadedServer, peer: socket.socket) -> None:
+        assert peer.recv(1000)
+        assert server.go.wait(LIMIT)
+        peer.sendall(http(413, headers={"Connection": "close"}))
+        peer.close()
+        server.done.set()
+
+    monkeypatch.setattr(_Connection, "_can_write", refused_amid)
+    server = ThreadedServer(refuse)
+    with server.serving():
+        async with client(server.url) as connectus:
+            with pytest.raises(ContentTooLargeError):
+                await connectus.email.send("a@b.cl", "Hola", "x" * 2**22, src_email="c@d.cl")
+
+    assert len(pieces) == 3
+
+
+async def test_a_large_body_waits_for_a_server_that_reads_slowly(keeping: str):
+    """It is written as the server reads it, and the connection is kept."""
+
+    def accept(server: ThreadedServer, peer: socket.socket) -> None:
+        assert server.go.wait(LIMIT)
+        for number in range(2):
+            read(peer)
+            peer.sendall(http(200, b'{"id": "%d"}' % number))
+        server.done.set()
+
+    server = ThreadedServer(accept)
+    with server.serving():
+        async with client(server.url) as connectus:
+            text = "x" * 2**23
+            sending = asyncio.create_task(
+                connectus.email.send("a@b.cl", "Hola", text, src_email="c@d.cl")
+            )
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            assert not sending.done()
+            server.go.set()
+            assert (await sending).id == "0"
+            assert (await connectus.sms.send(NUMBER, "Hola")).id == "1"
 
 
 # TLS

@@ -220,6 +220,26 @@ async def test_a_time_that_ran_out_while_the_loop_was_blocked_is_not_the_servers
     assert server.requests == {"POST": 1}
 
 
+async def test_an_answer_that_came_while_the_loop_was_blocked_came_in_time(way: str):
+    """Or it would be unknown what became of a message that the server accepted at once."""
+
+    def accept(server: ThreadedServer, peer: socket.socket) -> None:
+        read(peer)
+        assert server.go.wait(LIMIT)
+        peer.sendall(http(200, b'{"id": "c79"}'))
+        server.done.set()
+        ending_of(peer)
+
+    server = ThreadedServer(accept)
+    with server.serving():
+        async with client(server.url, timeout=0.5) as connectus:
+            sending = asyncio.create_task(connectus.sms.send(NUMBER, "Hola"))
+            await asyncio.sleep(0.1)  # until it is written
+            server.block_the_loop()
+            time.sleep(0.6)  # noqa: ASYNC251 - what is tested: nobody is there when it comes
+            assert (await sending).id == "c79"
+
+
 # Large bodies
 
 

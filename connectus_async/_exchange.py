@@ -9,7 +9,8 @@ import asyncio
 import io
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Protocol
@@ -34,7 +35,7 @@ memory is mapped and unmapped for an answer of 200 bytes: 20 µs where that was 
 LOOK_EVERY: Final = 0.25
 """Seconds after which somebody who connects looks whether the loop was blocked."""
 
-BLOCKED: Final = 0.25
+BLOCKED: Final = 0.1
 """Seconds of a pause of the loop, for which no server is to blame."""
 
 TURNS: Final = 4
@@ -78,7 +79,7 @@ class Endpoint:
 
 
 def _times(limits: "Limits") -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect)
+    return aiohttp.ClientTimeout(total=None, sock_connect=limits.connect)
 
 
 @attrs.frozen
@@ -89,7 +90,7 @@ class Limits:
         total: Seconds from the search for a connection to the last byte of the answer.
         connect: Seconds to connect, once the name is resolved.
         answer: Bytes of the answer's body.
-        timeout: The two times in aiohttp's words.
+        timeout: The time to connect in aiohttp's words.
     """
 
     total: float
@@ -145,20 +146,53 @@ class PublicExchange:
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
     ) -> Reply:
         """Make one exchange."""
-        async with self._session.request(
-            method,
-            endpoint.url(target),
-            data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
-            headers=endpoint.headers,
-            timeout=limits.timeout,
-            allow_redirects=False,
-        ) as response:
+        due = time.monotonic() + limits.total
+        async with time_limit(due):
+            response = await self._session.request(
+                method,
+                endpoint.url(target),
+                data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
+                headers=endpoint.headers,
+                timeout=limits.timeout,
+                allow_redirects=False,
+            )
+
+        async def read() -> bytes:
+            async with time_limit(due):
+                return await response.content.readany()
+
+        async with response:
             headers = CIMultiDict(response.headers)
             reply = Reply(response.status, headers, encoding=headers.get("Content-Encoding"))
-            await read_body(reply, response.content.readany, limits.answer)
+            await read_body(reply, read, limits.answer)
             if reply.problem is not None:
                 response.close()
             return reply
+
+
+@asynccontextmanager
+async def time_limit(due: float) -> AsyncIterator[None]:
+    """Raise a `TimeoutError` when the time has come, but not for what came while the loop slept.
+
+    aiohttp's own limit, and asyncio's, end what waits for an answer that has come meanwhile.
+
+    Args:
+        due: The time, by the monotonic clock.
+    """
+    loop = asyncio.get_running_loop()
+    wait = max(0.0, due - time.monotonic())
+    awaited = time.monotonic() + wait
+
+    def run_out() -> None:
+        is_late = time.monotonic() - awaited > BLOCKED
+        limit.reschedule(loop.time() + (LOOK_EVERY if is_late else 0))
+
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_later(wait, run_out)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 async def read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: int) -> None:

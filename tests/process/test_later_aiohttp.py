@@ -8,7 +8,7 @@ from scripts import LIMIT, ROOT
 
 PROGRAM = Path(__file__).with_name("renamed_aiohttp.py")
 OF_THE_PROMISE = [
-    "test_outcomes.py::test_a_request_that_was_given_up_does_not_reach_the_server_later[fast]",
+    "test_outcomes.py::test_a_request_that_was_given_up_does_not_reach_the_server_later",
     "test_outcomes.py::test_an_answer_that_nobody_asked_for_is_never_given_to_the_next_call",
     "test_outcomes.py::test_a_late_answer_is_never_given_to_the_next_call",
     "test_outcomes.py::test_a_refused_connection_is_not_sent",

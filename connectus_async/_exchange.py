@@ -6,7 +6,6 @@ with every aiohttp, and `FastExchange` of `_fast_exchange`, where aiohttp is one
 """
 
 import asyncio
-import io
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -40,6 +39,9 @@ BLOCKED: Final = 0.1
 
 TURNS: Final = 4
 """Turns of the event loop within which it reads what has come; uvloop takes more than asyncio."""
+
+PIECE: Final = 2**16
+"""Bytes of a large body that are written at once."""
 
 MAX_HEADS: Final = 64
 """How many heads are kept: all that carry no identifier, and not all that do."""
@@ -147,12 +149,18 @@ class PublicExchange:
     ) -> Reply:
         """Make one exchange."""
         due = time.monotonic() + limits.total
+        headers = endpoint.headers
+        data: Any = body
+        if body is not None and len(body) >= LARGE_BODY:
+            headers = headers.copy()
+            headers["Content-Length"] = str(len(body))
+            data = _pieces(body)
         async with time_limit(due):
             response = await self._session.request(
                 method,
                 endpoint.url(target),
-                data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
-                headers=endpoint.headers,
+                data=data,
+                headers=headers,
                 timeout=limits.timeout,
                 allow_redirects=False,
             )
@@ -162,12 +170,30 @@ class PublicExchange:
                 return await response.content.readany()
 
         async with response:
-            headers = CIMultiDict(response.headers)
-            reply = Reply(response.status, headers, encoding=headers.get("Content-Encoding"))
+            fields = CIMultiDict(response.headers)
+            reply = Reply(response.status, fields, encoding=fields.get("Content-Encoding"))
             await read_body(reply, read, limits.answer)
             if reply.problem is not None:
                 response.close()
             return reply
+
+
+_has_input: ContextVar[Callable[[], object]] = ContextVar("connectus_has_input")
+"""Of the connection that the exchange of this context got."""
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Hand out a body, each piece after the loop has read what came.
+
+    A server that refuses it answers early, and closes: to write before the answer is read would
+    fail, and the answer be lost by that.
+    """
+    for start in range(0, len(body), PIECE):
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+            if not _has_input.get(bool)():
+                break
+        yield body[start : start + PIECE]
 
 
 @asynccontextmanager
@@ -356,6 +382,12 @@ class KeepingConnector(Connector):
         self._kept_for = keepalive_timeout
         self._factory = partial(ResponseProtocol, loop=self._loop)  # type: ignore[assignment]
 
+    def _check(self, loan: aiohttp.connector.Connection) -> None:
+        """Tell the exchange how to look at the connection."""
+        super()._check(loan)
+        protocol: Any = loan.protocol
+        _has_input.set(protocol.has_input)
+
     def lease(self, key: ConnectionKey) -> Any:
         """Take the connection that was used last, which the server is least likely to close.
 
@@ -422,6 +454,7 @@ class OneTimeConnector(Connector):
         sock = transport.get_extra_info("socket")
         held = socket.fromfd(sock.fileno(), sock.family, sock.type)
         _lent.get().append((transport, held))
+        _has_input.set(input_of(held))
         end_with_process(held)
 
 

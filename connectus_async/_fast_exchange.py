@@ -38,6 +38,7 @@ from multidict import CIMultiDict
 
 from connectus_async._exchange import (
     LARGE_BODY,
+    PIECE,
     TURNS,
     Endpoint,
     KeepingConnector,
@@ -53,9 +54,6 @@ _NO_TRACES: Final[list[Any]] = []
 _EARLY: Final = 0.002
 """Seconds by which a timer may go off early: the clocks of event loops are coarse."""
 
-
-PIECE: Final = 2**16
-"""Bytes of a large body that are written at once."""
 
 FIRST: Final = asyncio.FIRST_COMPLETED
 

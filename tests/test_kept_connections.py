@@ -192,11 +192,11 @@ async def test_a_new_connection_that_is_of_no_use_is_not_sent(
             await asyncio.sleep(0)
         return loan
 
-    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if reason == "spoke":
             writer.write(http(200, b'{"id": "of nobody"}'))
             await writer.drain()
-            await _.read()
+            await reader.read()
         writer.close()
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect_late)

@@ -21,6 +21,13 @@ QR_BASE_URL: Final = "https://whatsappqr.connectus.la"
 
 TIME_ZONE: Final = "America/Santiago"
 
+KERNEL_SENDS_FOR: Final = 10.0
+"""Seconds for which the kernel may still deliver what was written, once nobody acknowledges it.
+
+A request that was given up is taken back from the kernel at once, and so is what a killed process
+wrote. This bound holds where nobody can take it back: in a stopped process, or a blocked loop.
+"""
+
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "api_user": "CONNECTUS_API_USER",
     "api_key": "CONNECTUS_API_KEY",

@@ -25,6 +25,7 @@ import socket
 import ssl
 import time
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -40,12 +41,20 @@ from connectus_async._exchange import (
     Connector,
     Endpoint,
     Exchange,
+    KeepingConnector,
     Limits,
+    OneTimeConnector,
+    OneTimeExchange,
     PublicExchange,
     Reply,
     failed_while_connecting,
 )
-from connectus_async._fast_exchange import FastConnector, FastExchange, knows_aiohttp
+from connectus_async._fast_exchange import (
+    KNOWN_VERSIONS,
+    FastConnector,
+    FastExchange,
+    knows_aiohttp,
+)
 from connectus_async._version import __version__
 from connectus_async.acceptance import (
     described,
@@ -240,21 +249,25 @@ class _Pool:
 
     def _open(self) -> aiohttp.ClientSession:
         config = self._config
-        has_proxy = any(endpoint and endpoint.proxy for endpoint in self.endpoints.values())
-        is_fast = not has_proxy and knows_aiohttp()
+        kind: type[Connector]
+        kept: dict[str, float] = {"keepalive_timeout": config.keepalive_timeout}
+        if not knows_aiohttp():
+            _warn_of_unknown_aiohttp()
+            kind, kept = OneTimeConnector, {}
+        elif any(endpoint and endpoint.proxy for endpoint in self.endpoints.values()):
+            kind = KeepingConnector
+        else:
+            kind = FastConnector
         session = aiohttp.ClientSession(
-            connector=(FastConnector if is_fast else Connector)(
-                limit=config.max_connections,
-                keepalive_timeout=config.keepalive_timeout,
-                ssl=self._ssl or True,
-            ),
+            connector=kind(limit=config.max_connections, ssl=self._ssl or True, **kept),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             max_line_size=MOST_HEADER_BYTES,
             max_field_size=MOST_HEADER_BYTES,
         )
-        # Or aiohttp sends a GET twice for each try of ours.
-        session._retry_connection = False  # noqa: SLF001 - it has no public switch
+        if hasattr(session, "_retry_connection"):
+            # Or aiohttp sends a GET twice for each try of ours.
+            session._retry_connection = False  # noqa: SLF001 - it has no public switch
         return session
 
     async def close(self) -> None:
@@ -264,9 +277,25 @@ class _Pool:
 
 
 def _exchange_of(session: aiohttp.ClientSession) -> Exchange:
-    public = PublicExchange(session)
     connector = session.connector
-    return FastExchange(connector, public) if isinstance(connector, FastConnector) else public
+    if isinstance(connector, FastConnector):
+        return FastExchange(connector, PublicExchange(session))
+    if isinstance(connector, OneTimeConnector):
+        return OneTimeExchange(session)
+    return PublicExchange(session)
+
+
+@cache
+def _warn_of_unknown_aiohttp() -> None:
+    """Say once in a process that messages take longer, and why."""
+    _log.warning(
+        "aiohttp %s was not tried with connectus-async %s: each request takes a connection of its "
+        "own, so that nothing is sent twice, and this is slower. Install aiohttp %s, or a later "
+        "connectus-async.",
+        aiohttp.__version__,
+        __version__,
+        " or ".join(sorted(KNOWN_VERSIONS)),
+    )
 
 
 def _reason(error: BaseException) -> str:

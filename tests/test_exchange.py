@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from operator import attrgetter
+from unittest.mock import patch
 
 import aiohttp
 import pytest
@@ -18,15 +19,24 @@ from hostile import Exchange, HostileServer, answer, http, keep_alive, stall
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop_time import LIMIT, all_has_arrived, pass_time, run_out_after
+from ways import WAYS
 
 from connectus_async import AsyncConnectus, ConnectionLostError, RequestTimeoutError
-from connectus_async._exchange import LARGE_BODY, MAX_HEADS, READ_AT_MOST, PublicExchange, Reply
+from connectus_async._exchange import (
+    LARGE_BODY,
+    MAX_HEADS,
+    READ_AT_MOST,
+    OneTimeExchange,
+    Reply,
+)
 from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
+from connectus_async.transport import _warn_of_unknown_aiohttp
 
 NUMBER = "56987688060"
 SHORT = 0.25
 
-WAYS = ["fast", "public"]
+KEEPING = ["fast", "public"]
+"""The ways that keep connections."""
 LOOPS = [False, *([True] if find_spec("uvloop") else [])]
 
 
@@ -36,11 +46,10 @@ def client(url: str, **options: object) -> AsyncConnectus:
 
 
 def choose(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if way == "public":
-        monkeypatch.setattr("connectus_async.transport.knows_aiohttp", lambda: False)
+    WAYS[way](monkeypatch)
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=KEEPING)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     choose(request.param, monkeypatch)
     return request.param
@@ -108,7 +117,21 @@ async def test_the_fast_way_is_taken_where_aiohttp_is_known(monkeypatch: pytest.
     assert await exchange_of(AsyncConnectus("user", "key")) is FastExchange
 
     monkeypatch.setattr(aiohttp, "__version__", "3.99.0")
-    assert await exchange_of(AsyncConnectus("user", "key")) is PublicExchange
+    assert await exchange_of(AsyncConnectus("user", "key")) is OneTimeExchange
+
+
+async def test_an_aiohttp_that_is_not_known_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Who upgrades is told why messages take longer, and what to install."""
+    _warn_of_unknown_aiohttp.cache_clear()
+    monkeypatch.setattr(aiohttp, "__version__", "3.99.0")
+    for _ in range(2):
+        await exchange_of(AsyncConnectus("user", "key"))
+
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "aiohttp 3.99.0" in warning.getMessage()
+    assert "Install aiohttp 3.14.4 or 3.14.5" in warning.getMessage()
 
 
 async def test_a_proxy_is_spoken_to_by_the_session(server: HostileServer):
@@ -119,6 +142,28 @@ async def test_a_proxy_is_spoken_to_by_the_session(server: HostileServer):
 
     assert receipt.id == "c79"
     assert server.targets == ["http://127.0.0.1:9/api_v3/sms/send_individual"]
+
+
+async def test_a_replaced_session_is_asked_instead_of_the_server(server: HostileServer):
+    """So libraries for tests have it: what they are to answer reaches nobody, and costs nothing."""
+    asked = []
+
+    async def request(_: aiohttp.ClientSession, method: str, url: object, **__: object) -> None:
+        asked.append(f"{method} {url}")
+        raise aiohttp.ClientConnectionError
+
+    async with client(server.url) as connectus:
+        await connectus.sms.send(NUMBER, "Hola")
+        with patch("aiohttp.client.ClientSession._request", request):
+            with pytest.raises(ConnectionLostError):
+                await connectus.sms.send(NUMBER, "Hola")
+            async with client(server.url) as another:
+                with pytest.raises(ConnectionLostError):
+                    await another.sms.send(NUMBER, "Hola")
+        await connectus.sms.send(NUMBER, "Hola")
+
+    assert asked == [f"POST {server.url}/api_v3/sms/send_individual"] * 2
+    assert server.requests == {"POST": 2}
 
 
 # What is written
@@ -165,7 +210,7 @@ async def test_both_ways_write_the_same_request(
     """Line, header fields and body; twice, for the second finds what the first has kept."""
     requests: list[tuple[str, dict[str, str], bytes]] = []
     async with recorder(requests) as url:
-        for way in WAYS:
+        for way in KEEPING:
             choose(way, monkeypatch)
             async with client(url.replace("127.0.0.1", host)) as connectus:
                 await call(connectus)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from connectus_async.bulk.channels import Channel, Salt, entry_of
+from connectus_async.bulk.channels import LARGE, Channel, Salt, entry_of, size_of
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.intake import Intake, Job
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Ledger
@@ -12,6 +12,7 @@ from connectus_async.bulk.mailbox import Mailbox
 from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Receipt, sentence
 from connectus_async.bulk.pacing import Pacer, Signal
 from connectus_async.bulk.patience import STOPS_THE_CAMPAIGN, UNREADABLE_FIRST, Patience
+from connectus_async.bulk.room import Room
 from connectus_async.bulk.states import SkipReason, State, after_attempt
 from connectus_async.errors import (
     CampaignStoppedError,
@@ -28,6 +29,9 @@ from connectus_async.errors import (
 
 OPENING_SECONDS = 1.0
 """After which a slow first answer is not waited for."""
+
+AT_ONCE = 2**24
+"""Characters of large messages on their way at a time; each takes several times its size."""
 
 OUTCOMES = {
     State.ACCEPTED: Outcome.ACCEPTED,
@@ -80,6 +84,7 @@ class Run:
         self._to_employ = 0
         self._opening: asyncio.TimerHandle | None = None
         self._waiting: set[asyncio.Task[None]] = set()
+        self._room = Room(AT_ONCE)
 
     def begin(self, count: int) -> None:
         """Have a few workers until one got an answer of the API, then so many.
@@ -138,7 +143,13 @@ class Run:
 
     async def _work(self) -> None:
         while (job := await self.intake.pull()) is not None:
-            outcome = await self._outcome(job)
+            entry = job.entry
+            size = size_of(job.content) if entry is None else len(entry.body)
+            if size < LARGE:
+                outcome = await self._outcome(job)
+            else:
+                async with self._room.taken(size):
+                    outcome = await self._outcome(job)
             if self._to_employ and _is_of_the_api(outcome):
                 self._open()
             self._summary.add(outcome)

@@ -11,10 +11,8 @@
 import asyncio
 import atexit
 import contextlib
-import functools
 import os
 import queue
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -28,9 +26,9 @@ from connectus_async.errors import (
     OwnThreadError,
     WrongProcessError,
 )
+from connectus_async.sync._loops import LoopFactory
 
 OwnedT = TypeVar("OwnedT")
-LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 Body: TypeAlias = Callable[["Operation"], Coroutine[Any, Any, object]]
 
 GRACE: Final = 5.0
@@ -278,26 +276,6 @@ class Engine(Generic[OwnedT]):
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE)
         await self._close(self.owned)
-
-
-def loop_factory() -> LoopFactory:
-    """Find the fastest loop that is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
-        return asyncio.new_event_loop
-
-    class Loop(uvloop.Loop):
-        """Resolves names in Python's threads: libuv's own crash a forked child when it exits."""
-
-        async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-            numeric = options | {"flags": options.get("flags", 0) | socket.AI_NUMERICHOST}
-            with contextlib.suppress(socket.gaierror):
-                return socket.getaddrinfo(host, port, **numeric)
-            look_up = functools.partial(socket.getaddrinfo, host, port, **options)
-            return await self.run_in_executor(None, look_up)
-
-    return Loop
 
 
 def _over() -> RuntimeError:

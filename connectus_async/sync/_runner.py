@@ -28,8 +28,8 @@ from connectus_async.sync._engine import (
     Engine,
     Operation,
     current_operation,
-    loop_factory,
 )
+from connectus_async.sync._loops import loop_factory
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -938,10 +938,11 @@ def test_a_loop_that_dies_tells_those_who_wait_what_it_died_of(runner, deaths):
     forever = Forever()
     thread, outcome = in_thread(lambda: runner.call(forever))
     assert forever.has_begun.wait(WAIT)
-    owned = runner.owned
+    owned, engine = runner.owned, runner._engine
     with contextlib.suppress(ConnectionLostError):
         runner.call(broken(runner))
     thread.join(WAIT)
+    engine.thread.join(WAIT)
 
     [error] = outcome
     assert type(error) is ConnectionLostError
@@ -956,9 +957,9 @@ def test_a_loop_that_dies_tells_those_who_wait_what_it_died_of(runner, deaths):
 @pytest.mark.parametrize("runner", ["stock loop"], indirect=True)
 def test_what_a_dead_loop_had_not_begun_was_not_sent(runner, deaths):
     """It is told from what was closed."""
+    engine = runner.owned and runner._engine
     with contextlib.suppress(ConnectionLostError):
         runner.call(broken(runner))
-    engine = runner._engine
     engine.thread.join(WAIT)
     operation = Operation(engine, "send", lambda _: Forever()())
 

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from connectus_async.products.product import Product
     from connectus_async.products.short_links import LinkEvents, ShortLink
     from connectus_async.products.sms import (
+        BlockingSmsReceipt,
         SentSms,
         SmppStatus,
         Sms,
@@ -134,6 +135,7 @@ _HOMES = {
     "products.product": ("Product",),
     "products.short_links": ("LinkEvents", "ShortLink"),
     "products.sms": (
+        "BlockingSmsReceipt",
         "SentSms",
         "SmppStatus",
         "Sms",
@@ -164,6 +166,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BalanceChange",
+    "BlockingSmsReceipt",
     "BulkSummary",
     "CampaignStoppedError",
     "ClientBalance",

@@ -3,7 +3,7 @@
 import datetime as dt
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import attrs
 
@@ -12,6 +12,9 @@ from connectus_async.answer import MESSAGE_ID_KEYS, Answer, OpenEnum, Record, fr
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.products._service import Service, given
 from connectus_async.redaction import masked, personal, word
+
+if TYPE_CHECKING:
+    from connectus_async.transport import Transport
 
 
 class SmsStatus(OpenEnum):
@@ -211,6 +214,11 @@ class BlockingSmsReceipt(SmsReceipt):
         id_sms, wait = _awaited(self)
         was_delivered: bool = wait(id_sms, timeout)
         return was_delivered
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SmsReceipt) and (self.id, self.status) == (other.id, other.status)
+
+    __hash__ = SmsReceipt.__hash__
 
 
 def _awaited(receipt: SmsReceipt) -> tuple[str, Callable[[str, float | None], Any]]:
@@ -462,6 +470,12 @@ class SmsService(Service):
         wait = self._delivered if self._waiter is None else self._waiter()
         object.__setattr__(receipt, "_wait", wait)
         return receipt
+
+    def _over(self, transport: "Transport") -> "SmsService":
+        """Make a service over another transport, with the receipts of this one."""
+        service = SmsService(transport)
+        service._receipt, service._waiter = self._receipt, self._waiter
+        return service
 
     def _give_blocking_receipts(self, wait: Callable[[str, float | None], bool]) -> None:
         """Give receipts that wait by a method. It is not kept alive: whose it is may go first."""

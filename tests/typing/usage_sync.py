@@ -104,10 +104,11 @@ def campaign() -> None:
         mixed: list[Sms | Email | WhatsApp] = [Sms("56987688060", "Hola")]
         with connectus.bulk(concurrency=8) as bulk:
             assert_type(bulk, Bulk)
-            assert_type(bulk.stream(mixed), Iterator[MessageOutcome])
+            outcomes: Iterator[MessageOutcome] = bulk.stream(mixed)
+            assert_type(next(outcomes).outcome, Outcome)
             for outcome in bulk.stream(mixed):
-                assert_type(outcome, MessageOutcome)
-                assert_type(outcome.outcome, Outcome)
+                if isinstance(outcome.receipt, BlockingSmsReceipt):
+                    assert_type(outcome.receipt.delivered(), bool)
             assert_type(bulk.run(Sms("1", "a") for _ in range(3)), BulkSummary)
             assert_type(bulk.run([], on_outcome=note), BulkSummary)
             assert_type(bulk.summary, BulkSummary)

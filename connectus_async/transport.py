@@ -44,6 +44,7 @@ from connectus_async._exchange import (
     too_large,
 )
 from connectus_async._fast_exchange import FastConnector, FastExchange, knows_aiohttp
+from connectus_async._one_process import OfOneProcess
 from connectus_async._version import __version__
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.call import Call, Host
@@ -71,7 +72,7 @@ from connectus_async.redaction import scrubbed
 _log: Final = logging.getLogger("connectus_async")
 
 
-class Transport:
+class Transport(OfOneProcess):
     """Sends calls with the retries and limits of a configuration."""
 
     def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:

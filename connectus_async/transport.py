@@ -20,6 +20,7 @@ import itertools
 import logging
 import os
 import random
+import threading
 import time
 import zlib
 from collections.abc import Mapping
@@ -57,6 +58,7 @@ from connectus_async.errors import (
     ConnectError,
     ConnectionLostError,
     ConnectusError,
+    NotSentError,
     Outcome,
     RateLimitError,
     RejectedError,
@@ -68,6 +70,11 @@ from connectus_async.errors import (
     WrongEventLoopError,
 )
 from connectus_async.redaction import scrubbed
+
+EXITING: Final = (
+    "no connection: Python is exiting, and its event loops look up no host names any more "
+    "(nothing was sent; send before the main thread ends)"
+)
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -159,6 +166,8 @@ class Transport(OfOneProcess):
                 return ConnectError(name, f"no connection within {self.config.connect_timeout:g} s")
             if isinstance(error, TimeoutError):
                 return ConnectError(name, f"no connection within {self.config.timeout:g} s")
+            if isinstance(error, RuntimeError) and not threading.main_thread().is_alive():
+                return NotSentError(name, EXITING)
             return ConnectError(name, f"no connection: {_reason(error)}")
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(name, f"no answer within {self.config.timeout:g} s")

@@ -161,7 +161,7 @@ def _green_selector() -> type[selectors.BaseSelector] | None:
 def _fastest_loop() -> LoopFactory:
     try:
         import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
+    except (ImportError, RuntimeError):  # the latter at exit, for it brings executors
         return _StockLoop
 
     class Loop(_OwnThreads, uvloop.Loop):  # type: ignore[misc]

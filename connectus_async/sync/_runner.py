@@ -56,10 +56,10 @@ class Runner(OfOneProcess, Generic[OwnedT]):
     def __init__(
         self, factory: Callable[[], OwnedT], close: Callable[[OwnedT], Awaitable[None]]
     ) -> None:
+        self._engine: Engine[OwnedT] | None = None
         self._factory = factory
         self._close = close
         self._new_loop = loop_factory()  # now: a fork during an import would deadlock the child
-        self._engine: Engine[OwnedT] | None = None
         self._locks: dict[int, threading.RLock] = {}
         self._is_closed = False
 

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 from asyncio import events
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -88,46 +88,92 @@ class _Shared(NamedTuple):
         sys.set_asyncgen_hooks(self.firstiter, self.finalizer)
 
 
+class _Turns:
+    """Gives each loop of a thread's greenlets what is the thread's, for as long as it has its turn.
+
+    A greenlet gives up its turn where its loop waits for sockets, and in any callback that waits
+    for a lock or a thread. So every switch of greenlets comes by here.
+
+    Args:
+        before: What traced the switches so far.
+    """
+
+    def __init__(self, before: Callable[[str, tuple[Any, Any]], object] | None) -> None:
+        self.before = before
+        self._others = _Shared()
+        self._of_loops: dict[object, _Shared] = {}
+
+    def __call__(self, event: str, args: tuple[Any, Any]) -> None:
+        origin, target = args
+        if origin in self._of_loops:
+            self._of_loops[origin] = _Shared.now()
+            self._others.put()
+        if target in self._of_loops:
+            self._others = _Shared.now()
+            self._of_loops[target].put()
+        if self.before is not None:
+            self.before(event, args)
+
+    def is_idle(self) -> bool:
+        return not self._of_loops
+
+    @contextlib.contextmanager
+    def taken(self, greenlet: object) -> Iterator[None]:
+        """Have the greenlet of a loop, which is the one that runs, take turns with the others."""
+        self._others = _Shared.now()
+        self._of_loops[greenlet] = _Shared()
+        _Shared().put()
+        try:
+            yield
+        finally:
+            del self._of_loops[greenlet]
+            self._others.put()
+
+
 class _GreenLoop(_OwnThreads, asyncio.SelectorEventLoop):  # type: ignore[misc]
     """A loop in a greenlet, which shares its thread with others."""
 
     def __init__(self, selector_class: type[selectors.BaseSelector]) -> None:
-        loop, pid = self, os.getpid()
+        pid = os.getpid()
 
         class Selector(selector_class):  # type: ignore[valid-type,misc]
             def select(self, timeout: float | None = None) -> Any:
-                with loop.out_of_turn():
-                    ready = super().select(timeout)
-                    if os.getpid() != pid:  # unlike a thread, a greenlet is forked with the others
-                        self.close()
-                        _sleep_for_ever()
+                ready = super().select(timeout)
+                if os.getpid() != pid:  # unlike a thread, a greenlet is forked with the others
+                    self.close()
+                    _sleep_for_ever()
                 return ready
 
-        self._others = _Shared()
         super().__init__(Selector())
 
     def start_thread(self, work: Callable[[], None]) -> None:
-        """Start a greenlet, but not as a `Thread`: that waits for it, and others run meanwhile."""
+        """Start a greenlet, without waiting for its start."""
         _thread.start_new_thread(work, ())
 
     def run_forever(self) -> None:
-        self._others = _Shared.now()
-        _Shared().put()
-        try:
+        with _turns():
             super().run_forever()
-        finally:
-            self._others.put()
 
-    @contextlib.contextmanager
-    def out_of_turn(self) -> Any:
-        """Put what is the thread's as other greenlets left it, and then back."""
-        ours = _Shared.now()
-        self._others.put()
-        try:
+
+_turns_of_threads: Final[dict[int, _Turns]] = {}
+
+
+@contextlib.contextmanager
+def _turns() -> Iterator[None]:
+    """Have this greenlet take turns with the others of its thread."""
+    greenlets, thread = import_module("greenlet"), threading.get_native_id()
+    tracing = greenlets.gettrace()
+    turns = _turns_of_threads.get(thread)
+    if turns is None or tracing is None:
+        turns = _turns_of_threads[thread] = _Turns(tracing)
+        greenlets.settrace(turns)
+    try:
+        with turns.taken(greenlets.getcurrent()):
             yield
-        finally:
-            self._others = _Shared.now()
-            ours.put()
+    finally:
+        if turns.is_idle() and greenlets.gettrace() is turns:
+            greenlets.settrace(turns.before)
+            _turns_of_threads.pop(thread, None)
 
 
 def _sleep_for_ever() -> None:

@@ -1,6 +1,9 @@
 """The blocking client where threads are greenlets: where gevent or eventlet patched the process."""
 
+from functools import partial
+
 import pytest
+from anyio.to_thread import run_sync
 from scripts import ran
 from test_runner_fork import echo_server
 
@@ -172,3 +175,38 @@ runner.close()
         out = ran(script, str(server.server_address[1]), first=patched)
     assert out == ["child 0"]
     assert server.connections == 2
+
+
+CAMPAIGN = """
+from connectus_async import Connectus, Sms
+
+def send(name, first):
+    with Connectus() as connectus, connectus.bulk(ledger=sys.argv[1] + name) as bulk:
+        for outcome in bulk.stream(Sms(first + index, "Hola") for index in range(50)):
+            assert outcome.receipt.id
+
+def look():
+    while not is_done:
+        looks.append(asyncio._get_running_loop())
+        sleep(0)
+
+is_done, looks = False, []
+looking = spawn(look)
+sleep(0)
+joined(spawn(send, "a", 56960000000), spawn(send, "b", 56970000000))
+is_done = True
+joined(looking)
+say(len(looks) > 1)
+"""
+
+
+async def test_campaigns_of_two_greenlets_with_ledgers(patched, emulator, tmp_path, monkeypatch):
+    """Each message arrives once, and the ledgers' threads do not stop the process."""
+    monkeypatch.setenv("CONNECTUS_BASE_URL", emulator.base_url.replace("127.0.0.1", "localhost"))
+    monkeypatch.setenv("CONNECTUS_API_USER", emulator.api_user)
+    monkeypatch.setenv("CONNECTUS_API_KEY", emulator.api_key)
+
+    out = await run_sync(partial(ran, CAMPAIGN, f"{tmp_path}/ledger", first=patched))
+    numbers = {message.recipient for message in emulator.received}
+    assert out == ["True"]
+    assert len(numbers) == len(emulator.received) == 100

@@ -60,12 +60,12 @@ MANY_AWAITED = """async def main():
 @pytest.mark.parametrize(
     ("body", "host", "told"),
     [
-        (ONE, "localhost", "sent"),
-        (MANY, "localhost", "sent"),
-        (ONE_AWAITED, "localhost", EXITING),
-        (ONE_AWAITED, "127.0.0.1", "sent"),
-        (MANY_AWAITED, "localhost", EXITING),
-        (MANY_AWAITED, "127.0.0.1", "sent"),
+        pytest.param(ONE, "localhost", "sent", id="blocking"),
+        pytest.param(MANY, "localhost", "sent", id="blocking bulk"),
+        pytest.param(ONE_AWAITED, "localhost", EXITING, id="async"),
+        pytest.param(ONE_AWAITED, "127.0.0.1", "sent", id="async, by address"),
+        pytest.param(MANY_AWAITED, "localhost", EXITING, id="async bulk"),
+        pytest.param(MANY_AWAITED, "127.0.0.1", "sent", id="async bulk, by address"),
     ],
 )
 async def test_a_first_call_at_the_end_works_or_says_why_not(

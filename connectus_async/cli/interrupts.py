@@ -13,6 +13,7 @@ so.
 import _thread
 import operator
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,8 +84,10 @@ def hold_interrupts() -> None:
 
 def ignore_interrupts() -> None:
     """Ignore all signals from here on."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
+    sys.unraisablehook = hook  # Python complains there of a signal that came at this very moment
 
 
 @contextmanager

@@ -77,7 +77,8 @@ class Runner(OfOneProcess, Generic[OwnedT]):
 
         Raises:
             ClientClosedError: The runner is closed; nothing was run.
-            ConnectionLostError: The runner was closed meanwhile.
+            ConnectionLostError: The runner was closed, or its loop died, meanwhile.
+            NotSentError: The loop died before; nothing was run.
             RuntimeError: The caller is on the loop's own thread.
         """
         operation = self._operation(function, lambda _: function(*args, **kwargs))

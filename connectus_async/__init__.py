@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from connectus_async.products.product import Product
     from connectus_async.products.short_links import LinkEvents, ShortLink
     from connectus_async.products.sms import (
+        BlockingSmsReceipt,
         SentSms,
         SmppStatus,
         Sms,
@@ -140,6 +141,7 @@ _HOMES = {
     "products.product": ("Product",),
     "products.short_links": ("LinkEvents", "ShortLink"),
     "products.sms": (
+        "BlockingSmsReceipt",
         "SentSms",
         "SmppStatus",
         "Sms",
@@ -170,6 +172,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BalanceChange",
+    "BlockingSmsReceipt",
     "BulkSummary",
     "CampaignStoppedError",
     "ClientBalance",

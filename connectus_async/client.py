@@ -244,7 +244,7 @@ class AsyncConnectus:
         config.check_concurrency(options.concurrency)
         transport = self._transport.with_options(max_retries=0)
         return Bulk(
-            products.SmsService(transport),
+            self.sms._over(transport),  # noqa: SLF001 - no user's matter
             products.EmailService(transport),
             products.WhatsAppService(transport),
             options=options,

@@ -23,6 +23,7 @@ import os
 import random
 import socket
 import ssl
+import threading
 import time
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -55,6 +56,7 @@ from connectus_async._fast_exchange import (
     FastExchange,
     knows_aiohttp,
 )
+from connectus_async._one_process import OfOneProcess
 from connectus_async._version import __version__
 from connectus_async.acceptance import (
     described,
@@ -73,6 +75,7 @@ from connectus_async.errors import (
     ConnectError,
     ConnectionLostError,
     ConnectusError,
+    NotSentError,
     Outcome,
     ProxyAuthenticationError,
     ProxyError,
@@ -93,13 +96,18 @@ NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
 """Seconds. No server means more, and a sum with more may overflow."""
 
+EXITING: Final = (
+    "no connection: Python is exiting, and its event loops look up no host names any more "
+    "(nothing was sent; send before the main thread ends)"
+)
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _log: Final = logging.getLogger("connectus_async")
 
 
-class Transport:
+class Transport(OfOneProcess):
     """Sends calls with the retries and limits of a configuration."""
 
     def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
@@ -192,6 +200,8 @@ class Transport:
     def _failure(self, call: Call, error: Exception) -> RequestError:
         name = str(call)
         if failed_while_connecting(error):
+            if isinstance(error, RuntimeError) and not threading.main_thread().is_alive():
+                return NotSentError(name, EXITING)
             return self._connect_error(call, error)
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(name, f"no answer within {self.config.timeout:g} s")

@@ -1,16 +1,24 @@
 """The client: what it takes, what it refuses before anything is sent, and how it ends."""
 
 import asyncio
+import pickle
+from copy import copy as copy_of
+from copy import deepcopy
+from multiprocessing import get_context
+from typing import Any
 
 import pytest
 
 from connectus_async import (
     AsyncConnectus,
     ClientClosedError,
+    ConfigurationError,
+    Connectus,
     Outcome,
     WrongEventLoopError,
 )
 from connectus_async.emulator import Emulator
+from connectus_async.webhooks import Tracker
 
 
 async def test_a_sent_sms_reaches_the_phone_and_names_itself(
@@ -63,3 +71,43 @@ def test_one_client_in_two_loops_is_refused():
 
         first.run(connectus.close())
         first.run(emulator.__aexit__(None, None, None))
+
+
+def unshared() -> dict[str, Any]:
+    """What is of use in one process only, with the credentials as `the-key`."""
+    client, blocking = AsyncConnectus("user", "the-key"), Connectus("user", "the-key")
+    return {
+        "client": client,
+        "service": client.sms,
+        "method": client.sms.send,
+        "bulk sender": client.bulk(),
+        "tracker": Tracker(client),
+        "blocking client": blocking,
+        "copy of it": blocking.with_options(timeout=1),
+        "blocking service": blocking.sms,
+        "blocking method": blocking.sms.send,
+        "blocking bulk sender": blocking.bulk(),
+    }
+
+
+@pytest.mark.parametrize("hand_over", [pickle.dumps, deepcopy])
+@pytest.mark.parametrize("name", unshared())
+async def test_what_belongs_to_a_process_says_that_it_cannot_be_handed_to_another(name, hand_over):
+    """As an argument of one, it would take the credentials along and no connection."""
+    with pytest.raises(ConfigurationError, match="make a client there") as caught:
+        hand_over(unshared()[name])
+    assert "the-key" not in str(caught.value)
+
+
+def test_a_client_is_no_argument_of_a_process():
+    """Nothing is started."""
+    process = get_context("spawn").Process(target=print, args=(Connectus("user", "key"),))
+    with pytest.raises(ConfigurationError, match="hand its settings to the other process"):
+        process.start()
+
+
+@pytest.mark.parametrize("hand_over", [pickle.dumps, deepcopy, copy_of])
+def test_an_emulator_cannot_be_handed_to_another_process(hand_over):
+    """Its address can."""
+    with pytest.raises(TypeError, match="hand its base_url to the other process"):
+        hand_over(Emulator())

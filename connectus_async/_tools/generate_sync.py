@@ -21,7 +21,15 @@ PACKAGE: Final = Path(__file__).resolve().parents[1]
 SOURCES: Final = ("products/*.py", "bulk/sender.py", "client.py")
 TARGET: Final = PACKAGE / "sync" / "_generated.py"
 RULES: Final = Path(__file__).with_suffix(".toml")
-TABLES: Final = ("classes", "methods", "arguments", "annotations", "renamed", "phrases")
+TABLES: Final = (
+    "classes",
+    "methods",
+    "arguments",
+    "annotations",
+    "imports",
+    "renamed",
+    "phrases",
+)
 
 INDENT: Final = " " * 4
 LINE_LENGTH: Final = 100
@@ -144,8 +152,9 @@ class _Generator:
         tree = ast.parse(text)
         if lost := _public_attributes(node) - _public_attributes(tree):
             raise GenerationError(f"no rule for the attribute {node.name}.{min(lost)}")
-        for used in _names(tree) & module.origins.keys() - self._classes.keys():
-            self._imports[module.origins[used]].add(used)
+        for used in sorted(_names(tree) - self._classes.keys()):
+            if origin := self._rule("imports", used) or module.origins.get(used):
+                self._imports[origin].add(used)
         return text
 
     def _method(self, module: Module, owner: ast.ClassDef, node: Function) -> str | None:

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from connectus_async.bulk.states import SkipReason, State
 from connectus_async.errors import ConnectusError, Outcome
 from connectus_async.products.email import Email, EmailReceipt
-from connectus_async.products.sms import Sms, SmsReceipt
+from connectus_async.products.sms import BlockingSmsReceipt, Sms, SmsReceipt
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppReceipt
 from connectus_async.redaction import masked
 
@@ -60,6 +61,18 @@ class MessageOutcome:
     def id(self) -> str | None:
         """The identifier that the API gave the message, if it gave one."""
         return self.receipt.id if self.receipt else None
+
+
+if TYPE_CHECKING:
+
+    @attrs.frozen(kw_only=True)
+    class BlockingOutcome(MessageOutcome):
+        """An outcome of the blocking client, whose receipts block."""
+
+        receipt: BlockingSmsReceipt | EmailReceipt | WhatsAppReceipt | None = None
+
+else:
+    BlockingOutcome = MessageOutcome
 
 
 @attrs.define

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 import attrs
 
+from connectus_async._one_process import OfOneProcess
 from connectus_async.bulk.channels import Channel, Salt, channels
 from connectus_async.bulk.guards import MOST_FAILED_LOOKS, REFRESH_SECONDS, Guards
 from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
@@ -42,7 +43,7 @@ from connectus_async.products.whatsapp import WhatsAppService
 _log: Final = logging.getLogger("connectus_async")
 
 
-class Bulk:
+class Bulk(OfOneProcess):
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
 
     Leaving the ``async with`` early, by ``break``, an exception or Ctrl-C, pulls no further

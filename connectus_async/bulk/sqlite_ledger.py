@@ -259,7 +259,10 @@ class SqliteLedger:
             return
         self._hand_over()
         self._pending.put(None)
-        await self._loop.run_in_executor(None, thread.join)
+        try:
+            await self._loop.run_in_executor(None, thread.join)
+        except RuntimeError:  # Python is exiting: its executors take nothing any more
+            thread.join()
 
     def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
         """Put a message down as in flight. See `Ledger.begin`."""

@@ -102,7 +102,7 @@ class Campaign:
         except ConnectusError as error:
             self.stopped_by = self.stopped_by or sentence(error)
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
-            self.stopped_by = "nobody takes the output"
+            self.stopped_by = self.stopped_by or "nobody takes the output"
 
     def finish(self, counts: Mapping[State, int]) -> int:
         """Print the summary.

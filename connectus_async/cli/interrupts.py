@@ -1,24 +1,30 @@
-"""What Ctrl-C and SIGTERM do to a command.
+"""What Ctrl-C, SIGTERM and SIGHUP do to a command.
 
 Outside an event loop they raise `KeyboardInterrupt`, and what is done because of it is not cut off
 by the next one at once. On the loop they raise nothing, for an exception out of nowhere loses the
 callback that it hits, and who waits for that one waits for ever: there the first has the command
-stop in order, the second cancels whatever is left, and any more are ignored.
+stop in order, the second cancels whatever is left, and any more are ignored. SIGHUP only ever asks
+to stop in order: of a terminal that was closed, the kernel tells a process, and so does its shell.
 
-What is ignored from the beginning, as Ctrl-C is in a background job, stays so.
+What is ignored from the beginning, as Ctrl-C is in a background job and SIGHUP under nohup, stays
+so.
 """
 
+import _thread
+import operator
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     import asyncio  # which takes its time, and `main` is not protected before this module is there
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last: Windows closes a console
+SIGNALS: Final = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+HANGUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
 
 PATIENCE_SECONDS: Final = 1.0
 """How long an interruption has to take effect; the next one after that raises, even on the loop.
@@ -31,20 +37,57 @@ _stops: Final[list[Callable[[], object]]] = []
 """What has the command stop in order, the innermost last."""
 
 
+class _Turnstile(dict[str, Callable[..., object]]):
+    """A signal handler that lets one signal in, and no other until it is opened again.
+
+    Python looks for signals before the first instruction of a function. So a function that is a
+    handler is entered within itself where signals come fast enough, again and again until there is
+    no more stack. Up to the function that is let in, all of this is C, which looks for none.
+    """
+
+    __call__ = property(operator.methodcaller("pop", "open", operator.is_))
+    _due = 0.0
+
+    def open(self, handler: Callable[..., object]) -> None:
+        """Let one signal in."""
+        self["open"] = handler
+
+    def open_late(self, handler: Callable[..., object]) -> None:
+        """Let one signal in once the one before has had its time to take effect."""
+        self.clear()
+        self._due = time.monotonic() + PATIENCE_SECONDS
+        try:  # without locks, which this very thread may hold: so no `threading.Timer`
+            _thread.start_new_thread(self._open_in_time, (handler,))
+        except RuntimeError:  # there are no more threads
+            self.open(handler)
+
+    def _open_in_time(self, handler: Callable[..., object]) -> None:
+        time.sleep(PATIENCE_SECONDS)
+        if time.monotonic() >= self._due:
+            self.open(handler)
+
+
+_raising: Final = _Turnstile()
+
+
 def raise_interrupts() -> None:
     """Have signals raise `KeyboardInterrupt`."""
-    _handle(_raise)
+    _raising.open(_raise)
+    _handle(_raising)
 
 
 def hold_interrupts() -> None:
     """Have signals do nothing for a while: an interruption is taking effect."""
-    _handle(partial(_raise_after, time.monotonic() + PATIENCE_SECONDS))
+    _raising.open_late(_raise)
+    _handle(_raising)
 
 
 def ignore_interrupts() -> None:
     """Ignore all signals from here on."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
+    sys.unraisablehook = hook  # Python complains there of a signal that came at this very moment
 
 
 @contextmanager
@@ -53,7 +96,7 @@ def interrupts_on_loop() -> Iterator[None]:
     import asyncio  # noqa: PLC0415 - see above
 
     loop = _Loop(asyncio.get_running_loop())
-    before = _handle(loop.ask)
+    before = _handle(loop.turnstile)
     try:
         yield
     finally:
@@ -82,22 +125,25 @@ class _Loop:
 
     def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
         self.was_asked = False
+        self.turnstile = _Turnstile(open=self._ask)
         self._loop = loop
         self._steps = [_cancel_all, _stop_in_order]
-        self._patient_until: float | None = None
+        self._is_waited_for = False
 
-    def ask(self, *_: object) -> None:
+    def _ask(self, signum: int, _: object) -> None:
         """Ask for the next step; what comes before it was taken is the same wish."""
-        if self._patient_until is None:
-            self.was_asked = True
-            self._patient_until = time.monotonic() + PATIENCE_SECONDS
-            self._loop.call_soon_threadsafe(self._act)
-        else:
-            _raise_after(self._patient_until)
+        if self._is_waited_for:
+            _raise()
+        self.was_asked = True
+        self.turnstile.open_late(self._ask)
+        self._is_waited_for = True
+        self._loop.call_soon_threadsafe(self._act, signum)
 
-    def _act(self) -> None:
-        self._patient_until = None
-        if self._steps:
+    def _act(self, signum: int) -> None:
+        self._is_waited_for = False
+        self.turnstile.open(self._ask)
+        is_repeated = signum == HANGUP and len(self._steps) < 2
+        if self._steps and not is_repeated:
             self._steps.pop()()
 
 
@@ -113,8 +159,9 @@ def _cancel_all() -> None:
         task.cancel()
 
 
-def _handle(handler: Callable[..., None]) -> dict[signal.Signals, Any]:
+def _handle(turnstile: _Turnstile) -> dict[signal.Signals, Any]:
     """Handle signals; return their handlers before."""
+    handler = cast("Callable[..., None]", turnstile)
     handled = [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
     return {signum: signal.signal(signum, handler) for signum in handled}
 
@@ -122,8 +169,3 @@ def _handle(handler: Callable[..., None]) -> dict[signal.Signals, Any]:
 def _raise(*_: object) -> None:
     hold_interrupts()
     raise KeyboardInterrupt
-
-
-def _raise_after(deadline: float, *_: object) -> None:
-    if time.monotonic() > deadline:
-        _raise()

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
@@ -118,5 +118,6 @@ def sentence(error: object) -> str:
 
 
 def _exit(reason: object, code: int) -> None:
-    click.echo(f"connectus: {sentence(reason)}", err=True)
+    with suppress(OSError):  # nobody takes it: the exit code says as much
+        click.echo(f"connectus: {sentence(reason)}", err=True)
     sys.exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, NoReturn, Self, SupportsIndex, cast
 from uuid import uuid4
 
 import aiohttp
@@ -258,6 +258,11 @@ class Emulator:
             raise ValueError(sentence)
         body = incoming_sms(self._state.new_id(), src_number, dst_number, sms_content)
         return await self._webhooks.post(Post.of(self.incoming_webhook, body))
+
+    def __reduce_ex__(self, _: SupportsIndex, /) -> NoReturn:
+        raise TypeError(
+            "an Emulator cannot be pickled or copied: hand its base_url to the other process"
+        )
 
     async def __aenter__(self) -> Self:
         """Listen.

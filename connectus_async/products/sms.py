@@ -1,8 +1,9 @@
 """SMS: send, one-time passwords, status and reports."""
 
 import datetime as dt
-from collections.abc import Coroutine, Mapping
-from typing import Any, Literal, Protocol, Self
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import attrs
 
@@ -11,6 +12,9 @@ from connectus_async.answer import MESSAGE_ID_KEYS, Answer, OpenEnum, Record, fr
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.products._service import Service, given
 from connectus_async.redaction import masked, personal, word
+
+if TYPE_CHECKING:
+    from connectus_async.transport import Transport
 
 
 class SmsStatus(OpenEnum):
@@ -149,18 +153,18 @@ class Sms:
         )
 
 
-class _SentByService(Answer):
-    """An answer that knows who sent its message, beside its fields.
+class _Awaited(Answer):
+    """An answer that can be waited with, beside its fields: by the one who got it.
 
-    So it is neither compared, nor shown, nor pickled.
+    So that is neither compared, nor shown, nor pickled.
     """
 
-    __slots__ = ("_sms",)
-    _sms: "SmsService"
+    __slots__ = ("_wait",)
+    _wait: Callable[[str, float | None], Any]
 
 
 @attrs.frozen(kw_only=True)
-class SmsReceipt(_SentByService):
+class SmsReceipt(_Awaited):
     """What the API answers to an SMS that it accepted.
 
     Attributes:
@@ -172,7 +176,7 @@ class SmsReceipt(_SentByService):
     status: str | None = word()
 
     def delivered(self, *, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
-        """Wait until the SMS is delivered, or is known not to be; for asyncio.
+        """Wait until the SMS is delivered, or is known not to be. With the blocking client, block.
 
         It is a `connectus_async.webhooks.Tracker` that knows, while one is entered for the client's
         ``sms`` that sent it. Otherwise the API is asked, after 2 seconds and ever less often.
@@ -186,8 +190,8 @@ class SmsReceipt(_SentByService):
         Raises:
             DeliveryTimeoutError: It had no final status in time. It may still be delivered.
             InvalidArgumentError: The API gave the SMS no ``id``.
-            ConfigurationError: The receipt is a copy, or of the blocking client: a tracker can
-                follow its ``id``.
+            ConfigurationError: The receipt is a copy, or no event loop runs in this thread: a
+                tracker can follow its ``id``.
             RequestError: The API refuses to be asked, for instance for wrong credentials.
 
         Example:
@@ -197,13 +201,42 @@ class SmsReceipt(_SentByService):
         """
         from connectus_async.products.sms_polling import is_async  # noqa: PLC0415 - brings asyncio
 
-        id_sms = trackable_id(self)
-        sender: SmsService | None = getattr(self, "_sms", None)
-        if sender is None or not is_async():
-            raise ConfigurationError(
-                "receipt", "cannot be awaited here: have a webhooks.Tracker follow its id"
-            )
-        return sender._delivered(id_sms, timeout)  # noqa: SLF001 - nobody else is to call it
+        id_sms, wait = _awaited(self)
+        if not is_async():
+            raise _not_here()
+        coroutine: Coroutine[Any, Any, bool] = wait(id_sms, timeout)
+        return coroutine
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class BlockingSmsReceipt(SmsReceipt):
+    """A receipt of the blocking client: its `delivered` blocks, and returns a bool."""
+
+    def delivered(  # type: ignore[override]  # noqa: D102 - as above
+        self, *, timeout: float | None = None
+    ) -> bool:
+        id_sms, wait = _awaited(self)
+        was_delivered: bool = wait(id_sms, timeout)
+        return was_delivered
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SmsReceipt) and (self.id, self.status) == (other.id, other.status)
+
+    __hash__ = SmsReceipt.__hash__
+
+
+def _awaited(receipt: SmsReceipt) -> tuple[str, Callable[[str, float | None], Any]]:
+    id_sms = trackable_id(receipt)
+    wait: Callable[[str, float | None], Any] | None = getattr(receipt, "_wait", None)
+    if wait is None:
+        raise _not_here()
+    return id_sms, wait
+
+
+def _not_here() -> ConfigurationError:
+    return ConfigurationError(
+        "receipt", "cannot be awaited here: have a webhooks.Tracker follow its id"
+    )
 
 
 def trackable_id(sms: SmsReceipt | str) -> str:
@@ -275,6 +308,8 @@ class SmsService(Service):
     """The SMS calls, as ``connectus.sms``."""
 
     _tracker: Tracking | None = None
+    _receipt: type[SmsReceipt] = SmsReceipt
+    _waiter: Callable[[], Callable[[str, float | None], bool] | None] | None = None
 
     async def send(
         self,
@@ -323,7 +358,7 @@ class SmsService(Service):
 
     async def _send_body(self, body: Mapping[str, Any] | bytes) -> SmsReceipt:
         """Send what `Sms.body` made, or the JSON of it."""
-        return self._linked(await self._post("/sms/send_individual", SmsReceipt, body))
+        return self._linked(await self._post("/sms/send_individual", self._receipt, body))
 
     async def send_otp(
         self,
@@ -361,7 +396,7 @@ class SmsService(Service):
             src_number=arguments.source_number("src_number", src_number),
             save_content=save_content,
         )
-        return self._linked(await self._post("/sms/send_otp", SmsReceipt, body))
+        return self._linked(await self._post("/sms/send_otp", self._receipt, body))
 
     async def status(self, id: str) -> SmsStatusReport:
         """Ask where an SMS is.
@@ -442,8 +477,20 @@ class SmsService(Service):
         return day
 
     def _linked(self, receipt: SmsReceipt) -> SmsReceipt:
-        object.__setattr__(receipt, "_sms", self)
+        wait = self._delivered if self._waiter is None else self._waiter()
+        object.__setattr__(receipt, "_wait", wait)
         return receipt
+
+    def _over(self, transport: "Transport") -> "SmsService":
+        """Make a service over another transport, with the receipts of this one."""
+        service = SmsService(transport)
+        service._receipt, service._waiter = self._receipt, self._waiter
+        return service
+
+    def _give_blocking_receipts(self, wait: Callable[[str, float | None], bool]) -> None:
+        """Give receipts that wait by a method. It is not kept alive: whose it is may go first."""
+        self._receipt = BlockingSmsReceipt
+        self._waiter = weakref.WeakMethod(wait)
 
     async def _delivered(self, id_sms: str, timeout: float | None) -> bool:  # noqa: ASYNC109
         if self._tracker is not None:

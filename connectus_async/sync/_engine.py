@@ -11,10 +11,8 @@
 import asyncio
 import atexit
 import contextlib
-import functools
 import os
 import queue
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -25,12 +23,14 @@ from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from connectus_async.errors import (
     ClientClosedError,
     ConnectionLostError,
+    ConnectusError,
+    NotSentError,
     OwnThreadError,
     WrongProcessError,
 )
+from connectus_async.sync._loops import LoopFactory
 
 OwnedT = TypeVar("OwnedT")
-LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 Body: TypeAlias = Callable[["Operation"], Coroutine[Any, Any, object]]
 
 GRACE: Final = 5.0
@@ -127,8 +127,8 @@ class Operation:
 
     def start(self) -> None:
         body, self._body = self._body, None  # contexts outlive the call, its arguments need not
-        if body is None or self._is_abandoned or self.engine.is_stopping:
-            self.finish(_Reply(None, ClientClosedError() if self.engine.is_stopping else _over()))
+        if body is None or self._is_abandoned or self.engine.is_ending:
+            self.finish(_Reply(None, self.ending() if self.engine.is_ending else _over()))
         else:
             current_operation.set(self)
             self.task = self.engine.loop.create_task(self._run(body))
@@ -138,8 +138,8 @@ class Operation:
             reply = _Reply(await body(self))
         except BaseException as error:  # noqa: BLE001 - a SystemExit is the caller's, not the loop's
             reply = _Reply(None, error)
-        if self.engine.is_stopping and isinstance(reply.error, asyncio.CancelledError):
-            reply = _Reply(None, ConnectionLostError(self._name, "the client was closed meanwhile"))
+        if self.engine.is_ending and isinstance(reply.error, asyncio.CancelledError):
+            reply = _Reply(None, self.ending())
         self.finish(reply)
         del reply  # or its error would keep itself alive through this frame
 
@@ -149,6 +149,19 @@ class Operation:
         self.engine.operations.discard(self)
         if not self.engine.is_exiting:  # then who still waits is a daemon thread, to be left asleep
             self._inbox.put(reply)
+
+    def ending(self) -> ConnectusError:
+        """Say what became of this because the loop ends, or has ended."""
+        if self.task is None:
+            return self.refusal()
+        return ConnectionLostError(
+            self._name, self.engine.death_note or "the client was closed meanwhile"
+        )
+
+    def refusal(self) -> ConnectusError:
+        """Say that the loop has ended, and that nothing more was done for this."""
+        note = self.engine.death_note
+        return ClientClosedError() if note is None else NotSentError(self._name, note)
 
     def deliver(self, request: object) -> None:
         """Hand over what `converse` waits for, unless the task is at its end already."""
@@ -199,6 +212,7 @@ class Engine(Generic[OwnedT]):
         self.pid = os.getpid()
         self.operations: set[Operation] = set()
         self.failure: BaseException | None = None
+        self.death: BaseException | None = None
         self.is_stopping = False
         self.is_exiting = False
         self._close = close
@@ -208,8 +222,19 @@ class Engine(Generic[OwnedT]):
         self.loop = self._loop_runner.get_loop()
         self.thread = threading.Thread(target=self._run, name=_PACKAGE, daemon=True)
 
+    @property
+    def is_ending(self) -> bool:
+        return self.is_stopping or self.death is not None
+
+    @property
+    def death_note(self) -> str | None:
+        """What the loop died of, if it did."""
+        if self.death is None:
+            return None
+        return f"the client's event loop ended with {type(self.death).__name__}: {self.death}"
+
     def is_usable(self) -> bool:
-        return not self.is_stopping and not self._has_ended and self.pid == os.getpid()
+        return not self.is_ending and not self._has_ended and self.pid == os.getpid()
 
     def start(self) -> None:
         _engines.add(self)
@@ -239,7 +264,7 @@ class Engine(Generic[OwnedT]):
         self.refuse_other_process()
         self.operations.add(operation)
         if self._has_ended:
-            raise ClientClosedError
+            raise operation.refusal()
 
     def refuse_own_thread(self) -> None:
         if self.thread is threading.current_thread():
@@ -253,22 +278,28 @@ class Engine(Generic[OwnedT]):
         try:
             with self._loop_runner:
                 self._serve()
-        except RuntimeError:
-            if not self.is_exiting:  # an exiting interpreter has no thread to join executors with
-                raise
         finally:
             self._has_ended = True
             _engines.discard(self)
             for operation in tuple(self.operations):
-                operation.finish(_Reply(None, ClientClosedError()))
+                operation.finish(_Reply(None, operation.ending()))
 
     def _serve(self) -> None:
         shutdown = self.loop.create_task(self._shutdown())
         shutdown.add_done_callback(lambda _: self.loop.stop())
+        try:
+            self._run_until(shutdown)
+        except BaseException as error:
+            self.death = error
+            self._stop.set()
+            self._run_until(shutdown)  # if it still can, in order
+            raise
+        self.failure = shutdown.exception()
+
+    def _run_until(self, shutdown: asyncio.Task[None]) -> None:
         while not shutdown.done():
             with contextlib.suppress(KeyboardInterrupt, SystemExit):  # its task has it, too
                 self.loop.run_forever()
-        self.failure = shutdown.exception()
 
     async def _shutdown(self) -> None:
         await self._stop.wait()
@@ -278,26 +309,6 @@ class Engine(Generic[OwnedT]):
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE)
         await self._close(self.owned)
-
-
-def loop_factory() -> LoopFactory:
-    """Find the fastest loop that is installed."""
-    try:
-        import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
-        return asyncio.new_event_loop
-
-    class Loop(uvloop.Loop):
-        """Resolves names in Python's threads: libuv's own crash a forked child when it exits."""
-
-        async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-            numeric = options | {"flags": options.get("flags", 0) | socket.AI_NUMERICHOST}
-            with contextlib.suppress(socket.gaierror):
-                return socket.getaddrinfo(host, port, **numeric)
-            look_up = functools.partial(socket.getaddrinfo, host, port, **options)
-            return await self.run_in_executor(None, look_up)
-
-    return Loop
 
 
 def _over() -> RuntimeError:

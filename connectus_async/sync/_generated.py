@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from connectus_async._one_process import OfOneProcess
 from connectus_async.answer import Answer
 from connectus_async.bulk.ledger import Loaded
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, DEFAULT_SETTLE
-from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Reconciliation, Row
+from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary, Message, Reconciliation, Row
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.states import State
 from connectus_async.config import Config
@@ -19,7 +20,7 @@ from connectus_async.products.deliveries import Delivery
 from connectus_async.products.email import EmailBalance, EmailReceipt, EmailStatusReport
 from connectus_async.products.product import Product
 from connectus_async.products.short_links import LinkEvents, ShortLink
-from connectus_async.products.sms import SmsReceipt, SmsReport, SmsStatusReport
+from connectus_async.products.sms import BlockingSmsReceipt, SmsReport, SmsStatusReport
 from connectus_async.products.whatsapp import (
     WhatsAppConversation,
     WhatsAppReceipt,
@@ -470,7 +471,7 @@ class SmsService(Service):
         src_number: str | int | None = None,
         id_delivery: str | None = None,
         id_client: str | None = None,
-    ) -> SmsReceipt:
+    ) -> BlockingSmsReceipt:
         """Send one SMS.
 
         Args:
@@ -498,7 +499,7 @@ class SmsService(Service):
             receipt = connectus.sms.send("+56 9 8768 8060", "Hola")
             receipt.id
         """
-        return self._link.runner.call(
+        receipt = self._link.runner.call(
             self._link.client.sms.send,
             dst_number,
             sms_content,
@@ -506,6 +507,7 @@ class SmsService(Service):
             id_delivery=id_delivery,
             id_client=id_client,
         )
+        return self._link.blocking(receipt)
 
     def send_otp(
         self,
@@ -514,7 +516,7 @@ class SmsService(Service):
         *,
         src_number: str | int | None = None,
         save_content: Literal["hash"] | None = None,
-    ) -> SmsReceipt:
+    ) -> BlockingSmsReceipt:
         """Send a one-time password, on a route of its own that costs more than `send`.
 
         Args:
@@ -535,13 +537,14 @@ class SmsService(Service):
         Example:
             connectus.sms.send_otp("56987688060", "Tu clave: 493021", save_content="hash")
         """
-        return self._link.runner.call(
+        receipt = self._link.runner.call(
             self._link.client.sms.send_otp,
             dst_number,
             sms_content,
             src_number=src_number,
             save_content=save_content,
         )
+        return self._link.blocking(receipt)
 
     def status(self, id: str) -> SmsStatusReport:
         """Ask where an SMS is.
@@ -1020,7 +1023,7 @@ class WhatsAppQrService(Service):
         return self._link.runner.call(self._link.client.whatsapp_qr.status)
 
 
-class Bulk:
+class Bulk(OfOneProcess):
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
 
     Leaving the ``with`` early, by ``break``, an exception or Ctrl-C, pulls no further
@@ -1047,7 +1050,7 @@ class Bulk:
     ) -> None:
         self._campaign.exit(kind, error, traceback)
 
-    def stream(self, messages: Iterable[Message | Row] | None = None) -> Iterator[MessageOutcome]:
+    def stream(self, messages: Iterable[Message | Row] | None = None) -> Iterator[BlockingOutcome]:
         """Send messages, and yield the outcome of each as it is known.
 
         Args:
@@ -1071,15 +1074,13 @@ class Bulk:
                 for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     print(outcome.state)
         """
-        return self._campaign.runner.iterate(
-            self._campaign.sender.stream, self._campaign.pulled(messages)
-        )
+        return self._campaign.runner.iterate(self._campaign.stream, self._campaign.pulled(messages))
 
     def run(
         self,
         messages: Iterable[Message | Row] | None = None,
         *,
-        on_outcome: Callable[[MessageOutcome], object] | None = None,
+        on_outcome: Callable[[BlockingOutcome], object] | None = None,
     ) -> BulkSummary:
         """Send messages, and return the count of their outcomes.
 

@@ -1,18 +1,19 @@
 """The way from a blocking client to the async one behind it: each process has one of its own."""
 
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, cast, overload
 
 from connectus_async.bulk.intake import Messages
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.bulk.outcomes import BulkSummary
+from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary
 from connectus_async.bulk.sender import Bulk
 from connectus_async.client import AsyncConnectus, client_factory
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
+from connectus_async.products.sms import BlockingSmsReceipt, SmsReceipt
 from connectus_async.sync._runner import Held, Runner, called, pulled
 
 P = ParamSpec("P")
@@ -33,18 +34,32 @@ class Link:
             original.runner if original else Runner(client_factory(config), AsyncConnectus.close)
         )
         self._is_copy = original is not None
+        self._blocking: AsyncConnectus | None = None
 
     @property
     def client(self) -> AsyncConnectus:
         """The async client of this process. Do not keep it: a fork makes it useless."""
         client = self.runner.owned
-        if not self._is_copy:
+        if self._is_copy:
+            client = client.with_options(
+                timeout=self.config.timeout,
+                connect_timeout=self.config.connect_timeout,
+                max_retries=self.config.max_retries,
+            )
+        elif client is self._blocking:
             return client
-        return client.with_options(
-            timeout=self.config.timeout,
-            connect_timeout=self.config.connect_timeout,
-            max_retries=self.config.max_retries,
-        )
+        else:
+            self._blocking = client
+        client.sms._give_blocking_receipts(self._delivered)  # noqa: SLF001 - no user's matter
+        return client
+
+    @staticmethod
+    def blocking(receipt: SmsReceipt) -> BlockingSmsReceipt:
+        """Tell the type checker what the client's receipts are."""
+        return cast("BlockingSmsReceipt", receipt)
+
+    def _delivered(self, id_sms: str, timeout: float | None) -> bool:
+        return self.runner.call(self.client.sms._delivered, id_sms, timeout)  # noqa: SLF001
 
     def with_options(self, **options: Any) -> Self:
         """Make a link of other options over the same connections."""
@@ -81,8 +96,8 @@ class Campaign:
 
     @staticmethod
     def called(
-        name: str, function: Callable[P, object] | None
-    ) -> Callable[P, Coroutine[Any, Any, object]] | None:
+        name: str, function: Callable[..., object] | None
+    ) -> Callable[..., Coroutine[Any, Any, object]] | None:
         """Make a plain callback, if there is one, an async one that runs in the caller's thread."""
         if iscoroutinefunction(function):
             raise InvalidArgumentError(name, "must be a plain function here, not async")
@@ -109,6 +124,13 @@ class Campaign:
                 "bulk", "must be entered first, in this process: with connectus.bulk()"
             )
         return sender
+
+    @property
+    def stream(self) -> Callable[[Messages | None], AsyncIterator[BlockingOutcome]]:
+        """The stream of the async sender, the receipts of which block."""
+        return cast(
+            "Callable[[Messages | None], AsyncIterator[BlockingOutcome]]", self.sender.stream
+        )
 
     def enter(self) -> None:
         """Make a sender and enter it.

@@ -21,6 +21,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
+from connectus_async._one_process import OfOneProcess
 from connectus_async.errors import ClientClosedError
 from connectus_async.sync._engine import (
     GRACE,
@@ -28,8 +29,8 @@ from connectus_async.sync._engine import (
     Engine,
     Operation,
     current_operation,
-    loop_factory,
 )
+from connectus_async.sync._loops import loop_factory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +42,7 @@ _MORE: Final = True
 _ENOUGH: Final = False
 
 
-class Runner(Generic[OwnedT]):
+class Runner(OfOneProcess, Generic[OwnedT]):
     """Lets any number of threads call async code and wait for it.
 
     The thread of the loop starts with the first use. A forked child gets another thread, another
@@ -55,10 +56,10 @@ class Runner(Generic[OwnedT]):
     def __init__(
         self, factory: Callable[[], OwnedT], close: Callable[[OwnedT], Awaitable[None]]
     ) -> None:
+        self._engine: Engine[OwnedT] | None = None
         self._factory = factory
         self._close = close
         self._new_loop = loop_factory()  # now: a fork during an import would deadlock the child
-        self._engine: Engine[OwnedT] | None = None
         self._locks: dict[int, threading.RLock] = {}
         self._is_closed = False
 
@@ -76,7 +77,8 @@ class Runner(Generic[OwnedT]):
 
         Raises:
             ClientClosedError: The runner is closed; nothing was run.
-            ConnectionLostError: The runner was closed meanwhile.
+            ConnectionLostError: The runner was closed, or its loop died, meanwhile.
+            NotSentError: The loop died before; nothing was run.
             RuntimeError: The caller is on the loop's own thread.
         """
         operation = self._operation(function, lambda _: function(*args, **kwargs))

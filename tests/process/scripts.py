@@ -48,10 +48,11 @@ runner = Runner(Service, Service.close)
 
 
 @contextmanager
-def started(script, *arguments):
+def started(script, *arguments, first=""):
     """Start a script after the prelude; on leaving, it is killed with all that it forked."""
+    text = first + PRELUDE + script
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-W", FORK_WARNING, "-c", PRELUDE + script, *arguments],
+        [sys.executable, "-W", "error", "-W", FORK_WARNING, "-c", text, *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -76,7 +77,7 @@ def ended(process, code=0):
     return out.splitlines()
 
 
-def ran(script, *arguments, code=0):
+def ran(script, *arguments, code=0, first=""):
     """Run a script to its end; return the lines that it wrote."""
-    with started(script, *arguments) as process:
+    with started(script, *arguments, first=first) as process:
         return ended(process, code)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, real ones: what was begun is finished and counted, and nothing is doubled."""
+"""Ctrl-C, SIGTERM and SIGHUP, real ones: what was begun is finished and counted, once."""
 
 import asyncio
 import json
@@ -22,6 +22,8 @@ from connectus_async.emulator import Emulator, Fault
 
 COMMAND = (sys.executable, "-m", "connectus_async")
 IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+UNDER_NOHUP = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SMS = ("sms", "send", "56987688060", "Hola")
 FINISHING = "connectus: finishing the messages under way; Ctrl-C again gives them up"
 ROWS = 1_000
@@ -127,6 +129,43 @@ finally:
     ignore_interrupts()
 """
 
+FLOODED = """
+import inspect, sys, time
+from connectus_async.cli.interrupts import ignore_interrupts
+from connectus_async.cli.running import run
+
+async def command():
+    sys.setrecursionlimit(len(inspect.stack()) + 20)
+    print(flush=True)
+    while True:
+        time.sleep(0.001)
+
+try:
+    run(command, when_interrupted="given up")
+finally:
+    ignore_interrupts()
+"""
+
+FLOOD = """
+import os, sys
+try:
+    for _ in range(5_000_000):
+        os.kill(int(sys.argv[1]), int(sys.argv[2]))
+except ProcessLookupError:
+    pass
+"""
+
+IN_A_TERMINAL = """
+import os, pty, select, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+while sys.stdin not in select.select([terminal, sys.stdin], [], [])[0]:
+    os.read(terminal, 65_536)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
 Start = Callable[..., Coroutine[None, None, Process]]
 
 
@@ -170,6 +209,7 @@ async def start(emulator: Emulator) -> AsyncIterator[Start]:
         before: Sequence[str] = (),
         command: Sequence[str] = COMMAND,
         stderr: int = PIPE,
+        stdin: int | None = None,
     ) -> Process:
         environment = {
             **os.environ,
@@ -178,7 +218,13 @@ async def start(emulator: Emulator) -> AsyncIterator[Start]:
             "CONNECTUS_API_KEY": emulator.api_key,
         }
         process = await asyncio.create_subprocess_exec(
-            *before, *command, *map(str, args), stdout=PIPE, stderr=stderr, env=environment
+            *before,
+            *command,
+            *map(str, args),
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=stderr,
+            env=environment,
         )
         processes.append(process)
         return process
@@ -206,7 +252,7 @@ def numbers_of(emulator: Emulator) -> list[str]:
     return [message.recipient for message in emulator.received]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", SIGNALS)
 async def test_a_campaign_finishes_what_is_under_way(emulator, gate, start, campaign, signum):
     """The summary's accepted are those that the phones have; no further row is begun."""
     process = await start(*campaign)
@@ -288,7 +334,7 @@ async def test_a_second_interruption_gives_up(emulator, gate, start, campaign):
     assert len(numbers_of(emulator)) == len(set(numbers_of(emulator))) == PASSED + HELD
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", SIGNALS)
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
@@ -309,7 +355,7 @@ async def test_a_single_call_is_given_up_at_once(gate, start, args, problem, sig
     assert errors.decode() == f"connectus: {problem}\n"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", SIGNALS)
 async def test_the_emulator_stops(start, signum):
     """Its first line says that it listens."""
     process = await start("emulator", "--port", 0, "--json")
@@ -339,6 +385,67 @@ async def test_a_campaign_in_the_background_finishes_at_sigterm(gate, start, cam
     process = await start(*campaign, before=IN_BACKGROUND)
     await gate.full.wait()
     process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert await next_line(process.stderr) == FINISHING
+    gate.opened.set()
+    output, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (130, b"")
+    assert json.loads(output.splitlines()[-1])["accepted"] == PASSED + HELD
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_hangup_never_gives_up_what_is_under_way(emulator, gate, start, campaign, first):
+    """A shell repeats that of the kernel, and a service manager may send it after SIGTERM."""
+    process = await start(*campaign)
+    await gate.full.wait()
+    process.send_signal(first)
+    assert await next_line(process.stderr) == FINISHING
+    process.send_signal(signal.SIGHUP)
+    gate.opened.set()
+    output, errors = await process.communicate()
+
+    summary = json.loads(output.splitlines()[-1])
+    assert (process.returncode, errors) == (130, b"")
+    assert (summary["accepted"], summary["unknown"]) == (PASSED + HELD, 0)
+
+
+async def test_a_campaign_finishes_what_is_under_way_when_its_terminal_is_closed(
+    emulator, gate, start, campaign
+):
+    """Whatever it prints from then on fails; the ledger and the exit code are as at Ctrl-C."""
+    terminal = (sys.executable, "-c", IN_A_TERMINAL)
+    process = await start(*campaign[:-1], before=terminal, stdin=PIPE)
+    await gate.full.wait()
+    process.stdin.write(b"\n")
+    gate.opened.set()
+    output, errors = await process.communicate()
+    status = await start("bulk", "status", f"{campaign[2]}.ledger.db", "--json")
+    shown, _ = await status.communicate()
+
+    counts = json.loads(shown)["counts"]
+    accepted = len(numbers_of(emulator))
+    assert (output, errors) == (b"130\n", b"")
+    assert PASSED + HELD <= accepted < ROWS
+    assert (counts["accepted"], counts["queued"]) == (accepted, ROWS - accepted)
+
+
+async def test_a_single_call_tells_by_its_exit_code_though_its_terminal_is_closed(gate, start):
+    """The sentence that says as much reaches nobody."""
+    gate.passing, gate.holding = 0, 1
+    terminal = (sys.executable, "-c", IN_A_TERMINAL)
+    process = await start(*SMS, before=terminal, stdin=PIPE)
+    await gate.full.wait()
+    output, errors = await process.communicate(b"\n")
+
+    assert (output, errors) == (b"130\n", b"")
+
+
+async def test_a_campaign_under_nohup_outlives_its_terminal(gate, start, campaign):
+    """It is stopped by nothing but what is meant to stop it."""
+    process = await start(*campaign, before=UNDER_NOHUP)
+    await gate.full.wait()
+    process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
     assert await next_line(process.stderr) == FINISHING
     gate.opened.set()
@@ -404,11 +511,11 @@ async def test_a_campaign_finishes_where_nobody_reads_its_errors(emulator, gate,
 
 def test_a_command_leaves_signals_as_they_were():
     """The process may be somebody else's."""
-    before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(signum) for signum in SIGNALS]
 
     run(partial(asyncio.sleep, 0))
 
-    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(signum) for signum in SIGNALS] == before
 
 
 @pytest.mark.parametrize("script", [IN_A_CALLBACK, WHILE_PRINTING])
@@ -429,6 +536,22 @@ def test_an_interruption_that_had_no_effect_is_not_the_last(script):
             process.send_signal(signal.SIGINT)
 
         assert (process.returncode, process.stderr.read()) == (130, b"connectus: given up\n")
+
+
+def test_interruptions_that_come_faster_than_they_are_handled_do_not_pile_up():
+    """Each is handled where the one before was not: within it, there is soon no stack left."""
+    with subprocess.Popen([sys.executable, "-c", FLOODED], stdout=PIPE, stderr=PIPE) as process:
+        process.stdout.read(1)
+        floods = [
+            subprocess.Popen([sys.executable, "-c", FLOOD, str(process.pid), str(int(signum))])
+            for signum in (signal.SIGINT, signal.SIGTERM)
+        ]
+        errors = process.stderr.read()
+        for flood in floods:
+            flood.kill()
+            flood.wait()
+
+        assert (process.wait(), errors) == (130, b"connectus: given up\n")
 
 
 def interrupted(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

@@ -188,6 +188,21 @@ def test_every_worker_of_gunicorn_sends(phones, gunicorn, pool):
     assert phones.senders == pids
 
 
+def test_a_worker_of_gunicorn_sends_for_many_greenlets_at_once(phones, pool, tmp_path):
+    """gevent runs them in one thread; the client was used before the fork."""
+    command = ["-m", "gunicorn", "--preload", "--worker-class", "gevent", "--bind", "127.0.0.1:0"]
+    command += ["--config", "python:prefork_gunicorn"]
+    environment = phones.environment | {"XDG_RUNTIME_DIR": str(tmp_path)}  # for its control socket
+    with started(*command, "prefork_gevent:application", env=environment) as process:
+        gunicorn = Gunicorn(process)
+        for _ in range(2):
+            with phones.holding(WORKERS) as senders:
+                responses = [pool.submit(gunicorn.get) for _ in range(WORKERS)]
+                assert len(set(senders())) == 1
+            assert [response.result() for response in responses] == [204] * WORKERS
+        assert gunicorn.stop() == (0, [])
+
+
 def test_a_worker_of_gunicorn_that_is_stopped_finishes_its_call(phones, gunicorn, pool):
     """Its successor is forked from the same preloaded process, and sends as well."""
     with phones.holding(1) as senders:

@@ -1,7 +1,9 @@
 """What the blocking client promises on top of what the tests of both clients show."""
 
 import asyncio
+import datetime as dt
 import inspect
+import re
 import sqlite3
 import subprocess
 import sys
@@ -9,8 +11,9 @@ import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -20,6 +23,7 @@ import connectus_async
 from connectus_async import (
     AsyncConnectus,
     AuthenticationError,
+    BlockingSmsReceipt,
     ClientClosedError,
     ConfigurationError,
     Connectus,
@@ -27,12 +31,15 @@ from connectus_async import (
     Outcome,
     RequestTimeoutError,
     Sms,
+    SmsReport,
     products,
 )
 from connectus_async._tools import generate_sync
-from connectus_async.bulk.outcomes import MessageOutcome
+from connectus_async.bulk.outcomes import MessageOutcome, Reconciliation
+from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.sender import Bulk
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.products import sms_polling
 from connectus_async.products._service import Service
 from connectus_async.sync import _generated
 
@@ -40,6 +47,9 @@ FIRST = 56_960_000_000
 THREADS = 64
 WAIT = 100
 """Seconds after which a test gives up; never waited for."""
+
+OF_PYCARES = "_run_safe_shutdown_loop"
+"""A thread that the library below aiodns starts once, with the first connection of a process."""
 
 PACKAGE = Path(connectus_async.__file__).parent
 CREDENTIALS = {"api_user": "the-user", "api_key": "the-key"}
@@ -49,7 +59,7 @@ CREDENTIALS = {"api_user": "the-user", "api_key": "the-key"}
 def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    assert set(threading.enumerate()) <= before
+    assert {thread for thread in threading.enumerate() if OF_PYCARES not in thread.name} <= before
 
 
 @pytest.fixture
@@ -110,6 +120,52 @@ def test_both_clients_take_the_same_arguments(method: Any, twin: Any):
     )
     assert wanted == found
     assert not inspect.iscoroutinefunction(twin)
+
+
+BULK_RECEIPT = MessageOutcome, "receipt"
+
+
+def given_out() -> set[type]:
+    """All types of this package that the blocking client's methods and attributes lead to."""
+    hints: list[Any] = [Connectus]
+    found: set[type] = set()
+    while hints:
+        hint = hints.pop()
+        hint = getattr(_generated, hint, None) if isinstance(hint, str) else hint
+        hints += [each for each in get_args(hint) if not isinstance(each, str)]
+        if not inspect.isclass(hint) or not hint.__module__.startswith("connectus_async"):
+            continue
+        if hint not in found:
+            found.add(hint)
+            fields = getattr(hint, "__attrs_attrs__", ())
+            # A `BlockingOutcome` is one for type checkers alone: see the test of its receipt.
+            hints += [each.type for each in fields if (hint, each.name) != BULK_RECEIPT]
+            hints += [inspect.signature(method).return_annotation for method in public(hint)]
+            if hint is Connectus:
+                hints += [getattr(_generated, service.__name__) for service in services()]
+    return found
+
+
+def public(owner: type) -> Iterator[Callable[..., Any]]:
+    for name, member in inspect.getmembers(owner):
+        function = member.fget if isinstance(member, property) else member
+        is_ours = (getattr(function, "__module__", None) or "").startswith("connectus_async")
+        if is_ours and not name.startswith("_") and inspect.isroutine(function):
+            yield function
+
+
+def test_nothing_that_the_client_gives_out_is_to_be_awaited():
+    """A coroutine where one expects an answer is true, whatever the answer is."""
+    found = given_out()
+
+    assert {Connectus, _generated.Bulk, _generated.SmsService, BlockingSmsReceipt} <= found
+    assert {MessageOutcome, SmsReport, Progress, Reconciliation} <= found
+    for owner in found:
+        for method in public(owner):
+            returned = str(inspect.signature(method).return_annotation)
+            assert not inspect.iscoroutinefunction(method), method
+            assert not inspect.isasyncgenfunction(method), method
+            assert not re.search(r"Coroutine|Awaitable|Async", returned), method
 
 
 def test_a_bad_setting_is_refused_when_the_client_is_made():
@@ -235,6 +291,38 @@ def test_it_works_inside_a_running_loop(blocking: Connectus):
         return blocking.account.get().name
 
     assert asyncio.run(cell())
+
+
+@pytest.mark.parametrize("place", ["a plain thread", "a running loop"])
+def test_a_receipt_blocks_until_its_sms_is_delivered_or_not(
+    portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    """That of a copy and of a bulk sender as well, and in a notebook's cell: it returns a bool."""
+    now = [dt.datetime(2026, 11, 30, tzinfo=dt.UTC)]
+    monkeypatch.setattr(sms_polling, "Backoff", partial(sms_polling.Backoff, first=0.01))
+
+    def send(blocking: Connectus) -> list[Any]:
+        good, bad = FIRST + 1234, FIRST  # whose last digits are 0000
+        receipts = [blocking.sms.send(to, "Hola") for to in (good, bad)]
+        receipts.append(blocking.with_options(timeout=9).sms.send_otp(bad, "1"))
+        with blocking.bulk() as bulk:
+            [outcome] = bulk.stream([Sms(bad, "Hola again")])
+        now[0] += dt.timedelta(seconds=5)
+        told = [receipt.delivered(timeout=WAIT) for receipt in [*receipts, outcome.receipt]]
+        assert told == [receipt.delivered() for receipt in [*receipts, outcome.receipt]]
+        return told
+
+    async def cell(blocking: Connectus) -> list[Any]:
+        return send(blocking)
+
+    with (
+        portal.wrap_async_context_manager(Emulator(clock=lambda: now[0])) as emulator,
+        Connectus(emulator.api_user, emulator.api_key, base_url=emulator.base_url) as blocking,
+    ):
+        is_plain = place == "a plain thread"
+        told = send(blocking) if is_plain else asyncio.run(cell(blocking))
+
+    assert [*map(repr, told)] == ["True", "False", "False", "False"]
 
 
 # Bulk

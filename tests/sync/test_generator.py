@@ -176,6 +176,15 @@ DEFAULT: Final = 1
     )
 
 
+def test_a_type_that_only_the_blocking_client_has_is_imported_from_where_its_rule_says():
+    """The source does not know it."""
+    tables = {"annotations": {"Receipt": "BlockingReceipt"}, "imports": {"BlockingReceipt": "a.b"}}
+    found = written(service("async def send(self) -> Receipt:\n    pass"), **tables)
+
+    assert "from a.b import BlockingReceipt\n" in found
+    assert "def send(self) -> BlockingReceipt:" in found
+
+
 def test_the_example_of_a_docstring_becomes_plain_code():
     """So do the words around it, where they name a statement."""
     found = method(

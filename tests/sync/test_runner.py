@@ -13,7 +13,8 @@ import weakref
 import anyio
 import pytest
 
-from connectus_async.errors import ClientClosedError, ConnectionLostError, Outcome
+from connectus_async.errors import ClientClosedError, ConnectionLostError, NotSentError, Outcome
+from connectus_async.sync._engine import Operation
 from connectus_async.sync._runner import Runner, called, pulled
 
 WAIT = 100
@@ -905,3 +906,63 @@ def test_what_fails_in_the_background_of_a_manager_is_raised_on_leaving(runner):
     with pytest.raises(ExceptionGroup) as caught, runner.hold(manager):
         assert has_failed.wait(WAIT)
     assert caught.group_contains(LookupError, match="in the background")
+
+
+@pytest.fixture
+def deaths(monkeypatch):
+    """What the threads of loops die of, which Python prints otherwise."""
+    deaths = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: deaths.append(args.exc_value))
+    return deaths
+
+
+def broken(runner):
+    """Have the selector of a stock loop fail once."""
+
+    async def sabotage():
+        selector = asyncio.get_running_loop()._selector
+        select = selector.select
+
+        def fail(timeout):
+            selector.select = select
+            raise OSError(9, "no such selector")
+
+        selector.select = fail
+
+    return sabotage
+
+
+@pytest.mark.parametrize("runner", ["stock loop"], indirect=True)
+def test_a_loop_that_dies_tells_those_who_wait_what_it_died_of(runner, deaths):
+    """What had begun may have been carried out; the client was closed by nobody, and goes on."""
+    forever = Forever()
+    thread, outcome = in_thread(lambda: runner.call(forever))
+    assert forever.has_begun.wait(WAIT)
+    owned, engine = runner.owned, runner._engine
+    with contextlib.suppress(ConnectionLostError):
+        runner.call(broken(runner))
+    thread.join(WAIT)
+    engine.thread.join(WAIT)
+
+    [error] = outcome
+    assert type(error) is ConnectionLostError
+    assert error.outcome is Outcome.UNKNOWN
+    assert "the client's event loop ended with OSError: [Errno 9] no such selector" in str(error)
+    assert [str(death) for death in deaths] == ["[Errno 9] no such selector"]
+    assert owned.is_closed
+    assert runner.call(runner.owned.add, 1, 2) == 3
+    assert runner.owned is not owned
+
+
+@pytest.mark.parametrize("runner", ["stock loop"], indirect=True)
+def test_what_a_dead_loop_had_not_begun_was_not_sent(runner, deaths):
+    """It is told from what was closed."""
+    engine = runner.owned and runner._engine
+    with contextlib.suppress(ConnectionLostError):
+        runner.call(broken(runner))
+    engine.thread.join(WAIT)
+    operation = Operation(engine, "send", lambda _: Forever()())
+
+    with pytest.raises(NotSentError, match="send: the client's event loop ended with OSError") as e:
+        operation.exchange(operation.start)
+    assert e.value.outcome is Outcome.NOT_SENT

@@ -21,7 +21,7 @@ from connectus_async.products.clients import BalanceChange, ClientBalance, SubCl
 from connectus_async.products.deliveries import Delivery
 from connectus_async.products.email import EmailBalance, EmailReceipt, EmailStatusReport
 from connectus_async.products.short_links import LinkEvents, ShortLink
-from connectus_async.products.sms import SentSms, SmsReceipt, SmsReport, SmsStatusReport
+from connectus_async.products.sms import BlockingSmsReceipt, SentSms, SmsReport, SmsStatusReport
 from connectus_async.products.whatsapp import (
     WhatsAppConversation,
     WhatsAppReceipt,
@@ -32,10 +32,11 @@ from connectus_async.sync import Bulk
 
 def messages(connectus: Connectus) -> None:
     receipt = connectus.sms.send("56987688060", "Hola", id_client="a1476f56")
-    assert_type(receipt, SmsReceipt)
+    assert_type(receipt, BlockingSmsReceipt)
+    assert_type(receipt.delivered(timeout=60), bool)
     assert_type(receipt.id, str | None)
     assert_type(receipt.response, Response | None)
-    assert_type(connectus.sms.send_otp(56987688060, "1", save_content="hash"), SmsReceipt)
+    assert_type(connectus.sms.send_otp(56987688060, "1", save_content="hash"), BlockingSmsReceipt)
     report = connectus.sms.status("1")
     assert_type(report, SmsStatusReport)
     assert_type(report.status, SmppStatus | None)
@@ -103,10 +104,11 @@ def campaign() -> None:
         mixed: list[Sms | Email | WhatsApp] = [Sms("56987688060", "Hola")]
         with connectus.bulk(concurrency=8) as bulk:
             assert_type(bulk, Bulk)
-            assert_type(bulk.stream(mixed), Iterator[MessageOutcome])
+            outcomes: Iterator[MessageOutcome] = bulk.stream(mixed)
+            assert_type(next(outcomes).outcome, Outcome)
             for outcome in bulk.stream(mixed):
-                assert_type(outcome, MessageOutcome)
-                assert_type(outcome.outcome, Outcome)
+                if isinstance(outcome.receipt, BlockingSmsReceipt):
+                    assert_type(outcome.receipt.delivered(), bool)
             assert_type(bulk.run(Sms("1", "a") for _ in range(3)), BulkSummary)
             assert_type(bulk.run([], on_outcome=note), BulkSummary)
             assert_type(bulk.summary, BulkSummary)

@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
+import gc
 import pickle
+import weakref
 from contextlib import closing
 
 import attrs
@@ -93,17 +95,41 @@ async def test_a_receipt_without_an_identifier_cannot_be_followed():
         SmsReceipt().delivered()
 
 
-async def test_a_receipt_of_the_blocking_client_says_so_at_once(emulator):
-    """There is nothing to await in."""
+async def test_a_receipt_of_the_blocking_client_waits_no_longer_than_it_is_told(emulator):
+    """As that of the async one; and a copy does not know whom to ask."""
 
     def send():
-        with Connectus(
-            emulator.api_user, emulator.api_key, base_url=emulator.base_url
-        ) as connectus:
-            connectus.sms.send(NUMBER, "Hola").delivered()
+        with blocking_client_of(emulator) as connectus:
+            receipt = connectus.sms.send(ENDLESS, "Hola")
+            with pytest.raises(DeliveryTimeoutError, match=r"within 0\.01 s"):
+                receipt.delivered(timeout=0.01)
+            for twin in (pickle.loads(pickle.dumps(receipt)), copy.copy(receipt)):
+                assert twin == receipt == SmsReceipt(id=receipt.id, status=receipt.status)
+                with pytest.raises(ConfigurationError, match="receipt: cannot be awaited here"):
+                    twin.delivered()
+        with pytest.raises(ClientClosedError):
+            receipt.delivered()
 
-    with pytest.raises(ConfigurationError, match="receipt: cannot be awaited here"):
-        await run_sync(send)
+    await run_sync(send)
+
+
+async def test_a_receipt_keeps_its_blocking_client_and_not_the_other_way_round(emulator):
+    """A client that nobody has any more ends its thread, whatever it sent."""
+
+    def send():
+        receipt = blocking_client_of(emulator).sms.send(ENDLESS, "Hola")
+        client = weakref.ref(receipt._wait.__self__)
+        with pytest.raises(DeliveryTimeoutError):
+            receipt.delivered(timeout=0.01)
+        del receipt
+        gc.collect()
+        return client
+
+    assert (await run_sync(send))() is None
+
+
+def blocking_client_of(emulator):
+    return Connectus(emulator.api_user, emulator.api_key, base_url=emulator.base_url)
 
 
 async def test_a_webhook_tells_without_a_single_question(connectus, emulator, clock):

@@ -240,6 +240,7 @@ class AsyncConnectus:
             products.WhatsAppService(transport),
             options=options,
             retry_after_cap=config.retry_after_cap,
+            timeout=config.timeout,
             zone=lambda: config.zone,
             ledger=ledger,
         )

@@ -21,6 +21,10 @@ QR_BASE_URL: Final = "https://whatsappqr.connectus.la"
 
 TIME_ZONE: Final = "America/Santiago"
 
+KERNEL_SENDS_FOR: Final = 10.0
+"""Seconds for which the kernel may still deliver what was written before a connection was given up.
+"""
+
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "api_user": "CONNECTUS_API_USER",
     "api_key": "CONNECTUS_API_KEY",

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import anyio
 import anyio.to_thread
 
+from connectus_async.answer import Answer
 from connectus_async.bulk.channels import Channel, Salt, channels
+from connectus_async.bulk.clocks import OFFSETS, WORTH_NOTING, ahead, with_offset
 from connectus_async.bulk.guards import REFRESH_SECONDS, Guards
 from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
 from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
@@ -60,6 +62,7 @@ class Bulk:
         *,
         options: BulkOptions,
         retry_after_cap: float,
+        timeout: float,
         zone: Callable[[], ZoneInfo],
         ledger: Ledger | None = None,
     ) -> None:
@@ -68,6 +71,7 @@ class Bulk:
         self._whatsapp = whatsapp
         self._options = options
         self._retry_after_cap = retry_after_cap
+        self._timeout = timeout
         self._zone = zone
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._salt = Salt(options.campaign, by_recipient=options.identity == "recipient")
@@ -160,7 +164,11 @@ class Bulk:
         try:
             if messages is not None:
                 await self._ledger.note(loaded="0")
+            is_compared = False
             while (outcome := await run.mailbox.take()) is not None:
+                if not is_compared and outcome.receipt is not None:
+                    is_compared = True
+                    await self._compare_clocks(outcome.receipt)
                 yield outcome
         finally:
             run.stop()
@@ -243,11 +251,16 @@ class Bulk:
 
         Args:
             settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. Default 60.
+                between two reads. Default 60. The first read is not before the client's timeout and
+                10 seconds have passed since the attempt began, for which a request can be on its
+                way after it was given up.
 
         Returns:
             How many turned out to be accepted, and what became of the others. With
-            ``on_unknown="resend_if_absent"``, those that are absent are queued again.
+            ``on_unknown="resend_if_absent"``, those that are absent are queued again: which is
+            proven only where the same report shows messages of this ledger that were accepted
+            before and after them. What is not proven stays unknown; ``reasons`` says what would
+            prove it.
 
         Raises:
             ConfigurationError: There is no ledger, or a stream is under way.
@@ -271,6 +284,7 @@ class Bulk:
                 self._sms,
                 self._whatsapp,
                 zone=await anyio.to_thread.run_sync(self._zone),  # it may be read from a file
+                timeout=self._timeout,
                 on_unknown=self._options.on_unknown,
             )
             found = await reconciler.reconcile(settle)
@@ -471,6 +485,18 @@ class Bulk:
         )
         run.employ(options.concurrency)
         return run
+
+    async def _compare_clocks(self, answer: Answer) -> None:
+        """Put on record that the API's clock is another than ours: its reports are in its days."""
+        offset = ahead(answer.response)
+        if offset is None or abs(offset) < WORTH_NOTING:
+            return
+        _log.warning(
+            "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset
+        )
+        fact = with_offset((await self._ledger.facts()).get(OFFSETS), offset)
+        if fact is not None:
+            await self._ledger.note(**{OFFSETS: fact})
 
     def _check_idle(self) -> None:
         if self._run is not None and not self._run.is_over:

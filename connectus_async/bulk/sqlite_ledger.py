@@ -54,7 +54,7 @@ and 2 there were indexes of what is open and of what is over the budget, in 2 a 
 which number the keys are in their table."""
 
 OLDEST_SQLITE: Final = (3, 38, 0)
-ABSENT: Final = "the API's reports do not show it"
+ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 REPLACED: Final = "its source does not have it any more"
 INTERRUPTED: Final = "the sender ended before the answer came"
 
@@ -183,9 +183,11 @@ UPDATE message SET
     state = CASE WHEN {{waits_again}} THEN 'queued' ELSE 'unknown' END,
     reason = CASE WHEN state = 'in_flight' THEN :interrupted
                   WHEN {OVER_BUDGET} THEN NULL
-                  ELSE reason END
+                  ELSE reason END,
+    ended_at = CASE WHEN state = 'in_flight' THEN :now ELSE ended_at END
 WHERE state = 'in_flight' OR {{waits_again}}
 """
+"""What was in flight has ended by now: whoever sent it held the ledger, and holds it no more."""
 
 FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ?"
 
@@ -739,12 +741,13 @@ def _settle(results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") 
 def hashed(body: str) -> str:
     """Replace the content of an entry by its hash, which reports and reconciling still match.
 
-    The delivery stays: it tells which report shows the message.
+    The delivery stays, and of a WhatsApp message the account's number: they tell which report
+    shows the message.
     """
-    kept = {"hash": content_hash(body)}
-    id_delivery = _json.loads(body.encode()).get("id_delivery")
-    if id_delivery is not None:
-        kept["id_delivery"] = id_delivery
+    fields = _json.loads(body.encode())
+    names = ("id_delivery", "src_number") if "whatsapp_content" in fields else ("id_delivery",)
+    kept = {name: fields[name] for name in names if fields.get(name) is not None}
+    kept["hash"] = content_hash(body)
     return _json.dumps(kept).decode()
 
 
@@ -810,7 +813,9 @@ def _check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) 
 def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
     """Make of what was left what the policy says, in one look at all messages."""
     statement = TAKE_UP.format(waits_again=WAITS_AGAIN[policy.on_unknown])
-    connection.execute(statement, {"absent": ABSENT, "interrupted": INTERRUPTED})
+    connection.execute(
+        statement, {"absent": ABSENT, "interrupted": INTERRUPTED, "now": time.time()}
+    )
 
 
 def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from connectus_async.bulk.states import OnUnknown
+from connectus_async.bulk.states import Edited, OnUnknown
 from connectus_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ def _on_unknown(value: str) -> OnUnknown:
         raise ConfigurationError("on_unknown", f"must be one of {words}") from None
 
 
+def _edited(value: str) -> Edited:
+    try:
+        return Edited(value)
+    except ValueError:
+        raise ConfigurationError("edited", f"must be one of {', '.join(Edited)}") from None
+
+
 def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     try:
         is_text = isinstance(value, str) and b"\0" not in value.encode()
@@ -99,6 +106,7 @@ class BulkOptions:
     rate_unit: RateUnit = attrs.field(default="messages", validator=_one_of("messages", "segments"))
     identity: Identity = attrs.field(default="message", validator=_one_of("message", "recipient"))
     on_unknown: OnUnknown = attrs.field(default=OnUnknown.HOLD, converter=_on_unknown)
+    edited: Edited = attrs.field(default=Edited.EVERYONE, converter=_edited)
     suppression: "SuppressionList | None" = None
     quiet_hours: "QuietHours | None" = None
     expires_at: dt.datetime | None = attrs.field(default=None, validator=_aware)
@@ -111,5 +119,7 @@ class BulkOptions:
             return
         if self.on_unknown is OnUnknown.RESEND_IF_ABSENT:
             raise ConfigurationError("on_unknown", "resend_if_absent needs a ledger")
+        if self.edited is not Edited.EVERYONE:
+            raise ConfigurationError("edited", f"{self.edited} needs a ledger")
         if self.forget_content:
             raise ConfigurationError("forget_content", "makes sense with a ledger only")

@@ -33,12 +33,14 @@ from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
-from connectus_async.bulk.states import State
-from connectus_async.errors import ConfigurationError
+from connectus_async.bulk.sqlite_ledger import HAS_ANOTHER, SqliteLedger
+from connectus_async.bulk.states import Edited, SkipReason, State
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, Outcome
 from connectus_async.products.email import EmailService
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
+
+ROWS_A_READ: Final = 500
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -142,7 +144,8 @@ class Bulk:
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 or an async iterable. It is pulled as messages are sent, never ahead of them. If
-                left out, what waits in the ledger is sent.
+                left out, what waits in the ledger is sent. With ``edited="refuse"`` or
+                ``"remaining"`` it is put down to its end first, as by `load` with ``replaces``.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
@@ -152,6 +155,8 @@ class Bulk:
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
                 the source is left alone.
+            ConfigurationError: With ``edited="refuse"``: people may have got another text of this
+                ledger already. Nothing was sent.
             Exception: What the source itself raised, after the outcomes of what it had given.
 
         Example:
@@ -160,6 +165,12 @@ class Bulk:
                     print(outcome.state)
         """
         await self._end_abandoned()
+        if messages is not None and self._options.edited is not Edited.EVERYONE:
+            async with aclosing(self._put_down(messages)) as left_out:
+                async for outcome in left_out:
+                    self.summary.add(outcome)
+                    yield outcome
+            messages = None
         run = self._start(messages)
         try:
             if messages is not None:
@@ -233,7 +244,8 @@ class Bulk:
             How many rows there were.
 
         Raises:
-            ConfigurationError: There is no ledger.
+            ConfigurationError: There is no ledger. With ``edited="refuse"``: people may have got
+                another text of this ledger already; it says how many, and nothing is to be sent.
             LedgerError: The ledger cannot be written.
             Exception: What the source itself raised. Loading the same source again takes it up.
 
@@ -243,7 +255,8 @@ class Bulk:
                 await bulk.run()
         """
         ledger = self._entered_ledger()
-        loader = Loader(ledger, self._channels, self._salt, self._options.suppression)
+        options = self._options
+        loader = Loader(ledger, self._channels, self._salt, options.suppression, options.edited)
         return await loader.load(messages, on_row, replaces=replaces)
 
     async def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
@@ -486,6 +499,44 @@ class Bulk:
         run.employ(options.concurrency)
         return run
 
+    async def _put_down(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
+        """Load a source to its end; yield what is not going to be sent of it."""
+        self._check_idle()
+        ledger = self._entered_ledger()
+        found: asyncio.Queue[MessageOutcome | None] = asyncio.Queue(self._options.concurrency)
+        index = 0
+
+        async def note(row: Row, loaded: Loaded) -> None:
+            nonlocal index
+            is_told_later = loaded.skipped is not None and loaded.known is not None
+            is_to_be_sent = loaded.skipped is None and loaded.known in (None, State.QUEUED)
+            if not (is_told_later or is_to_be_sent):
+                await found.put(_left_out(index, row, loaded))
+            index += 1
+
+        async def load() -> None:
+            try:
+                await self.load(messages, replaces=True, on_row=note)
+            finally:
+                await found.put(None)
+
+        loading = asyncio.create_task(load())
+        try:
+            while (outcome := await found.get()) is not None:
+                yield outcome
+            await loading
+        finally:
+            loading.cancel()
+            await asyncio.wait([loading])
+        by_kind = {channel.kind: channel for channel in self._channels.values()}
+        last = 0
+        while rows := await ledger.left_out(last, ROWS_A_READ):
+            last = rows[-1][0]
+            for _, entry in rows:
+                row = Row(entry.line, by_kind[entry.kind].restored(entry))
+                yield _left_out(index, row, Loaded(SkipReason.DUPLICATE), HAS_ANOTHER)
+                index += 1
+
     async def _compare_clocks(self, answer: Answer) -> None:
         """Put on record that the API's clock is another than ours: its reports are in its days."""
         offset = ahead(answer.response)
@@ -524,6 +575,22 @@ class Bulk:
             except Exception as error:  # noqa: BLE001 - who cannot be spared must not be reached
                 if self._run is not None:
                     self._run.stop(error)
+
+
+def _left_out(index: int, row: Row, loaded: Loaded, why: str | None = None) -> MessageOutcome:
+    """The outcome of a row that was loaded, and is not going to be sent."""
+    error = row.content if isinstance(row.content, Exception) else None
+    known = loaded.known or "an earlier row"
+    said = why or str(loaded.skipped or f"the campaign has it already: {known}")
+    return MessageOutcome(
+        index=index,
+        line=row.line,
+        message=None if isinstance(row.content, Exception) else row.content,
+        state=State.SKIPPED,
+        outcome=Outcome.NOT_SENT,
+        skipped=loaded.skipped or SkipReason.DUPLICATE,
+        error=error or InvalidArgumentError("message", said),
+    )
 
 
 def _ledger_of(options: BulkOptions) -> Ledger:

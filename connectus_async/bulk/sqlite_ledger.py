@@ -39,7 +39,7 @@ from connectus_async.bulk.ledger import (
     Unresolved,
 )
 from connectus_async.bulk.ledger_lock import LedgerLock
-from connectus_async.bulk.states import OnUnknown, SkipReason, State
+from connectus_async.bulk.states import Edited, OnUnknown, SkipReason, State
 from connectus_async.errors import LedgerError
 
 T = TypeVar("T")
@@ -56,6 +56,12 @@ which number the keys are in their table."""
 OLDEST_SQLITE: Final = (3, 38, 0)
 ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 REPLACED: Final = "its source does not have it any more"
+HAS_ANOTHER: Final = "who gets it may have got another text of this campaign"
+REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
+LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
+RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
+"""The reasons for which a message waits again once its source has it."""
+
 INTERRUPTED: Final = "the sender ended before the answer came"
 
 SCHEMA: Final = f"""
@@ -168,6 +174,24 @@ UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 REPLACE: Final = """
 UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
 WHERE state = 'queued' AND reading <> ?
+"""
+
+EDITED: Final = """
+state = 'queued' AND reading = :reading AND lower(recipient) IN (
+    SELECT lower(recipient) FROM message
+    WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND reading <> :reading
+)
+"""
+"""What is to be sent to people to whom something was, or may have been, that their source does not
+have any more. Two looks at all messages, however many they are."""
+
+COUNT_EDITED: Final = f"SELECT count(DISTINCT lower(recipient)) FROM message WHERE {EDITED}"
+LEAVE_OUT: Final = f"""
+UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
+"""
+LEFT_OUT: Final = """
+SELECT id, key, line, kind, recipient, body, billed FROM message
+WHERE state = 'skipped' AND reason = ? AND reading = ? AND id > ? ORDER BY id LIMIT ?
 """
 
 OVER_BUDGET: Final = f"state = 'skipped' AND reason = '{SkipReason.OVER_BUDGET}'"
@@ -326,28 +350,53 @@ class SqliteLedger:
         reading: int = await self.ask(begin)
         return reading
 
-    async def end_reading(self, reading: int, *, replaces: bool) -> None:
+    async def end_reading(
+        self, reading: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
+    ) -> int:
         """Note that a source was read to its end.
 
         Args:
             reading: The number of the reading.
             replaces: Whether what waits and was not in it is skipped.
+            edited: Whether people are left out who may have got another text. If that is refused,
+                the source does not count as read, so that nobody resumes it.
+
+        Returns:
+            How many people were left out.
         """
 
-        def end(connection: sqlite3.Connection) -> None:
+        def end(connection: sqlite3.Connection) -> int:
             if replaces:
-                values = (_because(SkipReason.EXPIRED, REPLACED), time.time(), reading)
+                values = (REPLACED_BECAUSE, time.time(), reading)
                 connection.execute(REPLACE, values)
-            _note(connection, {"loaded": "1"})
+            people = 0 if edited is Edited.EVERYONE else _leave_out(connection, reading)
+            is_refused = people and edited is Edited.REFUSE
+            _note(connection, {"loaded": "0" if is_refused else "1"})
+            return people
 
-        await self.ask(end)
+        people: int = await self.ask(end)
+        return people
 
-    async def load(self, items: Sequence[Loading], reading: int) -> Sequence[Loaded]:
+    async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Read the messages of the last reading that `end_reading` left out, as `queued` does."""
+
+        def read(connection: sqlite3.Connection) -> sqlite3.Cursor:
+            facts = dict(connection.execute("SELECT * FROM campaign"))
+            values = (LEFT_OUT_BECAUSE, int(facts.get("reading", 0)), after, limit)
+            return connection.execute(LEFT_OUT, values)
+
+        return [(number, Entry(*columns)) for number, *columns in await self.ask(read)]
+
+    async def load(
+        self, items: Sequence[Loading], reading: int, *, tells_left_out: bool = False
+    ) -> Sequence[Loaded]:
         """Put messages down as queued, or as skipped, in one transaction.
 
         Args:
             items: The messages.
             reading: The number of the reading of the source that they come from.
+            tells_left_out: Whether what an earlier reading left out is said to be skipped: as
+                `end_reading` is going to leave it out again, unless the person has nothing yet.
 
         Returns:
             What became of each.
@@ -355,7 +404,9 @@ class SqliteLedger:
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
         loaded: Sequence[Loaded] = await self.ask(
-            lambda connection: self._load(connection, items, reading, first)
+            lambda connection: self._load(
+                connection, items, reading, first, tells_left_out=tells_left_out
+            )
         )
         return loaded
 
@@ -402,7 +453,13 @@ class SqliteLedger:
         return await future
 
     def _load(
-        self, connection: sqlite3.Connection, items: Sequence[Loading], reading: int, first: int
+        self,
+        connection: sqlite3.Connection,
+        items: Sequence[Loading],
+        reading: int,
+        first: int,
+        *,
+        tells_left_out: bool,
     ) -> Sequence[Loaded]:
         numbers = iter(range(first, first + 2 * len(items)))
         keys = [item.entry.key for item in items if item.entry.key]
@@ -427,8 +484,10 @@ class SqliteLedger:
             line, state, seen, reason = found
             if seen != reading:
                 connection.execute(SEE_AGAIN, (entry.line, reading, number))
-                if reason == _because(SkipReason.EXPIRED, REPLACED) and item.skipped is None:
+                if reason in RETURNS and item.skipped is None:
                     connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
+                    if tells_left_out and reason == LEFT_OUT_BECAUSE:
+                        return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
                     state = State.QUEUED
                 return Loaded(None, State(state))
             first_line = "an earlier message" if line is None else f"line {line}"
@@ -816,6 +875,16 @@ def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
     connection.execute(
         statement, {"absent": ABSENT, "interrupted": INTERRUPTED, "now": time.time()}
     )
+
+
+def _leave_out(connection: sqlite3.Connection, reading: int) -> int:
+    """Skip what people were to get who may have got another text; returns how many they are."""
+    values = {"reading": reading}
+    ((people,),) = connection.execute(COUNT_EDITED, values)
+    if people:
+        facts = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}
+        connection.execute(LEAVE_OUT, {**values, **facts})
+    return int(people)
 
 
 def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:

@@ -177,7 +177,6 @@ def bulk() -> None:
 @click.option(
     "--edited",
     type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    default=Edited.REFUSE.value,
     help="After a change of text, send to those who have nothing yet, or to all again."
     "  [default: refuse to send]",
 )
@@ -199,7 +198,7 @@ def bulk_send(
     encoding: str,
     sheet: str | None,
     ledger: Path | None,
-    edited: str,
+    edited: str | None,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -221,17 +220,18 @@ def bulk_send(
     options["region"] = region
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
+    about_edited = Edited(edited or Edited.REFUSE)
 
     async def command(folder: str | None = None) -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if folder:
             copy = Path(folder) / path.name
-            trial = Trial(path, copy, Edited(edited))
+            trial = Trial(path, copy, about_edited)
             return await _dry_run(source, composer, settings, trial, as_json=as_json)
         async with _client(settings) as client:
             code, _ = await send_source(
-                client, source, composer, settings, path, edited=Edited(edited), as_json=as_json
+                client, source, composer, settings, path, edited=about_edited, as_json=as_json
             )
         return code
 

@@ -1,6 +1,7 @@
 """A text that was edited: who got the old one does not get the new one unasked."""
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ async def test_an_edited_text_is_refused_before_anything_is_sent(
     await sent(client, path, texts(OLD, 0, 1, 2), **options)
     for _ in range(2):
         async with client.bulk(ledger=path, **options) as bulk:
-            with pytest.raises(EditedError, match="^edited: 3 people may have got") as raised:
+            with pytest.raises(EditedError, match=r"^edited: 3 people may have got") as raised:
                 await bulk.load(texts(NEW, 0, 1, 2, 3), replaces=True)
 
     assert raised.value.people == 3
@@ -168,12 +169,8 @@ async def test_what_may_have_been_sent_counts_and_what_was_refused_does_not(
     """An unknown message may have arrived; a rejected one has not."""
     with emulator.fault(fault, route="sms.send"):
         await sent(client, path, texts(OLD, 0))
-    try:
+    with pytest.raises(EditedError, match="1 person") if people else nullcontext():
         await sent(client, path, texts(NEW, 0), edited="refuse")
-    except EditedError as error:
-        assert error.people == people
-    else:
-        assert people == 0
 
 
 async def test_who_is_left_out_is_named_in_the_outcomes(
@@ -228,7 +225,7 @@ async def test_a_source_that_fails_midway_sends_nothing(
         raise ValueError
 
     async with client.bulk(ledger=path, edited="refuse") as bulk:
-        with pytest.raises(ValueError, match="^$"):
+        with pytest.raises(ValueError, match=r"^$"):
             await bulk.run(source())
 
     assert emulator.received == []

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from connectus_async import _json
+from connectus_async.bulk.ledger_file import Checkpoints, connect
 from connectus_async.bulk.report._reading import open_for_reading
 from connectus_async.bulk.sqlite_ledger import _ledger_error
 from connectus_async.errors import ConfigurationError, LedgerError
@@ -221,8 +222,10 @@ class DeliveryLedger:
             return
         with closing(connection):
             opened.set_result(None)
+            checkpoints = Checkpoints(self._path, connection, is_holder=False)
             while self._do_next(connection):
-                pass
+                if connection.total_changes >= checkpoints.due_at:
+                    checkpoints.make()
 
     def _do_next(self, connection: sqlite3.Connection) -> bool:
         """Do what has come by now; tell whether to go on."""
@@ -357,8 +360,7 @@ class _Early:
 
 def _opened(path: Path) -> sqlite3.Connection:
     open_for_reading(path).close()  # it says what is wrong with a file that is no ledger
-    address = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+    connection = connect(path, "rw", LOCK_TIMEOUT)
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(INDEX)

@@ -92,7 +92,28 @@ def _path(value: object) -> Path | None:
         raise ConfigurationError("ledger", "has a character that no file can have in its name")
     if not path.name:
         raise ConfigurationError("ledger", "must be the path of a file")
+    _check_name(path)
     return path
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what SQLite or a shell takes for something else than the file of that name.
+
+    Raises:
+        ConfigurationError: It is such a name.
+    """
+    name = str(path)
+    if name == ":memory:":
+        problem = "in memory forgets who was reached: leave it out, or name a file"
+    elif name[:5].lower() == "file:":
+        problem = "must be the path of a file, not an address that begins with file:"
+    elif name != name.strip() or path.name != path.name.strip():
+        problem = "begins or ends with a blank or a line break: take it off"
+    elif name[0] == "~" and len(path.parts) > 1:
+        problem = "begins with ~, which only a shell expands: write the folder out"
+    else:
+        return
+    raise ConfigurationError("ledger", problem)
 
 
 @attrs.frozen(kw_only=True)

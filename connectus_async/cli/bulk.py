@@ -1,7 +1,6 @@
 """The commands of a campaign: from a file to its ledger, from there to the phones, and reports."""
 
 import shlex
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Loaded
+from connectus_async.bulk.ledger_file import connect
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation, Row
@@ -483,7 +483,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
 
 def _copy(ledger: Path, copy: Path) -> None:
     if ledger.exists():
-        with reading(ledger) as old, closing(sqlite3.connect(copy)) as new:
+        with reading(ledger) as old, closing(connect(copy)) as new:
             old.backup(new)
 
 

@@ -418,14 +418,14 @@ class Reconciler:
                 day = _day(message.started_at + offset, self._zone)
                 days |= {day - DAY, day, day + DAY}
         sightings: list[Sighting] = []
-        offset = None
+        difference = None
         for part, (begin, end) in enumerate(_ranges(sorted(days))):
             reading = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
             if reading.problem is not None:
                 return reading
             sightings += [sight._replace(part=part) for sight in reading.sightings]
-            offset = reading.ahead
-        return Reading(sightings, ahead=offset)
+            difference = reading.ahead
+        return Reading(sightings, ahead=difference)
 
     async def _conversation(self, src_number: str, dst_number: str) -> Reading:
         return await self._report(

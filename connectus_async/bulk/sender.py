@@ -166,10 +166,10 @@ class Bulk:
         """
         await self._end_abandoned()
         if messages is not None and self._options.edited is not Edited.EVERYONE:
-            async with aclosing(self._put_down(messages)) as left_out:
-                async for outcome in left_out:
-                    self.summary.add(outcome)
-                    yield outcome
+            async with aclosing(self._put_down(messages)) as rows:  # type: ignore[type-var]
+                async for row in rows:
+                    self.summary.add(row)
+                    yield row
             messages = None
         run = self._start(messages)
         try:

@@ -189,7 +189,7 @@ async def test_the_log_of_a_campaign_stays_small(
         else:
             await bulk.run(messages(1_000), on_outcome=look)
         await run_sync(beside.close)
-    assert 0 < largest < (600 if loads else 200)
+    assert 0 < largest < (80 if loads else 400)
 
 
 @pytest.mark.usefixtures("_few_pages")

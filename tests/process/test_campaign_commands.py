@@ -16,6 +16,7 @@ from campaigns import (
     SETTLE,
     Gate,
     Kill,
+    asked_later,
     command,
     ended,
     environment,
@@ -55,7 +56,7 @@ async def test_a_command_that_is_killed_is_given_again(emulator, file):
         with killed(process, emulator, Kill("sms.send", 137, after=False)):
             assert (await ended(process)).code == -signal.SIGKILL
     again = await ran(*send(file), emulator=emulator)
-    asked = await ran(*again.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
+    asked = await asked_later(*again.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
     resumed = await ran(*asked.advice("resume"), emulator=emulator)
 
     assert (again.code, asked.code, resumed.code) == (3, 0, 0)
@@ -147,7 +148,9 @@ async def test_a_second_interruption_stops(emulator, file, gate):
         stopped = await ended(process)
     states = states_in(ledger_of(file))
     gate.opened.set()
-    asked = await ran("bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator)
+    asked = await asked_later(
+        "bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator
+    )
     resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
 
     assert (stopped.code, asked.code, resumed.code) == (130, 0, 0)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from campaign_program import numbers
-from campaigns import Campaign, command, ran, started
+from campaigns import Campaign, asked_later, command, ran, started
 
 from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator
@@ -93,7 +93,7 @@ async def test_the_commands_while_the_emulator_command_is_killed(journal, tmp_pa
             await server.communicate()
             server = await serve(stack)
         sent = await sending
-        asked = await ran(*sent.advice("reconcile"), "--settle", 0.2, emulator=emulator)
+        asked = await asked_later(*sent.advice("reconcile"), "--settle", 0.2, emulator=emulator)
         resumed = await ran(*asked.advice("resume"), emulator=emulator)
 
     assert (sent.code, asked.code, resumed.code) == (3, 0, 0)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from campaign_program import numbers
 from campaigns import Campaign, asked_later, command, ran, started
+from campaigns import reached as reached_by
 
 from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator
@@ -30,7 +31,7 @@ def journal(tmp_path) -> Path:
 async def reached(journal: Path) -> Counter[str]:
     """Count who was reached, as an emulator knows that starts with the journal."""
     async with Emulator(journal=journal) as emulator:
-        return Counter(message.recipient for message in emulator.received)
+        return reached_by(emulator)
 
 
 @pytest.mark.timeout(1_800)

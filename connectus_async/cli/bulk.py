@@ -28,6 +28,7 @@ from connectus_async.bulk.preflight import (
     compare_balance,
     render,
 )
+from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.export import export
 from connectus_async.bulk.report.figures import Figures, read_figures
@@ -66,6 +67,11 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 LEDGER_SUFFIX: Final = ".ledger.db"
 ROWS_NAMED: Final = 10_000
 """For each reason, by a dry run, which leaves no ledger to look them up in."""
+
+HOW_TO_PROVE: Final = (
+    "with the command line: send what is still queued, or add a row with your own number to the"
+    " file and give the same `bulk send` again; then `connectus bulk reconcile {ledger}`"
+)
 
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 STOPPED: Final = "interrupted; `connectus bulk status` shows what became of the messages"
@@ -581,6 +587,8 @@ def _print_reconciliation(
     )
     for reason, count in found.reasons.items():
         echo(f"{count:,}: {reason}")
+    if NO_LATER in found.reasons:
+        echo(HOW_TO_PROVE.format(ledger=shlex.quote(str(ledger))))
     if queued:
         echo(f"{queued:,} are to be sent: connectus bulk resume {shlex.quote(str(ledger))}")
 

@@ -169,9 +169,7 @@ async def test_reconcile_says_what_would_prove_an_absence(emulator, file):
     write(file, 3)
     emulator.fault(Fault.reset_before(), route="sms.send", times=1)
     sent = await ran(*send(file), emulator=emulator)
-    emulator.report_delay = 3_600
     unproven = await asked_later(*sent.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
-    emulator.report_delay = 0
     vouched(file)
     again = await ran(*send(file), emulator=emulator)
     asked = await asked_later(*sent.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)

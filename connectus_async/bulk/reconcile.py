@@ -29,7 +29,13 @@ from connectus_async import _json
 from connectus_async.bulk.clocks import OFFSETS, ahead, offsets_in
 from connectus_async.bulk.ledger import Unresolved
 from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash, hashed
+from connectus_async.bulk.sqlite_ledger import (
+    ABSENT,
+    ROUTE,
+    SqliteLedger,
+    content_hash,
+    hashed,
+)
 from connectus_async.bulk.states import OnUnknown, State
 from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
@@ -80,11 +86,10 @@ SELECT id, started_at, ended_at FROM message
 WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
   AND ended_at >= ? AND started_at <= ? AND {route}
 """
-ROUTES: Final = {
-    "sms": "json_extract(body, '$.id_delivery') IS ?",
-    "whatsapp": "json_extract(body, '$.src_number') IS ? AND recipient = ?",
-}
-"""The condition that a message is in the same report, by its kind."""
+SAME_ROUTE: Final = " AND ".join(f"json_extract(body, '$.{name}') IS ?" for name in ROUTE)
+ROUTES: Final = {"sms": SAME_ROUTE, "whatsapp": f"{SAME_ROUTE} AND recipient = ?"}
+"""The condition that a message is in the same report, by its kind: whether a report shows those of
+another sub-client, or of a delivery that is still to come, nobody says."""
 
 WITNESSES_BY_NUMBER: Final = """
 SELECT id, provider_id, recipient, body, started_at FROM message
@@ -242,22 +247,20 @@ class Reconciler:
         """Put together what one report tells of."""
         groups: dict[tuple[Any, ...], list[Unresolved]] = defaultdict(list)
         for message in unresolved:
-            fields = _json.loads(message.body.encode())
-            if message.kind == "sms":
-                groups["sms", fields.get("id_delivery")].append(message)
-            elif message.kind == "whatsapp":
-                groups["whatsapp", fields["src_number"], message.recipient].append(message)
-            else:
+            if message.kind == "email":
                 groups[(message.kind,)].append(message)
-        for (kind, *names), group in groups.items():
-            yield self._read(kind, names, group), group
+            else:
+                groups[message.kind, *_route(message)].append(message)
+        for group in groups.values():
+            yield self._read(group), group
 
-    def _read(self, kind: str, names: Sequence[Any], group: Sequence[Unresolved]) -> Read | None:
-        if kind == "whatsapp":
-            return lambda: self._conversation(*names)
-        if kind != "sms":
+    def _read(self, group: Sequence[Unresolved]) -> Read | None:
+        kind, recipient = group[0].kind, group[0].recipient
+        if kind == "email":
             return None
-        (id_delivery,) = names
+        id_delivery, _, src_number, *_ = _route(group[0])
+        if kind == "whatsapp":
+            return lambda: self._conversation(src_number, recipient)
         if id_delivery is not None:
             return lambda: self._delivery(id_delivery)
         return lambda: self._days(group)
@@ -544,9 +547,8 @@ def _neighbours(
 def _route(message: Unresolved) -> tuple[Any, ...]:
     """What tells the report of a message from others of its kind; see `ROUTES`."""
     fields = _json.loads(message.body.encode())
-    if message.kind == "sms":
-        return (fields.get("id_delivery"),)
-    return fields["src_number"], message.recipient
+    route = tuple(fields.get(name) for name in ROUTE)
+    return route if message.kind == "sms" else (*route, message.recipient)
 
 
 def _witness(provider_id: str, recipient: str, body: str, started_at: float) -> Witness:

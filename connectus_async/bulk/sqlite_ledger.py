@@ -58,6 +58,9 @@ which number the keys are in their table."""
 OLDEST_SQLITE: Final = (3, 38, 0)
 ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 REPLACED: Final = "its source does not have it any more"
+ROUTE: Final = ("id_delivery", "id_client", "src_number")
+"""The fields of a message that say in which report it is."""
+
 HAS_ANOTHER: Final = "who gets it may have got another text of this campaign"
 REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
 LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
@@ -178,11 +181,13 @@ UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
 WHERE state = 'queued' AND reading <> ?
 """
 
-EDITED: Final = """
-state = 'queued' AND reading = :reading AND lower(recipient) IN (
-    SELECT lower(recipient) FROM message
-    WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND reading <> :reading
-)
+MAY_HAVE: Final = """
+FROM message WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND reading <> :reading
+"""
+SUPERSEDED: Final = f"SELECT 1 {MAY_HAVE} LIMIT 1"
+EDITED: Final = f"""
+state = 'queued' AND reading = :reading
+AND lower(recipient) IN (SELECT lower(recipient) {MAY_HAVE})
 """
 """What is to be sent to people to whom something was, or may have been, that their source does not
 have any more. Two looks at all messages, however many they are."""
@@ -218,8 +223,8 @@ WHERE state = 'in_flight' OR {{waits_again}}
 FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ?"
 
 UNRESOLVED: Final = """
-SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
-WHERE state = 'unknown' ORDER BY id
+SELECT id, kind, recipient, body, started_at, max(coalesce(ended_at, started_at), started_at)
+FROM message WHERE state = 'unknown' ORDER BY id
 """
 
 
@@ -815,12 +820,10 @@ def _settle(results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") 
 def hashed(body: str) -> str:
     """Replace the content of an entry by its hash, which reports and reconciling still match.
 
-    The delivery stays, and of a WhatsApp message the account's number: they tell which report
-    shows the message.
+    Its route stays: that tells which report shows the message.
     """
     fields = _json.loads(body.encode())
-    names = ("id_delivery", "src_number") if "whatsapp_content" in fields else ("id_delivery",)
-    kept = {name: fields[name] for name in names if fields.get(name) is not None}
+    kept = {name: fields[name] for name in ROUTE if fields.get(name) is not None}
     kept["hash"] = content_hash(body)
     return _json.dumps(kept).decode()
 
@@ -894,6 +897,8 @@ def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
 def _leave_out(connection: sqlite3.Connection, reading: int) -> int:
     """Skip what people were to get who may have got another text; returns how many they are."""
     values = {"reading": reading}
+    if connection.execute(SUPERSEDED, values).fetchone() is None:
+        return 0
     ((people,),) = connection.execute(COUNT_EDITED, values)
     if people:
         facts = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}

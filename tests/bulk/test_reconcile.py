@@ -879,3 +879,33 @@ async def _dated(clock: Clock, _: Any, act: Any) -> Any:
     response = await act()
     response.headers["Date"] = format_datetime(clock(), usegmt=True)
     return response
+
+
+@pytest.mark.parametrize("field", ["id_client", "src_number", "id_delivery"])
+@pytest.mark.parametrize("kind", ["sms", "whatsapp"])
+async def test_only_a_message_of_the_same_route_is_a_witness(
+    emulator: Emulator, client: AsyncConnectus, path: Path, field: str, kind: str
+):
+    """A report may show the account's messages, and none of a sub-client or a later delivery."""
+    own = "56999944838" if field == "src_number" else (await client.clients.create("x")).id_unique
+    if field == "id_delivery":
+        product = Product.SMS if kind == "sms" else Product.WHATSAPP
+        own = (await client.deliveries.create("x", "2099-12-24 09:00:00", product)).id
+
+    def message(text: str, **fields: Any) -> Any:
+        if kind == "sms":
+            return Sms(FIRST, text, **fields)
+        return WhatsApp(FIRST, text, **{"src_number": SOURCE, **fields})
+
+    script(emulator, WELL, LOST, WELL, route=f"{kind}.send")
+    source = [message("Antes"), message("Hola", **{field: own}), message("Después")]
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(source)
+        others = {"data": []}
+        for route in ("sms.by_date", "sms.by_delivery", "whatsapp.messages"):
+            emulator.fault(Fault.status(200, others), route=route)
+        found = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+
+    assert (found.unknown, found.queued) == (1, 0)
+    assert found.reasons.keys() <= {NO_LATER, NO_LATER_IN_CHAT}

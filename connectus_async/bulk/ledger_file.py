@@ -110,6 +110,8 @@ class Checkpoints:
             return 0  # its sender makes them
         try:
             return self._moved()
+        except sqlite3.Error:
+            return 0  # what is written next meets it too, and says so
         finally:
             lock.release()
 

@@ -287,7 +287,8 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     type=click.FloatRange(0, min_open=True),
     default=DEFAULT_SETTLE,
     show_default=True,
-    help="Seconds until a report is believed to be complete.",
+    help="Seconds until a report is believed to be complete, and between two reads; a message that"
+    " was begun less than 40 seconds ago is waited for as well.",
 )
 @json_option
 def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -909,3 +910,48 @@ async def test_only_a_message_of_the_same_route_is_a_witness(
 
     assert (found.unknown, found.queued) == (1, 0)
     assert found.reasons.keys() <= {NO_LATER, NO_LATER_IN_CHAT}
+
+
+@pytest.mark.parametrize("kind", ["sms", "whatsapp"])
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_report_that_lacks_something_has_anybody_reached_twice(
+    emulator: Emulator, client: AsyncConnectus, path: Path, kind: str, seed: int
+):
+    """Whether it stands still, is cut off, or both, and whatever became of each request."""
+    chance = Random(seed)
+    acted_or_not = [LOST, NEVER_CAME, NAMELESS, Fault.status(502, acted=True), Fault.status(502)]
+    total = chance.randint(3, 25)
+    script(
+        emulator,
+        *(chance.choice([WELL] * 3 + acted_or_not) for _ in range(total)),
+        route=f"{kind}.send",
+    )
+    source: list[Any] = [Sms(FIRST + index, "Hola") for index in range(total)]
+    content, has_times = f"{kind}_content", chance.random() < 0.7
+    if kind == "whatsapp":
+        texts = [f"Hola {index}" for index in range(total)]
+        source = [WhatsApp(FIRST + len(text) % 2, text, src_number=SOURCE) for text in texts]
+    shown_part = slice(None)
+
+    async def report(request: Any, act: Any) -> Any:
+        shown = [
+            {"id": got.id, "dst_number": got.recipient, content: got.content}
+            | ({"created_at": got.time.isoformat()} if has_times else {})
+            for got in list(emulator.received)[shown_part]
+        ]
+        return await Fault.status(200, {"data": shown}).run(request, act)
+
+    for route in ("sms.by_date", "whatsapp.messages"):
+        emulator.fault(Fault("report", report), route=route)
+    async with client.bulk(
+        ledger=path, concurrency=chance.choice([1, 4, 8]), on_unknown="resend_if_absent"
+    ) as bulk:
+        await bulk.run(source)
+        for _ in range(4):
+            first, last = sorted(chance.randint(0, len(emulator.received)) for _ in range(2))
+            parts = [slice(last), slice(first, None), slice(first, last), slice(None)]
+            shown_part = chance.choice(parts)
+            await bulk.reconcile(settle=SETTLE)
+            await bulk.run()
+
+    assert set(reached(emulator)) <= {1}

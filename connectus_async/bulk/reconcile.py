@@ -69,7 +69,8 @@ NO_LATER_IN_CHAT: Final = (
     " accepted, reconcile again"
 )
 NO_EARLIER: Final = (
-    "the reports show nothing from before it, so it may be cut off: the recipient can tell"
+    "the reports show nothing from before it, so they may be cut off there: ask the recipient, or"
+    " have it sent again with --on-unknown resend (on_unknown='resend')"
 )
 CLOCK_CHANGED: Final = "the clock of this machine was changed meanwhile, so the order is not known"
 UNPROVEN: Final = frozenset({NO_LATER, NO_LATER_IN_CHAT, NO_EARLIER, CLOCK_CHANGED})

@@ -173,6 +173,7 @@ class AsyncConnectus:
         rate_unit: Literal["messages", "segments"] = "messages",
         identity: Literal["message", "recipient"] = "message",
         on_unknown: Literal["hold", "resend_if_absent", "resend"] = "hold",
+        edited: Literal["refuse", "remaining", "everyone"] = "everyone",
         suppression: "SuppressionList | None" = None,
         quiet_hours: "QuietHours | None" = None,
         expires_at: dt.datetime | None = None,
@@ -198,6 +199,11 @@ class AsyncConnectus:
                 again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
                 ``"resend"`` does when the ledger is opened again, so that a person may get it
                 twice.
+            edited: What becomes of recipients who may have got another text of the same ledger that
+                the source does not have any more: ``"refuse"`` sends nothing and raises,
+                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, as a campaign
+                needs that says several things to one person. The first two read the source to its
+                end before the first message leaves.
             suppression: Who must get nothing. It is asked again right before each message. While
                 its file cannot be read, nothing leaves; after ten seconds the campaign stops.
             quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
@@ -228,6 +234,7 @@ class AsyncConnectus:
             rate_unit=rate_unit,
             identity=identity,
             on_unknown=on_unknown,
+            edited=edited,
             suppression=suppression,
             quiet_hours=quiet_hours,
             expires_at=expires_at,
@@ -249,6 +256,7 @@ class AsyncConnectus:
             products.WhatsAppService(transport),
             options=options,
             retry_after_cap=config.retry_after_cap,
+            timeout=config.timeout,
             zone=lambda: config.zone,
             ledger=ledger,
         )

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from connectus_async.bulk import status_rows
+from connectus_async.bulk.ledger_file import Checkpoints, connect
 from connectus_async.bulk.ledger_lock import was_held_in_fork
 from connectus_async.bulk.report._reading import open_for_reading
 from connectus_async.bulk.sqlite_ledger import _ledger_error
@@ -294,8 +295,10 @@ class _Writer:
             return
         with closing(connection):
             self.opened.set_result(None)
+            checkpoints = Checkpoints(self._path, connection, is_holder=False)
             while self._do_next(connection):
-                pass
+                if connection.total_changes >= checkpoints.due_at:
+                    checkpoints.make()
         self._early.say_what_was_dropped()
 
     def _refuse(self, failure: LedgerError) -> None:
@@ -495,8 +498,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     if _gate.is_lost(path) or was_held_in_fork(path):
         raise LedgerError(path.name, LOST)
     open_for_reading(path).close()  # it says what is wrong with a file that is no ledger
-    address = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+    connection = connect(path, "rw", LOCK_TIMEOUT)
     try:
         connection.execute("PRAGMA synchronous = FULL")
         status_rows.prepare(connection)

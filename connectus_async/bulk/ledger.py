@@ -61,7 +61,8 @@ class Loaded(NamedTuple):
 
     Attributes:
         skipped: Why it is not going to be sent, if it is not.
-        known: Its state, if the ledger had it from an earlier reading of its source.
+        known: Its state, if the ledger had it from an earlier reading of its source. It comes
+            with `skipped` where its recipient may have got another text.
         first_line: For a duplicate, the line of the message that it repeats.
     """
 

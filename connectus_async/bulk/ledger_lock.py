@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,14 @@ else:
 _LOCKED_BYTE: Final = 2**30
 """Past the process id, which others must be able to read."""
 
-_held: Final[dict[tuple[int, Path], object]] = {}
+MOMENT_SECONDS: Final = 10.0
+"""Seconds to wait for a holder that needs the lock for a moment."""
+
+PAUSE: Final = 0.01
+NEWLINE: Final = "\n"
+BRIEFLY: Final = " for a moment\n"
+
+_held: Final[dict[tuple[int, Path], "LedgerLock"]] = {}
 """This process's locks, by its id: the system gives a process the lock that it holds again."""
 
 
@@ -46,29 +54,54 @@ def _not_made(folder: Path, error: OSError) -> str:
     return f"its lock cannot be made in {folder}: {error.strerror}"
 
 
+class _HeldBrieflyError(LedgerError):
+    """Somebody has the lock for a moment."""
+
+
 class LedgerLock:
     """The lock of one ledger. The system takes it from a process that ends, however it ends.
 
     Args:
         ledger: The ledger's path; the lock is a file beside it, or beside what it is a link to.
+
+    Attributes:
+        is_brief: Whether it is held for a moment only.
     """
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
         self._descriptor: int | None = None
         self._mark: tuple[int, Path] | None = None
+        self.is_brief = False
 
-    def acquire(self) -> None:
-        """Take the lock.
+    def acquire(self, *, for_a_moment: bool = False) -> None:
+        """Take the lock; wait for a holder that has it for a moment.
+
+        Args:
+            for_a_moment: Whether it is given back at once; nobody is waited for then.
 
         Raises:
             LedgerError: Another sender holds it; the process is named. Or its file cannot be made.
         """
+        self.is_brief = for_a_moment
+        give_up_at = time.monotonic() + MOMENT_SECONDS
+        while True:
+            try:
+                self._acquire()
+            except _HeldBrieflyError:
+                if for_a_moment or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(PAUSE)
+            else:
+                return
+
+    def _acquire(self) -> None:
         ledger = self._ledger.resolve()
         mark = os.getpid(), ledger.with_name(ledger.name + ".lock")
-        ours = object()
-        if _held.setdefault(mark, ours) is not ours:  # in one step, for other threads come here too
-            raise LedgerError(self._ledger.name, f"is in use by this process ({mark[0]}) already")
+        found = _held.setdefault(mark, self)  # in one step, for other threads come here too
+        if found is not self or self._mark is not None:
+            kind = _HeldBrieflyError if found.is_brief else LedgerError
+            raise kind(self._ledger.name, f"is in use by this process ({mark[0]}) already")
         try:
             self._descriptor = self._locked(mark[1])
         except BaseException:
@@ -86,9 +119,10 @@ class LedgerLock:
         try:
             _lock(descriptor)
         except OSError:
-            holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
+            said = os.read(descriptor, 40).decode(errors="replace")
             os.close(descriptor)
-            raise LedgerError(
+            holder = said.removesuffix(BRIEFLY).strip() or "unknown"
+            raise (_HeldBrieflyError if said.endswith(BRIEFLY) else LedgerError)(
                 name, f"is in use by process {holder}: wait for it, or end it first"
             ) from None
         return descriptor
@@ -104,4 +138,4 @@ class LedgerLock:
     def _write_holder(self, descriptor: int) -> None:
         with suppress(OSError):  # on a full disk the lock holds all the same, namelessly
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            os.write(descriptor, f"{os.getpid()}{BRIEFLY if self.is_brief else NEWLINE}".encode())

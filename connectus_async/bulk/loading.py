@@ -1,4 +1,9 @@
-"""Puts the messages of a source down in a ledger before any is sent."""
+"""Puts the messages of a source down in a ledger before any is sent.
+
+A text that was edited makes other messages, so those who got the old one would get the new one as
+well. Once a source was read to its end, it shows: they have a message that was sent and that their
+source does not have any more.
+"""
 
 from collections.abc import Callable, Mapping
 from inspect import isawaitable
@@ -11,7 +16,8 @@ from connectus_async.bulk.intake import Messages, from_messages
 from connectus_async.bulk.ledger import INVALID, Entry, Loaded, Loading
 from connectus_async.bulk.outcomes import Message, Row, sentence
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
-from connectus_async.bulk.states import SkipReason
+from connectus_async.bulk.states import Edited, SkipReason
+from connectus_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from connectus_async.bulk.suppression import SuppressionList
@@ -21,6 +27,27 @@ CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
 """Of bodies: an email may have ten million characters."""
 
 OnRow = Callable[[Row, Loaded], object]
+
+
+class EditedError(ConfigurationError):
+    """People of a source may have got another text of its ledger already. Nothing was sent.
+
+    Attributes:
+        people: How many they are.
+    """
+
+    def __init__(self, people: int) -> None:
+        who = f"{people:,} people" if people > 1 else "1 person"
+        super().__init__(
+            "edited",
+            f"{who} may have got another text of this campaign already, so nothing was sent:"
+            " 'remaining' sends only to those who have nothing yet, 'everyone' to all again;"
+            " another campaign needs another ledger",
+        )
+        self.people = people
+
+    def __reduce__(self) -> tuple[type["EditedError"], tuple[int]]:
+        return EditedError, (self.people,)
 
 
 @attrs.define
@@ -47,6 +74,7 @@ class Loader:
         channels: How each kind of message is checked.
         salt: What makes the keys of the campaign.
         suppression: Who must get nothing.
+        edited: What becomes of people who may have got another text.
     """
 
     def __init__(
@@ -55,14 +83,20 @@ class Loader:
         channels: Mapping[type[Message], Channel],
         salt: Salt,
         suppression: "SuppressionList | None",
+        edited: Edited,
     ) -> None:
         self._ledger = ledger
         self._channels = channels
         self._salt = salt
         self._suppression = suppression
+        self._edited = edited
 
     async def load(self, messages: Messages, on_row: OnRow | None, *, replaces: bool) -> int:
-        """Load all of it; returns the number of rows."""
+        """Load all of it; returns the number of rows.
+
+        Raises:
+            EditedError: People may have got another text, and that is to be refused.
+        """
         reading = await self._ledger.begin_reading()
         intake = from_messages(messages)
         total = 0
@@ -77,11 +111,14 @@ class Loader:
         await self._put(batch, reading, on_row)
         if intake.failure is not None:
             raise intake.failure
-        await self._ledger.end_reading(reading, replaces=replaces)
+        people = await self._ledger.end_reading(reading, replaces=replaces, edited=self._edited)
+        if people and self._edited is Edited.REFUSE:
+            raise EditedError(people)
         return total
 
     async def _put(self, batch: _Batch, reading: int, on_row: OnRow | None) -> None:
-        loaded = await self._ledger.load(batch.loadings, reading)
+        tells = self._edited is Edited.REMAINING
+        loaded = await self._ledger.load(batch.loadings, reading, tells_left_out=tells)
         if on_row is not None:
             for row, placed in zip(batch.rows, loaded, strict=True):
                 if isawaitable(answer := on_row(row, placed)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from connectus_async import arguments
-from connectus_async.bulk.states import OnUnknown
+from connectus_async.bulk.states import Edited, OnUnknown
 from connectus_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,6 +65,13 @@ def _on_unknown(value: str) -> OnUnknown:
         raise ConfigurationError("on_unknown", f"must be one of {words}") from None
 
 
+def _edited(value: str) -> Edited:
+    try:
+        return Edited(value)
+    except ValueError:
+        raise ConfigurationError("edited", f"must be one of {', '.join(Edited)}") from None
+
+
 def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     try:
         is_text = isinstance(value, str) and b"\0" not in value.encode()
@@ -88,7 +95,28 @@ def _path(value: object) -> Path | None:
         raise ConfigurationError("ledger", "has a character that no file can have in its name")
     if not path.name:
         raise ConfigurationError("ledger", "must be the path of a file")
+    _check_name(path)
     return path
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what SQLite or a shell takes for something else than the file of that name.
+
+    Raises:
+        ConfigurationError: It is such a name.
+    """
+    name = str(path)
+    if name == ":memory:":
+        problem = "in memory forgets who was reached: leave it out, or name a file"
+    elif name[:5].lower() == "file:":
+        problem = "must be the path of a file, not an address that begins with file:"
+    elif name != name.strip() or path.name != path.name.strip():
+        problem = "begins or ends with a blank or a line break: take it off"
+    elif name[0] == "~" and len(path.parts) > 1:
+        problem = "begins with ~, which only a shell expands: write the folder out"
+    else:
+        return
+    raise ConfigurationError("ledger", problem)
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +130,7 @@ class BulkOptions:
     rate_unit: RateUnit = attrs.field(default="messages", validator=_one_of("messages", "segments"))
     identity: Identity = attrs.field(default="message", validator=_one_of("message", "recipient"))
     on_unknown: OnUnknown = attrs.field(default=OnUnknown.HOLD, converter=_on_unknown)
+    edited: Edited = attrs.field(default=Edited.EVERYONE, converter=_edited)
     suppression: "SuppressionList | None" = None
     quiet_hours: "QuietHours | None" = None
     expires_at: dt.datetime | None = attrs.field(default=None, validator=_aware)
@@ -114,5 +143,7 @@ class BulkOptions:
             return
         if self.on_unknown is OnUnknown.RESEND_IF_ABSENT:
             raise ConfigurationError("on_unknown", "resend_if_absent needs a ledger")
+        if self.edited is not Edited.EVERYONE:
+            raise ConfigurationError("edited", f"{self.edited} needs a ledger")
         if self.forget_content:
             raise ConfigurationError("forget_content", "makes sense with a ledger only")

@@ -1,26 +1,43 @@
 """What became of messages whose outcome is unknown, as the API's reports tell it.
 
 A message counts as absent only if two reads in a row do not show it, long enough after it was
-tried, and both show everything else that they are known to have: the witnesses, messages that the
-API took at about the same time. A report that is late, cut short, or written otherwise than
-expected shows itself by that, and then nothing is concluded.
+tried, and both show its witnesses, messages of the same report that the API is known to have taken:
+
+- one that was begun after the message had ended: so the report has caught up with it;
+- one that had ended before the message was begun, or any row from before it: so the report is not
+  cut off above it;
+- whatever else was accepted at about the same time, so far as it is looked for.
+
+Without them an absence proves nothing: a report may be late, cut short, or written otherwise than
+expected, and then nothing is concluded. Only an identifier makes a witness, for an equal text may
+be another's.
 """
 
 import asyncio
 import datetime as dt
 import math
+import sqlite3
 import time
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connectus_async import _json
+from connectus_async.bulk.clocks import OFFSETS, ahead, offsets_in
 from connectus_async.bulk.ledger import Unresolved
 from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.bulk.sqlite_ledger import ABSENT, SqliteLedger, content_hash, hashed
+from connectus_async.bulk.sqlite_ledger import (
+    ABSENT,
+    ROUTE,
+    SqliteLedger,
+    content_hash,
+    hashed,
+)
 from connectus_async.bulk.states import OnUnknown, State
+from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
@@ -31,7 +48,10 @@ CLOCK_SKEW: Final = 300.0
 
 WITNESSES: Final = 50
 WITNESS_SPAN: Final = 60.0
-"""Seconds around the messages in question from which witnesses are taken."""
+"""Seconds around the messages in question from which more witnesses are taken."""
+
+NEAR: Final = 86_400.0
+"""Seconds from a message within which another can be its witness: they are in the same report."""
 
 DAY: Final = dt.timedelta(days=1)
 
@@ -40,11 +60,41 @@ AMBIGUOUS: Final = "the reports show the same text to the same recipient, but at
 ALTERED: Final = "the reports show another text to the same recipient at that time"
 LATE: Final = "the reports do not show yet what they are known to have"
 UNREADABLE: Final = "the reports cannot be read"
+NO_LATER: Final = (
+    "no message accepted after it shows that the reports have caught up: send one more of the same"
+    " campaign, for instance to yourself, and reconcile again"
+)
+NO_LATER_IN_CHAT: Final = (
+    "no later message of the same conversation shows that its report has caught up: once one was"
+    " accepted, reconcile again"
+)
+NO_EARLIER: Final = (
+    "the reports show nothing from before it, so they may be cut off there: ask the recipient, or"
+    " have it sent again with --on-unknown resend (on_unknown='resend')"
+)
+CLOCK_CHANGED: Final = "the clock of this machine was changed meanwhile, so the order is not known"
+UNPROVEN: Final = frozenset({NO_LATER, NO_LATER_IN_CHAT, NO_EARLIER, CLOCK_CHANGED})
+"""Reasons that hold however often the reports are read."""
 
 ACCEPTED_NEAR: Final = """
-SELECT provider_id, recipient, body FROM message
+SELECT id FROM message
 WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
-  AND started_at BETWEEN ? AND ? ORDER BY random() LIMIT ?
+  AND started_at BETWEEN ? AND ? AND {route} ORDER BY random() LIMIT ?
+"""
+
+NEIGHBOURS: Final = """
+SELECT id, started_at, ended_at FROM message
+WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
+  AND ended_at >= ? AND started_at <= ? AND {route}
+"""
+SAME_ROUTE: Final = " AND ".join(f"json_extract(body, '$.{name}') IS ?" for name in ROUTE)
+ROUTES: Final = {"sms": SAME_ROUTE, "whatsapp": f"{SAME_ROUTE} AND recipient = ?"}
+"""The condition that a message is in the same report, by its kind: whether a report shows those of
+another sub-client, or of a delivery that is still to come, nobody says."""
+
+WITNESSES_BY_NUMBER: Final = """
+SELECT id, provider_id, recipient, body, started_at FROM message
+WHERE id IN (SELECT value FROM json_each(?))
 """
 
 KNOWN_IDS: Final = """
@@ -65,12 +115,13 @@ WHERE id = ? AND state = 'unknown'
 
 
 class Sighting(NamedTuple):
-    """A message in a report."""
+    """A message in a report; `part` says in which one, where several are read."""
 
     id: str | None
     recipient: str
     text: str
     at: float | None
+    part: int = 0
 
 
 class Reading(NamedTuple):
@@ -79,10 +130,12 @@ class Reading(NamedTuple):
     Attributes:
         sightings: Its messages.
         problem: Why nothing can be concluded from what it lacks, or ``None``.
+        ahead: Seconds by which the API's clock was ahead of ours, if it told.
     """
 
     sightings: Sequence[Sighting]
     problem: str | None = None
+    ahead: float | None = None
 
 
 class Verdict(NamedTuple):
@@ -99,8 +152,27 @@ class Verdict(NamedTuple):
     provider_id: str | None = None
 
 
-Witnesses = Mapping[str, tuple[str, str | None]]
-"""Recipients and texts by identifier; the text is ``None`` where it was forgotten."""
+class Witness(NamedTuple):
+    """A message that the API is known to have; the text is ``None`` where it was forgotten."""
+
+    id: str
+    recipient: str
+    text: str | None
+    started_at: float
+
+
+class Witnesses(NamedTuple):
+    """What the report must show.
+
+    Attributes:
+        all: All of them, by the number of their entry.
+        around: For each message in question, the numbers of the last before it and of the first
+            after it, where there are any.
+    """
+
+    all: Mapping[int, Witness]
+    around: Mapping[Unresolved, tuple[int | None, int | None]]
+
 
 Read = Callable[[], Awaitable[Reading]]
 
@@ -113,6 +185,7 @@ class Reconciler:
         sms: The SMS calls.
         whatsapp: The WhatsApp calls.
         zone: The zone of the API's dates that have none.
+        timeout: Seconds that an attempt may take.
         on_unknown: What becomes of a message that is absent.
     """
 
@@ -123,12 +196,15 @@ class Reconciler:
         whatsapp: WhatsAppService,
         *,
         zone: ZoneInfo,
+        timeout: float,
         on_unknown: OnUnknown,
     ) -> None:
         self._ledger = ledger
         self._sms = sms
         self._whatsapp = whatsapp
         self._zone = zone
+        self._leaves_within = timeout + KERNEL_SENDS_FOR
+        self._offsets: set[float] = {0.0}
         self._when_absent = State.QUEUED if on_unknown is OnUnknown.RESEND_IF_ABSENT else State.HELD
 
     async def reconcile(self, settle: float) -> Reconciliation:
@@ -136,15 +212,15 @@ class Reconciler:
 
         Args:
             settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads.
+                between two reads. The first is not before the last byte can have arrived, either.
         """
         unresolved = await self._ledger.unresolved()
         counts: dict[State, int] = defaultdict(int)
         reasons: dict[str, int] = defaultdict(int)
-        if any(message.kind != "email" for message in unresolved):
-            latest = max(message.ended_at for message in unresolved)
-            ago = max(0.0, time.time() - latest)  # less than nothing if the clock was put back
-            await asyncio.sleep(max(0.0, settle - ago))
+        asked = [message for message in unresolved if message.kind != "email"]
+        if asked:
+            await asyncio.sleep(max(self._unsettled(message, settle) for message in asked))
+            self._offsets |= offsets_in((await self._ledger.facts()).get(OFFSETS))
         for read, group in self._groups(unresolved):
             verdicts = await self._verdicts(read, group, settle)
             await self._put_down(verdicts)
@@ -160,28 +236,32 @@ class Reconciler:
             reasons=dict(reasons),
         )
 
+    def _unsettled(self, message: Unresolved, settle: float) -> float:
+        """Seconds until a report may be complete that is to show a message."""
+        now = _now()
+        left = settle - _since(message.ended_at, now)
+        return max(0.0, left, self._leaves_within - _since(message.started_at, now))
+
     def _groups(
         self, unresolved: Iterable[Unresolved]
     ) -> Iterable[tuple[Read | None, Sequence[Unresolved]]]:
         """Put together what one report tells of."""
         groups: dict[tuple[Any, ...], list[Unresolved]] = defaultdict(list)
         for message in unresolved:
-            fields = _json.loads(message.body.encode())
-            if message.kind == "sms":
-                groups["sms", fields.get("id_delivery")].append(message)
-            elif message.kind == "whatsapp":
-                groups["whatsapp", fields["src_number"], message.recipient].append(message)
-            else:
+            if message.kind == "email":
                 groups[(message.kind,)].append(message)
-        for (kind, *names), group in groups.items():
-            yield self._read(kind, names, group), group
+            else:
+                groups[message.kind, *_route(message)].append(message)
+        for group in groups.values():
+            yield self._read(group), group
 
-    def _read(self, kind: str, names: Sequence[Any], group: Sequence[Unresolved]) -> Read | None:
-        if kind == "whatsapp":
-            return lambda: self._conversation(*names)
-        if kind != "sms":
+    def _read(self, group: Sequence[Unresolved]) -> Read | None:
+        kind, recipient = group[0].kind, group[0].recipient
+        if kind == "email":
             return None
-        (id_delivery,) = names
+        id_delivery, _, src_number, *_ = _route(group[0])
+        if kind == "whatsapp":
+            return lambda: self._conversation(src_number, recipient)
         if id_delivery is not None:
             return lambda: self._delivery(id_delivery)
         return lambda: self._days(group)
@@ -198,9 +278,12 @@ class Reconciler:
             if count:
                 await asyncio.sleep(settle)
             reading = await read()
+            if reading.ahead is not None and self._is_new(reading.ahead):
+                self._offsets.add(reading.ahead)
+                reading = await read()  # which may be of other days now
             reading = _checked(reading, witnesses)
-            verdicts = await self._judge(group, reading, is_witnessed=bool(witnesses))
-            is_conclusive = all(verdict.state is not State.UNKNOWN for verdict in verdicts.values())
+            verdicts = await self._judge(group, reading, witnesses)
+            is_conclusive = all(map(_is_conclusive, verdicts.values()))
             needs_no_second = all(verdict.state is State.ACCEPTED for verdict in verdicts.values())
             if needs_no_second or (is_conclusive and verdicts == before):
                 return verdicts
@@ -210,38 +293,50 @@ class Reconciler:
             for message, verdict in verdicts.items()
         }
 
+    def _is_new(self, offset: float) -> bool:
+        return all(abs(offset - known) > CLOCK_SKEW for known in self._offsets)
+
     async def _witnesses(self, group: Sequence[Unresolved]) -> Witnesses:
         """Take messages that the report must show."""
-        if group[0].kind != "sms":
-            return {}
+        kind = group[0].kind
+        route = _route(group[0])
         span = (
-            min(message.started_at for message in group) - WITNESS_SPAN,
-            max(message.ended_at for message in group) + WITNESS_SPAN,
+            min(message.started_at for message in group),
+            max(message.ended_at for message in group),
         )
-        rows = await self._ledger.ask(
-            lambda connection: connection.execute(ACCEPTED_NEAR, (group[0].kind, *span, WITNESSES))
-        )
-        delivery = _json.loads(group[0].body.encode()).get("id_delivery")
-        found = {}
-        for provider_id, recipient, body in rows:
-            fields = _json.loads(body.encode())
-            if fields.get("id_delivery") == delivery:
-                found[provider_id] = recipient, None if "hash" in fields else _text(fields)
-        return found
+        near = (kind, span[0] - NEAR, span[1] + NEAR, *route)
+        about = (kind, span[0] - WITNESS_SPAN, span[1] + WITNESS_SPAN, *route, WITNESSES)
+
+        def find(connection: sqlite3.Connection) -> Witnesses:
+            rows = connection.execute(NEIGHBOURS.format(route=ROUTES[kind]), near)
+            around = _neighbours(group, rows)
+            numbers = {number for pair in around.values() for number in pair if number is not None}
+            more = connection.execute(ACCEPTED_NEAR.format(route=ROUTES[kind]), about)
+            numbers |= {number for (number,) in more}
+            document = _json.dumps(sorted(numbers)).decode()
+            found = connection.execute(WITNESSES_BY_NUMBER, (document,))
+            return Witnesses({number: _witness(*row) for number, *row in found}, around)
+
+        witnesses: Witnesses = await self._ledger.ask(find)
+        return witnesses
 
     async def _judge(
-        self, group: Sequence[Unresolved], reading: Reading, *, is_witnessed: bool
+        self, group: Sequence[Unresolved], reading: Reading, witnesses: Witnesses
     ) -> Mapping[Unresolved, Verdict]:
         free, missing = await self._unaccounted(group, reading.sightings)
+        proof = _Proof(reading, witnesses)
+        earliest = min(self._offsets)
         by_recipient: dict[str, list[Sighting]] = defaultdict(list)
-        if not is_witnessed and group[0].kind == "sms":  # nothing shows that texts stay as they are
+        if (
+            not witnesses.all and group[0].kind == "sms"
+        ):  # nothing shows that texts stay as they are
             for sight in reading.sightings:
                 by_recipient[sight.recipient].append(sight)
         verdicts = {}
         for message in group:
             alike = message.recipient, _content(message)
             candidates = free[alike]
-            own = next((sight for sight in candidates if _may_be(sight, message)), None)
+            own = next((sight for sight in candidates if _may_be(sight, message, earliest)), None)
             if own is not None:
                 candidates.remove(own)
                 verdicts[message] = Verdict(State.ACCEPTED, None, own.id)
@@ -252,10 +347,12 @@ class Reconciler:
             elif alike in missing:
                 verdicts[message] = Verdict(State.UNKNOWN, LATE)
             elif any(
-                sight.text != alike[1] and _may_be(sight, message)
+                sight.text != alike[1] and _may_be(sight, message, earliest)
                 for sight in by_recipient[message.recipient]
             ):
                 verdicts[message] = Verdict(State.HELD, ALTERED)
+            elif lack := proof.lacks(message):
+                verdicts[message] = Verdict(State.UNKNOWN, lack)
             else:
                 verdicts[message] = Verdict(self._when_absent, ABSENT)
         return verdicts
@@ -315,18 +412,24 @@ class Reconciler:
         return await self._report(lambda: self._sms.by_delivery(id_delivery), "sms_content")
 
     async def _days(self, group: Sequence[Unresolved]) -> Reading:
-        """Read the days on which the messages may be, whatever zone the API's days are in."""
+        """Read the days on which the messages may be, whatever zone the API's days are in.
+
+        Where our clock is or was another than the API's, the days of both are read.
+        """
         days = set()
         for message in group:
-            day = dt.datetime.fromtimestamp(message.started_at, self._zone).date()
-            days |= {day - DAY, day, day + DAY}
+            for offset in self._offsets:
+                day = _day(message.started_at + offset, self._zone)
+                days |= {day - DAY, day, day + DAY}
         sightings: list[Sighting] = []
-        for begin, end in _ranges(sorted(days)):
+        difference = None
+        for part, (begin, end) in enumerate(_ranges(sorted(days))):
             reading = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
             if reading.problem is not None:
                 return reading
-            sightings += reading.sightings
-        return Reading(sightings)
+            sightings += [sight._replace(part=part) for sight in reading.sightings]
+            difference = reading.ahead
+        return Reading(sightings, ahead=difference)
 
     async def _conversation(self, src_number: str, dst_number: str) -> Reading:
         return await self._report(
@@ -347,7 +450,7 @@ class Reconciler:
         ]
         is_whole = len(rows) == len(report.messages) and _has_list(report.raw)
         is_whole &= all(row.dst_number.isdecimal() for row in report.messages if row.dst_number)
-        return Reading(rows, None if is_whole else UNREADABLE)
+        return Reading(rows, None if is_whole else UNREADABLE, ahead(report.response))
 
     def _at(self, row: Any) -> float | None:
         moment: dt.datetime | None = row.created_at
@@ -356,25 +459,142 @@ class Reconciler:
         return (moment if moment.tzinfo else moment.replace(tzinfo=self._zone)).timestamp()
 
 
+class _Proof:
+    """What a reading shows around the messages that it does not show."""
+
+    def __init__(self, reading: Reading, witnesses: Witnesses) -> None:
+        self._sightings = reading.sightings
+        self._witnesses = witnesses
+        self._shown = _by_id(reading)
+        self._oldest = _oldest(reading)
+
+    def lacks(self, message: Unresolved) -> str | None:
+        """Say why the absence of a message proves nothing; ``None`` if it does."""
+        before, after = self._witnesses.around[message]
+        if after is None:
+            return NO_LATER if message.kind == "sms" else NO_LATER_IN_CHAT
+        later, later_off = self._sight(after)
+        if before is not None:
+            earlier, earlier_off = self._sight(before)
+            if earlier.part == later.part:
+                return CLOCK_CHANGED if _differ(earlier_off, later_off) else None
+        oldest = self._oldest.get(later.part)
+        if oldest is None or later_off is None:
+            return NO_EARLIER
+        is_older = oldest < message.started_at + later_off - CLOCK_SKEW
+        return None if is_older else NO_EARLIER
+
+    def _sight(self, number: int) -> tuple[Sighting, float | None]:
+        """Where a witness is shown, and what the report's clock was ahead of ours then."""
+        witness = self._witnesses.all[number]
+        sight = self._shown[witness.id]
+        return sight, None if sight.at is None else sight.at - witness.started_at
+
+
+def _by_id(reading: Reading) -> Mapping[str, Sighting]:
+    return {sight.id: sight for sight in reading.sightings if sight.id is not None}
+
+
+def _oldest(reading: Reading) -> Mapping[int, float]:
+    """The first moment that each part of a report shows."""
+    found: dict[int, float] = {}
+    for sight in reading.sightings:
+        if sight.at is not None:
+            found[sight.part] = min(sight.at, found.get(sight.part, math.inf))
+    return found
+
+
+def _differ(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) > CLOCK_SKEW
+
+
+def _neighbours(
+    group: Sequence[Unresolved], accepted: Iterable[tuple[int, float, float]]
+) -> Mapping[Unresolved, tuple[int | None, int | None]]:
+    """Find, for each message, the last that had ended before it and the first begun after it.
+
+    One look at what may be a million messages: each is put to the message that it is next to, and
+    those farther off take what is nearest to them.
+    """
+    begun = sorted(group, key=lambda message: message.started_at)
+    ended = sorted(group, key=lambda message: message.ended_at)
+    starts = [message.started_at for message in begun]
+    ends = [message.ended_at for message in ended]
+    last: list[tuple[float, int] | None] = [None] * (len(group) + 1)
+    first: list[tuple[float, int] | None] = [None] * (len(group) + 1)
+    for number, started_at, ended_at in accepted:
+        place = bisect_left(starts, ended_at)
+        if (best := last[place]) is None or best[0] < ended_at:
+            last[place] = ended_at, number
+        place = bisect_right(ends, started_at)
+        if (best := first[place]) is None or best[0] > started_at:
+            first[place] = started_at, number
+    before: dict[Unresolved, int | None] = {}
+    nearest = None
+    for message, found in zip(begun, last, strict=False):
+        nearest = found or nearest
+        is_near = nearest is not None and nearest[0] >= message.started_at - NEAR
+        before[message] = nearest[1] if nearest is not None and is_near else None
+    around: dict[Unresolved, tuple[int | None, int | None]] = {}
+    nearest = None
+    for message, found in zip(reversed(ended), reversed(first), strict=False):
+        nearest = found or nearest
+        is_near = nearest is not None and nearest[0] <= message.ended_at + NEAR
+        after = nearest[1] if nearest is not None and is_near else None
+        around[message] = before[message], after
+    return around
+
+
+def _route(message: Unresolved) -> tuple[Any, ...]:
+    """What tells the report of a message from others of its kind; see `ROUTES`."""
+    fields = _json.loads(message.body.encode())
+    route = tuple(fields.get(name) for name in ROUTE)
+    return route if message.kind == "sms" else (*route, message.recipient)
+
+
+def _witness(provider_id: str, recipient: str, body: str, started_at: float) -> Witness:
+    fields = _json.loads(body.encode())
+    return Witness(provider_id, recipient, None if "hash" in fields else _text(fields), started_at)
+
+
+def _now() -> float:
+    return time.time()
+
+
+def _since(moment: float, now: float) -> float:
+    """Seconds that have passed; none if the clock was put back."""
+    return max(0.0, now - moment)
+
+
+def _day(moment: float, zone: ZoneInfo) -> dt.date:
+    return dt.datetime.fromtimestamp(moment, zone).date()
+
+
 def _checked(reading: Reading, witnesses: Witnesses) -> Reading:
     """Compare a reading with what it must show."""
-    if reading.problem is not None or not witnesses:
+    if reading.problem is not None or not witnesses.all:
         return reading
-    shown = {sight.id: (sight.recipient, sight.text) for sight in reading.sightings}
-    for witness, (recipient, text) in witnesses.items():
-        if witness not in shown:
+    shown = _by_id(reading)
+    for witness in witnesses.all.values():
+        sight = shown.get(witness.id)
+        if sight is None:
             return reading._replace(problem=LATE)
-        if shown[witness] != (recipient, shown[witness][1] if text is None else text):
+        if sight.recipient != witness.recipient or witness.text not in (None, sight.text):
             return reading._replace(problem=UNREADABLE)
     return reading
+
+
+def _is_conclusive(verdict: Verdict) -> bool:
+    return verdict.state is not State.UNKNOWN or verdict.reason in UNPROVEN
 
 
 def _undecided(verdict: Verdict) -> Verdict:
     return Verdict(State.UNKNOWN, LATE if verdict.reason == ABSENT else verdict.reason)
 
 
-def _may_be(sight: Sighting, message: Unresolved) -> bool:
-    return sight.at is None or sight.at >= message.started_at - CLOCK_SKEW
+def _may_be(sight: Sighting, message: Unresolved, offset: float) -> bool:
+    """Whether a sighting may be of a message; our clock may have been that much behind or ahead."""
+    return sight.at is None or sight.at >= message.started_at + offset - CLOCK_SKEW
 
 
 def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> None:

@@ -14,7 +14,9 @@ import anyio.to_thread
 import attrs
 
 from connectus_async._one_process import OfOneProcess
+from connectus_async.answer import Answer
 from connectus_async.bulk.channels import Channel, Salt, channels
+from connectus_async.bulk.clocks import OFFSETS, WORTH_NOTING, ahead, with_offset
 from connectus_async.bulk.guards import MOST_FAILED_LOOKS, REFRESH_SECONDS, Guards
 from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
 from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
@@ -33,12 +35,14 @@ from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
-from connectus_async.bulk.sqlite_ledger import ONE_SPELLING, SqliteLedger
-from connectus_async.bulk.states import State
-from connectus_async.errors import ConfigurationError
+from connectus_async.bulk.sqlite_ledger import HAS_ANOTHER, ONE_SPELLING, SqliteLedger
+from connectus_async.bulk.states import Edited, SkipReason, State
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, Outcome
 from connectus_async.products.email import EmailService
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
+
+ROWS_A_READ: Final = 500
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -62,6 +66,7 @@ class Bulk(OfOneProcess):
         *,
         options: BulkOptions,
         retry_after_cap: float,
+        timeout: float,
         zone: Callable[[], ZoneInfo],
         ledger: Ledger | None = None,
     ) -> None:
@@ -70,6 +75,7 @@ class Bulk(OfOneProcess):
         self._whatsapp = whatsapp
         self._options = options
         self._retry_after_cap = retry_after_cap
+        self._timeout = timeout
         self._zone = zone
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._salt = Salt(options.campaign, by_recipient=options.identity == "recipient")
@@ -144,7 +150,8 @@ class Bulk(OfOneProcess):
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 or an async iterable. It is pulled as messages are sent, never ahead of them. If
-                left out, what waits in the ledger is sent.
+                left out, what waits in the ledger is sent. With ``edited="refuse"`` or
+                ``"remaining"`` it is put down to its end first, as by `load` with ``replaces``.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
@@ -154,6 +161,8 @@ class Bulk(OfOneProcess):
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
                 the source is left alone.
+            ConfigurationError: With ``edited="refuse"``: people may have got another text of this
+                ledger already. Nothing was sent.
             Exception: What the source itself raised, after the outcomes of what it had given.
 
         Example:
@@ -162,11 +171,21 @@ class Bulk(OfOneProcess):
                     print(outcome.state)
         """
         await self._end_abandoned()
+        if messages is not None and self._options.edited is not Edited.EVERYONE:
+            async with aclosing(self._put_down(messages)) as rows:  # type: ignore[type-var]
+                async for row in rows:
+                    self.summary.add(row)
+                    yield row
+            messages = None
         run = self._start(messages)
         try:
             if messages is not None:
                 await self._ledger.note(loaded="0")
+            is_compared = False
             while (outcome := await run.mailbox.take()) is not None:
+                if not is_compared and outcome.receipt is not None:
+                    is_compared = True
+                    await self._compare_clocks(outcome.receipt)
                 yield outcome
         finally:
             run.stop()
@@ -231,7 +250,8 @@ class Bulk(OfOneProcess):
             How many rows there were.
 
         Raises:
-            ConfigurationError: There is no ledger.
+            ConfigurationError: There is no ledger. With ``edited="refuse"``: people may have got
+                another text of this ledger already; it says how many, and nothing is to be sent.
             LedgerError: The ledger cannot be written.
             Exception: What the source itself raised. Loading the same source again takes it up.
 
@@ -241,7 +261,8 @@ class Bulk(OfOneProcess):
                 await bulk.run()
         """
         ledger = self._entered_ledger()
-        loader = Loader(ledger, self._channels, self._salt, self._options.suppression)
+        options = self._options
+        loader = Loader(ledger, self._channels, self._salt, options.suppression, options.edited)
         return await loader.load(messages, on_row, replaces=replaces)
 
     async def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
@@ -249,11 +270,16 @@ class Bulk(OfOneProcess):
 
         Args:
             settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. Default 60.
+                between two reads. Default 60. The first read is not before the client's timeout and
+                10 seconds have passed since the attempt began, for which a request can be on its
+                way after it was given up.
 
         Returns:
             How many turned out to be accepted, and what became of the others. With
-            ``on_unknown="resend_if_absent"``, those that are absent are queued again.
+            ``on_unknown="resend_if_absent"``, those that are absent are queued again: which is
+            proven only where the same report shows messages of this ledger that were accepted
+            before and after them. What is not proven stays unknown; ``reasons`` says what would
+            prove it.
 
         Raises:
             ConfigurationError: There is no ledger, or a stream is under way.
@@ -277,6 +303,7 @@ class Bulk(OfOneProcess):
                 self._sms,
                 self._whatsapp,
                 zone=await anyio.to_thread.run_sync(self._zone),  # it may be read from a file
+                timeout=self._timeout,
                 on_unknown=self._options.on_unknown,
             )
             found = await reconciler.reconcile(settle)
@@ -478,6 +505,56 @@ class Bulk(OfOneProcess):
         run.begin(options.concurrency)
         return run
 
+    async def _put_down(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
+        """Load a source to its end; yield what is not going to be sent of it."""
+        self._check_idle()
+        ledger = self._entered_ledger()
+        found: asyncio.Queue[MessageOutcome | None] = asyncio.Queue(self._options.concurrency)
+        index = 0
+
+        async def note(row: Row, loaded: Loaded) -> None:
+            nonlocal index
+            is_told_later = loaded.skipped is not None and loaded.known is not None
+            is_to_be_sent = loaded.skipped is None and loaded.known in (None, State.QUEUED)
+            if not (is_told_later or is_to_be_sent):
+                await found.put(_left_out(index, row, loaded))
+            index += 1
+
+        async def load() -> None:
+            try:
+                await self.load(messages, replaces=True, on_row=note)
+            finally:
+                await found.put(None)
+
+        loading = asyncio.create_task(load())
+        try:
+            while (outcome := await found.get()) is not None:
+                yield outcome
+            await loading
+        finally:
+            loading.cancel()
+            await asyncio.wait([loading])
+        by_kind = {channel.kind: channel for channel in self._channels.values()}
+        last = 0
+        while rows := await ledger.left_out(last, ROWS_A_READ):
+            last = rows[-1][0]
+            for _, entry in rows:
+                row = Row(entry.line, by_kind[entry.kind].restored(entry))
+                yield _left_out(index, row, Loaded(SkipReason.DUPLICATE), HAS_ANOTHER)
+                index += 1
+
+    async def _compare_clocks(self, answer: Answer) -> None:
+        """Put on record that the API's clock is another than ours: its reports are in its days."""
+        offset = ahead(answer.response)
+        if offset is None or abs(offset) < WORTH_NOTING:
+            return
+        _log.warning(
+            "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset
+        )
+        fact = with_offset((await self._ledger.facts()).get(OFFSETS), offset)
+        if fact is not None:
+            await self._ledger.note(**{OFFSETS: fact})
+
     def _check_idle(self) -> None:
         if self._run is not None and not self._run.is_over:
             raise ConfigurationError("bulk", "has a stream under way: end it first")
@@ -522,6 +599,22 @@ class Bulk(OfOneProcess):
                 if self._is_in_doubt:
                     self._is_in_doubt = False
                     self._let_go_on()
+
+
+def _left_out(index: int, row: Row, loaded: Loaded, why: str | None = None) -> MessageOutcome:
+    """The outcome of a row that was loaded, and is not going to be sent."""
+    error = row.content if isinstance(row.content, Exception) else None
+    known = loaded.known or "an earlier row"
+    said = why or str(loaded.skipped or f"the campaign has it already: {known}")
+    return MessageOutcome(
+        index=index,
+        line=row.line,
+        message=None if isinstance(row.content, Exception) else row.content,
+        state=State.SKIPPED,
+        outcome=Outcome.NOT_SENT,
+        skipped=loaded.skipped or SkipReason.DUPLICATE,
+        error=error or InvalidArgumentError("message", said),
+    )
 
 
 def _ledger_of(options: BulkOptions) -> Ledger:

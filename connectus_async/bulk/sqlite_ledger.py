@@ -8,6 +8,7 @@ While the writer writes a group of changes, the next one gathers. What makes it 
   time; `switch_interval` says how long that takes.
 - The rows are bound, not handed over as JSON: 27 instead of 38 µs of CPU for the two changes of a
   message.
+- The log is moved into the file by the rule of `ledger_file`, after some thousand pages.
 - No ``None`` is bound: sqlite3 looks for an adapter of it each time. With `NOTHING` in its place,
   the two changes take half the CPU and, beside a busy loop, a third of the time.
 """
@@ -38,8 +39,9 @@ from connectus_async.bulk.ledger import (
     Policy,
     Unresolved,
 )
+from connectus_async.bulk.ledger_file import Checkpoints, connect
 from connectus_async.bulk.ledger_lock import LedgerLock
-from connectus_async.bulk.states import OnUnknown, SkipReason, State
+from connectus_async.bulk.states import Edited, OnUnknown, SkipReason, State
 from connectus_async.errors import LedgerError
 
 T = TypeVar("T")
@@ -55,8 +57,17 @@ were indexes of what is open and of what is over the budget, in 2 a fact that sa
 number the keys are in their table."""
 
 OLDEST_SQLITE: Final = (3, 38, 0)
-ABSENT: Final = "the API's reports do not show it"
+ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 REPLACED: Final = "its source does not have it any more"
+ROUTE: Final = ("id_delivery", "id_client", "src_number")
+"""The fields of a message that say in which report it is."""
+
+HAS_ANOTHER: Final = "who gets it may have got another text of this campaign"
+REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
+LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
+RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
+"""The reasons for which a message waits again once its source has it."""
+
 INTERRUPTED: Final = "the sender ended before the answer came"
 
 SCHEMA: Final = f"""
@@ -175,6 +186,26 @@ UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
 WHERE state = 'queued' AND reading <> ?
 """
 
+MAY_HAVE: Final = """
+FROM message WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND reading <> :reading
+"""
+SUPERSEDED: Final = f"SELECT 1 {MAY_HAVE} LIMIT 1"
+EDITED: Final = f"""
+state = 'queued' AND reading = :reading
+AND lower(recipient) IN (SELECT lower(recipient) {MAY_HAVE})
+"""
+"""What is to be sent to people to whom something was, or may have been, that their source does not
+have any more. Two looks at all messages, however many they are."""
+
+COUNT_EDITED: Final = f"SELECT count(DISTINCT lower(recipient)) FROM message WHERE {EDITED}"
+LEAVE_OUT: Final = f"""
+UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
+"""
+LEFT_OUT: Final = """
+SELECT id, key, line, kind, recipient, body, billed FROM message
+WHERE state = 'skipped' AND reason = ? AND reading = ? AND id > ? ORDER BY id LIMIT ?
+"""
+
 OVER_BUDGET: Final = f"state = 'skipped' AND reason = '{SkipReason.OVER_BUDGET}'"
 WAITS_AGAIN: Final = {
     OnUnknown.HOLD: OVER_BUDGET,
@@ -188,15 +219,17 @@ UPDATE message SET
     state = CASE WHEN {{waits_again}} THEN 'queued' ELSE 'unknown' END,
     reason = CASE WHEN state = 'in_flight' THEN :interrupted
                   WHEN {OVER_BUDGET} THEN NULL
-                  ELSE reason END
+                  ELSE reason END,
+    ended_at = CASE WHEN state = 'in_flight' THEN :now ELSE ended_at END
 WHERE state = 'in_flight' OR {{waits_again}}
 """
+"""What was in flight has ended by now: whoever sent it held the ledger, and holds it no more."""
 
 FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ?"
 
 UNRESOLVED: Final = """
-SELECT id, kind, recipient, body, started_at, coalesce(ended_at, started_at) FROM message
-WHERE state = 'unknown' ORDER BY id
+SELECT id, kind, recipient, body, started_at, max(coalesce(ended_at, started_at), started_at)
+FROM message WHERE state = 'unknown' ORDER BY id
 """
 
 
@@ -209,6 +242,7 @@ class SqliteLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = path
         self._lock = LedgerLock(path)
         self._gathered: _Changes | None = None
         self._under_way = 0
@@ -332,28 +366,53 @@ class SqliteLedger:
         reading: int = await self.ask(begin)
         return reading
 
-    async def end_reading(self, reading: int, *, replaces: bool) -> None:
+    async def end_reading(
+        self, reading: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
+    ) -> int:
         """Note that a source was read to its end.
 
         Args:
             reading: The number of the reading.
             replaces: Whether what waits and was not in it is skipped.
+            edited: Whether people are left out who may have got another text. If that is refused,
+                the source does not count as read, so that nobody resumes it.
+
+        Returns:
+            How many people were left out.
         """
 
-        def end(connection: sqlite3.Connection) -> None:
+        def end(connection: sqlite3.Connection) -> int:
             if replaces:
-                values = (_because(SkipReason.EXPIRED, REPLACED), time.time(), reading)
+                values = (REPLACED_BECAUSE, time.time(), reading)
                 connection.execute(REPLACE, values)
-            _note(connection, {"loaded": "1"})
+            people = 0 if edited is Edited.EVERYONE else _leave_out(connection, reading)
+            is_refused = people and edited is Edited.REFUSE
+            _note(connection, {"loaded": "0" if is_refused else "1"})
+            return people
 
-        await self.ask(end)
+        people: int = await self.ask(end)
+        return people
 
-    async def load(self, items: Sequence[Loading], reading: int) -> Sequence[Loaded]:
+    async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Read the messages of the last reading that `end_reading` left out, as `queued` does."""
+
+        def read(connection: sqlite3.Connection) -> sqlite3.Cursor:
+            facts = dict(connection.execute("SELECT * FROM campaign"))
+            values = (LEFT_OUT_BECAUSE, int(facts.get("reading", 0)), after, limit)
+            return connection.execute(LEFT_OUT, values)
+
+        return [(number, Entry(*columns)) for number, *columns in await self.ask(read)]
+
+    async def load(
+        self, items: Sequence[Loading], reading: int, *, tells_left_out: bool = False
+    ) -> Sequence[Loaded]:
         """Put messages down as queued, or as skipped, in one transaction.
 
         Args:
             items: The messages.
             reading: The number of the reading of the source that they come from.
+            tells_left_out: Whether what an earlier reading left out is said to be skipped: as
+                `end_reading` is going to leave it out again, unless the person has nothing yet.
 
         Returns:
             What became of each.
@@ -361,7 +420,9 @@ class SqliteLedger:
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
         loaded: Sequence[Loaded] = await self.ask(
-            lambda connection: self._load(connection, items, reading, first)
+            lambda connection: self._load(
+                connection, items, reading, first, tells_left_out=tells_left_out
+            )
         )
         return loaded
 
@@ -408,7 +469,13 @@ class SqliteLedger:
         return await future
 
     def _load(
-        self, connection: sqlite3.Connection, items: Sequence[Loading], reading: int, first: int
+        self,
+        connection: sqlite3.Connection,
+        items: Sequence[Loading],
+        reading: int,
+        first: int,
+        *,
+        tells_left_out: bool,
     ) -> Sequence[Loaded]:
         numbers = iter(range(first, first + 2 * len(items)))
         keys = [item.entry.key for item in items if item.entry.key]
@@ -433,8 +500,10 @@ class SqliteLedger:
             line, state, seen, reason = found
             if seen != reading:
                 connection.execute(SEE_AGAIN, (entry.line, reading, number))
-                if reason == _because(SkipReason.EXPIRED, REPLACED) and item.skipped is None:
+                if reason in RETURNS and item.skipped is None:
                     connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
+                    if tells_left_out and reason == LEFT_OUT_BECAUSE:
+                        return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
                     state = State.QUEUED
                 return Loaded(None, State(state))
             first_line = "an earlier message" if line is None else f"line {line}"
@@ -511,8 +580,9 @@ class SqliteLedger:
         try:
             with closing(self._opened(policy)) as connection:
                 self._tell([(opened, _next_number(connection), None)])
-                self._work(connection)
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                checkpoints = Checkpoints(self._file, connection, is_holder=True)
+                self._work(connection, checkpoints)
+                checkpoints.make_last()
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
             self._failure = _ledger_error(self.path, error)
             self._tell([(opened, None, self._failure)])
@@ -536,20 +606,23 @@ class SqliteLedger:
             raise LedgerError(
                 self.path.name, f"needs SQLite {wanted}; this Python has {sqlite3.sqlite_version}"
             )
+        self._file = self.path.absolute()
+        if self._file.exists() and not self._file.is_file():
+            raise LedgerError(self.path.name, "is not a file: choose another path")
         self._lock.acquire()
-        _create_private(self.path)
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=True)
+        _create_private(self._file)
+        connection = connect(self._file)
         try:
             self._holder = secrets.token_hex(8)
             _prepare(connection, self.path, policy, self._holder)
             self._in_transaction(connection, self._keys.take_up)
-            self._place = _place(self.path.resolve())
+            self._place = _place(self._file.resolve())
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _work(self, connection: sqlite3.Connection) -> None:
+    def _work(self, connection: sqlite3.Connection, checkpoints: Checkpoints) -> None:
         while (item := self._pending.get()) is not None:
             if isinstance(item, _Question):
                 self._answer(connection, item)
@@ -557,6 +630,14 @@ class SqliteLedger:
                 self._write(connection, item)
             if self._keys.is_full and self._failure is None:
                 self._arrange_keys(connection, self._keys.merge)
+            if connection.total_changes >= checkpoints.due_at and self._failure is None:
+                self._make_checkpoint(connection, checkpoints)
+
+    def _make_checkpoint(self, connection: sqlite3.Connection, checkpoints: Checkpoints) -> None:
+        try:
+            checkpoints.make()
+        except sqlite3.Error as error:
+            self._fail(connection, error)
 
     def _arrange_keys(self, connection: sqlite3.Connection, task: Task) -> None:
         try:
@@ -747,12 +828,11 @@ def _settle(results: "list[tuple[asyncio.Future[Any], Any, Exception | None]]") 
 def hashed(body: str) -> str:
     """Replace the content of an entry by its hash, which reports and reconciling still match.
 
-    The delivery stays: it tells which report shows the message.
+    Its route stays: that tells which report shows the message.
     """
-    kept = {"hash": content_hash(body)}
-    id_delivery = _json.loads(body.encode()).get("id_delivery")
-    if id_delivery is not None:
-        kept["id_delivery"] = id_delivery
+    fields = _json.loads(body.encode())
+    kept = {name: fields[name] for name in ROUTE if fields.get(name) is not None}
+    kept["hash"] = content_hash(body)
     return _json.dumps(kept).decode()
 
 
@@ -777,7 +857,6 @@ def _create_private(path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder: str) -> None:
-    connection.execute("PRAGMA busy_timeout = 5000")
     (application,), (version,) = (
         connection.execute(f"PRAGMA {name}").fetchone()
         for name in ("application_id", "user_version")
@@ -818,7 +897,21 @@ def _check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) 
 def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
     """Make of what was left what the policy says, in one look at all messages."""
     statement = TAKE_UP.format(waits_again=WAITS_AGAIN[policy.on_unknown])
-    connection.execute(statement, {"absent": ABSENT, "interrupted": INTERRUPTED})
+    connection.execute(
+        statement, {"absent": ABSENT, "interrupted": INTERRUPTED, "now": time.time()}
+    )
+
+
+def _leave_out(connection: sqlite3.Connection, reading: int) -> int:
+    """Skip what people were to get who may have got another text; returns how many they are."""
+    values = {"reading": reading}
+    if connection.execute(SUPERSEDED, values).fetchone() is None:
+        return 0
+    ((people,),) = connection.execute(COUNT_EDITED, values)
+    if people:
+        facts = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}
+        connection.execute(LEAVE_OUT, {**values, **facts})
+    return int(people)
 
 
 def _note(connection: sqlite3.Connection, facts: Mapping[str, str]) -> None:

@@ -69,6 +69,19 @@ class OnUnknown(enum.StrEnum):
     """It is sent again: at least once, so a person may get it twice."""
 
 
+class Edited(enum.StrEnum):
+    """What is to become of people who may have got another text of the same ledger already."""
+
+    REFUSE = "refuse"
+    """Nothing is sent, and how many they are is said."""
+
+    REMAINING = "remaining"
+    """They get nothing more; only those who have nothing yet get the new text."""
+
+    EVERYONE = "everyone"
+    """They get the new text as well."""
+
+
 STEPS: Final[Mapping[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.IN_FLIGHT, State.SKIPPED}),
     State.IN_FLIGHT: frozenset({State.ACCEPTED, State.REJECTED, State.QUEUED, State.UNKNOWN}),

@@ -1,14 +1,13 @@
 """The commands of a campaign: from a file to its ledger, from there to the phones, and reports."""
 
 import shlex
-import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import click
 from anyio.to_thread import run_sync
@@ -16,6 +15,8 @@ from rich.console import Console
 
 from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Loaded
+from connectus_async.bulk.ledger_file import connect
+from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation, Row
 from connectus_async.bulk.phone_numbers import NationalNumbers, checker
@@ -27,6 +28,7 @@ from connectus_async.bulk.preflight import (
     compare_balance,
     render,
 )
+from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.export import export
 from connectus_async.bulk.report.figures import Figures, read_figures
@@ -34,7 +36,7 @@ from connectus_async.bulk.report.page import write_page
 from connectus_async.bulk.sender import Bulk
 from connectus_async.bulk.sources import UTF_8, Source, open_source
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
-from connectus_async.bulk.states import OnUnknown, State
+from connectus_async.bulk.states import Edited, OnUnknown, State
 from connectus_async.bulk.templates import Filler, parse_template
 from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
@@ -68,6 +70,11 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 LEDGER_SUFFIX: Final = ".ledger.db"
 ROWS_NAMED: Final = 10_000
 """For each reason, by a dry run, which leaves no ledger to look them up in."""
+
+HOW_TO_PROVE: Final = (
+    "with the command line: send what is still queued, or add a row with your own number to the"
+    " file and give the same `bulk send` again; then `connectus bulk reconcile {ledger}`"
+)
 
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 STOPPED: Final = "interrupted; `connectus bulk status` shows what became of the messages"
@@ -176,6 +183,12 @@ def bulk() -> None:
     help="What makes two rows the same, of which one is sent.",
 )
 @pacing_options
+@click.option(
+    "--edited",
+    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
+    help="After a change of text, send to those who have nothing yet, or to all again."
+    "  [default: refuse to send]",
+)
 @click.option("--forget-content", is_flag=True, help="Keep only a hash of what was accepted.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @concurrency_option
@@ -195,6 +208,7 @@ def bulk_send(
     encoding: str,
     sheet: str | None,
     ledger: Path | None,
+    edited: str | None,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -216,15 +230,19 @@ def bulk_send(
     options["region"] = region
     settings = Settings(**{name: value for name, value in options.items() if value is not None})
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
+    about_edited = Edited(edited or Edited.REFUSE)
 
     async def command(folder: str | None = None) -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if folder:
             copy = Path(folder) / path.name
-            return await _dry_run(source, composer, settings, path, copy, as_json=as_json)
+            trial = Trial(path, copy, about_edited)
+            return await _dry_run(source, composer, settings, trial, as_json=as_json)
         async with _client(settings) as client:
-            code, _ = await send_source(client, source, composer, settings, path, as_json=as_json)
+            code, _ = await send_source(
+                client, source, composer, settings, path, edited=about_edited, as_json=as_json
+            )
         return code
 
     if not dry_run:
@@ -274,7 +292,8 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     type=click.FloatRange(0, min_open=True),
     default=DEFAULT_SETTLE,
     show_default=True,
-    help="Seconds until a report is believed to be complete.",
+    help="Seconds until a report is believed to be complete, and between two reads; a message that"
+    " was begun less than 40 seconds ago is waited for as well.",
 )
 @connection_options
 @json_option
@@ -369,9 +388,12 @@ def _client(settings: Settings) -> AsyncConnectus:
 
 @asynccontextmanager
 async def _entered(
-    client: AsyncConnectus, ledger: SqliteLedger, settings: Settings
+    client: AsyncConnectus,
+    ledger: SqliteLedger,
+    settings: Settings,
+    edited: Edited = Edited.EVERYONE,
 ) -> AsyncIterator[Bulk]:
-    options = BulkOptions(**await run_sync(settings.options, ledger.path))
+    options = BulkOptions(**await run_sync(settings.options, ledger.path), edited=edited)
     async with sender_over(client, ledger, options) as sender:
         yield sender
 
@@ -383,17 +405,23 @@ async def send_source(
     settings: Settings,
     ledger: Path,
     *,
+    edited: Edited = Edited.REFUSE,
     as_json: bool,
 ) -> tuple[int, int]:
     """Load a source into a ledger, say what it is going to be, and send it.
 
     Returns:
         The exit code, and how many messages of the ledger are accepted by then.
+
+    Raises:
+        ConfigurationError: People may have got another text of the same ledger.
     """
     held = SqliteLedger(ledger)
-    async with _entered(client, held, settings) as sender:
+    async with _entered(client, held, settings, edited) as sender:
         await sender.note(settings=settings.written(), source=source.name)
-        report = await _loaded(sender, source, composer, settings)
+        report, people = await _loaded(sender, source, composer, settings, edited)
+        if people:
+            raise ConfigurationError("--edited", _edited_sentence(people))
         shortfalls = await _shortfalls(client, report) if report.to_send else None
         _print_preflight(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
@@ -422,20 +450,38 @@ async def _dry_run(
     source: Source,
     composer: Composer,
     settings: Settings,
-    ledger: Path,
-    copy: Path,
+    trial: "Trial",
     *,
     as_json: bool,
 ) -> int:
     """Load a copy of the ledger, which has what was sent before; it is thrown away."""
-    await run_sync(_copy, ledger, copy)
+    await run_sync(_copy, trial.ledger, trial.copy)
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, SqliteLedger(copy), settings) as sender:
-        report = await _loaded(sender, source, composer, settings, examples=ROWS_NAMED)
+    async with client, _entered(client, SqliteLedger(trial.copy), settings, trial.edited) as sender:
+        report, people = await _loaded(
+            sender, source, composer, settings, trial.edited, examples=ROWS_NAMED
+        )
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None
-    _print_preflight(report, shortfalls, as_json=as_json)
+    _print_preflight(report, shortfalls, as_json=as_json, people=people)
     return 0
+
+
+class Trial(NamedTuple):
+    """What a dry run is to try: the ledger, its copy, and what becomes of edited texts."""
+
+    ledger: Path
+    copy: Path
+    edited: Edited
+
+
+def _edited_sentence(people: int) -> str:
+    who = f"{people:,} people of this file" if people > 1 else "1 person of this file"
+    return (
+        f"{who} may have got another text of this campaign already, so nothing is sent."
+        " `--edited remaining` sends only to those who have nothing yet, `--edited everyone` to all"
+        " again; for another campaign, name another --ledger"
+    )
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
@@ -450,7 +496,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
 
 def _copy(ledger: Path, copy: Path) -> None:
     if ledger.exists():
-        with reading(ledger) as old, closing(sqlite3.connect(copy)) as new:
+        with reading(ledger) as old, closing(connect(copy)) as new:
             old.backup(new)
 
 
@@ -459,9 +505,13 @@ async def _loaded(
     source: Source,
     composer: Composer,
     settings: Settings,
+    edited: Edited,
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> PreflightReport:
+) -> tuple[PreflightReport, int]:
+    """Load a source; tell what it is, and how many people make it be refused."""
+    if edited is Edited.REMAINING:  # once it is known who is left out, all can be counted
+        await sender.load(_rows(source, composer, settings.region), replaces=True)
     preflight = Preflight(
         examples=examples,
         quiet_hours=await run_sync(settings.hours),
@@ -475,9 +525,13 @@ async def _loaded(
             preflight.add(row, *loaded)
             progress.advance(task)
 
-        await sender.load(_rows(source, composer, settings.region), replaces=True, on_row=add)
+        people = 0
+        try:
+            await sender.load(_rows(source, composer, settings.region), replaces=True, on_row=add)
+        except EditedError as error:
+            people = error.people
     unit: Any = settings.rate_unit
-    return preflight.report(rate=settings.rate, rate_unit=unit)
+    return preflight.report(rate=settings.rate, rate_unit=unit), people
 
 
 async def _rows(source: Source, composer: Composer, region: str | None) -> AsyncIterator[Row]:
@@ -506,13 +560,20 @@ def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
 
 
 def _print_preflight(
-    report: PreflightReport, shortfalls: list[Shortfall] | None, *, as_json: bool
+    report: PreflightReport,
+    shortfalls: list[Shortfall] | None,
+    *,
+    as_json: bool,
+    people: int = 0,
 ) -> None:
     if as_json:
         told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
-        print_json({"preflight": report.as_dict(), "shortfalls": told})
-    else:
-        echo(render(report, shortfalls))
+        edited = {"edited": people} if people else {}
+        print_json({"preflight": report.as_dict(), "shortfalls": told, **edited})
+        return
+    echo(render(report, shortfalls))
+    if people:
+        echo(_edited_sentence(people))
 
 
 def _print_reconciliation(
@@ -535,6 +596,8 @@ def _print_reconciliation(
     )
     for reason, count in found.reasons.items():
         echo(f"{count:,}: {reason}")
+    if NO_LATER in found.reasons:
+        echo(HOW_TO_PROVE.format(ledger=shlex.quote(str(ledger))))
     if queued:
         echo(f"{queued:,} are to be sent: connectus bulk resume {shlex.quote(str(ledger))}")
 

@@ -1057,7 +1057,8 @@ class Bulk(OfOneProcess):
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 that may block. It is pulled as messages are sent, never ahead of them, in the
                 thread that waits for their outcomes. If
-                left out, what waits in the ledger is sent.
+                left out, what waits in the ledger is sent. With ``edited="refuse"`` or
+                ``"remaining"`` it is put down to its end first, as by `load` with ``replaces``.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
@@ -1067,6 +1068,8 @@ class Bulk(OfOneProcess):
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
                 the source is left alone.
+            ConfigurationError: With ``edited="refuse"``: people may have got another text of this
+                ledger already. Nothing was sent.
             Exception: What the source itself raised, after the outcomes of what it had given.
 
         Example:
@@ -1128,7 +1131,8 @@ class Bulk(OfOneProcess):
             How many rows there were.
 
         Raises:
-            ConfigurationError: There is no ledger.
+            ConfigurationError: There is no ledger. With ``edited="refuse"``: people may have got
+                another text of this ledger already; it says how many, and nothing is to be sent.
             LedgerError: The ledger cannot be written.
             Exception: What the source itself raised. Loading the same source again takes it up.
 
@@ -1149,11 +1153,16 @@ class Bulk(OfOneProcess):
 
         Args:
             settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. Default 60.
+                between two reads. Default 60. The first read is not before the client's timeout and
+                10 seconds have passed since the attempt began, for which a request can be on its
+                way after it was given up.
 
         Returns:
             How many turned out to be accepted, and what became of the others. With
-            ``on_unknown="resend_if_absent"``, those that are absent are queued again.
+            ``on_unknown="resend_if_absent"``, those that are absent are queued again: which is
+            proven only where the same report shows messages of this ledger that were accepted
+            before and after them. What is not proven stays unknown; ``reasons`` says what would
+            prove it.
 
         Raises:
             ConfigurationError: There is no ledger, or a stream is under way.
@@ -1474,6 +1483,7 @@ class Connectus:
         rate_unit: Literal["messages", "segments"] = "messages",
         identity: Literal["message", "recipient"] = "message",
         on_unknown: Literal["hold", "resend_if_absent", "resend"] = "hold",
+        edited: Literal["refuse", "remaining", "everyone"] = "everyone",
         suppression: "SuppressionList | None" = None,
         quiet_hours: "QuietHours | None" = None,
         expires_at: dt.datetime | None = None,
@@ -1499,6 +1509,11 @@ class Connectus:
                 again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
                 ``"resend"`` does when the ledger is opened again, so that a person may get it
                 twice.
+            edited: What becomes of recipients who may have got another text of the same ledger that
+                the source does not have any more: ``"refuse"`` sends nothing and raises,
+                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, as a campaign
+                needs that says several things to one person. The first two read the source to its
+                end before the first message leaves.
             suppression: Who must get nothing. It is asked again right before each message. While
                 its file cannot be read, nothing leaves; after ten seconds the campaign stops.
             quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
@@ -1529,6 +1544,7 @@ class Connectus:
             rate_unit=rate_unit,
             identity=identity,
             on_unknown=on_unknown,
+            edited=edited,
             suppression=suppression,
             quiet_hours=quiet_hours,
             expires_at=expires_at,

@@ -457,13 +457,14 @@ async def test_a_stream_waits_for_the_end_of_reconciling(connectus, emulator, le
 
 async def test_reconciling_gives_the_budget_back(connectus, emulator, ledger):
     """What turned out not to have been sent is paid once."""
-    emulator.fault(Fault.status(502), route="sms.send", times=2)
-    options = {"ledger": ledger, "budget": 3, "on_unknown": "resend_if_absent", "concurrency": 1}
+    options = {"ledger": ledger, "budget": 4, "on_unknown": "resend_if_absent", "concurrency": 1}
     async with connectus.bulk(**options) as bulk:
-        await bulk.run(messages(3))
+        await bulk.run(messages(1))
+        emulator.fault(Fault.status(502), route="sms.send", times=2)
+        await bulk.run(messages(4))
         assert (await bulk.reconcile(settle=0.01)).queued == 2
         await bulk.run()
-        assert await bulk.counts() == {State.ACCEPTED: 3}
+        assert await bulk.counts() == {State.ACCEPTED: 4}
 
 
 async def test_a_clock_that_was_put_back_does_not_make_reconciling_wait_for_days(

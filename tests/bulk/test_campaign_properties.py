@@ -5,6 +5,7 @@ disk has at that moment: a copy of the ledger and its log, with which the campai
 """
 
 import asyncio
+import datetime as dt
 import json
 import shutil
 import sqlite3
@@ -103,7 +104,7 @@ def message_to(recipient: str, text: str) -> Message:
     if "@" in recipient:
         return Email(recipient, text, text, src_email="yo@example.com")
     if recipient.startswith("55"):
-        return WhatsApp(recipient, text, src_number="56999944837")
+        return WhatsApp(recipient, text, src_number=SOURCE)
     return Sms(recipient, text)
 
 
@@ -114,6 +115,11 @@ def row_of(name: Name) -> Row:
 def name_of(recipient: str, text: str, twin: str | None) -> Name:
     return Name(recipient, text, twin and f"{recipient} {text[0]} {twin}")
 
+
+SOURCE = "56999944837"
+EARLIER = "Antes"
+WITNESSES = [Name("56960000001", "Al final", None), Name("5511960000004", "Al final", None)]
+"""What is accepted after all that is unknown; earlier ones are not of the ledger."""
 
 names = st.builds(
     name_of,
@@ -140,7 +146,8 @@ class CampaignMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.runner = asyncio.Runner(debug=False)  # debugging a loop makes it slow
-        self.emulator = Emulator()
+        self.before = 0.0  # hours
+        self.emulator = Emulator(clock=self._clock)
         self.script: deque[str] = deque()
         self.reports: deque[str] = deque()
         self.given: set[Name] = set()
@@ -164,6 +171,13 @@ class CampaignMachine(RuleBasedStateMachine):
             timeout=LIMIT,
             connect_timeout=LIMIT,
         )
+        self.before = 1.0
+        await self.client.sms.send(WITNESSES[0].recipient, EARLIER)
+        await self.client.whatsapp.send(WITNESSES[1].recipient, EARLIER, src_number=SOURCE)
+        self.before = 0.0
+
+    def _clock(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) - dt.timedelta(hours=self.before)
 
     async def _answer(self, request: Any, act: Callable[[], Awaitable[Any]]) -> Any:
         if self.is_dead:
@@ -408,7 +422,8 @@ class CampaignMachine(RuleBasedStateMachine):
         await self._ask("DELETE FROM step")
 
     def _reached(self) -> Counter[tuple[str, str]]:
-        return Counter((got.recipient, got.content) for got in self.emulator.received)
+        received = self.emulator.received
+        return Counter((got.recipient, got.content) for got in received if got.content != EARLIER)
 
     @staticmethod
     def _totals(counts: dict[Name, int]) -> Counter[tuple[str, str]]:
@@ -431,6 +446,8 @@ class CampaignMachine(RuleBasedStateMachine):
         await self._close()
         await self._open(OnUnknown.RESEND_IF_ABSENT)
         await self.bulk.run(map(row_of, sorted(self.given, key=str)))
+        self.given |= set(WITNESSES)
+        await self.bulk.run(map(row_of, WITNESSES))
         await self.bulk.reconcile(settle=SETTLE)
         await self.bulk.run()
         await self._check()

@@ -484,7 +484,7 @@ def _in_a_file(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        (_folder, "cannot be opened: see that its folder is there and may be written"),
+        (_folder, "is not a file: choose another path"),
         (_in_no_folder, "there is no folder {}: make it, or choose another path"),
         (_in_a_file, "{} is not a folder: choose another path"),
     ],

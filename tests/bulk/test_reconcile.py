@@ -2,20 +2,36 @@
 
 import asyncio
 import datetime as dt
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
+from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import attrs
 import pytest
 from loop_time import LIMIT, pass_time
 
 from connectus_async import AsyncConnectus, Email, Product, Sms, WhatsApp
+from connectus_async.bulk import reconcile
 from connectus_async.bulk.outcomes import Reconciliation, Row
-from connectus_async.bulk.reconcile import AMBIGUOUS, LATE, NO_REPORT, UNREADABLE
+from connectus_async.bulk.reconcile import (
+    AMBIGUOUS,
+    CLOCK_CHANGED,
+    LATE,
+    NO_EARLIER,
+    NO_LATER,
+    NO_LATER_IN_CHAT,
+    NO_REPORT,
+    UNREADABLE,
+)
 from connectus_async.bulk.sqlite_ledger import ABSENT
 from connectus_async.bulk.states import State
+from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.emulator import Emulator, Fault
 
 FIRST = 56_960_000_000
@@ -26,6 +42,9 @@ LOST = Fault.reset_after()
 NEVER_CAME = Fault.reset_before()
 NAMELESS = Fault.status(200, {"status": "EN_COLA"}, acted=True)
 WELL = None
+BEFORE = Sms(FIRST + 1_000, "Antes")
+AFTER = Sms(FIRST + 2_000, "Después")
+"""The witnesses: accepted before and after the messages in question."""
 GIVEN_UP_BEFORE = Fault.call(before=lambda _: pass_time())
 GIVEN_UP_AFTER = Fault.call(after=lambda _: pass_time())
 
@@ -73,9 +92,22 @@ def script(emulator: Emulator, *faults: Fault | None, route: str = "sms.send") -
     emulator.fault(Fault("script", run), route=route)
 
 
+def witnessed(emulator: Emulator, *faults: Fault | None) -> None:
+    """Let the requests between those of the witnesses go as it says."""
+    script(emulator, WELL, *faults, WELL)
+
+
+def between(source: Sequence[Any]) -> list[Any]:
+    """Put messages between the witnesses."""
+    return [BEFORE, *source, AFTER]
+
+
 def reached(emulator: Emulator) -> list[int]:
-    """How often each message reached the phone that reached it at all."""
-    return sorted(Counter((got.recipient, got.content) for got in emulator.received).values())
+    """How often each message reached the phone that reached it at all; without the witnesses."""
+    got = Counter((got.recipient, got.content) for got in emulator.received)
+    for witness in (BEFORE, AFTER):
+        assert got.pop((str(witness.dst_number), witness.sms_content), 1) == 1
+    return sorted(got.values())
 
 
 async def moved(bulk: Any, moment: dt.datetime, number: int) -> None:
@@ -187,9 +219,11 @@ async def test_a_report_is_believed_after_the_settle_time_and_twice(
             slept.append(seconds)
         await sleep(0)
 
-    script(emulator, NEVER_CAME)
-    async with client.bulk(ledger=path) as bulk:
-        await bulk.run([Sms(FIRST, "Hola")])
+    witnessed(emulator, NEVER_CAME)
+    monkeypatch.setattr(reconcile, "_now", time.time)
+    quick = client.with_options(timeout=20)
+    async with quick.bulk(ledger=path, concurrency=1) as bulk:
+        await bulk.run(between([Sms(FIRST, "Hola")]))
         monkeypatch.setattr(asyncio, "sleep", note)
         found = await bulk.reconcile(settle=60)
 
@@ -199,15 +233,61 @@ async def test_a_report_is_believed_after_the_settle_time_and_twice(
     assert slept[0] <= 60
 
 
-async def test_a_clock_that_was_set_back_is_not_waited_for(
-    emulator: Emulator, client: AsyncConnectus, path: Path
+@pytest.mark.parametrize("is_interrupted", [False, True])
+async def test_a_report_is_not_read_while_a_message_may_still_arrive(
+    emulator: Emulator,
+    client: AsyncConnectus,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_interrupted: bool,
 ):
-    """What was sent in what is now the future has had its settle time after one."""
-    script(emulator, NEVER_CAME)
+    """What was given up may leave for the client's timeout, and as long as the kernel sends."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float, *_: object) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(reconcile, "_now", time.time)
+    script(emulator, LOST)
     async with client.bulk(ledger=path) as bulk:
         await bulk.run([Sms(FIRST, "Hola")])
-        await moved(bulk, dt.datetime.now(dt.UTC) + dt.timedelta(days=1), 1)
+        if is_interrupted:
+            await bulk._ledger.ask(
+                lambda connection: connection.execute(
+                    "UPDATE message SET state = 'in_flight', ended_at = NULL"
+                )
+            )
+    async with client.with_options(timeout=90).bulk(ledger=path) as bulk:
+        monkeypatch.setattr(asyncio, "sleep", note)
+        assert (await bulk.reconcile(settle=SETTLE)).accepted == 1
+
+    assert slept[0] == pytest.approx(90 + KERNEL_SENDS_FOR, abs=20)
+    assert slept[0] <= 90 + KERNEL_SENDS_FOR
+
+
+async def test_a_clock_that_was_set_back_is_not_waited_for(
+    emulator: Emulator, client: AsyncConnectus, path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What was sent in what is now the future is waited for as what was sent just now."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float, *_: object) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    witnessed(emulator, NEVER_CAME)
+    async with client.with_options(timeout=20).bulk(ledger=path, concurrency=1) as bulk:
+        await bulk.run(between([Sms(FIRST, "Hola")]))
+        for number in (1, 2, 3):
+            await moved(bulk, dt.datetime.now(dt.UTC) + dt.timedelta(days=1), number)
+        monkeypatch.setattr(asyncio, "sleep", note)
         assert (await bulk.reconcile(settle=SETTLE)).held == 1
+
+    assert max(slept) == 20 + KERNEL_SENDS_FOR
 
 
 async def test_what_comes_into_the_report_between_two_reads_is_not_absent(
@@ -228,12 +308,12 @@ async def test_reads_that_contradict_each_other_conclude_nothing(
     emulator: Emulator, client: AsyncConnectus, path: Path
 ):
     """Reports that differ from read to read are asked again later."""
-    script(emulator, LOST, NEVER_CAME)
+    witnessed(emulator, LOST, NEVER_CAME)
     empty = Fault.status(200, {"data": []})
     script(emulator, empty, WELL, empty, WELL, empty, route="sms.by_date")
     source = [Sms(FIRST, "Hola"), Sms(FIRST + 1, "Hola")]
     async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
-        await bulk.run(source)
+        await bulk.run(between(source))
         assert await bulk.reconcile(settle=SETTLE) == Reconciliation(unknown=2, reasons={LATE: 2})
         assert (await bulk.reconcile(settle=SETTLE)) == Reconciliation(accepted=1, queued=1)
         await bulk.run()
@@ -294,16 +374,16 @@ async def test_identical_messages_are_told_apart_by_their_number(
     forget_content: bool,
 ):
     """Three of the same text to one recipient: as many count as the report shows, none twice."""
-    script(emulator, *faults)
+    witnessed(emulator, *faults)
     source = [Row(None, Sms(FIRST, "Hola"), key=key) for key in "abc"]
     async with client.bulk(
         ledger=path, concurrency=1, on_unknown="resend_if_absent", forget_content=forget_content
     ) as bulk:
-        await bulk.run(source)
+        await bulk.run(between(source))
         found = await bulk.reconcile(settle=SETTLE)
         assert (found.accepted, found.queued, found.held, found.unknown) == (accepted, absent, 0, 0)
         await bulk.run()
-        assert await bulk.counts() == {State.ACCEPTED: 3}
+        assert await bulk.counts() == {State.ACCEPTED: 5}
 
     assert reached(emulator) == [3]
 
@@ -368,9 +448,9 @@ async def test_a_day_boundary_hides_nothing(
     zone: ZoneInfo,
 ):
     """Sent at the end of a day and taken on the next, in whatever zone the API counts days."""
-    script(emulator, LOST, LOST, NEVER_CAME)
-    source = [Sms(FIRST + index, "Hola") for index in range(3)]
-    offsets = [dt.timedelta(minutes=-4), dt.timedelta(minutes=4), dt.timedelta()]
+    witnessed(emulator, LOST, LOST, NEVER_CAME)
+    source = between([Sms(FIRST + index, "Hola") for index in range(3)])
+    offsets = [dt.timedelta(minutes=minutes) for minutes in (-4, -4, 4, 0, 0)]
     async with (
         AsyncConnectus(**settings, time_zone=zone.key) as client,
         client.bulk(ledger=path, concurrency=1) as bulk,
@@ -451,9 +531,9 @@ async def test_a_report_that_cannot_be_read_says_nothing(
     emulator: Emulator, client: AsyncConnectus, path: Path, report: Fault
 ):
     """The messages stay unknown, with the reason, and are found the next time."""
-    script(emulator, LOST, NEVER_CAME)
+    witnessed(emulator, LOST, NEVER_CAME)
     broken = emulator.fault(report, route="sms.by_date")
-    source = [Sms(FIRST, "Hola"), Sms(FIRST + 1, "Hola")]
+    source = between([Sms(FIRST, "Hola"), Sms(FIRST + 1, "Hola")])
     async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
         await bulk.run(source)
         unread = await bulk.reconcile(settle=SETTLE)
@@ -537,9 +617,9 @@ async def test_a_delivery_is_asked_for_its_own_messages(
     ]
     source = [
         Sms(FIRST + index, "Hola", id_delivery=id_delivery)
-        for index, id_delivery in enumerate([*ids, None, *ids, None, *ids, None])
+        for index, id_delivery in enumerate([*ids, None] * 4)
     ]
-    script(emulator, *[WELL] * 3, *[LOST] * 3, *[NEVER_CAME] * 3)
+    script(emulator, *[WELL] * 3, *[LOST] * 3, *[NEVER_CAME] * 3, *[WELL] * 3)
     async with client.bulk(ledger=path, concurrency=1, forget_content=forget_content) as bulk:
         await bulk.run(source)
         emulator.report_delay = 3_600
@@ -550,26 +630,36 @@ async def test_a_delivery_is_asked_for_its_own_messages(
     assert late == Reconciliation(unknown=6, reasons={LATE: 6})
     assert found == Reconciliation(accepted=3, held=3, reasons={ABSENT: 3})
     assert emulator.requests["sms.by_delivery"] > 0
-    assert reached(emulator) == [1] * 6
+    assert reached(emulator) == [1] * 9
 
 
+@pytest.mark.parametrize("forget_content", [False, True])
 async def test_a_conversation_is_asked_for_whatsapp(
-    emulator: Emulator, client: AsyncConnectus, path: Path
+    emulator: Emulator, client: AsyncConnectus, path: Path, *, forget_content: bool
 ):
-    """Each pair of numbers is a report of its own."""
+    """Each pair of numbers is a report of its own, and only its own messages are its witnesses."""
     source = [
-        Row(None, WhatsApp(FIRST + index // 2, "Hola", src_number=SOURCE), key=str(index))
-        for index in range(4)
+        Row(None, WhatsApp(FIRST + index % 2, "Hola", src_number=SOURCE), key=str(index))
+        for index in range(8)
     ]
-    script(emulator, LOST, NEVER_CAME, WELL, LOST, route="whatsapp.send")
-    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+    faults = [WELL, WELL, LOST, LOST, NEVER_CAME, NEVER_CAME, WELL, NEVER_CAME]
+    script(emulator, *faults, route="whatsapp.send")
+    async with client.bulk(
+        ledger=path, concurrency=1, on_unknown="resend_if_absent", forget_content=forget_content
+    ) as bulk:
         await bulk.run(source)
         found = await bulk.reconcile(settle=SETTLE)
         await bulk.run()
-        assert await bulk.counts() == {State.ACCEPTED: 4}
+        again = await bulk.reconcile(settle=SETTLE)
+        await bulk.run([Row(None, WhatsApp(FIRST + 1, "Y bien", src_number=SOURCE))])
+        proven = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+        assert await bulk.counts() == {State.ACCEPTED: 9}
 
-    assert found == Reconciliation(accepted=2, queued=1)
-    assert reached(emulator) == [2, 2]
+    unproven = Reconciliation(unknown=2, reasons={NO_LATER_IN_CHAT: 2})
+    assert found == attrs.evolve(unproven, accepted=2, queued=1)
+    assert (again, proven) == (unproven, Reconciliation(queued=2))
+    assert reached(emulator) == [1, 4, 4]
 
 
 async def test_emails_wait_for_a_person(emulator: Emulator, client: AsyncConnectus, path: Path):
@@ -610,15 +700,258 @@ async def test_what_a_kill_left_in_flight_is_cleared_up(
     emulator: Emulator, client: AsyncConnectus, path: Path
 ):
     """A row in flight is looked up like any other unknown, though its end is not on record."""
-    async with client.bulk(ledger=path) as bulk:
-        await bulk.run([Sms(FIRST, "Hola"), Sms(FIRST + 1, "Hola")])
+    async with client.bulk(ledger=path, concurrency=1) as bulk:
+        await bulk.run([BEFORE, Sms(FIRST, "Hola"), Sms(FIRST + 1, "Hola")])
         await bulk._ledger.ask(
             lambda connection: connection.execute(
                 "UPDATE message SET state = 'in_flight', ended_at = NULL, provider_id = NULL,"
-                " recipient = CASE id WHEN 2 THEN '56960000009' ELSE recipient END"
+                " recipient = CASE id WHEN 3 THEN '56960000009' ELSE recipient END WHERE id > 1"
             )
         )
     async with client.bulk(ledger=path) as bulk:
+        alone = await bulk.reconcile(settle=SETTLE)
+        await bulk.run([AFTER])
         found = await bulk.reconcile(settle=SETTLE)
 
-    assert found == Reconciliation(accepted=1, held=1, reasons={ABSENT: 1})
+    assert alone == Reconciliation(accepted=1, unknown=1, reasons={NO_LATER: 1})
+    assert found == Reconciliation(held=1, reasons={ABSENT: 1})
+
+
+async def test_an_absence_without_a_witness_after_it_proves_nothing(
+    emulator: Emulator, client: AsyncConnectus, path: Path
+):
+    """A late report lacks it too: it is not sent again before a later message is in the report."""
+    script(emulator, WELL, LOST)
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run([BEFORE])
+        earlier = rows(emulator)
+        await bulk.run([Sms(FIRST, "Hola")])
+        late = emulator.fault(Fault.status(200, earlier), route="sms.by_date")
+        assert await bulk.reconcile(settle=SETTLE) == Reconciliation(
+            unknown=1, reasons={NO_LATER: 1}
+        )
+        await bulk.run()
+        late.remove()
+        assert await bulk.reconcile(settle=SETTLE) == Reconciliation(accepted=1)
+
+    assert reached(emulator) == [1]
+
+
+async def test_the_only_message_of_a_ledger_has_no_witness(
+    emulator: Emulator, client: AsyncConnectus, path: Path
+):
+    """However late the report is, and however often it is asked, nobody is reached twice."""
+    emulator.report_delay = 3_600
+    script(emulator, LOST)
+    async with client.bulk(ledger=path, on_unknown="resend_if_absent") as bulk:
+        await bulk.run([Sms(FIRST, "Hola")])
+        for _ in range(2):
+            found = await bulk.reconcile(settle=SETTLE)
+            await bulk.run()
+
+    assert found == Reconciliation(unknown=1, reasons={NO_LATER: 1})
+    assert reached(emulator) == [1]
+
+
+async def test_the_messages_before_and_beside_it_do_not_witness_how_late_a_report_is(
+    emulator: Emulator, client: AsyncConnectus, path: Path
+):
+    """What was begun before the message had ended may have been accepted before it."""
+    script(emulator, WELL, LOST, WELL)
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run([BEFORE, Sms(FIRST, "Hola"), AFTER])
+        await bulk._ledger.ask(
+            lambda connection: connection.execute(
+                "UPDATE message SET started_at = (SELECT started_at FROM message WHERE id = 2)"
+                " WHERE id = 3"
+            )
+        )
+        kept = [row for row in rows(emulator)["data"] if row["sms_content"] != "Hola"]
+        emulator.fault(Fault.status(200, {"data": kept}), route="sms.by_date")
+        found = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+
+    assert found == Reconciliation(unknown=1, reasons={NO_LATER: 1})
+    assert reached(emulator) == [1]
+
+
+@pytest.mark.parametrize("times", [True, False])
+async def test_a_report_that_is_cut_off_above_a_message_does_not_make_it_absent(
+    emulator: Emulator, client: AsyncConnectus, path: Path, *, times: bool
+):
+    """It shows the newest only: all that was sent later, and nothing from before."""
+    script(emulator, LOST)
+    changed = {} if times else {"created_at": None}
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run([Sms(FIRST, "Hola"), AFTER])
+        newest = {"data": rows(emulator, **changed)["data"][-1:]}
+        emulator.fault(Fault.status(200, newest), route="sms.by_date")
+        found = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+
+    assert found == Reconciliation(unknown=1, reasons={NO_EARLIER: 1})
+    assert reached(emulator) == [1]
+
+
+async def test_what_others_sent_before_shows_that_a_report_is_not_cut_off(
+    emulator: Emulator, client: AsyncConnectus, path: Path, clock: Clock
+):
+    """The first message of a campaign is absent where the account sent something earlier."""
+    clock.moment = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+    await client.sms.send(FIRST + 7, "De antes")
+    clock.moment = None
+    script(emulator, NEVER_CAME)
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run([Sms(FIRST, "Hola"), AFTER])
+        assert await bulk.reconcile(settle=SETTLE) == Reconciliation(queued=1)
+
+
+async def test_a_witness_of_another_day_shows_nothing(
+    emulator: Emulator, client: AsyncConnectus, path: Path
+):
+    """A report of many days may lack one of them."""
+    witnessed(emulator, NEVER_CAME)
+    now = dt.datetime.now(dt.UTC)
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(between([Sms(FIRST, "Hola")]))
+        await moved(bulk, now - dt.timedelta(hours=25), 2)
+        assert await bulk.reconcile(settle=SETTLE) == Reconciliation(
+            unknown=1, reasons={NO_LATER: 1}
+        )
+
+
+async def test_each_message_needs_witnesses_of_its_own(
+    emulator: Emulator, client: AsyncConnectus, path: Path
+):
+    """Of four that never came, those between witnesses are absent; the last one is not."""
+    script(emulator, WELL, *[NEVER_CAME] * 2, WELL, NEVER_CAME, WELL, NEVER_CAME)
+    source = [Sms(FIRST + index, "Hola") for index in range(7)]
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(source)
+        found = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+        again = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+
+    assert found == Reconciliation(queued=3, unknown=1, reasons={NO_LATER: 1})
+    assert again == Reconciliation(queued=1)
+    assert reached(emulator) == [1] * 7
+
+
+async def test_a_clock_that_was_changed_amid_a_campaign_shows_no_order(
+    emulator: Emulator, client: AsyncConnectus, path: Path
+):
+    """A message that seems to have been sent later may have been sent before."""
+    witnessed(emulator, LOST)
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(between([Sms(FIRST, "Hola")]))
+        await moved(bulk, dt.datetime.now(dt.UTC) + dt.timedelta(hours=2), 3)
+        kept = [row for row in rows(emulator)["data"] if row["sms_content"] != "Hola"]
+        emulator.fault(Fault.status(200, {"data": kept}), route="sms.by_date")
+        found = await bulk.reconcile(settle=SETTLE)
+
+    assert found == Reconciliation(unknown=1, reasons={CLOCK_CHANGED: 1})
+
+
+@pytest.mark.parametrize("days", [-40, -3, 3, 40])
+@pytest.mark.parametrize("is_put_right", [False, True])
+async def test_the_days_of_both_clocks_are_asked_for(
+    emulator: Emulator,
+    client: AsyncConnectus,
+    path: Path,
+    clock: Clock,
+    days: int,
+    *,
+    is_put_right: bool,
+):
+    """Our clock was days off while sending, and may have been put right since."""
+    witnessed(emulator, LOST, NEVER_CAME)
+    clock.moment = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    dated = Fault("dated", partial(_dated, clock))
+    emulator.fault(dated)
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(between([Sms(FIRST, "Hola"), Sms(FIRST + 1, "Hola")]))
+        if is_put_right:
+            emulator.clear_faults()
+        assert await bulk.reconcile(settle=SETTLE) == Reconciliation(accepted=1, queued=1)
+
+
+async def _dated(clock: Clock, _: Any, act: Any) -> Any:
+    response = await act()
+    response.headers["Date"] = format_datetime(clock(), usegmt=True)
+    return response
+
+
+@pytest.mark.parametrize("field", ["id_client", "src_number", "id_delivery"])
+@pytest.mark.parametrize("kind", ["sms", "whatsapp"])
+async def test_only_a_message_of_the_same_route_is_a_witness(
+    emulator: Emulator, client: AsyncConnectus, path: Path, field: str, kind: str
+):
+    """A report may show the account's messages, and none of a sub-client or a later delivery."""
+    own = "56999944838" if field == "src_number" else (await client.clients.create("x")).id_unique
+    if field == "id_delivery":
+        product = Product.SMS if kind == "sms" else Product.WHATSAPP
+        own = (await client.deliveries.create("x", "2099-12-24 09:00:00", product)).id
+
+    def message(text: str, **fields: Any) -> Any:
+        if kind == "sms":
+            return Sms(FIRST, text, **fields)
+        return WhatsApp(FIRST, text, **{"src_number": SOURCE, **fields})
+
+    script(emulator, WELL, LOST, WELL, route=f"{kind}.send")
+    source = [message("Antes"), message("Hola", **{field: own}), message("Después")]
+    async with client.bulk(ledger=path, concurrency=1, on_unknown="resend_if_absent") as bulk:
+        await bulk.run(source)
+        others = {"data": []}
+        for route in ("sms.by_date", "sms.by_delivery", "whatsapp.messages"):
+            emulator.fault(Fault.status(200, others), route=route)
+        found = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+
+    assert (found.unknown, found.queued) == (1, 0)
+    assert found.reasons.keys() <= {NO_LATER, NO_LATER_IN_CHAT}
+
+
+@pytest.mark.parametrize("kind", ["sms", "whatsapp"])
+@pytest.mark.parametrize("seed", range(12))
+async def test_no_report_that_lacks_something_has_anybody_reached_twice(
+    emulator: Emulator, client: AsyncConnectus, path: Path, kind: str, seed: int
+):
+    """Whether it stands still, is cut off, or both, and whatever became of each request."""
+    chance = Random(seed)
+    acted_or_not = [LOST, NEVER_CAME, NAMELESS, Fault.status(502, acted=True), Fault.status(502)]
+    total = chance.randint(3, 25)
+    script(
+        emulator,
+        *(chance.choice([WELL] * 3 + acted_or_not) for _ in range(total)),
+        route=f"{kind}.send",
+    )
+    source: list[Any] = [Sms(FIRST + index, "Hola") for index in range(total)]
+    content, has_times = f"{kind}_content", chance.random() < 0.7
+    if kind == "whatsapp":
+        texts = [f"Hola {index}" for index in range(total)]
+        source = [WhatsApp(FIRST + len(text) % 2, text, src_number=SOURCE) for text in texts]
+    shown_part = slice(None)
+
+    async def report(request: Any, act: Any) -> Any:
+        shown = [
+            {"id": got.id, "dst_number": got.recipient, content: got.content}
+            | ({"created_at": got.time.isoformat()} if has_times else {})
+            for got in list(emulator.received)[shown_part]
+        ]
+        return await Fault.status(200, {"data": shown}).run(request, act)
+
+    for route in ("sms.by_date", "whatsapp.messages"):
+        emulator.fault(Fault("report", report), route=route)
+    async with client.bulk(
+        ledger=path, concurrency=chance.choice([1, 4, 8]), on_unknown="resend_if_absent"
+    ) as bulk:
+        await bulk.run(source)
+        for _ in range(4):
+            first, last = sorted(chance.randint(0, len(emulator.received)) for _ in range(2))
+            parts = [slice(last), slice(first, None), slice(first, last), slice(None)]
+            shown_part = chance.choice(parts)
+            await bulk.reconcile(settle=SETTLE)
+            await bulk.run()
+
+    assert set(reached(emulator)) <= {1}

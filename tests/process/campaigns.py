@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 import attrs
-from campaign_program import numbers
+from campaign_program import WITNESS, numbers
 from scripts import ROOT
 
 from connectus_async.emulator import Emulator, Fault
@@ -94,12 +94,13 @@ class Campaign:
 
     @property
     def reached(self) -> Counter[str]:
-        return Counter(message.recipient for message in self.emulator.received)
+        return reached(self.emulator)
 
     def states(self) -> dict[str, str]:
         """Read the state of each recipient in the ledger."""
         with closing(sqlite3.connect(self.ledger)) as connection:
-            return dict(connection.execute("SELECT recipient, state FROM message"))
+            query = "SELECT recipient, state FROM message WHERE recipient <> ?"
+            return dict(connection.execute(query, (WITNESS,)))
 
 
 @attrs.frozen
@@ -129,6 +130,13 @@ def command(*args: object, emulator: Emulator) -> AbstractAsyncContextManager[Pr
 async def ran(*args: object, emulator: Emulator) -> Ended:
     """Run a command to its end."""
     async with command(*args, emulator=emulator) as process:
+        return await ended(process)
+
+
+async def asked_later(*args: object, emulator: Emulator) -> Ended:
+    """Run a command as if an hour had passed: nothing that was given up is still on its way."""
+    arguments = json.dumps({"command": [str(arg) for arg in args]})
+    async with started(PROGRAM, arguments, environment=environment(emulator)) as process:
         return await ended(process)
 
 
@@ -162,7 +170,16 @@ def send(file: Path, *options: object) -> Sequence[object]:
 
 
 def reached(emulator: Emulator) -> Counter[str]:
-    return Counter(message.recipient for message in emulator.received)
+    """How often each was reached; witnesses are not counted."""
+    return Counter(
+        message.recipient for message in emulator.received if message.recipient != WITNESS
+    )
+
+
+def vouched(file: Path) -> None:
+    """Add a row for a witness, which shows how far the reports are."""
+    with file.open("a", encoding="utf-8") as table:
+        table.write(f"{WITNESS}\n")
 
 
 def ledger_of(file: Path) -> Path:

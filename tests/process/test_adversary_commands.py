@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from campaigns import ran
+from campaigns import asked_later, ran
 
 from connectus_async.emulator import Fault
 
@@ -53,7 +53,7 @@ async def test_the_word_to_send_again_counts_once(emulator, file, later):
         "bulk", "send", file, "--text", "Hola", "--region", "CL", *said, emulator=emulator
     )
 
-    await ran("bulk", *later[:1], ledger, *later[1:], emulator=emulator)
+    await asked_later("bulk", *later[:1], ledger, *later[1:], emulator=emulator)
     await ran("bulk", "resume", ledger, emulator=emulator)
     assert first.code == 3
     assert len(emulator.received) == 2

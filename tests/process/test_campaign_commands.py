@@ -16,6 +16,7 @@ from campaigns import (
     SETTLE,
     Gate,
     Kill,
+    asked_later,
     command,
     ended,
     environment,
@@ -27,12 +28,14 @@ from campaigns import (
     send,
     started,
     states_in,
+    vouched,
     write,
 )
 from scripts import LIMIT
 
+from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.states import State
-from connectus_async.emulator import Emulator
+from connectus_async.emulator import Emulator, Fault
 
 ROWS = 1_000
 
@@ -55,7 +58,7 @@ async def test_a_command_that_is_killed_is_given_again(emulator, file):
         with killed(process, emulator, Kill("sms.send", 137, after=False)):
             assert (await ended(process)).code == -signal.SIGKILL
     again = await ran(*send(file), emulator=emulator)
-    asked = await ran(*again.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
+    asked = await asked_later(*again.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
     resumed = await ran(*asked.advice("resume"), emulator=emulator)
 
     assert (again.code, asked.code, resumed.code) == (3, 0, 0)
@@ -147,7 +150,9 @@ async def test_a_second_interruption_stops(emulator, file, gate):
         stopped = await ended(process)
     states = states_in(ledger_of(file))
     gate.opened.set()
-    asked = await ran("bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator)
+    asked = await asked_later(
+        "bulk", "reconcile", ledger_of(file), *SETTLE, *RESEND, emulator=emulator
+    )
     resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
 
     assert (stopped.code, asked.code, resumed.code) == (130, 0, 0)
@@ -155,3 +160,54 @@ async def test_a_second_interruption_stops(emulator, file, gate):
     assert states[State.UNKNOWN] == CONCURRENCY
     assert f"{CONCURRENCY} had been sent, 0 are queued again" in asked.output
     assert reached(emulator) == Counter(numbers(ROWS))
+
+
+async def test_reconcile_says_what_would_prove_an_absence(emulator, file):
+    """Its advice is followed: a row for oneself, the same command, and all are reached once."""
+    write(file, 2)
+    await ran(*send(file), emulator=emulator)
+    write(file, 3)
+    emulator.fault(Fault.reset_before(), route="sms.send", times=1)
+    sent = await ran(*send(file), emulator=emulator)
+    unproven = await asked_later(*sent.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
+    vouched(file)
+    again = await ran(*send(file), emulator=emulator)
+    asked = await asked_later(*sent.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
+    resumed = await ran(*asked.advice("resume"), emulator=emulator)
+
+    assert (sent.code, unproven.code, again.code, resumed.code) == (3, 0, 3, 0)
+    assert f"1: {NO_LATER}\n" in unproven.output
+    assert "add a row with your own number" in unproven.output
+    assert reached(emulator) == Counter(numbers(3))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_an_edited_text_is_refused_until_the_user_says_who_gets_it(emulator, file, processes):
+    """Neither the same command again nor `resume` sends it; --edited names who does."""
+    write(file, 30)
+    options = ("--concurrency", CONCURRENCY, "--processes", processes)
+    old = ("bulk", "send", file, "--text", "Hola mudno", *options)
+    new = ("bulk", "send", file, "--text", "Hola mundo", *options)
+    await ran(*old, emulator=emulator)
+    write(file, 40)
+    tried = await ran(*new, "--dry-run", emulator=emulator)
+    refused = [await ran(*new, emulator=emulator) for _ in range(2)]
+    resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
+    assert reached(emulator) == Counter(numbers(30))
+
+    told = await ran(*new, "--edited", "remaining", "--dry-run", emulator=emulator)
+    remaining = await ran(*new, "--edited", "remaining", emulator=emulator)
+    assert reached(emulator) == Counter(numbers(40))
+    again = await ran(*new, emulator=emulator)
+    assert reached(emulator) == Counter(numbers(40))
+    everyone = await ran(*new, "--edited", "everyone", emulator=emulator)
+
+    said = "30 people of this file may have got another text of this campaign already"
+    assert (tried.code, said in tried.output) == (0, True)
+    assert [(end.code, said in end.errors) for end in (*refused, again)] == [(1, True)] * 3
+    assert resumed.code == 1
+    assert "40 rows, 10 messages to send" in told.output
+    assert "40 rows, 10 messages to send" in remaining.output
+    assert "40 of 70 accepted" in remaining.output
+    assert "70 of 70 accepted" in everyone.output
+    assert reached(emulator) == Counter([*numbers(40), *numbers(30)])

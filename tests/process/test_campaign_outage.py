@@ -12,8 +12,9 @@ from random import Random
 from urllib.parse import urlsplit
 
 import pytest
-from campaign_program import numbers
-from campaigns import Campaign, command, ran, started
+from campaign_program import WITNESS, numbers
+from campaigns import Campaign, asked_later, command, ran, started
+from campaigns import reached as reached_by
 
 from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator
@@ -30,7 +31,7 @@ def journal(tmp_path) -> Path:
 async def reached(journal: Path) -> Counter[str]:
     """Count who was reached, as an emulator knows that starts with the journal."""
     async with Emulator(journal=journal) as emulator:
-        return Counter(message.recipient for message in emulator.received)
+        return reached_by(emulator)
 
 
 @pytest.mark.timeout(1_800)
@@ -73,7 +74,7 @@ async def test_the_commands_while_the_emulator_command_is_killed(journal, tmp_pa
     """``bulk send`` goes on; what it prints at its end is all that is needed for the rest."""
     recipients = numbers(1_000)
     file = tmp_path / "recipients.csv"
-    file.write_text("dst_number\n" + "\n".join(recipients))
+    file.write_text(f"dst_number\n{WITNESS}\n")
     emulator = Emulator()
 
     async def serve(stack: AsyncExitStack) -> Process:
@@ -86,6 +87,8 @@ async def test_the_commands_while_the_emulator_command_is_killed(journal, tmp_pa
     async with AsyncExitStack() as stack:
         server = await serve(stack)
         send = ("bulk", "send", file, "--text", "Hola", "--on-unknown", "resend_if_absent")
+        await ran(*send, emulator=emulator)
+        file.write_text("\n".join(["dst_number", WITNESS, *recipients]))
         sending = asyncio.create_task(ran(*send, emulator=emulator))
         for count in (100, 300, 500):
             await has_lines(journal, count)
@@ -93,9 +96,9 @@ async def test_the_commands_while_the_emulator_command_is_killed(journal, tmp_pa
             await server.communicate()
             server = await serve(stack)
         sent = await sending
-        asked = await ran(*sent.advice("reconcile"), "--settle", 0.2, emulator=emulator)
+        asked = await asked_later(*sent.advice("reconcile"), "--settle", 0.2, emulator=emulator)
         resumed = await ran(*asked.advice("resume"), emulator=emulator)
 
     assert (sent.code, asked.code, resumed.code) == (3, 0, 0)
-    assert "1,000 of 1,000 accepted" in resumed.output
+    assert "1,001 of 1,001 accepted" in resumed.output
     assert await reached(journal) == Counter(recipients)

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from connectus_async.bulk.ledger_file import connect
 from connectus_async.bulk.sqlite_ledger import APPLICATION_ID, SCHEMA_VERSION
 from connectus_async.errors import LedgerError
 
@@ -49,9 +50,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """
     if not path.is_file():
         raise LedgerError(path.name, "there is no such file")
-    address = f"{path.absolute().as_uri()}?mode=ro"
     with _problems_named(path):
-        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=LOCK_TIMEOUT)
+        connection = connect(path, "ro", LOCK_TIMEOUT)
         try:
             connection.execute(BEGIN)
             _check_kind(connection, path)

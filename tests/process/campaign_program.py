@@ -24,7 +24,7 @@ SETTLE = 0.05
 """Seconds; what a killed process has sent is acted upon long before the next one has started."""
 ROUNDS = 20
 """More than the faults of any test can make necessary."""
-WITNESS = "56970000000"
+WITNESS = "56989999999"
 """Who gets a message so that the reports can be believed."""
 KEYS_IN_MEMORY = 300
 """So few that they go into the ledger's table amid a campaign, too."""

@@ -112,8 +112,9 @@ def http_status(value: Any) -> int | None:
     """Read a status of HTTP that stands for a failure, as some write it into their JSON."""
     if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdecimal():
         value = int(value)
-    is_one = isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600
-    return value if is_one else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 400 <= value < 600 else None
 
 
 def is_server_error(error: Mapping[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connectus_async import _json
-from connectus_async.bulk.clocks import OFFSETS, ahead, offsets_in
+from connectus_async.bulk.clocks import CLOCK_SKEW, OFFSETS, ahead, is_new, offsets_in
 from connectus_async.bulk.ledger import Unresolved
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.sqlite_ledger import (
@@ -43,9 +43,6 @@ from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
 MAX_READS: Final = 5
-CLOCK_SKEW: Final = 300.0
-"""Seconds by which the API's clock and ours may differ."""
-
 WITNESSES: Final = 50
 WITNESS_SPAN: Final = 60.0
 """Seconds around the messages in question from which more witnesses are taken."""
@@ -278,7 +275,7 @@ class Reconciler:
             if count:
                 await asyncio.sleep(settle)
             reading = await read()
-            if reading.ahead is not None and self._is_new(reading.ahead):
+            if reading.ahead is not None and is_new(reading.ahead, self._offsets):
                 self._offsets.add(reading.ahead)
                 reading = await read()  # which may be of other days now
             reading = _checked(reading, witnesses)
@@ -292,9 +289,6 @@ class Reconciler:
             message: verdict if verdict.state is State.ACCEPTED else _undecided(verdict)
             for message, verdict in verdicts.items()
         }
-
-    def _is_new(self, offset: float) -> bool:
-        return all(abs(offset - known) > CLOCK_SKEW for known in self._offsets)
 
     async def _witnesses(self, group: Sequence[Unresolved]) -> Witnesses:
         """Take messages that the report must show."""

@@ -133,10 +133,10 @@ class _Turns:
 class _GreenLoop(_OwnThreads, asyncio.SelectorEventLoop):  # type: ignore[misc]
     """A loop in a greenlet, which shares its thread with others."""
 
-    def __init__(self, selector_class: type[selectors.BaseSelector]) -> None:
+    def __init__(self, selector_class: Any) -> None:
         pid = os.getpid()
 
-        class Selector(selector_class):  # type: ignore[valid-type,misc]
+        class Selector(selector_class):  # type: ignore[misc]
             def select(self, timeout: float | None = None) -> Any:
                 ready = super().select(timeout)
                 if os.getpid() != pid:  # unlike a thread, a greenlet is forked with the others

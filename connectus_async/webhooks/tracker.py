@@ -26,7 +26,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.to_thread import run_sync
 
-from connectus_async.bulk.delivery_status import DeliveryLedger, Recorded
+from connectus_async.bulk.delivery_status import EARLY_SECONDS, DeliveryLedger, Recorded
 from connectus_async.bulk.options import check_above_zero
 from connectus_async.bulk.status_rows import OpenSms
 from connectus_async.bulk.steady_clock import SteadyClock
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from connectus_async.client import AsyncConnectus
 
 SILENCE: Final = 60.0
-PATIENCE: Final = 3 * 86_400.0
+PATIENCE: Final = EARLY_SECONDS
 CONCURRENCY: Final = 16
 
 RECOUNT_SECONDS: Final = 5.0

@@ -396,8 +396,8 @@ class _Received:
     Attributes:
         response: The response.
         json: Its JSON.
-        problem: Why there is no JSON.
-        is_broken: Whether there is no body either.
+        problem: The reason why there is no JSON.
+        is_broken: There is no body either.
     """
 
     response: Response

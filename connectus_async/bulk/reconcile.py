@@ -159,7 +159,7 @@ class Witness(NamedTuple):
 
 
 class Witnesses(NamedTuple):
-    """What the report must show.
+    """Messages that the report must show.
 
     Attributes:
         all: All of them, by the number of their entry.
@@ -454,7 +454,7 @@ class Reconciler:
 
 
 class _Proof:
-    """What a reading shows around the messages that it does not show."""
+    """Proof of an absence: the messages that a reading shows around those that it does not."""
 
     def __init__(self, reading: Reading, witnesses: Witnesses) -> None:
         self._sightings = reading.sightings
@@ -479,7 +479,7 @@ class _Proof:
         return None if is_older else NO_EARLIER
 
     def _sight(self, number: int) -> tuple[Sighting, float | None]:
-        """Where a witness is shown, and what the report's clock was ahead of ours then."""
+        """Find the sighting of a witness, and by how many seconds the API was ahead then."""
         witness = self._witnesses.all[number]
         sight = self._shown[witness.id]
         return sight, None if sight.at is None else sight.at - witness.started_at
@@ -540,7 +540,7 @@ def _neighbours(
 
 
 def _route(message: Unresolved) -> tuple[Any, ...]:
-    """What tells the report of a message from others of its kind; see `ROUTES`."""
+    """Read the fields that tell the report of a message from others of its kind; see `ROUTES`."""
     fields = _json.loads(message.body.encode())
     route = tuple(fields.get(name) for name in ROUTE)
     return route if message.kind == "sms" else (*route, message.recipient)
@@ -587,7 +587,7 @@ def _undecided(verdict: Verdict) -> Verdict:
 
 
 def _may_be(sight: Sighting, message: Unresolved, offset: float) -> bool:
-    """Whether a sighting may be of a message; our clock may have been that much behind or ahead."""
+    """Tell whether a sighting may be of a message, by the smallest offset of the API's clock."""
     return sight.at is None or sight.at >= message.started_at + offset - CLOCK_SKEW
 
 

@@ -194,8 +194,8 @@ EDITED: Final = f"""
 state = 'queued' AND reading = :reading
 AND lower(recipient) IN (SELECT lower(recipient) {MAY_HAVE})
 """
-"""What is to be sent to people to whom something was, or may have been, that their source does not
-have any more. Two looks at all messages, however many they are."""
+"""Messages to people who got, or may have got, something that their source does not have any more.
+Two looks at all messages, however many they are."""
 
 COUNT_EDITED: Final = f"SELECT count(DISTINCT lower(recipient)) FROM message WHERE {EDITED}"
 LEAVE_OUT: Final = f"""
@@ -378,7 +378,7 @@ class SqliteLedger:
                 the source does not count as read, so that nobody resumes it.
 
         Returns:
-            How many people were left out.
+            The number of people who were left out.
         """
 
         def end(connection: sqlite3.Connection) -> int:

@@ -470,7 +470,7 @@ async def _dry_run(
 
 
 class Trial(NamedTuple):
-    """What a dry run is to try: the ledger, its copy, and what becomes of edited texts."""
+    """Input of a dry run: the ledger, its copy, and the treatment of edited texts."""
 
     ledger: Path
     copy: Path

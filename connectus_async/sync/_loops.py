@@ -73,7 +73,7 @@ else:
 
 
 class _Shared(NamedTuple):
-    """What asyncio keeps once for each thread."""
+    """State that asyncio keeps once for each thread."""
 
     loop: asyncio.AbstractEventLoop | None = None
     firstiter: Any = None
@@ -95,7 +95,7 @@ class _Turns:
     for a lock or a thread. So every switch of greenlets comes by here.
 
     Args:
-        before: What traced the switches so far.
+        before: The function that traced the switches so far.
     """
 
     def __init__(self, before: Callable[[str, tuple[Any, Any]], object] | None) -> None:

@@ -547,7 +547,7 @@ class Tracker:
         return is_due
 
     def _span(self) -> tuple[float, float]:
-        """When the API took those SMS that are still followed: at first, whenever it was."""
+        """Give the period in which the API took the SMS that are still followed: at first, any."""
         now, entered_at = self._clock.now(), self._check_entered()
         if now - entered_at <= self._patience:
             return 0.0, math.inf

@@ -103,7 +103,7 @@ def _decoded(body: bytes, content_type: str) -> str | None:
     declared = _CHARSET.search(content_type)
     charset = declared[1] if declared and _LETTERS.fullmatch(declared[1]) else None
     for name in (json.detect_encoding(body), charset):
-        if name not in {None, "utf-8"}:
+        if name is not None and name != "utf-8":
             try:
                 return body.decode(name).removeprefix("\ufeff")
             except (LookupError, UnicodeDecodeError):

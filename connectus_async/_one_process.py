@@ -1,4 +1,4 @@
-"""What is of use in one process only: connections, loops, threads."""
+"""Things of use in one process only: connections, loops, threads."""
 
 from typing import NoReturn, SupportsIndex
 

@@ -1,4 +1,4 @@
-"""What a 2xx says: that the API took the request, that it did not, or nothing that can be read."""
+"""Meaning of a 2xx: the API took the request, refused it, or said nothing that can be read."""
 
 import re
 from collections.abc import Mapping
@@ -53,8 +53,8 @@ def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
 
     Args:
         json: The JSON.
-        answer: What the call answers.
-        is_question: Whether the call changes nothing.
+        answer: The type of the call's answer.
+        is_question: The call changes nothing.
     """
     if type(json) is dict:
         if _is_plain(json) and (is_question or len(json) > 1):
@@ -112,8 +112,9 @@ def http_status(value: Any) -> int | None:
     """Read a status of HTTP that stands for a failure, as some write it into their JSON."""
     if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdecimal():
         value = int(value)
-    is_one = isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600
-    return value if is_one else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 400 <= value < 600 else None
 
 
 def is_server_error(error: Mapping[str, Any]) -> bool:
@@ -182,7 +183,7 @@ def described(response: Response, sent: object) -> str:
 
     Args:
         response: The answer.
-        sent: What the request carried, which the answer may echo.
+        sent: The content of the request, which the answer may echo.
     """
     content_type = response.headers.get("Content-Type", "")
     kind = _MEDIA_TYPE.match(content_type)

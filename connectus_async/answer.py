@@ -1,5 +1,6 @@
 """What every answer of the API has in common: its fields as they came, and the HTTP response."""
 
+import datetime as dt
 import enum
 from collections.abc import Mapping
 from typing import Any, Final, Self
@@ -25,6 +26,20 @@ class Response:
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+
+
+def http_date(response: Response, name: str) -> dt.datetime | None:
+    """Read the date in a header field of a response; ``None`` if there is none.
+
+    One without a zone is in UTC, as all dates of HTTP are.
+    """
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - most answers never need it
+
+    try:
+        date = parsedate_to_datetime(response.headers[name])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date
 
 
 @attrs.frozen(kw_only=True)

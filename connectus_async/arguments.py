@@ -260,7 +260,7 @@ def date_and_time(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> str
     """Write a moment as ``YYYY-MM-DD HH:MM:SS`` by the clocks of a zone, without its offset.
 
     Args:
-        field: What an error is to name.
+        field: The name for errors.
         value: The moment; a naive one is by those clocks already.
         zone: The zone. Without one, nothing is known of changes of its clocks.
     """

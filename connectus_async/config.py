@@ -20,6 +20,7 @@ BASE_URL: Final = "https://plataforma.connectus.la/api_v3"
 QR_BASE_URL: Final = "https://whatsappqr.connectus.la"
 
 TIME_ZONE: Final = "America/Santiago"
+DEFAULT_TIMEOUT: Final = 30.0
 
 KERNEL_SENDS_FOR: Final = 10.0
 """Seconds for which the kernel may still deliver what was written, once nobody acknowledges it.
@@ -149,7 +150,7 @@ def _without_slash(url: str) -> str:
     return url.rstrip("/") if isinstance(url, str) else url
 
 
-def _path(path: object) -> object:
+def _path(path: Any) -> Any:
     return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
@@ -168,7 +169,7 @@ class Config:
     qr_base_url: str = attrs.field(
         default=QR_BASE_URL, converter=_without_slash, validator=_check_url
     )
-    timeout: float = attrs.field(default=30.0, validator=_positive)
+    timeout: float = attrs.field(default=DEFAULT_TIMEOUT, validator=_positive)
     connect_timeout: float = attrs.field(default=5.0, validator=_positive)
     max_retries: int = attrs.field(default=2, validator=_not_negative)
     backoff_base: float = attrs.field(default=0.5, validator=_not_negative)

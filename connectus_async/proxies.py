@@ -1,4 +1,4 @@
-"""Which proxy leads to a host: what is given, or what the environment says.
+"""Choice of the proxy that leads to a host: the one given, or that of the environment.
 
 The variables are those of curl: ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``, in
 small letters first. ``CONNECTUS_PROXY`` goes before the first three. As in Go, none of them counts

@@ -1,4 +1,4 @@
-"""The statuses of HTTP and what each says of a request, with the reason: data, read by `transport`.
+"""The statuses of HTTP, each with the outcome of its request and the reason. Pure data.
 
 A wrong ``not_sent`` costs a second message, a wrong ``rejected`` invites to one, and a wrong
 ``unknown`` costs a look. So a status stands for a no only where nobody who acted can answer it: by
@@ -31,11 +31,11 @@ from connectus_async.errors import (
 
 @attrs.frozen
 class Status:
-    """What a status says.
+    """Meaning of a status.
 
     Attributes:
         error: The error that it becomes, whose ``outcome`` says what became of the request.
-        reason: Why.
+        reason: The reason for it.
     """
 
     error: type[RequestError]
@@ -83,7 +83,7 @@ STATUSES: Final[Mapping[int, Status]] = {
         "This server does not answer for the host; by RFC 9110 the request may be repeated.",
     ),
     422: Status(UnprocessableContentError, "Well-formed, but the API refuses what it says."),
-    425: Status(NotSentError, "By RFC 8470 the server did not risk to process it so early."),
+    425: Status(NotSentError, "By RFC 8470 the server did not risk processing it so early."),
     426: Status(NotSentError, "The server refuses this version of the protocol."),
     428: Status(RejectedError, "By RFC 6585 it refuses what comes without a condition."),
     429: Status(RateLimitError, "Too many requests: it is not acted upon."),

@@ -25,7 +25,6 @@ import socket
 import ssl
 import threading
 import time
-from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -65,7 +64,7 @@ from connectus_async.acceptance import (
     is_plain_answer,
     is_server_error,
 )
-from connectus_async.answer import Answer, Response
+from connectus_async.answer import Answer, Response, http_date
 from connectus_async.call import Call, Host
 from connectus_async.config import ENVIRONMENT, Config
 from connectus_async.converter import AnswerT, fits, is_documented, structure
@@ -397,8 +396,8 @@ class _Received:
     Attributes:
         response: The response.
         json: Its JSON.
-        problem: Why there is no JSON.
-        is_broken: Whether there is no body either.
+        problem: The reason why there is no JSON.
+        is_broken: There is no body either.
     """
 
     response: Response
@@ -528,21 +527,13 @@ def _retry_after(response: Response | None) -> float | None:
 
     A date is compared with the ``Date`` of the same answer, for the clocks may differ.
     """
-    value = response.headers.get("Retry-After", "") if response else ""
-    if response is None or not value:
+    if response is None:
         return None
+    value = response.headers.get("Retry-After", "")
     if value.isascii() and value.isdecimal():
         return min(float(value), LONGEST_RETRY_AFTER)
-    until = _moment(value)
+    until = http_date(response, "Retry-After")
     if until is None:
         return None
-    now = _moment(response.headers.get("Date", "")) or dt.datetime.now(dt.UTC)
+    now = http_date(response, "Date") or dt.datetime.now(dt.UTC)
     return min(max(0.0, (until - now).total_seconds()), LONGEST_RETRY_AFTER)
-
-
-def _moment(value: str) -> dt.datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date

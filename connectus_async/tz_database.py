@@ -93,7 +93,7 @@ def _is_right(name: str, moment: dt.datetime, offset: dt.timedelta) -> bool:
 
 
 def _is_behind(used: Version | None, today: dt.date) -> bool:
-    """Whether a whole year went by without a word of the changes in it."""
+    """Tell whether a whole year went by without a word of the changes in it."""
     return used is not None and used[0] < today.year - 1
 
 
@@ -126,7 +126,7 @@ def _version(text: str) -> Version | None:
 
 @lru_cache(1)
 def _prefers_package() -> bool:
-    """Whether the package is newer; it is pinned, so it counts where the system's age is untold."""
+    """Tell whether the package is newer. It is pinned: it counts if the other's age is untold."""
     packaged = package_version()
     return packaged is not None and packaged > (system_version() or (0, 0, ""))
 

@@ -63,11 +63,13 @@ class ThreadedServer:
     """Serves one connection after the other in a thread, so that a blocked loop does not stop it.
 
     Attributes:
+        has_read: Set by the server when it has a request.
         go: Set by the test when the server is to go on.
         done: Set by the server when it has.
     """
 
     def __init__(self, *conversations: Callable, tls: ssl.SSLContext | None = None) -> None:
+        self.has_read = threading.Event()
         self.go = threading.Event()
         self.done = threading.Event()
         self._conversations = conversations
@@ -225,6 +227,7 @@ async def test_an_answer_that_came_while_the_loop_was_blocked_came_in_time(way: 
 
     def accept(server: ThreadedServer, peer: socket.socket) -> None:
         read(peer)
+        server.has_read.set()
         assert server.go.wait(LIMIT)
         peer.sendall(http(200, b'{"id": "c79"}'))
         server.done.set()
@@ -234,7 +237,7 @@ async def test_an_answer_that_came_while_the_loop_was_blocked_came_in_time(way: 
     with server.serving():
         async with client(server.url, timeout=0.5) as connectus:
             sending = asyncio.create_task(connectus.sms.send(NUMBER, "Hola"))
-            await asyncio.sleep(0.1)  # until it is written
+            assert await asyncio.to_thread(server.has_read.wait, LIMIT)
             server.block_the_loop()
             time.sleep(0.6)  # noqa: ASYNC251 - what is tested: nobody is there when it comes
             assert (await sending).id == "c79"

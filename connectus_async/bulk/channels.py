@@ -82,7 +82,7 @@ class Salt:
     Attributes:
         campaign: Its name: two campaigns may send the same message to the same recipient.
         by_recipient: Whether each recipient gets one message at most, whatever it says.
-        by_spelling: Whether two spellings of a recipient are two, but for capitals. So were the
+        by_spelling: Two spellings of a recipient are two, but for capitals. So were the
             keys of older ledgers made, which have to be found again.
     """
 

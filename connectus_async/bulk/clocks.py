@@ -3,32 +3,27 @@
 import math
 import time
 from collections.abc import Iterable
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from connectus_async import _json
-from connectus_async.answer import Response
+from connectus_async.answer import Response, http_date
 
 OFFSETS: Final = "clock_offsets"
 """The fact of a campaign that says by how many seconds the API's clock was ahead of ours."""
 
-WORTH_NOTING: Final = 300.0
-"""Seconds; below, nothing depends on it."""
+CLOCK_SKEW: Final = 300.0
+"""Seconds by which the API's clock and ours may differ; nothing depends on less."""
 
 MOST_NOTED: Final = 16
 
 
 def ahead(response: Response | None) -> float | None:
-    """By how many seconds the API's clock is ahead of ours; ``None`` if the answer does not say.
+    """Seconds by which the API's clock is ahead of ours; ``None`` if the answer does not say.
 
     It has just been read, and its date is in whole seconds.
     """
-    if response is None:
-        return None
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).timestamp() - time.time()
-    except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        return None
+    date = None if response is None else http_date(response, "Date")
+    return None if date is None else date.timestamp() - time.time()
 
 
 def offsets_in(fact: str | None) -> set[float]:
@@ -42,10 +37,15 @@ def offsets_in(fact: str | None) -> set[float]:
     return {float(value) for value in found if _is_number(value)}
 
 
+def is_new(offset: float, known: Iterable[float]) -> bool:
+    """Tell whether an offset is another than those that are known."""
+    return all(abs(offset - one) > CLOCK_SKEW for one in known)
+
+
 def with_offset(fact: str | None, offset: float) -> str | None:
     """Add an offset to what is on record; ``None`` if that says as much already."""
     known = offsets_in(fact)
-    if abs(offset) < WORTH_NOTING or any(abs(offset - one) < WORTH_NOTING for one in known):
+    if not is_new(offset, {0.0, *known}):
         return None
     return _written([*sorted(known, key=abs)[: MOST_NOTED - 1], offset])
 

@@ -138,8 +138,8 @@ class DeliveryLedger:
         """Write a status down.
 
         Args:
-            id_sms: What the API calls the SMS, not empty. A number in hexadecimal digits may be in
-                another case than the API's.
+            id_sms: Its identifier, not empty. A number in hexadecimal digits may be in another
+                case than the API's.
             status: Its status.
             at: When that was, in Unix seconds; now if left out.
 
@@ -234,7 +234,7 @@ class _Writer:
 
     Attributes:
         path: The ledger, from wherever the process looks.
-        queue: What is to be done, in order; ``None`` is the end. The gate's lock is held to put it.
+        queue: The tasks, in order; ``None`` is the end. The gate's lock is held to put it.
         opened: Done once the ledger is open, or could not be opened.
     """
 
@@ -378,7 +378,7 @@ def _became(item: _Status, best: dict[str, Word], written: Written) -> Recorded:
 
 
 class _EarlyStatuses:
-    """When to look for the SMS of statuses that came before, and when to let go of these.
+    """Schedule of looks for the SMS of early statuses, and of letting go of these.
 
     Args:
         seconds: For how long they are kept.
@@ -447,7 +447,7 @@ class _EarlyStatuses:
 
 
 class _Gate:
-    """What all writers of a process pass by, so that none has a connection open in a fork.
+    """Gate of all writers of a process, so that none has a connection open in a fork.
 
     Attributes:
         lock: Held while a writer begins or is told something, and while the process is forked.

@@ -1,4 +1,4 @@
-"""How a ledger's file is opened, and who moves its log into it.
+"""Opening of a ledger's file, and the one rule by which its log is moved into it.
 
 SQLite 3.7.0 to 3.51.2 has a fault (https://sqlite.org/wal.html#walresetbug): a checkpoint that goes
 on while another connection commits and begins the write-ahead log anew can leave the file damaged.
@@ -70,8 +70,8 @@ class Checkpoints:
 
     Args:
         path: The ledger.
-        connection: What writes it.
-        is_holder: Whether it belongs to the holder of the ledger's lock.
+        connection: The connection that writes it.
+        is_holder: The connection belongs to the holder of the ledger's lock.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, is_holder: bool) -> None:

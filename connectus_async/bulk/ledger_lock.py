@@ -65,7 +65,7 @@ class LedgerLock:
         ledger: The ledger's path; the lock is a file beside it, or beside what it is a link to.
 
     Attributes:
-        is_brief: Whether it is held for a moment only.
+        is_brief: It is held for a moment only.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -78,7 +78,7 @@ class LedgerLock:
         """Take the lock; wait for a holder that has it for a moment.
 
         Args:
-            for_a_moment: Whether it is given back at once; nobody is waited for then.
+            for_a_moment: It is given back at once; nobody is waited for then.
 
         Raises:
             LedgerError: Another sender holds it; the process is named. Or its file cannot be made.

@@ -33,7 +33,7 @@ class EditedError(ConfigurationError):
     """People of a source may have got another text of its ledger already. Nothing was sent.
 
     Attributes:
-        people: How many they are.
+        people: Their number.
     """
 
     def __init__(self, people: int) -> None:
@@ -74,7 +74,7 @@ class Loader:
         channels: How each kind of message is checked.
         salt: What makes the keys of the campaign.
         suppression: Who must get nothing.
-        edited: What becomes of people who may have got another text.
+        edited: Treatment of people who may have got another text.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from connectus_async.bulk.extras import library
 Zones = tuple[str, ...]
 
 _UNKNOWN: Final = "Etc/Unknown"
-"""What phonenumbers says where it knows nothing."""
+"""The answer of phonenumbers where it knows nothing."""
 
 _CHIHUAHUA: Final[Zones] = ("America/Chihuahua",)
 _JUAREZ: Final[Zones] = ("America/Ciudad_Juarez",)
@@ -26,13 +26,13 @@ _RAPA_NUI: Final[Zones] = ("America/Santiago", "Pacific/Easter")
 
 @attrs.frozen
 class Correction:
-    """What phonenumbers says wrongly of the numbers that begin with some digits.
+    """A wrong answer of phonenumbers about the numbers that begin with some digits.
 
     Attributes:
         wrong: A number of which it is said; once phonenumbers is right about it, the correction has
             had its time, and a test says so.
         zones: The zones by the first digits; the longest that fit count.
-        source: What says it.
+        source: The source of the right answer.
     """
 
     wrong: str
@@ -185,7 +185,7 @@ def guess(number: Any) -> Zones:
 
 @lru_cache
 def _of_country(calling_code: str) -> Zones:
-    """All zones of the numbers that begin with a calling code."""
+    """Tell all zones of the numbers that begin with a calling code."""
     data = library("time_zones", "phonenumbers.tzdata", extra="phone").TIMEZONE_DATA
     tables = (data, CORRECTED)
     known = (
@@ -198,7 +198,7 @@ def _of_country(calling_code: str) -> Zones:
 
 
 def _looked_up(number: Any) -> Zones:
-    """What phonenumbers says.
+    """Ask phonenumbers.
 
     It takes a mobile number of Jamaica for one of all that begins with +1: those of a country that
     shares its calling code are looked up by their area.
@@ -215,7 +215,7 @@ def _without_unknown(found: Zones) -> Zones:
 
 
 def _is_of_a_guest(number: Any) -> bool:
-    """Whether it is of a country that is not the first of its calling code."""
+    """Tell whether it is of a country that is not the first of its calling code."""
     phonenumbers = library("time_zones", "phonenumbers", extra="phone")
     region = phonenumbers.region_code_for_number(number)
     return bool(region != phonenumbers.region_code_for_country_code(number.country_code))

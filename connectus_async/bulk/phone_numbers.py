@@ -235,6 +235,7 @@ def _international_digits(field: str, text: str) -> str:
     """Read a number that begins with its country code, without a ``+`` that says so."""
     if len(text) >= SHORTEST_ALIKE and text.isascii() and text.isdigit() and _is_block(text[:-3]):
         return text
+    number = None
     try:
         number = _parsed(None, field, f"+{text}")
         if _is_served(number):

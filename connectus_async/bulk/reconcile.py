@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connectus_async import _json
-from connectus_async.bulk.clocks import OFFSETS, ahead, offsets_in
+from connectus_async.bulk.clocks import CLOCK_SKEW, OFFSETS, ahead, is_new, offsets_in
 from connectus_async.bulk.ledger import Unresolved
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.sqlite_ledger import (
@@ -43,9 +43,6 @@ from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
 MAX_READS: Final = 5
-CLOCK_SKEW: Final = 300.0
-"""Seconds by which the API's clock and ours may differ."""
-
 WITNESSES: Final = 50
 WITNESS_SPAN: Final = 60.0
 """Seconds around the messages in question from which more witnesses are taken."""
@@ -162,7 +159,7 @@ class Witness(NamedTuple):
 
 
 class Witnesses(NamedTuple):
-    """What the report must show.
+    """Messages that the report must show.
 
     Attributes:
         all: All of them, by the number of their entry.
@@ -278,7 +275,7 @@ class Reconciler:
             if count:
                 await asyncio.sleep(settle)
             reading = await read()
-            if reading.ahead is not None and self._is_new(reading.ahead):
+            if reading.ahead is not None and is_new(reading.ahead, self._offsets):
                 self._offsets.add(reading.ahead)
                 reading = await read()  # which may be of other days now
             reading = _checked(reading, witnesses)
@@ -292,9 +289,6 @@ class Reconciler:
             message: verdict if verdict.state is State.ACCEPTED else _undecided(verdict)
             for message, verdict in verdicts.items()
         }
-
-    def _is_new(self, offset: float) -> bool:
-        return all(abs(offset - known) > CLOCK_SKEW for known in self._offsets)
 
     async def _witnesses(self, group: Sequence[Unresolved]) -> Witnesses:
         """Take messages that the report must show."""
@@ -460,7 +454,7 @@ class Reconciler:
 
 
 class _Proof:
-    """What a reading shows around the messages that it does not show."""
+    """Proof of an absence: the messages that a reading shows around those that it does not."""
 
     def __init__(self, reading: Reading, witnesses: Witnesses) -> None:
         self._sightings = reading.sightings
@@ -485,7 +479,7 @@ class _Proof:
         return None if is_older else NO_EARLIER
 
     def _sight(self, number: int) -> tuple[Sighting, float | None]:
-        """Where a witness is shown, and what the report's clock was ahead of ours then."""
+        """Find the sighting of a witness, and by how many seconds the API was ahead then."""
         witness = self._witnesses.all[number]
         sight = self._shown[witness.id]
         return sight, None if sight.at is None else sight.at - witness.started_at
@@ -546,7 +540,7 @@ def _neighbours(
 
 
 def _route(message: Unresolved) -> tuple[Any, ...]:
-    """What tells the report of a message from others of its kind; see `ROUTES`."""
+    """Read the fields that tell the report of a message from others of its kind; see `ROUTES`."""
     fields = _json.loads(message.body.encode())
     route = tuple(fields.get(name) for name in ROUTE)
     return route if message.kind == "sms" else (*route, message.recipient)
@@ -593,7 +587,7 @@ def _undecided(verdict: Verdict) -> Verdict:
 
 
 def _may_be(sight: Sighting, message: Unresolved, offset: float) -> bool:
-    """Whether a sighting may be of a message; our clock may have been that much behind or ahead."""
+    """Tell whether a sighting may be of a message, by the smallest offset of the API's clock."""
     return sight.at is None or sight.at >= message.started_at + offset - CLOCK_SKEW
 
 

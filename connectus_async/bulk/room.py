@@ -9,7 +9,7 @@ class Room:
     """Lets large messages in as long as there is room; one that is larger than it goes alone.
 
     Args:
-        size: How much room there is.
+        size: The room, in characters of messages.
     """
 
     def __init__(self, size: int) -> None:
@@ -22,7 +22,7 @@ class Room:
         """Take room once there is enough, and a turn of the loop: each message blocks it a while.
 
         Args:
-            size: How much.
+            size: The characters of the message.
         """
         while self._used and self._used + size > self._size:
             turn = asyncio.get_running_loop().create_future()

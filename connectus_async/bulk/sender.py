@@ -16,7 +16,7 @@ import attrs
 from connectus_async._one_process import OfOneProcess
 from connectus_async.answer import Answer
 from connectus_async.bulk.channels import Channel, Salt, channels
-from connectus_async.bulk.clocks import OFFSETS, WORTH_NOTING, ahead, with_offset
+from connectus_async.bulk.clocks import OFFSETS, ahead, is_new, with_offset
 from connectus_async.bulk.guards import MOST_FAILED_LOOKS, REFRESH_SECONDS, Guards
 from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
 from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
@@ -546,7 +546,7 @@ class Bulk(OfOneProcess):
     async def _compare_clocks(self, answer: Answer) -> None:
         """Put on record that the API's clock is another than ours: its reports are in its days."""
         offset = ahead(answer.response)
-        if offset is None or abs(offset) < WORTH_NOTING:
+        if offset is None or not is_new(offset, {0.0}):
             return
         _log.warning(
             "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset

@@ -41,6 +41,7 @@ from connectus_async.bulk.ledger import (
 )
 from connectus_async.bulk.ledger_file import Checkpoints, connect
 from connectus_async.bulk.ledger_lock import LedgerLock
+from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.bulk.states import Edited, OnUnknown, SkipReason, State
 from connectus_async.errors import LedgerError
 
@@ -192,12 +193,12 @@ FROM message WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND rea
 SUPERSEDED: Final = f"SELECT 1 {MAY_HAVE} LIMIT 1"
 EDITED: Final = f"""
 state = 'queued' AND reading = :reading
-AND lower(recipient) IN (SELECT lower(recipient) {MAY_HAVE})
+AND person(recipient) IN (SELECT person(recipient) {MAY_HAVE})
 """
-"""What is to be sent to people to whom something was, or may have been, that their source does not
-have any more. Two looks at all messages, however many they are."""
+"""Messages to people who got, or may have got, something that their source does not have any more.
+Two looks at all messages, however many they are."""
 
-COUNT_EDITED: Final = f"SELECT count(DISTINCT lower(recipient)) FROM message WHERE {EDITED}"
+COUNT_EDITED: Final = f"SELECT count(DISTINCT person(recipient)) FROM message WHERE {EDITED}"
 LEAVE_OUT: Final = f"""
 UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
 """
@@ -378,7 +379,7 @@ class SqliteLedger:
                 the source does not count as read, so that nobody resumes it.
 
         Returns:
-            How many people were left out.
+            The number of people who were left out.
         """
 
         def end(connection: sqlite3.Connection) -> int:
@@ -613,6 +614,7 @@ class SqliteLedger:
         _create_private(self._file)
         connection = connect(self._file)
         try:
+            connection.create_function("person", 1, _person, deterministic=True)
             self._holder = secrets.token_hex(8)
             _prepare(connection, self.path, policy, self._holder)
             self._in_transaction(connection, self._keys.take_up)
@@ -900,6 +902,11 @@ def _take_up(connection: sqlite3.Connection, policy: Policy) -> None:
     connection.execute(
         statement, {"absent": ABSENT, "interrupted": INTERRUPTED, "now": time.time()}
     )
+
+
+def _person(recipient: str | None) -> str | None:
+    """Compare people as keys and suppression do; a row that is no message has no recipient."""
+    return None if recipient is None else recipient_key(recipient)
 
 
 def _leave_out(connection: sqlite3.Connection, reading: int) -> int:

@@ -70,7 +70,7 @@ class OnUnknown(enum.StrEnum):
 
 
 class Edited(enum.StrEnum):
-    """What is to become of people who may have got another text of the same ledger already."""
+    """Treatment of people who may have got another text of the same ledger already."""
 
     REFUSE = "refuse"
     """Nothing is sent, and how many they are is said."""

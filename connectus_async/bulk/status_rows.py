@@ -1,4 +1,4 @@
-"""What a ledger holds of what became of SMS: the statements, and when they are used.
+"""Delivery statuses in a ledger: the statements, and their use.
 
 A status may be faster than the answer to its send: then the ledger has no such SMS yet. It is kept
 in a table of its own until the sender names the SMS, so that what was taken is on disk whoever
@@ -136,8 +136,8 @@ class OpenSms(NamedTuple):
 
     Attributes:
         number: Its place in the ledger.
-        id: What the API calls it.
-        accepted_at: When the API took it, in Unix seconds.
+        id: The API's identifier of it.
+        accepted_at: The time at which the API took it, in Unix seconds.
     """
 
     number: int
@@ -146,12 +146,12 @@ class OpenSms(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a transaction made of statuses.
+    """Result of writing statuses.
 
     Attributes:
         moved: The SMS that took theirs.
         known: The SMS that the ledger has.
-        dropped: How many statuses were let go that no SMS had taken.
+        dropped: The number of statuses that were let go before an SMS took them.
     """
 
     moved: set[str]

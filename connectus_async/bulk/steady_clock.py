@@ -1,4 +1,4 @@
-"""How long ago something was, whatever is done to the system's clock.
+"""Ages of events, whatever is done to the system's clock.
 
 The clock of the system jumps: it is set, a time server corrects it, a laptop sleeps. What happened
 in this process is measured by the monotonic clock. But a ledger has Unix times, written by the
@@ -23,9 +23,9 @@ class _Period(NamedTuple):
     """A time in which the system's clock did not jump.
 
     Attributes:
-        began: When it began at the earliest: when it was last seen that it had not.
-        noted: When it was seen that it had begun.
-        ahead: By how much the system's clock is ahead in it.
+        began: Its earliest possible begin: the last look that saw the period before.
+        noted: The look that first saw it.
+        ahead: Seconds by which the system's clock is ahead of the monotonic one in it.
     """
 
     began: float
@@ -39,7 +39,7 @@ class SteadyClock:
     It has to be asked now and then: of jumps in between, it sees what they come to.
 
     Attributes:
-        made_at: When it was made.
+        made_at: The time at which it was made, in the seconds of `now`.
     """
 
     def __init__(self) -> None:

@@ -57,6 +57,7 @@ from connectus_async.cli.running import echo, errors_reported, print_json, run
 from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
+from connectus_async.config import DEFAULT_TIMEOUT, KERNEL_SENDS_FOR
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -293,7 +294,8 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
     default=DEFAULT_SETTLE,
     show_default=True,
     help="Seconds until a report is believed to be complete, and between two reads; a message that"
-    " was begun less than 40 seconds ago is waited for as well.",
+    f" was begun less than {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds ago is waited for as"
+    " well.",
 )
 @connection_options
 @json_option
@@ -468,7 +470,7 @@ async def _dry_run(
 
 
 class Trial(NamedTuple):
-    """What a dry run is to try: the ledger, its copy, and what becomes of edited texts."""
+    """Input of a dry run: the ledger, its copy, and the treatment of edited texts."""
 
     ledger: Path
     copy: Path

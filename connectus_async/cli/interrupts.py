@@ -1,4 +1,4 @@
-"""What Ctrl-C, SIGTERM and SIGHUP do to a command.
+"""Effect of Ctrl-C, SIGTERM and SIGHUP on a command.
 
 Outside an event loop they raise `KeyboardInterrupt`, and what is done because of it is not cut off
 by the next one at once. On the loop they raise nothing, for an exception out of nowhere loses the

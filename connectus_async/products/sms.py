@@ -156,7 +156,7 @@ class Sms:
 class _Awaited(Answer):
     """An answer that can be waited with, beside its fields: by the one who got it.
 
-    So that is neither compared, nor shown, nor pickled.
+    That function is neither compared, nor shown, nor pickled.
     """
 
     __slots__ = ("_wait",)

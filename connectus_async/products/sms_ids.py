@@ -1,4 +1,4 @@
-"""When two spellings of an identifier are the same SMS. Pure.
+"""Spellings of an SMS's identifier that are the same. Pure.
 
 The API shows identifiers of 32 hexadecimal digits. Those are numbers: a proxy, a database or a new
 version of the platform may write one in capitals, and it is still that number. Anything else may be

@@ -228,7 +228,7 @@ class Engine(Generic[OwnedT]):
 
     @property
     def death_note(self) -> str | None:
-        """What the loop died of, if it did."""
+        """The error that the loop died of, in words, if it did."""
         if self.death is None:
             return None
         return f"the client's event loop ended with {type(self.death).__name__}: {self.death}"

@@ -73,7 +73,7 @@ else:
 
 
 class _Shared(NamedTuple):
-    """What asyncio keeps once for each thread."""
+    """State that asyncio keeps once for each thread."""
 
     loop: asyncio.AbstractEventLoop | None = None
     firstiter: Any = None
@@ -95,7 +95,7 @@ class _Turns:
     for a lock or a thread. So every switch of greenlets comes by here.
 
     Args:
-        before: What traced the switches so far.
+        before: The function that traced the switches so far.
     """
 
     def __init__(self, before: Callable[[str, tuple[Any, Any]], object] | None) -> None:
@@ -133,10 +133,10 @@ class _Turns:
 class _GreenLoop(_OwnThreads, asyncio.SelectorEventLoop):  # type: ignore[misc]
     """A loop in a greenlet, which shares its thread with others."""
 
-    def __init__(self, selector_class: type[selectors.BaseSelector]) -> None:
+    def __init__(self, selector_class: Any) -> None:
         pid = os.getpid()
 
-        class Selector(selector_class):  # type: ignore[valid-type,misc]
+        class Selector(selector_class):  # type: ignore[misc]
             def select(self, timeout: float | None = None) -> Any:
                 ready = super().select(timeout)
                 if os.getpid() != pid:  # unlike a thread, a greenlet is forked with the others

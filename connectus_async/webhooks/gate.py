@@ -90,7 +90,7 @@ class Head:
     Attributes:
         method: The HTTP method.
         path: The path, from wherever the server has it, decoded.
-        query: What comes after the question mark, as it came.
+        query: The part after the question mark, as it came.
         peer: The address at the other end of the connection; empty or ``None`` for a Unix socket.
         forwarded_for: All ``X-Forwarded-For``, joined by commas.
         length: The ``Content-Length``, if there is one.

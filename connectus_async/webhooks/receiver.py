@@ -171,7 +171,7 @@ class _Received:
     Attributes:
         event: The event.
         identity: The same of an event that comes again; ``None`` if nothing tells that it does.
-        line: What it has in common with those that it must not overtake.
+        line: The key that it shares with those that it must not overtake.
     """
 
     event: Event
@@ -180,7 +180,7 @@ class _Received:
 
 
 class _Receiver(Generic[SignalT]):
-    """What a receiver knows of events. A forked child remembers them too, and begins its own lines.
+    """Memory of events in a receiver. A forked child remembers them too, and begins its own lines.
 
     Args:
         signal: As of `Turns`.

@@ -26,7 +26,7 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.to_thread import run_sync
 
-from connectus_async.bulk.delivery_status import DeliveryLedger, Recorded
+from connectus_async.bulk.delivery_status import EARLY_SECONDS, DeliveryLedger, Recorded
 from connectus_async.bulk.options import check_above_zero
 from connectus_async.bulk.status_rows import OpenSms
 from connectus_async.bulk.steady_clock import SteadyClock
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from connectus_async.client import AsyncConnectus
 
 SILENCE: Final = 60.0
-PATIENCE: Final = 3 * 86_400.0
+PATIENCE: Final = EARLY_SECONDS
 CONCURRENCY: Final = 16
 
 RECOUNT_SECONDS: Final = 5.0
@@ -547,7 +547,7 @@ class Tracker:
         return is_due
 
     def _span(self) -> tuple[float, float]:
-        """When the API took those SMS that are still followed: at first, whenever it was."""
+        """Give the period in which the API took the SMS that are still followed: at first, any."""
         now, entered_at = self._clock.now(), self._check_entered()
         if now - entered_at <= self._patience:
             return 0.0, math.inf

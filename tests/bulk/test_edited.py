@@ -68,6 +68,22 @@ async def test_an_edited_text_is_refused_before_anything_is_sent(
     assert got(emulator) == Counter({(index, OLD): 1 for index in range(3)})
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("5215512345678", "525512345678"), ("551187654321", "5511987654321")]
+)
+async def test_who_is_spelled_otherwise_is_the_same_person(
+    client: AsyncConnectus, emulator: Emulator, path: Path, old: str, new: str
+):
+    """Or a file whose numbers were put right along with its text would reach all again."""
+    await sent(client, path, [Sms(old, OLD)], edited="refuse")
+    with pytest.raises(EditedError, match=r"1 person may"):
+        await sent(client, path, [Row(2, ValueError("no number")), Sms(new, NEW)], edited="refuse")
+    counts = await sent(client, path, [Sms(new, NEW)], edited="remaining")
+
+    assert counts == Counter({State.ACCEPTED: 1, State.SKIPPED: 1})
+    assert [sms.content for sms in emulator.received] == [OLD]
+
+
 async def test_what_is_refused_is_not_sent_by_running_on(
     client: AsyncConnectus, emulator: Emulator, path: Path
 ):

@@ -379,7 +379,7 @@ async def test_frames_come_in_pieces():
 
 
 def test_a_way_that_was_cut_off_while_it_was_made():
-    """Whoever closes it is told once that it is gone, on any loop, and what waited is for nobody."""
+    """Whoever closes it hears once that it is gone, on any loop, and what waited is for nobody."""
     complaints = []
 
     async def cut_off(turns: int) -> list[str]:

@@ -27,12 +27,14 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from connectus_async.bulk.ledger_lock import LedgerLock
+from connectus_async.bulk.ledger_lock import LedgerLock, was_held_in_fork
 from connectus_async.errors import LedgerError
 
 BUSY_SECONDS: Final = 5.0
 PAGES: Final = 1_000
 """Pages in the log before they are moved: what SQLite does by itself."""
+
+LOST: Final = "was open when this process was forked: start this process again"
 
 FEWEST_CHANGES: Final = 64
 MOST_CHANGES: Final = 65_536
@@ -50,7 +52,12 @@ def connect(path: Path, mode: str = "rwc", timeout: float = BUSY_SECONDS) -> sql
         path: Where it is.
         mode: ``ro`` to read it, ``rw`` to write one that is there, ``rwc`` to make it as well.
         timeout: Seconds to wait for a lock.
+
+    Raises:
+        LedgerError: SQLite in this process has the ledger open from before a fork.
     """
+    if was_held_in_fork(path):
+        raise LedgerError(path.name, LOST)
     place = path.absolute()
     is_made = mode == "rwc"
     address = str(place) if is_made else f"{place.as_uri()}?mode={mode}"

@@ -39,7 +39,7 @@ from connectus_async.bulk.ledger import (
     Policy,
     Unresolved,
 )
-from connectus_async.bulk.ledger_file import Checkpoints, connect
+from connectus_async.bulk.ledger_file import Checkpoints, check_whole, connect
 from connectus_async.bulk.ledger_lock import LedgerLock
 from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.bulk.states import Edited, OnUnknown, SkipReason, State
@@ -580,8 +580,9 @@ class SqliteLedger:
         switch_interval.lower()
         try:
             with closing(self._opened(policy)) as connection:
-                self._tell([(opened, _next_number(connection), None)])
                 checkpoints = Checkpoints(self._file, connection, is_holder=True)
+                checkpoints.make_first()
+                self._tell([(opened, _next_number(connection), None)])
                 self._work(connection, checkpoints)
                 checkpoints.make_last()
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
@@ -884,6 +885,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder:
 
 def _check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) -> None:
     facts = dict(connection.execute("SELECT * FROM campaign"))
+    check_whole(facts, path)
     wanted = {"name": policy.campaign, "identity": policy.identity}
     for fact, value in wanted.items():
         if facts.get(fact, value) != value:

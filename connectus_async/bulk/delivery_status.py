@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from connectus_async.bulk import status_rows
-from connectus_async.bulk.ledger_file import LOST, Checkpoints, check_whole, connect
+from connectus_async.bulk.ledger_file import LOST, Checkpoints, connect
 from connectus_async.bulk.report._reading import open_for_reading
 from connectus_async.bulk.sqlite_ledger import _ledger_error
 from connectus_async.bulk.status_rows import OpenSms, Word, Written, better
@@ -495,8 +495,7 @@ if hasattr(os, "register_at_fork"):
 def _opened(path: Path) -> sqlite3.Connection:
     if _gate.is_lost(path):
         raise LedgerError(path.name, LOST)
-    with closing(open_for_reading(path)) as reader:  # it says what is wrong with what is no ledger
-        check_whole(dict(reader.execute("SELECT name, value FROM campaign")), path)
+    open_for_reading(path).close()  # it says what is wrong with a file that is no ledger
     connection = connect(path, "rw", LOCK_TIMEOUT)
     try:
         connection.execute("PRAGMA synchronous = FULL")

@@ -278,6 +278,7 @@ from pathlib import Path
 from connectus_async import LedgerError
 from connectus_async.bulk.delivery_status import DeliveryLedger
 from connectus_async.bulk.ledger import Policy
+from connectus_async.bulk.report._reading import open_for_reading
 from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown
 
@@ -293,11 +294,12 @@ path = Path(sys.argv[1])
 policy = Policy("", "message", OnUnknown.HOLD, forgets_content=False)
 tried(lambda: asyncio.run(SqliteLedger(path).open(policy)))
 tried(lambda: DeliveryLedger(path).open())
+tried(lambda: open_for_reading(path))
 """
 
 
 def opened_elsewhere(path: Path) -> list[str]:
-    """Let another process open a ledger, to send it and to write delivery statuses into it."""
+    """Let another process open a ledger: to send, to write delivery statuses, and to read it."""
     command = [sys.executable, "-c", OPEN, str(path)]
     done = subprocess.run(command, cwd=SOURCES.parent, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()

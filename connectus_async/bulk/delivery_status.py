@@ -27,8 +27,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from connectus_async.bulk import status_rows
-from connectus_async.bulk.ledger_file import Checkpoints, connect
-from connectus_async.bulk.ledger_lock import was_held_in_fork
+from connectus_async.bulk.ledger_file import LOST, Checkpoints, connect
 from connectus_async.bulk.report._reading import open_for_reading
 from connectus_async.bulk.sqlite_ledger import _ledger_error
 from connectus_async.bulk.status_rows import OpenSms, Word, Written, better
@@ -56,7 +55,6 @@ DROPPED: Final = (
     "delivery statuses let go: %d. The ledger never named their SMS; where the account sends beside"
     " this campaign, they may be of those SMS"
 )
-LOST: Final = "was open when this process was forked: start this process again"
 
 Task = Callable[[sqlite3.Connection], Any]
 
@@ -495,7 +493,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    if _gate.is_lost(path) or was_held_in_fork(path):
+    if _gate.is_lost(path):
         raise LedgerError(path.name, LOST)
     open_for_reading(path).close()  # it says what is wrong with a file that is no ledger
     connection = connect(path, "rw", LOCK_TIMEOUT)

@@ -17,22 +17,44 @@ So there is one rule for every connection of this package:
 - The last connection that is closed makes one too. SQLite takes the file for itself then: nobody
   else has it open, and whoever wants to waits.
 
+SQLite knows a log by the name of its file alone. Who opens a ledger by another name (a hard link, a
+bind mount of the file), or has moved or copied it without its log, sees it as it was at the last
+checkpoint, and would send to all since then again. So the holder writes down in the ledger whether
+its log has more than the file: `BEHIND` right before each checkpoint, which moves it into the file,
+and `WHOLE` right after it, which stays in the log. Who finds `BEHIND` and no log has half a ledger.
+
 A path is made absolute before SQLite sees it: ``:memory:``, ``file:…`` and the empty name mean
 something else to it than a file.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from connectus_async.bulk.ledger_lock import LedgerLock
+from connectus_async.bulk.ledger_lock import LedgerLock, was_held_in_fork
 from connectus_async.errors import LedgerError
 
 BUSY_SECONDS: Final = 5.0
 PAGES: Final = 1_000
 """Pages in the log before they are moved: what SQLite does by itself."""
+
+LOG: Final = "log"
+"""The fact of the campaign that says whether the file has all, or its log has more."""
+
+BEHIND: Final = "has more"
+WHOLE: Final = "was read"
+MARK: Final = """
+INSERT INTO campaign VALUES ('log', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+LOG_MISSING: Final = (
+    "is without its log, the file {log} that was beside it, so it does not know all who were"
+    " reached: bring the two together again; if another program has it open by another name, wait"
+    " for that and use that name"
+)
+
+LOST: Final = "was open when this process was forked: start this process again"
 
 FEWEST_CHANGES: Final = 64
 MOST_CHANGES: Final = 65_536
@@ -50,7 +72,12 @@ def connect(path: Path, mode: str = "rwc", timeout: float = BUSY_SECONDS) -> sql
         path: Where it is.
         mode: ``ro`` to read it, ``rw`` to write one that is there, ``rwc`` to make it as well.
         timeout: Seconds to wait for a lock.
+
+    Raises:
+        LedgerError: SQLite in this process has the ledger open from before a fork.
     """
+    if was_held_in_fork(path):
+        raise LedgerError(path.name, LOST)
     place = path.absolute()
     is_made = mode == "rwc"
     address = str(place) if is_made else f"{place.as_uri()}?mode={mode}"
@@ -61,6 +88,20 @@ def connect(path: Path, mode: str = "rwc", timeout: float = BUSY_SECONDS) -> sql
         connection.close()
         raise
     return connection
+
+
+def check_whole(facts: Mapping[str, str], path: Path) -> None:
+    """See that a ledger is not without its log; before anything is written, which begins another.
+
+    Raises:
+        LedgerError: It is.
+    """
+    if facts.get(LOG) != BEHIND:
+        return
+    file = path.resolve()  # SQLite has the log beside what a symbolic link is to
+    log = file.with_name(f"{file.name}-wal")
+    if not (log.exists() and log.stat().st_size):
+        raise LedgerError(path.name, LOG_MISSING.format(log=log.name))
 
 
 class Checkpoints:
@@ -87,7 +128,7 @@ class Checkpoints:
 
         Call it where ``connection.total_changes`` has come to `due_at`, and no transaction is open.
         """
-        pages = self._moved() if self._is_holder else self._moved_as_holder()
+        pages = self._moved_and_marked() if self._is_holder else self._moved_as_holder()
         now = self._connection.total_changes
         if pages:
             wanted = (now - self._since) * PAGES // pages
@@ -95,12 +136,28 @@ class Checkpoints:
         self._since = now
         self.due_at = now + self._changes
 
+    def make_first(self) -> None:
+        """Have the file tell from now on, before anything is sent, that its log has more."""
+        self._moved_and_marked()
+        self._since = self._connection.total_changes
+        self.due_at = self._since + self._changes
+
     def make_last(self) -> None:
         """Empty the log before the holder's connection is closed."""
         with suppress(sqlite3.OperationalError):  # somebody writes for long: what is there stays
+            self._connection.execute(MARK, (WHOLE,))
             with _writing(self._connection):
                 pass
             self._connection.execute(LAST_CHECKPOINT)
+
+    def _moved_and_marked(self) -> int:
+        try:
+            self._connection.execute(MARK, (BEHIND,))
+            pages = self._moved()
+            self._connection.execute(MARK, (WHOLE,))
+        except sqlite3.OperationalError:  # somebody else writes just now
+            return 0
+        return pages
 
     def _moved_as_holder(self) -> int:
         lock = LedgerLock(self._path)

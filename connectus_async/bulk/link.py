@@ -92,10 +92,10 @@ class Link(asyncio.Protocol):
     def close(self) -> None:
         """Let go of the socket, once all has been sent; without one, there never will be any."""
         self._write()
-        if self._transport is None:
-            self.connection_lost(None)
-        else:
+        if self._transport is not None:
             self._transport.close()
+        if self._transport is None or not self._transport.is_closing():
+            self.connection_lost(None)  # uvloop tells nobody if it was cut off while it was made
 
     def _write(self) -> None:
         if self._transport is None or not self._going:
@@ -107,7 +107,10 @@ class Link(asyncio.Protocol):
         except ValueError:
             self._transport.abort()  # or the other end would wait for it
             raise
-        self._transport.write(HEAD.pack(len(frame)) + frame)
+        try:
+            self._transport.write(HEAD.pack(len(frame)) + frame)
+        except RuntimeError:  # the same: it is closed, which only this tells
+            self.connection_lost(None)
 
 
 def _check(length: int) -> None:

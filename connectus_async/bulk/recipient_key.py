@@ -44,6 +44,23 @@ def recipient_key(recipient: str) -> str:
     return recipient
 
 
+def spellings(key: str) -> list[str]:
+    """Write a number in all ways of which `recipient_key` makes this one.
+
+    >>> spellings("525512345678"), spellings("5511987654321"), spellings("56987688060")
+    (['525512345678', '5215512345678'], ['5511987654321', '551187654321'], ['56987688060'])
+    """
+    written = [key]
+    if key.startswith("52"):
+        written.append(f"521{key[2:]}")
+    elif key.startswith("549"):
+        written.append(f"54{key[3:]}")
+        written += [f"54{key[3:end]}15{key[end:]}" for end in (5, 6, 7)]  # after the area
+    elif key.startswith("55"):
+        written.append(f"{key[:4]}{key[5:]}")
+    return [digits for digits in written if recipient_key(digits) == key]
+
+
 def _without_fifteen(digits: str) -> str:
     """Write a mobile of Argentina with the 9, not with the 15 that follows the area at home."""
     for end in (4, 5, 6):  # of the area, which has two to four digits; only one can be it

@@ -29,6 +29,7 @@ from connectus_async import _json
 from connectus_async.bulk.clocks import CLOCK_SKEW, OFFSETS, ahead, is_new, offsets_in
 from connectus_async.bulk.ledger import Unresolved
 from connectus_async.bulk.outcomes import Reconciliation
+from connectus_async.bulk.recipient_key import recipient_key, spellings
 from connectus_async.bulk.sqlite_ledger import (
     ABSENT,
     ROUTE,
@@ -112,7 +113,11 @@ WHERE id = ? AND state = 'unknown'
 
 
 class Sighting(NamedTuple):
-    """A message in a report; `part` says in which one, where several are read."""
+    """A message in a report; `part` says in which one, where several are read.
+
+    Its recipient, like all that it is compared with, is written as `recipient_key` writes it: a
+    report may show a number in another spelling than the one that was sent.
+    """
 
     id: str | None
     recipient: str
@@ -328,7 +333,7 @@ class Reconciler:
                 by_recipient[sight.recipient].append(sight)
         verdicts = {}
         for message in group:
-            alike = message.recipient, _content(message)
+            alike = _alike(message)
             candidates = free[alike]
             own = next((sight for sight in candidates if _may_be(sight, message, earliest)), None)
             if own is not None:
@@ -342,7 +347,7 @@ class Reconciler:
                 verdicts[message] = Verdict(State.UNKNOWN, LATE)
             elif any(
                 sight.text != alike[1] and _may_be(sight, message, earliest)
-                for sight in by_recipient[message.recipient]
+                for sight in by_recipient[alike[0]]
             ):
                 verdicts[message] = Verdict(State.HELD, ALTERED)
             elif lack := proof.lacks(message):
@@ -359,11 +364,15 @@ class Reconciler:
         An accepted message of which the identifier is not shown may be shown under another one. Its
         sighting is nobody else's then; what is like it is returned as well.
         """
-        wanted = {(message.recipient, _content(message)) for message in group}
-        bodies = {(message.recipient, content_hash(message.body)): message for message in group}
+        wanted = set(map(_alike, group))
+        bodies = {
+            (recipient_key(message.recipient), content_hash(message.body)): message
+            for message in group
+        }
         matching = [sight for sight in sightings if (sight.recipient, sight.text) in wanted]
         ids = _json.dumps([sight.id for sight in matching if sight.id is not None]).decode()
-        recipients = _json.dumps(sorted({recipient for recipient, _ in wanted})).decode()
+        people = {recipient for recipient, _ in wanted}
+        recipients = _json.dumps([spelt for who in people for spelt in spellings(who)]).decode()
         known = {
             provider_id
             for (provider_id,) in await self._ledger.ask(
@@ -378,9 +387,10 @@ class Reconciler:
         accepted = await self._ledger.ask(
             lambda connection: connection.execute(ACCEPTED_ALIKE, (recipients,))
         )
-        for recipient, body, provider_id, started_at, ended_at in accepted:
+        for spelt, body, provider_id, started_at, ended_at in accepted:
             if provider_id in known:
                 continue
+            recipient = recipient_key(spelt)
             fields = _json.loads(body.encode())
             twin = bodies.get((recipient, fields.get("hash", "")))
             alike = recipient, _content(twin) if twin else _text(fields)
@@ -438,7 +448,7 @@ class Reconciler:
         except RequestError as error:
             return Reading((), str(error))
         rows = [
-            Sighting(row.id, _digits(row.dst_number), _normal(getattr(row, content)), self._at(row))
+            Sighting(row.id, _who(row.dst_number), _normal(getattr(row, content)), self._at(row))
             for row in report.messages
             if row.dst_number is not None and getattr(row, content) is not None
         ]
@@ -548,7 +558,8 @@ def _route(message: Unresolved) -> tuple[Any, ...]:
 
 def _witness(provider_id: str, recipient: str, body: str, started_at: float) -> Witness:
     fields = _json.loads(body.encode())
-    return Witness(provider_id, recipient, None if "hash" in fields else _text(fields), started_at)
+    text = None if "hash" in fields else _text(fields)
+    return Witness(provider_id, recipient_key(recipient), text, started_at)
 
 
 def _now() -> float:
@@ -610,9 +621,14 @@ def _is_near(sight: Sighting, moment: float) -> bool:
     return sight.at is None or abs(sight.at - moment) <= DAY.total_seconds() + CLOCK_SKEW
 
 
-def _digits(number: str) -> str:
-    """Take off what a report may write around the digits of a number."""
-    return "".join(sign for sign in number if sign.isdecimal())
+def _who(number: str) -> str:
+    """Take off what a report may write around the digits of a number, and spell them in one way."""
+    return recipient_key("".join(sign for sign in number if sign.isdecimal()))
+
+
+def _alike(message: Unresolved) -> tuple[str, str]:
+    """What a sighting of a message has in common with it."""
+    return recipient_key(message.recipient), _content(message)
 
 
 def _content(message: Unresolved) -> str:

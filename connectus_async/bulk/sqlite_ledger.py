@@ -39,7 +39,7 @@ from connectus_async.bulk.ledger import (
     Policy,
     Unresolved,
 )
-from connectus_async.bulk.ledger_file import Checkpoints, connect
+from connectus_async.bulk.ledger_file import Checkpoints, check_whole, connect
 from connectus_async.bulk.ledger_lock import LedgerLock
 from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.bulk.states import Edited, OnUnknown, SkipReason, State
@@ -196,7 +196,7 @@ state = 'queued' AND reading = :reading
 AND person(recipient) IN (SELECT person(recipient) {MAY_HAVE})
 """
 """Messages to people who got, or may have got, something that their source does not have any more.
-Two looks at all messages, however many they are."""
+Two looks at all messages, however many they are; ``person`` is `recipient_key`."""
 
 COUNT_EDITED: Final = f"SELECT count(DISTINCT person(recipient)) FROM message WHERE {EDITED}"
 LEAVE_OUT: Final = f"""
@@ -580,8 +580,9 @@ class SqliteLedger:
         switch_interval.lower()
         try:
             with closing(self._opened(policy)) as connection:
-                self._tell([(opened, _next_number(connection), None)])
                 checkpoints = Checkpoints(self._file, connection, is_holder=True)
+                checkpoints.make_first()
+                self._tell([(opened, _next_number(connection), None)])
                 self._work(connection, checkpoints)
                 checkpoints.make_last()
         except Exception as error:  # noqa: BLE001 - whoever waits has to hear of it
@@ -614,7 +615,6 @@ class SqliteLedger:
         _create_private(self._file)
         connection = connect(self._file)
         try:
-            connection.create_function("person", 1, _person, deterministic=True)
             self._holder = secrets.token_hex(8)
             _prepare(connection, self.path, policy, self._holder)
             self._in_transaction(connection, self._keys.take_up)
@@ -885,6 +885,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder:
 
 def _check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) -> None:
     facts = dict(connection.execute("SELECT * FROM campaign"))
+    check_whole(facts, path)
     wanted = {"name": policy.campaign, "identity": policy.identity}
     for fact, value in wanted.items():
         if facts.get(fact, value) != value:
@@ -914,6 +915,7 @@ def _leave_out(connection: sqlite3.Connection, reading: int) -> int:
     values = {"reading": reading}
     if connection.execute(SUPERSEDED, values).fetchone() is None:
         return 0
+    connection.create_function("person", 1, _person, deterministic=True)
     ((people,),) = connection.execute(COUNT_EDITED, values)
     if people:
         facts = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}

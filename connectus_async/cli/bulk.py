@@ -15,7 +15,7 @@ from rich.console import Console
 
 from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Loaded
-from connectus_async.bulk.ledger_file import connect
+from connectus_async.bulk.ledger_file import MARK, WHOLE, connect
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation, Row
@@ -500,6 +500,7 @@ def _copy(ledger: Path, copy: Path) -> None:
     if ledger.exists():
         with reading(ledger) as old, closing(connect(copy)) as new:
             old.backup(new)
+            new.execute(MARK, (WHOLE,))
 
 
 async def _loaded(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectus_async import AsyncConnectus, Sms
+from connectus_async import AsyncConnectus, Email, Sms
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.sqlite_ledger import HAS_ANOTHER
@@ -162,6 +162,33 @@ async def test_several_texts_to_one_person_are_no_edit(
 
     assert counts == {State.ACCEPTED: 4}
     assert got(emulator) == Counter({(i, text): 1 for i in range(2) for text in ("uno", "dos")})
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Sms("5215512345678", OLD), Sms("525512345678", NEW)),
+        (Sms("541123456789", OLD), Sms("5491123456789", NEW)),
+        (Sms("5511987654321", OLD), Sms("551187654321", NEW)),
+        (
+            Email("Ana@Ñandú.cl", "Hola", OLD, src_email="a@b.cl"),
+            Email("ana@xn--and-6ma2c.cl", "Hola", NEW, src_email="a@b.cl"),
+        ),
+    ],
+    ids=["MX", "AR", "BR", "email"],
+)
+async def test_a_person_in_another_spelling_is_the_same_person(
+    client: AsyncConnectus, emulator: Emulator, path: Path, first: Any, second: Any
+):
+    """The old text went to one spelling; the new one does not go to the other unasked."""
+    assert await sent(client, path, [first]) == {State.ACCEPTED: 1}
+    assert await sent(client, path, [second], edited="remaining") == {
+        State.ACCEPTED: 1,
+        State.SKIPPED: 1,
+    }
+    with pytest.raises(EditedError, match="1 "):
+        await sent(client, path, [second], edited="refuse")
+    assert len(emulator.received) == 1
 
 
 async def test_another_row_for_the_same_people_is_no_edit(

@@ -200,7 +200,7 @@ async def test_a_ledger_of_the_second_version_goes_on(path: Path):
     await ledger.close()
 
     assert [claim.found for claim in claims] == [*[State.UNKNOWN] * 4, None]
-    assert sorted(facts) == ["created_at", "holder", "identity", "name"]
+    assert sorted(facts) == ["created_at", "holder", "identity", "log", "name"]
     assert read(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert read(path, "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE INDEX%'") == []
 

@@ -3,6 +3,8 @@
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -258,6 +260,93 @@ def test_a_sender_waits_for_another_process_that_has_it_for_a_moment(path: Path)
     lock.release()
     os.close(reader)
     os.close(writer)
+
+
+def left(path: Path, folder: Path, *, with_log: bool) -> Path:
+    """Copy a ledger as a kill leaves it, or without the file that belongs to it."""
+    folder.mkdir()
+    copy = folder / path.name
+    copy.write_bytes(path.read_bytes())
+    if with_log:
+        (folder / "a.db-wal").write_bytes(path.with_name("a.db-wal").read_bytes())
+    return copy
+
+
+OPEN = """
+import asyncio, sys
+from pathlib import Path
+from connectus_async import LedgerError
+from connectus_async.bulk.delivery_status import DeliveryLedger
+from connectus_async.bulk.ledger import Policy
+from connectus_async.bulk.report._reading import open_for_reading
+from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.bulk.states import OnUnknown
+
+def tried(open_it):
+    try:
+        open_it()
+    except LedgerError as error:
+        print(error)
+    else:
+        print("open")
+
+path = Path(sys.argv[1])
+policy = Policy("", "message", OnUnknown.HOLD, forgets_content=False)
+tried(lambda: asyncio.run(SqliteLedger(path).open(policy)))
+tried(lambda: DeliveryLedger(path).open())
+tried(lambda: open_for_reading(path))
+"""
+
+
+def opened_elsewhere(path: Path) -> list[str]:
+    """Let another process open a ledger: to send, to write delivery statuses, and to read it."""
+    command = [sys.executable, "-c", OPEN, str(path)]
+    done = subprocess.run(command, cwd=SOURCES.parent, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+async def test_a_ledger_under_a_second_name_is_refused_while_it_is_open(
+    client: AsyncConnectus, emulator: Emulator, path: Path, tmp_path: Path
+):
+    """SQLite looks for its log beside that name: all since the last checkpoint would go again."""
+    other = tmp_path / "link.db"
+    people = [Sms(FIRST + index, "Hola") for index in range(10)]
+    async with client.bulk(ledger=path) as bulk:
+        other.hardlink_to(path)
+        at_once = await run_sync(opened_elsewhere, other)
+        await bulk.run(people)
+        later = await run_sync(opened_elsewhere, other)
+        assert await bulk.counts() == {State.ACCEPTED: 10}
+    for said in [*at_once, *later]:
+        assert said.startswith("link.db: is without its log, the file link.db-wal that was")
+    async with client.bulk(ledger=other) as bulk:  # it is whole now
+        await bulk.run(people)
+    assert len(emulator.received) == 10
+
+
+@pytest.mark.usefixtures("_few_pages")
+@pytest.mark.parametrize("count", [0, 5, 100])
+async def test_a_ledger_that_was_left_without_its_log_is_refused(
+    client: AsyncConnectus, emulator: Emulator, path: Path, tmp_path: Path, count: int
+):
+    """As a kill leaves it, with or without checkpoints before; with its log it goes on."""
+    people = [Sms(FIRST + index, "Hola") for index in range(count)]
+    async with client.bulk(ledger=path) as bulk:
+        await bulk.run(people)
+        alone = left(path, tmp_path / "alone", with_log=False)
+        whole = left(path, tmp_path / "whole", with_log=True)
+        looked_at = left(path, tmp_path / "looked at", with_log=True)
+    closed = left(path, tmp_path / "closed", with_log=False)
+
+    with pytest.raises(LedgerError, match="is without its log"):
+        await client.bulk(ledger=alone).__aenter__()
+    with closing(sqlite3.connect(looked_at)) as connection:  # which takes the log in, at its end
+        connection.execute("SELECT count(*) FROM message").fetchall()
+    assert not looked_at.with_name("a.db-wal").exists()
+    for ledger in (whole, looked_at, closed):
+        async with client.bulk(ledger=ledger) as bulk:
+            await bulk.run(people)
+    assert len(emulator.received) == count
 
 
 NAMES = [":memory:", "file:a.db", "FILE:a.db?mode=memory", "file::memory:?cache=shared", ""]

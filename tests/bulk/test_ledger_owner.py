@@ -5,9 +5,11 @@ import marshal
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from contextlib import closing, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
+import anyio
 import attrs
 import pytest
 
@@ -32,6 +34,7 @@ from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.bulk.states import OnUnknown, SkipReason
 
 LIMIT = 500
+LOOPS = [False, *([True] if find_spec("uvloop") else [])]
 JOB = {"api_key": "secret-key"}
 
 
@@ -373,6 +376,40 @@ async def test_frames_come_in_pieces():
             link.data_received(data[begin : begin + size])
             await asyncio.sleep(0)
         assert heard == items
+
+
+def test_a_way_that_was_cut_off_while_it_was_made():
+    """Whoever closes it hears once that it is gone, on any loop, and what waited is for nobody."""
+    complaints = []
+
+    async def cut_off(turns: int) -> list[str]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        told = []
+        link = Link(list, lambda: told.append("lost"))
+        link.send("job")
+        ours, theirs = socket.socketpair()
+        making = asyncio.ensure_future(
+            asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        making.cancel()
+        link.send("stop")
+        with suppress(asyncio.CancelledError):
+            await making
+        link.send("stop")
+        link.close()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ours.close()
+        theirs.close()
+        return told
+
+    for use_uvloop in LOOPS:
+        for turns in range(4):
+            options = {"use_uvloop": use_uvloop}
+            assert anyio.run(cut_off, turns, backend_options=options) == ["lost"]
+    assert complaints == []
 
 
 async def test_a_length_that_cannot_be(start):

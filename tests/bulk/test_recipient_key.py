@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async.bulk.recipient_key import recipient_key
+from connectus_async.bulk.recipient_key import recipient_key, spellings
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,18 @@ def test_other_numbers_stay_as_they_are(digits: str):
 def test_a_key_is_its_own_key(digits: str):
     """However often it is made."""
     assert recipient_key(recipient_key(digits)) == recipient_key(digits)
+
+
+@given(
+    st.from_regex(r"(52|54|55|[1-9][0-9])[0-9]{6,13}", fullmatch=True)
+    | st.from_regex(r"54(11|351|2966)15[0-9]{8}", fullmatch=True)
+    | st.from_regex(r"(521[0-9]{10}|55[0-9]{10}|54[0-9]{10})", fullmatch=True)
+)
+def test_a_key_knows_all_that_it_is_made_of(digits: str):
+    """So a ledger is asked for people without a look at each of its numbers."""
+    key = recipient_key(digits)
+    assert digits in spellings(key)
+    assert {recipient_key(written) for written in spellings(key)} == {key}
 
 
 @given(st.sampled_from(["11", "351", "2966"]), st.integers(10**7, 10**8 - 1))
@@ -127,4 +139,4 @@ def test_docstring_examples_hold():
     """The examples of the documentation are true."""
     module = importlib.import_module("connectus_async.bulk.recipient_key")
 
-    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=2)
+    assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=3)

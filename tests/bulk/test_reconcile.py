@@ -606,6 +606,75 @@ async def test_numbers_may_come_as_numbers(emulator: Emulator, client: AsyncConn
         assert await bulk.reconcile(settle=SETTLE) == Reconciliation(accepted=1)
 
 
+SPELLINGS = [
+    ("5215512345678", "525512345678"),
+    ("525512345678", "5215512345678"),
+    ("541123456789", "5491123456789"),
+    ("54111523456789", "541123456789"),
+    ("551187654321", "5511987654321"),
+    ("5511987654321", "551187654321"),
+]
+
+
+def respelt(emulator: Emulator, spellings: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Write a report in which numbers are written otherwise than they were sent."""
+    report = rows(emulator)
+    for row in report["data"]:
+        row["dst_number"] = spellings.get(row["dst_number"], row["dst_number"])
+    return report
+
+
+@pytest.mark.parametrize(("sent", "shown"), SPELLINGS)
+async def test_a_report_may_spell_a_number_otherwise(
+    emulator: Emulator, client: AsyncConnectus, path: Path, sent: str, shown: str
+):
+    """Who was reached is not taken for somebody who was not."""
+    witnessed(emulator, LOST)
+    async with client.bulk(ledger=path, on_unknown="resend_if_absent", concurrency=1) as bulk:
+        await bulk.run(between([Sms(sent, "Hola")]))
+        report = Fault.status(200, respelt(emulator, {sent: shown}))
+        script(emulator, *[report] * reconcile.MAX_READS, route="sms.by_date")
+        assert await bulk.reconcile(settle=SETTLE) == Reconciliation(accepted=1)
+
+
+@pytest.mark.parametrize(("sent", "shown"), SPELLINGS)
+async def test_a_witness_may_be_spelt_otherwise(
+    emulator: Emulator, client: AsyncConnectus, path: Path, sent: str, shown: str
+):
+    """It is known by its identifier, and its recipient is the same person."""
+    script(emulator, WELL, NEVER_CAME, WELL)
+    witnesses = Sms(sent, "Antes"), Sms(sent, "Después")
+    async with client.bulk(ledger=path, concurrency=1) as bulk:
+        await bulk.run([witnesses[0], Sms(FIRST, "Hola"), witnesses[1]])
+        report = Fault.status(200, respelt(emulator, {sent: shown}))
+        script(emulator, *[report] * reconcile.MAX_READS, route="sms.by_date")
+        absent = await bulk.reconcile(settle=SETTLE)
+    assert absent == Reconciliation(held=1, reasons={ABSENT: 1})
+
+
+@pytest.mark.parametrize("forget_content", [False, True])
+@pytest.mark.parametrize(("sent", "other"), SPELLINGS)
+async def test_a_twin_in_another_spelling_keeps_its_own_sighting(
+    emulator: Emulator,
+    client: AsyncConnectus,
+    path: Path,
+    sent: str,
+    other: str,
+    *,
+    forget_content: bool,
+):
+    """The one that was accepted does not lend it to the one that never came."""
+    options = {"concurrency": 1, "forget_content": forget_content}
+    script(emulator, WELL, NAMELESS, NEVER_CAME, WELL)
+    async with client.bulk(ledger=path, **options) as bulk:
+        twins = [Row(None, Sms(spelt, "Hola"), key=spelt) for spelt in (sent, other)]
+        await bulk.run(between(twins))
+        report = Fault.status(200, respelt(emulator, {sent: other}))
+        script(emulator, *[report] * reconcile.MAX_READS, route="sms.by_date")
+        absent = await bulk.reconcile(settle=SETTLE)
+    assert absent == Reconciliation(held=1, reasons={ABSENT: 1})
+
+
 @pytest.mark.parametrize("forget_content", [False, True])
 async def test_a_delivery_is_asked_for_its_own_messages(
     emulator: Emulator, client: AsyncConnectus, path: Path, *, forget_content: bool

@@ -1,19 +1,23 @@
 """CSV files as spreadsheets write them: read lazily, every bad row named by its line."""
 
+import asyncio
 import csv
 import io
+import threading
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
+import anyio.to_thread
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import InvalidArgumentError
-from connectus_async.bulk.sources import MAX_ROW_CHARACTERS, Line, open_source
+from connectus_async.bulk.sources import MAX_ROW_CHARACTERS, Line, Source, open_source
 
 HEADER = "dst_number,name\n"
 JOSE = {"dst_number": "56987688060", "name": "José"}
@@ -352,3 +356,31 @@ def test_what_python_writes_is_read_back(
     assert [line.cells for line in lines] == [
         {"a": a, "b": b} for a, b in rows if a.strip() or b.strip()
     ]
+
+
+async def test_an_interruption_while_a_thread_reads():
+    """It is an interruption, and what the thread had open is closed once it has read."""
+    is_reading, may_go_on, closed = (threading.Event() for _ in range(3))
+
+    @attrs.frozen(kw_only=True)
+    class Slow(Source):
+        def lines(self) -> Generator[Line, None, None]:
+            try:
+                is_reading.set()
+                may_go_on.wait()
+                yield Line(1, {})
+            finally:
+                closed.set()
+
+    async def read() -> None:
+        async for _ in Slow(name="slow", columns=["a"]).batches():
+            raise AssertionError
+
+    reading = asyncio.create_task(read())
+    await anyio.to_thread.run_sync(is_reading.wait)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not closed.is_set()
+    may_go_on.set()
+    await anyio.to_thread.run_sync(closed.wait)

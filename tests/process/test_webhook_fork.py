@@ -224,6 +224,68 @@ asyncio.run(main())
     assert delivered(path) == "acd"
 
 
+@pytest.mark.parametrize("way", ["send", "read"])
+def test_a_ledger_that_was_being_sent_in_a_fork_is_neither_sent_nor_read_in_the_child(
+    path, tmp_path, way
+):
+    """Also if its parent has closed it since, by whatever name; another ledger is free."""
+    script = """
+from pathlib import Path
+from connectus_async import AsyncConnectus
+from connectus_async.bulk.report._reading import reading
+
+path, link, way = Path(path), Path(sys.argv[2]), sys.argv[3]
+other = path.with_name("otra.db")
+closed = os.pipe()
+
+def client():
+    return AsyncConnectus("user", "key", base_url="http://127.0.0.1:9")
+
+async def send(ledger):
+    async with client() as connectus, connectus.bulk(ledger=ledger, campaign="Navidad"):
+        pass
+
+def use(ledger):
+    try:
+        if way == "send":
+            asyncio.run(send(ledger))
+        else:
+            with reading(ledger):
+                pass
+    except LedgerError as error:
+        say(error)
+    else:
+        say(ledger.name, "is free")
+
+def child():
+    hear(closed)
+    for ledger in path, link, other:
+        use(ledger)
+
+asyncio.run(send(other))
+with asyncio.Runner() as runner:
+    connectus = client()
+    bulk = runner.run(connectus.__aenter__()).bulk(ledger=path, campaign="Navidad")
+    runner.run(bulk.__aenter__())
+    pid = fork(child)
+    runner.run(bulk.__aexit__(None, None, None))
+    runner.run(connectus.close())
+    tell(closed)
+    ended(pid)
+use(path)
+"""
+    link = tmp_path / "enlace.db"
+    link.symlink_to(path)
+    lost = "was open when this process was forked: start this process again"
+    assert ran(FORK + script, path, link, way) == [
+        f"navidad.db: {lost}",
+        f"enlace.db: {lost}",
+        "otra.db is free",
+        "child 0",
+        "navidad.db is free",
+    ]
+
+
 def test_a_status_that_came_early_before_a_fork_finds_its_sms_after_it(path):
     """Whoever hears of the next one joins it."""
     script = """

@@ -6,21 +6,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from connectus_async.bulk.ledger_file import connect
+from connectus_async.bulk.ledger_file import check_whole, connect
 from connectus_async.bulk.sqlite_ledger import APPLICATION_ID, SCHEMA_VERSION
 from connectus_async.errors import LedgerError
 
 LOCK_TIMEOUT: Final = 5.0
 """Seconds to wait for a ledger that another program has locked for a moment."""
 
-WHAT_A_LEDGER_HAS: Final = (
-    """
-    SELECT id, key, line, kind, recipient, body, billed, state, reason, attempts, provider_id,
-           started_at, ended_at, delivery_status, delivered_at
-    FROM message LIMIT 0
-    """,
-    "SELECT name, value FROM campaign LIMIT 0",
-)
+MESSAGES: Final = """
+SELECT id, key, line, kind, recipient, body, billed, state, reason, attempts, provider_id,
+       started_at, ended_at, delivery_status, delivered_at
+FROM message LIMIT 0
+"""
+FACTS: Final = "SELECT name, value FROM campaign"
 BEGIN: Final = "BEGIN"
 APPLICATION: Final = "PRAGMA application_id"
 VERSION: Final = "PRAGMA user_version"
@@ -46,7 +44,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         A connection that cannot write, in a transaction, to be closed by the caller.
 
     Raises:
-        LedgerError: There is no such file, it is no ledger, or it cannot be read.
+        LedgerError: There is no such file, it is no ledger, without its log, or cannot be read.
     """
     if not path.is_file():
         raise LedgerError(path.name, "there is no such file")
@@ -55,8 +53,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         try:
             connection.execute(BEGIN)
             _check_kind(connection, path)
-            for query in WHAT_A_LEDGER_HAS:
-                connection.execute(query)
+            connection.execute(MESSAGES)
+            check_whole(dict(connection.execute(FACTS)), path)
         except BaseException:
             connection.close()
             raise

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -64,7 +65,8 @@ class Source(abc.ABC):
             while batch := await anyio.to_thread.run_sync(list, islice(lines, LINES_A_BATCH)):
                 yield batch
         finally:
-            lines.close()
+            with suppress(ValueError):  # its thread still reads: Ctrl-C is not held up by anyio
+                lines.close()
 
     async def count(self) -> int:
         """Count the rows, by reading to the end where their number is not known.

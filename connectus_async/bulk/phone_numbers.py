@@ -18,6 +18,10 @@ _WRITTEN: Final = re.compile(r"[\d\s().+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
 
 _NO_DIGITS: Final = re.compile(r"\D+")
 
+_INTERNATIONAL: Final = "00"
+"""Written for ``+``. phonenumbers reads it as it is dialled at home: in Brazil and Colombia the
+digits of a carrier follow, so that of 0055 51 it leaves 51, and the number is one of Peru."""
+
 _NO_COUNTRY: Final = "001"
 """What phonenumbers calls the region of numbers such as +800, which belong to no country."""
 
@@ -219,7 +223,7 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     text = _text(field, value)
     if region is None and not text.startswith("+"):
         return _international_digits(field, text)
-    number = _parsed(region, field, text)
+    number = _parsed(region, field, _with_plus(region, field, text))
     problem = _problem(number)
     if problem is None:
         return _e164(field, number) if region else _as_given(field, text, number)
@@ -229,6 +233,19 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     if fits := _fits(_NO_DIGITS.sub("", text).removeprefix("0")):
         raise NoCountryCodeError(field, fits, problem)
     raise InvalidArgumentError(field, problem)
+
+
+def _with_plus(region: str | None, field: str, text: str) -> str:
+    """Write ``+`` for 00, unless what follows could be a number at home that was filled with 0."""
+    digits = "" if text.startswith("+") else _phonenumbers().normalize_digits_only(text)
+    if not digits.startswith(_INTERNATIONAL):
+        return text
+    digits = digits.removeprefix(_INTERNATIONAL)
+    if digits.startswith("0") or (digits and region is not None and _is_of(region, digits)):
+        raise InvalidArgumentError(
+            field, "begins with 00, and no country code that is certain; write + in place of 00"
+        )
+    return f"+{digits}"
 
 
 def _international_digits(field: str, text: str) -> str:
@@ -272,18 +289,18 @@ def _is_served(number: Any) -> bool:
 
 def _fits(digits: str) -> tuple[str, ...]:
     """Tell of which countries digits could be a number, but for the country code."""
+    return tuple(region for region in sorted(SERVED + NEIGHBOURS) if _is_of(region, digits))
+
+
+def _is_of(region: str, digits: str) -> bool:
+    """Tell whether digits are a number of a country, but for the country code."""
     phonenumbers = _phonenumbers()
-    return tuple(
-        region
-        for region in sorted(SERVED + NEIGHBOURS)
-        if len(digits) in _lengths(region)
-        and phonenumbers.is_valid_number_for_region(
-            phonenumbers.PhoneNumber(
-                country_code=phonenumbers.country_code_for_region(region),
-                national_number=int(digits),
-            ),
-            region,
-        )
+    return len(digits) in _lengths(region) and phonenumbers.is_valid_number_for_region(
+        phonenumbers.PhoneNumber(
+            country_code=phonenumbers.country_code_for_region(region),
+            national_number=int(digits),
+        ),
+        region,
     )
 
 
@@ -296,11 +313,21 @@ def _as_given(field: str, text: str, number: Any) -> str:
     """Take the digits as they stand, as `arguments.phone_number` does, wherever it takes them.
 
     A ledger has its keys of them: in another form, though a better one, the message would be new.
+    So those with a 0 or more for calls at home, of which phonenumbers takes no notice, are refused:
+    as they stand they are nobody's, and on no suppression list.
     """
+    canonical = _e164(field, number)
     try:
-        return arguments.phone_number(field, text)
+        digits = arguments.phone_number(field, text)
     except InvalidArgumentError:
-        return _e164(field, number)
+        return canonical
+    if recipient_key(digits) != recipient_key(canonical):
+        raise InvalidArgumentError(
+            field,
+            "has a prefix for calls within its country, such as 0, after the country code: leave "
+            "the prefix out",
+        )
+    return digits
 
 
 def _e164(field: str, number: Any) -> str:
@@ -313,7 +340,9 @@ def _present(number: Any) -> Any:
     """Write a number as phonenumbers knows it: it has forgotten older spellings that still work."""
     if number.country_code not in _RESPELT:
         return number
-    digits = f"{number.country_code}{number.national_number}"
+    phonenumbers = _phonenumbers()
+    form = phonenumbers.PhoneNumberFormat.E164  # with its leading zeros, where it has some
+    digits = phonenumbers.format_number(number, form).removeprefix("+")
     spelt = recipient_key(digits)
     return number if spelt == digits else _international(spelt)
 

@@ -45,6 +45,61 @@ def test_one_number_has_one_form(number: str | int):
     assert normaliser("CL")("dst_number", number) == "56987688060"
 
 
+@pytest.mark.parametrize(
+    ("region", "number", "digits"),
+    [
+        ("BR", "0055 51 99123-4567", "5551991234567"),
+        ("BR", "00 (55) 34 98412-3456", "5534984123456"),
+        ("CO", "0057 301 234 5678", "573012345678"),
+        ("CO", "0058 212 1049895", "582121049895"),
+        ("BO", "001 253 712 3456", "12537123456"),
+        ("US", "0056987688060", "56987688060"),
+        ("CO", "\u0660\u0660573012345678", "573012345678"),
+    ],
+)
+def test_00_stands_for_plus(region: str, number: str, digits: str):
+    """And not for a carrier's prefix: the rest would be the number of a stranger."""
+    assert normaliser(region)("dst_number", number) == digits
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [
+        ("BR", "00 15 56 9 8768 8060"),
+        ("CO", "0058 212 104989"),
+        ("CO", "003211234500"),
+        ("US", "002015551223"),
+        ("CR", "000049595962"),
+        ("CL", "00"),
+    ],
+)
+def test_00_before_no_country_code_is_refused(region: str, number: str):
+    """After a carrier's digits, or zeros that a spreadsheet put in front, the rest may be good."""
+    with pytest.raises(InvalidArgumentError):
+        normaliser(region)("dst_number", number)
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [
+        (None, "+57 03 601 2345641"),
+        (None, "+54 011 2341-0190"),
+        (None, "+598 098123456"),
+        (None, "598098123456"),
+        (None, "+52 01 222 123 4510"),
+        (None, "52012221234510"),
+        (None, "+55 015 11 2345-6782"),
+        (None, "112153694362"),
+        ("MX", "01 222 123 4510"),
+        ("MX", "+52 01 222 123 4510"),
+    ],
+)
+def test_what_is_sent_is_the_number_that_was_checked(region: str | None, number: str):
+    """A 0 or more for calls at home is not sent along: so it is nobody's number, on no list."""
+    with pytest.raises(InvalidArgumentError):
+        checker(region)("dst_number", number)
+
+
 def test_a_number_from_abroad_is_written_with_plus():
     """Without it, a mistyped number at home could be a good one abroad."""
     digits = normaliser("CL")

@@ -223,8 +223,11 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     text = _text(field, value)
     if region is None and not text.startswith("+"):
         return _international_digits(field, text)
-    number = _parsed(region, field, _with_plus(region, field, text))
+    text = _with_plus(region, field, text)
+    number = _parsed(region, field, text)
     problem = _problem(number)
+    if problem is None and region is not None and not text.startswith("+"):
+        problem = _abroad(region, number)
     if problem is None:
         return _e164(field, number) if region else _as_given(field, text, number)
     if region is None or text.startswith("+"):
@@ -384,6 +387,17 @@ def _problem(number: Any) -> str | None:
     if problem is None and not phonenumbers.is_valid_number(number):
         problem = "is no number that is in use in {}"
     return None if problem is None else problem.format(_plan(number))
+
+
+def _abroad(region: str, number: Any) -> str | None:
+    """Tell of which other country a number is, where its country has its calling code from that."""
+    phonenumbers = _phonenumbers()
+    code = number.country_code
+    is_guest = phonenumbers.region_code_for_country_code(code) != region
+    if not is_guest or phonenumbers.country_code_for_region(region) != code:
+        return None
+    found = phonenumbers.region_code_for_number(number)
+    return None if found == region else f"is a number of {found}"
 
 
 def _plan(number: Any) -> str:

@@ -109,6 +109,18 @@ def test_a_number_from_abroad_is_written_with_plus():
         digits("dst_number", "5491123456789")
 
 
+def test_a_mistyped_number_of_a_country_that_shares_its_calling_code_is_not_one_abroad():
+    """829 is in the Dominican Republic, 859 in Kentucky."""
+    digits = normaliser("DO")
+
+    assert digits("dst_number", "829 234 5678") == "18292345678"
+    assert digits("dst_number", "+1 859 234 5678") == "18592345678"
+    assert digits("dst_number", "00 1 859 234 5678") == "18592345678"
+    assert normaliser("US")("dst_number", "011 56 9 8768 8060") == "56987688060"
+    with pytest.raises(InvalidArgumentError, match="is a number of US; one from outside DO"):
+        digits("dst_number", "859 234 5678")
+
+
 @pytest.mark.parametrize("number", ["56987688060", 56987688060, "+56 9 8768 8060"])
 def test_without_a_region_every_number_has_its_country_code(number: str | int):
     """As the API wants it."""

@@ -396,8 +396,9 @@ def _abroad(region: str, number: Any) -> str | None:
     is_guest = phonenumbers.region_code_for_country_code(code) != region
     if not is_guest or phonenumbers.country_code_for_region(region) != code:
         return None
-    found = phonenumbers.region_code_for_number(number)
-    return None if found == region else f"is a number of {found}"
+    if phonenumbers.is_valid_number_for_region(number, region):
+        return None
+    return f"is a number of {phonenumbers.region_code_for_number(number)}"
 
 
 def _plan(number: Any) -> str:

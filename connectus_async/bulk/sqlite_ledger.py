@@ -41,6 +41,7 @@ from connectus_async.bulk.ledger import (
 )
 from connectus_async.bulk.ledger_file import Checkpoints, connect
 from connectus_async.bulk.ledger_lock import LedgerLock
+from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.bulk.states import Edited, OnUnknown, SkipReason, State
 from connectus_async.errors import LedgerError
 
@@ -192,12 +193,12 @@ FROM message WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND rea
 SUPERSEDED: Final = f"SELECT 1 {MAY_HAVE} LIMIT 1"
 EDITED: Final = f"""
 state = 'queued' AND reading = :reading
-AND lower(recipient) IN (SELECT lower(recipient) {MAY_HAVE})
+AND person(recipient) IN (SELECT person(recipient) {MAY_HAVE})
 """
 """What is to be sent to people to whom something was, or may have been, that their source does not
 have any more. Two looks at all messages, however many they are."""
 
-COUNT_EDITED: Final = f"SELECT count(DISTINCT lower(recipient)) FROM message WHERE {EDITED}"
+COUNT_EDITED: Final = f"SELECT count(DISTINCT person(recipient)) FROM message WHERE {EDITED}"
 LEAVE_OUT: Final = f"""
 UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
 """
@@ -907,6 +908,7 @@ def _leave_out(connection: sqlite3.Connection, reading: int) -> int:
     values = {"reading": reading}
     if connection.execute(SUPERSEDED, values).fetchone() is None:
         return 0
+    connection.create_function("person", 1, recipient_key, deterministic=True)
     ((people,),) = connection.execute(COUNT_EDITED, values)
     if people:
         facts = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}

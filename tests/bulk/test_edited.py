@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectus_async import AsyncConnectus, Sms
+from connectus_async import AsyncConnectus, Email, Sms
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.outcomes import Row
 from connectus_async.bulk.sqlite_ledger import HAS_ANOTHER
@@ -26,6 +26,10 @@ def path(tmp_path: Path) -> Path:
 
 def texts(text: str, *indices: int) -> list[Sms]:
     return [Sms(FIRST + index, text) for index in indices]
+
+
+def mail(address: str, text: str) -> Email:
+    return Email(address, "Hola", text, src_email="ventas@example.com")
 
 
 def got(emulator: Emulator) -> Counter[tuple[int, str]]:
@@ -146,6 +150,29 @@ async def test_several_texts_to_one_person_are_no_edit(
 
     assert counts == {State.ACCEPTED: 4}
     assert got(emulator) == Counter({(i, text): 1 for i in range(2) for text in ("uno", "dos")})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Sms(541123456789, OLD), Sms(5491123456789, NEW)),
+        (Sms(5215512345678, OLD), Sms(525512345678, NEW)),
+        (Sms(551187654321, OLD), Sms(5511987654321, NEW)),
+        (mail("ana@xn--and-6ma2c.cl", OLD), mail("Ana@ñandú.cl", NEW)),
+        (mail("jose\u0301@example.com", OLD), mail("jos\u00e9@example.com", NEW)),
+    ],
+)
+async def test_who_is_spelt_otherwise_is_no_other_person(
+    client: AsyncConnectus, emulator: Emulator, path: Path, before: Any, after: Any
+):
+    """A list that is exported anew may write its people in another way."""
+    await sent(client, path, [before])
+
+    with pytest.raises(EditedError, match="1 person"):
+        await sent(client, path, [after], edited="refuse")
+    await sent(client, path, [after], edited="remaining")
+
+    assert [message.content for message in emulator.received] == [OLD]
 
 
 async def test_another_row_for_the_same_people_is_no_edit(

@@ -34,6 +34,10 @@ its country code, is taken for theirs."""
 
 FITS_NAMED: Final = 4
 
+SAMPLE: Final = 200
+RARE: Final = 20
+"""Among so many rows, one that lacks its country code says nothing of the others."""
+
 SHORTEST_ALIKE: Final = 10
 """From so many digits on, the plans of `SERVED` give numbers out by the thousand at least."""
 
@@ -82,6 +86,7 @@ class NationalNumbers:
         self._region = region
         self._rows = self._lacking = self._good = 0
         self._fits: Counter[str] = Counter()
+        self._some_good: list[str] = []
 
     def add(self, content: object) -> None:
         """Count what was made of a row: a message, or an error."""
@@ -91,6 +96,8 @@ class NationalNumbers:
             self._fits.update(content.fits)
         elif not isinstance(content, Exception):
             self._good += 1
+            if len(self._some_good) < SAMPLE and (digits := getattr(content, "dst_number", None)):
+                self._some_good.append(str(digits))
 
     def check(self, name: str) -> None:
         """Refuse the file, once all its rows were counted.
@@ -100,12 +107,12 @@ class NationalNumbers:
 
         Raises:
             InvalidArgumentError: More of its numbers could be of another country, whose code they
-                lack, than can be sent.
+                lack, than can be sent. What can be sent does not count where it could be of that
+                country too: an area of Brazil is the code of Peru.
         """
-        if self._lacking <= self._good:
+        if self._lacking <= self._good and not self._good_are_alike():
             return
-        most = max(self._fits.values())
-        fits = sorted(country for country, count in self._fits.items() if count == most)
+        fits = self._most_fitting()
         wrong = "seems to lack its country code"
         if self._region is not None:
             wrong = f"is none of {self._region}, and could be one of another country"
@@ -115,6 +122,19 @@ class NationalNumbers:
             f"is sent: say with --region of which country they are (most could be numbers of "
             f"{_named(fits)}), or write them with + and the code",
         )
+
+    def _most_fitting(self) -> list[str]:
+        most = max(self._fits.values())
+        return sorted(country for country, count in self._fits.items() if count == most)
+
+    def _good_are_alike(self) -> bool:
+        """Tell whether most of the good ones are of the country whose code the others lack, too."""
+        is_rare = self._lacking * RARE <= self._rows
+        if is_rare or self._region is not None or not self._some_good:
+            return False
+        country = self._most_fitting()[0]
+        alike = sum(_is_of(country, digits) for digits in self._some_good)
+        return alike * 2 > len(self._some_good)
 
 
 def is_installed() -> bool:

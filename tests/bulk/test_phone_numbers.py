@@ -3,13 +3,14 @@
 import pickle
 import re
 import sys
+from contextlib import nullcontext
 
 import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async import ConfigurationError, InvalidArgumentError
+from connectus_async import ConfigurationError, InvalidArgumentError, Sms
 from connectus_async.arguments import phone_number
 from connectus_async.bulk.phone_numbers import (
     NEIGHBOURS,
@@ -426,6 +427,28 @@ def test_a_file_of_another_country_than_its_region_is_refused():
     with pytest.raises(InvalidArgumentError, match=r"none of MX, .*PE") as caught:
         count.check("a.csv")
     assert "2 of its 3 rows" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("written", "is_refused"),
+    [
+        (["51 99123-45{:02}"] * 30 + ["53 99123-45{:02}"] * 10, True),
+        (["51 99123-45{:02}"] * 30 + ["+55 53 99123-45{:02}"] * 10, False),
+        (["51 9912345{:02}"] * 30 + ["53 99123-45{:02}"], False),
+        (["51 99123-45{:02}"] * 10 + ["56 9 8768 80{:02}"] * 20 + ["53 99123-45{:02}"] * 10, False),
+    ],
+)
+def test_an_area_at_home_may_be_a_code_from_abroad(written: list[str], *, is_refused: bool):
+    """Porto Alegre's 51 is Peru's code, so the rest of a file tells whose numbers they are."""
+    count, digits = NationalNumbers(None), normaliser(None)
+    for place, number in enumerate(written):
+        try:
+            count.add(Sms(digits("phone", number.format(place)), "Hola"))
+        except InvalidArgumentError as error:
+            count.add(error)
+
+    with pytest.raises(InvalidArgumentError, match="BR") if is_refused else nullcontext():
+        count.check("a.csv")
 
 
 def lacking(*fits: str) -> NoCountryCodeError:

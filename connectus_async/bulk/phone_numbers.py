@@ -260,7 +260,10 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
 
 def _with_plus(region: str | None, field: str, text: str) -> str:
     """Write ``+`` for 00, unless what follows could be a number at home that was filled with 0."""
-    digits = "" if text.startswith("+") else _phonenumbers().normalize_digits_only(text)
+    if text.startswith("+"):
+        return text
+    is_plain = text.isascii() and text.isdigit()
+    digits = text if is_plain else _phonenumbers().normalize_digits_only(text)
     if not digits.startswith(_INTERNATIONAL):
         return text
     digits = digits.removeprefix(_INTERNATIONAL)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from itertools import chain, groupby
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Any, Final, NamedTuple, Self
 
 import attrs
@@ -31,6 +31,10 @@ SETTLED_AFTER: Final = 60.0
 long: nobody is harmed by a message that comes a campaign later."""
 
 FIRST_LOOKS_APART: Final = 0.25
+RESTED_FOR: Final = 3.0
+"""Seconds that it must have been left alone then: a program that asks an API for page after page
+rests in between."""
+
 MOST_FIRST_LOOKS: Final = 40
 """Where a list is read for the first time, two looks have to agree: there is no older list."""
 
@@ -93,8 +97,9 @@ class SuppressionList:
         neither does what follows a ``#`` that begins a line or comes after a blank. It is not a
         CSV file: in a line with more on it, an opt-out could be overlooked.
 
-        It is looked at twice, a quarter of a second apart, and again for ten seconds while it
-        changes meanwhile, or has nothing in it at all: it may be half written.
+        It is looked at twice, a quarter of a second apart. One that was changed within the last
+        three seconds, or has nothing in it at all, may be half written: it is looked at again
+        until it was left alone for so long, and for ten seconds at most.
 
         Args:
             path: Where it is.
@@ -150,9 +155,12 @@ class SuppressionList:
 
     def _read_first(self, path: Path) -> None:
         self.refresh()
+        rested_at = monotonic() + RESTED_FOR - _age(path)
         for _ in range(MOST_FIRST_LOOKS):
             sleep(FIRST_LOOKS_APART)
-            if not self.refresh() and not self._is_hollow:
+            if self.refresh():
+                rested_at = monotonic() + RESTED_FOR
+            elif monotonic() >= rested_at and not self._is_hollow:
                 break
         else:
             raise InvalidArgumentError(path.name, HOLLOW if self._is_hollow else UNSETTLED)
@@ -313,6 +321,14 @@ def _stamp(path: Path) -> _Stamp:
     if not (S_ISREG(file.st_mode) or S_ISDIR(file.st_mode)):  # a pipe blocks, and is read once
         raise InvalidArgumentError(path.name, "is not a regular file; save it as one first")
     return _Stamp(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
+
+
+def _age(path: Path) -> float:
+    """Tell how long ago a file was written; no clock tells of one from the future."""
+    try:
+        return max(0.0, time() - path.stat().st_mtime)
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidArgumentError:

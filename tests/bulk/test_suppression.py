@@ -309,6 +309,24 @@ def test_a_list_that_is_being_written_is_waited_for(path: Path, clock: Clock):
     assert OTHER in SuppressionList.read(path)
 
 
+def test_a_writer_that_rests_between_two_pages_is_waited_for(path: Path, clock: Clock):
+    """Two looks within its rest agree, and most of the list is still to come."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    clock.meanwhile = [lambda: None] * 8 + [_append(path)]
+
+    assert OTHER in SuppressionList.read(path)
+
+
+def test_a_file_of_some_time_ago_is_not_waited_for(path: Path, clock: Clock):
+    """Two looks are enough."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    os.utime(path, (1.7e9, 1.7e9))
+
+    SuppressionList.read(path)
+
+    assert clock.now == suppression.FIRST_LOOKS_APART
+
+
 def test_a_file_that_was_emptied_to_be_written_is_waited_for(path: Path, clock: Clock):
     """``query > opt-outs.txt`` empties it long before the first line comes."""
     path.touch()

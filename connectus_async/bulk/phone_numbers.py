@@ -346,7 +346,9 @@ def _as_given(field: str, text: str, number: Any) -> str:
     try:
         digits = arguments.phone_number(field, text)
     except InvalidArgumentError:
-        return canonical
+        if text.startswith("+"):
+            return canonical
+        digits = _phonenumbers().normalize_digits_only(text)
     if recipient_key(digits) != recipient_key(canonical):
         raise InvalidArgumentError(
             field,

@@ -91,6 +91,7 @@ def test_00_before_no_country_code_is_refused(region: str, number: str):
         (None, "52012221234510"),
         (None, "+55 015 11 2345-6782"),
         (None, "112153694362"),
+        (None, "(112) 15 3694362"),
         ("MX", "01 222 123 4510"),
         ("MX", "+52 01 222 123 4510"),
     ],

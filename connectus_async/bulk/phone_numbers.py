@@ -18,6 +18,10 @@ _WRITTEN: Final = re.compile(r"[\d\s().+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
 
 _NO_DIGITS: Final = re.compile(r"\D+")
 
+_INTERNATIONAL: Final = "00"
+"""Written for ``+``. phonenumbers reads it as it is dialled at home: in Brazil and Colombia the
+digits of a carrier follow, so that of 0055 51 it leaves 51, and the number is one of Peru."""
+
 _NO_COUNTRY: Final = "001"
 """What phonenumbers calls the region of numbers such as +800, which belong to no country."""
 
@@ -29,6 +33,10 @@ NEIGHBOURS: Final = ("CU", "DO", "HN", "NI", "PA", "PR", "SV", "VE")
 its country code, is taken for theirs."""
 
 FITS_NAMED: Final = 4
+
+SAMPLE: Final = 200
+RARE: Final = 20
+"""Among so many rows, one that lacks its country code says nothing of the others."""
 
 SHORTEST_ALIKE: Final = 10
 """From so many digits on, the plans of `SERVED` give numbers out by the thousand at least."""
@@ -78,6 +86,7 @@ class NationalNumbers:
         self._region = region
         self._rows = self._lacking = self._good = 0
         self._fits: Counter[str] = Counter()
+        self._some_good: list[str] = []
 
     def add(self, content: object) -> None:
         """Count what was made of a row: a message, or an error."""
@@ -87,6 +96,8 @@ class NationalNumbers:
             self._fits.update(content.fits)
         elif not isinstance(content, Exception):
             self._good += 1
+            if len(self._some_good) < SAMPLE and (digits := getattr(content, "dst_number", None)):
+                self._some_good.append(str(digits))
 
     def check(self, name: str) -> None:
         """Refuse the file, once all its rows were counted.
@@ -96,12 +107,12 @@ class NationalNumbers:
 
         Raises:
             InvalidArgumentError: More of its numbers could be of another country, whose code they
-                lack, than can be sent.
+                lack, than can be sent. What can be sent does not count where it could be of that
+                country too: an area of Brazil is the code of Peru.
         """
-        if self._lacking <= self._good:
+        if self._lacking <= self._good and not self._good_are_alike():
             return
-        most = max(self._fits.values())
-        fits = sorted(country for country, count in self._fits.items() if count == most)
+        fits = self._most_fitting()
         wrong = "seems to lack its country code"
         if self._region is not None:
             wrong = f"is none of {self._region}, and could be one of another country"
@@ -111,6 +122,19 @@ class NationalNumbers:
             f"is sent: say with --region of which country they are (most could be numbers of "
             f"{_named(fits)}), or write them with + and the code",
         )
+
+    def _most_fitting(self) -> list[str]:
+        most = max(self._fits.values())
+        return sorted(country for country, count in self._fits.items() if count == most)
+
+    def _good_are_alike(self) -> bool:
+        """Tell whether most of the good ones are of the country whose code the others lack, too."""
+        is_rare = self._lacking * RARE <= self._rows
+        if is_rare or self._region is not None or not self._some_good:
+            return False
+        country = self._most_fitting()[0]
+        alike = sum(_is_of(country, digits) for digits in self._some_good)
+        return alike * 2 > len(self._some_good)
 
 
 def is_installed() -> bool:
@@ -219,8 +243,11 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     text = _text(field, value)
     if region is None and not text.startswith("+"):
         return _international_digits(field, text)
+    text = _with_plus(region, field, text)
     number = _parsed(region, field, text)
     problem = _problem(number)
+    if problem is None and region is not None and not text.startswith("+"):
+        problem = _abroad(region, number)
     if problem is None:
         return _e164(field, number) if region else _as_given(field, text, number)
     if region is None or text.startswith("+"):
@@ -229,6 +256,22 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     if fits := _fits(_NO_DIGITS.sub("", text).removeprefix("0")):
         raise NoCountryCodeError(field, fits, problem)
     raise InvalidArgumentError(field, problem)
+
+
+def _with_plus(region: str | None, field: str, text: str) -> str:
+    """Write ``+`` for 00, unless what follows could be a number at home that was filled with 0."""
+    if text.startswith("+"):
+        return text
+    is_plain = text.isascii() and text.isdigit()
+    digits = text if is_plain else _phonenumbers().normalize_digits_only(text)
+    if not digits.startswith(_INTERNATIONAL):
+        return text
+    digits = digits.removeprefix(_INTERNATIONAL)
+    if digits.startswith("0") or (digits and region is not None and _is_of(region, digits)):
+        raise InvalidArgumentError(
+            field, "begins with 00, and no country code that is certain; write + in place of 00"
+        )
+    return f"+{digits}"
 
 
 def _international_digits(field: str, text: str) -> str:
@@ -273,18 +316,18 @@ def _is_served(number: Any) -> bool:
 
 def _fits(digits: str) -> tuple[str, ...]:
     """Tell of which countries digits could be a number, but for the country code."""
+    return tuple(region for region in sorted(SERVED + NEIGHBOURS) if _is_of(region, digits))
+
+
+def _is_of(region: str, digits: str) -> bool:
+    """Tell whether digits are a number of a country, but for the country code."""
     phonenumbers = _phonenumbers()
-    return tuple(
-        region
-        for region in sorted(SERVED + NEIGHBOURS)
-        if len(digits) in _lengths(region)
-        and phonenumbers.is_valid_number_for_region(
-            phonenumbers.PhoneNumber(
-                country_code=phonenumbers.country_code_for_region(region),
-                national_number=int(digits),
-            ),
-            region,
-        )
+    return len(digits) in _lengths(region) and phonenumbers.is_valid_number_for_region(
+        phonenumbers.PhoneNumber(
+            country_code=phonenumbers.country_code_for_region(region),
+            national_number=int(digits),
+        ),
+        region,
     )
 
 
@@ -297,11 +340,23 @@ def _as_given(field: str, text: str, number: Any) -> str:
     """Take the digits as they stand, as `arguments.phone_number` does, wherever it takes them.
 
     A ledger has its keys of them: in another form, though a better one, the message would be new.
+    So those with a 0 or more for calls at home, of which phonenumbers takes no notice, are refused:
+    as they stand they are nobody's, and on no suppression list.
     """
+    canonical = _e164(field, number)
     try:
-        return arguments.phone_number(field, text)
+        digits = arguments.phone_number(field, text)
     except InvalidArgumentError:
-        return _e164(field, number)
+        if text.startswith("+"):
+            return canonical
+        digits = _phonenumbers().normalize_digits_only(text)
+    if recipient_key(digits) != recipient_key(canonical):
+        raise InvalidArgumentError(
+            field,
+            "has a prefix for calls within its country, such as 0, after the country code: leave "
+            "the prefix out",
+        )
+    return digits
 
 
 def _e164(field: str, number: Any) -> str:
@@ -314,7 +369,9 @@ def _present(number: Any) -> Any:
     """Write a number as phonenumbers knows it: it has forgotten older spellings that still work."""
     if number.country_code not in _RESPELT:
         return number
-    digits = f"{number.country_code}{number.national_number}"
+    phonenumbers = _phonenumbers()
+    form = phonenumbers.PhoneNumberFormat.E164  # with its leading zeros, where it has some
+    digits = phonenumbers.format_number(number, form).removeprefix("+")
     spelt = recipient_key(digits)
     return number if spelt == digits else _international(spelt)
 
@@ -356,6 +413,18 @@ def _problem(number: Any) -> str | None:
     if problem is None and not phonenumbers.is_valid_number(number):
         problem = "is no number that is in use in {}"
     return None if problem is None else problem.format(_plan(number))
+
+
+def _abroad(region: str, number: Any) -> str | None:
+    """Tell of which other country a number is, where its country has its calling code from that."""
+    phonenumbers = _phonenumbers()
+    code = number.country_code
+    is_guest = phonenumbers.region_code_for_country_code(code) != region
+    if not is_guest or phonenumbers.country_code_for_region(region) != code:
+        return None
+    if phonenumbers.is_valid_number_for_region(number, region):
+        return None
+    return f"is a number of {phonenumbers.region_code_for_number(number)}"
 
 
 def _plan(number: Any) -> str:

@@ -10,8 +10,9 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable
 from itertools import chain, groupby
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Any, Final, Self
+from stat import S_ISDIR, S_ISREG
+from time import monotonic, sleep, time
+from typing import Any, Final, NamedTuple, Self
 
 import attrs
 
@@ -30,8 +31,18 @@ SETTLED_AFTER: Final = 60.0
 long: nobody is harmed by a message that comes a campaign later."""
 
 FIRST_LOOKS_APART: Final = 0.25
+RESTED_FOR: Final = 3.0
+"""Seconds that it must have been left alone then: a program that asks an API for page after page
+rests in between."""
+
 MOST_FIRST_LOOKS: Final = 40
 """Where a list is read for the first time, two looks have to agree: there is no older list."""
+
+UNSETTLED: Final = "goes on changing: wait until it is written"
+HOLLOW: Final = (
+    "is empty, as a file is that is about to be written: a list of nobody needs a line, such as "
+    "# nobody"
+)
 
 MOST_WRONG_LINES: Final = 1_000
 """Then it is another kind of file, and is not read to its end."""
@@ -70,7 +81,7 @@ class SuppressionList:
             raise InvalidArgumentError("recipients", "must be a list of numbers and addresses")
         self._to_digits = to_digits = to_digits or checker(None)
         self._path: Path | None = None
-        self._stamp: object = None
+        self._stamp: _Stamp | None = None
         self._next: _Entries | None = None  # what the file has, while that is not sure yet
         self._is_sure_at = 0.0
         self._entries = _entries_of(
@@ -86,16 +97,17 @@ class SuppressionList:
         neither does what follows a ``#`` that begins a line or comes after a blank. It is not a
         CSV file: in a line with more on it, an opt-out could be overlooked.
 
-        It is looked at twice, a quarter of a second apart, and again for ten seconds while it
-        changes meanwhile: it may be half written.
+        It is looked at twice, a quarter of a second apart. One that was changed within the last
+        three seconds, or has nothing in it at all, may be half written: it is looked at again
+        until it was left alone for so long, and for ten seconds at most.
 
         Args:
             path: Where it is.
             to_digits: As for the class.
 
         Raises:
-            InvalidArgumentError: The file cannot be read, goes on changing, or a line is neither
-                number nor address; the file and the line are named.
+            InvalidArgumentError: The file cannot be read, goes on changing, has not one byte, or
+                a line is neither number nor address; the file and the line are named.
         """
         suppressed = cls(to_digits=to_digits)
         suppressed._path = Path(path)
@@ -106,6 +118,10 @@ class SuppressionList:
     def count(self) -> int:
         """How many different recipients it has."""
         return self._entries.count
+
+    @property
+    def _is_hollow(self) -> bool:
+        return self._stamp is not None and not self._stamp.size
 
     def refresh(self) -> bool:
         """Read the file again if it has changed, blocking. A list without a file stays as it is.
@@ -139,12 +155,15 @@ class SuppressionList:
 
     def _read_first(self, path: Path) -> None:
         self.refresh()
+        rested_at = monotonic() + RESTED_FOR - _age(path)
         for _ in range(MOST_FIRST_LOOKS):
             sleep(FIRST_LOOKS_APART)
-            if not self.refresh():
+            if self.refresh():
+                rested_at = monotonic() + RESTED_FOR
+            elif monotonic() >= rested_at and not self._is_hollow:
                 break
         else:
-            raise InvalidArgumentError(path.name, "goes on changing: wait until it is written")
+            raise InvalidArgumentError(path.name, HOLLOW if self._is_hollow else UNSETTLED)
         if self._entries == self._next:
             self._next = None
 
@@ -284,13 +303,32 @@ def _bad_line(path: Path, number: int, problem: str) -> InvalidArgumentError:
     )
 
 
-def _stamp(path: Path) -> object:
+class _Stamp(NamedTuple):
     """What of a file changes when its content does."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+def _stamp(path: Path) -> _Stamp:
     try:
         file = path.stat()
     except OSError as error:
         raise _unreadable(path, error) from None
-    return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
+    if not (S_ISREG(file.st_mode) or S_ISDIR(file.st_mode)):  # a pipe blocks, and is read once
+        raise InvalidArgumentError(path.name, "is not a regular file; save it as one first")
+    return _Stamp(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
+
+
+def _age(path: Path) -> float:
+    """Tell how long ago a file was written; no clock tells of one from the future."""
+    try:
+        return max(0.0, time() - path.stat().st_mtime)
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidArgumentError:

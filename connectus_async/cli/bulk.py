@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
+from connectus_async.arguments import ToDigits
 from connectus_async.bulk.composer import Composer
-from connectus_async.bulk.ledger import Loaded
+from connectus_async.bulk.ledger import Entry, Loaded
 from connectus_async.bulk.ledger_file import MARK, WHOLE, connect
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
@@ -33,9 +34,9 @@ from connectus_async.bulk.report._reading import reading
 from connectus_async.bulk.report.export import export
 from connectus_async.bulk.report.figures import Figures, read_figures
 from connectus_async.bulk.report.page import write_page
-from connectus_async.bulk.sender import Bulk
+from connectus_async.bulk.sender import ROWS_A_READ, Bulk
 from connectus_async.bulk.sources import UTF_8, Source, open_source
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
+from connectus_async.bulk.sqlite_ledger import ONE_SPELLING, SqliteLedger
 from connectus_async.bulk.states import Edited, OnUnknown, State
 from connectus_async.bulk.templates import Filler, parse_template
 from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
@@ -61,6 +62,7 @@ from connectus_async.config import DEFAULT_TIMEOUT, KERNEL_SENDS_FOR
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
+    InvalidArgumentError,
     LedgerError,
     RequestError,
 )
@@ -274,11 +276,43 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
             )
         held = SqliteLedger(ledger)
         async with _client(settings) as client, _entered(client, held, settings) as sender:
+            await _check_unchecked(held)
             await sender.note(settings=settings.written())
             code, _ = await _sent(sender, held, settings, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+
+
+async def _check_unchecked(ledger: SqliteLedger) -> None:
+    """Refuse an older ledger with numbers that `bulk send` would not put down today.
+
+    It put down national numbers as they stood: to send them as they are would reach strangers.
+    """
+    if ONE_SPELLING in await ledger.facts():
+        return
+    to_digits = checker(None)
+    last = wrong = 0
+    while batch := await ledger.queued(last, ROWS_A_READ):
+        last, _ = batch[-1]
+        wrong += await run_sync(_count_wrong, [entry for _, entry in batch], to_digits)
+    if wrong:
+        raise LedgerError(
+            ledger.path.name,
+            f"{wrong:,} of the numbers that wait in it are not valid with a country code, so "
+            "nothing is sent: run bulk send again, with --region if its file has national numbers",
+        )
+
+
+def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
+    wrong = 0
+    for entry in entries:
+        if entry.kind != "email":
+            try:
+                to_digits("recipient", entry.recipient)
+            except InvalidArgumentError:
+                wrong += 1
+    return wrong
 
 
 @bulk.command("reconcile")

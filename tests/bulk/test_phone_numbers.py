@@ -3,13 +3,14 @@
 import pickle
 import re
 import sys
+from contextlib import nullcontext
 
 import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async import ConfigurationError, InvalidArgumentError
+from connectus_async import ConfigurationError, InvalidArgumentError, Sms
 from connectus_async.arguments import phone_number
 from connectus_async.bulk.phone_numbers import (
     NEIGHBOURS,
@@ -45,6 +46,62 @@ def test_one_number_has_one_form(number: str | int):
     assert normaliser("CL")("dst_number", number) == "56987688060"
 
 
+@pytest.mark.parametrize(
+    ("region", "number", "digits"),
+    [
+        ("BR", "0055 51 99123-4567", "5551991234567"),
+        ("BR", "00 (55) 34 98412-3456", "5534984123456"),
+        ("CO", "0057 301 234 5678", "573012345678"),
+        ("CO", "0058 212 1049895", "582121049895"),
+        ("BO", "001 253 712 3456", "12537123456"),
+        ("US", "0056987688060", "56987688060"),
+        ("CO", "\u0660\u0660573012345678", "573012345678"),
+    ],
+)
+def test_00_stands_for_plus(region: str, number: str, digits: str):
+    """And not for a carrier's prefix: the rest would be the number of a stranger."""
+    assert normaliser(region)("dst_number", number) == digits
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [
+        ("BR", "00 15 56 9 8768 8060"),
+        ("CO", "0058 212 104989"),
+        ("CO", "003211234500"),
+        ("US", "002015551223"),
+        ("CR", "000049595962"),
+        ("CL", "00"),
+    ],
+)
+def test_00_before_no_country_code_is_refused(region: str, number: str):
+    """After a carrier's digits, or zeros that a spreadsheet put in front, the rest may be good."""
+    with pytest.raises(InvalidArgumentError):
+        normaliser(region)("dst_number", number)
+
+
+@pytest.mark.parametrize(
+    ("region", "number"),
+    [
+        (None, "+57 03 601 2345641"),
+        (None, "+54 011 2341-0190"),
+        (None, "+598 098123456"),
+        (None, "598098123456"),
+        (None, "+52 01 222 123 4510"),
+        (None, "52012221234510"),
+        (None, "+55 015 11 2345-6782"),
+        (None, "112153694362"),
+        (None, "(112) 15 3694362"),
+        ("MX", "01 222 123 4510"),
+        ("MX", "+52 01 222 123 4510"),
+    ],
+)
+def test_what_is_sent_is_the_number_that_was_checked(region: str | None, number: str):
+    """A 0 or more for calls at home is not sent along: so it is nobody's number, on no list."""
+    with pytest.raises(InvalidArgumentError):
+        checker(region)("dst_number", number)
+
+
 def test_a_number_from_abroad_is_written_with_plus():
     """Without it, a mistyped number at home could be a good one abroad."""
     digits = normaliser("CL")
@@ -52,6 +109,18 @@ def test_a_number_from_abroad_is_written_with_plus():
     assert digits("dst_number", "+54 9 11 2345-6789") == "5491123456789"
     with pytest.raises(InvalidArgumentError, match="from outside CL is written with"):
         digits("dst_number", "5491123456789")
+
+
+def test_a_mistyped_number_of_a_country_that_shares_its_calling_code_is_not_one_abroad():
+    """829 is in the Dominican Republic, 859 in Kentucky."""
+    digits = normaliser("DO")
+
+    assert digits("dst_number", "829 234 5678") == "18292345678"
+    assert digits("dst_number", "+1 859 234 5678") == "18592345678"
+    assert digits("dst_number", "00 1 859 234 5678") == "18592345678"
+    assert normaliser("US")("dst_number", "011 56 9 8768 8060") == "56987688060"
+    with pytest.raises(InvalidArgumentError, match="is a number of US; one from outside DO"):
+        digits("dst_number", "859 234 5678")
 
 
 @pytest.mark.parametrize("number", ["56987688060", 56987688060, "+56 9 8768 8060"])
@@ -359,6 +428,28 @@ def test_a_file_of_another_country_than_its_region_is_refused():
     with pytest.raises(InvalidArgumentError, match=r"none of MX, .*PE") as caught:
         count.check("a.csv")
     assert "2 of its 3 rows" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("written", "is_refused"),
+    [
+        (["51 99123-45{:02}"] * 30 + ["53 99123-45{:02}"] * 10, True),
+        (["51 99123-45{:02}"] * 30 + ["+55 53 99123-45{:02}"] * 10, False),
+        (["51 9912345{:02}"] * 30 + ["53 99123-45{:02}"], False),
+        (["51 99123-45{:02}"] * 10 + ["56 9 8768 80{:02}"] * 20 + ["53 99123-45{:02}"] * 10, False),
+    ],
+)
+def test_an_area_at_home_may_be_a_code_from_abroad(written: list[str], *, is_refused: bool):
+    """Porto Alegre's 51 is Peru's code, so the rest of a file tells whose numbers they are."""
+    count, digits = NationalNumbers(None), normaliser(None)
+    for place, number in enumerate(written):
+        try:
+            count.add(Sms(digits("phone", number.format(place)), "Hola"))
+        except InvalidArgumentError as error:
+            count.add(error)
+
+    with pytest.raises(InvalidArgumentError, match="BR") if is_refused else nullcontext():
+        count.check("a.csv")
 
 
 def lacking(*fits: str) -> NoCountryCodeError:

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_the_last_line_needs_no_end(path: Path):
     assert NUMBER in SuppressionList.read(path)
 
 
-def test_an_empty_file_is_a_list_of_none(path: Path):
+def test_a_file_without_entries_is_a_list_of_none(path: Path):
     """Nobody may have opted out yet."""
     path.write_text("# nobody\n", "utf-8")
 
@@ -306,6 +307,49 @@ def test_a_list_that_is_being_written_is_waited_for(path: Path, clock: Clock):
     clock.meanwhile = [lambda: path.write_text(f"{NUMBER}\n{OTHER}\n", "utf-8")]
 
     assert OTHER in SuppressionList.read(path)
+
+
+def test_a_writer_that_rests_between_two_pages_is_waited_for(path: Path, clock: Clock):
+    """Two looks within its rest agree, and most of the list is still to come."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    clock.meanwhile = [lambda: None] * 8 + [_append(path)]
+
+    assert OTHER in SuppressionList.read(path)
+
+
+def test_a_file_of_some_time_ago_is_not_waited_for(path: Path, clock: Clock):
+    """Two looks are enough."""
+    path.write_text(f"{NUMBER}\n", "utf-8")
+    os.utime(path, (1.7e9, 1.7e9))
+
+    SuppressionList.read(path)
+
+    assert clock.now == suppression.FIRST_LOOKS_APART
+
+
+def test_a_file_that_was_emptied_to_be_written_is_waited_for(path: Path, clock: Clock):
+    """``query > opt-outs.txt`` empties it long before the first line comes."""
+    path.touch()
+    clock.meanwhile = [lambda: None] * 9 + [lambda: path.write_text(f"{NUMBER}\n", "utf-8")]
+
+    assert NUMBER in SuppressionList.read(path)
+
+
+def test_a_file_that_stays_empty_is_not_believed(path: Path):
+    """Nobody would be on it, while the query for it still runs."""
+    path.touch()
+
+    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: is empty, .* such as # nobody"):
+        SuppressionList.read(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_is_refused(path: Path):
+    """It would block for ever, and cannot be looked at again."""
+    os.mkfifo(path)
+
+    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: is not a regular file"):
+        SuppressionList.read(path)
 
 
 def test_a_file_that_goes_on_changing_is_not_believed(path: Path, clock: Clock):

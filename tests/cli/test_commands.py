@@ -2,14 +2,17 @@
 
 import json
 import socket
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 from click.testing import Result
 
+from connectus_async.bulk.sqlite_ledger import ONE_SPELLING
 from connectus_async.cli.running import MAX_SENTENCE_CHARACTERS, sentence
 from connectus_async.emulator import Emulator, Fault
 
@@ -293,6 +296,21 @@ def test_a_refused_file_is_sent_with_its_region(run, server, recipients):
     assert sorted(message.recipient for message in server.received) == [
         *["5491123456789", "56987688060", "56987688061"]
     ]
+
+
+def test_national_numbers_that_wait_in_an_older_ledger_are_refused(run, server, recipients):
+    """They were put down as they stood: what waits would go to strangers."""
+    ledger = f"{recipients}.ledger.db"
+    recipients.write_text("dst_number\n56987688060\n56987688061\n", "utf-8")
+    run("bulk", "send", recipients, "--text", TEXT, "--budget", 1)
+    with closing(sqlite3.connect(ledger)) as older, older:
+        older.execute("DELETE FROM campaign WHERE name = ?", (ONE_SPELLING,))
+        older.execute("UPDATE message SET recipient = substr(recipient, 3) WHERE state = 'skipped'")
+
+    resumed = run("bulk", "resume", ledger, "--budget", 9)
+
+    assert_one_sentence(resumed, 1, "1 of the numbers that wait in it are not valid with a country")
+    assert [message.recipient for message in server.received] == ["56987688060"]
 
 
 def test_a_national_number_in_an_international_file_is_named_by_its_line(run, server, recipients):

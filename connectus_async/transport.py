@@ -497,6 +497,8 @@ def _refusal(call: Call, received: _Received, secrets: object) -> RequestError:
     response = received.response
     kind = error_of(response.status)
     reason = _with_detail(_named(response.status), call, received.json, secrets)
+    if received.problem and response.body:
+        reason += f" ({described(response, _known(call, secrets))})"
     if kind is RateLimitError:
         return RateLimitError(str(call), reason, response, _retry_after(response))
     return kind(str(call), reason, response)

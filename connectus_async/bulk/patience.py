@@ -54,6 +54,9 @@ NO_ONE_THERE: Final = frozenset({404, 405, 410, 414, 415, 428, 451})
 UNKNOWN_IN_A_ROW: Final = 100
 """From so many on, or twice the concurrency, the fault is not the messages'."""
 
+UNKNOWN_FIRST: Final = 10
+"""And where nothing else ever came."""
+
 
 class Patience:
     """Judges each failure of a campaign.
@@ -111,10 +114,10 @@ class Patience:
         return error.response.status in NO_ONE_THERE or not _is_json(error)
 
     def is_of_the_api(self, error: Exception | None) -> bool:
-        """Tell whether a request was made, and not answered by something in the API's place."""
+        """Tell whether a request was answered, and not by something in the API's place."""
         if error is None:
             return True
-        if not isinstance(error, RequestError) or isinstance(error, UnreadableAnswerError):
+        if not isinstance(error, RequestError) or error.response is None:
             return False
         return not (self._is_of_another(error) or self.doubts(error, 0))
 
@@ -146,7 +149,8 @@ class Patience:
             reason: What happened to it.
         """
         self._unknown += 1
-        if self._unknown < self._unknown_limit and not self._is_exhausted():
+        limit = self._unknown_limit if self._was_answered else UNKNOWN_FIRST
+        if self._unknown < limit and not self._is_exhausted():
             return None
         return CampaignStoppedError(
             f"the last {self._unknown} messages may or may not have been sent ({reason}): "
@@ -174,7 +178,8 @@ class Patience:
         )
         return CampaignStoppedError(
             f"{self._unreadable} answers in a row were none of the API's ({reason}): something may "
-            f"answer in its place, so look at the base URL and at what is on the way to it; {became}"
+            "answer in its place, so look at the base URL and at what is on the way to it; "
+            f"{became}"
         )
 
     def _not_sent(self, error: NotSentError) -> Exception | None:

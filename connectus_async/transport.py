@@ -40,6 +40,7 @@ from connectus_async._body import parsed, unpacked
 from connectus_async._exchange import (
     MOST_HEADER_BYTES,
     Connector,
+    EarlyAnswerError,
     Endpoint,
     Exchange,
     KeepingConnector,
@@ -321,6 +322,8 @@ def _reason(error: BaseException) -> str:
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
+    if isinstance(error, EarlyAnswerError):
+        return "a success was answered before the whole request was sent"
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         return "what came back is not HTTP"
     if isinstance(error, OSError) and error.errno:

@@ -157,10 +157,12 @@ class PublicExchange:
         due = time.monotonic() + limits.total
         headers = endpoint.headers
         data: Any = body
-        if body is not None and len(body) >= LARGE_BODY:
+        written: list[bool] = []
+        is_large = body is not None and len(body) >= LARGE_BODY
+        if body is not None and is_large:
             headers = headers.copy()
             headers["Content-Length"] = str(len(body))
-            data = _pieces(body)
+            data = _pieces(body, written)
         async with time_limit(due):
             response = await self._session.request(
                 method,
@@ -180,16 +182,28 @@ class PublicExchange:
             fields = CIMultiDict(response.headers)
             reply = Reply(response.status, fields, encoding=fields.get("Content-Encoding"))
             await read_body(reply, read, limits.answer)
-            if reply.problem is not None:
+            if reply.problem is not None or (is_large and not written):
                 response.close()
-            return reply
+        if is_large and not written:
+            came_early(reply)
+        return reply
+
+
+class EarlyAnswerError(Exception):
+    """A success was answered before the whole request was written: nobody can have acted on it."""
+
+
+def came_early(reply: Reply) -> None:
+    """Note that no more of the request was written once the answer had come."""
+    if 200 <= reply.status < 300:
+        reply.problem = EarlyAnswerError()
 
 
 _has_input: ContextVar[Callable[[], object]] = ContextVar("connectus_has_input")
 """Of the connection that the exchange of this context got."""
 
 
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+async def _pieces(body: bytes, written: list[bool]) -> AsyncIterator[bytes]:
     """Hand out a body, each piece after the loop has read what came.
 
     A server that refuses it answers early, and closes: to write before the answer is read would
@@ -200,6 +214,8 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
             if not _has_input.get(bool)():
                 break
+        if start + PIECE >= len(body):
+            written.append(True)
         yield body[start : start + PIECE]
 
 

@@ -47,6 +47,7 @@ from connectus_async._exchange import (
     PublicExchange,
     Reply,
     ResponseProtocol,
+    came_early,
     not_sent,
     read_body,
 )
@@ -253,6 +254,7 @@ class _Connection(ResponseProtocol):
         self._deadline = math.inf
         if not is_whole:
             self.close()
+            came_early(reply)
         return reply
 
     async def _write_in_pieces(self, body: bytes, answer: "asyncio.Future[Any]") -> bool:

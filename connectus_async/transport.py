@@ -39,6 +39,7 @@ from connectus_async._body import parsed, unpacked
 from connectus_async._exchange import (
     MOST_HEADER_BYTES,
     Connector,
+    EarlyAnswerError,
     Endpoint,
     Exchange,
     KeepingConnector,
@@ -320,6 +321,8 @@ def _reason(error: BaseException) -> str:
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
+    if isinstance(error, EarlyAnswerError):
+        return "a success was answered before the whole request was sent"
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
         return "what came back is not HTTP"
     if isinstance(error, OSError) and error.errno:
@@ -496,6 +499,8 @@ def _refusal(call: Call, received: _Received, secrets: object) -> RequestError:
     response = received.response
     kind = error_of(response.status)
     reason = _with_detail(_named(response.status), call, received.json, secrets)
+    if received.problem and response.body:
+        reason += f" ({described(response, _known(call, secrets))})"
     if kind is RateLimitError:
         return RateLimitError(str(call), reason, response, _retry_after(response))
     return kind(str(call), reason, response)

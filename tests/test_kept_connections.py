@@ -19,6 +19,7 @@ from connectus_async import (
     AsyncConnectus,
     BadRequestError,
     ConnectError,
+    ConnectionLostError,
     ContentTooLargeError,
     Outcome,
 )
@@ -274,6 +275,22 @@ async def test_a_large_body_is_not_written_on_when_its_answer_has_come(
                 await connectus.email.send("a@b.cl", "Hola", "x" * 2**22, src_email="c@d.cl")
 
     assert len(pieces) == 3
+
+
+async def test_a_success_before_a_large_body_was_written_is_none(way: str):
+    """No more is written once it came, so whoever answered has no whole message to act on."""
+
+    def answer_early(server: ThreadedServer, peer: socket.socket) -> None:
+        assert peer.recv(1000)
+        peer.sendall(http(200, b'{"id": "early"}'))
+        assert server.go.wait(LIMIT)
+
+    server = ThreadedServer(answer_early)
+    with server.serving():
+        async with client(server.url) as connectus:
+            with pytest.raises(ConnectionLostError, match="before the whole request was sent"):
+                await connectus.email.send("a@b.cl", "Hola", "x" * 2**23, src_email="c@d.cl")
+        server.go.set()
 
 
 async def test_a_large_body_waits_for_a_server_that_reads_slowly(keeping: str):

@@ -31,6 +31,7 @@ class Job:
         entry: Its entry, once it is checked.
         number: The number of its entry, once it is in the ledger.
         weight: How much of the rate it takes.
+        doubts: How often it was refused by what need not be the API.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Job:
     entry: Entry | None = None
     number: int | None = None
     weight: int = 1
+    doubts: int = 0
 
     @property
     def message(self) -> Message | None:

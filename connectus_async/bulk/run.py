@@ -22,9 +22,7 @@ from connectus_async.errors import (
     Outcome,
     RateLimitError,
     RejectedError,
-    RequestError,
     UnknownOutcomeError,
-    UnreadableAnswerError,
 )
 
 OPENING_SECONDS = 1.0
@@ -150,7 +148,7 @@ class Run:
             else:
                 async with self._room.taken(size):
                     outcome = await self._outcome(job)
-            if self._to_employ and _is_of_the_api(outcome):
+            if self._to_employ and self._patience.is_of_the_api(outcome.error):
                 self._open()
             self._summary.add(outcome)
             await self.mailbox.put(outcome)
@@ -278,23 +276,17 @@ class Run:
     def _judged(self, job: Job, failure: Exception, latency: float) -> State:
         """Tell the pacer how it went, stop if that is called for, and name the state."""
         state = after_attempt(failure)
-        if state is State.REJECTED:
+        is_doubted = self._patience.doubts(failure, job.doubts)
+        job.doubts += is_doubted
+        if state is State.REJECTED and not is_doubted:
             self._patience.answered()
         wanted = failure.retry_after if isinstance(failure, RateLimitError) else None
-        signal = _signal(failure)
+        signal = Signal.UNREACHABLE if is_doubted else _signal(failure)
         self._pacer.release(signal, latency=latency, retry_after=wanted, cost=job.weight)
-        if (verdict := self._patience.failed(failure)) is not None:
+        if (verdict := self._patience.failed(failure, is_doubted=is_doubted)) is not None:
             self.stop(verdict)
         is_campaigns = isinstance(failure, STOPS_THE_CAMPAIGN) and state is State.REJECTED
-        return State.QUEUED if is_campaigns else state
-
-
-def _is_of_the_api(outcome: MessageOutcome) -> bool:
-    """Tell whether a request was made, and not answered by something in the API's place."""
-    error = outcome.error
-    if error is None:
-        return True
-    return isinstance(error, RequestError) and not isinstance(error, UnreadableAnswerError)
+        return State.QUEUED if is_campaigns or is_doubted else state
 
 
 def _signal(failure: Exception) -> Signal:

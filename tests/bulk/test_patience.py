@@ -21,6 +21,8 @@ from connectus_async.bulk import run, sender
 from connectus_async.bulk.pacing import Backoff
 from connectus_async.bulk.patience import (
     FIRST_TRIES,
+    REFUSED_AGAIN,
+    UNKNOWN_FIRST,
     UNKNOWN_IN_A_ROW,
     UNREADABLE_FIRST,
     UNREADABLE_IN_A_ROW,
@@ -187,6 +189,13 @@ def test_unknowns_of_every_kind_count(answered: Patience, error: Exception):
     assert [verdict is not None for verdict in verdicts] == [False] * 99 + [True]
 
 
+def test_where_nothing_ever_came_fewer_unknowns_stop_a_campaign(patience: Patience):
+    """Who loses each answer from the first one on, is no API that has a bad moment."""
+    verdicts = [patience.failed(LOST) for _ in range(UNKNOWN_FIRST)]
+
+    assert [verdict is not None for verdict in verdicts] == [False] * 9 + [True]
+
+
 def test_an_answer_between_them_ends_a_row_of_unknowns(answered: Patience):
     """A server that answers now and then is not given up."""
     for _ in range(10):
@@ -198,6 +207,7 @@ def test_an_answer_between_them_ends_a_row_of_unknowns(answered: Patience):
 def test_the_limit_grows_with_the_concurrency(clock: Clock):
     """What was on its way when the server went away fails together, and says it only once."""
     patience = Patience(60.0, concurrency=200, retry_after_cap=300.0, clock=clock)
+    patience.answered()
     verdicts = [patience.failed(LOST) for _ in range(400)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 399 + [True]
@@ -229,9 +239,9 @@ def test_pages_amid_a_campaign_stop_it_after_a_few_more(answered: Patience):
     assert [verdict is not None for verdict in verdicts] == [False] * 9 + [True]
 
 
-def test_pages_are_unknowns_too(patience: Patience):
+def test_pages_are_unknowns_too(answered: Patience):
     """Among lost answers, they count as such."""
-    verdicts = [patience.failed((PAGE, LOST)[index % 2]) for index in range(UNKNOWN_IN_A_ROW)]
+    verdicts = [answered.failed((PAGE, LOST)[index % 2]) for index in range(UNKNOWN_IN_A_ROW)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 99 + [True]
 
@@ -257,7 +267,7 @@ async def test_a_server_that_loses_every_answer_costs_a_bounded_number(
             await bulk.run()
         counts = await bulk.counts()
 
-    assert 100 <= counts[State.UNKNOWN] <= 103
+    assert UNKNOWN_FIRST <= counts[State.UNKNOWN] < UNKNOWN_FIRST + 4
     assert counts[State.QUEUED] == 300 - counts[State.UNKNOWN]
     assert len(emulator.received) == emulator.requests["sms.send"] == counts[State.UNKNOWN]
 
@@ -287,6 +297,102 @@ async def test_a_page_for_every_message_costs_a_few(
         State.QUEUED: 300 - counts[State.UNKNOWN],
     }
     assert emulator.received == []
+
+
+NOT_THE_API = {
+    "another path": Fault.status(404, "<title>Not Found</title>", {"Content-Type": "text/html"}),
+    "another API": Fault.status(404, '{"detail": "Not Found"}'),
+    "a router": Fault.status(405, ""),
+    "given up": Fault.status(410, '{"error": "gone"}'),
+    "the port of TLS": Fault.status(400, "Client sent an HTTP request to an HTTPS server."),
+}
+
+
+@pytest.mark.parametrize("fault", NOT_THE_API.values(), ids=NOT_THE_API)
+@pytest.mark.parametrize("count", [1, 300])
+async def test_a_wrong_base_url_rejects_nobody(
+    emulator: Emulator,
+    client: AsyncConnectus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_backoff: None,
+    fault: Fault,
+    count: int,
+):
+    """It is the path that is refused, not the message: after three requests all wait."""
+    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    wrong = emulator.fault(fault, route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
+        await bulk.load(messages(count))
+        with pytest.raises(CampaignStoppedError, match=r"look at the base URL.*all wait$"):
+            await bulk.run()
+        counts = await bulk.counts()
+        assert counts == {State.QUEUED: count}
+        assert wrong.fired == UNREADABLE_FIRST
+
+        emulator.clear_faults()
+        assert (await bulk.run()).accepted == count
+
+
+async def test_a_redirect_for_every_message_costs_a_few(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A portal that wants a login is not asked a hundred times."""
+    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    emulator.fault(Fault.status(302, "", {"Location": "/login"}), route="sms.send")
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
+        await bulk.load(messages(300))
+        with pytest.raises(CampaignStoppedError, match=r"302 Found.*may or may not"):
+            await bulk.run()
+        counts = await bulk.counts()
+
+    assert UNREADABLE_FIRST <= counts[State.UNKNOWN] < 2 * UNREADABLE_FIRST
+
+
+PAGE_404 = Fault.status(404, "<h1>Not Found</h1>", {"Content-Type": "text/html"})
+
+
+@pytest.mark.parametrize(("times", "rejected"), [(REFUSED_AGAIN - 1, 0), (REFUSED_AGAIN, 1)])
+async def test_a_message_that_a_page_refuses_while_others_are_taken_is_rejected(
+    emulator: Emulator,
+    client: AsyncConnectus,
+    tmp_path: Path,
+    no_backoff: None,
+    times: int,
+    rejected: int,
+):
+    """It is tried a few times, does not hold up the campaign, and never comes again."""
+
+    def rows() -> Iterator[Sms]:
+        for index, message in enumerate(messages(20)):
+            if index == 1:
+                emulator.fault(PAGE_404, route="sms.send", times=times)
+            yield message
+
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=1) as bulk:
+        summary = await bulk.run(rows())
+        counts = await bulk.counts()
+
+    assert (summary.accepted, summary.rejected) == (20 - rejected, rejected)
+    assert sum(counts.values()) == 20
+    assert counts[State.ACCEPTED] == len(emulator.received) == 20 - rejected
+
+
+async def test_pages_that_refuse_everybody_amid_a_campaign_reject_nobody(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path, no_backoff: None
+):
+    """A gateway that has lost its way answers 404 for the API: the campaign stops, and all wait."""
+    async with client.bulk(ledger=tmp_path / "a.db", concurrency=8) as bulk:
+        await bulk.load(messages(300))
+        stream = bulk.stream()
+        await anext(stream)
+        emulator.fault(PAGE_404, route="sms.send")
+        with pytest.raises(CampaignStoppedError, match="all wait"):
+            await _drained(stream)
+        counts = await bulk.counts()
+
+    accepted = len(emulator.received)
+    assert counts == {State.ACCEPTED: accepted, State.QUEUED: 300 - accepted}
 
 
 async def test_after_an_answer_as_many_are_on_their_way_as_may_be(

@@ -373,7 +373,12 @@ def _present(number: Any) -> Any:
     form = phonenumbers.PhoneNumberFormat.E164  # with its leading zeros, where it has some
     digits = phonenumbers.format_number(number, form).removeprefix("+")
     spelt = recipient_key(digits)
-    return number if spelt == digits else _international(spelt)
+    return number if spelt == digits or _may_lack_a_digit(digits) else _international(spelt)
+
+
+def _may_lack_a_digit(digits: str) -> bool:
+    """Tell an old mobile of Brazil that looks as one of today of which a digit was forgotten."""
+    return len(digits) == 12 and digits.startswith("55") and digits[4] == "9"
 
 
 def _text(field: str, value: str | int) -> str:

@@ -364,6 +364,15 @@ def test_an_older_spelling_is_read_at_home(region: str, number: str, digits: str
     assert normaliser(region)("phone", number) == digits
 
 
+@pytest.mark.parametrize(
+    ("region", "number"), [("BR", "1195469034"), ("BR", "+551195469034"), (None, "551195469034")]
+)
+def test_a_mobile_that_may_lack_a_digit_is_refused(region: str | None, number: str):
+    """In Brazil, one of today without its last digit looks as one from before the ninth."""
+    with pytest.raises(InvalidArgumentError):
+        normaliser(region)("dst_number", number)
+
+
 @given(st.sampled_from(SERVED), st.integers(10**9, 10**10 - 1), st.integers(1, 5))
 def test_numbers_of_one_thousand_are_alike(region: str, tail: int, length: int):
     """What is remembered of one holds for the others: a look at each would take thirty times."""

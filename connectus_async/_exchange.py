@@ -419,6 +419,15 @@ class KeepingConnector(Connector):
         kept: Any = self._conns.get(key)
         if not kept:
             return None
+        connection, since = kept[-1]
+        is_good = since >= time.monotonic() - self._kept_for and connection.is_connected()
+        if not is_good or connection.should_close or connection.has_input():
+            return self._lease_another(kept)
+        kept.pop()
+        self._acquired.add(connection)
+        return connection
+
+    def _lease_another(self, kept: Any) -> Any:
         oldest = time.monotonic() - self._kept_for
         unread: list[tuple[Any, float]] = []
         leased = None
@@ -431,10 +440,7 @@ class KeepingConnector(Connector):
             else:
                 self._acquired.add(connection)
                 leased = connection
-        if unread:
-            kept.extendleft(unread)
-        if not kept:
-            del self._conns[key]
+        kept.extendleft(unread)
         return leased
 
     async def _create_proxy_connection(self, *args: Any, **kwargs: Any) -> Any:
@@ -455,7 +461,7 @@ class KeepingConnector(Connector):
         """
         leased = self.lease(key)
         for _ in range(TURNS):
-            if leased is not None or key not in self._conns:
+            if leased is not None or not self._conns.get(key):
                 break
             await asyncio.sleep(0)
             leased = self.lease(key)

@@ -14,7 +14,9 @@ the cost of half the call. What is all texts, as most messages are, needs none: 
 
 _SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
-"""With these two it takes 0.2 us to find a long number; a pattern would take 2."""
+_LONG_TEXT = b'"' + _LONG_NUMBER
+"""With these it takes 0.2 us to find a long number; a pattern would take 2. No number follows a
+quotation mark at once, and an identifier in hexadecimal digits may begin with many others."""
 
 
 def _dumps(value: Any) -> bytes:
@@ -48,7 +50,8 @@ if find_spec("orjson"):
 
         It makes a float of a whole number above 2^64, so that an identifier comes back as another.
         """
-        if _LONG_NUMBER not in text.translate(_SAME_DIGITS):
+        digits = text.translate(_SAME_DIGITS)
+        if _LONG_NUMBER not in digits or _LONG_NUMBER not in digits.replace(_LONG_TEXT, b""):
             try:
                 return orjson.loads(text)
             except ValueError:

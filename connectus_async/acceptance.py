@@ -57,27 +57,22 @@ def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
         is_question: The call changes nothing.
     """
     if type(json) is dict:
-        if _is_plain(json) and (is_question or len(json) > 1):
+        names_one = names_message(answer)  # type: ignore[arg-type]  # as in `converter`
+        if names_one and json.get("id_sms") and type(json["id_sms"]) is str:
+            return None  # as most answers, of which nothing more has to be looked at
+        status = json.get("status", "")
+        has_word = type(status) is str and status not in _FAILED
+        is_plain = has_word and status[:1] not in _REFUSING_DIGITS
+        if is_plain and (is_question or len(json) > 1) and _TELLING_MORE.isdisjoint(json):
             return None
         error = _error_of(json, is_question=is_question)
-        is_excused = names_message(answer) or (is_question and not _is_one(error))
+        is_excused = names_one or (is_question and not _is_one(error))
         return None if is_excused and _names_one(error) else error
     if isinstance(json, list) and not is_question:
         members = (member for member in json if isinstance(member, dict))
         found = (error_in(member, answer, is_question=False) for member in members)
         return next((error for error in found if error is not None), None)
     return None
-
-
-def _is_plain(json: Mapping[str, Any]) -> bool:
-    """Tell most answers, which have no telling field but a word for their status."""
-    status = json.get("status", "")
-    return (
-        _TELLING_MORE.isdisjoint(json)
-        and type(status) is str
-        and status not in _FAILED
-        and status[:1] not in _REFUSING_DIGITS
-    )
 
 
 def _error_of(json: dict[str, Any], *, is_question: bool) -> dict[str, Any] | None:

@@ -56,6 +56,7 @@ def fits(answer: type[Answer], body: Any) -> bool:
     return isinstance(body, dict)
 
 
+@cache
 def names_message(answer: type[Answer]) -> bool:
     """Tell whether an answer gives a message its identifier."""
     return any(

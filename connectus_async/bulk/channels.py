@@ -25,11 +25,6 @@ LARGE: Final = 2**18
 """Characters from which on a message takes so long to write down that others wait for it."""
 
 
-def size_of(content: object) -> int:
-    """Count the characters of a message that may be large, which is an email."""
-    return len(content.email_content) if type(content) is Email else 0
-
-
 @attrs.frozen
 class Channel:
     """One kind of message.

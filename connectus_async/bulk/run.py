@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from connectus_async.bulk.channels import LARGE, Channel, Salt, entry_of, size_of
+from connectus_async.bulk.channels import LARGE, Channel, Salt, entry_of
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.intake import Intake, Job
 from connectus_async.bulk.ledger import INVALID, Claim, Entry, Ledger
@@ -24,6 +24,7 @@ from connectus_async.errors import (
     RejectedError,
     UnknownOutcomeError,
 )
+from connectus_async.products.email import Email
 
 OPENING_SECONDS = 1.0
 """After which a slow first answer is not waited for."""
@@ -141,8 +142,11 @@ class Run:
 
     async def _work(self) -> None:
         while (job := await self.intake.pull()) is not None:
-            entry = job.entry
-            size = size_of(job.content) if entry is None else len(entry.body)
+            size, content = 0, job.content
+            if job.entry is not None:
+                size = len(job.entry.body)
+            elif type(content) is Email and isinstance(content.email_content, str):
+                size = len(content.email_content)
             if size < LARGE:
                 outcome = await self._outcome(job)
             else:

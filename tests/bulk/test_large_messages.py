@@ -1,11 +1,12 @@
 """Large messages in a campaign: as many at a time as there is room for."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hostile import HostileServer, http, keep_alive
 
-from connectus_async import AsyncConnectus, Email
+from connectus_async import AsyncConnectus, Email, State
 from connectus_async.bulk.channels import LARGE
 from connectus_async.bulk.room import Room
 
@@ -69,3 +70,20 @@ async def test_room_is_given_on_whatever_becomes_of_who_had_it_or_waits_for_it()
     assert entered == [20, 5, 6]
     tasks[3].cancel()
     await asyncio.wait(tasks)
+
+
+async def test_an_email_whose_content_is_no_text_is_invalid():
+    """Its size cannot be told, and what comes after it is sent."""
+    wrong: Any = None
+    messages = [
+        Email("ana@example.com", "S", wrong, src_email="a@example.cl"),
+        Email("eva@example.com", "S", "Hola", src_email="a@example.cl"),
+    ]
+    async with (
+        HostileServer(keep_alive(http())) as server,
+        AsyncConnectus("user", "key", base_url=server.url) as connectus,
+        connectus.bulk(concurrency=1) as bulk,
+    ):
+        outcomes = [outcome.state async for outcome in bulk.stream(messages)]
+
+    assert outcomes == [State.SKIPPED, State.ACCEPTED]

@@ -144,13 +144,17 @@ class Sms:
         Raises:
             InvalidArgumentError: A field cannot be sent; it is named.
         """
-        return given(
-            dst_number=int(arguments.phone_number("dst_number", self.dst_number)),
-            sms_content=arguments.sms_content("sms_content", self.sms_content),
-            src_number=arguments.source_number("src_number", self.src_number),
-            id_delivery=arguments.optional_identifier("id_delivery", self.id_delivery),
-            id_client=arguments.optional_identifier("id_client", self.id_client),
-        )
+        body: dict[str, Any] = {
+            "dst_number": int(arguments.phone_number("dst_number", self.dst_number)),
+            "sms_content": arguments.sms_content("sms_content", self.sms_content),
+        }
+        if self.src_number is not None:
+            body["src_number"] = arguments.source_number("src_number", self.src_number)
+        if self.id_delivery is not None:
+            body["id_delivery"] = arguments.identifier("id_delivery", self.id_delivery)
+        if self.id_client is not None:
+            body["id_client"] = arguments.identifier("id_client", self.id_client)
+        return body
 
 
 class _Awaited(Answer):

@@ -78,6 +78,7 @@ class Bulk(OfOneProcess):
         self._timeout = timeout
         self._zone = zone
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
+        self._by_kind = {channel.kind: channel for channel in self._channels.values()}
         self._salt = Salt(options.campaign, by_recipient=options.identity == "recipient")
         self._ledger: Ledger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
@@ -534,12 +535,11 @@ class Bulk(OfOneProcess):
         finally:
             loading.cancel()
             await asyncio.wait([loading])
-        by_kind = {channel.kind: channel for channel in self._channels.values()}
         last = 0
         while rows := await ledger.left_out(last, ROWS_A_READ):
             last = rows[-1][0]
             for _, entry in rows:
-                row = Row(entry.line, by_kind[entry.kind].restored(entry))
+                row = Row(entry.line, self._by_kind[entry.kind].restored(entry))
                 yield _left_out(index, row, Loaded(SkipReason.DUPLICATE), HAS_ANOTHER)
                 index += 1
 
@@ -569,8 +569,7 @@ class Bulk(OfOneProcess):
     def _intake(self, messages: Messages | None) -> Intake:
         if messages is not None:
             return from_messages(messages)
-        by_kind = {channel.kind: channel for channel in self._channels.values()}
-        return from_ledger(self._ledger, by_kind)
+        return from_ledger(self._ledger, self._by_kind)
 
     def _let_go_on(self) -> None:
         """Undo a pause, unless there is another reason for it."""

@@ -18,6 +18,7 @@ from typing import Any, get_args
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hostile import Exchange, HostileServer, http, keep_alive, stall
+from threads import begun_since
 
 import connectus_async
 from connectus_async import (
@@ -59,7 +60,7 @@ CREDENTIALS = {"api_user": "the-user", "api_key": "the-key"}
 def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    assert {thread for thread in threading.enumerate() if OF_PYCARES not in thread.name} <= before
+    assert not {thread for thread in begun_since(before) if OF_PYCARES not in thread.name}
 
 
 @pytest.fixture
@@ -248,7 +249,7 @@ def test_64_threads_share_a_client(emulator: Emulator, settings: dict[str, Any])
     assert {sms.id: sms.content for sms in emulator.received} == {
         name: f"{index}-{turn}" for index, row in enumerate(ids) for turn, name in enumerate(row)
     }
-    assert set(threading.enumerate()) <= before
+    assert not begun_since(before)
 
 
 def test_use_after_close_is_refused(blocking: Connectus, emulator: Emulator):

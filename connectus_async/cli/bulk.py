@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
+from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.composer import Composer
 from connectus_async.bulk.ledger import Entry, Loaded
@@ -58,7 +59,7 @@ from connectus_async.cli.running import echo, errors_reported, print_json, run
 from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.config import DEFAULT_TIMEOUT, KERNEL_SENDS_FOR
+from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -367,12 +368,21 @@ def bulk_status(ledger: Path, as_json: bool) -> None:
 @click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: LEDGER.html]"
 )
-def bulk_report(ledger: Path, to: Path | None) -> None:
+@click.option(
+    "--time-zone",
+    envvar=ENVIRONMENT["time_zone"],
+    default=TIME_ZONE,
+    show_default=True,
+    show_envvar=True,
+    help="The zone in which the page shows times.",
+)
+def bulk_report(ledger: Path, to: Path | None, time_zone: str) -> None:
     """Write a page with the figures and charts of LEDGER; it names no recipient."""
     target = to or ledger.with_name(ledger.name + ".html")
 
     async def command() -> None:
-        await run_sync(write_page, ledger, target)
+        zone = await run_sync(tz_database.zone, time_zone)
+        await run_sync(partial(write_page, ledger, target, zone=zone))
 
     run(command, when_interrupted="interrupted; no page was written")
     echo(f"written to {target}")
@@ -472,14 +482,27 @@ async def _sent(
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {shlex.quote(str(ledger.path))}"
     campaign = Campaign(waiting, as_json, how)
-    if settings.processes > 1 and waiting:
-        spent = await sender.spent()
-        async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
-            await campaign.send(senders)
-    else:
-        await campaign.send(sender)
+    async with _stop_noted(sender, campaign):
+        if settings.processes > 1 and waiting:
+            spent = await sender.spent()
+            async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
+                await campaign.send(senders)
+        else:
+            await campaign.send(sender)
     counts = await sender.counts()
     return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
+
+
+@asynccontextmanager
+async def _stop_noted(sender: Bulk, campaign: Campaign) -> AsyncIterator[None]:
+    """Put down why a campaign stopped, for its report, however it ends."""
+    await sender.note(stopped="")
+    try:
+        yield
+    finally:
+        if campaign.stopped_by:
+            with suppress(LedgerError):  # it may be what stopped it, and has been said
+                await sender.note(stopped=campaign.stopped_by)
 
 
 async def _dry_run(

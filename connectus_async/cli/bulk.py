@@ -55,7 +55,7 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
-from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.running import echo, errors_reported, print_json, run, sentence
 from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
@@ -63,6 +63,7 @@ from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FO
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConnectusError,
     InvalidArgumentError,
     LedgerError,
     RequestError,
@@ -276,9 +277,13 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
         held = SqliteLedger(ledger)
-        async with _client(settings) as client, _entered(client, held, settings) as sender:
+        async with (
+            _client(settings) as client,
+            _entered(client, held, settings) as sender,
+            _stop_noted(sender),
+        ):
             await _check_unchecked(held)
-            await sender.note(settings=settings.written())
+            await sender.note(settings=settings.written(), stopped="")
             code, _ = await _sent(sender, held, settings, as_json=as_json)
         return code
 
@@ -463,8 +468,8 @@ async def send_source(
         ConfigurationError: People may have got another text of the same ledger.
     """
     held = SqliteLedger(ledger)
-    async with _entered(client, held, settings, edited) as sender:
-        await sender.note(settings=settings.written(), source=source.name)
+    async with _entered(client, held, settings, edited) as sender, _stop_noted(sender):
+        await sender.note(settings=settings.written(), source=source.name, stopped="")
         report, people = await _loaded(sender, source, composer, settings, edited)
         if people:
             raise ConfigurationError("--edited", _edited_sentence(people))
@@ -482,27 +487,33 @@ async def _sent(
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {shlex.quote(str(ledger.path))}"
     campaign = Campaign(waiting, as_json, how)
-    async with _stop_noted(sender, campaign):
+    try:
         if settings.processes > 1 and waiting:
             spent = await sender.spent()
             async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
                 await campaign.send(senders)
         else:
             await campaign.send(sender)
+    finally:
+        if campaign.stopped_by:
+            await _note_stop(sender, campaign.stopped_by)
     counts = await sender.counts()
     return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
 
 
 @asynccontextmanager
-async def _stop_noted(sender: Bulk, campaign: Campaign) -> AsyncIterator[None]:
-    """Put down why a campaign stopped, for its report, however it ends."""
-    await sender.note(stopped="")
+async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
+    """Put an error on record that stops a campaign before it sends."""
     try:
         yield
-    finally:
-        if campaign.stopped_by:
-            with suppress(LedgerError):  # it may be what stopped it, and has been said
-                await sender.note(stopped=campaign.stopped_by)
+    except ConnectusError as error:
+        await _note_stop(sender, sentence(error))
+        raise
+
+
+async def _note_stop(sender: Bulk, reason: str) -> None:
+    with suppress(LedgerError):  # a ledger that cannot be written may be the reason
+        await sender.note(stopped=reason)
 
 
 async def _dry_run(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -363,8 +363,8 @@ def test_percentiles_that_are_the_same_are_all_seen(tmp_path: Path):
     drawn = [each.get("class").split()[-1] for each in classed(chart, "percentile")]
     assert drawn == ["p99", "p95", "p50"]
     widths = [float(re.search(rf"\.{name} {{ stroke-width: ([\d.]+)", page)[1]) for name in drawn]
-    assert all(wide >= 1.5 * narrow for wide, narrow in zip(widths, widths[1:], strict=False))
-    spots = charts_of(page_of(tmp_path / "..", [message()], file=f"{tmp_path.name}.db"))["latency"]
+    assert all(wide >= 1.5 * narrow for wide, narrow in pairwise(widths))
+    spots = charts_of(page_of(tmp_path, [message()], file="one.db"))["latency"]
     radii = [float(spot.get("r")) for spot in classed(spots, "spot")]
     assert radii == sorted(radii, reverse=True)
     assert len({*radii}) == 3

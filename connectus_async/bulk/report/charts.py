@@ -16,7 +16,7 @@ WIDTH: Final = 440
 HEIGHT: Final = 260
 """Half of a wide page and all of a phone: the text stays legible on both."""
 
-LEFT: Final = 58
+LEFT: Final = 66
 RIGHT: Final = 402
 TOP: Final = 14
 BOTTOM: Final = 216

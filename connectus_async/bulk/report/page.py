@@ -69,7 +69,7 @@ def commands(figures: Figures, ledger: str) -> list[str]:
 
 
 def _read(template: str) -> str:
-    return files(__package__).joinpath(template).read_text("utf-8")
+    return files("connectus_async.bulk.report").joinpath(template).read_text("utf-8")
 
 
 def _render(figures: Figures, now: datetime, zone: tzinfo, to_go_on: list[str]) -> str:

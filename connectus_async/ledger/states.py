@@ -94,6 +94,9 @@ STEPS: Final[Mapping[State, frozenset[State]]] = {
 """The steps that a message takes by itself. The user's word can also queue what is held, and what
 was skipped as over budget."""
 
+ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
+"""The states of messages whose last attempt has an outcome."""
+
 
 def after_attempt(error: Exception | None) -> State:
     """The state of a message after an attempt to send it that raised `error`, or nothing.

@@ -28,8 +28,8 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.options import check_above_zero
 from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryTimeoutError
-from connectus_async.ledger.sqlite.delivery import EARLY_SECONDS, DeliveryLedger, Recorded
-from connectus_async.ledger.sqlite.delivery_rows import OpenSms
+from connectus_async.ledger.records import EARLY_SECONDS, OpenSms, Recorded
+from connectus_async.ledger.sqlite.delivery import DeliveryLedger
 from connectus_async.ledger.steady_clock import SteadyClock
 from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
 from connectus_async.products.sms_ids import folded

@@ -10,7 +10,6 @@ another process may delete the log that the child is writing. So writers end bef
 the next status parent and child each begin their own.
 """
 
-import enum
 import logging
 import os
 import sqlite3
@@ -27,17 +26,15 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from connectus_async.errors import ConfigurationError, LedgerError
+from connectus_async.ledger.records import EARLY_SECONDS, OpenSms, Recorded
 from connectus_async.ledger.sqlite import delivery_rows as status_rows
 from connectus_async.ledger.sqlite.connection import LOST, Checkpoints, connect
-from connectus_async.ledger.sqlite.delivery_rows import OpenSms, Word, Written, better
+from connectus_async.ledger.sqlite.delivery_rows import Word, Written, better
 from connectus_async.ledger.sqlite.ledger import _ledger_error
 from connectus_async.ledger.sqlite.reading import open_for_reading
 from connectus_async.ledger.steady_clock import SteadyClock
 from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded
-
-EARLY_SECONDS: Final = 3 * 86_400.0
-"""As long as an SMS is asked for: who reconciles names some SMS days after they were sent."""
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 30.0
@@ -60,19 +57,6 @@ Task = Callable[[sqlite3.Connection], Any]
 
 _log: Final = logging.getLogger("connectus_async")
 _clock: Final = SteadyClock()
-
-
-class Recorded(enum.Enum):
-    """What became of a status that was to be written."""
-
-    NEWS = "news"
-    """It is in the ledger, on disk."""
-
-    OLD = "old"
-    """The ledger has it, or one that says more."""
-
-    EARLY = "early"
-    """The ledger has no such SMS yet: it is kept beside the SMS, on disk, in case it comes."""
 
 
 class DeliveryLedger:

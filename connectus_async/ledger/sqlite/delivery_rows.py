@@ -131,20 +131,6 @@ Word: TypeAlias = tuple[SmsStatus, float]
 """A status, and when it was said in Unix seconds."""
 
 
-class OpenSms(NamedTuple):
-    """An SMS of a ledger that has no final status.
-
-    Attributes:
-        number: Its place in the ledger.
-        id: The API's identifier of it.
-        accepted_at: The time at which the API took it, in Unix seconds.
-    """
-
-    number: int
-    id: str
-    accepted_at: float
-
-
 class Written(NamedTuple):
     """Result of writing statuses.
 

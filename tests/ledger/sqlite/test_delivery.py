@@ -11,10 +11,10 @@ from report_ledgers import add, message, write_ledger
 
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.records import OpenSms, Recorded
 from connectus_async.ledger.sqlite import delivery as delivery_status
 from connectus_async.ledger.sqlite import delivery_rows as status_rows
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger, Recorded
-from connectus_async.ledger.sqlite.delivery_rows import OpenSms
+from connectus_async.ledger.sqlite.delivery import DeliveryLedger
 from connectus_async.ledger.sqlite.reading import reading
 from connectus_async.report.figures import read_figures
 

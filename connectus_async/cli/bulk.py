@@ -46,6 +46,7 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
+from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Entry, Loaded
 from connectus_async.ledger.sqlite.connection import MARK, WHOLE, connect
 from connectus_async.ledger.sqlite.ledger import ONE_SPELLING, SqliteLedger
@@ -592,9 +593,8 @@ async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[S
 
 
 def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    with reading(ledger) as connection:
-        facts = dict(connection.execute("SELECT name, value FROM campaign"))
-        return read_figures(connection), Settings.read(ledger, facts, **given)
+    with open_store(ledger).read() as reader:
+        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
 
 
 def _print_preflight(

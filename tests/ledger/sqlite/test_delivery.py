@@ -11,12 +11,11 @@ from report_ledgers import add, message, write_ledger
 
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger import open_store
 from connectus_async.ledger.records import OpenSms, Recorded
 from connectus_async.ledger.sqlite import delivery as delivery_status
 from connectus_async.ledger.sqlite import delivery_rows as status_rows
 from connectus_async.ledger.sqlite.delivery import DeliveryLedger
-from connectus_async.ledger.sqlite.reading import reading
-from connectus_async.report.figures import read_figures
 
 EN_COLA, ENTREGADO = SmsStatus.EN_COLA, SmsStatus.ENTREGADO
 
@@ -267,8 +266,8 @@ def test_many_statuses_in_any_order_end_as_the_last_word_says(tmp_path):
         for future in [ledger.record(*status) for status in statuses]:
             future.result()
 
-    with reading(path) as connection:
-        assert read_figures(connection).deliveries == {"ENTREGADO": 2_000}
+    with open_store(path).read() as reader:
+        assert reader.deliveries(10) == {"ENTREGADO": 2_000}
 
 
 async def test_statuses_are_written_while_the_sender_is_sending(

@@ -113,9 +113,7 @@ class Loader:
         await self._record(batch, load_number, on_row)
         if intake.failure is not None:
             raise intake.failure
-        people = await self._ledger.end_load(
-            load_number, replaces=replaces, edited=self._edited
-        )
+        people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
         if people and self._edited is Edited.REFUSE:
             raise EditedError(people)
         return total

@@ -49,7 +49,6 @@ from connectus_async.ledger import open_store
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import ONE_SPELLING
 from connectus_async.ledger.records import Entry, Loaded
-from connectus_async.ledger.sqlite.reading import reading
 from connectus_async.ledger.states import Edited, OnUnknown, State
 from connectus_async.products.messages import Row
 from connectus_async.recipients.composer import Composer
@@ -272,8 +271,10 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
-        campaign = open_store(ledger).ledger()
-        async with _client(settings) as client, _entered(client, campaign, settings, ledger) as sender:
+        async with (
+            _client(settings) as client,
+            _entered(client, ledger, settings) as (sender, campaign),
+        ):
             await _check_unchecked(campaign, ledger.name)
             await sender.note(settings=settings.written())
             code, _ = await _sent(sender, campaign, settings, ledger, as_json=as_json)
@@ -336,8 +337,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, options)
-        campaign = open_store(ledger).ledger()
-        async with _client(settings) as client, _entered(client, campaign, settings, ledger) as sender:
+        async with _client(settings) as client, _entered(client, ledger, settings) as (sender, _):
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -423,14 +423,18 @@ def _client(settings: Settings) -> AsyncConnectus:
 @asynccontextmanager
 async def _entered(
     client: AsyncConnectus,
-    ledger: Ledger,
-    settings: Settings,
     path: Path,
+    settings: Settings,
     edited: Edited = Edited.EVERYONE,
-) -> AsyncIterator[Bulk]:
+    *,
+    is_trial: bool = False,
+) -> AsyncIterator[tuple[Bulk, Ledger]]:
+    """Open a ledger, or a copy of it that is deleted at the end, with a sender over it."""
     options = BulkOptions(**await run_sync(settings.options, path), edited=edited)
+    store = open_store(path)
+    ledger = store.trial() if is_trial else store.ledger()
     async with sender_over(client, ledger, options) as sender:
-        yield sender
+        yield sender, ledger
 
 
 async def send_source(
@@ -451,8 +455,7 @@ async def send_source(
     Raises:
         ConfigurationError: People may have got another text of the same ledger.
     """
-    campaign = open_store(ledger).ledger()
-    async with _entered(client, campaign, settings, ledger, edited) as sender:
+    async with _entered(client, ledger, settings, edited) as (sender, campaign):
         await sender.note(settings=settings.written(), source=source.name)
         report, people = await _loaded(sender, source, composer, settings, edited)
         if people:
@@ -491,9 +494,8 @@ async def _dry_run(
     as_json: bool,
 ) -> int:
     """Load a copy of the ledger, which has what was sent before, and send nothing."""
-    trial = open_store(ledger).trial()
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, trial, settings, ledger, edited) as sender:
+    async with client, _entered(client, ledger, settings, edited, is_trial=True) as (sender, _):
         report, people = await _loaded(
             sender, source, composer, settings, edited, examples=ROWS_NAMED
         )
@@ -576,9 +578,8 @@ async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[S
 
 
 def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    with reading(ledger) as connection:
-        facts = dict(connection.execute("SELECT name, value FROM campaign"))
-        return read_figures(connection), Settings.read(ledger, facts, **given)
+    with open_store(ledger).read() as reader:
+        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
 
 
 def _print_preflight(

@@ -47,9 +47,7 @@ class Senders:
         summary: The count of the outcomes so far.
     """
 
-    def __init__(
-        self, ledger: Ledger, *, waiting: int, spent: int, settings: Settings
-    ) -> None:
+    def __init__(self, ledger: Ledger, *, waiting: int, spent: int, settings: Settings) -> None:
         options = BulkOptions(budget=settings.budget, concurrency=settings.concurrency)
         config = Config.from_environment(max_connections=settings.concurrency, **connection())
         self._ledger = ledger

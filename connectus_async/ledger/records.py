@@ -247,7 +247,7 @@ class TimeGrid(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """A message as a table has it; moments are in Unix seconds."""
+    """A message in an export. Its times are in Unix seconds, to the millisecond."""
 
     line: int | None
     key: str | None
@@ -262,6 +262,10 @@ class MessageRow(NamedTuple):
     delivery_status: str | None
     delivered_at: float | None
     billed: int
+
+
+MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
+"""The fields of `MessageRow` that are times."""
 
 
 class Policy(NamedTuple):

@@ -6,7 +6,6 @@ from typing import Final
 
 from connectus_async.errors import ConnectusError, Outcome
 
-
 ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 INTERRUPTED: Final = "the sender ended before the answer came"
 REPLACED: Final = "its source does not have it any more"
@@ -99,6 +98,9 @@ STEPS: Final[Mapping[State, frozenset[State]]] = {
 }
 """The steps that a message takes by itself. The user can also queue held messages, and those that
 were skipped as over budget."""
+
+ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
+"""The states of messages whose last attempt has an outcome."""
 
 
 def after_attempt(error: Exception | None) -> State:

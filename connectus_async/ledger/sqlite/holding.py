@@ -41,9 +41,7 @@ class HeldFile:
         next_number: The first number that no message had when it was opened.
     """
 
-    def __init__(
-        self, path: Path, file: Path, connection: sqlite3.Connection, holder: str
-    ) -> None:
+    def __init__(self, path: Path, file: Path, connection: sqlite3.Connection, holder: str) -> None:
         self.path = path
         self.connection = connection
         self.holder = holder

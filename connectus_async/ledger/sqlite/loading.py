@@ -83,9 +83,7 @@ def end(connection: sqlite3.Connection, number: int, *, replaces: bool, edited: 
     return people
 
 
-def left_out(
-    connection: sqlite3.Connection, after: int, limit: int
-) -> Sequence[tuple[int, Entry]]:
+def left_out(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
     """Read the messages of the last load that `end` left out."""
     values = (LEFT_OUT_BECAUSE, metadata.load_number(connection), after, limit)
     rows = connection.execute(LEFT_OUT, values)

@@ -6,9 +6,9 @@ time; `switch_interval` says how long that takes. The rows are bound, not given 
 of 38 µs of CPU for the two changes of a message.
 """
 
-import asyncio
 import sqlite3
 import time
+from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
@@ -99,11 +99,11 @@ class Group:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.waiters: list[tuple[asyncio.Future[Claim], int]] = []
+        self.waiters: list[tuple[Future[Claim], int]] = []
         self.kept: set[int] = set()
 
     @property
-    def futures(self) -> "list[asyncio.Future[Any]]":
+    def futures(self) -> list[Future[Any]]:
         """The futures of all who wait."""
         return [future for future, _ in self.waiters]
 
@@ -184,9 +184,7 @@ class Sending:
             raise self._file.was_changed()
 
 
-def queued(
-    connection: sqlite3.Connection, after: int, limit: int
-) -> Sequence[tuple[int, Entry]]:
+def queued(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
     """Read messages that wait to be sent. See `Ledger.queued`."""
     rows = connection.execute(QUEUED, (after, limit))
     return [(number, Entry(*columns)) for number, *columns in rows]

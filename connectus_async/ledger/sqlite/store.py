@@ -5,7 +5,7 @@ from pathlib import Path
 
 from connectus_async.ledger.abc import DeliveryLog, Ledger, LedgerReader, LedgerStore
 from connectus_async.ledger.records import EARLY_SECONDS
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger
+from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.sqlite.reading import read
 from connectus_async.ledger.sqlite.trial import TrialLedger
@@ -31,7 +31,7 @@ class SqliteStore(LedgerStore):
 
     def deliveries(self, *, early_seconds: float = EARLY_SECONDS) -> DeliveryLog:
         """Make a writer of delivery statuses. See `LedgerStore.deliveries`."""
-        return DeliveryLedger(self._path, early_seconds=early_seconds)
+        return SqliteDeliveryLog(self._path, early_seconds=early_seconds)
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """Open the ledger to read it. See `LedgerStore.read`."""

@@ -199,9 +199,7 @@ def _earlier(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, Ti
     return {id_sms: TimedStatus(SmsStatus(status), said_at) for id_sms, status, said_at in rows}
 
 
-def _keep(
-    connection: sqlite3.Connection, statuses: Mapping[str, TimedStatus], now: float
-) -> int:
+def _keep(connection: sqlite3.Connection, statuses: Mapping[str, TimedStatus], now: float) -> int:
     """Keep early statuses; return how many were dropped for it."""
     rows = [
         (id_sms, is_number(id_sms), status, said_at)

@@ -18,7 +18,7 @@ from connectus_async.ledger.sqlite.connection import LOST, Checkpoints, connect
 from connectus_async.ledger.sqlite.delivery_rows import TimedStatus, Written, better
 from connectus_async.ledger.sqlite.early_statuses import EarlyStatuses
 from connectus_async.ledger.sqlite.fork_guard import fork_guard
-from connectus_async.ledger.sqlite.ledger import _ledger_error
+from connectus_async.ledger.sqlite.problems import writing_failed
 from connectus_async.ledger.sqlite.reading import open_for_reading
 from connectus_async.ledger.steady_clock import SteadyClock
 
@@ -120,7 +120,7 @@ class DeliveryWriter:
             connection = _opened(self._path)
             self._early.resume(connection)
         except (sqlite3.Error, LedgerError, OSError) as error:
-            self._refuse(_ledger_error(self._path, error))
+            self._refuse(writing_failed(self._path, error))
             return
         with closing(connection):
             self.opened.set_result(None)
@@ -172,7 +172,7 @@ class DeliveryWriter:
         try:
             written = delivery_rows.record(connection, best, _clock.unix_now())
         except sqlite3.Error as error:
-            failure = _ledger_error(self._path, error)
+            failure = writing_failed(self._path, error)
             for item in statuses:
                 _settle(item.future, failure)
             return
@@ -185,7 +185,7 @@ class DeliveryWriter:
         try:
             self._early.join(connection, at_once=at_once)
         except sqlite3.Error as error:
-            _log.warning("%s", _ledger_error(self._path, error))
+            _log.warning("%s", writing_failed(self._path, error))
 
     def _answer(self, connection: sqlite3.Connection, question: Question) -> None:
         if question.needs_all:
@@ -193,7 +193,7 @@ class DeliveryWriter:
         try:
             answer = question.task(connection)
         except sqlite3.Error as error:
-            _settle(question.future, _ledger_error(self._path, error))
+            _settle(question.future, writing_failed(self._path, error))
         else:
             _settle(question.future, answer)
 

@@ -91,5 +91,5 @@ def fill_disk(path: Path, event: str) -> None:
         connection.executescript(f"""
             CREATE TABLE room (id INTEGER PRIMARY KEY AUTOINCREMENT);
             INSERT INTO room VALUES ({2**63 - 1});
-            CREATE TRIGGER full BEFORE {event} BEGIN INSERT INTO room DEFAULT VALUES; END;
+            CREATE TRIGGER full BEFORE {event} BEGIN INSERT INTO room VALUES (NULL); END;
         """)

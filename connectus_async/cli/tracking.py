@@ -1,4 +1,4 @@
-"""The command ``bulk track``: final statuses for the SMS of a ledger."""
+"""Command that follows the SMS of a ledger to their final status."""
 
 import asyncio
 import shlex
@@ -25,9 +25,7 @@ from connectus_async.ledger import open_store
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.tracking.tracker import CONCURRENCY, Tracker
 
-INTERRUPTED: Final = (
-    "interrupted; the statuses so far are in the ledger: run the same command again"
-)
+INTERRUPTED: Final = "interrupted; statuses so far are in the ledger: run the same command again"
 
 
 @click.command("track")
@@ -35,7 +33,7 @@ INTERRUPTED: Final = (
 @click.option(
     "--until-final",
     is_flag=True,
-    help="Keep polling until every SMS has a final status, for three days at most.",
+    help="Ask until every SMS has a final status, for at most three days.",
 )
 @click.option(
     "--concurrency",
@@ -47,7 +45,7 @@ INTERRUPTED: Final = (
 @connection_options
 @json_option
 def bulk_track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
-    """Poll the statuses of the accepted SMS of LEDGER and record them; it may be running."""
+    """Update the delivery statuses in LEDGER; its campaign may be running."""
 
     async def command() -> tuple[int, int]:
         async with AsyncConnectus(max_connections=concurrency, **connection()) as client:
@@ -104,7 +102,7 @@ def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bo
         )
         return
     print_deliveries(figures)
-    echo(f"{asked:,} polled; {left:,} have no final status yet")
+    echo(f"{asked:,} checked; {left:,} have no final status yet")
     if left:
         command = f"connectus bulk track {shlex.quote(str(ledger))} --until-final"
-        echo(f"to keep polling: {command}")
+        echo(f"continue with {command}")

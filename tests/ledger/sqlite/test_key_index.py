@@ -246,7 +246,7 @@ def test_a_new_key_is_looked_for_only_where_too_many_were_there(
     monkeypatch.setattr(key_index, "MOST_READ", most_read)
     connection.execute("INSERT INTO message VALUES (1, 'a')")
     keys = KeyIndex()
-    keys.take_up(connection)
+    keys.prepare(connection)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
 

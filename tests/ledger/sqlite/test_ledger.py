@@ -21,7 +21,7 @@ from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.content import content_hash
 from connectus_async.ledger.records import INVALID, Claim, Entry, Loading, Policy
 from connectus_async.ledger.sqlite import key_index, resuming, writer
-from connectus_async.ledger.sqlite.holding import HeldFile, Task
+from connectus_async.ledger.sqlite.holder import HolderFile, Task
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.sqlite.lock import LedgerLock
 from connectus_async.ledger.states import ABSENT, OnUnknown, SkipReason, State
@@ -756,7 +756,7 @@ async def test_keys_are_not_merged_by_two(path: Path, monkeypatch: pytest.Monkey
     async with opened(path) as first:
         arrange_keys = first._writer._arrange_keys
 
-        def merge_later(file: HeldFile, task: Task) -> None:
+        def merge_later(file: HolderFile, task: Task) -> None:
             is_to_merge.wait(100)
             arrange_keys(file, task)
 

@@ -60,7 +60,7 @@ class Figures:
         source: The name of its source file, if known.
         created_at: The time at which its ledger was created, if known.
         is_loaded: Whether its source was loaded to the end; ``None`` if unknown.
-        stopped: Reason of the last stop, if it has not gone on since and it is known.
+        stopped: The reason why it stopped, if that is on record and it was not resumed since.
         counts: Messages by state, with every state named.
         billed: Amount that the accepted messages took from the balance.
         nameless: Number of SMS that were accepted without a provider id. Nobody can ask for their

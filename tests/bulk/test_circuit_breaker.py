@@ -27,7 +27,7 @@ from connectus_async.bulk.circuit_breaker import (
     UNREADABLE_IN_A_ROW,
     CircuitBreaker,
 )
-from connectus_async.bulk.pacing import Backoff
+from connectus_async.bulk.pacing.backoff import Backoff
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import (
     BadRequestError,

@@ -4,8 +4,6 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-from connectus_async.errors import ConnectusError, Outcome
-
 
 class State(enum.StrEnum):
     """Where a message of a campaign is."""
@@ -94,22 +92,5 @@ STEPS: Final[Mapping[State, frozenset[State]]] = {
 """The steps that a message takes by itself. The user's word can also queue what is held, and what
 was skipped as over budget."""
 
-
-def after_attempt(error: Exception | None) -> State:
-    """The state of a message after an attempt to send it that raised `error`, or nothing.
-
-    >>> after_attempt(None), after_attempt(TimeoutError())
-    (<State.ACCEPTED: 'accepted'>, <State.UNKNOWN: 'unknown'>)
-    """
-    if error is None:
-        return State.ACCEPTED
-    outcome = error.outcome if isinstance(error, ConnectusError) else Outcome.UNKNOWN
-    return _AFTER[outcome]
-
-
-_AFTER: Final = {
-    Outcome.ACCEPTED: State.ACCEPTED,
-    Outcome.NOT_SENT: State.QUEUED,
-    Outcome.REJECTED: State.REJECTED,
-    Outcome.UNKNOWN: State.UNKNOWN,
-}
+COSTS: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
+"""States of a message that took from the balance, or may have."""

@@ -461,7 +461,7 @@ class Doubtful(SuppressionList):
 
 @pytest.fixture
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectus_async.bulk.sender.REFRESH_SECONDS", 0)
+    monkeypatch.setattr("connectus_async.bulk.suppression_watch.REFRESH_SECONDS", 0)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -475,7 +475,7 @@ async def test_while_the_suppression_list_cannot_be_read_nobody_is_reached(
     connectus: AsyncConnectus, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ):
     """A list that is being rewritten is soon whole: the campaign waits, and goes on."""
-    monkeypatch.setattr("connectus_async.bulk.sender.MOST_FAILED_LOOKS", 10**9)
+    monkeypatch.setattr("connectus_async.bulk.suppression_watch.MOST_FAILED_READS", 10**9)
     suppression = Doubtful()
     async with connectus.bulk(suppression=suppression) as bulk:
         await until(lambda: bulk.progress().is_paused)

@@ -51,8 +51,9 @@ class Cubic:
 
     A 429 at a rate above `proven` is what the search looks for: the rate is cut. Below `proven`
     there should be none. A few there are not about the rate, as when one machine of many refuses: a
-    cut would not end them. So up to TOLERATED of the answers may be 429 below `proven`, and above it twice the share
-    seen below. Both are counted as a cumulative sum (CUSUM) that may reach PATIENCE.
+    cut would not end them. So up to TOLERATED of the answers may be 429 below `proven`, and above
+    it twice the share seen below. Both are counted as a cumulative sum (CUSUM) that may reach
+    PATIENCE.
     """
 
     BETA: Final = 0.7

@@ -32,7 +32,7 @@ class Guards:
         spent: Amount taken from the balance so far.
 
     Attributes:
-        watches: Whether there is anything to `check`.
+        has_checks: Whether there is anything to `check`.
     """
 
     def __init__(self, options: BulkOptions, spent: int) -> None:
@@ -41,7 +41,7 @@ class Guards:
         self._expires_at = options.expires_at
         self._budget = options.budget
         self._spent = spent
-        self.watches = (
+        self.has_checks = (
             self._suppression is not None
             or self._quiet_hours is not None
             or self._expires_at is not None

@@ -164,7 +164,7 @@ class Run:
             except Exception as error:  # noqa: BLE001 - one row never stops the others
                 return self._invalid(job, error)
         try:
-            if self._guards.watches:
+            if self._guards.has_checks:
                 self._check(entry)
             return await self._sent(job, entry)
         except Refusal as refusal:
@@ -228,7 +228,7 @@ class Run:
         return True
 
     async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
-        if self._guards.watches:
+        if self._guards.has_checks:
             self._check(entry)  # again: it may have waited for long
         self._guards.take(entry)
         try:

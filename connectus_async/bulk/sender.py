@@ -123,7 +123,7 @@ class Bulk(OfOneProcess):
             watch = watch_suppression(
                 options.suppression,
                 hold_back=partial(self._hold_back, SUPPRESSION),
-                go_on=partial(self._go_on, SUPPRESSION),
+                go_on=self._suppression_was_read,
                 stop=self._stop,
             )
             self._suppression_watch = asyncio.create_task(watch)
@@ -551,6 +551,10 @@ class Bulk(OfOneProcess):
         self._pacer.resume()
         if self._run is not None:
             self._run.resumed()
+
+    def _suppression_was_read(self) -> None:
+        if SUPPRESSION in self._pauses:
+            self._go_on(SUPPRESSION)
 
     def _stop(self, failure: Exception | None = None) -> None:
         if self._run is not None:

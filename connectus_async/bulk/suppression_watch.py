@@ -28,7 +28,7 @@ async def watch_suppression(
     Args:
         suppression: The list.
         hold_back: Called when it cannot be read.
-        go_on: Called when it can be read again.
+        go_on: Called each time it was read.
         stop: Called when it could not be read for too long.
     """
     failures = 0
@@ -42,6 +42,5 @@ async def watch_suppression(
             if failures >= MOST_FAILED_READS:
                 stop(error)
         else:
-            if failures:
-                go_on()
             failures = 0
+            go_on()

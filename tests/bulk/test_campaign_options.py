@@ -489,6 +489,21 @@ async def test_while_the_suppression_list_cannot_be_read_nobody_is_reached(
         assert bulk.summary.accepted == 3
 
 
+@asyncio_only
+@pytest.mark.usefixtures("_looks_at_once")
+async def test_a_sender_that_is_entered_again_reaches_people_once_the_list_is_mended(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """A list that could not be read when the sender was left holds nobody back for ever."""
+    suppression = Doubtful()
+    bulk = connectus.bulk(suppression=suppression)
+    async with bulk:
+        await until(lambda: bulk.progress().is_paused)
+    suppression.is_mended = True
+    async with bulk:
+        assert (await bulk.run(messages(1))).accepted == 1
+
+
 class Followed(SuppressionList):
     """A list that counts the looks at its file."""
 

@@ -1,10 +1,10 @@
-"""Signals: what the end of a request says about the server."""
+"""Signals: reports on the server, one at the end of each request."""
 
 import enum
 
 
 class Signal(enum.Enum):
-    """What the end of a request says about the server."""
+    """Report on the server at the end of a request."""
 
     SUCCESS = "success"
     """A definite answer, be it yes or no: the server works."""

@@ -1,4 +1,4 @@
-"""When a campaign stops itself: neither too early, at a passing fault, nor after all is burnt."""
+"""Circuit breaker: trips neither too early, at a passing fault, nor after all is burnt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -76,15 +76,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def patience(clock: Clock) -> CircuitBreaker:
+def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(60.0, concurrency=8, retry_after_cap=300.0, clock=clock)
 
 
 @pytest.fixture
-def answered(patience: CircuitBreaker) -> CircuitBreaker:
+def answered(breaker: CircuitBreaker) -> CircuitBreaker:
     """A campaign that has had an answer."""
-    patience.answered()
-    return patience
+    breaker.answered()
+    return breaker
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def answered(patience: CircuitBreaker) -> CircuitBreaker:
         WrongEventLoopError(),
     ],
 )
-def test_an_error_that_all_would_meet_stops_at_once(patience: CircuitBreaker, error: Exception):
+def test_an_error_that_all_would_meet_stops_at_once(breaker: CircuitBreaker, error: Exception):
     """The error itself says why."""
-    assert patience.failed(error) is error
+    assert breaker.failed(error) is error
 
 
 def test_a_refused_message_stops_nothing(answered: CircuitBreaker):
@@ -111,18 +111,18 @@ def test_a_refused_message_stops_nothing(answered: CircuitBreaker):
         assert answered.failed(BadRequestError(CALL, "400")) is None
 
 
-def test_an_address_that_never_answers_stops_after_a_few_tries(patience: CircuitBreaker):
+def test_an_address_that_never_answers_stops_after_a_few_tries(breaker: CircuitBreaker):
     """A wrong address is told from an outage by never having answered."""
-    verdicts = [patience.failed(REFUSED) for _ in range(FIRST_TRIES)]
+    verdicts = [breaker.failed(REFUSED) for _ in range(FIRST_TRIES)]
 
     assert verdicts == [None] * (FIRST_TRIES - 1) + [REFUSED]
 
 
-def test_a_server_that_throttles_is_there(patience: CircuitBreaker):
+def test_a_server_that_throttles_is_there(breaker: CircuitBreaker):
     """429 from the first request on is no wrong address: it is waited for."""
     for _ in range(10 * FIRST_TRIES):
-        assert patience.failed(throttled()) is None
-    assert patience.failed(REFUSED) is None
+        assert breaker.failed(throttled()) is None
+    assert breaker.failed(REFUSED) is None
 
 
 def test_an_outage_is_waited_for_as_long_as_there_is_patience(
@@ -191,9 +191,9 @@ def test_unknowns_of_every_kind_count(answered: CircuitBreaker, error: Exception
     assert [verdict is not None for verdict in verdicts] == [False] * 99 + [True]
 
 
-def test_where_nothing_ever_came_fewer_unknowns_stop_a_campaign(patience: CircuitBreaker):
+def test_where_nothing_ever_came_fewer_unknowns_stop_a_campaign(breaker: CircuitBreaker):
     """Who loses each answer from the first one on, is no API that has a bad moment."""
-    verdicts = [patience.failed(LOST) for _ in range(UNKNOWN_FIRST)]
+    verdicts = [breaker.failed(LOST) for _ in range(UNKNOWN_FIRST)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 9 + [True]
 
@@ -208,9 +208,9 @@ def test_an_answer_between_them_ends_a_row_of_unknowns(answered: CircuitBreaker)
 
 def test_the_limit_grows_with_the_concurrency(clock: Clock):
     """What was on its way when the server went away fails together, and says it only once."""
-    patience = CircuitBreaker(60.0, concurrency=200, retry_after_cap=300.0, clock=clock)
-    patience.answered()
-    verdicts = [patience.failed(LOST) for _ in range(400)]
+    breaker = CircuitBreaker(60.0, concurrency=200, retry_after_cap=300.0, clock=clock)
+    breaker.answered()
+    verdicts = [breaker.failed(LOST) for _ in range(400)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 399 + [True]
 
@@ -218,9 +218,9 @@ def test_the_limit_grows_with_the_concurrency(clock: Clock):
 PAGE = UnreadableAnswerError(CALL, "200, but the answer cannot be read (text/html)")
 
 
-def test_pages_in_place_of_the_api_stop_a_campaign_after_a_few(patience: CircuitBreaker):
+def test_pages_in_place_of_the_api_stop_a_campaign_after_a_few(breaker: CircuitBreaker):
     """Nobody gets a message from a firewall; what came is said."""
-    verdicts = [patience.failed(PAGE) for _ in range(FOREIGN_FIRST)]
+    verdicts = [breaker.failed(PAGE) for _ in range(FOREIGN_FIRST)]
 
     assert verdicts[:-1] == [None] * (FOREIGN_FIRST - 1)
     assert isinstance(verdicts[-1], CampaignStoppedError)

@@ -45,11 +45,11 @@ async def test_large_messages_go_as_many_at_a_time_as_there_is_room_for(
 
 async def test_room_is_given_on_whatever_becomes_of_who_had_it_or_waits_for_it():
     """A message that fails, or whose worker is cancelled, keeps no other from being sent."""
-    room = WeightedSemaphore(10)
+    semaphore = WeightedSemaphore(10)
     entered = []
 
     async def stay(size: int) -> None:
-        async with room.taken(size):
+        async with semaphore.taken(size):
             entered.append(size)
             await asyncio.Event().wait()
 

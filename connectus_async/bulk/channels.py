@@ -1,4 +1,4 @@
-"""How each kind of message is checked, told from others, kept and sent."""
+"""Channels: how each kind of message is checked, given a key, written to a ledger and sent."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
 from connectus_async.segmentation import billed_segments
 
 LARGE: Final = 2**18
-"""Characters from which on a message takes so long to write down that others wait for it."""
+"""Least characters of a large message: to serialize one holds up the event loop."""
 
 
 @attrs.frozen
@@ -24,12 +24,12 @@ class Channel:
     """One kind of message.
 
     Attributes:
-        kind: Its name in a ledger.
-        message: Its type.
-        recipient: The field that says who gets it.
-        content: The fields that make two messages to one recipient different.
-        send: The call that sends its body.
-        is_number: Whether the recipient goes on the wire as a JSON number.
+        kind: Name of the kind in a ledger.
+        message: Type of the message.
+        recipient: Field with the recipient.
+        content: Fields that make two messages to one recipient different.
+        send: Call that sends a body.
+        is_number: Whether the recipient is a JSON number on the wire.
     """
 
     kind: str
@@ -39,26 +39,28 @@ class Channel:
     send: Callable[[bytes], Coroutine[Any, Any, Receipt]] = attrs.field(repr=False)
     is_number: bool = False
 
-    def entry(self, message: Message, line: int | None, key: str | None, salt: KeyMaker) -> Entry:
-        """Check a message and write it down.
+    def entry(
+        self, message: Message, line: int | None, key: str | None, key_maker: "KeyMaker"
+    ) -> Entry:
+        """Check a message and make its entry.
 
         Raises:
-            InvalidArgumentError: It cannot be sent; the field is named.
+            InvalidArgumentError: The message cannot be sent; the error names the field.
         """
         body = message.body()
         content = [body[name] for name in self.content]
         recipient = str(body.pop(self.recipient))
-        key = salt.given(key) if key is not None else salt.key(self.kind, recipient, content)
+        key = key_maker.key(self.kind, recipient, content) if key is None else key_maker.given(key)
         billed = billed_segments(content[0]) if self.message is Sms else 1
         return Entry(key, line, self.kind, recipient, _json.dumps(body).decode(), billed)
 
     def restored(self, entry: Entry) -> Message:
-        """Make the message of an entry again."""
+        """Make the message of an entry."""
         fields = _json.loads(entry.body.encode())
         return self.message(**{self.recipient: entry.recipient, **fields})
 
     def deliver(self, entry: Entry) -> Coroutine[Any, Any, Receipt]:
-        """Send what an entry holds: it was checked, and the rest of its body is JSON already."""
+        """Send the message of an entry. Its body was checked, and is JSON without the recipient."""
         recipient = entry.recipient
         value = int(recipient) if self.is_number else _json.dumps(recipient).decode()
         return self.send(f'{{"{self.recipient}":{value},{entry.body[1:]}'.encode())
@@ -67,9 +69,9 @@ class Channel:
 def channels(
     sms: SmsService, email: EmailService, whatsapp: WhatsAppService
 ) -> Mapping[type[Message], Channel]:
-    """Make the channels over some services, by the type of message."""
+    """Make the channels of some services, by type of message."""
     send_sms, send_email, send_whatsapp = (
-        service._send_body  # noqa: SLF001 - who else has bodies that were checked
+        service._send_body  # noqa: SLF001 - these bodies were checked
         for service in (sms, email, whatsapp)
     )
     found = (
@@ -85,13 +87,13 @@ def entry_of(
     content: Message | Exception,
     line: int | None,
     key: str | None,
-    salt: KeyMaker,
+    key_maker: KeyMaker,
 ) -> Entry:
-    """Check what a source gave, and write it down.
+    """Check an item of a source and make its entry.
 
     Raises:
         InvalidArgumentError: It is no message, or cannot be sent.
-        Exception: The error that stands in a message's place.
+        Exception: The error in the place of a message.
     """
     if isinstance(content, Exception):
         raise content
@@ -100,4 +102,4 @@ def entry_of(
         raise InvalidArgumentError(
             "message", f"must be Sms, Email or WhatsApp, not {type(content).__name__}"
         )
-    return channel.entry(content, line, key, salt)
+    return channel.entry(content, line, key, key_maker)

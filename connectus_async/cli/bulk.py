@@ -14,11 +14,12 @@ from rich.console import Console
 
 from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
+from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
-from connectus_async.bulk.sender import ROWS_A_READ, Bulk
+from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,

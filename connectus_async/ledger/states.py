@@ -4,8 +4,6 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-from connectus_async.errors import ConnectusError, Outcome
-
 ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 INTERRUPTED: Final = "the sender ended before the answer came"
 REPLACED: Final = "its source does not have it any more"
@@ -102,22 +100,5 @@ were skipped as over budget."""
 ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
 """The states of messages whose last attempt has an outcome."""
 
-
-def after_attempt(error: Exception | None) -> State:
-    """The state of a message after an attempt to send it that raised `error`, or nothing.
-
-    >>> after_attempt(None), after_attempt(TimeoutError())
-    (<State.ACCEPTED: 'accepted'>, <State.UNKNOWN: 'unknown'>)
-    """
-    if error is None:
-        return State.ACCEPTED
-    outcome = error.outcome if isinstance(error, ConnectusError) else Outcome.UNKNOWN
-    return _AFTER[outcome]
-
-
-_AFTER: Final = {
-    Outcome.ACCEPTED: State.ACCEPTED,
-    Outcome.NOT_SENT: State.QUEUED,
-    Outcome.REJECTED: State.REJECTED,
-    Outcome.UNKNOWN: State.UNKNOWN,
-}
+COSTS: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
+"""States of a message that took from the balance, or may have."""

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from connectus_async import arguments
-from connectus_async.errors import ConfigurationError, ConnectusError, InvalidArgumentError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, safe_text
 from connectus_async.extras import library
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.clients import ClientBalance, CountryBalance, SubClients
@@ -399,8 +399,7 @@ def _sentence(row: Row, reason: SkipReason, first_line: int | None) -> str:
 
 def _said(error: Exception) -> str:
     """The sentence of one of our errors, which shows nothing personal, or another's type."""
-    sentence = str(error) if isinstance(error, ConnectusError) else type(error).__name__
-    printable = "".join(sign if sign.isprintable() else "?" for sign in sentence)
+    printable = "".join(sign if sign.isprintable() else "?" for sign in safe_text(error))
     shortened = printable[:MAX_SENTENCE_CHARACTERS]
     return shortened if shortened == printable else f"{shortened}…"
 

@@ -1025,14 +1025,14 @@ class WhatsAppQrService(Service):
 
 
 class Bulk(OfOneProcess):
-    """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
+    """Sender of many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
 
     Leaving the ``with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, waits for the answers of those that are being sent, and counts them all in the
-    summary. What has not left by then stays queued.
+    message, waits for the answers to the messages in flight, and counts them all in the summary.
+    The others stay queued.
 
     Attributes:
-        summary: The count of all outcomes so far.
+        summary: Count of all outcomes so far.
     """
 
     def __init__(self, campaign: "Campaign") -> None:
@@ -1052,14 +1052,15 @@ class Bulk(OfOneProcess):
         self._campaign.exit(kind, error, traceback)
 
     def stream(self, messages: Iterable[Message | Row] | None = None) -> Iterator[BlockingOutcome]:
-        """Send messages, and yield the outcome of each as it is known.
+        """Send messages, and yield the outcome of each.
 
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 that may block. It is pulled as messages are sent, never ahead of them, in the
                 thread that waits for their outcomes. If
-                left out, what waits in the ledger is sent. With ``edited="refuse"`` or
-                ``"remaining"`` it is put down to its end first, as by `load` with ``replaces``.
+                left out, the messages that are queued in the ledger are sent. With
+                ``edited="refuse"`` or ``"remaining"`` it is loaded to its end first, as by `load`
+                with ``replaces``.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
@@ -1068,10 +1069,10 @@ class Bulk(OfOneProcess):
             ConnectusError: Every further message would fail too: wrong credentials, an exhausted
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
-                the source is left alone.
-            ConfigurationError: With ``edited="refuse"``: people may have got another text of this
-                ledger already. Nothing was sent.
-            Exception: What the source itself raised, after the outcomes of what it had given.
+                the source is not pulled.
+            ConfigurationError: With ``edited="refuse"``: recipients may have got another text of
+                this ledger already. Nothing was sent.
+            Exception: An error of the source, after the outcomes of its messages so far.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1094,7 +1095,7 @@ class Bulk(OfOneProcess):
                 thread that called `run`. It may use the client itself.
 
         Returns:
-            The counts of everything that this sender sent.
+            The count of all outcomes of this sender.
 
         Raises:
             ConnectusError: As in `stream`.
@@ -1117,25 +1118,26 @@ class Bulk(OfOneProcess):
         replaces: bool = False,
         on_row: Callable[[Row, Loaded], object] | None = None,
     ) -> int:
-        """Put messages down in the ledger without sending them; `stream` and `run` do that then.
+        """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
-        Rows that cannot become a message, duplicates and suppressed recipients are put down as
-        skipped, with their lines. What the ledger has from before stays as it is.
+        Rows that cannot become a message, duplicates and suppressed recipients are recorded as
+        skipped, with their lines. Messages that are in the ledger already stay as they are.
 
         Args:
             messages: As in `stream`. It is read to its end.
-            replaces: Whether what earlier calls left queued, and this source does not have, is
-                skipped: after a text was corrected, nobody is to get the old one as well.
-            on_row: Called with each row and what became of it.
+            replaces: Whether to skip messages that earlier calls left queued and that this source
+                does not have: after a text was corrected, nobody gets the old one as well.
+            on_row: Called with each row and its result.
 
         Returns:
-            How many rows there were.
+            The number of rows.
 
         Raises:
-            ConfigurationError: There is no ledger. With ``edited="refuse"``: people may have got
-                another text of this ledger already; it says how many, and nothing is to be sent.
+            ConfigurationError: There is no ledger. With ``edited="refuse"``: recipients may have
+                got another text of this ledger already; the error has their number, and nothing
+                was sent.
             LedgerError: The ledger cannot be written.
-            Exception: What the source itself raised. Loading the same source again takes it up.
+            Exception: An error of the source. Load the same source again to resume.
 
         Example:
             with connectus.bulk(ledger="navidad.db") as bulk:
@@ -1150,20 +1152,20 @@ class Bulk(OfOneProcess):
         )
 
     def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
-        """Ask the API's reports what became of the messages whose outcome is unknown.
+        """Look for the messages whose outcome is unknown in the API's reports.
 
         Args:
-            settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. Default 60. The first read is not before the client's timeout and
-                10 seconds have passed since the attempt began, for which a request can be on its
-                way after it was given up.
+            settle: Seconds after the last attempt until a report is taken to be complete, and
+                between two reports. Default 60. The first report is fetched no earlier than the
+                client's timeout and 10 seconds after the attempt began: a request may still arrive
+                until then, even if it was given up.
 
         Returns:
-            How many turned out to be accepted, and what became of the others. With
-            ``on_unknown="resend_if_absent"``, those that are absent are queued again: which is
-            proven only where the same report shows messages of this ledger that were accepted
-            before and after them. What is not proven stays unknown; ``reasons`` says what would
-            prove it.
+            The number of messages that were accepted, and the states of the others. With
+            ``on_unknown="resend_if_absent"``, absent messages are queued again. An absence is
+            proven only if the same report shows messages of this ledger that were accepted before
+            and after. Without that proof a message stays unknown; ``reasons`` says what would prove
+            it.
 
         Raises:
             ConfigurationError: There is no ledger, or a stream is under way.
@@ -1196,10 +1198,10 @@ class Bulk(OfOneProcess):
         return self._campaign.runner.call(self._campaign.sender.counts)
 
     def spent(self) -> int:
-        """Add up what the campaign took from the balance, or may have taken.
+        """Sum the messages that the campaign took from the balance, or may have taken.
 
         Returns:
-            SMS as they are billed, and one for each email and WhatsApp message.
+            The number of billed SMS, plus one for each email and WhatsApp message.
 
         Raises:
             ConfigurationError: There is no ledger.
@@ -1213,7 +1215,7 @@ class Bulk(OfOneProcess):
         return self._campaign.runner.call(self._campaign.sender.spent)
 
     def note(self, **facts: str) -> None:
-        """Put facts of the campaign on record in the ledger.
+        """Record metadata of the campaign in the ledger.
 
         Args:
             facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
@@ -1231,7 +1233,7 @@ class Bulk(OfOneProcess):
         self._campaign.runner.call(self._campaign.sender.note, **facts)
 
     def pause(self) -> None:
-        """Let no further message leave until `resume`. What is being sent is finished.
+        """Send no further message until `resume`. Messages in flight are finished.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1242,7 +1244,7 @@ class Bulk(OfOneProcess):
         self._campaign.tell(self._campaign.sender.pause)
 
     def resume(self) -> None:
-        """Let messages leave again after `pause`.
+        """Send messages again after `pause`.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1253,9 +1255,9 @@ class Bulk(OfOneProcess):
         self._campaign.tell(self._campaign.sender.resume)
 
     def cancel(self) -> None:
-        """End the stream that is under way, as soon as what is being sent is finished.
+        """Stop the present stream. It ends when the messages in flight are finished.
 
-        What has not left stays queued in the ledger, or in the source.
+        The others stay queued in the ledger, or in the source.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1265,11 +1267,11 @@ class Bulk(OfOneProcess):
         self._campaign.tell(self._campaign.sender.cancel)
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate while messages are sent.
+        """Change the rate limit, at any time.
 
         Args:
-            rate: Messages or segments a second at most, as ``rate_unit`` says; ``None`` for as many
-                as the API takes.
+            rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as
+                many as the API takes.
 
         Raises:
             ConfigurationError: It is not above zero.
@@ -1282,10 +1284,10 @@ class Bulk(OfOneProcess):
         self._campaign.tell(self._campaign.sender.set_rate, rate)
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many messages are on their way at a time, while they are sent.
+        """Change the maximum number of messages in flight, at any time.
 
         Args:
-            concurrency: From 1 to what ``bulk()`` was given.
+            concurrency: From 1 to the ``concurrency`` of ``bulk()``.
 
         Raises:
             ConfigurationError: It is not in that range.
@@ -1298,10 +1300,10 @@ class Bulk(OfOneProcess):
         self._campaign.tell(self._campaign.sender.set_concurrency, concurrency)
 
     def progress(self) -> Progress:
-        """Tell how far it is, and how it is paced.
+        """Return the present progress and pace.
 
         Returns:
-            What holds now; it does not change by itself.
+            The figures of this moment; they do not change later.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1311,13 +1313,13 @@ class Bulk(OfOneProcess):
         return self._campaign.tell(self._campaign.sender.progress)
 
     def watch(self, seconds: float = 0.5) -> Iterator[Progress]:
-        """Yield the progress again and again, for as long as the sender is entered.
+        """Yield the progress at intervals, until the sender is left.
 
         Args:
-            seconds: How long to wait between two.
+            seconds: Length of an interval.
 
         Yields:
-            What holds at the time. The last one comes when the sender has been left.
+            The progress of each moment. The last one comes after the sender was left.
 
         Raises:
             ConfigurationError: ``seconds`` is not above zero.

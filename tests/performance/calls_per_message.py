@@ -35,7 +35,7 @@ from anyio.from_thread import start_blocking_portal
 
 import connectus_async
 from connectus_async import AsyncConnectus, Connectus, Sms, _json
-from connectus_async.bulk.pacing import Aimd
+from connectus_async.bulk.pacing.concurrency import Aimd
 from connectus_async.ledger.records import Entry, Policy
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import OnUnknown, State

@@ -31,16 +31,15 @@ from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryT
 from connectus_async.ledger.sqlite.delivery import EARLY_SECONDS, DeliveryLedger, Recorded
 from connectus_async.ledger.sqlite.delivery_rows import OpenSms
 from connectus_async.ledger.steady_clock import SteadyClock
-from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
+from connectus_async.products.sms import SmsReceipt, SmsService, ask, trackable_id
 from connectus_async.products.sms_ids import folded
 from connectus_async.products.sms_polling import (
     FIRST_PAUSE,
     JITTER,
     LONGEST_PAUSE,
-    Backoff,
-    ask,
+    PollSchedule,
 )
-from connectus_async.products.sms_statuses import is_news
+from connectus_async.products.sms_statuses import SmsStatus, is_news
 from connectus_async.webhooks.events import Event, StatusUpdate
 
 if TYPE_CHECKING:
@@ -209,8 +208,8 @@ class Tracker:
         self._sms: SmsService = connectus.sms
         self._ledger = None if ledger is None else DeliveryLedger(ledger)
         self._polls = polls
-        self._without_webhook = Backoff(poll_after, longest_pause)
-        self._with_webhook = Backoff(poll_after_silence, longest_pause)
+        self._without_webhook = PollSchedule(poll_after, longest_pause)
+        self._with_webhook = PollSchedule(poll_after_silence, longest_pause)
         self._backoff = self._without_webhook
         self._patience = patience
         self._room = asyncio.Semaphore(concurrency)

@@ -11,7 +11,7 @@ import attrs
 
 from connectus_async.answer import Record
 from connectus_async.errors import WebhookError
-from connectus_async.products.sms import SmsStatus
+from connectus_async.products.sms_statuses import SmsStatus
 from connectus_async.redaction import personal, plain, word
 
 MAX_DEPTH: Final = 32

@@ -19,8 +19,8 @@ import anyio.to_thread
 import attrs
 
 from connectus_async.errors import ConfigurationError, WebhookError
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded
+from connectus_async.products.sms_statuses import SmsStatus
 from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, parse
 from connectus_async.webhooks.gate import (
     BROKEN_OFF,

@@ -33,8 +33,8 @@ from connectus_async.ledger.sqlite.delivery_rows import OpenSms, Word, Written, 
 from connectus_async.ledger.sqlite.ledger import _ledger_error
 from connectus_async.ledger.sqlite.reading import open_for_reading
 from connectus_async.ledger.steady_clock import SteadyClock
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded
+from connectus_async.products.sms_statuses import SmsStatus
 
 EARLY_SECONDS: Final = 3 * 86_400.0
 """As long as an SMS is asked for: who reconciles names some SMS days after they were sent."""

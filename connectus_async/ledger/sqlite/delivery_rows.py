@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from connectus_async import _json
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded, is_number
-from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, rank
+from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, SmsStatus, rank
 
 MAX_EARLY: Final = 100_000
 """Of the statuses that came too early, so many of the newest are kept: some 10 MB."""

@@ -167,7 +167,7 @@ class _Generator:
             if is_private or not _is_service(owner) or not _is_coroutine(node):
                 raise GenerationError(f"no rule for the method {key}")
             path = f"{self._paths[owner.name]}.{node.name}"
-            rule = f"return self._link.runner.call(self._link.client.{path}, ...)"
+            rule = f"return self._bridge.runner.call(self._bridge.client.{path}, ...)"
         if rule.startswith("def "):
             return textwrap.indent(rule, INDENT)
         lines = [

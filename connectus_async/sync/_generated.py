@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
-    from connectus_async.sync._link import Campaign, Link
+    from connectus_async.sync._bridge import Bridge, BulkBridge
 
 
 class Service:
     """The calls of one product. Get one from the client, as in ``connectus.sms``."""
 
-    def __init__(self, link: "Link") -> None:
-        self._link = link
+    def __init__(self, bridge: "Bridge") -> None:
+        self._bridge = bridge
 
 
 class AccountService(Service):
@@ -62,7 +62,7 @@ class AccountService(Service):
         Example:
             connectus.account.get().name
         """
-        return self._link.runner.call(self._link.client.account.get)
+        return self._bridge.runner.call(self._bridge.client.account.get)
 
 
 class ClientsService(Service):
@@ -82,7 +82,7 @@ class ClientsService(Service):
         Example:
             connectus.clients.list().free_email_balance
         """
-        return self._link.runner.call(self._link.client.clients.list)
+        return self._bridge.runner.call(self._bridge.client.clients.list)
 
     def get(self, id: str) -> SubClient:
         """Look up a sub-client.
@@ -104,7 +104,7 @@ class ClientsService(Service):
             client = connectus.clients.create("Colegio Darwin")
             connectus.clients.get(client.id_unique).name
         """
-        return self._link.runner.call(self._link.client.clients.get, id)
+        return self._bridge.runner.call(self._bridge.client.clients.get, id)
 
     def create(self, name: str) -> SubClient:
         """Create a sub-client.
@@ -124,7 +124,7 @@ class ClientsService(Service):
         Example:
             connectus.clients.create("Colegio Darwin").id_unique
         """
-        return self._link.runner.call(self._link.client.clients.create, name)
+        return self._bridge.runner.call(self._bridge.client.clients.create, name)
 
     def update(self, id: str, name: str) -> SubClient:
         """Rename a sub-client.
@@ -147,7 +147,7 @@ class ClientsService(Service):
             client = connectus.clients.create("Colegio Darwin")
             connectus.clients.update(client.id_unique, "Colegio Charles Darwin")
         """
-        return self._link.runner.call(self._link.client.clients.update, id, name)
+        return self._bridge.runner.call(self._bridge.client.clients.update, id, name)
 
     def add_balance(
         self, id: str, amount: int, product: Product | int, *, id_country: int | None = None
@@ -175,8 +175,8 @@ class ClientsService(Service):
             client = connectus.clients.create("Colegio Darwin")
             connectus.clients.add_balance(client.id_unique, 28, Product.SMS, id_country=1)
         """
-        return self._link.runner.call(
-            self._link.client.clients.add_balance, id, amount, product, id_country=id_country
+        return self._bridge.runner.call(
+            self._bridge.client.clients.add_balance, id, amount, product, id_country=id_country
         )
 
     def remove_balance(
@@ -205,8 +205,8 @@ class ClientsService(Service):
             connectus.clients.add_balance(client.id_unique, 28, Product.EMAIL)
             connectus.clients.remove_balance(client.id_unique, 8, Product.EMAIL)
         """
-        return self._link.runner.call(
-            self._link.client.clients.remove_balance, id, amount, product, id_country=id_country
+        return self._bridge.runner.call(
+            self._bridge.client.clients.remove_balance, id, amount, product, id_country=id_country
         )
 
 
@@ -241,8 +241,8 @@ class DeliveriesService(Service):
         Example:
             connectus.deliveries.create("Navidad", "2099-12-24 09:00:00", Product.SMS)
         """
-        return self._link.runner.call(
-            self._link.client.deliveries.create, name, deliver_at, id_product
+        return self._bridge.runner.call(
+            self._bridge.client.deliveries.create, name, deliver_at, id_product
         )
 
     def get(self, id: str) -> Delivery:
@@ -265,7 +265,7 @@ class DeliveriesService(Service):
             delivery = connectus.deliveries.create("Navidad", "2099-12-24 09:00:00", 1)
             connectus.deliveries.get(delivery.id).name
         """
-        return self._link.runner.call(self._link.client.deliveries.get, id)
+        return self._bridge.runner.call(self._bridge.client.deliveries.get, id)
 
     def update(
         self, id: str, *, name: str | None = None, deliver_at: dt.datetime | str | None = None
@@ -291,8 +291,8 @@ class DeliveriesService(Service):
             delivery = connectus.deliveries.create("Navidad", "2099-12-24 09:00:00", 1)
             connectus.deliveries.update(delivery.id, deliver_at="2099-12-25 09:00:00")
         """
-        return self._link.runner.call(
-            self._link.client.deliveries.update, id, name=name, deliver_at=deliver_at
+        return self._bridge.runner.call(
+            self._bridge.client.deliveries.update, id, name=name, deliver_at=deliver_at
         )
 
 
@@ -334,8 +334,8 @@ class EmailService(Service):
                 "ana@example.com", "Hola", "<h1>Hola</h1>", src_email="contacto@empresa.cl"
             )
         """
-        return self._link.runner.call(
-            self._link.client.email.send,
+        return self._bridge.runner.call(
+            self._bridge.client.email.send,
             dst_email,
             subject,
             email_content,
@@ -369,8 +369,12 @@ class EmailService(Service):
                 "ana@example.com", "Tu clave", "<b>493021</b>", src_email="contacto@empresa.cl"
             )
         """
-        return self._link.runner.call(
-            self._link.client.email.send_otp, dst_email, subject, email_content, src_email=src_email
+        return self._bridge.runner.call(
+            self._bridge.client.email.send_otp,
+            dst_email,
+            subject,
+            email_content,
+            src_email=src_email,
         )
 
     def status(self, id: str) -> EmailStatusReport:
@@ -395,7 +399,7 @@ class EmailService(Service):
             )
             connectus.email.status(receipt.id).status
         """
-        return self._link.runner.call(self._link.client.email.status, id)
+        return self._bridge.runner.call(self._bridge.client.email.status, id)
 
     def balance(self) -> EmailBalance:
         """Ask how many emails can still be sent.
@@ -411,7 +415,7 @@ class EmailService(Service):
         Example:
             connectus.email.balance().balance
         """
-        return self._link.runner.call(self._link.client.email.balance)
+        return self._bridge.runner.call(self._bridge.client.email.balance)
 
 
 class ShortLinksService(Service):
@@ -435,7 +439,7 @@ class ShortLinksService(Service):
         Example:
             connectus.short_links.create("https://www.connectus.cl").short_link
         """
-        return self._link.runner.call(self._link.client.short_links.create, link)
+        return self._bridge.runner.call(self._bridge.client.short_links.create, link)
 
     def events(self, short_link: str) -> LinkEvents:
         """Count the clicks of a short link.
@@ -458,7 +462,7 @@ class ShortLinksService(Service):
             created = connectus.short_links.create("https://www.connectus.cl")
             connectus.short_links.events(created.short_link).clicks
         """
-        return self._link.runner.call(self._link.client.short_links.events, short_link)
+        return self._bridge.runner.call(self._bridge.client.short_links.events, short_link)
 
 
 class SmsService(Service):
@@ -500,15 +504,15 @@ class SmsService(Service):
             receipt = connectus.sms.send("+56 9 8768 8060", "Hola")
             receipt.id
         """
-        receipt = self._link.runner.call(
-            self._link.client.sms.send,
+        receipt = self._bridge.runner.call(
+            self._bridge.client.sms.send,
             dst_number,
             sms_content,
             src_number=src_number,
             id_delivery=id_delivery,
             id_client=id_client,
         )
-        return self._link.blocking(receipt)
+        return self._bridge.blocking(receipt)
 
     def send_otp(
         self,
@@ -538,14 +542,14 @@ class SmsService(Service):
         Example:
             connectus.sms.send_otp("56987688060", "Tu clave: 493021", save_content="hash")
         """
-        receipt = self._link.runner.call(
-            self._link.client.sms.send_otp,
+        receipt = self._bridge.runner.call(
+            self._bridge.client.sms.send_otp,
             dst_number,
             sms_content,
             src_number=src_number,
             save_content=save_content,
         )
-        return self._link.blocking(receipt)
+        return self._bridge.blocking(receipt)
 
     def status(self, id: str) -> SmsStatusReport:
         """Ask where an SMS is.
@@ -568,7 +572,7 @@ class SmsService(Service):
             report = connectus.sms.status(receipt.id)
             report.status is SmppStatus.DELIVRD
         """
-        return self._link.runner.call(self._link.client.sms.status, id)
+        return self._bridge.runner.call(self._bridge.client.sms.status, id)
 
     def by_delivery(self, delivery_id: str) -> SmsReport:
         """List the SMS of a delivery.
@@ -590,7 +594,7 @@ class SmsService(Service):
             connectus.sms.send("56987688060", "Hola", id_delivery=delivery.id)
             connectus.sms.by_delivery(delivery.id).messages
         """
-        return self._link.runner.call(self._link.client.sms.by_delivery, delivery_id)
+        return self._bridge.runner.call(self._bridge.client.sms.by_delivery, delivery_id)
 
     def by_date(self, begin_date: dt.date | str, end_date: dt.date | str) -> SmsReport:
         """List the SMS of a range of days.
@@ -612,7 +616,7 @@ class SmsService(Service):
         Example:
             connectus.sms.by_date("2026-07-01", "2026-07-31").messages
         """
-        return self._link.runner.call(self._link.client.sms.by_date, begin_date, end_date)
+        return self._bridge.runner.call(self._bridge.client.sms.by_date, begin_date, end_date)
 
 
 class WhatsAppService(Service):
@@ -650,8 +654,8 @@ class WhatsAppService(Service):
         Example:
             connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp.send,
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp.send,
             dst_number,
             whatsapp_content,
             src_number=src_number,
@@ -681,7 +685,7 @@ class WhatsAppService(Service):
             )
             connectus.whatsapp.status(receipt.id).status
         """
-        return self._link.runner.call(self._link.client.whatsapp.status, message_id)
+        return self._bridge.runner.call(self._bridge.client.whatsapp.status, message_id)
 
     def messages(self, src_number: str | int, dst_number: str | int) -> WhatsAppConversation:
         """List the messages between one of the account's numbers and another.
@@ -704,7 +708,9 @@ class WhatsAppService(Service):
             connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
             connectus.whatsapp.messages("56999944837", "56987688060").messages
         """
-        return self._link.runner.call(self._link.client.whatsapp.messages, src_number, dst_number)
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp.messages, src_number, dst_number
+        )
 
 
 class WhatsAppQrGroupsService(Service):
@@ -732,8 +738,8 @@ class WhatsAppQrGroupsService(Service):
         Example:
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.create, name, numbers, options
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.create, name, numbers, options
         )
 
     def add_participants(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
@@ -756,8 +762,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.add_participants("Vecinos", ["34624477715"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.add_participants, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.add_participants, group_name, numbers
         )
 
     def remove_participants(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
@@ -780,8 +786,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112", "34624477715"])
             connectus.whatsapp_qr.groups.remove_participants("Vecinos", ["34624477715"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.remove_participants, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.remove_participants, group_name, numbers
         )
 
     def invite_link(self, group_name: str) -> Answer:
@@ -803,7 +809,9 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.invite_link("Vecinos").raw
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.groups.invite_link, group_name)
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.invite_link, group_name
+        )
 
     def make_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
         """Make members of a group its administrators.
@@ -825,8 +833,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.make_admins("Vecinos", ["584141924112"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.make_admins, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.make_admins, group_name, numbers
         )
 
     def demote_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
@@ -850,8 +858,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.make_admins("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.demote_admins("Vecinos", ["584141924112"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.demote_admins, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.demote_admins, group_name, numbers
         )
 
     def update_info(
@@ -877,8 +885,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.update_info("Vecinos", new_subject="Vecinas")
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.update_info,
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.update_info,
             group_name,
             new_subject=new_subject,
             new_description=new_description,
@@ -904,8 +912,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.send("Vecinos", "Hola")
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.send, group_name, message
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.send, group_name, message
         )
 
     def last_messages(self, group_name: str) -> Answer:
@@ -927,8 +935,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.last_messages("Vecinos").raw
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.last_messages, group_name
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.last_messages, group_name
         )
 
 
@@ -954,7 +962,9 @@ class WhatsAppQrMessagesService(Service):
         Example:
             connectus.whatsapp_qr.messages.send("584141992998", "Hola")
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.messages.send, number, message)
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.messages.send, number, message
+        )
 
     def last(self, number: str | int) -> Answer:
         """Fetch the last messages to and from a number.
@@ -975,7 +985,7 @@ class WhatsAppQrMessagesService(Service):
             connectus.whatsapp_qr.messages.send("584141992998", "Hola")
             connectus.whatsapp_qr.messages.last("584141992998").raw
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.messages.last, number)
+        return self._bridge.runner.call(self._bridge.client.whatsapp_qr.messages.last, number)
 
 
 class WhatsAppQrService(Service):
@@ -986,10 +996,10 @@ class WhatsAppQrService(Service):
         messages: The calls on messages to numbers.
     """
 
-    def __init__(self, link: "Link") -> None:
-        super().__init__(link)
-        self.groups = WhatsAppQrGroupsService(link)
-        self.messages = WhatsAppQrMessagesService(link)
+    def __init__(self, bridge: "Bridge") -> None:
+        super().__init__(bridge)
+        self.groups = WhatsAppQrGroupsService(bridge)
+        self.messages = WhatsAppQrMessagesService(bridge)
 
     def qr(self) -> Answer:
         """Fetch the QR code that the phone is to scan.
@@ -1005,7 +1015,7 @@ class WhatsAppQrService(Service):
         Example:
             connectus.whatsapp_qr.qr().response.body
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.qr)
+        return self._bridge.runner.call(self._bridge.client.whatsapp_qr.qr)
 
     def status(self) -> Answer:
         """Ask whether a phone is connected.
@@ -1021,7 +1031,7 @@ class WhatsAppQrService(Service):
         Example:
             connectus.whatsapp_qr.status().raw
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.status)
+        return self._bridge.runner.call(self._bridge.client.whatsapp_qr.status)
 
 
 class Bulk(OfOneProcess):
@@ -1035,12 +1045,12 @@ class Bulk(OfOneProcess):
         summary: The count of all outcomes so far.
     """
 
-    def __init__(self, campaign: "Campaign") -> None:
-        self._campaign = campaign
-        self.summary = campaign.summary
+    def __init__(self, bridge: "BulkBridge") -> None:
+        self._bridge = bridge
+        self.summary = bridge.summary
 
     def __enter__(self) -> Self:
-        self._campaign.enter()
+        self._bridge.enter()
         return self
 
     def __exit__(
@@ -1049,7 +1059,7 @@ class Bulk(OfOneProcess):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._campaign.exit(kind, error, traceback)
+        self._bridge.exit(kind, error, traceback)
 
     def stream(self, messages: Iterable[Message | Row] | None = None) -> Iterator[BlockingOutcome]:
         """Send messages, and yield the outcome of each as it is known.
@@ -1078,7 +1088,7 @@ class Bulk(OfOneProcess):
                 for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     print(outcome.state)
         """
-        return self._campaign.runner.iterate(self._campaign.stream, self._campaign.pulled(messages))
+        return self._bridge.runner.iterate(self._bridge.stream, self._bridge.pulled(messages))
 
     def run(
         self,
@@ -1104,10 +1114,10 @@ class Bulk(OfOneProcess):
                 summary = bulk.run([Sms("56987688060", "Hola")])
             summary.accepted
         """
-        return self._campaign.runner.call(
-            self._campaign.sender.run,
-            self._campaign.pulled(messages),
-            on_outcome=self._campaign.called("on_outcome", on_outcome),
+        return self._bridge.runner.call(
+            self._bridge.sender.run,
+            self._bridge.pulled(messages),
+            on_outcome=self._bridge.called("on_outcome", on_outcome),
         )
 
     def load(
@@ -1142,11 +1152,11 @@ class Bulk(OfOneProcess):
                 bulk.load([Sms("56987688060", "Hola")])
                 bulk.run()
         """
-        return self._campaign.runner.call(
-            self._campaign.sender.load,
-            self._campaign.pulled(messages),
+        return self._bridge.runner.call(
+            self._bridge.sender.load,
+            self._bridge.pulled(messages),
             replaces=replaces,
-            on_row=self._campaign.called("on_row", on_row),
+            on_row=self._bridge.called("on_row", on_row),
         )
 
     def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
@@ -1176,7 +1186,7 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 bulk.reconcile(settle=30).accepted
         """
-        return self._campaign.runner.call(self._campaign.sender.reconcile, settle=settle)
+        return self._bridge.runner.call(self._bridge.sender.reconcile, settle=settle)
 
     def counts(self) -> Mapping[State, int]:
         """Count all messages of the ledger, those of earlier runs included.
@@ -1193,7 +1203,7 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 (bulk.counts())[State.ACCEPTED]
         """
-        return self._campaign.runner.call(self._campaign.sender.counts)
+        return self._bridge.runner.call(self._bridge.sender.counts)
 
     def spent(self) -> int:
         """Add up what the campaign took from the balance, or may have taken.
@@ -1210,7 +1220,7 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 bulk.spent()
         """
-        return self._campaign.runner.call(self._campaign.sender.spent)
+        return self._bridge.runner.call(self._bridge.sender.spent)
 
     def note(self, **facts: str) -> None:
         """Put facts of the campaign on record in the ledger.
@@ -1227,7 +1237,7 @@ class Bulk(OfOneProcess):
                 bulk.note(source="recipients.csv")
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.runner.call(self._campaign.sender.note, **facts)
+        self._bridge.runner.call(self._bridge.sender.note, **facts)
 
     def pause(self) -> None:
         """Let no further message leave until `resume`. What is being sent is finished.
@@ -1238,7 +1248,7 @@ class Bulk(OfOneProcess):
                 bulk.resume()
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.pause)
+        self._bridge.tell(self._bridge.sender.pause)
 
     def resume(self) -> None:
         """Let messages leave again after `pause`.
@@ -1249,7 +1259,7 @@ class Bulk(OfOneProcess):
                 bulk.resume()
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.resume)
+        self._bridge.tell(self._bridge.sender.resume)
 
     def cancel(self) -> None:
         """End the stream that is under way, as soon as what is being sent is finished.
@@ -1261,7 +1271,7 @@ class Bulk(OfOneProcess):
                 for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     bulk.cancel()
         """
-        self._campaign.tell(self._campaign.sender.cancel)
+        self._bridge.tell(self._bridge.sender.cancel)
 
     def set_rate(self, rate: float | None) -> None:
         """Change the rate while messages are sent.
@@ -1278,7 +1288,7 @@ class Bulk(OfOneProcess):
                 bulk.set_rate(50)
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.set_rate, rate)
+        self._bridge.tell(self._bridge.sender.set_rate, rate)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Change how many messages are on their way at a time, while they are sent.
@@ -1294,7 +1304,7 @@ class Bulk(OfOneProcess):
                 bulk.set_concurrency(8)
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.set_concurrency, concurrency)
+        self._bridge.tell(self._bridge.sender.set_concurrency, concurrency)
 
     def progress(self) -> Progress:
         """Tell how far it is, and how it is paced.
@@ -1307,7 +1317,7 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 bulk.progress().summary.accepted
         """
-        return self._campaign.tell(self._campaign.sender.progress)
+        return self._bridge.tell(self._bridge.sender.progress)
 
     def watch(self, seconds: float = 0.5) -> Iterator[Progress]:
         """Yield the progress again and again, for as long as the sender is entered.
@@ -1328,7 +1338,7 @@ class Bulk(OfOneProcess):
                     break
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        return self._campaign.runner.iterate(self._campaign.sender.watch, seconds)
+        return self._bridge.runner.iterate(self._bridge.sender.watch, seconds)
 
 
 class Connectus:
@@ -1428,20 +1438,20 @@ class Connectus:
             ca_file=ca_file,
             proxy=proxy,
         )
-        from connectus_async.sync._link import Link  # noqa: PLC0415 - brings asyncio, aiohttp
+        from connectus_async.sync._bridge import Bridge  # noqa: PLC0415 - brings asyncio, aiohttp
 
-        self._use(Link(config))
+        self._use(Bridge(config))
 
-    def _use(self, link: "Link") -> None:
-        self._link = link
-        self.sms = SmsService(link)
-        self.email = EmailService(link)
-        self.whatsapp = WhatsAppService(link)
-        self.clients = ClientsService(link)
-        self.short_links = ShortLinksService(link)
-        self.account = AccountService(link)
-        self.deliveries = DeliveriesService(link)
-        self.whatsapp_qr = WhatsAppQrService(link)
+    def _use(self, bridge: "Bridge") -> None:
+        self._bridge = bridge
+        self.sms = SmsService(bridge)
+        self.email = EmailService(bridge)
+        self.whatsapp = WhatsAppService(bridge)
+        self.clients = ClientsService(bridge)
+        self.short_links = ShortLinksService(bridge)
+        self.account = AccountService(bridge)
+        self.deliveries = DeliveriesService(bridge)
+        self.whatsapp_qr = WhatsAppQrService(bridge)
 
     def with_options(
         self,
@@ -1468,7 +1478,7 @@ class Connectus:
         """
         copy = object.__new__(type(self))
         copy._use(
-            self._link.with_options(
+            self._bridge.with_options(
                 timeout=timeout, connect_timeout=connect_timeout, max_retries=max_retries
             )
         )
@@ -1537,7 +1547,7 @@ class Connectus:
                 for outcome in bulk.stream(messages):
                     print(outcome.state, outcome.id)
         """
-        work = self._link.campaign(
+        bridge = self._bridge.bulk(
             ledger=ledger,
             campaign=campaign,
             concurrency=concurrency,
@@ -1553,11 +1563,11 @@ class Connectus:
             forget_content=forget_content,
             patience=patience,
         )
-        return Bulk(work)
+        return Bulk(bridge)
 
     def close(self) -> None:
         """Close the connections. A request under way ends with an unknown outcome."""
-        self._link.runner.close()
+        self._bridge.runner.close()
 
     def __enter__(self) -> Self:
         return self
@@ -1571,4 +1581,4 @@ class Connectus:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._link.config.base_url}>"
+        return f"<{type(self).__name__} {self._bridge.config.base_url}>"

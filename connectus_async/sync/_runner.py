@@ -91,12 +91,12 @@ class Runner(OfOneProcess, Generic[OwnedT]):
         operation = self._operation(function, lambda it: _pump(it, function(*args, **kwargs)))
         return Iteration(self, operation)
 
-    def hold(
+    def context(
         self, function: Callable[P, _Manager[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> "Held[T]":
-        """Enter and exit, in one task, the async context manager that a function gives."""
-        operation = self._operation(function, lambda it: _hold(it, function(*args, **kwargs)))
-        return Held(self, operation)
+    ) -> "BlockingContext[T]":
+        """Enter and exit the async context manager that a function returns, in one task."""
+        operation = self._operation(function, lambda it: _enter(it, function(*args, **kwargs)))
+        return BlockingContext(self, operation)
 
     def close(self) -> None:
         """Cancel what is under way, close the owned object, end the thread. Can be repeated."""
@@ -172,8 +172,8 @@ class Iteration(Iterator[T]):
             self._operation.engine.schedule(self._operation.deliver, _ENOUGH)
 
 
-class Held(contextlib.AbstractContextManager[T, bool | None]):
-    """An async context manager, for a plain ``with``."""
+class BlockingContext(contextlib.AbstractContextManager[T, bool | None]):
+    """Async context manager, for a plain ``with``."""
 
     def __init__(self, runner: Runner[Any], operation: Operation) -> None:
         self._runner = runner
@@ -254,7 +254,7 @@ async def _pump(operation: Operation, items: AsyncIterable[T]) -> object:
     return _END
 
 
-async def _hold(operation: Operation, manager: _Manager[Any]) -> bool | None:
+async def _enter(operation: Operation, manager: _Manager[Any]) -> bool | None:
     value = await manager.__aenter__()
     try:
         error = cast("BaseException | None", await operation.converse(value))

@@ -16,6 +16,7 @@ from connectus_async.cli.listening import cannot_listen
 from connectus_async.cli.parameters import json_option, not_empty, regular_file, url
 from connectus_async.cli.running import echo, print_json, run, sentence
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
+from connectus_async.redaction import printable
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
 from connectus_async.webhooks.gate import FAILED, MAX_BODY, Refused, Reply
 
@@ -248,4 +249,4 @@ def _shown(event: Event) -> str:
                 text += f" (its bytes say: {event.binary_content})"
         case _:
             text = f"unknown: {json.dumps(event.raw)}"
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+    return printable(text, " ")

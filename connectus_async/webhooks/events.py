@@ -116,6 +116,13 @@ Event: TypeAlias = StatusUpdate | IncomingSms | UnknownEvent
 """What `parse` returns."""
 
 
+def status_of(event: Event) -> tuple[str, SmsStatus] | None:
+    """Return the SMS and the status that an event reports; ``None`` if it reports none."""
+    if isinstance(event, StatusUpdate) and event.id_sms and event.status is not None:
+        return event.id_sms, event.status
+    return None
+
+
 def parse(body: bytes | str | Mapping[str, Any]) -> Event:
     """Read what the platform posted to a webhook.
 

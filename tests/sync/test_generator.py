@@ -222,14 +222,14 @@ def test_a_rule_changes_a_phrase_an_annotation_and_an_argument():
             """Send what a coroutine gives."""
         ''',
         annotations={"AsyncIterator": "Iterator"},
-        arguments={"SmsService.source": "pulled(source)", "SmsService.note": "called(note)"},
+        arguments={"SmsService.source": "pulled(source)", "SmsService.note": "f(note)"},
         phrases={"a coroutine": "a function"},
     )
 
     assert found == (
         "def send(self, source: Iterator[int], *, note: Note) -> None:\n"
         '    """Send what a function gives."""\n'
-        f"    {CALL}, pulled(source), note=called(note))"
+        f"    {CALL}, pulled(source), note=f(note))"
     )
 
 

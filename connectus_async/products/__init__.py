@@ -1,4 +1,4 @@
-"""A module a product: its messages, its answers and its service."""
+"""Products. Each module has the messages, answers and service of one."""
 
 from typing import TYPE_CHECKING
 

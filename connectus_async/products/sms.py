@@ -1,4 +1,4 @@
-"""SMS: send, one-time passwords, status and reports."""
+"""SMS: messages, one-time passwords, status and reports."""
 
 import datetime as dt
 import weakref
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Sms:
     """An SMS for the bulk sender. The fields are the arguments of `SmsService.send`.
 
-    The number has its country code. Whether there is such a number is not looked at: without its
-    code, one of Chile is one of Iran.
+    ``dst_number`` must have its country code: without it, a number of Chile is one of Iran. The
+    client does not check that the number exists.
     """
 
     dst_number: str | int = attrs.field(repr=masked)
@@ -40,10 +40,10 @@ class Sms:
     id_client: str | None = attrs.field(default=None, kw_only=True)
 
     def body(self) -> dict[str, Any]:
-        """Check the fields, and make the body of the request that sends them.
+        """Check the fields and return the body of the request.
 
         Raises:
-            InvalidArgumentError: A field cannot be sent; it is named.
+            InvalidArgumentError: A field is not valid. The error names it.
         """
         body: dict[str, Any] = {
             "dst_number": int(arguments.phone_number("dst_number", self.dst_number)),
@@ -79,11 +79,11 @@ class _Awaitable(Answer):
 
 @attrs.frozen(kw_only=True)
 class SmsReceipt(_Awaitable):
-    """The API's answer to an SMS that it accepted.
+    """Receipt of an SMS that the API accepted.
 
     Attributes:
-        id: The identifier to ask `SmsService.status` with, or ``None`` if the API gave none.
-        status: The status in the API's words, or ``None``.
+        id: Identifier for `SmsService.status`, or ``None`` if the API gave none.
+        status: Status in the API's words, or ``None``.
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
@@ -148,10 +148,10 @@ def _not_here() -> ConfigurationError:
 
 
 def trackable_id(sms: SmsReceipt | str) -> str:
-    """Give the identifier by which an SMS can be followed.
+    """Return the identifier by which an SMS can be followed.
 
     Raises:
-        InvalidArgumentError: The API gave it none.
+        InvalidArgumentError: The API gave the SMS none.
     """
     id_sms = sms.id if isinstance(sms, SmsReceipt) else sms
     if id_sms is None:
@@ -160,19 +160,19 @@ def trackable_id(sms: SmsReceipt | str) -> str:
 
 
 class Tracking(Protocol):
-    """What follows SMS to their final status, with more than the API to ask."""
+    """Follows SMS to their final status, with other sources than the API."""
 
     def delivered(self, sms: str, *, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
-        """Wait until an SMS is delivered, or is known not to be."""
+        """Wait until an SMS is delivered or has failed for good."""
         ...
 
 
 @attrs.frozen(kw_only=True)
 class SmsStatusReport(Answer):
-    """Where an SMS is.
+    """Status of an SMS.
 
     Attributes:
-        status: Its SMPP status.
+        status: SMPP status, or ``None``.
     """
 
     status: SmppStatus | None = None
@@ -180,16 +180,16 @@ class SmsStatusReport(Answer):
 
 @attrs.frozen(kw_only=True)
 class SentSms(Record):
-    """A row of a report. The API does not document its rows: what it calls otherwise is in ``raw``.
+    """A row of a report. The API does not document it; ``raw`` has all of its fields.
 
     Attributes:
-        id: The identifier of the SMS.
-        status: The API's word for where it is.
-        src_number: The number it came from, in digits.
-        dst_number: The number it went to, in digits.
-        sms_content: Its text.
-        id_delivery: The delivery it belongs to.
-        created_at: When the API took it.
+        id: Identifier of the SMS.
+        status: Status in the API's words.
+        src_number: Number of the sender, in digits.
+        dst_number: Number of the recipient, in digits.
+        sms_content: Text.
+        id_delivery: Identifier of its delivery.
+        created_at: Time at which the API accepted it.
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
@@ -206,14 +206,14 @@ class SmsReport(Answer):
     """The SMS of a delivery or of a range of days.
 
     Attributes:
-        messages: One row an SMS, in the order of the API.
+        messages: One row for each SMS, in the order of the API.
     """
 
     messages: tuple[SentSms, ...] = from_rows()
 
 
 class SmsService(Service):
-    """The SMS calls, as ``connectus.sms``."""
+    """SMS calls, as ``connectus.sms``."""
 
     _tracker: Tracking | None = None
     _receipt: type[SmsReceipt] = SmsReceipt
@@ -231,23 +231,23 @@ class SmsService(Service):
         """Send one SMS.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off. Whether there is such a number is not looked at.
-            sms_content: The text. Each started 160 characters are billed as one SMS; see
-                `segments`.
-            src_number: One of the account's numbers to send it from; the account's default if
-                left out.
-            id_delivery: The delivery that it is to belong to, of `DeliveriesService.create`; the
-                default delivery if left out.
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_number: Recipient: 8 to 15 digits, country code first. ``+``, blanks and dashes are
+                removed. The client does not check that the number exists.
+            sms_content: Text. Connectus bills one SMS for every 160 characters or part of them;
+                see `segments`.
+            src_number: Sender: one of the account's numbers. Default: the account's default
+                number.
+            id_delivery: ``id`` of a delivery, from `DeliveriesService.create`. Default: the
+                account's default delivery.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the SMS without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the SMS may have been sent. It is sent again
-                by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent. The client
+                retries only while it is certain that it was not.
 
         Source: ``POST /sms/send_individual``.
 
@@ -265,7 +265,7 @@ class SmsService(Service):
         return await self._send_body(sms.body())
 
     async def _send_body(self, body: Mapping[str, Any] | bytes) -> SmsReceipt:
-        """Send what `Sms.body` made, or the JSON of it."""
+        """Send a body of `Sms.body`, or its JSON."""
         receipt = await self._post("/sms/send_individual", self._receipt, body)
         return receipt._awaited_by(self._wait())  # noqa: SLF001 - the one who makes it
 
@@ -277,20 +277,21 @@ class SmsService(Service):
         src_number: str | int | None = None,
         save_content: Literal["hash"] | None = None,
     ) -> SmsReceipt:
-        """Send a one-time password, on a route of its own that costs more than `send`.
+        """Send a one-time password. It has its own route, which costs more than `send`.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first.
-            sms_content: The text with the password.
-            src_number: One of the account's numbers to send it from.
-            save_content: ``"hash"`` if Connectus is to keep only a hash of the text.
+            dst_number: Recipient: 8 to 15 digits, country code first.
+            sms_content: Text with the password.
+            src_number: Sender: one of the account's numbers. Default: the account's default number.
+            save_content: ``"hash"`` makes Connectus keep only a hash of the text. Default: it keeps
+                the text.
 
         Returns:
             The receipt.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the SMS may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent.
 
         Source: ``POST /sms/send_otp``.
 
@@ -309,17 +310,17 @@ class SmsService(Service):
         return receipt._awaited_by(self._wait())  # noqa: SLF001 - as above
 
     async def status(self, id: str) -> SmsStatusReport:
-        """Ask where an SMS is.
+        """Get the status of an SMS.
 
         Args:
-            id: The identifier of its receipt.
+            id: The ``id`` of the receipt.
 
         Returns:
-            The report, with ``status`` in the words of SMPP.
+            The report, with an SMPP status.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such SMS.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such SMS.
             RequestError: The request failed.
 
         Source: ``GET /sms/:id``.
@@ -335,13 +336,13 @@ class SmsService(Service):
         """List the SMS of a delivery.
 
         Args:
-            delivery_id: The identifier that `DeliveriesService.create` gave.
+            delivery_id: ``id`` of a delivery, from `DeliveriesService.create`.
 
         Returns:
-            The report. The API does not document it; each row keeps all of its fields in ``raw``.
+            The report. The API does not document its rows; each keeps all fields in ``raw``.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
+            InvalidArgumentError: The identifier is not valid.
             RequestError: The request failed.
 
         Source: ``GET /sms/delivery_info``.
@@ -358,15 +359,15 @@ class SmsService(Service):
         """List the SMS of a range of days.
 
         Args:
-            begin_date: The first day, as a date or ``YYYY-MM-DD``; of an aware datetime, the day
-                that it is in the client's ``time_zone``.
-            end_date: The last day, which is included.
+            begin_date: First day: a date, text of the form ``YYYY-MM-DD``, or an aware datetime,
+                which is converted to the client's ``time_zone``.
+            end_date: Last day, inclusive, in the same forms.
 
         Returns:
-            The report. The API does not document it; each row keeps all of its fields in ``raw``.
+            The report. The API does not document its rows; each keeps all fields in ``raw``.
 
         Raises:
-            InvalidArgumentError: A date cannot be read, or the range ends before it begins.
+            InvalidArgumentError: A date is not valid, or the range ends before it begins.
             RequestError: The request failed.
 
         Source: ``GET /sms/date_report``.

@@ -11,7 +11,7 @@ from connectus_async.answer import OpenEnum
 
 
 class SmsStatus(OpenEnum):
-    """The seven words in which webhooks report on an SMS. A new word becomes a member too."""
+    """Status of an SMS in webhooks. An unknown word becomes a member too."""
 
     PROGRAMADO = "PROGRAMADO"
     EN_COLA = "EN_COLA"
@@ -31,10 +31,10 @@ _FINAL: Final = frozenset({SmsStatus.ENTREGADO, SmsStatus.NO_ENTREGABLE, SmsStat
 
 
 class SmppStatus(OpenEnum):
-    """The SMPP status that `SmsService.status` answers. A new one becomes a member too.
+    """SMPP status of an SMS, from `SmsService.status`. An unknown one becomes a member too.
 
     Attributes:
-        code: The number of the SMPP ``command_status``, where the status is one.
+        code: Number of the SMPP ``command_status``, or ``None`` if the status is none.
     """
 
     code: int | None
@@ -110,7 +110,7 @@ class SmppStatus(OpenEnum):
     ESME_RINVBCASTCHANIND = "ESME_RINVBCASTCHANIND", 0x112
 
     def __new__(cls, value: str, code: int | None = None) -> Self:
-        """Make a member; the lookup of an existing one is the enum's own."""
+        """Make a member. The enum itself looks up existing ones."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.code = code
@@ -126,12 +126,12 @@ RANKS: Final[Mapping[SmsStatus, int]] = {
     SmsStatus.NUMERO_INVALIDO: 7,
     SmsStatus.ENTREGADO: 8,
 }
-"""The last three are final. Of two of those, the one that says more counts: why an SMS was not
-delivered, and before all that it was, for then it has been on the phone."""
+"""The last three are final. Of two final statuses the more specific one counts: a known reason over
+a plain failure, and delivery over both, since the SMS has then been on the phone."""
 
 UNKNOWN_RANK: Final = 5
-"""A word that is not known is news beside those of the way, and never the last one. Of two such
-words, the first one stays."""
+"""An unknown status ranks above those in transit and below the final ones. Of two unknown statuses
+the first one stays."""
 
 _FROM_SMPP: Final[Mapping[str, SmsStatus]] = {
     "DELIVRD": SmsStatus.ENTREGADO,
@@ -144,22 +144,22 @@ _FROM_SMPP: Final[Mapping[str, SmsStatus]] = {
 
 _NOT_FINAL: Final = frozenset(
     {
-        "ESME_ROK",  # accepted; it does not say how far it has come
-        "ESME_RTHROTTLED",  # what follows may pass: the carrier was busy,
+        "ESME_ROK",  # accepted, which says nothing of delivery
+        "ESME_RTHROTTLED",  # the rest may pass: the carrier was busy,
         "ESME_RMSGQFUL",
         "ESME_RX_T_APPN",
         "ESME_RSYSERR",
         "ESME_RSERTYPUNAVAIL",
-        "ESME_RINVBNDSTS",  # or the link to it was not ready,
+        "ESME_RINVBNDSTS",  # or the connection to it was not ready,
         "ESME_RALYBND",
         "ESME_RBINDFAIL",
-        "ESME_RQUERYFAIL",  # or only the question failed
+        "ESME_RQUERYFAIL",  # or only the query failed
     }
 )
 
 
 def rank(status: SmsStatus | None) -> int:
-    """Tell how far a status is; 0 for none.
+    """Return the rank of a status; 0 for ``None``.
 
     >>> rank(None) < rank(SmsStatus.EN_COLA) < rank(SmsStatus("LEIDO")) < rank(SmsStatus.ENTREGADO)
     True
@@ -168,14 +168,14 @@ def rank(status: SmsStatus | None) -> int:
 
 
 def is_news(status: SmsStatus, before: SmsStatus | None) -> bool:
-    """Tell whether a status takes the place of the one before."""
+    """Return ``True`` if a status replaces the one before."""
     return rank(status) > rank(before)
 
 
 def in_words_of_webhooks(status: SmppStatus | None) -> SmsStatus | None:
-    """Translate what `SmsService.status` answers; ``None`` where it does not tell how far it is.
+    """Translate an SMPP status; ``None`` where it says nothing of delivery.
 
-    An error of SMPP that is not known to pass is final: the SMS was not taken.
+    An SMPP error that is not known to pass is final: the carrier did not accept the SMS.
 
     >>> in_words_of_webhooks(SmppStatus.DELIVRD), in_words_of_webhooks(SmppStatus.ESME_ROK)
     (<SmsStatus 'ENTREGADO'>, None)

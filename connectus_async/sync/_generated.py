@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """The calls of one product. Get one from the client, as in ``connectus.sms``."""
+    """Calls of one product. Use the services of a client, as in ``connectus.sms``."""
 
     def __init__(self, bridge: "Bridge") -> None:
         self._bridge = bridge
 
 
 class AccountService(Service):
-    """The call on the account, as ``connectus.account``."""
+    """Call on the account, as ``connectus.account``."""
 
     def get(self) -> Account:
-        """Look up the account that the credentials belong to.
+        """Get the account that the credentials belong to.
 
         Returns:
             The account.
@@ -66,13 +66,13 @@ class AccountService(Service):
 
 
 class ClientsService(Service):
-    """The calls on sub-clients, as ``connectus.clients``."""
+    """Calls on sub-clients, as ``connectus.clients``."""
 
     def list(self) -> SubClients:
-        """List the sub-clients with their balances, and the balances not assigned to any.
+        """List the sub-clients with their balances, and the unassigned balances.
 
         Returns:
-            The sub-clients and the free balances.
+            The sub-clients and the unassigned balances.
 
         Raises:
             RequestError: The request failed.
@@ -85,17 +85,17 @@ class ClientsService(Service):
         return self._bridge.runner.call(self._bridge.client.clients.list)
 
     def get(self, id: str) -> SubClient:
-        """Look up a sub-client.
+        """Get a sub-client.
 
         Args:
-            id: Its ``id_unique``.
+            id: ``id_unique`` of the sub-client.
 
         Returns:
             The sub-client.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such sub-client.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such sub-client.
             RequestError: The request failed.
 
         Source: ``GET /clients/:id``.
@@ -110,14 +110,14 @@ class ClientsService(Service):
         """Create a sub-client.
 
         Args:
-            name: Its name: one line.
+            name: Name, on one line.
 
         Returns:
             The new sub-client.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the sub-client may have been created.
+            InvalidArgumentError: The name is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the sub-client may have been created.
 
         Source: ``POST /clients``.
 
@@ -130,16 +130,16 @@ class ClientsService(Service):
         """Rename a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            name: Its new name: one line.
+            id: ``id_unique`` of the sub-client.
+            name: New name, on one line.
 
         Returns:
-            The sub-client as it is now.
+            The renamed sub-client.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether it may have been renamed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether it may have been renamed.
 
         Source: ``PATCH /clients/:id``.
 
@@ -152,22 +152,22 @@ class ClientsService(Service):
     def add_balance(
         self, id: str, amount: int, product: Product | int, *, id_country: int | None = None
     ) -> BalanceChange:
-        """Assign some of the account's free balance to a sub-client.
+        """Assign unassigned balance of the account to a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            amount: How many messages: a whole number above zero.
-            product: For which product.
-            id_country: For which country; needed for SMS and not taken otherwise. The numbers are
-                in `list`.
+            id: ``id_unique`` of the sub-client.
+            amount: Number of messages, above zero.
+            product: Product whose balance changes.
+            id_country: Country, by the number in `list`. Required for SMS, refused for other
+                products.
 
         Returns:
-            The API's sentence about it.
+            The API's answer, in a sentence.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether the balance may have changed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether the balance may have changed.
 
         Source: ``POST /clients/:id/add_balance``.
 
@@ -185,18 +185,18 @@ class ClientsService(Service):
         """Take balance back from a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            amount: How many messages: a whole number above zero.
-            product: For which product.
-            id_country: For which country; needed for SMS and not taken otherwise.
+            id: ``id_unique`` of the sub-client.
+            amount: Number of messages, above zero.
+            product: Product whose balance changes.
+            id_country: Country, as in `add_balance`.
 
         Returns:
-            The API's sentence about it.
+            The API's answer, in a sentence.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether the balance may have changed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether the balance may have changed.
 
         Source: ``POST /clients/:id/remove_balance``.
 
@@ -211,30 +211,29 @@ class ClientsService(Service):
 
 
 class DeliveriesService(Service):
-    """The calls on deliveries, as ``connectus.deliveries``."""
+    """Calls on deliveries, as ``connectus.deliveries``."""
 
     def create(
         self, name: str, deliver_at: dt.datetime | str, id_product: Product | int
     ) -> Delivery:
-        """Create a delivery to put messages in.
+        """Create a delivery.
 
         Args:
-            name: Its name: one line.
-            deliver_at: When to execute it. An aware datetime is converted to the client's
-                ``time_zone``; a naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
-                it stands. The hour that comes twice there, or not at all, is refused: the API takes
-                no offset.
-            id_product: What it is for. A plain number is sent as it is.
+            name: Name, on one line.
+            deliver_at: Time of execution. An aware datetime is converted to the client's
+                ``time_zone``. A naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
+                it is. Times that the clocks of that zone show twice or never are refused: the API
+                takes no offset.
+            id_product: Product. A plain number is sent as it is.
 
         Returns:
-            The delivery; its ``id`` is what `SmsService.send` and the others take as
-            ``id_delivery``.
+            The delivery. Pass its ``id`` to `SmsService.send` and others as ``id_delivery``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            ConfigurationError: This machine does not know ``time_zone``, which an aware
-                datetime needs.
-            RequestError: ``.outcome`` tells whether the delivery may have been created.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            ConfigurationError: The datetime is aware, and this machine does not know
+                ``time_zone``.
+            RequestError: ``.outcome`` says whether the delivery may have been created.
 
         Source: ``POST /deliveries``.
 
@@ -246,17 +245,17 @@ class DeliveriesService(Service):
         )
 
     def get(self, id: str) -> Delivery:
-        """Look up a delivery.
+        """Get a delivery.
 
         Args:
-            id: The identifier that `create` gave.
+            id: ``id`` of the delivery.
 
         Returns:
             The delivery.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such delivery.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such delivery.
             RequestError: The request failed.
 
         Source: ``GET /deliveries/:id``.
@@ -273,17 +272,17 @@ class DeliveriesService(Service):
         """Rename or reschedule a delivery that was not executed yet.
 
         Args:
-            id: The identifier that `create` gave.
-            name: Its new name; left as it is if left out.
-            deliver_at: Its new time, as in `create`; left as it is if left out.
+            id: ``id`` of the delivery.
+            name: New name, on one line. Default: unchanged.
+            deliver_at: New time, as in `create`. Default: unchanged.
 
         Returns:
-            The delivery as it is now.
+            The changed delivery.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent, or there is nothing to change.
-            NotFoundError: There is no such delivery.
-            RequestError: ``.outcome`` tells whether the delivery may have been changed.
+            InvalidArgumentError: An argument is not valid, or there is nothing to change.
+            NotFoundError: The API knows no such delivery.
+            RequestError: ``.outcome`` says whether the delivery may have been changed.
 
         Source: ``PATCH /deliveries/:id``.
 
@@ -297,7 +296,7 @@ class DeliveriesService(Service):
 
 
 class EmailService(Service):
-    """The email calls, as ``connectus.email``."""
+    """Email calls, as ``connectus.email``."""
 
     def send(
         self,
@@ -312,20 +311,20 @@ class EmailService(Service):
         """Send one email.
 
         Args:
-            dst_email: Who gets it: one address.
-            subject: The subject: one line.
-            email_content: The HTML of the email.
-            src_email: One of the account's addresses to send it from.
-            id_delivery: The delivery that it is to belong to (product 2, not yet executed).
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_email: Recipient: one address.
+            subject: Subject, on one line.
+            email_content: HTML or plain text.
+            src_email: Sender: one of the account's addresses.
+            id_delivery: ``id`` of a delivery of product 2 that was not executed yet. Default: none.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the email without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the email may have been sent. It is sent again
-                by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent. The client
+                retries only while it is certain that it was not.
 
         Source: ``POST /email/send_single``.
 
@@ -350,17 +349,17 @@ class EmailService(Service):
         """Send a one-time password by email.
 
         Args:
-            dst_email: Who gets it: one address.
-            subject: The subject: one line.
-            email_content: The HTML with the password.
-            src_email: One of the account's addresses to send it from.
+            dst_email: Recipient: one address.
+            subject: Subject, on one line.
+            email_content: HTML or plain text with the password.
+            src_email: Sender: one of the account's addresses.
 
         Returns:
             The receipt.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the email may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent.
 
         Source: ``POST /email/send_otp_email``.
 
@@ -378,17 +377,17 @@ class EmailService(Service):
         )
 
     def status(self, id: str) -> EmailStatusReport:
-        """Ask where an email is.
+        """Get the status of an email.
 
         Args:
-            id: The identifier of its receipt.
+            id: The ``id`` of the receipt.
 
         Returns:
-            The report, with the API's word in ``status``.
+            The report, with a status in the API's words.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such email.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such email.
             RequestError: The request failed.
 
         Source: ``GET /email/:id``.
@@ -402,10 +401,10 @@ class EmailService(Service):
         return self._bridge.runner.call(self._bridge.client.email.status, id)
 
     def balance(self) -> EmailBalance:
-        """Ask how many emails can still be sent.
+        """Get the balance of emails.
 
         Returns:
-            The balance, in emails.
+            The balance, as a number of emails.
 
         Raises:
             RequestError: The request failed.
@@ -419,20 +418,20 @@ class EmailService(Service):
 
 
 class ShortLinksService(Service):
-    """The calls on short links, as ``connectus.short_links``."""
+    """Calls on short links, as ``connectus.short_links``."""
 
     def create(self, link: str) -> ShortLink:
-        """Shorten a link. The account must have the option enabled.
+        """Create a short link. The account must have the option enabled.
 
         Args:
-            link: A URL that begins with ``https://`` or ``http://``.
+            link: Target: a URL that begins with ``https://`` or ``http://``.
 
         Returns:
             The short link.
 
         Raises:
-            InvalidArgumentError: The link cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the short link may have been created.
+            InvalidArgumentError: The link is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the short link may have been created.
 
         Source: ``POST /short_link``.
 
@@ -445,15 +444,14 @@ class ShortLinksService(Service):
         """Count the clicks of a short link.
 
         Args:
-            short_link: What `create` gave, such as ``cnct.us/13neyY``, or only the code at its
-                end. The code is what is sent.
+            short_link: Short link from `create`, such as ``cnct.us/13neyY``, or only its code.
 
         Returns:
-            Where it leads, and its clicks.
+            The target and the number of clicks.
 
         Raises:
-            InvalidArgumentError: The short link cannot be sent.
-            NotFoundError: There is no such short link.
+            InvalidArgumentError: The short link is not valid.
+            NotFoundError: The API knows no such short link.
             RequestError: The request failed.
 
         Source: ``GET /short_link/:code``.
@@ -466,7 +464,7 @@ class ShortLinksService(Service):
 
 
 class SmsService(Service):
-    """The SMS calls, as ``connectus.sms``."""
+    """SMS calls, as ``connectus.sms``."""
 
     def send(
         self,
@@ -480,23 +478,23 @@ class SmsService(Service):
         """Send one SMS.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off. Whether there is such a number is not looked at.
-            sms_content: The text. Each started 160 characters are billed as one SMS; see
-                `segments`.
-            src_number: One of the account's numbers to send it from; the account's default if
-                left out.
-            id_delivery: The delivery that it is to belong to, of `DeliveriesService.create`; the
-                default delivery if left out.
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_number: Recipient: 8 to 15 digits, country code first. ``+``, blanks and dashes are
+                removed. The client does not check that the number exists.
+            sms_content: Text. Connectus bills one SMS for every 160 characters or part of them;
+                see `segments`.
+            src_number: Sender: one of the account's numbers. Default: the account's default
+                number.
+            id_delivery: ``id`` of a delivery, from `DeliveriesService.create`. Default: the
+                account's default delivery.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the SMS without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the SMS may have been sent. It is sent again
-                by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent. The client
+                retries only while it is certain that it was not.
 
         Source: ``POST /sms/send_individual``.
 
@@ -522,20 +520,21 @@ class SmsService(Service):
         src_number: str | int | None = None,
         save_content: Literal["hash"] | None = None,
     ) -> BlockingSmsReceipt:
-        """Send a one-time password, on a route of its own that costs more than `send`.
+        """Send a one-time password. It has its own route, which costs more than `send`.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first.
-            sms_content: The text with the password.
-            src_number: One of the account's numbers to send it from.
-            save_content: ``"hash"`` if Connectus is to keep only a hash of the text.
+            dst_number: Recipient: 8 to 15 digits, country code first.
+            sms_content: Text with the password.
+            src_number: Sender: one of the account's numbers. Default: the account's default number.
+            save_content: ``"hash"`` makes Connectus keep only a hash of the text. Default: it keeps
+                the text.
 
         Returns:
             The receipt.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the SMS may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent.
 
         Source: ``POST /sms/send_otp``.
 
@@ -552,17 +551,17 @@ class SmsService(Service):
         return self._bridge.blocking(receipt)
 
     def status(self, id: str) -> SmsStatusReport:
-        """Ask where an SMS is.
+        """Get the status of an SMS.
 
         Args:
-            id: The identifier of its receipt.
+            id: The ``id`` of the receipt.
 
         Returns:
-            The report, with ``status`` in the words of SMPP.
+            The report, with an SMPP status.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such SMS.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such SMS.
             RequestError: The request failed.
 
         Source: ``GET /sms/:id``.
@@ -578,13 +577,13 @@ class SmsService(Service):
         """List the SMS of a delivery.
 
         Args:
-            delivery_id: The identifier that `DeliveriesService.create` gave.
+            delivery_id: ``id`` of a delivery, from `DeliveriesService.create`.
 
         Returns:
-            The report. The API does not document it; each row keeps all of its fields in ``raw``.
+            The report. The API does not document its rows; each keeps all fields in ``raw``.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
+            InvalidArgumentError: The identifier is not valid.
             RequestError: The request failed.
 
         Source: ``GET /sms/delivery_info``.
@@ -600,15 +599,15 @@ class SmsService(Service):
         """List the SMS of a range of days.
 
         Args:
-            begin_date: The first day, as a date or ``YYYY-MM-DD``; of an aware datetime, the day
-                that it is in the client's ``time_zone``.
-            end_date: The last day, which is included.
+            begin_date: First day: a date, text of the form ``YYYY-MM-DD``, or an aware datetime,
+                which is converted to the client's ``time_zone``.
+            end_date: Last day, inclusive, in the same forms.
 
         Returns:
-            The report. The API does not document it; each row keeps all of its fields in ``raw``.
+            The report. The API does not document its rows; each keeps all fields in ``raw``.
 
         Raises:
-            InvalidArgumentError: A date cannot be read, or the range ends before it begins.
+            InvalidArgumentError: A date is not valid, or the range ends before it begins.
             RequestError: The request failed.
 
         Source: ``GET /sms/date_report``.
@@ -620,7 +619,7 @@ class SmsService(Service):
 
 
 class WhatsAppService(Service):
-    """The WhatsApp calls, as ``connectus.whatsapp``."""
+    """WhatsApp calls, as ``connectus.whatsapp``."""
 
     def send(
         self,
@@ -634,20 +633,20 @@ class WhatsAppService(Service):
         """Send one WhatsApp message.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off.
-            whatsapp_content: The text.
-            src_number: One of the account's WhatsApp numbers to send it from.
-            id_delivery: The delivery that it is to belong to (product 3, not yet executed).
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_number: Recipient: 8 to 15 digits, country code first. ``+``, blanks and dashes are
+                removed.
+            whatsapp_content: Text.
+            src_number: Sender: one of the account's WhatsApp numbers.
+            id_delivery: ``id`` of a delivery of product 3 that was not executed yet. Default: none.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the message without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent. It is sent
-                again by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent. The
+                client retries only while it is certain that it was not.
 
         Source: ``POST /whatsapp/send_message``.
 
@@ -664,17 +663,17 @@ class WhatsAppService(Service):
         )
 
     def status(self, message_id: str) -> WhatsAppStatusReport:
-        """Ask where a WhatsApp message is.
+        """Get the status of a WhatsApp message.
 
         Args:
-            message_id: The identifier of its receipt.
+            message_id: The ``id`` of the receipt.
 
         Returns:
             The report. The API does not document it; ``raw`` has all of it.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such message.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such message.
             RequestError: The request failed.
 
         Source: ``GET /whatsapp/status``.
@@ -691,15 +690,15 @@ class WhatsAppService(Service):
         """List the messages between one of the account's numbers and another.
 
         Args:
-            src_number: The account's number.
+            src_number: One of the account's WhatsApp numbers.
             dst_number: The other number.
 
         Returns:
-            The conversation. The API does not document it; each message keeps all of its fields
-            in ``raw``.
+            The conversation. The API does not document it; each message keeps all fields in
+            ``raw``.
 
         Raises:
-            InvalidArgumentError: A number cannot be sent.
+            InvalidArgumentError: A number is not valid.
             RequestError: The request failed.
 
         Source: ``GET /whatsapp/messages``.
@@ -714,7 +713,7 @@ class WhatsAppService(Service):
 
 
 class WhatsAppQrGroupsService(Service):
-    """The calls on groups, as ``connectus.whatsapp_qr.groups``. A group goes by its name."""
+    """Calls on groups, as ``connectus.whatsapp_qr.groups``. A group is identified by its name."""
 
     def create(
         self, name: str, numbers: Iterable[str | int], options: Mapping[str, Any] | None = None
@@ -722,16 +721,16 @@ class WhatsAppQrGroupsService(Service):
         """Create a group.
 
         Args:
-            name: Its name: one line.
-            numbers: Who is in it: at least one number, country code first.
-            options: Options of the API, which it does not document; none if left out.
+            name: Name, on one line.
+            numbers: 1 to 1,024 members, country code first.
+            options: JSON object of options, which the API does not document. Default: empty.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the group may have been created.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the group may have been created.
 
         Source: ``POST /create-group``.
 
@@ -746,15 +745,15 @@ class WhatsAppQrGroupsService(Service):
         """Add numbers to a group.
 
         Args:
-            group_name: The group.
-            numbers: The numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether they may have been added.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether they may have been added.
 
         Source: ``POST /add-participants``.
 
@@ -767,18 +766,18 @@ class WhatsAppQrGroupsService(Service):
         )
 
     def remove_participants(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Take numbers out of a group.
+        """Remove numbers from a group.
 
         Args:
-            group_name: The group.
-            numbers: The numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether they may have been removed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether they may have been removed.
 
         Source: ``POST /remove-participants``.
 
@@ -791,16 +790,16 @@ class WhatsAppQrGroupsService(Service):
         )
 
     def invite_link(self, group_name: str) -> Answer:
-        """Make a link that lets people join a group.
+        """Create a link that lets people join a group.
 
         Args:
-            group_name: The group.
+            group_name: Name of the group.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent.
+            InvalidArgumentError: The name is not valid.
             RequestError: The request failed.
 
         Source: ``GET /generate-invite-link``, with a body.
@@ -814,18 +813,18 @@ class WhatsAppQrGroupsService(Service):
         )
 
     def make_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Make members of a group its administrators.
+        """Make members of a group administrators.
 
         Args:
-            group_name: The group.
-            numbers: The members' numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers of members, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether it may have been done.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether it may have taken effect.
 
         Source: ``POST /make-group-admins``.
 
@@ -838,18 +837,18 @@ class WhatsAppQrGroupsService(Service):
         )
 
     def demote_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Make administrators of a group plain members.
+        """Make administrators of a group ordinary members.
 
         Args:
-            group_name: The group.
-            numbers: The administrators' numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers of administrators, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether it may have been done.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether it may have taken effect.
 
         Source: ``POST /demote-group-admins``.
 
@@ -865,19 +864,19 @@ class WhatsAppQrGroupsService(Service):
     def update_info(
         self, group_name: str, *, new_subject: str | None = None, new_description: str | None = None
     ) -> Answer:
-        """Rename a group, or describe it anew.
+        """Change the name or the description of a group.
 
         Args:
-            group_name: The group, by its present name.
-            new_subject: Its new name: one line; left as it is if left out.
-            new_description: Its new description; left as it is if left out.
+            group_name: Current name of the group.
+            new_subject: New name, on one line. Default: unchanged.
+            new_description: New description. Default: unchanged.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent, or there is nothing to change.
-            RequestError: ``.outcome`` tells whether it may have been changed.
+            InvalidArgumentError: An argument is not valid, or there is nothing to change.
+            RequestError: ``.outcome`` says whether it may have been changed.
 
         Source: ``POST /update-group-info``.
 
@@ -896,15 +895,15 @@ class WhatsAppQrGroupsService(Service):
         """Send a message to a group.
 
         Args:
-            group_name: The group.
-            message: The text.
+            group_name: Name of the group.
+            message: Text.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent.
 
         Source: ``POST /send-message-to-group``.
 
@@ -917,16 +916,16 @@ class WhatsAppQrGroupsService(Service):
         )
 
     def last_messages(self, group_name: str) -> Answer:
-        """Fetch the last messages of a group.
+        """Get the last messages of a group.
 
         Args:
-            group_name: The group.
+            group_name: Name of the group.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent.
+            InvalidArgumentError: The name is not valid.
             RequestError: The request failed.
 
         Source: ``GET /get-last-group-messages``, with a body.
@@ -941,21 +940,21 @@ class WhatsAppQrGroupsService(Service):
 
 
 class WhatsAppQrMessagesService(Service):
-    """The calls on messages to numbers, as ``connectus.whatsapp_qr.messages``."""
+    """Calls on messages to numbers, as ``connectus.whatsapp_qr.messages``."""
 
     def send(self, number: str | int, message: str) -> Answer:
         """Send a message to a number.
 
         Args:
-            number: Who gets it, country code first.
-            message: The text.
+            number: Recipient: 8 to 15 digits, country code first.
+            message: Text.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent.
 
         Source: ``POST /send``.
 
@@ -967,16 +966,16 @@ class WhatsAppQrMessagesService(Service):
         )
 
     def last(self, number: str | int) -> Answer:
-        """Fetch the last messages to and from a number.
+        """Get the last messages to and from a number.
 
         Args:
-            number: The number, country code first.
+            number: 8 to 15 digits, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The number cannot be sent.
+            InvalidArgumentError: The number is not valid.
             RequestError: The request failed.
 
         Source: ``GET /get-last-messages``, with a body.
@@ -989,11 +988,11 @@ class WhatsAppQrMessagesService(Service):
 
 
 class WhatsAppQrService(Service):
-    """The WhatsApp QR calls, as ``connectus.whatsapp_qr``.
+    """WhatsApp QR calls, as ``connectus.whatsapp_qr``.
 
     Attributes:
-        groups: The calls on groups.
-        messages: The calls on messages to numbers.
+        groups: Calls on groups.
+        messages: Calls on messages to numbers.
     """
 
     def __init__(self, bridge: "Bridge") -> None:
@@ -1002,10 +1001,10 @@ class WhatsAppQrService(Service):
         self.messages = WhatsAppQrMessagesService(bridge)
 
     def qr(self) -> Answer:
-        """Fetch the QR code that the phone is to scan.
+        """Get the QR code for the phone to scan.
 
         Returns:
-            The answer as it came; ``response.body`` holds it if it is an image.
+            The answer, which the API does not document. An image is in ``response.body``.
 
         Raises:
             RequestError: The request failed.
@@ -1018,10 +1017,10 @@ class WhatsAppQrService(Service):
         return self._bridge.runner.call(self._bridge.client.whatsapp_qr.qr)
 
     def status(self) -> Answer:
-        """Ask whether a phone is connected.
+        """Get the connection status of the phone.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
             RequestError: The request failed.

@@ -87,7 +87,7 @@ class AsyncConnectus:
                 Default 4.
             max_response_bytes: Maximum size of an answer, in bytes. Default 16 MiB.
             time_zone: IANA name of the zone that aware datetimes are converted to, since the API's
-                dates have no offset. Default ``America/Santiago``.
+                dates have no offset. Default: ``CONNECTUS_TIME_ZONE``, or ``America/Santiago``.
             ssl_context: TLS settings. Default: those of the system.
             ca_file: Path of a PEM file with certificate authorities to trust in addition to the
                 system's. Default: ``CONNECTUS_CA_FILE``.
@@ -182,43 +182,47 @@ class AsyncConnectus:
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
     ) -> "Bulk":
-        """Send many messages, a bounded number at a time.
+        """Make a bulk sender. It sends many messages with bounded concurrency.
 
         Args:
-            ledger: The file that remembers the campaign, message by message, so that it can be
-                taken up after a crash and nothing is sent twice. Only one sender at a time can use
-                it. Without one, a crash forgets who was reached.
-            campaign: The campaign's name, for a message that several campaigns send.
-            concurrency: How many messages are on their way at a time; at most the client's
+            ledger: Path of the file that records the campaign, message by message, so that it can
+                resume after a crash without sending anything twice. Only one sender at a time can
+                have it open. Default: no file; a crash forgets who was reached.
+            campaign: Name of the campaign. Needed where several campaigns send the same message.
+            concurrency: Maximum number of concurrent messages, up to the client's
                 ``max_connections``. It falls by itself while the API is slow or fails.
-            rate: Messages or segments a second at most; as many as the API takes if left out.
-            rate_unit: What `rate` counts: ``"messages"``, or ``"segments"`` for what is billed.
-            identity: What makes two messages the same, of which only one is sent: ``"message"``
-                (recipient and content) or ``"recipient"``. Two spellings of a number or an address
-                are one recipient; in a ledger that an older version made they are two.
-            on_unknown: What becomes of a message that may have been sent: ``"hold"`` never sends it
-                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
-                ``"resend"`` does when the ledger is opened again, so that a person may get it
-                twice.
-            edited: What becomes of recipients who may have got another text of the same ledger that
-                the source does not have any more: ``"refuse"`` sends nothing and raises,
-                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, as a campaign
-                needs that says several things to one person. The first two read the source to its
-                end before the first message leaves.
-            suppression: Who must get nothing. It is asked again right before each message. While
-                its file cannot be read, nothing leaves; after ten seconds the campaign stops.
-            quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
-                then stays queued.
-            expires_at: When it is too late: from then on, what is left is skipped.
-            budget: What the campaign may take from the balance in all (SMS as they are billed).
-            forget_content: Whether the ledger keeps only a hash of the text of what was accepted.
+            rate: Maximum messages or segments per second. Default: as many as the API accepts.
+            rate_unit: Unit of `rate`: ``"messages"``, or ``"segments"`` for billed SMS.
+            identity: How duplicates are recognised: by ``"message"`` (recipient and content) or by
+                ``"recipient"``. Only one of several duplicates is sent. Spellings of one number or
+                address are one recipient, except in a ledger made by an older version.
+            on_unknown: Treatment of a message that may have been sent: ``"hold"`` never sends it
+                again; ``"resend_if_absent"`` sends it again if `Bulk.reconcile` did not find it;
+                ``"resend"`` sends it again when the ledger is next opened, so that a person may get
+                it twice.
+            edited: Treatment of recipients who may have got another text of the same ledger that
+                the source no longer has: ``"refuse"`` sends nothing and raises; ``"remaining"``
+                leaves them out; ``"everyone"`` sends to them as well, as a campaign with several
+                texts for one person needs. The first two read the whole source before the first
+                message is sent.
+            suppression: Recipients who must get nothing. It is checked again right before each
+                message. While its file cannot be read, nothing is sent; after ten seconds the
+                campaign stops.
+            quiet_hours: Hours, in the recipient's time zone, in which nothing is sent. Messages due
+                then stay queued.
+            expires_at: Aware datetime from which on the remaining messages are skipped. Default:
+                never.
+            budget: Maximum balance that the campaign may spend in total, in messages (in billed SMS
+                for SMS). Default: no limit.
+            forget_content: ``True`` makes the ledger keep only a hash of the text of accepted
+                messages.
             patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
 
         Returns:
-            The bulk sender, to be used with ``async with``.
+            The bulk sender, for use with ``async with``.
 
         Raises:
-            ConfigurationError: An option makes no sense; it is named.
+            ConfigurationError: An option is not valid. The error names it.
             LedgerError: On entering: the ledger is in use, damaged, or of another campaign.
 
         Example:

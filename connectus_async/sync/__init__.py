@@ -1,4 +1,4 @@
-"""The blocking client: the same calls as the async one, for code that does not await.
+"""Blocking client: the same calls as the async one, for code that does not await.
 
 Example:
     with Connectus(api_user="…", api_key="…") as connectus:

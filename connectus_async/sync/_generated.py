@@ -1,5 +1,5 @@
 # Generated: change client.py, products/ or bulk/sender.py instead, then run `nox -s generate`.
-"""The blocking client and its services: each method waits for the async one of its name."""
+"""Blocking client and services. Each method waits for the async one of the same name."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -110,7 +110,7 @@ class Limits:
 
 
 @attrs.define
-class Reply:
+class RawResponse:
     """What came back, once there were a status line and headers.
 
     Attributes:
@@ -134,7 +134,7 @@ class Exchange(Protocol):
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
+    ) -> RawResponse:
         """Make one exchange.
 
         Raises:
@@ -152,7 +152,7 @@ class PublicExchange:
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
+    ) -> RawResponse:
         """Make one exchange."""
         due = time.monotonic() + limits.total
         headers = endpoint.headers
@@ -180,7 +180,7 @@ class PublicExchange:
 
         async with response:
             fields = CIMultiDict(response.headers)
-            reply = Reply(response.status, fields, encoding=fields.get("Content-Encoding"))
+            reply = RawResponse(response.status, fields, encoding=fields.get("Content-Encoding"))
             await read_body(reply, read, limits.answer)
             if reply.problem is not None or (is_large and not written):
                 response.close()
@@ -193,7 +193,7 @@ class EarlyAnswerError(Exception):
     """A success was answered before the whole request was written: nobody can have acted on it."""
 
 
-def came_early(reply: Reply) -> None:
+def came_early(reply: RawResponse) -> None:
     """Note that no more of the request was written once the answer had come."""
     if 200 <= reply.status < 300:
         reply.problem = EarlyAnswerError()
@@ -244,7 +244,7 @@ async def time_limit(due: float) -> AsyncIterator[None]:
             timer.cancel()
 
 
-async def read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
+async def read_body(reply: RawResponse, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
     """Put the body into a reply, or the reason why it is not whole.
 
     Args:
@@ -499,7 +499,7 @@ class OneTimeExchange(PublicExchange):
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
+    ) -> RawResponse:
         """Make one exchange, and take back what has not left when it is over."""
         lent: list[tuple[asyncio.Transport, socket.socket]] = []
         token = _lent.set(lent)

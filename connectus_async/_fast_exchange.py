@@ -45,7 +45,7 @@ from connectus_async._exchange import (
     KeepingConnector,
     Limits,
     PublicExchange,
-    Reply,
+    RawResponse,
     ResponseProtocol,
     came_early,
     not_sent,
@@ -80,7 +80,7 @@ class FastExchange:
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
+    ) -> RawResponse:
         """Make one exchange; as a session does where somebody put another in the place of it."""
         if ClientSession._request is not self._own_request and self._is_replaced():  # noqa: SLF001
             return await self._public(endpoint, method, target, body, limits)
@@ -97,7 +97,7 @@ class FastExchange:
                 connection = await self._connector.lease_new(route, limits)
         is_clean = False
         try:
-            reply: Reply = await connection.exchange(request, deadline, limits.answer, rest)
+            reply: RawResponse = await connection.exchange(request, deadline, limits.answer, rest)
             is_clean = reply.problem is None
         finally:
             self._connector.take_back(key, connection, is_clean=is_clean)
@@ -166,7 +166,7 @@ _HEAD: Final = re.compile(
 _FIELD: Final = re.compile(r"([\w-]+): ?([ -~]+)\r\n", re.ASCII)
 
 
-def plain_reply(data: bytes, limit: int) -> Reply | None:
+def plain_reply(data: bytes, limit: int) -> RawResponse | None:
     """Read an answer that came whole, at once, and is as plain as most are.
 
     Returns:
@@ -179,7 +179,7 @@ def plain_reply(data: bytes, limit: int) -> Reply | None:
     length = len(data) - end
     if length > limit or head[3] != b"%d" % length:
         return None
-    return Reply(int(head[1]), _Fields(head[2]), data[end:])
+    return RawResponse(int(head[1]), _Fields(head[2]), data[end:])
 
 
 class _Fields(Mapping[str, str]):
@@ -218,7 +218,7 @@ class _Connection(ResponseProtocol):
     and looks when it has to go off next.
     """
 
-    _answer: "asyncio.Future[Reply | BaseException | None] | None" = None
+    _answer: "asyncio.Future[RawResponse | BaseException | None] | None" = None
     _room: "asyncio.Future[None] | None" = None
     _limit = 0
     _deadline = math.inf
@@ -227,7 +227,7 @@ class _Connection(ResponseProtocol):
 
     async def exchange(
         self, request: bytes, deadline: float, limit: int, rest: bytes | None = None
-    ) -> Reply:
+    ) -> RawResponse:
         """Write a request, and read its answer.
 
         Args:
@@ -246,7 +246,7 @@ class _Connection(ResponseProtocol):
         answer = self._answer = self._loop.create_future()
         transport.write(request)
         is_whole = rest is None or await self._write_in_pieces(rest, answer)
-        reply: Reply | BaseException | None = await answer
+        reply: RawResponse | BaseException | None = await answer
         if isinstance(reply, BaseException):
             raise reply
         if reply is None:
@@ -304,14 +304,14 @@ class _Connection(ResponseProtocol):
         if room is not None and not room.done():
             room.set_result(None)
 
-    async def _parsed(self, limit: int) -> Reply:
+    async def _parsed(self, limit: int) -> RawResponse:
         """Take an answer from aiohttp's parser, as it comes."""
         while True:
             message, payload = await self.read()
             if not 100 <= message.code < 200 or message.code == 101:
                 break
         headers = message.headers.copy()
-        reply = Reply(message.code, headers, encoding=headers.get("Content-Encoding"))
+        reply = RawResponse(message.code, headers, encoding=headers.get("Content-Encoding"))
         await read_body(reply, payload.readany, limit)
         return reply
 

@@ -47,7 +47,7 @@ from connectus_async._exchange import (
     OneTimeConnector,
     OneTimeExchange,
     PublicExchange,
-    Reply,
+    RawResponse,
     failed_while_connecting,
 )
 from connectus_async._fast_exchange import (
@@ -409,7 +409,7 @@ class _Received:
     is_broken: bool = False
 
 
-def _received(reply: Reply, limit: int) -> _Received:
+def _received(reply: RawResponse, limit: int) -> _Received:
     """Make a response of a reply.
 
     Raises:
@@ -430,7 +430,7 @@ def _received(reply: Reply, limit: int) -> _Received:
         return _read_otherwise(reply, whole)
 
 
-def _read_otherwise(reply: Reply, whole: Response) -> _Received:
+def _read_otherwise(reply: RawResponse, whole: Response) -> _Received:
     """Read what is no JSON in UTF-8, or say why it cannot be read."""
     body = whole.body
     try:
@@ -441,7 +441,7 @@ def _read_otherwise(reply: Reply, whole: Response) -> _Received:
         return _Received(whole, None, NOTHING if not body.strip() else "it is not JSON")
 
 
-def _broken(reply: Reply, problem: Exception) -> _Received:
+def _broken(reply: RawResponse, problem: Exception) -> _Received:
     is_whole = isinstance(problem, ValueError)
     if not is_whole and _is_success(reply.status):
         raise problem
@@ -449,7 +449,7 @@ def _broken(reply: Reply, problem: Exception) -> _Received:
     return _Received(Response(reply.status, reply.headers, b""), None, sentence, is_broken=True)
 
 
-def _ends_by_itself(reply: Reply) -> bool:
+def _ends_by_itself(reply: RawResponse) -> bool:
     """Tell whether the headers say where the body ends; else a lost connection looks like it."""
     return (
         reply.status == HTTPStatus.NO_CONTENT

@@ -27,7 +27,7 @@ from connectus_async._exchange import (
     MAX_HEADS,
     READ_AT_MOST,
     OneTimeExchange,
-    Reply,
+    RawResponse,
 )
 from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
 from connectus_async.transport import _warn_of_unknown_aiohttp
@@ -326,7 +326,7 @@ async def parsed(raw: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
     return message.code, [*message.headers.items()], body
 
 
-def repeats_a_field(reply: Reply) -> bool:
+def repeats_a_field(reply: RawResponse) -> bool:
     """Tell whether it has a field twice, which aiohttp refuses in Python's development mode."""
     return len({name.lower() for name in reply.headers}) < len(reply.headers)
 

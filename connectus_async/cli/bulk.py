@@ -475,7 +475,7 @@ async def send_source(
         await sender.note(settings=settings.written(), source=source.name, stopped="")
         report, people = await _loaded(sender, source, composer, settings, edited)
         if people:
-            raise ConfigurationError("--edited", _edited_sentence(people))
+            raise ConfigurationError("--edited", EditedError(people).problem)
         shortfalls = await _shortfalls(client, report) if report.to_send else None
         _print_preflight(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
@@ -538,15 +538,6 @@ async def _dry_run(
         shortfalls = await _shortfalls(client, report) if asks else None
     _print_preflight(report, shortfalls, as_json=as_json, people=people)
     return 0
-
-
-def _edited_sentence(people: int) -> str:
-    who = f"{people:,} people of this file" if people > 1 else "1 person of this file"
-    return (
-        f"{who} may have got another text of this campaign already, so nothing is sent."
-        " `--edited remaining` sends only to those who have nothing yet, `--edited everyone` to all"
-        " again; for another campaign, name another --ledger"
-    )
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
@@ -631,7 +622,7 @@ def _print_preflight(
         return
     echo(render(report, shortfalls))
     if people:
-        echo(_edited_sentence(people))
+        echo(f"--edited: {EditedError(people).problem}")
 
 
 def _print_reconciliation(

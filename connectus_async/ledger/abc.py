@@ -32,7 +32,7 @@ from connectus_async.ledger.records import (
     Witnesses,
 )
 from connectus_async.ledger.states import Edited, SkipReason, State
-from connectus_async.products.sms import SmsStatus
+from connectus_async.products.sms_statuses import SmsStatus
 
 
 class SendingLedger(ABC):

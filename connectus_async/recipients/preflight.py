@@ -21,6 +21,7 @@ from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients import phone_numbers
 from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, neighbour
+from connectus_async.redaction import one_line
 from connectus_async.segmentation import Segments, segments
 from connectus_async.transliteration import to_gsm7
 
@@ -399,9 +400,7 @@ def _sentence(row: Row, reason: SkipReason, first_line: int | None) -> str:
 
 def _said(error: Exception) -> str:
     """The sentence of one of our errors, which shows nothing personal, or another's type."""
-    printable = "".join(sign if sign.isprintable() else "?" for sign in safe_text(error))
-    shortened = printable[:MAX_SENTENCE_CHARACTERS]
-    return shortened if shortened == printable else f"{shortened}…"
+    return one_line(safe_text(error), MAX_SENTENCE_CHARACTERS)
 
 
 def _recipient(message: Message) -> str:

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 from connectus_async._lazy import lazily
 
 if TYPE_CHECKING:
-    from connectus_async.tracking.ledger_handler import LedgerHandler
-    from connectus_async.tracking.tracker import Tracked, Tracker
-
-_HOMES = {
-    "ledger_handler": ("LedgerHandler",),
-    "tracker": ("Tracked", "Tracker"),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
-
-__all__ = ["LedgerHandler", "Tracked", "Tracker"]
+    from connectus_async.tracking.ledger_handler import LedgerHandler as LedgerHandler
+    from connectus_async.tracking.tracker import Tracked as Tracked
+    from connectus_async.tracking.tracker import Tracker as Tracker
+else:
+    __all__, __getattr__, __dir__ = lazily(__name__)

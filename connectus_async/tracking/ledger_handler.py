@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from connectus_async.ledger import open_store
-from connectus_async.webhooks.events import Event, StatusUpdate
+from connectus_async.webhooks.events import Event, status_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -36,10 +36,10 @@ class LedgerHandler:
         Raises:
             LedgerError: The status cannot be recorded. A receiver then answers 500.
         """
-        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
-            return
-        self._ledger.open()
-        self._ledger.record(event.id_sms, event.status).result()
+        reported = status_of(event)
+        if reported is not None:
+            self._ledger.open()
+            self._ledger.record(*reported).result()
 
     def close(self) -> None:
         """Write everything that was recorded, then close the ledger. An event opens it again."""

@@ -15,7 +15,6 @@ import math
 import time
 import zlib
 from asyncio import wrap_future
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from inspect import iscoroutinefunction
@@ -26,23 +25,23 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.to_thread import run_sync
 
+from connectus_async._expiring import ExpiringDict
 from connectus_async.bulk.options import check_above_zero
 from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryTimeoutError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.abc import DeliveryLog
 from connectus_async.ledger.records import EARLY_SECONDS, OpenSms, Recorded
 from connectus_async.ledger.steady_clock import SteadyClock
-from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
+from connectus_async.products.sms import SmsReceipt, SmsService, ask, trackable_id
 from connectus_async.products.sms_ids import folded
 from connectus_async.products.sms_polling import (
     FIRST_PAUSE,
     JITTER,
     LONGEST_PAUSE,
-    Backoff,
-    ask,
+    PollSchedule,
 )
-from connectus_async.products.sms_statuses import is_news
-from connectus_async.webhooks.events import Event, StatusUpdate
+from connectus_async.products.sms_statuses import SmsStatus, is_news
+from connectus_async.webhooks.events import Event, StatusUpdate, status_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -210,13 +209,15 @@ class Tracker:
         self._sms: SmsService = connectus.sms
         self._ledger = None if ledger is None else open_store(ledger).deliveries()
         self._polls = polls
-        self._without_webhook = Backoff(poll_after, longest_pause)
-        self._with_webhook = Backoff(poll_after_silence, longest_pause)
+        self._without_webhook = PollSchedule(poll_after, longest_pause)
+        self._with_webhook = PollSchedule(poll_after_silence, longest_pause)
         self._backoff = self._without_webhook
         self._patience = patience
         self._poll_limit = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
-        self._remembered = _Remembered(MAX_REMEMBERED, REMEMBERED_FOR)
+        self._remembered: ExpiringDict[str, SmsStatus] = ExpiringDict(
+            MAX_REMEMBERED, REMEMBERED_FOR
+        )
         self._tracked: WeakValueDictionary[str, Tracked] = WeakValueDictionary()
         self._open: dict[str, Tracked] = {}
         self._subscribers: set[MemoryObjectSendStream[Event]] = set()
@@ -426,9 +427,8 @@ class Tracker:
         task.add_done_callback(self._tasks.discard)
 
     async def _is_news(self, event: Event) -> bool:
-        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
-            return True
-        return await self._settle(event.id_sms, event.status)
+        reported = status_of(event)
+        return True if reported is None else await self._settle(*reported)
 
     async def _settle(self, id_sms: str, status: SmsStatus) -> bool:
         """Take a status of an SMS; tell whether it is news."""
@@ -446,12 +446,19 @@ class Tracker:
         key = folded(id_sms)
         tracked = self._tracked.get(key)
         if tracked is None:
-            return self._remembered.hear(key, status)
+            return self._remember(key, status)
         is_new = tracked._hear(status)  # noqa: SLF001 - as above
         if is_new:
-            self._remembered.hear(key, status)
+            self._remember(key, status)
             self._beat()
         return is_new
+
+    def _remember(self, key: str, status: SmsStatus) -> bool:
+        """Remember a status; return ``True`` if it is news."""
+        if not is_news(status, self._remembered.get(key)):
+            return False
+        self._remembered[key] = status
+        return True
 
     async def _publish(self, event: Event) -> None:
         for stream in list(self._subscribers):
@@ -582,30 +589,6 @@ class Tracker:
         for tracked in self._open.values():
             tracked._fail(failure)  # noqa: SLF001 - as above
         self._beat()
-
-
-class _Remembered:
-    """The statuses that were heard last, of a number of SMS and for a time."""
-
-    def __init__(self, size: int, seconds: float) -> None:
-        self._size = size
-        self._seconds = seconds
-        self._heard: OrderedDict[str, tuple[SmsStatus, float]] = OrderedDict()
-
-    def get(self, id_sms: str) -> SmsStatus | None:
-        """Give the status of an SMS, if one is remembered."""
-        status, heard_at = self._heard.get(id_sms, (None, 0.0))
-        return status if heard_at + self._seconds > time.monotonic() else None
-
-    def hear(self, id_sms: str, status: SmsStatus) -> bool:
-        """Take a status; tell whether it is news."""
-        if not is_news(status, self.get(id_sms)):
-            return False
-        self._heard[id_sms] = status, time.monotonic()
-        self._heard.move_to_end(id_sms)
-        if len(self._heard) > self._size:
-            self._heard.popitem(last=False)
-        return True
 
 
 def _first(errors: BaseExceptionGroup[ConnectusError]) -> ConnectusError:

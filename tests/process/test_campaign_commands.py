@@ -202,7 +202,7 @@ async def test_an_edited_text_is_refused_until_the_user_says_who_gets_it(emulato
     assert reached(emulator) == Counter(numbers(40))
     everyone = await ran(*new, "--edited", "everyone", emulator=emulator)
 
-    said = "30 people of this file may have got another text of this campaign already"
+    said = "30 people may have got another text of this campaign already"
     assert (tried.code, said in tried.output) == (0, True)
     assert [(end.code, said in end.errors) for end in (*refused, again)] == [(1, True)] * 3
     assert resumed.code == 1

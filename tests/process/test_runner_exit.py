@@ -32,7 +32,7 @@ async def items():
         await asyncio.sleep(0)
         say("finished")
 
-held = runner.hold(manager)
+held = runner.context(manager)
 held.__enter__()
 iteration = runner.iterate(items)
 next(iteration)

@@ -193,7 +193,7 @@ def child():
 parent = os.getpid()
 iteration = runner.iterate(items)
 next(iteration)
-with runner.hold(manager):
+with runner.context(manager):
     fork(child)
     say(next(iteration))
 runner.close()

@@ -142,8 +142,8 @@ runner.close()
     [
         "next(runner.iterate(items))",
         "for item in runner.iterate(items, 1): pass",
-        "with runner.hold(contextlib.asynccontextmanager(items)): say('entered')",
-        "with runner.hold(contextlib.asynccontextmanager(items), 1): pass",
+        "with runner.context(contextlib.asynccontextmanager(items)): say('entered')",
+        "with runner.context(contextlib.asynccontextmanager(items), 1): pass",
     ],
     ids=["first item", "later item", "enter", "exit"],
 )
@@ -195,7 +195,7 @@ def test_inside_a_running_loop():
     script = """
 async def notebook():
     say(runner.call(add, 1, 2))
-    with runner.hold(contextlib.AsyncExitStack):
+    with runner.context(contextlib.AsyncExitStack):
         say(list(runner.iterate(items)))
 
 async def items():

@@ -23,8 +23,8 @@ from connectus_async.ledger.sqlite.delivery_writer import (
     Task,
 )
 from connectus_async.ledger.sqlite.fork_guard import fork_guard
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded
+from connectus_async.products.sms_statuses import SmsStatus
 
 MAX_STATUS: Final = 64
 """Characters of a status. The API's have at most 19."""

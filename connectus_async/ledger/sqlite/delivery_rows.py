@@ -12,9 +12,8 @@ from typing import Final, NamedTuple
 
 from connectus_async import _json
 from connectus_async.ledger.records import OpenSms
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded, is_number
-from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, rank
+from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, SmsStatus, rank
 
 MAX_EARLY: Final = 100_000
 """Maximum number of early statuses, of which the newest are kept: some 10 MB."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from connectus_async.bulk.sender import Bulk
-    from connectus_async.ledger.abc import Ledger
+    from connectus_async.ledger.abc import SendingLedger
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.transport import Transport
@@ -244,7 +244,7 @@ class AsyncConnectus:
         )
         return self._sender(options)
 
-    def _sender(self, options: BulkOptions, ledger: "Ledger | None" = None) -> "Bulk":
+    def _sender(self, options: BulkOptions, ledger: "SendingLedger | None" = None) -> "Bulk":
         from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
 
         config = self._transport.config
@@ -280,7 +280,7 @@ class AsyncConnectus:
         return f"<{type(self).__name__} {self._transport.config.base_url}>"
 
 
-def sender_over(client: AsyncConnectus, ledger: "Ledger", options: BulkOptions) -> "Bulk":
+def sender_over(client: AsyncConnectus, ledger: "SendingLedger", options: BulkOptions) -> "Bulk":
     """Make a bulk sender over a ledger that somebody else has to do with as well."""
     return client._sender(options, ledger)  # noqa: SLF001 - which no user of the client needs
 

@@ -1,25 +1,19 @@
 """How each kind of message is checked, told from others, kept and sent."""
 
-import hashlib
-from binascii import b2a_base64
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import attrs
 
-from connectus_async import _json, arguments
+from connectus_async import _json
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.ledger.keys import recipient_key
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry
 from connectus_async.products.email import Email, EmailService
 from connectus_async.products.messages import Message, Receipt
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
 from connectus_async.segmentation import billed_segments
-
-KEY_BYTES: Final = 15
-"""Among ten million messages two have the same key with a chance of 4 in 10^23."""
-
 
 LARGE: Final = 2**18
 """Characters from which on a message takes so long to write down that others wait for it."""
@@ -45,7 +39,7 @@ class Channel:
     send: Callable[[bytes], Coroutine[Any, Any, Receipt]] = attrs.field(repr=False)
     is_number: bool = False
 
-    def entry(self, message: Message, line: int | None, key: str | None, salt: "KeyMaker") -> Entry:
+    def entry(self, message: Message, line: int | None, key: str | None, salt: KeyMaker) -> Entry:
         """Check a message and write it down.
 
         Raises:
@@ -68,41 +62,6 @@ class Channel:
         recipient = entry.recipient
         value = int(recipient) if self.is_number else _json.dumps(recipient).decode()
         return self.send(f'{{"{self.recipient}":{value},{entry.body[1:]}'.encode())
-
-
-@attrs.frozen
-class KeyMaker:
-    """What makes the keys of a campaign.
-
-    Attributes:
-        campaign: Its name: two campaigns may send the same message to the same recipient.
-        by_recipient: Whether each recipient gets one message at most, whatever it says.
-        by_spelling: Two spellings of a recipient are two, but for capitals. So were the
-            keys of older ledgers made, which have to be found again.
-    """
-
-    campaign: str
-    by_recipient: bool
-    by_spelling: bool = False
-
-    def key(self, kind: str, recipient: str, content: list[str]) -> str:
-        """Make the key of a message."""
-        who = recipient.casefold() if self.by_spelling else recipient_key(recipient)
-        parts = [self.campaign, kind, who]
-        if not self.by_recipient:
-            parts += content
-        document = "\0".join(parts).encode()
-        digest = hashlib.blake2b(document, digest_size=KEY_BYTES).digest()
-        return b2a_base64(digest, newline=False).decode()
-
-    @staticmethod
-    def given(key: str) -> str:
-        """Make a key of the user's own.
-
-        Raises:
-            InvalidArgumentError: It cannot be one.
-        """
-        return f"key: {arguments.identifier('key', key)}"
 
 
 def channels(

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from connectus_async.bulk.channels import Channel
-from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.abc import SendingLedger
 from connectus_async.ledger.records import Entry
 from connectus_async.products.messages import Message, Row
 
@@ -169,7 +169,7 @@ def from_messages(messages: Messages) -> Feed:
     return Feed(iter(()), more)
 
 
-def from_ledger(ledger: Ledger, channels: Mapping[str, Channel]) -> Feed:
+def from_ledger(ledger: SendingLedger, channels: Mapping[str, Channel]) -> Feed:
     """Take what waits in a ledger, as far as it waits there now."""
     last = 0
 

@@ -1,4 +1,4 @@
-"""Puts the messages of a source down in a ledger before any is sent.
+"""Loads the messages of a source into a ledger before any is sent.
 
 A text that was edited makes other messages, so those who got the old one would get the new one as
 well. Once a source was read to its end, it shows: they have a message that was sent and that their
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from connectus_async.bulk.channels import Channel, KeyMaker, entry_of
+from connectus_async.bulk.channels import Channel, entry_of
 from connectus_async.bulk.feed import Messages, from_messages
 from connectus_async.bulk.outcomes import sentence
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import Edited, SkipReason
 from connectus_async.products.messages import Message, Row
 
@@ -71,7 +72,7 @@ class Loader:
     """Loads one source.
 
     Args:
-        ledger: The ledger, held by the caller.
+        ledger: The ledger, which the caller has open.
         channels: How each kind of message is checked.
         salt: What makes the keys of the campaign.
         suppression: Who must get nothing.
@@ -80,7 +81,7 @@ class Loader:
 
     def __init__(
         self,
-        ledger: SqliteLedger,
+        ledger: Ledger,
         channels: Mapping[type[Message], Channel],
         salt: KeyMaker,
         suppression: "SuppressionList | None",
@@ -98,7 +99,7 @@ class Loader:
         Raises:
             EditedError: People may have got another text, and that is to be refused.
         """
-        reading = await self._ledger.begin_reading()
+        load_number = await self._ledger.begin_load()
         intake = from_messages(messages)
         total = 0
         batch = _Batch()
@@ -107,19 +108,19 @@ class Loader:
             batch.add(row, self._loading(row))
             total += 1
             if batch.is_full:
-                await self._put(batch, reading, on_row)
+                await self._record(batch, load_number, on_row)
                 batch = _Batch()
-        await self._put(batch, reading, on_row)
+        await self._record(batch, load_number, on_row)
         if intake.failure is not None:
             raise intake.failure
-        people = await self._ledger.end_reading(reading, replaces=replaces, edited=self._edited)
+        people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
         if people and self._edited is Edited.REFUSE:
             raise EditedError(people)
         return total
 
-    async def _put(self, batch: _Batch, reading: int, on_row: OnRow | None) -> None:
+    async def _record(self, batch: _Batch, load_number: int, on_row: OnRow | None) -> None:
         tells = self._edited is Edited.REMAINING
-        loaded = await self._ledger.load(batch.loadings, reading, tells_left_out=tells)
+        loaded = await self._ledger.load(batch.loadings, load_number, tells_left_out=tells)
         if on_row is not None:
             for row, placed in zip(batch.rows, loaded, strict=True):
                 if isawaitable(answer := on_row(row, placed)):

@@ -16,10 +16,8 @@ be another's.
 import asyncio
 import datetime as dt
 import math
-import sqlite3
 import time
 import unicodedata
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -30,16 +28,11 @@ from connectus_async.bulk.clock_offsets import CLOCK_SKEW, OFFSETS, ahead, is_ne
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.content import HASH, content_hash, route_of
 from connectus_async.ledger.keys import recipient_key, spellings
-from connectus_async.ledger.records import Unresolved
-from connectus_async.ledger.sqlite.ledger import (
-    ABSENT,
-    ROUTE,
-    SqliteLedger,
-    content_hash,
-    hashed,
-)
-from connectus_async.ledger.states import OnUnknown, State
+from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
+from connectus_async.ledger.states import ABSENT, OnUnknown, State
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
@@ -73,43 +66,6 @@ NO_EARLIER: Final = (
 CLOCK_CHANGED: Final = "the clock of this machine was changed meanwhile, so the order is not known"
 UNPROVEN: Final = frozenset({NO_LATER, NO_LATER_IN_CHAT, NO_EARLIER, CLOCK_CHANGED})
 """Reasons that hold however often the reports are read."""
-
-ACCEPTED_NEAR: Final = """
-SELECT id FROM message
-WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
-  AND started_at BETWEEN ? AND ? AND {route} ORDER BY random() LIMIT ?
-"""
-
-NEIGHBOURS: Final = """
-SELECT id, started_at, ended_at FROM message
-WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
-  AND ended_at >= ? AND started_at <= ? AND {route}
-"""
-SAME_ROUTE: Final = " AND ".join(f"json_extract(body, '$.{name}') IS ?" for name in ROUTE)
-ROUTES: Final = {"sms": SAME_ROUTE, "whatsapp": f"{SAME_ROUTE} AND recipient = ?"}
-"""The condition that a message is in the same report, by its kind: whether a report shows those of
-another sub-client, or of a delivery that is still to come, nobody says."""
-
-WITNESSES_BY_NUMBER: Final = """
-SELECT id, provider_id, recipient, body, started_at FROM message
-WHERE id IN (SELECT value FROM json_each(?))
-"""
-
-KNOWN_IDS: Final = """
-SELECT provider_id FROM message
-WHERE provider_id IN (SELECT value FROM json_each(?)) AND state = 'accepted'
-"""
-
-ACCEPTED_ALIKE: Final = """
-SELECT recipient, body, provider_id, started_at, ended_at FROM message
-WHERE state = 'accepted' AND recipient IN (SELECT value FROM json_each(?))
-"""
-
-RESOLVE: Final = """
-UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id),
-                   body = coalesce(?, body)
-WHERE id = ? AND state = 'unknown'
-"""
 
 
 class Sighting(NamedTuple):
@@ -154,28 +110,6 @@ class Verdict(NamedTuple):
     provider_id: str | None = None
 
 
-class Witness(NamedTuple):
-    """A message that the API is known to have; the text is ``None`` where it was forgotten."""
-
-    id: str
-    recipient: str
-    text: str | None
-    started_at: float
-
-
-class Witnesses(NamedTuple):
-    """Messages that the report must show.
-
-    Attributes:
-        all: All of them, by the number of their entry.
-        around: For each message in question, the numbers of the last before it and of the first
-            after it, where there are any.
-    """
-
-    all: Mapping[int, Witness]
-    around: Mapping[Unresolved, tuple[int | None, int | None]]
-
-
 Read = Callable[[], Awaitable[Reading]]
 
 
@@ -183,7 +117,7 @@ class Reconciler:
     """Asks the API for the messages of a ledger that may have been sent.
 
     Args:
-        ledger: The ledger, held by the caller.
+        ledger: The ledger, which the caller has open.
         sms: The SMS calls.
         whatsapp: The WhatsApp calls.
         zone: The zone of the API's dates that have none.
@@ -193,7 +127,7 @@ class Reconciler:
 
     def __init__(
         self,
-        ledger: SqliteLedger,
+        ledger: Ledger,
         sms: SmsService,
         whatsapp: WhatsAppService,
         *,
@@ -222,10 +156,12 @@ class Reconciler:
         asked = [message for message in unresolved if message.kind != "email"]
         if asked:
             await asyncio.sleep(max(self._unsettled(message, settle) for message in asked))
-            self._offsets |= offsets_in((await self._ledger.facts()).get(OFFSETS))
-        for read, group in self._groups(unresolved):
-            verdicts = await self._verdicts(read, group, settle)
-            await self._put_down(verdicts)
+            self._offsets |= offsets_in((await self._ledger.metadata()).get(OFFSETS))
+        for report, group in self._groups(unresolved):
+            verdicts = await self._verdicts(report, group, settle)
+            await self._ledger.resolve(
+                [Resolution(message, *verdict) for message, verdict in verdicts.items()]
+            )
             for verdict in verdicts.values():
                 counts[verdict.state] += 1
                 if verdict.reason is not None and verdict.state is not State.QUEUED:
@@ -246,34 +182,32 @@ class Reconciler:
 
     def _groups(
         self, unresolved: Iterable[Unresolved]
-    ) -> Iterable[tuple[Read | None, Sequence[Unresolved]]]:
-        """Put together what one report tells of."""
-        groups: dict[tuple[Any, ...], list[Unresolved]] = defaultdict(list)
+    ) -> Iterable[tuple[Report, Sequence[Unresolved]]]:
+        """Group the messages by the report that shows them."""
+        groups: dict[Report, list[Unresolved]] = defaultdict(list)
         for message in unresolved:
-            if message.kind == "email":
-                groups[(message.kind,)].append(message)
-            else:
-                groups[message.kind, *_route(message)].append(message)
-        for group in groups.values():
-            yield self._read(group), group
+            groups[_report_of(message)].append(message)
+        yield from groups.items()
 
-    def _read(self, group: Sequence[Unresolved]) -> Read | None:
-        kind, recipient = group[0].kind, group[0].recipient
-        if kind == "email":
+    def _read(self, report: Report, group: Sequence[Unresolved]) -> Read | None:
+        if report.kind == "email":
             return None
-        id_delivery, _, src_number, *_ = _route(group[0])
-        if kind == "whatsapp":
-            return lambda: self._conversation(src_number, recipient)
+        id_delivery, _, src_number = report.route
+        if report.kind == "whatsapp":
+            return lambda: self._conversation(src_number, report.recipient)
         if id_delivery is not None:
             return lambda: self._delivery(id_delivery)
         return lambda: self._days(group)
 
     async def _verdicts(
-        self, read: Read | None, group: Sequence[Unresolved], settle: float
+        self, report: Report, group: Sequence[Unresolved], settle: float
     ) -> Mapping[Unresolved, Verdict]:
+        read = self._read(report, group)
         if read is None:
             return dict.fromkeys(group, Verdict(State.HELD, NO_REPORT))
-        witnesses = await self._witnesses(group)
+        witnesses = await self._ledger.witnesses(
+            report, group, near=NEAR, about=WITNESS_SPAN, sample=WITNESSES
+        )
         before: Mapping[Unresolved, Verdict] | None = None
         verdicts: Mapping[Unresolved, Verdict] = {}
         for count in range(MAX_READS):
@@ -294,30 +228,6 @@ class Reconciler:
             message: verdict if verdict.state is State.ACCEPTED else _undecided(verdict)
             for message, verdict in verdicts.items()
         }
-
-    async def _witnesses(self, group: Sequence[Unresolved]) -> Witnesses:
-        """Take messages that the report must show."""
-        kind = group[0].kind
-        route = _route(group[0])
-        span = (
-            min(message.started_at for message in group),
-            max(message.ended_at for message in group),
-        )
-        near = (kind, span[0] - NEAR, span[1] + NEAR, *route)
-        about = (kind, span[0] - WITNESS_SPAN, span[1] + WITNESS_SPAN, *route, WITNESSES)
-
-        def find(connection: sqlite3.Connection) -> Witnesses:
-            rows = connection.execute(NEIGHBOURS.format(route=ROUTES[kind]), near)
-            around = _neighbours(group, rows)
-            numbers = {number for pair in around.values() for number in pair if number is not None}
-            more = connection.execute(ACCEPTED_NEAR.format(route=ROUTES[kind]), about)
-            numbers |= {number for (number,) in more}
-            document = _json.dumps(sorted(numbers)).decode()
-            found = connection.execute(WITNESSES_BY_NUMBER, (document,))
-            return Witnesses({number: _witness(*row) for number, *row in found}, around)
-
-        witnesses: Witnesses = await self._ledger.ask(find)
-        return witnesses
 
     async def _judge(
         self, group: Sequence[Unresolved], reading: Reading, witnesses: Witnesses
@@ -370,47 +280,32 @@ class Reconciler:
             for message in group
         }
         matching = [sight for sight in sightings if (sight.recipient, sight.text) in wanted]
-        ids = _json.dumps([sight.id for sight in matching if sight.id is not None]).decode()
-        people = {recipient for recipient, _ in wanted}
-        recipients = _json.dumps([spelt for who in people for spelt in spellings(who)]).decode()
-        known = {
-            provider_id
-            for (provider_id,) in await self._ledger.ask(
-                lambda connection: connection.execute(KNOWN_IDS, (ids,))
-            )
-        }
+        known = await self._ledger.accepted_ids(
+            {sight.id for sight in matching if sight.id is not None}
+        )
         free: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
         for sight in sorted(matching, key=lambda sight: sight.at or 0.0):
             if sight.id is None or sight.id not in known:
                 free[sight.recipient, sight.text].append(sight)
         missing = set()
-        accepted = await self._ledger.ask(
-            lambda connection: connection.execute(ACCEPTED_ALIKE, (recipients,))
+        people = {recipient for recipient, _ in wanted}
+        accepted = await self._ledger.accepted_to(
+            [spelt for who in people for spelt in spellings(who)]
         )
-        for spelt, body, provider_id, started_at, ended_at in accepted:
-            if provider_id in known:
+        for message in accepted:
+            if message.provider_id in known:
                 continue
-            recipient = recipient_key(spelt)
-            fields = _json.loads(body.encode())
-            twin = bodies.get((recipient, fields.get("hash", "")))
-            alike = recipient, _content(twin) if twin else _text(fields)
-            if provider_id is None:
-                _account(free[alike], started_at, ended_at)
-            elif own := next((one for one in free[alike] if _is_near(one, started_at)), None):
+            recipient = recipient_key(message.recipient)
+            fields = _json.loads(message.body.encode())
+            duplicate = bodies.get((recipient, fields.get(HASH, "")))
+            alike = recipient, _content(duplicate) if duplicate else _text(fields)
+            begun = message.started_at
+            if message.provider_id is None:
+                _account(free[alike], begun, message.ended_at)
+            elif own := next((one for one in free[alike] if _is_near(one, begun)), None):
                 free[alike].remove(own)
                 missing.add(alike)
         return free, frozenset(missing)
-
-    async def _put_down(self, verdicts: Mapping[Unresolved, Verdict]) -> None:
-        def kept(message: Unresolved, verdict: Verdict) -> str | None:
-            is_forgotten = verdict.state is State.ACCEPTED and self._ledger.forgets_content
-            return hashed(message.body) if is_forgotten else None
-
-        rows = [
-            (*verdict, kept(message, verdict), message.number)
-            for message, verdict in verdicts.items()
-        ]
-        await self._ledger.ask(lambda connection: connection.executemany(RESOLVE, rows) and None)
 
     async def _delivery(self, id_delivery: str) -> Reading:
         return await self._report(lambda: self._sms.by_delivery(id_delivery), "sms_content")
@@ -435,7 +330,7 @@ class Reconciler:
             difference = reading.ahead
         return Reading(sightings, ahead=difference)
 
-    async def _conversation(self, src_number: str, dst_number: str) -> Reading:
+    async def _conversation(self, src_number: Any, dst_number: Any) -> Reading:
         return await self._report(
             lambda: self._whatsapp.messages(src_number, dst_number), "whatsapp_content"
         )
@@ -468,13 +363,14 @@ class _Proof:
 
     def __init__(self, reading: Reading, witnesses: Witnesses) -> None:
         self._sightings = reading.sightings
-        self._witnesses = witnesses
+        self._around = witnesses.around
+        self._witnesses = {witness.number: witness for witness in witnesses.all}
         self._shown = _by_id(reading)
         self._oldest = _oldest(reading)
 
     def lacks(self, message: Unresolved) -> str | None:
         """Say why the absence of a message proves nothing; ``None`` if it does."""
-        before, after = self._witnesses.around[message]
+        before, after = self._around[message.number]
         if after is None:
             return NO_LATER if message.kind == "sms" else NO_LATER_IN_CHAT
         later, later_off = self._sight(after)
@@ -490,12 +386,12 @@ class _Proof:
 
     def _sight(self, number: int) -> tuple[Sighting, float | None]:
         """Find the sighting of a witness, and by how many seconds the API was ahead then."""
-        witness = self._witnesses.all[number]
-        sight = self._shown[witness.id]
+        witness = self._witnesses[number]
+        sight = self._shown[witness.provider_id]
         return sight, None if sight.at is None else sight.at - witness.started_at
 
 
-def _by_id(reading: Reading) -> Mapping[str, Sighting]:
+def _by_id(reading: Reading) -> Mapping[str | None, Sighting]:
     return {sight.id: sight for sight in reading.sightings if sight.id is not None}
 
 
@@ -512,54 +408,12 @@ def _differ(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and abs(one - other) > CLOCK_SKEW
 
 
-def _neighbours(
-    group: Sequence[Unresolved], accepted: Iterable[tuple[int, float, float]]
-) -> Mapping[Unresolved, tuple[int | None, int | None]]:
-    """Find, for each message, the last that had ended before it and the first begun after it.
-
-    One look at what may be a million messages: each is put to the message that it is next to, and
-    those farther off take what is nearest to them.
-    """
-    begun = sorted(group, key=lambda message: message.started_at)
-    ended = sorted(group, key=lambda message: message.ended_at)
-    starts = [message.started_at for message in begun]
-    ends = [message.ended_at for message in ended]
-    last: list[tuple[float, int] | None] = [None] * (len(group) + 1)
-    first: list[tuple[float, int] | None] = [None] * (len(group) + 1)
-    for number, started_at, ended_at in accepted:
-        place = bisect_left(starts, ended_at)
-        if (best := last[place]) is None or best[0] < ended_at:
-            last[place] = ended_at, number
-        place = bisect_right(ends, started_at)
-        if (best := first[place]) is None or best[0] > started_at:
-            first[place] = started_at, number
-    before: dict[Unresolved, int | None] = {}
-    nearest = None
-    for message, found in zip(begun, last, strict=False):
-        nearest = found or nearest
-        is_near = nearest is not None and nearest[0] >= message.started_at - NEAR
-        before[message] = nearest[1] if nearest is not None and is_near else None
-    around: dict[Unresolved, tuple[int | None, int | None]] = {}
-    nearest = None
-    for message, found in zip(reversed(ended), reversed(first), strict=False):
-        nearest = found or nearest
-        is_near = nearest is not None and nearest[0] <= message.ended_at + NEAR
-        after = nearest[1] if nearest is not None and is_near else None
-        around[message] = before[message], after
-    return around
-
-
-def _route(message: Unresolved) -> tuple[Any, ...]:
-    """Read the fields that tell the report of a message from others of its kind; see `ROUTES`."""
-    fields = _json.loads(message.body.encode())
-    route = tuple(fields.get(name) for name in ROUTE)
-    return route if message.kind == "sms" else (*route, message.recipient)
-
-
-def _witness(provider_id: str, recipient: str, body: str, started_at: float) -> Witness:
-    fields = _json.loads(body.encode())
-    text = None if "hash" in fields else _text(fields)
-    return Witness(provider_id, recipient_key(recipient), text, started_at)
+def _report_of(message: Unresolved) -> Report:
+    """Tell which report shows a message; emails have none."""
+    if message.kind == "email":
+        return Report(message.kind, ())
+    recipient = message.recipient if message.kind == "whatsapp" else None
+    return Report(message.kind, route_of(message.body), recipient)
 
 
 def _now() -> float:
@@ -580,13 +434,20 @@ def _checked(reading: Reading, witnesses: Witnesses) -> Reading:
     if reading.problem is not None or not witnesses.all:
         return reading
     shown = _by_id(reading)
-    for witness in witnesses.all.values():
-        sight = shown.get(witness.id)
+    for witness in witnesses.all:
+        sight = shown.get(witness.provider_id)
         if sight is None:
             return reading._replace(problem=LATE)
-        if sight.recipient != witness.recipient or witness.text not in (None, sight.text):
+        if not _is_of(witness, sight):
             return reading._replace(problem=UNREADABLE)
     return reading
+
+
+def _is_of(witness: Accepted, sight: Sighting) -> bool:
+    """Tell whether a report shows a witness as it was sent, as far as its content is kept."""
+    fields = _json.loads(witness.body.encode())
+    is_same_text = HASH in fields or _text(fields) == sight.text
+    return is_same_text and recipient_key(witness.recipient) == sight.recipient
 
 
 def _is_conclusive(verdict: Verdict) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from connectus_async.bulk.channels import LARGE, Channel, KeyMaker, entry_of
+from connectus_async.bulk.channels import LARGE, Channel, entry_of
 from connectus_async.bulk.circuit_breaker import (
     STOPS_THE_CAMPAIGN,
     UNREADABLE_FIRST,
@@ -26,7 +26,8 @@ from connectus_async.errors import (
     RejectedError,
     UnknownOutcomeError,
 )
-from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.abc import SendingLedger
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import INVALID, Claim, Entry
 from connectus_async.ledger.states import SkipReason, State, after_attempt
 from connectus_async.products.email import Email
@@ -64,7 +65,7 @@ class Run:
         self,
         intake: Feed,
         *,
-        ledger: Ledger,
+        ledger: SendingLedger,
         pacer: Pacer,
         guards: Guards,
         patience: CircuitBreaker,

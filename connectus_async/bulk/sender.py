@@ -15,7 +15,7 @@ import attrs
 
 from connectus_async._one_process import OfOneProcess
 from connectus_async.answer import Answer
-from connectus_async.bulk.channels import Channel, KeyMaker, channels
+from connectus_async.bulk.channels import Channel, channels
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
 from connectus_async.bulk.clock_offsets import OFFSETS, ahead, is_new, with_offset
 from connectus_async.bulk.feed import Feed, Messages, from_ledger, from_messages
@@ -29,11 +29,12 @@ from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, Outcome
-from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import Ledger, SendingLedger
+from connectus_async.ledger.keys import ONE_SPELLING, KeyMaker
 from connectus_async.ledger.null import NullLedger
 from connectus_async.ledger.records import Loaded, Policy
-from connectus_async.ledger.sqlite.ledger import HAS_ANOTHER, ONE_SPELLING, SqliteLedger
-from connectus_async.ledger.states import Edited, SkipReason, State
+from connectus_async.ledger.states import HAS_ANOTHER, Edited, SkipReason, State
 from connectus_async.products.email import EmailService
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import SmsService
@@ -65,7 +66,7 @@ class Bulk(OfOneProcess):
         retry_after_cap: float,
         timeout: float,
         zone: Callable[[], ZoneInfo],
-        ledger: Ledger | None = None,
+        ledger: SendingLedger | None = None,
     ) -> None:
         self.summary = BulkSummary()
         self._sms = sms
@@ -77,7 +78,7 @@ class Bulk(OfOneProcess):
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._by_kind = {channel.kind: channel for channel in self._channels.values()}
         self._salt = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
-        self._ledger: Ledger = ledger or _ledger_of(options)
+        self._ledger: SendingLedger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
         self._guards: Guards | None = None
         self._run: Run | None = None
@@ -107,8 +108,8 @@ class Bulk(OfOneProcess):
                 forgets_content=options.forget_content,
             )
         )
-        if isinstance(self._ledger, SqliteLedger):
-            by_spelling = ONE_SPELLING not in await self._ledger.facts()
+        if isinstance(self._ledger, Ledger):
+            by_spelling = ONE_SPELLING not in await self._ledger.metadata()
             self._salt = attrs.evolve(self._salt, by_spelling=by_spelling)
         if type(self._ledger) is NullLedger:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
@@ -178,7 +179,7 @@ class Bulk(OfOneProcess):
         run = self._start(messages)
         try:
             if messages is not None:
-                await self._ledger.note(loaded="0")
+                await self._ledger.set_metadata(loaded="0")
             is_compared = False
             while (outcome := await run.mailbox.take()) is not None:
                 if not is_compared and outcome.receipt is not None:
@@ -193,7 +194,7 @@ class Bulk(OfOneProcess):
         if self._run is not run:
             raise ConfigurationError("bulk", "was left before its stream had ended")
         if messages is not None and run.intake.is_exhausted:
-            await self._ledger.note(loaded="1")
+            await self._ledger.set_metadata(loaded="1")
         await self._ledger.flush()
 
     async def run(
@@ -359,7 +360,7 @@ class Bulk(OfOneProcess):
                 await bulk.note(source="recipients.csv")
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        await self._entered_ledger().note(**facts)
+        await self._entered_ledger().set_metadata(**facts)
 
     def pause(self) -> None:
         """Let no further message leave until `resume`. What is being sent is finished.
@@ -473,8 +474,8 @@ class Bulk(OfOneProcess):
             await asyncio.sleep(seconds)
         yield self.progress()
 
-    def _entered_ledger(self) -> SqliteLedger:
-        if not isinstance(self._ledger, SqliteLedger):
+    def _entered_ledger(self) -> Ledger:
+        if not isinstance(self._ledger, Ledger):
             raise ConfigurationError("ledger", "is needed for this: pass its path to bulk()")
         self._check_entered()
         return self._ledger
@@ -548,9 +549,9 @@ class Bulk(OfOneProcess):
         _log.warning(
             "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset
         )
-        fact = with_offset((await self._ledger.facts()).get(OFFSETS), offset)
+        fact = with_offset((await self._ledger.metadata()).get(OFFSETS), offset)
         if fact is not None:
-            await self._ledger.note(**{OFFSETS: fact})
+            await self._ledger.set_metadata(**{OFFSETS: fact})
 
     def _check_idle(self) -> None:
         if self._run is not None and not self._run.is_over:
@@ -613,5 +614,5 @@ def _left_out(index: int, row: Row, loaded: Loaded, why: str | None = None) -> M
     )
 
 
-def _ledger_of(options: BulkOptions) -> Ledger:
-    return SqliteLedger(options.ledger) if options.ledger else NullLedger()
+def _ledger_of(options: BulkOptions) -> SendingLedger:
+    return open_store(options.ledger).ledger() if options.ledger else NullLedger()

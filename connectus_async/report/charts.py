@@ -6,8 +6,9 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from connectus_async.extras import library
-from connectus_async.ledger.states import State
-from connectus_async.report.figures import ATTEMPTED, Bucket, Latency, Timeline
+from connectus_async.ledger.records import Latency
+from connectus_async.ledger.states import ATTEMPTED, State
+from connectus_async.report.figures import Bucket, Timeline
 from connectus_async.report.words import clock, duration, moment, number, title
 
 WIDTH: Final = 520

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger
+from connectus_async.ledger import open_store
 from connectus_async.webhooks.events import Event, StatusUpdate
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LedgerHandler:
     """
 
     def __init__(self, ledger: "str | PathLike[str]") -> None:
-        self._ledger = DeliveryLedger(ledger)
+        self._ledger = open_store(ledger).deliveries()
 
     def __call__(self, event: Event) -> None:
         """Write an event down, if it is about the status of an SMS.

@@ -28,8 +28,9 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.options import check_above_zero
 from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryTimeoutError
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import DeliveryLog
 from connectus_async.ledger.records import EARLY_SECONDS, OpenSms, Recorded
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger
 from connectus_async.ledger.steady_clock import SteadyClock
 from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
 from connectus_async.products.sms_ids import folded
@@ -207,7 +208,7 @@ class Tracker:
         check_above_zero("patience", patience)
         _check_concurrency(concurrency)
         self._sms: SmsService = connectus.sms
-        self._ledger = None if ledger is None else DeliveryLedger(ledger)
+        self._ledger = None if ledger is None else open_store(ledger).deliveries()
         self._polls = polls
         self._without_webhook = Backoff(poll_after, longest_pause)
         self._with_webhook = Backoff(poll_after_silence, longest_pause)
@@ -400,7 +401,7 @@ class Tracker:
         except TimeoutError:
             raise DeliveryTimeoutError(timeout) from None
 
-    async def _take_up(self, ledger: DeliveryLedger) -> None:
+    async def _take_up(self, ledger: DeliveryLog) -> None:
         await run_sync(ledger.open)
         try:
             self._left = await self._count_in_ledger(ledger)
@@ -500,7 +501,7 @@ class Tracker:
             return
         raise failure
 
-    async def _sweep_for_ever(self, ledger: DeliveryLedger) -> None:
+    async def _sweep_for_ever(self, ledger: DeliveryLog) -> None:
         try:
             while True:
                 started = time.monotonic()
@@ -515,7 +516,7 @@ class Tracker:
             _log.warning("delivery statuses are not polled any more: %s", error)
             self._fail(error)
 
-    async def _sweep(self, ledger: DeliveryLedger, is_due: Callable[[OpenSms], bool]) -> float:
+    async def _sweep(self, ledger: DeliveryLog, is_due: Callable[[OpenSms], bool]) -> float:
         """Read the SMS of the ledger that have no final status, and ask for those that are due.
 
         Returns:
@@ -560,7 +561,7 @@ class Tracker:
         self._left = await self._count_in_ledger(self._ledger)
         return open_here + self._left
 
-    def _count_in_ledger(self, ledger: DeliveryLedger) -> Awaitable[int]:
+    def _count_in_ledger(self, ledger: DeliveryLog) -> Awaitable[int]:
         return wrap_future(ledger.count_open(*self._span()))
 
     async def _say_who_is_nameless(self) -> None:

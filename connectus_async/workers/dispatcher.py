@@ -18,8 +18,8 @@ from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
+from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.workers.frames import Item, Link
 
@@ -98,7 +98,7 @@ class Dispatcher:
     """Serves senders from one ledger.
 
     Args:
-        ledger: The ledger, held by the caller.
+        ledger: The ledger, which the caller has open.
         waiting: How many messages wait in it.
         guards: What the budget still covers.
         patience: When to stop for what becomes of the messages of all senders.
@@ -109,7 +109,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, ledger: SqliteLedger, *, waiting: int, guards: Guards, patience: CircuitBreaker
+        self, ledger: Ledger, *, waiting: int, guards: Guards, patience: CircuitBreaker
     ) -> None:
         self.summary = BulkSummary()
         self.failure: Exception | None = None

@@ -20,7 +20,7 @@ from connectus_async import (
 )
 from connectus_async.emulator import Emulator, Fault, WebhookDisorder
 from connectus_async.ledger import steady_clock
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger import open_store
 from connectus_async.report.figures import read_figures
 from connectus_async.tracking import LedgerHandler, Tracker
 from connectus_async.webhooks import IncomingSms, StatusUpdate
@@ -75,8 +75,8 @@ def held_by(emulator):
 
 
 def deliveries(path):
-    with reading(path) as connection:
-        return read_figures(connection).deliveries
+    with open_store(path).read() as reader:
+        return read_figures(reader).deliveries
 
 
 async def test_a_campaign_ends_with_its_final_statuses_by_asking_alone(

@@ -17,9 +17,10 @@ from connectus_async.ledger.records import (
     TimeGrid,
     Total,
 )
-from connectus_async.ledger.sqlite import statistics
+from connectus_async.ledger.sqlite import metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
-from connectus_async.ledger.sqlite.ledger import APPLICATION_ID, SCHEMA_VERSION
+from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
+from connectus_async.ledger.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from connectus_async.ledger.states import State
 from connectus_async.redaction import scrubbed
 
@@ -31,7 +32,6 @@ SELECT id, key, line, kind, recipient, body, billed, state, reason, attempts, pr
        started_at, ended_at, delivery_status, delivered_at
 FROM message LIMIT 0
 """
-METADATA: Final = "SELECT name, value FROM campaign"
 
 _COLUMNS: Final = [f"round({it}, 3)" if it in MOMENTS else it for it in MessageRow._fields]
 ROWS: Final = f"""
@@ -45,16 +45,6 @@ ROWS_A_BATCH: Final = 20_000
 BEGIN: Final = "BEGIN"
 APPLICATION: Final = "PRAGMA application_id"
 VERSION: Final = "PRAGMA user_version"
-NO_CAMPAIGN: Final = "is not a ledger: it holds no campaign"
-
-_PROBLEMS: Final = {
-    sqlite3.SQLITE_NOTADB: "is not a ledger: it is no SQLite file",
-    sqlite3.SQLITE_ERROR: NO_CAMPAIGN,
-    sqlite3.SQLITE_BUSY: "is locked by another program: try again when that has ended",
-    sqlite3.SQLITE_CORRUPT: "is damaged and cannot be read to its end",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: a ledger's folder must be writable to read it",
-    sqlite3.SQLITE_FULL: "cannot be read: the disk for temporary files is full",
-}
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -77,7 +67,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             connection.execute(BEGIN)
             _check_kind(connection, path)
             connection.execute(MESSAGES)
-            check_whole(dict(connection.execute(METADATA)), path)
+            check_whole(metadata.read(connection), path)
         except BaseException:
             connection.close()
             raise
@@ -120,7 +110,7 @@ class SqliteReader(LedgerReader):
 
     def metadata(self) -> Mapping[str, str]:
         """Read the metadata of the campaign."""
-        return dict(self._connection.execute(METADATA))
+        return metadata.read(self._connection)
 
     def totals(self) -> Mapping[State, Total]:
         """Add up the messages by state. A state without messages is left out."""
@@ -178,5 +168,4 @@ def _problems_named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        problem = _PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        raise LedgerError(path.name, problem or f"cannot be read: {error}") from error
+        raise reading_failed(path, error) from error

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from conftest import NEW
 from doors import begin, bring, entry, finish, opened, policy, resolve, rows
+from stores import every_variant
 
 from connectus_async import LedgerError
 from connectus_async.ledger.abc import Ledger, LedgerStore
@@ -58,6 +58,7 @@ async def test_opening_that_is_abandoned_leaves_the_ledger_free(store: LedgerSto
         assert await other.counts() == {}
 
 
+@every_variant
 @pytest.mark.parametrize(
     "other", [{"campaign": "pascua"}, {"identity": "recipient"}], ids=["name", "identity"]
 )
@@ -76,6 +77,7 @@ async def test_a_ledger_of_another_campaign_is_refused_and_left_alone(
     assert await rows(store) == before
 
 
+@every_variant
 async def test_reopening_changes_nothing_that_has_an_end(store: LedgerStore):
     """Each message is as it was, and known by its key."""
     ends = [State.QUEUED, State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD, State.SKIPPED]
@@ -93,6 +95,7 @@ async def test_reopening_changes_nothing_that_has_an_end(store: LedgerStore):
     assert found == ends[1:]
 
 
+@every_variant
 async def test_messages_in_flight_of_a_dead_holder_are_unknown(store: LedgerStore):
     """They may have been sent; what was finished is as it was."""
     async with opened(store) as ledger:
@@ -110,6 +113,7 @@ async def test_messages_in_flight_of_a_dead_holder_are_unknown(store: LedgerStor
     assert unresolved.started_at <= unresolved.ended_at
 
 
+@every_variant
 @pytest.mark.parametrize(
     ("on_unknown", "states"),
     [
@@ -136,6 +140,7 @@ async def test_the_policy_decides_what_becomes_of_messages_that_may_have_been_se
     assert sorted(again) == [key for key, state in found if state == "queued"]
 
 
+@every_variant
 @pytest.mark.parametrize("on_unknown", OnUnknown)
 async def test_messages_that_were_over_the_budget_wait_again(
     store: LedgerStore, on_unknown: OnUnknown
@@ -153,6 +158,7 @@ async def test_messages_that_were_over_the_budget_wait_again(
     ]
 
 
+@every_variant
 async def test_numbers_go_on_after_the_last(store: LedgerStore):
     """No number is given twice after reopening."""
     numbers = []
@@ -164,6 +170,7 @@ async def test_numbers_go_on_after_the_last(store: LedgerStore):
     assert await rows(store, "key") == ["a", "b", "c"]
 
 
+@every_variant
 async def test_metadata_is_kept(store: LedgerStore):
     """A value that is written again is replaced; those under other names stay."""
     async with opened(store) as ledger:
@@ -179,7 +186,6 @@ async def test_metadata_is_kept(store: LedgerStore):
     assert float(found["created_at"]) > 0
 
 
-@pytest.mark.parametrize("make_store", NEW, indirect=True)
 async def test_only_a_new_ledger_makes_keys_of_one_spelling(
     store: LedgerStore, ledger: Ledger
 ):
@@ -207,7 +213,6 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("make_store", NEW, indirect=True)
 async def test_a_closed_ledger_answers_nothing(store: LedgerStore):
     """It says that it is closed; closing it again is harmless."""
     async with opened(store) as ledger:
@@ -220,7 +225,6 @@ async def test_a_closed_ledger_answers_nothing(store: LedgerStore):
         assert str(refused.value).startswith(f"{refused.value.ledger}: ")
 
 
-@pytest.mark.parametrize("make_store", NEW, indirect=True)
 async def test_a_ledger_that_is_not_open_yet_answers_nothing(store: LedgerStore):
     """Closing it is harmless, and it can be opened afterwards."""
     ledger = store.ledger()

@@ -92,10 +92,9 @@ class Writer:
 
     def claim(self, rows: Sequence[Row]) -> asyncio.Future[Claim]:
         """Write rows that begin messages, in their order; return the claim on the last one."""
-        future: asyncio.Future[Claim] = self._loop.create_future()
         if self._failure is not None:
-            future.set_exception(self._failure)
-            return future
+            return _failed(self._failure)
+        future: asyncio.Future[Claim] = self._loop.create_future()
         *others, last = rows
         for row in others:
             self.gather(row)
@@ -249,6 +248,13 @@ class _Question:
 
 
 _Result: TypeAlias = tuple["asyncio.Future[Any]", Any, Exception | None]
+
+
+def _failed(failure: LedgerError) -> asyncio.Future[Claim]:
+    """Make the claim on a message that cannot be begun, of a ledger that may never have opened."""
+    future: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
+    future.set_exception(failure)
+    return future
 
 
 def _settle(results: list[_Result]) -> None:

@@ -40,7 +40,9 @@ def entry(  # noqa: PLR0913 - an entry has so many fields
 
 
 @asynccontextmanager
-async def opened(store: LedgerStore, campaign: str = "navidad", **options: Any) -> AsyncIterator[Ledger]:
+async def opened(
+    store: LedgerStore, campaign: str = "navidad", **options: Any
+) -> AsyncIterator[Ledger]:
     """Be the holder of a ledger for a block."""
     ledger = store.ledger()
     await ledger.open(policy(campaign, **options))
@@ -98,15 +100,15 @@ async def bring(ledger: Ledger, one: Entry, state: State) -> int:
     return claim.number
 
 
-async def resolve(ledger: Ledger, state: State, reason: str | None = None, provider_id: str | None = None) -> None:
+async def resolve(
+    ledger: Ledger, state: State, reason: str | None = None, provider_id: str | None = None
+) -> None:
     """Resolve the last of the unknown messages."""
     *_, message = await ledger.unresolved()
     await ledger.resolve([Resolution(message, state, reason, provider_id)])
 
 
-async def load(
-    ledger: Ledger, *entries: Entry, **options: Any
-) -> list[Any]:
+async def load(ledger: Ledger, *entries: Entry, **options: Any) -> list[Any]:
     """Load a source to its end; return the results."""
     number = await ledger.begin_load()
     loaded = await ledger.load([Loading(one) for one in entries], number)

@@ -186,9 +186,7 @@ async def test_metadata_is_kept(store: LedgerStore):
     assert float(found["created_at"]) > 0
 
 
-async def test_only_a_new_ledger_makes_keys_of_one_spelling(
-    store: LedgerStore, ledger: Ledger
-):
+async def test_only_a_new_ledger_makes_keys_of_one_spelling(store: LedgerStore, ledger: Ledger):
     """An older one goes on to make them as it did, or a person would be somebody new."""
     assert "one_spelling" in await ledger.metadata()
 

@@ -30,9 +30,9 @@ async def test_a_claim_is_durable_once_it_is_returned(store: LedgerStore, ledger
     """Whoever has a claim may send: a reader of this moment finds the message in flight."""
     claim = await begin(ledger, entry(line=2, billed=3))
 
-    ((line, key, kind, recipient, state, reason, provider_id, attempts, *times, billed),) = (
-        await rows(store)
-    )
+    (
+        (line, key, kind, recipient, state, reason, provider_id, attempts, *times, billed),
+    ) = await rows(store)
     started_at, *others = times
     assert claim.found is None
     assert (line, key, kind, recipient, billed) == (2, "a", "sms", "56987688060", 3)
@@ -88,7 +88,9 @@ async def test_many_messages_begin_at_once_in_their_order(store: LedgerStore, le
     numbers = [claim.number for claim in found]
     assert numbers == sorted(set(numbers))
     assert {claim.found for claim in found} == {None}
-    assert await rows(store, "key", "state") == [(str(index), "in_flight") for index in range(1_000)]
+    assert await rows(store, "key", "state") == [
+        (str(index), "in_flight") for index in range(1_000)
+    ]
 
 
 async def test_queued_messages_begin_together(store: LedgerStore, ledger: Ledger):
@@ -179,9 +181,7 @@ async def test_a_message_that_is_kept_is_begun_by_nobody_else(store: LedgerStore
     ledger.finish(entry(), number, State.QUEUED, "429", None, is_kept=True)
     assert await claims(ledger, entry(), entry()) == [Claim(number, State.QUEUED)] * 2
 
-    by_key, by_number = await settled(
-        ledger.begin(entry(), None), ledger.begin(entry(), number)
-    )
+    by_key, by_number = await settled(ledger.begin(entry(), None), ledger.begin(entry(), number))
     assert (by_key.found is None, by_number) == (False, Claim(number))
     ledger.finish(entry(), number, State.QUEUED, "429", None, is_kept=True)
     ledger.put(entry(), number)

@@ -14,7 +14,7 @@ from click.testing import Result
 
 from connectus_async.cli.running import MAX_SENTENCE_CHARACTERS, sentence
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.sqlite.ledger import ONE_SPELLING
+from connectus_async.ledger.keys import ONE_SPELLING
 
 NUMBER = "56987688060"
 ADDRESS = "ana@example.com"

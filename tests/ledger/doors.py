@@ -25,7 +25,7 @@ def policy(
     return Policy(campaign, identity, on_unknown, forgets_content)
 
 
-def entry(  # noqa: PLR0913 - an entry has so many fields
+def entry(
     key: str | None = "a",
     *,
     line: int | None = None,

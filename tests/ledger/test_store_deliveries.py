@@ -329,9 +329,8 @@ def test_a_ledger_that_is_not_there_takes_no_statuses(store: LedgerStore):
         assert str(refused.value).startswith(f"{refused.value.ledger}: ")
     with pytest.raises(LedgerError), store.read():
         pass
-    with held(store):
-        with log:
-            assert log.count_nameless().result() == 0
+    with held(store), log:
+        assert log.count_nameless().result() == 0
 
 
 def test_a_log_that_is_not_open_takes_nothing(store: LedgerStore, holder: Holder):

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 from anyio.to_thread import run_sync
-from report_ledgers import add, message, write_ledger
+from report_ledgers import add, fill_disk, message, write_ledger
 from trackers import Clock, client_of, receiving
 
 from connectus_async import (
@@ -279,11 +279,7 @@ async def test_an_api_that_refuses_to_be_asked_is_said(connectus, emulator, cloc
 async def test_an_event_that_cannot_be_written_is_not_taken(connectus, path):
     """So that the platform may post it again."""
     await run_sync(write_ledger, path, [message(provider_id="a")])
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE UPDATE ON message BEGIN"
-            " SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
+    fill_disk(path, "UPDATE ON message")
     event = StatusUpdate(id_sms="a", status=SmsStatus.ENTREGADO)
     async with Tracker(connectus, ledger=path, **NEVER) as tracker:
         events = tracker.events()

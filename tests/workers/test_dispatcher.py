@@ -82,7 +82,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable]:
     ) -> Campaign:
         ledger = SqliteLedger(tmp_path / "campaign.db")
         await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
-        reading = await ledger.begin_reading()
+        reading = await ledger.begin_load()
         await ledger.load([Loading(entry) for entry in entries(count, body)], reading)
         owner = Dispatcher(
             ledger,

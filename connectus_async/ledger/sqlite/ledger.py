@@ -21,7 +21,7 @@ from connectus_async.ledger.records import (
     Witnesses,
 )
 from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending
-from connectus_async.ledger.sqlite.holding import HeldFile, Task
+from connectus_async.ledger.sqlite.holder import HolderFile, Task
 from connectus_async.ledger.sqlite.rows import (
     NOTHING,
     UNCHANGED,
@@ -44,7 +44,7 @@ class SqliteLedger(Ledger):
         path: The path of the file; only its owner may read it.
     """
 
-    _file: HeldFile
+    _file: HolderFile
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class SqliteLedger(Ledger):
         """Record a message as in flight. See `Ledger.begin`."""
         number, message = self._placed(entry, number)
         row = change(number, message, _IN_FLIGHT, attempts=1, started_at=time.time())
-        return self._writer.claim((row,))
+        return self._writer.claim(row)
 
     def begin_known(self, numbers: Sequence[int]) -> Awaitable[Claim]:
         """Record messages as in flight. See `Ledger.begin_known`.
@@ -78,10 +78,12 @@ class SqliteLedger(Ledger):
         They are written in their order, so all are durable once the last one is.
         """
         now = time.time()
-        rows = [
+        *others, last = [
             change(number, UNCHANGED, _IN_FLIGHT, attempts=1, started_at=now) for number in numbers
         ]
-        return self._writer.claim(rows)
+        for row in others:
+            self._writer.gather(row)
+        return self._writer.claim(last)
 
     def finish(
         self,

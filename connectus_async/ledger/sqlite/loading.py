@@ -8,7 +8,7 @@ from typing import Final
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
 from connectus_async.ledger.sqlite import metadata
-from connectus_async.ledger.sqlite.holding import HeldFile
+from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import NOTHING, at_rest, bound
 from connectus_async.ledger.states import HAS_ANOTHER, REPLACED, Edited, SkipReason, State
 
@@ -63,7 +63,7 @@ WHERE state = 'skipped' AND reason = ? AND reading = ? AND id > ? ORDER BY id LI
 """
 
 
-def begin(file: HeldFile) -> int:
+def begin(file: HolderFile) -> int:
     """Begin a load. See `Ledger.begin_load`."""
     connection = file.connection
     number = metadata.load_number(connection) + 1
@@ -101,7 +101,7 @@ class Load:
     """
 
     def __init__(
-        self, file: HeldFile, number: int, numbers: Iterator[int], *, tells_left_out: bool
+        self, file: HolderFile, number: int, numbers: Iterator[int], *, tells_left_out: bool
     ) -> None:
         self._file = file
         self._connection = file.connection

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from connectus_async import _json
 from connectus_async.ledger.records import Claim, Entry
-from connectus_async.ledger.sqlite.holding import IS_HOLDER, HeldFile
+from connectus_async.ledger.sqlite.holder import IS_HOLDER, HolderFile
 from connectus_async.ledger.sqlite.rows import (
     COLUMNS,
     ID,
@@ -115,7 +115,7 @@ class Sending:
         file: The ledger.
     """
 
-    def __init__(self, file: HeldFile) -> None:
+    def __init__(self, file: HolderFile) -> None:
         self._file = file
         self._tried_again: set[int] = set()
 

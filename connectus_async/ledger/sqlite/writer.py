@@ -12,7 +12,7 @@ gets it.
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,7 +22,7 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Claim, Policy
 from connectus_async.ledger.sqlite import switch_interval
 from connectus_async.ledger.sqlite.connection import Checkpoints
-from connectus_async.ledger.sqlite.holding import HeldFile, Task, held
+from connectus_async.ledger.sqlite.holder import HolderFile, Task, open_as_holder
 from connectus_async.ledger.sqlite.problems import writing_failed
 from connectus_async.ledger.sqlite.rows import ID, Row
 from connectus_async.ledger.sqlite.sending import MOST_ROWS, Group, Sending
@@ -43,7 +43,7 @@ class Writer:
         self._under_way = 0
         self._pending: SimpleQueue[Group | _Question | None] = SimpleQueue()  # None is the end
 
-    async def start(self, policy: Policy) -> HeldFile:
+    async def start(self, policy: Policy) -> HolderFile:
         """Start the thread, and wait until it has the file open.
 
         Raises:
@@ -52,7 +52,7 @@ class Writer:
         self._failure = None
         self._gathered, self._under_way, self._pending = None, 0, SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        opened: asyncio.Future[HeldFile] = self._loop.create_future()
+        opened: asyncio.Future[HolderFile] = self._loop.create_future()
         self._thread = threading.Thread(
             target=self._run,
             args=(policy, opened),
@@ -90,15 +90,12 @@ class Writer:
         self._pending.put(_Question(task, future))
         return await future
 
-    def claim(self, rows: Sequence[Row]) -> asyncio.Future[Claim]:
-        """Write rows that begin messages, in their order; return the claim on the last one."""
+    def claim(self, row: Row) -> asyncio.Future[Claim]:
+        """Write a row that begins a message; return the claim on it."""
         if self._failure is not None:
             return _failed(self._failure)
         future: asyncio.Future[Claim] = self._loop.create_future()
-        *others, last = rows
-        for row in others:
-            self.gather(row)
-        self.gather(last, future)
+        self.gather(row, future)
         return future
 
     def gather(
@@ -147,10 +144,10 @@ class Writer:
             if item is not None:
                 _settle([(future, None, self._failure) for future in item.futures])
 
-    def _run(self, policy: Policy, opened: "asyncio.Future[HeldFile]") -> None:
+    def _run(self, policy: Policy, opened: "asyncio.Future[HolderFile]") -> None:
         switch_interval.lower()
         try:
-            with held(self._path, policy) as file:
+            with open_as_holder(self._path, policy) as file:
                 checkpoints = file.checkpoints()
                 self._tell([(opened, file, None)])
                 self._work(file, checkpoints)
@@ -163,7 +160,7 @@ class Writer:
             switch_interval.restore()
             self._call(self._drop)
 
-    def _work(self, file: HeldFile, checkpoints: Checkpoints) -> None:
+    def _work(self, file: HolderFile, checkpoints: Checkpoints) -> None:
         sending = Sending(file)
         while (item := self._pending.get()) is not None:
             if isinstance(item, _Question):
@@ -175,19 +172,19 @@ class Writer:
             if file.connection.total_changes >= checkpoints.due_at and self._failure is None:
                 self._make_checkpoint(file, checkpoints)
 
-    def _make_checkpoint(self, file: HeldFile, checkpoints: Checkpoints) -> None:
+    def _make_checkpoint(self, file: HolderFile, checkpoints: Checkpoints) -> None:
         try:
             checkpoints.make()
         except sqlite3.Error as error:
             self._fail(file, error)
 
-    def _arrange_keys(self, file: HeldFile, task: Task) -> None:
+    def _arrange_keys(self, file: HolderFile, task: Task) -> None:
         try:
             file.transaction(task)
         except (sqlite3.Error, LedgerError) as error:
             self._fail(file, error)
 
-    def _answer(self, file: HeldFile, question: "_Question") -> None:
+    def _answer(self, file: HolderFile, question: "_Question") -> None:
         if self._failure is not None:
             self._tell([(question.future, None, self._failure)])
             return
@@ -200,11 +197,11 @@ class Writer:
             self._tell([(question.future, None, error)])
             with suppress(sqlite3.Error):  # what comes next tells what is wrong with the disk
                 file.connection.rollback()
-            self._arrange_keys(file, file.keys.take_up)  # they have what is not there
+            self._arrange_keys(file, file.keys.prepare)  # they have what is not there
         else:
             self._tell([(question.future, result, None)])
 
-    def _write(self, file: HeldFile, sending: Sending, group: Group) -> None:
+    def _write(self, file: HolderFile, sending: Sending, group: Group) -> None:
         found: Mapping[int, Claim] = {}
         try:
             if self._failure is None:
@@ -218,7 +215,7 @@ class Writer:
         ]
         self._call(self._written, results)
 
-    def _fail(self, file: HeldFile, error: Exception) -> None:
+    def _fail(self, file: HolderFile, error: Exception) -> None:
         self._failure = writing_failed(self._path, error)
         if file.connection.in_transaction:
             with suppress(sqlite3.Error):  # the disk that failed may fail again

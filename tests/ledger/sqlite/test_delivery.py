@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from anyio.to_thread import run_sync
-from report_ledgers import add, message, write_ledger
+from report_ledgers import add, fill_disk, message, write_ledger
 
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
 from connectus_async.errors import ConfigurationError
@@ -215,11 +215,7 @@ async def test_a_sender_takes_up_a_ledger_with_early_statuses(
 
 def test_a_ledger_without_room_refuses_what_comes_early(ledger, path):
     """So that it is not answered 200."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON early_status BEGIN"
-            " SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
+    fill_disk(path, "INSERT ON early_status")
     with pytest.raises(LedgerError, match="the disk is full"):
         ledger.record("b", ENTREGADO).result()
     assert ledger.record("a", ENTREGADO).result() is Recorded.NEWS
@@ -291,11 +287,7 @@ async def test_statuses_are_written_while_the_sender_is_sending(
 
 def test_a_full_disk_is_said_and_passes(ledger, path):
     """The next status is written if there is room again."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE UPDATE ON message BEGIN"
-            " SELECT RAISE(ABORT, 'database or disk is full'); END"
-        )
+    fill_disk(path, "UPDATE ON message")
     with pytest.raises(LedgerError, match="the disk is full"):
         ledger.record("a", ENTREGADO).result()
     with closing(sqlite3.connect(path)) as connection, connection:

@@ -16,7 +16,8 @@ from connectus_async import LedgerError
 from connectus_async.ledger.records import Entry, Loading, Policy
 from connectus_async.ledger.sqlite import key_index
 from connectus_async.ledger.sqlite.key_index import KeyIndex
-from connectus_async.ledger.sqlite.ledger import SCHEMA_VERSION, SqliteLedger
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.sqlite.schema import SCHEMA_VERSION
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
 
 POLICY = Policy("", "message", OnUnknown.HOLD, forgets_content=False)
@@ -75,7 +76,7 @@ def test_a_key_is_begun_once_whatever_comes_between(
 async def _follow(steps: list[tuple[str, list[str]]], folder: Path) -> None:
     path = folder / "0.db"
     ledger = await opened(path)
-    reading = await ledger.begin_reading()
+    reading = await ledger.begin_load()
     begun: set[str] = set()
     for number, (step, keys) in enumerate(steps, 1):
         if step == "begin":
@@ -196,7 +197,7 @@ async def test_a_ledger_of_the_second_version_goes_on(path: Path):
 
     ledger = await opened(path)
     claims = [await ledger.begin(entry(key), None) for key in "abcde"]
-    facts = await ledger.facts()
+    facts = await ledger.metadata()
     await ledger.close()
 
     assert [claim.found for claim in claims] == [*[State.UNKNOWN] * 4, None]
@@ -245,7 +246,7 @@ def test_a_new_key_is_looked_for_only_where_too_many_were_there(
     monkeypatch.setattr(key_index, "MOST_READ", most_read)
     connection.execute("INSERT INTO message VALUES (1, 'a')")
     keys = KeyIndex()
-    keys.take_up(connection)
+    keys.prepare(connection)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
 
@@ -284,7 +285,7 @@ async def test_keys_of_what_could_not_be_loaded_are_not_known(path: Path):
     """One message that SQLite cannot hold takes the others of its batch with it, and their keys."""
     ledger = await opened(path)
     await ledger.begin(entry("z"), None)
-    reading = await ledger.begin_reading()
+    reading = await ledger.begin_load()
     with pytest.raises(OverflowError):
         await ledger.load(
             [Loading(entry("a")), Loading(entry("b")._replace(billed=2**70))], reading

@@ -18,12 +18,13 @@ import pytest
 
 from connectus_async import AsyncConnectus, InvalidArgumentError, LedgerError, Sms
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.content import content_hash
 from connectus_async.ledger.records import INVALID, Claim, Entry, Loading, Policy
-from connectus_async.ledger.sqlite import key_index
-from connectus_async.ledger.sqlite import ledger as sqlite_ledger
-from connectus_async.ledger.sqlite.ledger import ABSENT, SqliteLedger, Task, content_hash
+from connectus_async.ledger.sqlite import key_index, resuming, writer
+from connectus_async.ledger.sqlite.holder import HolderFile, Task
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.sqlite.lock import LedgerLock
-from connectus_async.ledger.states import OnUnknown, SkipReason, State
+from connectus_async.ledger.states import ABSENT, OnUnknown, SkipReason, State
 from connectus_async.products.messages import Row
 
 LOOPS = ["asyncio", *(["uvloop"] if find_spec("uvloop") else [])]
@@ -169,7 +170,7 @@ async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path
 async def test_known_messages_begin_together(ledger: SqliteLedger, path: Path):
     """What is given is durable for all of them, however many statements it took."""
     loading = [Loading(entry(str(index))) for index in range(600)]
-    await ledger.load(loading, await ledger.begin_reading())
+    await ledger.load(loading, await ledger.begin_load())
 
     assert (await ledger.begin_known(range(1, 601))).number == 600
     assert rows(path, "state") == ["in_flight"] * 600
@@ -206,7 +207,7 @@ async def test_what_is_there_is_not_begun_again(ledger: SqliteLedger, path: Path
 
 async def test_a_queued_message_that_is_given_again_is_begun_once(ledger: SqliteLedger, path: Path):
     """Loaded before and streamed now: one row, and one of many claims is good."""
-    await ledger.load([Loading(entry("a")), Loading(entry("b"))], await ledger.begin_reading())
+    await ledger.load([Loading(entry("a")), Loading(entry("b"))], await ledger.begin_load())
 
     async with held_up(ledger):
         begun = [ledger.begin(entry("b"), None) for _ in range(4)]
@@ -289,7 +290,7 @@ async def test_any_text_comes_back_as_it_was(path: Path, text: str):
     async with opened(path) as ledger:
         await ledger.begin(given, None)
         ledger.finish(given, 1, State.QUEUED, "429", None)
-        await ledger.load([Loading(entry("loaded", text=text))], await ledger.begin_reading())
+        await ledger.load([Loading(entry("loaded", text=text))], await ledger.begin_load())
     async with opened(path) as ledger:
         queued = await ledger.queued(0, 10)
 
@@ -456,10 +457,10 @@ async def test_the_users_word_says_what_becomes_of_the_unknown(
 async def test_facts_are_kept(path: Path):
     """Those of the campaign are there from the first; one that is noted again is replaced."""
     async with opened(path, campaign="navidad") as ledger:
-        await ledger.note(source="a.csv", total="3")
-        await ledger.note(source='b\'s "file" 😀.csv')
+        await ledger.set_metadata(source="a.csv", total="3")
+        await ledger.set_metadata(source='b\'s "file" 😀.csv')
     async with opened(path, campaign="navidad") as ledger:
-        facts = await ledger.facts()
+        facts = await ledger.metadata()
 
     assert facts["name"] == "navidad"
     assert facts["identity"] == "message"
@@ -472,11 +473,11 @@ async def test_numbers_go_on_after_the_last(path: Path):
     """No number is given twice, after a restart or between loading and streaming."""
     async with opened(path) as ledger:
         await ledger.begin(entry("a"), None)
-        await ledger.load([Loading(entry("b")), Loading(entry("b"))], await ledger.begin_reading())
+        await ledger.load([Loading(entry("b")), Loading(entry("b"))], await ledger.begin_load())
         await ledger.begin(entry("c"), None)
     async with opened(path) as ledger:
         await ledger.begin(entry("d"), None)
-        await ledger.load([Loading(entry("e"))], await ledger.begin_reading())
+        await ledger.load([Loading(entry("e"))], await ledger.begin_load())
 
     keys = rows(path, "key")
     assert [key for key in keys if key is not None] == ["a", "b", "c", "d", "e"]
@@ -503,8 +504,8 @@ class PromptQueue(SimpleQueue[object]):
 @pytest.fixture
 def full_after_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hand two rows over at once, and have them written before anything else happens."""
-    monkeypatch.setattr(sqlite_ledger, "MOST_ROWS", 2)
-    monkeypatch.setattr(sqlite_ledger, "SimpleQueue", PromptQueue)
+    monkeypatch.setattr(writer, "MOST_ROWS", 2)
+    monkeypatch.setattr(writer, "SimpleQueue", PromptQueue)
 
 
 async def test_who_waits_for_the_last_row_of_a_full_group_is_told(full_after_two: None, path: Path):
@@ -598,7 +599,7 @@ async def test_after_a_failure_nothing_is_given_any_more(ledger: SqliteLedger, p
     ledger.finish(entry("a"), 1, State.ACCEPTED, None, "id")
     with pytest.raises(LedgerError):
         await ledger.begin(entry("b"), None)
-    for ask in (ledger.flush, ledger.counts, ledger.facts, ledger.unresolved):
+    for ask in (ledger.flush, ledger.counts, ledger.metadata, ledger.unresolved):
         with pytest.raises(LedgerError):
             await ask()
     assert rows(path, "key, state") == [("a", "in_flight")]
@@ -645,7 +646,7 @@ async def test_a_row_that_somebody_else_changes_fails_loudly(ledger: SqliteLedge
 
 async def test_a_loading_that_was_taken_back_leaves_its_keys_free(ledger: SqliteLedger, path: Path):
     """Or its messages would be known without being there, and nobody would send them."""
-    reading = await ledger.begin_reading()
+    reading = await ledger.begin_load()
     with pytest.raises(UnicodeEncodeError):
         await ledger.load(
             [Loading(entry("a")), Loading(entry("b", line=2, text="\ud800"))], reading
@@ -664,7 +665,7 @@ async def test_a_row_that_is_no_message_is_put_down_by_each_reading(
     """A new reading forgets those of the last one, wherever their keys are."""
     invalid = Entry("line 2", 2, INVALID, "", "", 0)
     for _ in range(2):
-        await ledger.begin_reading()
+        await ledger.begin_load()
         ledger.put(invalid, None, SkipReason.INVALID, "is empty")
         ledger.put(entry("a"), None)
         await ledger.flush()
@@ -753,13 +754,13 @@ async def test_keys_are_not_merged_by_two(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
     async with opened(path) as first:
-        arrange_keys = first._arrange_keys
+        arrange_keys = first._writer._arrange_keys
 
-        def merge_later(connection: sqlite3.Connection, task: Task) -> None:
+        def merge_later(file: HolderFile, task: Task) -> None:
             is_to_merge.wait(100)
-            arrange_keys(connection, task)
+            arrange_keys(file, task)
 
-        monkeypatch.setattr(first, "_arrange_keys", merge_later)
+        monkeypatch.setattr(first._writer, "_arrange_keys", merge_later)
         await first.begin(entry("a"), None)
         async with opened(path) as second:
             is_to_merge.set()
@@ -776,7 +777,7 @@ async def test_two_that_hold_one_ledger_do_not_both_send(
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
     async with opened(path) as first:
-        await first.load([Loading(entry("a")), Loading(entry("b"))], await first.begin_reading())
+        await first.load([Loading(entry("a")), Loading(entry("b"))], await first.begin_load())
         async with opened(path) as second:
             for key in "bc":
                 assert (await second.begin(entry(key), None)).found is None
@@ -800,7 +801,7 @@ async def test_who_takes_a_ledger_over_looks_at_it_when_the_other_is_shut_out(
     """Else what the other begins meanwhile would be seen by neither."""
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
-    loop, look, refused = asyncio.get_running_loop(), sqlite_ledger._take_up, []
+    loop, look, refused = asyncio.get_running_loop(), resuming.resume, []
 
     async def try_to_begin() -> bool:
         return await is_refused(first.begin(entry("a"), None))
@@ -810,7 +811,7 @@ async def test_who_takes_a_ledger_over_looks_at_it_when_the_other_is_shut_out(
         look(*args)
 
     async with opened(path) as first:
-        monkeypatch.setattr(sqlite_ledger, "_take_up", look_late)
+        monkeypatch.setattr(resuming, "resume", look_late)
         async with opened(path) as second:
             assert (await second.begin(entry("a"), None)).found is None
     assert refused == [True]
@@ -914,7 +915,7 @@ def test_a_loop_that_ends_amid_a_campaign_loses_no_record(path: Path):
 
 
 async def _closed(ledger: SqliteLedger) -> None:
-    ledger._loop = asyncio.get_running_loop()
+    ledger._writer._loop = asyncio.get_running_loop()
     await ledger.close()
 
 

@@ -20,7 +20,6 @@ from report_ledgers import message, write_ledger
 
 import connectus_async
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
-from connectus_async.cli.bulk import _copy
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.emulator import Emulator
 from connectus_async.errors import ConfigurationError
@@ -34,6 +33,7 @@ from connectus_async.ledger.sqlite.connection import (
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.lock import LedgerLock
 from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger.sqlite.trial import _copy
 from connectus_async.ledger.states import State
 
 FIRST = 56_960_000_000

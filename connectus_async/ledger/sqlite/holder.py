@@ -24,7 +24,7 @@ IS_HOLDER: Final = f"(SELECT value FROM campaign WHERE name = '{metadata.HOLDER}
 what both begin, each would send."""
 
 
-class HeldFile:
+class HolderFile:
     """Connection of the holder, for its writer thread alone.
 
     Args:
@@ -46,7 +46,7 @@ class HeldFile:
         self.connection = connection
         self.holder = holder
         self.keys = KeyIndex()
-        self.transaction(self.keys.take_up)
+        self.transaction(self.keys.prepare)
         self._file = file
         self._place = _place(file.resolve())
         ((highest,),) = connection.execute(key_index.HIGHEST)
@@ -90,7 +90,7 @@ class HeldFile:
 
 
 @contextmanager
-def held(path: Path, policy: Policy) -> Iterator[HeldFile]:
+def open_as_holder(path: Path, policy: Policy) -> Iterator[HolderFile]:
     """Open a ledger's file as its holder, and create it if there is none.
 
     Raises:
@@ -111,7 +111,7 @@ def held(path: Path, policy: Policy) -> Iterator[HeldFile]:
         with closing(connect(file)) as connection:
             holder = secrets.token_hex(8)
             _prepare(connection, path, policy, holder)
-            yield HeldFile(path, file, connection, holder)
+            yield HolderFile(path, file, connection, holder)
     finally:
         lock.release()
 

@@ -179,7 +179,7 @@ def test_of_the_statuses_that_come_early_so_many_are_kept(path, caplog, monkeypa
     assert dropped(caplog) == [
         1,
         15,
-    ]  # the first one at once, the others once an hour or at the end
+    ]  # the first at once, the others once an hour or at the end
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, 3])

@@ -1,8 +1,8 @@
 """Loads the messages of a source into a ledger before any is sent.
 
-A text that was edited makes other messages, so those who got the old one would get the new one as
-well. Once a source was read to its end, it shows: they have a message that was sent and that their
-source does not have any more.
+An edited text makes other messages, so people who got the old one would get the new one as well. At
+the end of a load they are known: they have a message that was sent, and that the source does not
+have any more.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class EditedError(ConfigurationError):
     """People of a source may have got another text of its ledger already. Nothing was sent.
 
     Attributes:
-        people: Their number.
+        people: Number of people.
     """
 
     def __init__(self, people: int) -> None:
@@ -73,9 +73,9 @@ class Loader:
 
     Args:
         ledger: The ledger, which the caller has open.
-        channels: How each kind of message is checked.
-        salt: What makes the keys of the campaign.
-        suppression: Who must get nothing.
+        channels: The channels, by type of message.
+        salt: The key maker of the campaign.
+        suppression: The recipients who must get nothing.
         edited: Treatment of people who may have got another text.
     """
 
@@ -94,10 +94,10 @@ class Loader:
         self._edited = edited
 
     async def load(self, messages: Messages, on_row: OnRow | None, *, replaces: bool) -> int:
-        """Load all of it; returns the number of rows.
+        """Load a source to its end; return the number of rows.
 
         Raises:
-            EditedError: People may have got another text, and that is to be refused.
+            EditedError: People may have got another text, and that is refused.
         """
         load_number = await self._ledger.begin_load()
         intake = from_messages(messages)

@@ -1,16 +1,15 @@
-"""What became of messages whose outcome is unknown, as the API's reports tell it.
+"""Reconciliation of messages whose outcome is unknown with the API's reports.
 
-A message counts as absent only if two reads in a row do not show it, long enough after it was
-tried, and both show its witnesses, messages of the same report that the API is known to have taken:
+A message counts as absent only if two snapshots of its report in a row do not show it, long enough
+after it was tried, and both show its witnesses, which are accepted messages of the same report:
 
 - one that was begun after the message had ended: so the report has caught up with it;
 - one that had ended before the message was begun, or any row from before it: so the report is not
   cut off above it;
-- whatever else was accepted at about the same time, so far as it is looked for.
+- a sample of the others that were accepted at about the same time.
 
 Without them an absence proves nothing: a report may be late, cut short, or written otherwise than
-expected, and then nothing is concluded. Only an identifier makes a witness, for an equal text may
-be another's.
+expected. A witness has an identifier of the API, since an equal text may be another message's.
 """
 
 import asyncio
@@ -42,7 +41,7 @@ WITNESS_SPAN: Final = 60.0
 """Seconds around the messages in question from which more witnesses are taken."""
 
 NEAR: Final = 86_400.0
-"""Seconds from a message within which another can be its witness: they are in the same report."""
+"""Maximum seconds between a message and its witnesses, which are in the same report then."""
 
 DAY: Final = dt.timedelta(days=1)
 
@@ -69,10 +68,10 @@ UNPROVEN: Final = frozenset({NO_LATER, NO_LATER_IN_CHAT, NO_EARLIER, CLOCK_CHANG
 
 
 class Sighting(NamedTuple):
-    """A message in a report; `part` says in which one, where several are read.
+    """A message in a report; `part` tells in which one, where several are read.
 
-    Its recipient, like all that it is compared with, is written as `recipient_key` writes it: a
-    report may show a number in another spelling than the one that was sent.
+    Its recipient is in the spelling of `recipient_key`, since a report may show a number in another
+    spelling than the one that was sent.
     """
 
     id: str | None
@@ -82,12 +81,12 @@ class Sighting(NamedTuple):
     part: int = 0
 
 
-class Reading(NamedTuple):
-    """What one read of a report showed.
+class Snapshot(NamedTuple):
+    """A report as it was read once.
 
     Attributes:
         sightings: Its messages.
-        problem: Why nothing can be concluded from what it lacks, or ``None``.
+        problem: The reason for which nothing can be concluded from what it lacks, or ``None``.
         ahead: Seconds by which the API's clock was ahead of ours, if it told.
     """
 
@@ -97,12 +96,12 @@ class Reading(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Where a message goes from unknown.
+    """Result for a message that was unknown.
 
     Attributes:
-        state: Where it goes; ``State.UNKNOWN`` if nothing can be said.
-        reason: Why it did not turn out accepted.
-        provider_id: The identifier that the report gave it.
+        state: Its new state; ``State.UNKNOWN`` if nothing can be concluded.
+        reason: The reason for which it did not turn out accepted.
+        provider_id: The identifier that the report shows.
     """
 
     state: State
@@ -110,7 +109,7 @@ class Verdict(NamedTuple):
     provider_id: str | None = None
 
 
-Read = Callable[[], Awaitable[Reading]]
+Read = Callable[[], Awaitable[Snapshot]]
 
 
 class Reconciler:
@@ -122,7 +121,7 @@ class Reconciler:
         whatsapp: The WhatsApp calls.
         zone: The zone of the API's dates that have none.
         timeout: Seconds that an attempt may take.
-        on_unknown: What becomes of a message that is absent.
+        on_unknown: Treatment of a message that is absent.
     """
 
     def __init__(
@@ -144,11 +143,12 @@ class Reconciler:
         self._when_absent = State.QUEUED if on_unknown is OnUnknown.RESEND_IF_ABSENT else State.HELD
 
     async def reconcile(self, settle: float) -> Reconciliation:
-        """Ask, and put down what the answers tell.
+        """Ask, and record the results.
 
         Args:
             settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. The first is not before the last byte can have arrived, either.
+                between two snapshots. The first one is not taken before the last byte can have
+                arrived, either.
         """
         unresolved = await self._ledger.unresolved()
         counts: dict[State, int] = defaultdict(int)
@@ -175,7 +175,7 @@ class Reconciler:
         )
 
     def _unsettled(self, message: Unresolved, settle: float) -> float:
-        """Seconds until a report may be complete that is to show a message."""
+        """Return the seconds until the report of a message may be complete."""
         now = _now()
         left = settle - _since(message.ended_at, now)
         return max(0.0, left, self._leaves_within - _since(message.started_at, now))
@@ -213,12 +213,12 @@ class Reconciler:
         for count in range(MAX_READS):
             if count:
                 await asyncio.sleep(settle)
-            reading = await read()
-            if reading.ahead is not None and is_new(reading.ahead, self._offsets):
-                self._offsets.add(reading.ahead)
-                reading = await read()  # which may be of other days now
-            reading = _checked(reading, witnesses)
-            verdicts = await self._judge(group, reading, witnesses)
+            snapshot = await read()
+            if snapshot.ahead is not None and is_new(snapshot.ahead, self._offsets):
+                self._offsets.add(snapshot.ahead)
+                snapshot = await read()  # it may be of other days now
+            snapshot = _checked(snapshot, witnesses)
+            verdicts = await self._judge(group, snapshot, witnesses)
             is_conclusive = all(map(_is_conclusive, verdicts.values()))
             needs_no_second = all(verdict.state is State.ACCEPTED for verdict in verdicts.values())
             if needs_no_second or (is_conclusive and verdicts == before):
@@ -230,16 +230,14 @@ class Reconciler:
         }
 
     async def _judge(
-        self, group: Sequence[Unresolved], reading: Reading, witnesses: Witnesses
+        self, group: Sequence[Unresolved], snapshot: Snapshot, witnesses: Witnesses
     ) -> Mapping[Unresolved, Verdict]:
-        free, missing = await self._unaccounted(group, reading.sightings)
-        proof = _Proof(reading, witnesses)
+        free, missing = await self._unaccounted(group, snapshot.sightings)
+        proof = _Proof(snapshot, witnesses)
         earliest = min(self._offsets)
         by_recipient: dict[str, list[Sighting]] = defaultdict(list)
-        if (
-            not witnesses.all and group[0].kind == "sms"
-        ):  # nothing shows that texts stay as they are
-            for sight in reading.sightings:
+        if not witnesses.all and group[0].kind == "sms":  # texts may not stay as they were sent
+            for sight in snapshot.sightings:
                 by_recipient[sight.recipient].append(sight)
         verdicts = {}
         for message in group:
@@ -251,8 +249,8 @@ class Reconciler:
                 verdicts[message] = Verdict(State.ACCEPTED, None, own.id)
             elif candidates:
                 verdicts[message] = Verdict(State.HELD, AMBIGUOUS)
-            elif reading.problem is not None:
-                verdicts[message] = Verdict(State.UNKNOWN, reading.problem)
+            elif snapshot.problem is not None:
+                verdicts[message] = Verdict(State.UNKNOWN, snapshot.problem)
             elif alike in missing:
                 verdicts[message] = Verdict(State.UNKNOWN, LATE)
             elif any(
@@ -269,10 +267,10 @@ class Reconciler:
     async def _unaccounted(
         self, group: Sequence[Unresolved], sightings: Sequence[Sighting]
     ) -> tuple[Mapping[tuple[str, str], list[Sighting]], frozenset[tuple[str, str]]]:
-        """Sort out the sightings that belong to none of the accepted messages.
+        """Find the sightings that belong to none of the accepted messages.
 
-        An accepted message of which the identifier is not shown may be shown under another one. Its
-        sighting is nobody else's then; what is like it is returned as well.
+        An accepted message whose identifier is not shown may be shown under another one, and that
+        sighting is no other message's. Such recipients and texts are returned as well.
         """
         wanted = set(map(_alike, group))
         bodies = {
@@ -307,13 +305,13 @@ class Reconciler:
                 missing.add(alike)
         return free, frozenset(missing)
 
-    async def _delivery(self, id_delivery: str) -> Reading:
+    async def _delivery(self, id_delivery: str) -> Snapshot:
         return await self._report(lambda: self._sms.by_delivery(id_delivery), "sms_content")
 
-    async def _days(self, group: Sequence[Unresolved]) -> Reading:
+    async def _days(self, group: Sequence[Unresolved]) -> Snapshot:
         """Read the days on which the messages may be, whatever zone the API's days are in.
 
-        Where our clock is or was another than the API's, the days of both are read.
+        Where our clock differs or differed from the API's, the days of both are read.
         """
         days = set()
         for message in group:
@@ -323,25 +321,25 @@ class Reconciler:
         sightings: list[Sighting] = []
         difference = None
         for part, (begin, end) in enumerate(_ranges(sorted(days))):
-            reading = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
-            if reading.problem is not None:
-                return reading
-            sightings += [sight._replace(part=part) for sight in reading.sightings]
-            difference = reading.ahead
-        return Reading(sightings, ahead=difference)
+            snapshot = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
+            if snapshot.problem is not None:
+                return snapshot
+            sightings += [sight._replace(part=part) for sight in snapshot.sightings]
+            difference = snapshot.ahead
+        return Snapshot(sightings, ahead=difference)
 
-    async def _conversation(self, src_number: Any, dst_number: Any) -> Reading:
+    async def _conversation(self, src_number: Any, dst_number: Any) -> Snapshot:
         return await self._report(
             lambda: self._whatsapp.messages(src_number, dst_number), "whatsapp_content"
         )
 
-    async def _report(self, ask: Callable[[], Awaitable[Any]], content: str) -> Reading:
+    async def _report(self, ask: Callable[[], Awaitable[Any]], content: str) -> Snapshot:
         try:
             report = await ask()
         except UnreadableAnswerError:
-            return Reading((), UNREADABLE)
+            return Snapshot((), UNREADABLE)
         except RequestError as error:
-            return Reading((), str(error))
+            return Snapshot((), str(error))
         rows = [
             Sighting(row.id, _who(row.dst_number), _normal(getattr(row, content)), self._at(row))
             for row in report.messages
@@ -349,7 +347,7 @@ class Reconciler:
         ]
         is_whole = len(rows) == len(report.messages) and _has_list(report.raw)
         is_whole &= all(row.dst_number.isdecimal() for row in report.messages if row.dst_number)
-        return Reading(rows, None if is_whole else UNREADABLE, ahead(report.response))
+        return Snapshot(rows, None if is_whole else UNREADABLE, ahead(report.response))
 
     def _at(self, row: Any) -> float | None:
         moment: dt.datetime | None = row.created_at
@@ -359,17 +357,17 @@ class Reconciler:
 
 
 class _Proof:
-    """Proof of an absence: the messages that a reading shows around those that it does not."""
+    """Proof of an absence: the messages that a snapshot shows around the absent ones."""
 
-    def __init__(self, reading: Reading, witnesses: Witnesses) -> None:
-        self._sightings = reading.sightings
+    def __init__(self, snapshot: Snapshot, witnesses: Witnesses) -> None:
+        self._sightings = snapshot.sightings
         self._around = witnesses.around
         self._witnesses = {witness.number: witness for witness in witnesses.all}
-        self._shown = _by_id(reading)
-        self._oldest = _oldest(reading)
+        self._shown = _by_id(snapshot)
+        self._oldest = _oldest(snapshot)
 
     def lacks(self, message: Unresolved) -> str | None:
-        """Say why the absence of a message proves nothing; ``None`` if it does."""
+        """Return the reason for which the absence of a message proves nothing, if there is one."""
         before, after = self._around[message.number]
         if after is None:
             return NO_LATER if message.kind == "sms" else NO_LATER_IN_CHAT
@@ -385,20 +383,20 @@ class _Proof:
         return None if is_older else NO_EARLIER
 
     def _sight(self, number: int) -> tuple[Sighting, float | None]:
-        """Find the sighting of a witness, and by how many seconds the API was ahead then."""
+        """Find the sighting of a witness, and the seconds by which the API was ahead then."""
         witness = self._witnesses[number]
         sight = self._shown[witness.provider_id]
         return sight, None if sight.at is None else sight.at - witness.started_at
 
 
-def _by_id(reading: Reading) -> Mapping[str | None, Sighting]:
-    return {sight.id: sight for sight in reading.sightings if sight.id is not None}
+def _by_id(snapshot: Snapshot) -> Mapping[str | None, Sighting]:
+    return {sight.id: sight for sight in snapshot.sightings if sight.id is not None}
 
 
-def _oldest(reading: Reading) -> Mapping[int, float]:
-    """The first moment that each part of a report shows."""
+def _oldest(snapshot: Snapshot) -> Mapping[int, float]:
+    """Find the first moment that each part of a report shows."""
     found: dict[int, float] = {}
-    for sight in reading.sightings:
+    for sight in snapshot.sightings:
         if sight.at is not None:
             found[sight.part] = min(sight.at, found.get(sight.part, math.inf))
     return found
@@ -409,7 +407,7 @@ def _differ(one: float | None, other: float | None) -> bool:
 
 
 def _report_of(message: Unresolved) -> Report:
-    """Tell which report shows a message; emails have none."""
+    """Name the report that shows a message; emails have none."""
     if message.kind == "email":
         return Report(message.kind, ())
     recipient = message.recipient if message.kind == "whatsapp" else None
@@ -421,7 +419,7 @@ def _now() -> float:
 
 
 def _since(moment: float, now: float) -> float:
-    """Seconds that have passed; none if the clock was put back."""
+    """Return the seconds that have passed; 0 if the clock was put back."""
     return max(0.0, now - moment)
 
 
@@ -429,18 +427,18 @@ def _day(moment: float, zone: ZoneInfo) -> dt.date:
     return dt.datetime.fromtimestamp(moment, zone).date()
 
 
-def _checked(reading: Reading, witnesses: Witnesses) -> Reading:
-    """Compare a reading with what it must show."""
-    if reading.problem is not None or not witnesses.all:
-        return reading
-    shown = _by_id(reading)
+def _checked(snapshot: Snapshot, witnesses: Witnesses) -> Snapshot:
+    """Compare a snapshot with the witnesses that it must show."""
+    if snapshot.problem is not None or not witnesses.all:
+        return snapshot
+    shown = _by_id(snapshot)
     for witness in witnesses.all:
         sight = shown.get(witness.provider_id)
         if sight is None:
-            return reading._replace(problem=LATE)
+            return snapshot._replace(problem=LATE)
         if not _is_of(witness, sight):
-            return reading._replace(problem=UNREADABLE)
-    return reading
+            return snapshot._replace(problem=UNREADABLE)
+    return snapshot
 
 
 def _is_of(witness: Accepted, sight: Sighting) -> bool:
@@ -459,12 +457,12 @@ def _undecided(verdict: Verdict) -> Verdict:
 
 
 def _may_be(sight: Sighting, message: Unresolved, offset: float) -> bool:
-    """Tell whether a sighting may be of a message, by the smallest offset of the API's clock."""
+    """Check whether a sighting may be of a message, by the smallest offset of the API's clock."""
     return sight.at is None or sight.at >= message.started_at + offset - CLOCK_SKEW
 
 
 def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> None:
-    """Take off the sighting of an accepted message that has no identifier.
+    """Remove the sighting of an accepted message that has no identifier.
 
     One without a time may be of another message as well, so nothing can be concluded from it.
     """
@@ -478,17 +476,17 @@ def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> N
 
 
 def _is_near(sight: Sighting, moment: float) -> bool:
-    """Whether a sighting may be of a moment, whatever zone its time is in."""
+    """Check whether a sighting may be of a moment, whatever zone its time is in."""
     return sight.at is None or abs(sight.at - moment) <= DAY.total_seconds() + CLOCK_SKEW
 
 
 def _who(number: str) -> str:
-    """Take off what a report may write around the digits of a number, and spell them in one way."""
+    """Keep the digits of a number in a report, in the spelling of `recipient_key`."""
     return recipient_key("".join(sign for sign in number if sign.isdecimal()))
 
 
 def _alike(message: Unresolved) -> tuple[str, str]:
-    """What a sighting of a message has in common with it."""
+    """Return the recipient and text of a message, which a sighting of it has as well."""
     return recipient_key(message.recipient), _content(message)
 
 
@@ -505,14 +503,14 @@ def _normal(text: str) -> str:
 
 
 def _has_list(raw: Any) -> bool:
-    """Tell whether a report has a list somewhere: without one, its emptiness says nothing."""
+    """Check whether a report has a list: without one, its emptiness proves nothing."""
     if isinstance(raw, list):
         return True
     return isinstance(raw, Mapping) and any(map(_has_list, raw.values()))
 
 
 def _ranges(days: Sequence[dt.date]) -> Iterable[tuple[dt.date, dt.date]]:
-    """Put days that follow one another together."""
+    """Merge days that follow one another into ranges."""
     begin = end = days[0]
     for day in days[1:]:
         if day > end + DAY:

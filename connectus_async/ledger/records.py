@@ -11,20 +11,20 @@ EARLY_SECONDS: Final = 3 * 86_400.0
 reconciling names some SMS days after they were sent."""
 
 INVALID: Final = "invalid"
-"""The kind of an entry that stands for a row that is no message."""
+"""The kind of the entry for a row that is no message."""
 
 
 class Entry(NamedTuple):
     """A message as a ledger keeps it.
 
     Attributes:
-        key: What tells it from the other messages of the campaign, without control characters;
-            ``None`` if nothing does.
-        line: The line of the file that it came from, where it came from one.
+        key: The key that duplicates have in common, without control characters; ``None`` for a
+            message that has no duplicates.
+        line: The line of the file that it came from, if it came from one.
         kind: ``"sms"``, ``"email"`` or ``"whatsapp"``; ``"invalid"`` for a row that is no message.
-        recipient: Who gets it, as it goes on the wire; empty for what is no message.
+        recipient: The recipient, as it goes on the wire; empty for what is no message.
         body: The message's other fields as a JSON object; empty for what is no message.
-        billed: What it takes from the balance.
+        billed: Units that it takes from the balance.
     """
 
     key: str | None
@@ -36,11 +36,11 @@ class Entry(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The answer to the wish to send a message.
+    """Answer to the request to send a message.
 
     Attributes:
         number: The number of its entry.
-        found: The state in which it was there already; ``None`` if it is now in flight.
+        found: The state that it had already; ``None`` if it is now in flight.
     """
 
     number: int
@@ -269,7 +269,7 @@ MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
 
 
 class Policy(NamedTuple):
-    """What a ledger has to know to open a campaign.
+    """Policy of a campaign, which its ledger is opened with.
 
     Attributes:
         campaign: The campaign's name.

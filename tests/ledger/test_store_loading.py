@@ -103,6 +103,7 @@ async def test_messages_are_the_same_however_they_came(store: LedgerStore, ledge
     assert await rows(store, "key") == list("abcd")
 
 
+@every_variant
 async def test_a_load_forgets_the_rows_of_the_last_one_that_were_no_messages(
     store: LedgerStore, ledger: Ledger
 ):

@@ -158,6 +158,7 @@ def test_latencies_are_those_of_answers(store: LedgerStore):
         holder.finish(entry("e"), State.UNKNOWN, "no answer")
     with store.read() as reader:
         none, some = reader.latencies(TimeGrid(began - 10, 10, 2))
+        assert reader.latencies(TimeGrid(0, 1, 3)) == [None, None, some]
 
     assert none is None
     assert some is not None

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from doors import begin, bring, entry, finish, opened, resolve, rows
+from doors import begin, bring, entry, finish, load, opened, resolve, rows
 from stores import every_variant
 
 from connectus_async.ledger.abc import Ledger, LedgerStore
@@ -234,6 +234,7 @@ async def test_content_of_accepted_messages_is_forgotten_if_that_is_the_policy(
         await lose(ledger, "b", text=SECRET)
         await resolve(ledger, State.ACCEPTED, None, "b")
         found = await ledger.accepted_to(["56987688060"])
+    async with opened(store, forgets_content=True) as ledger:
         again = [(await begin(ledger, entry(key))).found for key in "ab"]
 
     bodies = [entry(text=SECRET, id_client="7").body, entry(text=SECRET).body]
@@ -249,10 +250,11 @@ async def test_content_that_may_be_sent_again_is_kept(store: LedgerStore):
         for key, state in (("a", State.QUEUED), ("b", State.UNKNOWN), ("c", State.UNKNOWN)):
             await finish(ledger, entry(key, text=SECRET), state, "no answer")
         await resolve(ledger, State.QUEUED)
-        (_, first), (_, second) = await ledger.queued(0, 10)
+        await load(ledger, entry("d", text=SECRET))
+        queued = [one.body for _, one in await ledger.queued(0, 10)]
         (unknown,) = await ledger.unresolved()
 
-    assert [first.body, second.body, unknown.body] == [entry(text=SECRET).body] * 3
+    assert [*queued, unknown.body] == [entry(text=SECRET).body] * 4
 
 
 async def test_content_is_kept_if_that_is_the_policy(ledger: Ledger):

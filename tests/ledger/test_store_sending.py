@@ -157,6 +157,22 @@ async def test_a_queued_message_that_is_given_again_is_begun_once(
     assert await rows(store, "state", "attempts") == [("queued", 0), ("in_flight", 1)]
 
 
+@every_variant
+async def test_of_two_that_want_a_queued_message_at_once_one_gets_it(
+    store: LedgerStore, ledger: Ledger
+):
+    """By its key and by its number: the latter knows that it waits."""
+    number = await finish(ledger, entry(), State.QUEUED, "429")
+    await ledger.flush()
+    by_key, by_number, other = await settled(
+        ledger.begin(entry(), None), ledger.begin(entry(), number), ledger.begin(entry("b"), None)
+    )
+
+    assert (by_key, by_number) == (Claim(number, State.IN_FLIGHT), Claim(number))
+    assert other.found is None
+    assert await rows(store, "state", "attempts") == [("in_flight", 2), ("in_flight", 1)]
+
+
 async def test_a_message_that_was_not_sent_can_be_begun_again(store: LedgerStore, ledger: Ledger):
     """By its key or its number; each attempt is counted, and its reason is gone."""
     for _ in range(3):

@@ -127,8 +127,9 @@ async def test_keys_that_were_in_memory_are_in_the_table_after_a_restart(path: P
         await ledger.close()
 
 
-VERSION_1 = f"""
-{SCHEMAS[1]}
+VERSION_1 = (
+    SCHEMAS[1]
+    + """
 INSERT INTO campaign VALUES ('name', ''), ('identity', 'message');
 INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
     ('a', 'sms', '56987688060', '{}', 1, 'accepted'),
@@ -136,6 +137,7 @@ INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
     ('c', 'sms', '56987688060', '{}', 1, 'queued'),
     (NULL, 'invalid', '', '', 0, 'skipped');
 """
+)
 
 
 async def test_a_ledger_of_the_first_version_goes_on(path: Path):

@@ -38,7 +38,7 @@ def _of_schema(
 ) -> Callable[[Path, pytest.MonkeyPatch], MakeStore]:
     def write(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
-            connection.executescript(SCHEMAS[version])
+            connection.executescript(f"PRAGMA synchronous = OFF; {SCHEMAS[version]}")
 
     def stores(folder: Path, patch: pytest.MonkeyPatch) -> MakeStore:
         patch.setattr(key_index, "MOST_IN_MEMORY", most_in_memory)

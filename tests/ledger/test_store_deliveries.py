@@ -141,7 +141,6 @@ def test_a_status_that_is_faster_than_the_answer_is_not_lost(
     assert ("b", "ENTREGADO", 1_000) in statuses(store)
 
 
-@every_variant
 def test_an_early_status_outlives_its_writer(store: LedgerStore, holder: Holder):
     """It was durable when it was recorded: the next writer joins it."""
     with store.deliveries() as log:
@@ -257,7 +256,7 @@ def check_times(log: DeliveryLog, middle: OpenSms) -> None:
 
 def test_many_statuses_in_any_order_end_as_the_one_that_says_most(store: LedgerStore):
     """From several threads, beside a holder that goes on; a reader counts them."""
-    ids = [str(number) for number in range(200)]
+    ids = [str(number) for number in range(100)]
     told = [(id_sms, status) for id_sms in ids for status in (*WAY, ENTREGADO)]
     random.Random(1).shuffle(told)
     with held(store) as holder, store.deliveries() as log:
@@ -279,8 +278,8 @@ def test_many_statuses_in_any_order_end_as_the_one_that_says_most(store: LedgerS
     assert len(futures) == len(told)
     assert results <= {NEWS, OLD, EARLY}
     with store.read() as reader:
-        assert reader.deliveries(5) == {"ENTREGADO": 200}
-        assert reader.totals()[State.ACCEPTED].messages == 200
+        assert reader.deliveries(5) == {"ENTREGADO": 100}
+        assert reader.totals()[State.ACCEPTED].messages == 100
 
 
 def test_deliveries_are_counted_by_status(store: LedgerStore, holder: Holder, log: DeliveryLog):

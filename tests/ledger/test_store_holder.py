@@ -58,7 +58,6 @@ async def test_opening_that_is_abandoned_leaves_the_ledger_free(store: LedgerSto
         assert await other.counts() == {}
 
 
-@every_variant
 @pytest.mark.parametrize(
     "other", [{"campaign": "pascua"}, {"identity": "recipient"}], ids=["name", "identity"]
 )

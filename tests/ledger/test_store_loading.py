@@ -71,7 +71,6 @@ async def test_a_duplicate_within_a_load_is_skipped_and_named(store: LedgerStore
     ]
 
 
-@every_variant
 @pytest.mark.parametrize("state", State)
 async def test_a_message_of_an_earlier_load_is_known_and_stays_as_it_is(
     store: LedgerStore, state: State

@@ -80,7 +80,7 @@ class Model:
 
 @given(steps=STEPS_OF_A_CAMPAIGN)
 @settings(
-    max_examples=25,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_a_ledger_is_as_its_calls_say(make_store: MakeStore, steps: Sequence[Step]):

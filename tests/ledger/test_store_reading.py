@@ -32,7 +32,6 @@ def test_a_ledger_that_is_not_there_cannot_be_read(store: LedgerStore):
         assert str(refused.value).startswith(f"{refused.value.ledger}: ")
 
 
-@every_variant
 def test_a_reader_does_not_see_what_is_written_later(store: LedgerStore):
     """Nor does it hold the holder up; the next reader sees it."""
     with held(store) as holder:
@@ -165,7 +164,6 @@ def test_latencies_are_those_of_answers(store: LedgerStore):
     assert 0 <= some.p50 <= some.p95 <= some.p99 <= took
 
 
-@every_variant
 def test_an_export_has_the_messages_of_the_wanted_states_in_order(store: LedgerStore):
     """All of them, or none; every field of each."""
     with held(store) as holder:

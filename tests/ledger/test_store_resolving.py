@@ -4,7 +4,6 @@ import time
 
 import pytest
 from doors import begin, bring, entry, finish, load, opened, resolve, rows
-from stores import every_variant
 
 from connectus_async.ledger.abc import Ledger, LedgerStore
 from connectus_async.ledger.content import content_hash, hashed
@@ -193,7 +192,6 @@ async def test_a_sample_of_witnesses_is_as_large_as_asked_for(ledger: Ledger):
     assert far.all == ()
 
 
-@every_variant
 async def test_accepted_messages_are_found_by_their_identifiers(store: LedgerStore):
     """Those of other messages, and others, are left out."""
     async with opened(store) as ledger:

@@ -131,7 +131,6 @@ async def test_a_key_is_known_whenever_it_came(store: LedgerStore):
     assert await rows(store, "key") == list("abcdefg")
 
 
-@every_variant
 @pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
 async def test_a_message_that_is_there_is_not_begun_again(
     store: LedgerStore, ledger: Ledger, state: State

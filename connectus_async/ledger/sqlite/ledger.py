@@ -163,8 +163,12 @@ class SqliteLedger(Ledger):
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
         numbers = iter(range(first, self._next_number))
-        load = loading.Load(self._file, load_number, numbers, tells_left_out=tells_left_out)
-        loaded: Sequence[Loaded] = await self.ask(lambda _: load.record(items))
+
+        def record(_: object) -> Sequence[Loaded]:
+            load = loading.Load(self._file, load_number, numbers, tells_left_out=tells_left_out)
+            return load.record(items)
+
+        loaded: Sequence[Loaded] = await self.ask(record)
         return loaded
 
     async def end_load(

@@ -51,7 +51,7 @@ ON CONFLICT (id) DO UPDATE SET
     started_at = coalesce(excluded.started_at, message.started_at),
     ended_at = excluded.ended_at,
     body = coalesce(excluded.body, message.body)
-    WHERE message.state = 'queued'
+    WHERE (message.state = 'queued' AND excluded.state IN ('in_flight', 'queued', 'skipped'))
        OR (message.state = 'in_flight' AND excluded.state NOT IN ('in_flight', 'skipped'))
 """
 """A message that is begun or skipped was queued, and one that is finished was begun: else the row

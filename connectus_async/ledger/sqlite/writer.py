@@ -92,11 +92,10 @@ class Writer:
 
     def claim(self, row: Row) -> asyncio.Future[Claim]:
         """Write a row that begins a message; return the claim on it."""
+        if self._failure is not None:
+            return _failed(self._failure)
         future: asyncio.Future[Claim] = self._loop.create_future()
-        if self._failure is None:
-            self.gather(row, future)
-        else:
-            future.set_exception(self._failure)
+        self.gather(row, future)
         return future
 
     def gather(
@@ -246,6 +245,13 @@ class _Question:
 
 
 _Result: TypeAlias = tuple["asyncio.Future[Any]", Any, Exception | None]
+
+
+def _failed(failure: LedgerError) -> asyncio.Future[Claim]:
+    """Make the claim on a message that cannot be begun, of a ledger that may never have opened."""
+    future: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
+    future.set_exception(failure)
+    return future
 
 
 def _settle(results: list[_Result]) -> None:

@@ -1,6 +1,5 @@
 """What became of sent SMS, written into their ledger beside its sender."""
 
-import random
 import re
 import sqlite3
 from contextlib import closing
@@ -12,7 +11,7 @@ from report_ledgers import add, fill_disk, message, write_ledger
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import open_store
-from connectus_async.ledger.records import OpenSms, Recorded
+from connectus_async.ledger.records import Recorded
 from connectus_async.ledger.sqlite import delivery_rows, early_statuses
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 
@@ -36,34 +35,6 @@ def read(path):
         return connection.execute(query).fetchall()
 
 
-def test_a_status_is_on_disk_when_it_is_recorded(ledger, path):
-    """With the time of delivery, where it is that."""
-    assert ledger.record("a", EN_COLA, 1_000.5).result() is Recorded.NEWS
-    assert read(path)[0] == ("a", "EN_COLA", None)
-    assert ledger.record("a", ENTREGADO, 2_000.5).result() is Recorded.NEWS
-    assert read(path)[0] == ("a", "ENTREGADO", 2_000.5)
-
-
-def test_what_comes_late_or_twice_changes_nothing(ledger, path):
-    """Alone, or in one transaction with what says more."""
-    futures = [ledger.record("a", status) for status in (EN_COLA, ENTREGADO, EN_COLA, ENTREGADO)]
-    results = [future.result() for future in futures]
-    before = read(path)
-
-    assert Recorded.NEWS in results
-    for status in SmsStatus:
-        assert ledger.record("a", status, 1).result() is Recorded.OLD
-    assert read(path) == before
-
-
-def test_a_word_that_is_not_known_is_written_and_not_final(ledger, path):
-    """Cut short: whatever posts it does not fill the disk."""
-    assert ledger.record("a", SmsStatus("LEIDO" * 100 + "\0")).result() is Recorded.NEWS
-    assert read(path)[0][1] == ("LEIDO" * 100)[:64]
-    assert [sms.id for sms in ledger.open_sms(0, 10).result()] == ["a"]
-    assert ledger.record("a", ENTREGADO).result() is Recorded.NEWS
-
-
 def name(path, id_sms, number=2):
     """Have the sender of a ledger name an SMS."""
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -79,17 +50,6 @@ def dropped(caplog):
 def early(path):
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute("SELECT id, status FROM early_status ORDER BY 1").fetchall()
-
-
-def test_a_status_that_is_faster_than_the_sender_is_not_lost(path):
-    """The best one of them is written once its SMS is in the ledger."""
-    with SqliteDeliveryLog(path) as ledger:
-        assert ledger.record("b", ENTREGADO, 1_000).result() is Recorded.EARLY
-        assert ledger.record("b", EN_COLA, 2_000).result() is Recorded.EARLY
-        name(path, "b")
-        assert ledger.count_open().result() == 1
-        assert read(path)[1] == ("b", "ENTREGADO", 1_000)
-        assert early(path) == []
 
 
 def test_a_status_that_is_faster_than_the_sender_outlives_its_writer(path):
@@ -132,28 +92,6 @@ def test_a_status_finds_its_sms_without_anybody_asking(path, monkeypatch):
         while read(path)[1][1] is None:
             pass
     assert read(path)[1] == ("b", "ENTREGADO", 1_000)
-
-
-@pytest.mark.parametrize("known", [True, False], ids=["known", "early"])
-def test_a_number_in_hexadecimal_digits_is_the_same_in_capitals(path, known):
-    """Of any other identifier, the case may tell two SMS apart."""
-    number = "c7925e64955445bbbe0ae39339b9514c"
-    uuid = "C7925E64-9554-45bb-be0a-e39339b9514c"
-    pairs = [(number, number.upper()), (uuid.upper(), uuid), ("AbC", "aBc"), ("g" * 32, "G" * 32)]
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for _ in pairs[1:]:
-            add(connection, message())
-    name_all = [(ours, place) for place, (ours, _) in enumerate(pairs, 2)]
-    with SqliteDeliveryLog(path) as ledger:
-        for named in name_all if known else ():
-            name(path, *named)
-        became = [ledger.record(theirs, ENTREGADO, 1).result() for _, theirs in pairs]
-        for named in name_all:
-            name(path, *named)
-        ledger.count_open().result()
-    same, other = (Recorded.NEWS if known else Recorded.EARLY), Recorded.EARLY
-    assert became == [same, same, other, other]
-    assert [status for _, status, _ in read(path)[1:]] == ["ENTREGADO", "ENTREGADO", None, None]
 
 
 def test_a_status_of_somebody_elses_sms_is_let_go_after_a_time(path, caplog):
@@ -226,46 +164,7 @@ def test_sms_without_a_name_are_counted(tmp_path):
     rows = [message(provider_id=""), message(), message(state="queued"), message(kind="email")]
     with SqliteDeliveryLog(write_ledger(tmp_path / "a.db", rows)) as ledger:
         assert ledger.count_nameless().result() == 2
-
-
-def test_what_is_open_is_read_page_by_page(tmp_path):
-    """Accepted SMS that have a name and no final status, and none that are too old."""
-    rows = [
-        message(provider_id="0", ended_at=100.0),
-        message(provider_id="1", ended_at=200.0, delivery_status="EN_COLA"),
-        message(provider_id="2", delivery_status="ENTREGADO"),
-        message(provider_id="3", delivery_status="NO_ENTREGABLE"),
-        message(provider_id="4", delivery_status="NUMERO_INVALIDO"),
-        message(provider_id="5", kind="email"),
-        message(provider_id=None),
-        message(provider_id=""),
-        message(state="unknown"),
-        message(provider_id="9", ended_at=300.0),
-    ]
-    with SqliteDeliveryLog(write_ledger(tmp_path / "a.db", rows)) as ledger:
-        found = [OpenSms(1, "0", 100.0), OpenSms(2, "1", 200.0), OpenSms(10, "9", 300.0)]
-        assert ledger.open_sms(0, 2).result() == found[:2]
-        assert ledger.open_sms(2, 2).result() == found[2:]
-        assert ledger.open_sms(0, 9, since=200.0).result() == found[1:]
-        assert ledger.open_sms(0, 9, since=150.0, until=250.0).result() == found[1:2]
-        assert ledger.count_open().result() == 3
-        assert ledger.count_open(since=250.0).result() == 1
-        assert ledger.count_open(until=250.0).result() == 2
-
-
-def test_many_statuses_in_any_order_end_as_the_last_word_says(tmp_path):
-    """And the report counts them."""
-    rows = [message(provider_id=f"id-{number}") for number in range(2_000)]
-    words = ["PROGRAMADO", "EN_COLA", "ENVIADO_A_CARRIER", "ESPERANDO_RESPUESTA", "ENTREGADO"]
-    statuses = [(row["provider_id"], SmsStatus(word)) for row in rows for word in words]
-    random.Random(1).shuffle(statuses)
-    path = write_ledger(tmp_path / "a.db", rows)
-    with SqliteDeliveryLog(path) as ledger:
-        for future in [ledger.record(*status) for status in statuses]:
-            future.result()
-
-    with open_store(path).read() as reader:
-        assert reader.deliveries(10) == {"ENTREGADO": 2_000}
+        assert ledger.count_open().result() == 0
 
 
 async def test_statuses_are_written_while_the_sender_is_sending(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from old_schemas import SCHEMAS
 
 from connectus_async import LedgerError
 from connectus_async.ledger.records import Entry, Loading, Policy
@@ -126,19 +127,9 @@ async def test_keys_that_were_in_memory_are_in_the_table_after_a_restart(path: P
         await ledger.close()
 
 
-VERSION_1 = """
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY, key TEXT UNIQUE, line INTEGER, kind TEXT NOT NULL, recipient TEXT,
-    body TEXT, billed INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0, provider_id TEXT, started_at REAL, ended_at REAL,
-    delivery_status TEXT, delivered_at REAL, reading INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX open_message ON message (state, id)
-    WHERE state IN ('queued', 'in_flight', 'unknown', 'held');
-CREATE INDEX over_budget ON message (id) WHERE state = 'skipped' AND reason = 'over_budget';
-CREATE TABLE campaign (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA application_id = 0x436E6374;
-PRAGMA user_version = 1;
+VERSION_1 = (
+    SCHEMAS[1]
+    + """
 INSERT INTO campaign VALUES ('name', ''), ('identity', 'message');
 INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
     ('a', 'sms', '56987688060', '{}', 1, 'accepted'),
@@ -146,6 +137,7 @@ INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
     ('c', 'sms', '56987688060', '{}', 1, 'queued'),
     (NULL, 'invalid', '', '', 0, 'skipped');
 """
+)
 
 
 async def test_a_ledger_of_the_first_version_goes_on(path: Path):

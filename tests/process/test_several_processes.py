@@ -5,7 +5,8 @@ import os
 import re
 import signal
 import sqlite3
-from asyncio.subprocess import PIPE, Process
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -31,11 +32,12 @@ from campaigns import (
     ran,
     reached,
     send,
-    started,
     states_in,
     write,
 )
 from campaigns import environment as environment_of
+from forks import Fork
+from scripts import ROOT
 
 from connectus_async.bulk.ledger_owner import ALL_ENDED, ENDED
 from connectus_async.bulk.states import State
@@ -64,7 +66,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def senders_of(process: Process) -> list[int]:
+async def senders_of(process: Fork) -> list[int]:
     """Find the processes that a command has started."""
     pairs = await (asyncio.to_thread(parents) if HAS_PROC else listed_parents())
     return [pid for pid, parent in pairs if parent == process.pid]
@@ -281,7 +283,7 @@ RACE = re.compile(r"Traceback.*?OSError: Signal \d+ ignored due to race conditio
 """What Python itself says of a signal that comes while its handler is changed."""
 
 
-async def interrupted_to_its_end(process: Process) -> Ended:
+async def interrupted_to_its_end(process: Fork) -> Ended:
     """Send Ctrl-C again and again, as somebody does who keeps the key down."""
     ending = asyncio.create_task(ended(process))
     while not ending.done():
@@ -330,9 +332,16 @@ async def test_impatience_before_anything_is_sent(emulator, file):
 
 async def test_nothing_complains(emulator, file):
     """In development mode, with every warning an error, standard error stays empty."""
-    arguments = ("-X", "dev", "-m", "connectus_async", *send(file, *SEVERAL))
-    async with started(*arguments, environment=environment_of(emulator)) as process:
-        sent = await ended(process)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-m", "connectus_async"),
+        *map(str, send(file, *SEVERAL)),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=environment_of(emulator),
+        cwd=ROOT,
+    )
+    sent = await ended(process)
 
     assert (sent.code, SLOW_LOOP.sub("", sent.errors)) == (0, "")
     assert reached(emulator) == Counter(numbers(ROWS))

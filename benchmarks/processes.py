@@ -44,12 +44,12 @@ from benchmarks.sink import fastest_loop, sink
 from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
 from connectus_async.cli.garbage import look_seldom
 from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
 from connectus_async.client import sender_over
 from connectus_async.config import ENVIRONMENT
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
 
 MESSAGES = 40_000
 PROCESSES = (1, 2)

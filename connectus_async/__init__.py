@@ -7,12 +7,8 @@ from connectus_async._version import __version__
 
 if TYPE_CHECKING:
     from connectus_async.answer import Answer, Record, Response
-    from connectus_async.bulk.ledger import Loaded
-    from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation, Row
+    from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation
     from connectus_async.bulk.progress import Progress
-    from connectus_async.bulk.quiet_hours import QuietHours
-    from connectus_async.bulk.states import OnUnknown, SkipReason, State
-    from connectus_async.bulk.suppression import SuppressionList
     from connectus_async.client import AsyncConnectus
     from connectus_async.errors import (
         AuthenticationError,
@@ -50,6 +46,8 @@ if TYPE_CHECKING:
         WrongEventLoopError,
         WrongProcessError,
     )
+    from connectus_async.ledger.records import Loaded
+    from connectus_async.ledger.states import OnUnknown, SkipReason, State
     from connectus_async.products.account import Account, Purchase, SourceEmail, SourceNumber, User
     from connectus_async.products.clients import (
         BalanceChange,
@@ -60,6 +58,7 @@ if TYPE_CHECKING:
     )
     from connectus_async.products.deliveries import Delivery
     from connectus_async.products.email import Email, EmailBalance, EmailReceipt, EmailStatusReport
+    from connectus_async.products.messages import Row
     from connectus_async.products.product import Product
     from connectus_async.products.short_links import LinkEvents, ShortLink
     from connectus_async.products.sms import (
@@ -79,18 +78,20 @@ if TYPE_CHECKING:
         WhatsAppReceipt,
         WhatsAppStatusReport,
     )
+    from connectus_async.recipients.quiet_hours import QuietHours
+    from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.segmentation import Encoding, Segments, segments
     from connectus_async.sync import Connectus
     from connectus_async.transliteration import to_gsm7
 
 _HOMES = {
     "answer": ("Answer", "Record", "Response"),
-    "bulk.ledger": ("Loaded",),
-    "bulk.outcomes": ("BulkSummary", "MessageOutcome", "Reconciliation", "Row"),
+    "ledger.records": ("Loaded",),
+    "bulk.outcomes": ("BulkSummary", "MessageOutcome", "Reconciliation"),
     "bulk.progress": ("Progress",),
-    "bulk.quiet_hours": ("QuietHours",),
-    "bulk.states": ("OnUnknown", "SkipReason", "State"),
-    "bulk.suppression": ("SuppressionList",),
+    "recipients.quiet_hours": ("QuietHours",),
+    "ledger.states": ("OnUnknown", "SkipReason", "State"),
+    "recipients.suppression": ("SuppressionList",),
     "client": ("AsyncConnectus",),
     "errors": (
         "AuthenticationError",
@@ -138,6 +139,7 @@ _HOMES = {
     ),
     "products.deliveries": ("Delivery",),
     "products.email": ("Email", "EmailBalance", "EmailReceipt", "EmailStatusReport"),
+    "products.messages": ("Row",),
     "products.product": ("Product",),
     "products.short_links": ("LinkEvents", "ShortLink"),
     "products.sms": (

@@ -5,6 +5,7 @@ Whoever needs one class does not wait for all the others. The package names its 
 """
 
 import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lazily(
-    package: str, homes: "Mapping[str, Iterable[str]]"
+    package: str, homes: "Mapping[str, Iterable[str]]", moved: "Mapping[str, str] | None" = None
 ) -> "tuple[Callable[[str], Any], Callable[[], list[str]]]":
     """Make the ``__getattr__`` and the ``__dir__`` of a package.
 
@@ -23,7 +24,9 @@ def lazily(
         package: Its ``__name__``.
         homes: The names that each of its modules gives it; modules are named from the package on,
             as in ``"products.sms"``.
+        moved: Names that another package has now, and which it is; asking for one here warns.
     """
+    elsewhere = moved or {}
     module_of = {name: f"{package}.{home}" for home, names in homes.items() for name in names}
     modules = {home.partition(".")[0] for home in homes}
     known = vars(sys.modules[package])
@@ -32,6 +35,12 @@ def lazily(
         if name in module_of:
             known[name] = getattr(import_module(module_of[name]), name)
             return known[name]
+        if name in elsewhere:
+            new = f"{elsewhere[name]}.{name}"
+            warnings.warn(
+                f"{package}.{name} is deprecated: use {new}", DeprecationWarning, stacklevel=2
+            )
+            return getattr(import_module(elsewhere[name]), name)
         if name in modules:
             return import_module(f"{package}.{name}")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
-    from connectus_async.bulk.ledger import Ledger
-    from connectus_async.bulk.quiet_hours import QuietHours
     from connectus_async.bulk.sender import Bulk
-    from connectus_async.bulk.suppression import SuppressionList
+    from connectus_async.ledger.abc import Ledger
+    from connectus_async.recipients.quiet_hours import QuietHours
+    from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.transport import Transport
 
 

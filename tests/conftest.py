@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from awaited import CLIENTS
 from blockbuster import blockbuster_ctx
 
 from connectus_async import AsyncConnectus
+from connectus_async.bulk import reconcile
 from connectus_async.emulator import Emulator
 
 hypothesis.settings.register_profile(
@@ -47,6 +49,12 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("CONNECTUS_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconcile as if nothing that was given up could still be on its way."""
+    monkeypatch.setattr(reconcile, "_now", lambda: time.time() + 3_600)
 
 
 @pytest.fixture

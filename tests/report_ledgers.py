@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from connectus_async.bulk.sqlite_ledger import SCHEMA
+from connectus_async.ledger.sqlite.ledger import SCHEMA
 
 BEGIN = 1_793_973_600.0
 """2026-11-06 14:00 UTC."""

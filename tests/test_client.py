@@ -18,7 +18,7 @@ from connectus_async import (
     WrongEventLoopError,
 )
 from connectus_async.emulator import Emulator
-from connectus_async.webhooks import Tracker
+from connectus_async.tracking import Tracker
 
 
 async def test_a_sent_sms_reaches_the_phone_and_names_itself(

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from connectus_async import ConfigurationError, tz_database
-from connectus_async.bulk import quiet_hours
-from connectus_async.bulk.quiet_hours import QuietHours
+from connectus_async.recipients import quiet_hours
+from connectus_async.recipients.quiet_hours import QuietHours
 
 JULY = dt.datetime(2025, 7, 1, 12, tzinfo=dt.UTC)
 TODAY = dt.date(2026, 11, 30)

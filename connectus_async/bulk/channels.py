@@ -8,11 +8,11 @@ from typing import Any, Final
 import attrs
 
 from connectus_async import _json, arguments
-from connectus_async.bulk.ledger import Entry
-from connectus_async.bulk.outcomes import Message, Receipt
-from connectus_async.bulk.recipient_key import recipient_key
 from connectus_async.errors import InvalidArgumentError
+from connectus_async.ledger.keys import recipient_key
+from connectus_async.ledger.records import Entry
 from connectus_async.products.email import Email, EmailService
+from connectus_async.products.messages import Message, Receipt
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
 from connectus_async.segmentation import billed_segments
@@ -45,7 +45,7 @@ class Channel:
     send: Callable[[bytes], Coroutine[Any, Any, Receipt]] = attrs.field(repr=False)
     is_number: bool = False
 
-    def entry(self, message: Message, line: int | None, key: str | None, salt: "Salt") -> Entry:
+    def entry(self, message: Message, line: int | None, key: str | None, salt: "KeyMaker") -> Entry:
         """Check a message and write it down.
 
         Raises:
@@ -71,7 +71,7 @@ class Channel:
 
 
 @attrs.frozen
-class Salt:
+class KeyMaker:
     """What makes the keys of a campaign.
 
     Attributes:
@@ -126,7 +126,7 @@ def entry_of(
     content: Message | Exception,
     line: int | None,
     key: str | None,
-    salt: Salt,
+    salt: KeyMaker,
 ) -> Entry:
     """Check what a source gave, and write it down.
 

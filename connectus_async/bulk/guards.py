@@ -2,10 +2,10 @@
 
 import datetime as dt
 
-from connectus_async.bulk.ledger import Entry
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.bulk.states import SkipReason, State
 from connectus_async.errors import CampaignStoppedError, InvalidArgumentError
+from connectus_async.ledger.records import Entry
+from connectus_async.ledger.states import SkipReason, State
 
 REFRESH_SECONDS = 1.0
 MOST_FAILED_LOOKS = 10

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from connectus_async.bulk.channels import Channel, Salt, entry_of
-from connectus_async.bulk.intake import Messages, from_messages
-from connectus_async.bulk.ledger import INVALID, Entry, Loaded, Loading
-from connectus_async.bulk.outcomes import Message, Row, sentence
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
-from connectus_async.bulk.states import Edited, SkipReason
+from connectus_async.bulk.channels import Channel, KeyMaker, entry_of
+from connectus_async.bulk.feed import Messages, from_messages
+from connectus_async.bulk.outcomes import sentence
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.states import Edited, SkipReason
+from connectus_async.products.messages import Message, Row
 
 if TYPE_CHECKING:
-    from connectus_async.bulk.suppression import SuppressionList
+    from connectus_async.recipients.suppression import SuppressionList
 
 ROWS_A_TRANSACTION: Final = 500
 CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
@@ -81,7 +82,7 @@ class Loader:
         self,
         ledger: SqliteLedger,
         channels: Mapping[type[Message], Channel],
-        salt: Salt,
+        salt: KeyMaker,
         suppression: "SuppressionList | None",
         edited: Edited,
     ) -> None:

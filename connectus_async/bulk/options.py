@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from connectus_async import arguments
-from connectus_async.bulk.states import Edited, OnUnknown
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.states import Edited, OnUnknown
 
 if TYPE_CHECKING:
-    from connectus_async.bulk.quiet_hours import QuietHours
-    from connectus_async.bulk.suppression import SuppressionList
+    from connectus_async.recipients.quiet_hours import QuietHours
+    from connectus_async.recipients.suppression import SuppressionList
 
 DEFAULT_CONCURRENCY: Final = 64
 DEFAULT_PATIENCE: Final = 60.0

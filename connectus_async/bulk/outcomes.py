@@ -6,31 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from connectus_async.bulk.states import SkipReason, State
 from connectus_async.errors import ConnectusError, Outcome
-from connectus_async.products.email import Email, EmailReceipt
-from connectus_async.products.sms import BlockingSmsReceipt, Sms, SmsReceipt
-from connectus_async.products.whatsapp import WhatsApp, WhatsAppReceipt
-from connectus_async.redaction import masked
-
-Message = Sms | Email | WhatsApp
-Receipt = SmsReceipt | EmailReceipt | WhatsAppReceipt
-
-
-@attrs.frozen
-class Row:
-    """A message with where it comes from, or the error that stands in its place.
-
-    Attributes:
-        line: The number of the line in the file, from 1, if it comes from one.
-        content: The message, or why there is none.
-        key: What tells it from the other messages of its campaign; worked out from the message if
-            left out.
-    """
-
-    line: int | None
-    content: Message | Exception
-    key: str | None = attrs.field(default=None, kw_only=True, repr=masked)
+from connectus_async.ledger.states import SkipReason, State
+from connectus_async.products.messages import Message, Receipt
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +42,9 @@ class MessageOutcome:
 
 
 if TYPE_CHECKING:
+    from connectus_async.products.email import EmailReceipt
+    from connectus_async.products.sms import BlockingSmsReceipt
+    from connectus_async.products.whatsapp import WhatsAppReceipt
 
     @attrs.frozen(kw_only=True)
     class BlockingOutcome(MessageOutcome):

@@ -26,20 +26,20 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connectus_async import _json
-from connectus_async.bulk.clocks import CLOCK_SKEW, OFFSETS, ahead, is_new, offsets_in
-from connectus_async.bulk.ledger import Unresolved
+from connectus_async.bulk.clock_offsets import CLOCK_SKEW, OFFSETS, ahead, is_new, offsets_in
 from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.bulk.recipient_key import recipient_key, spellings
-from connectus_async.bulk.sqlite_ledger import (
+from connectus_async.config import KERNEL_SENDS_FOR
+from connectus_async.errors import RequestError, UnreadableAnswerError
+from connectus_async.ledger.keys import recipient_key, spellings
+from connectus_async.ledger.records import Unresolved
+from connectus_async.ledger.sqlite.ledger import (
     ABSENT,
     ROUTE,
     SqliteLedger,
     content_hash,
     hashed,
 )
-from connectus_async.bulk.states import OnUnknown, State
-from connectus_async.config import KERNEL_SENDS_FOR
-from connectus_async.errors import RequestError, UnreadableAnswerError
+from connectus_async.ledger.states import OnUnknown, State
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 

@@ -4,16 +4,18 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from connectus_async.bulk.channels import LARGE, Channel, Salt, entry_of
+from connectus_async.bulk.channels import LARGE, Channel, KeyMaker, entry_of
+from connectus_async.bulk.circuit_breaker import (
+    STOPS_THE_CAMPAIGN,
+    UNREADABLE_FIRST,
+    CircuitBreaker,
+)
+from connectus_async.bulk.feed import Feed, Job
 from connectus_async.bulk.guards import Guards, Refusal
-from connectus_async.bulk.intake import Intake, Job
-from connectus_async.bulk.ledger import INVALID, Claim, Entry, Ledger
-from connectus_async.bulk.mailbox import Mailbox
-from connectus_async.bulk.outcomes import BulkSummary, Message, MessageOutcome, Receipt, sentence
+from connectus_async.bulk.outcome_queue import OutcomeQueue
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, sentence
 from connectus_async.bulk.pacing import Pacer, Signal
-from connectus_async.bulk.patience import STOPS_THE_CAMPAIGN, UNREADABLE_FIRST, Patience
-from connectus_async.bulk.room import Room
-from connectus_async.bulk.states import SkipReason, State, after_attempt
+from connectus_async.bulk.weighted_semaphore import Room
 from connectus_async.errors import (
     CampaignStoppedError,
     ConnectusError,
@@ -24,7 +26,11 @@ from connectus_async.errors import (
     RejectedError,
     UnknownOutcomeError,
 )
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.records import INVALID, Claim, Entry
+from connectus_async.ledger.states import SkipReason, State, after_attempt
 from connectus_async.products.email import Email
+from connectus_async.products.messages import Message, Receipt
 
 OPENING_SECONDS = 1.0
 """After which a slow first answer is not waited for."""
@@ -56,17 +62,17 @@ class Run:
 
     def __init__(
         self,
-        intake: Intake,
+        intake: Feed,
         *,
         ledger: Ledger,
         pacer: Pacer,
         guards: Guards,
-        patience: Patience,
+        patience: CircuitBreaker,
         channels: Mapping[type[Message], Channel],
-        salt: Salt,
+        salt: KeyMaker,
         summary: BulkSummary,
         weighs_segments: bool,
-        mailbox: Mailbox,
+        mailbox: OutcomeQueue,
     ) -> None:
         self.intake = intake
         self.mailbox = mailbox

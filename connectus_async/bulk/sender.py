@@ -15,30 +15,27 @@ import attrs
 
 from connectus_async._one_process import OfOneProcess
 from connectus_async.answer import Answer
-from connectus_async.bulk.channels import Channel, Salt, channels
-from connectus_async.bulk.clocks import OFFSETS, ahead, is_new, with_offset
+from connectus_async.bulk.channels import Channel, KeyMaker, channels
+from connectus_async.bulk.circuit_breaker import CircuitBreaker
+from connectus_async.bulk.clock_offsets import OFFSETS, ahead, is_new, with_offset
+from connectus_async.bulk.feed import Feed, Messages, from_ledger, from_messages
 from connectus_async.bulk.guards import MOST_FAILED_LOOKS, REFRESH_SECONDS, Guards
-from connectus_async.bulk.intake import Intake, Messages, from_ledger, from_messages
-from connectus_async.bulk.ledger import Forgetful, Ledger, Loaded, Policy
 from connectus_async.bulk.loading import Loader
-from connectus_async.bulk.mailbox import Mailbox
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions, check_above_zero
-from connectus_async.bulk.outcomes import (
-    BulkSummary,
-    Message,
-    MessageOutcome,
-    Reconciliation,
-    Row,
-)
+from connectus_async.bulk.outcome_queue import OutcomeQueue
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation
 from connectus_async.bulk.pacing import Pacer
-from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
-from connectus_async.bulk.sqlite_ledger import HAS_ANOTHER, ONE_SPELLING, SqliteLedger
-from connectus_async.bulk.states import Edited, SkipReason, State
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, Outcome
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.null import NullLedger
+from connectus_async.ledger.records import Loaded, Policy
+from connectus_async.ledger.sqlite.ledger import HAS_ANOTHER, ONE_SPELLING, SqliteLedger
+from connectus_async.ledger.states import Edited, SkipReason, State
 from connectus_async.products.email import EmailService
+from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
@@ -79,7 +76,7 @@ class Bulk(OfOneProcess):
         self._zone = zone
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._by_kind = {channel.kind: channel for channel in self._channels.values()}
-        self._salt = Salt(options.campaign, by_recipient=options.identity == "recipient")
+        self._salt = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
         self._ledger: Ledger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
         self._guards: Guards | None = None
@@ -113,7 +110,7 @@ class Bulk(OfOneProcess):
         if isinstance(self._ledger, SqliteLedger):
             by_spelling = ONE_SPELLING not in await self._ledger.facts()
             self._salt = attrs.evolve(self._salt, by_spelling=by_spelling)
-        if type(self._ledger) is Forgetful:
+        if type(self._ledger) is NullLedger:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
         spent = 0 if options.budget is None else await self._ledger.spent()
         self._guards = Guards(options, spent)
@@ -496,12 +493,12 @@ class Bulk(OfOneProcess):
             ledger=self._ledger,
             pacer=self._pacer,
             guards=guards,
-            patience=Patience(options.patience, options.concurrency, self._retry_after_cap),
+            patience=CircuitBreaker(options.patience, options.concurrency, self._retry_after_cap),
             channels=self._channels,
             salt=self._salt,
             summary=self.summary,
             weighs_segments=options.rate_unit == "segments",
-            mailbox=Mailbox(options.concurrency),
+            mailbox=OutcomeQueue(options.concurrency),
         )
         run.begin(options.concurrency)
         return run
@@ -566,7 +563,7 @@ class Bulk(OfOneProcess):
         if self._run is not None and self._run.mailbox.is_abandoned:
             await self._run.ended()
 
-    def _intake(self, messages: Messages | None) -> Intake:
+    def _intake(self, messages: Messages | None) -> Feed:
         if messages is not None:
             return from_messages(messages)
         return from_ledger(self._ledger, self._by_kind)
@@ -617,4 +614,4 @@ def _left_out(index: int, row: Row, loaded: Loaded, why: str | None = None) -> M
 
 
 def _ledger_of(options: BulkOptions) -> Ledger:
-    return SqliteLedger(options.ledger) if options.ledger else Forgetful()
+    return SqliteLedger(options.ledger) if options.ledger else NullLedger()

@@ -14,31 +14,11 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 
 from connectus_async.arguments import ToDigits
-from connectus_async.bulk.composer import Composer
-from connectus_async.bulk.ledger import Entry, Loaded
-from connectus_async.bulk.ledger_file import MARK, WHOLE, connect
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
-from connectus_async.bulk.outcomes import Reconciliation, Row
-from connectus_async.bulk.phone_numbers import NationalNumbers, checker
-from connectus_async.bulk.preflight import (
-    DEFAULT_EXAMPLES,
-    Preflight,
-    PreflightReport,
-    Shortfall,
-    compare_balance,
-    render,
-)
+from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
-from connectus_async.bulk.report._reading import reading
-from connectus_async.bulk.report.export import export
-from connectus_async.bulk.report.figures import Figures, read_figures
-from connectus_async.bulk.report.page import write_page
 from connectus_async.bulk.sender import ROWS_A_READ, Bulk
-from connectus_async.bulk.sources import UTF_8, Source, open_source
-from connectus_async.bulk.sqlite_ledger import ONE_SPELLING, SqliteLedger
-from connectus_async.bulk.states import Edited, OnUnknown, State
-from connectus_async.bulk.templates import Filler, parse_template
 from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,
@@ -66,6 +46,27 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
+from connectus_async.ledger.records import Entry, Loaded
+from connectus_async.ledger.sqlite.connection import MARK, WHOLE, connect
+from connectus_async.ledger.sqlite.ledger import ONE_SPELLING, SqliteLedger
+from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger.states import Edited, OnUnknown, State
+from connectus_async.products.messages import Row
+from connectus_async.recipients.composer import Composer
+from connectus_async.recipients.phone_numbers import NationalNumbers, checker
+from connectus_async.recipients.preflight import (
+    DEFAULT_EXAMPLES,
+    Preflight,
+    PreflightReport,
+    Shortfall,
+    compare_balance,
+    render,
+)
+from connectus_async.recipients.sources import UTF_8, Source, open_source
+from connectus_async.recipients.templates import Filler, parse_template
+from connectus_async.report.export import export
+from connectus_async.report.figures import Figures, read_figures
+from connectus_async.report.page import write_page
 from connectus_async.transliteration import to_gsm7
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

@@ -20,11 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from connectus_async.bulk.ledger_owner import Failure
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress as Sent
-from connectus_async.bulk.report.figures import Figures
-from connectus_async.bulk.states import State
 from connectus_async.cli.interrupts import at_first_interrupt
 from connectus_async.cli.running import (
     EXIT_FAILED,
@@ -35,6 +32,9 @@ from connectus_async.cli.running import (
     sentence,
 )
 from connectus_async.errors import ConnectusError
+from connectus_async.ledger.states import State
+from connectus_async.report.figures import Figures
+from connectus_async.workers.dispatcher import Failure
 
 INTERRUPTED: Final = "interrupted"
 REFRESH_SECONDS: Final = 0.25

@@ -8,8 +8,6 @@ import anyio
 import click
 
 from connectus_async import AsyncConnectus, __version__
-from connectus_async.bulk.phone_numbers import checker
-from connectus_async.bulk.sources import UTF_8
 from connectus_async.cli.bulk import bulk
 from connectus_async.cli.demo import demo as run_demo
 from connectus_async.cli.listening import cannot_listen
@@ -33,6 +31,8 @@ from connectus_async.errors import ConfigurationError, Outcome
 from connectus_async.products.account import Account
 from connectus_async.products.email import EmailReceipt
 from connectus_async.products.sms import SmsReceipt
+from connectus_async.recipients.phone_numbers import checker
+from connectus_async.recipients.sources import UTF_8
 
 NOTHING_SENT: Final = "interrupted; nothing was sent"
 

@@ -7,14 +7,14 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from connectus_async.bulk.composer import Composer
-from connectus_async.bulk.sources import open_source
-from connectus_async.bulk.templates import Template
 from connectus_async.cli.bulk import send_source
 from connectus_async.cli.running import EXIT_FAILED, echo, run
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus
 from connectus_async.emulator import Emulator
+from connectus_async.recipients.composer import Composer
+from connectus_async.recipients.sources import open_source
+from connectus_async.recipients.templates import Template
 
 FIRST_NUMBER = 56_960_000_000
 NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "Hernán")

@@ -19,13 +19,13 @@ from anyio.to_thread import run_sync
 from connectus_async._version import __version__
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.outcomes import sentence
-from connectus_async.bulk.remote_ledger import RemoteLedger
-from connectus_async.bulk.states import State
 from connectus_async.cli.garbage import look_seldom
 from connectus_async.cli.interrupts import ignore_interrupts
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.states import State
+from connectus_async.workers.remote_ledger import RemoteLedger
 
 if TYPE_CHECKING:
     from connectus_async.bulk.sender import Bulk

@@ -15,18 +15,18 @@ import attrs
 from anyio.to_thread import run_sync
 
 from connectus_async._version import __version__
+from connectus_async.bulk.circuit_breaker import CircuitBreaker
 from connectus_async.bulk.guards import Guards
-from connectus_async.bulk.ledger_owner import Failure, LedgerOwner
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.patience import Patience
 from connectus_async.bulk.progress import Progress
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
-from connectus_async.bulk.states import OnUnknown
 from connectus_async.cli.parameters import connection
 from connectus_async.cli.sender_process import UVLOOP
 from connectus_async.cli.settings import Settings
 from connectus_async.config import Config
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.states import OnUnknown
+from connectus_async.workers.dispatcher import Dispatcher, Failure
 
 PROGRAM: Final = "connectus_async.cli.sender_process"
 
@@ -53,11 +53,11 @@ class Senders:
         options = BulkOptions(budget=settings.budget, concurrency=settings.concurrency)
         config = Config.from_environment(max_connections=settings.concurrency, **connection())
         self._ledger = ledger
-        self._owner = LedgerOwner(
+        self._owner = Dispatcher(
             ledger,
             waiting=waiting,
             guards=Guards(options, spent),
-            patience=Patience(options.patience, options.concurrency, config.retry_after_cap),
+            patience=CircuitBreaker(options.patience, options.concurrency, config.retry_after_cap),
         )
         self._jobs = [_job(config, part) for part in parts(settings)]
         self._processes: list[Popen[bytes]] = []

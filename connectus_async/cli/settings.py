@@ -10,11 +10,11 @@ from typing import Any, Self
 import attrs
 
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY
-from connectus_async.bulk.phone_numbers import checker
-from connectus_async.bulk.quiet_hours import QuietHours
-from connectus_async.bulk.states import OnUnknown
-from connectus_async.bulk.suppression import SuppressionList
 from connectus_async.errors import ConfigurationError, LedgerError
+from connectus_async.ledger.states import OnUnknown
+from connectus_async.recipients.phone_numbers import checker
+from connectus_async.recipients.quiet_hours import QuietHours
+from connectus_async.recipients.suppression import SuppressionList
 
 
 @attrs.frozen(kw_only=True)

@@ -11,8 +11,6 @@ import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
-from connectus_async.bulk.report._reading import reading
-from connectus_async.bulk.report.figures import Figures, read_figures
 from connectus_async.cli.bulk import ledger_argument
 from connectus_async.cli.campaign import REFRESH_SECONDS, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
@@ -23,7 +21,9 @@ from connectus_async.cli.parameters import (
 )
 from connectus_async.cli.running import echo, print_json, run
 from connectus_async.client import AsyncConnectus
-from connectus_async.webhooks.tracker import CONCURRENCY, Tracker
+from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.report.figures import Figures, read_figures
+from connectus_async.tracking.tracker import CONCURRENCY, Tracker
 
 INTERRUPTED: Final = "interrupted; what was found is in the ledger: run the same command again"
 

@@ -182,7 +182,7 @@ class SmsReceipt(_Awaited):
     def delivered(self, *, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
         """Wait until the SMS is delivered, or is known not to be. With the blocking client, block.
 
-        It is a `connectus_async.webhooks.Tracker` that knows, while one is entered for the client's
+        It is a `connectus_async.tracking.Tracker` that knows, while one is entered for the client's
         ``sms`` that sent it. Otherwise the API is asked, after 2 seconds and ever less often.
 
         Args:
@@ -239,7 +239,7 @@ def _awaited(receipt: SmsReceipt) -> tuple[str, Callable[[str, float | None], An
 
 def _not_here() -> ConfigurationError:
     return ConfigurationError(
-        "receipt", "cannot be awaited here: have a webhooks.Tracker follow its id"
+        "receipt", "cannot be awaited here: have a tracking.Tracker follow its id"
     )
 
 

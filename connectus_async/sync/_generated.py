@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from connectus_async._one_process import OfOneProcess
 from connectus_async.answer import Answer
-from connectus_async.bulk.ledger import Loaded
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, DEFAULT_SETTLE
-from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary, Message, Reconciliation, Row
+from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary, Reconciliation
 from connectus_async.bulk.progress import Progress
-from connectus_async.bulk.states import State
 from connectus_async.config import Config
+from connectus_async.ledger.records import Loaded
+from connectus_async.ledger.states import State
 from connectus_async.products.account import Account
 from connectus_async.products.clients import BalanceChange, SubClient, SubClients
 from connectus_async.products.deliveries import Delivery
 from connectus_async.products.email import EmailBalance, EmailReceipt, EmailStatusReport
+from connectus_async.products.messages import Message, Row
 from connectus_async.products.product import Product
 from connectus_async.products.short_links import LinkEvents, ShortLink
 from connectus_async.products.sms import BlockingSmsReceipt, SmsReport, SmsStatusReport
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     import ssl
     from os import PathLike
 
-    from connectus_async.bulk.quiet_hours import QuietHours
-    from connectus_async.bulk.suppression import SuppressionList
+    from connectus_async.recipients.quiet_hours import QuietHours
+    from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.sync._link import Campaign, Link
 
 

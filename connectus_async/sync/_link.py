@@ -6,7 +6,7 @@ from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast, overload
 
-from connectus_async.bulk.intake import Messages
+from connectus_async.bulk.feed import Messages
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary
 from connectus_async.bulk.sender import Bulk

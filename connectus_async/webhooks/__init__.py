@@ -47,9 +47,8 @@ restart, or with several processes, an event may come to your function again. A 
 forked from one that had events knows those too. And the platform may
 post the changes of one SMS in another order than they happened.
 
-**From send to delivered.** A `Tracker` is a handler that knows what it is told about: it waits for
-the final status of an SMS, asks where no webhook comes, and writes into a campaign's ledger. A
-`LedgerHandler` only does the latter, where there is no event loop.
+**From send to delivered.** The handlers of `connectus_async.tracking` wait for the final status of
+an SMS, and write statuses into a campaign's ledger.
 """
 
 from typing import TYPE_CHECKING
@@ -68,9 +67,7 @@ if TYPE_CHECKING:
         parse,
     )
     from connectus_async.webhooks.flask_receiver import flask_blueprint
-    from connectus_async.webhooks.ledger_handler import LedgerHandler
     from connectus_async.webhooks.receiver import Handler
-    from connectus_async.webhooks.tracker import Tracked, Tracker
     from connectus_async.webhooks.wsgi_receiver import wsgi
 
 _HOMES = {
@@ -79,23 +76,20 @@ _HOMES = {
     "django_receiver": ("django_view",),
     "events": ("Event", "IncomingSms", "StatusUpdate", "UnknownEvent", "parse"),
     "flask_receiver": ("flask_blueprint",),
-    "ledger_handler": ("LedgerHandler",),
     "receiver": ("Handler",),
-    "tracker": ("Tracked", "Tracker"),
     "wsgi_receiver": ("wsgi",),
 }
 
+_MOVED = dict.fromkeys(("LedgerHandler", "Tracked", "Tracker"), "connectus_async.tracking")
+
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
+    __getattr__, __dir__ = lazily(__name__, _HOMES, _MOVED)
 
 __all__ = [
     "Event",
     "Handler",
     "IncomingSms",
-    "LedgerHandler",
     "StatusUpdate",
-    "Tracked",
-    "Tracker",
     "UnknownEvent",
     "aiohttp_app",
     "aiohttp_routes",

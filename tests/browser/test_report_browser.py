@@ -14,7 +14,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from connectus_async.bulk.report.page import write_page
+from connectus_async.report.page import write_page
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -29,9 +29,9 @@ from connectus_async import (
     State,
     SuppressionList,
 )
-from connectus_async.bulk.ledger import Claim, Entry
-from connectus_async.bulk.ledger_lock import LedgerLock
 from connectus_async.emulator import Fault
+from connectus_async.ledger.records import Claim, Entry
+from connectus_async.ledger.sqlite.lock import LedgerLock
 
 FIRST = 56_960_000_000
 PATIENCE = 100
@@ -269,7 +269,7 @@ async def test_a_source_that_waits_all_day_does_not_hold_up_a_failure(
         yield messages(2)[1]
 
     for grace, seconds, known in ((0.05, 3600, 1), (3600, 0.01, 2)):
-        monkeypatch.setattr("connectus_async.bulk.intake.GRACE", grace)
+        monkeypatch.setattr("connectus_async.bulk.feed.GRACE", grace)
         with anyio.fail_after(PATIENCE):
             async with connectus.bulk(ledger=ledger, concurrency=2) as bulk:
                 with pytest.raises(AuthenticationError):

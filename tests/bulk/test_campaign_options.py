@@ -35,8 +35,8 @@ from connectus_async import (
     SuppressionList,
 )
 from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
-from connectus_async.bulk.sqlite_ledger import ONE_SPELLING
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.sqlite.ledger import ONE_SPELLING
 
 FIRST = 56_960_000_000
 SANTIAGO = ZoneInfo("America/Santiago")

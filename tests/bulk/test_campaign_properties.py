@@ -39,12 +39,12 @@ from connectus_async import (
     Sms,
     WhatsApp,
 )
-from connectus_async.bulk import key_index
-from connectus_async.bulk.outcomes import Message, Row
 from connectus_async.bulk.pacing import Backoff, Pacer
 from connectus_async.bulk.reconcile import ALTERED, NO_REPORT
-from connectus_async.bulk.states import STEPS, OnUnknown, State
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.sqlite import key_index
+from connectus_async.ledger.states import STEPS, OnUnknown, State
+from connectus_async.products.messages import Message, Row
 
 SETTLE = 0.001
 SEND_ROUTES = ("sms.send", "whatsapp.send", "email.send")

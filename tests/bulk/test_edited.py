@@ -9,11 +9,11 @@ import pytest
 
 from connectus_async import AsyncConnectus, Email, Sms
 from connectus_async.bulk.loading import EditedError
-from connectus_async.bulk.outcomes import Row
-from connectus_async.bulk.sqlite_ledger import HAS_ANOTHER
-from connectus_async.bulk.states import SkipReason, State
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.sqlite.ledger import HAS_ANOTHER
+from connectus_async.ledger.states import SkipReason, State
+from connectus_async.products.messages import Row
 
 FIRST = 56_960_000_000
 OLD, NEW = "Hola mudno", "Hola mundo"

@@ -10,12 +10,12 @@ import pytest
 
 from connectus_async import AsyncConnectus, Email, PaymentRequiredError, Sms
 from connectus_async.bulk.guards import Guards, Refusal
-from connectus_async.bulk.ledger import Entry
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.bulk.quiet_hours import QuietHours
-from connectus_async.bulk.states import SkipReason, State
-from connectus_async.bulk.suppression import SuppressionList
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.records import Entry
+from connectus_async.ledger.states import SkipReason, State
+from connectus_async.recipients.quiet_hours import QuietHours
+from connectus_async.recipients.suppression import SuppressionList
 
 FIRST = 56_960_000_000
 HOUR = dt.timedelta(hours=1)

@@ -8,7 +8,7 @@ from hostile import HostileServer, http, keep_alive
 
 from connectus_async import AsyncConnectus, Email, State
 from connectus_async.bulk.channels import LARGE
-from connectus_async.bulk.room import Room
+from connectus_async.bulk.weighted_semaphore import Room
 
 COUNT = 12
 

@@ -18,7 +18,7 @@ from loop_time import LIMIT, pass_time
 
 from connectus_async import AsyncConnectus, Email, Product, Sms, WhatsApp
 from connectus_async.bulk import reconcile
-from connectus_async.bulk.outcomes import Reconciliation, Row
+from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import (
     AMBIGUOUS,
     CLOCK_CHANGED,
@@ -29,10 +29,11 @@ from connectus_async.bulk.reconcile import (
     NO_REPORT,
     UNREADABLE,
 )
-from connectus_async.bulk.sqlite_ledger import ABSENT
-from connectus_async.bulk.states import State
 from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.sqlite.ledger import ABSENT
+from connectus_async.ledger.states import State
+from connectus_async.products.messages import Row
 
 FIRST = 56_960_000_000
 SANTIAGO = ZoneInfo("America/Santiago")

@@ -21,9 +21,10 @@ from connectus_async import (
     Sms,
     WhatsApp,
 )
-from connectus_async.bulk.outcomes import MessageOutcome, Row
-from connectus_async.bulk.states import SkipReason, State
+from connectus_async.bulk.outcomes import MessageOutcome
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.states import SkipReason, State
+from connectus_async.products.messages import Row
 
 FIRST = 56_960_000_000
 

@@ -10,7 +10,8 @@ from anyio.from_thread import start_blocking_portal
 
 from connectus_async import SmsStatus
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.webhooks import LedgerHandler, StatusUpdate
+from connectus_async.tracking import LedgerHandler
+from connectus_async.webhooks import StatusUpdate
 
 
 class Clock:

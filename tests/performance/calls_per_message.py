@@ -35,10 +35,10 @@ from anyio.from_thread import start_blocking_portal
 
 import connectus_async
 from connectus_async import AsyncConnectus, Connectus, Sms, _json
-from connectus_async.bulk.ledger import Entry, Policy
 from connectus_async.bulk.pacing import Aimd
-from connectus_async.bulk.sqlite_ledger import SqliteLedger
-from connectus_async.bulk.states import OnUnknown, State
+from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.states import OnUnknown, State
 
 BASELINE = Path(__file__).with_suffix(".json")
 COMMAND = "nox -s baseline"

@@ -15,9 +15,10 @@ import time
 from functools import partial
 
 from connectus_async import AsyncConnectus, Sms
-from connectus_async.bulk import key_index, reconcile
-from connectus_async.bulk.sqlite_ledger import INTERRUPTED
-from connectus_async.bulk.states import State
+from connectus_async.bulk import reconcile
+from connectus_async.ledger.sqlite import key_index
+from connectus_async.ledger.sqlite.ledger import INTERRUPTED
+from connectus_async.ledger.states import State
 
 FIRST_NUMBER = 56_960_000_000
 SETTLE = 0.05

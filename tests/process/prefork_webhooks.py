@@ -2,9 +2,9 @@
 
 import os
 
-from connectus_async import webhooks
+from connectus_async import tracking, webhooks
 
-handler = webhooks.LedgerHandler(os.environ["LEDGER"])
+handler = tracking.LedgerHandler(os.environ["LEDGER"])
 handler(webhooks.parse({"status": "ENTREGADO", "id_sms": "a"}))
 
 application = webhooks.wsgi(handler, secret="secreto-quetzal-4471")

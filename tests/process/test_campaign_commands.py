@@ -34,8 +34,8 @@ from campaigns import (
 from scripts import LIMIT
 
 from connectus_async.bulk.reconcile import NO_LATER
-from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.states import State
 
 ROWS = 1_000
 

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 from campaigns import Campaign, Found, Kill, shuffled
 
-from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.states import State
 
 SENDS_BETWEEN_KILLS = 90
 """What all kills let pass has to be less than there is to send, or one would find nothing left."""

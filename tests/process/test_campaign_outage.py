@@ -16,8 +16,8 @@ from campaigns import Campaign, asked_later, command, ran, started
 from campaigns import reached as reached_by
 from forks import Fork
 
-from connectus_async.bulk.states import State
 from connectus_async.emulator import Emulator
+from connectus_async.ledger.states import State
 
 PROGRAM = Path(__file__).with_name("emulator_program.py")
 DEADLINE = 200

@@ -39,10 +39,10 @@ from campaigns import environment as environment_of
 from forks import Fork
 from scripts import ROOT
 
-from connectus_async.bulk.ledger_owner import ALL_ENDED, ENDED
-from connectus_async.bulk.states import State
 from connectus_async.cli.bulk import STOPPED
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.states import State
+from connectus_async.workers.dispatcher import ALL_ENDED, ENDED
 
 ROWS = 400
 PROCESSES = 2

@@ -10,13 +10,13 @@ from scripts import ran
 IDS = "abcdefgh"
 
 FORK = """
-from connectus_async import LedgerError, SmsStatus, webhooks
-from connectus_async.bulk import delivery_status
+from connectus_async import LedgerError, SmsStatus, tracking, webhooks
+from connectus_async.ledger.sqlite import delivery as delivery_status
 from connectus_async.webhooks.gate import Gate, Head
 from connectus_async.webhooks.receiver import ThreadedReceiver
 
 path = sys.argv[1]
-handle = webhooks.LedgerHandler(path)
+handle = tracking.LedgerHandler(path)
 
 def status(id_sms, word="ENTREGADO"):
     return webhooks.parse({"status": word, "id_sms": id_sms})
@@ -232,7 +232,7 @@ def test_a_ledger_that_was_being_sent_in_a_fork_is_neither_sent_nor_read_in_the_
     script = """
 from pathlib import Path
 from connectus_async import AsyncConnectus
-from connectus_async.bulk.report._reading import reading
+from connectus_async.ledger.sqlite.reading import reading
 
 path, link, way = Path(path), Path(sys.argv[2]), sys.argv[3]
 other = path.with_name("otra.db")

@@ -19,6 +19,7 @@ from connectus_async import (
     SmsStatus,
     WhatsApp,
     segments,
+    tracking,
     webhooks,
 )
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
@@ -124,14 +125,14 @@ async def failures(connectus: AsyncConnectus) -> None:
 assert_type(segments("Hola"), Segments)
 
 
-async def tracking(connectus: AsyncConnectus) -> None:
+async def tracked(connectus: AsyncConnectus) -> None:
     receipt = await connectus.sms.send("56987688060", "Hola")
     assert_type(await receipt.delivered(timeout=60), bool)
-    async with webhooks.Tracker(connectus, ledger="navidad.db", poll_after=5) as tracker:
-        assert_type(tracker, webhooks.Tracker)
+    async with tracking.Tracker(connectus, ledger="navidad.db", poll_after=5) as tracker:
+        assert_type(tracker, tracking.Tracker)
         webhooks.asgi(tracker.handle, secret="secreto-quetzal-4471")
         tracked = tracker.track(receipt)
-        assert_type(tracked, webhooks.Tracked)
+        assert_type(tracked, tracking.Tracked)
         assert_type(tracked.status, SmsStatus | None)
         assert_type(await tracked.delivered(), bool)
         assert_type(await tracker.delivered("a", timeout=60), bool)
@@ -140,4 +141,4 @@ async def tracking(connectus: AsyncConnectus) -> None:
         assert_type(await tracker.poll(), int)
         assert_type(tracker.left, int)
         await tracker.until_final(timeout=60)
-    webhooks.flask_blueprint(webhooks.LedgerHandler("navidad.db"), secret="secreto-quetzal-4471")
+    webhooks.flask_blueprint(tracking.LedgerHandler("navidad.db"), secret="secreto-quetzal-4471")

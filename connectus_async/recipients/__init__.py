@@ -1,0 +1,1 @@
+"""From a table of recipients to checked messages."""

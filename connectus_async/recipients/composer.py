@@ -1,0 +1,263 @@
+"""Makes messages of the rows of a file."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from operator import methodcaller
+from typing import Any, Final, Literal
+
+import anyio.to_thread
+import attrs
+
+from connectus_async import arguments
+from connectus_async.arguments import ToDigits
+from connectus_async.errors import ConfigurationError, InvalidArgumentError
+from connectus_async.products.email import Email
+from connectus_async.products.messages import Message, Row
+from connectus_async.products.sms import Sms
+from connectus_async.products.whatsapp import WhatsApp
+from connectus_async.recipients.cells import Cell, is_blank
+from connectus_async.recipients.sources import Line, Source
+from connectus_async.recipients.templates import Filler
+from connectus_async.redaction import masked
+
+Kind = Literal["sms", "email", "whatsapp"]
+Check = Callable[[str, Any], Any]
+
+
+@attrs.frozen
+class Column:
+    """Stands for the value that each row has in a column."""
+
+    name: str
+
+
+@attrs.frozen
+class _Form:
+    """What a kind of message is made of, each field with its check."""
+
+    message: Callable[..., Message]
+    to: tuple[str, Check]
+    texts: Mapping[str, Check]
+    source: tuple[str, Check]
+    needs_source: bool
+
+
+_FORMS: Final = {
+    "sms": _Form(
+        message=Sms,
+        to=("dst_number", arguments.phone_number),
+        texts={"sms_content": arguments.sms_content},
+        source=("src_number", arguments.source_number),
+        needs_source=False,
+    ),
+    "email": _Form(
+        message=Email,
+        to=("dst_email", arguments.email_address),
+        texts={"subject": arguments.line, "email_content": arguments.email_content},
+        source=("src_email", arguments.email_address),
+        needs_source=True,
+    ),
+    "whatsapp": _Form(
+        message=WhatsApp,
+        to=("dst_number", arguments.phone_number),
+        texts={"whatsapp_content": arguments.whatsapp_content},
+        source=("src_number", arguments.phone_number),
+        needs_source=True,
+    ),
+}
+_TEXTS: Final = ("sms_content", "whatsapp_content", "subject", "email_content")
+_SOURCES: Final = ("src_number", "src_email")
+
+
+@attrs.frozen(kw_only=True)
+class Composer:
+    """Makes a message of each row of a source, checked as the call that sends it checks it.
+
+    What is a `Column` is taken from each row, which must have a value there; what is not is the
+    same in all messages.
+
+    Attributes:
+        kind: What to make: ``"sms"``, ``"email"`` or ``"whatsapp"``.
+        to: The column of the recipient; ``dst_number`` or ``dst_email`` if left out.
+        sms_content: The text of an SMS.
+        whatsapp_content: The text of a WhatsApp message.
+        subject: The subject of an email.
+        email_content: The HTML of an email.
+        src_number: The number that an SMS or a WhatsApp message comes from; for an SMS, the
+            account's default if left out.
+        src_email: The address that an email comes from.
+        id_delivery: The delivery that the messages belong to.
+        id_client: The sub-client that pays.
+        key: The column that tells one message from another, if its content is not to.
+        normalise: Reduces a number to its E.164 digits, as `phone_numbers.normaliser` does.
+        transliterate: Rewrites the text of an SMS, as `transliteration.to_gsm7` does.
+
+    Raises:
+        ConfigurationError: Something is missing, or means nothing for the kind.
+        InvalidArgumentError: A fixed value cannot be sent.
+    """
+
+    kind: Kind
+    to: str | None = None
+    sms_content: Filler | None = None
+    whatsapp_content: Filler | None = None
+    subject: Filler | None = None
+    email_content: Filler | None = None
+    src_number: str | int | Column | None = attrs.field(default=None, repr=masked)
+    src_email: str | Column | None = attrs.field(default=None, repr=masked)
+    id_delivery: str | Column | None = None
+    id_client: str | Column | None = None
+    key: str | None = None
+    normalise: ToDigits | None = None
+    transliterate: Callable[[str], str] | None = None
+    _form: _Form = attrs.field(
+        init=False, repr=False, default=attrs.Factory(methodcaller("_find_form"), takes_self=True)
+    )
+    _texts: Mapping[str, Filler] = attrs.field(
+        init=False, repr=False, default=attrs.Factory(methodcaller("_find_texts"), takes_self=True)
+    )
+    _fixed: Mapping[str, object] = attrs.field(
+        init=False, repr=False, default=attrs.Factory(methodcaller("_check_fixed"), takes_self=True)
+    )
+    _columns: Mapping[str, str] = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(methodcaller("_find_columns"), takes_self=True),
+    )
+
+    def _find_form(self) -> _Form:
+        form = _FORMS.get(self.kind)
+        if form is None:
+            raise ConfigurationError("kind", f"must be one of {', '.join(_FORMS)}")
+        return form
+
+    def _find_texts(self) -> Mapping[str, Filler]:
+        wanted = self._form.texts
+        for name in _TEXTS:
+            self._check_presence(name, needed=name in wanted, known=name in wanted)
+        return {name: getattr(self, name) for name in wanted}
+
+    def _check_fixed(self) -> Mapping[str, object]:
+        source, _ = self._form.source
+        for name in _SOURCES:
+            is_known = name == source
+            self._check_presence(name, needed=is_known and self._form.needs_source, known=is_known)
+        for name in ("normalise", "transliterate"):
+            is_known = self.kind == "sms" or (name == "normalise" and self.kind == "whatsapp")
+            self._check_presence(name, needed=False, known=is_known)
+        return {
+            name: check(name, getattr(self, name))
+            for name, check in self._others.items()
+            if not isinstance(getattr(self, name), Column)
+        }
+
+    def _find_columns(self) -> Mapping[str, str]:
+        given = ((name, getattr(self, name)) for name in self._others)
+        return {name: value.name for name, value in given if isinstance(value, Column)}
+
+    @property
+    def recipient(self) -> str:
+        """The column of the recipient."""
+        return self._form.to[0] if self.to is None else self.to
+
+    def check(self, columns: Iterable[str]) -> None:
+        """Check that every column is there that a message is made of.
+
+        Args:
+            columns: The columns that there are.
+
+        Raises:
+            InvalidArgumentError: One is not; what it is for is named.
+        """
+        known = list(columns)
+        wanted = {"to": self.recipient, **self._columns}
+        if self.key is not None:
+            wanted["key"] = self.key
+        for field, name in wanted.items():
+            if name not in known:  # which there are is not said: they may be a recipient's line
+                raise InvalidArgumentError(
+                    field, f"there is no column {name!r} among the {len(known)} that the file names"
+                )
+        for filler in self._texts.values():
+            filler.check(known)
+
+    def compose(self, line: Line) -> Row:
+        """Make the message of a row, or find the error that says why there is none."""
+        cells = line.cells
+        if isinstance(cells, InvalidArgumentError):
+            return Row(line.number, cells)
+        key = None
+        try:
+            key = self._key(cells)
+            return Row(line.number, self._message(cells), key=key)
+        except InvalidArgumentError as error:
+            return Row(line.number, error, key=key)
+
+    async def batches(self, source: Source) -> AsyncIterator[Sequence[Row]]:
+        """Check the columns of a source, and make messages of its rows, in worker threads.
+
+        Yields:
+            Some hundreds of rows at a time; the source is never read ahead.
+
+        Raises:
+            InvalidArgumentError: The source lacks a column, or cannot be read any further.
+        """
+        self.check(source.columns)
+        async for lines in source.batches():
+            yield await anyio.to_thread.run_sync(self._compose_all, lines)
+
+    async def rows(self, source: Source) -> AsyncIterator[Row]:
+        """Do what `batches` does, and yield the rows one by one."""
+        async for batch in self.batches(source):
+            for row in batch:
+                yield row
+
+    def _compose_all(self, lines: Sequence[Line]) -> list[Row]:
+        return [self.compose(line) for line in lines]
+
+    @property
+    def _others(self) -> Mapping[str, Check]:
+        name, check = self._form.source
+        return {
+            name: check,
+            "id_delivery": arguments.optional_identifier,
+            "id_client": arguments.optional_identifier,
+        }
+
+    def _check_presence(self, name: str, *, needed: bool, known: bool) -> None:
+        is_given = getattr(self, name) is not None
+        if needed and not is_given:
+            raise ConfigurationError(name, f"is needed where kind is {self.kind}")
+        if is_given and not known:
+            raise ConfigurationError(name, f"means nothing where kind is {self.kind}")
+
+    def _key(self, cells: Mapping[str, Cell]) -> str | None:
+        if self.key is None:
+            return None
+        return arguments.identifier(self.key, _cell(cells, self.key))
+
+    def _message(self, cells: Mapping[str, Cell]) -> Message:
+        fields = {self._form.to[0]: self._recipient(cells), **self._fixed}
+        for name, filler in self._texts.items():
+            text = filler.fill(cells)
+            if self.transliterate is not None:
+                text = self.transliterate(text)
+            fields[name] = self._form.texts[name](name, text)
+        for name, column in self._columns.items():
+            fields[name] = self._others[name](column, _cell(cells, column))
+        return self._form.message(**fields)
+
+    def _recipient(self, cells: Mapping[str, Cell]) -> object:
+        column = self.recipient
+        value = _cell(cells, column)
+        is_number = isinstance(value, str | int) and not isinstance(value, bool)
+        if self.normalise is not None and is_number:
+            value = self.normalise(column, value)
+        return self._form.to[1](column, value)
+
+
+def _cell(cells: Mapping[str, Cell], column: str) -> Any:
+    """Take a value as its file gives it: a number that a spreadsheet made a float stays one."""
+    value = cells.get(column)
+    if is_blank(value):
+        raise InvalidArgumentError(column, "is empty in this row")
+    return value.strip() if isinstance(value, str) else value

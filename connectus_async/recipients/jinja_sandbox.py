@@ -1,0 +1,307 @@
+"""Jinja for texts that are filled for each recipient: no template can reach out, hang or flood.
+
+Jinja's own sandbox keeps a template from our objects, but not from running for ever or filling the
+memory. So only those parts of the language are let in whose cost is known: each turn of a loop is
+paid for, nothing multiplies a text, and no list is ever built of other lists.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from jinja2 import (
+    StrictUndefined,
+    Undefined,
+    UndefinedError,
+    filters,
+    meta,
+    nodes,
+    pass_context,
+    pass_eval_context,
+)
+from jinja2.exceptions import TemplateError, TemplateSyntaxError
+from jinja2.nodes import EvalContext
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+from connectus_async.arguments import MAX_EMAIL_CHARACTERS
+from connectus_async.errors import InvalidArgumentError
+from connectus_async.recipients.cells import Cell, is_blank, written
+
+MAX_NODES: Final = 10_000
+"""How many parts a template may have, its plain text apart."""
+
+MAX_STEPS: Final = 100_000
+"""How many of its parts are worked through for one row: a fraction of a second."""
+
+MAX_RANGE: Final = 1_000
+MAX_PRECISION: Final = 15
+MAX_NUMBER: Final = 2**64
+
+FILTERS: Final = (
+    *("abs", "capitalize", "count", "d", "default", "e", "escape", "first", "float", "int", "last"),
+    *("length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "safe"),
+    *("select", "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique"),
+    *("upper", "urlencode", "wordcount"),
+)
+METHODS: Final = (
+    *("capitalize", "cycle", "endswith", "get", "isdigit", "isoformat", "items", "keys", "lower"),
+    *("removeprefix", "removesuffix", "split", "startswith", "strftime", "strip", "title", "upper"),
+    "values",
+)
+
+_ALLOWED: Final = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.Assign),
+    *(nodes.Name, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair, nodes.Keyword),
+    *(nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem, nodes.Getattr),
+    *(nodes.Slice, nodes.Concat, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
+    *(nodes.Neg, nodes.Pos),
+)
+_SCALARS: Final = (str, int, float, Decimal, dt.date, dt.time, Undefined, type(None))
+
+# no template can say a name with a blank
+_STEPS: Final = " steps"
+_SCALAR: Final = " scalar"
+
+
+def compiled(
+    field: str, text: str, *, html: bool
+) -> tuple[frozenset[str], Callable[[Mapping[str, Cell]], str]]:
+    """Compile a template.
+
+    Args:
+        field: What an error is to call it.
+        text: The template.
+        html: Whether values are escaped.
+
+    Returns:
+        The names of the columns that it needs, and what fills it from a row.
+
+    Raises:
+        InvalidArgumentError: It is no template, or uses what it may not.
+    """
+    environment = _environment(html=html)
+    _check_size(field, text.count("{%") + text.count("{{"))
+    try:
+        tree = environment.parse(text)
+        _check(field, tree)
+        columns = frozenset(meta.find_undeclared_variables(tree)) - {"range"}
+        code = environment.compile(_Priced().visit(tree))
+        template = environment.template_class.from_code(environment, code, environment.globals)
+    except InvalidArgumentError:
+        raise
+    except (TemplateError, ValueError) as error:
+        where = f": look at line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        raise InvalidArgumentError(field, f"is not a Jinja template{where}") from None
+    except (SyntaxError, RecursionError):
+        raise InvalidArgumentError(field, "is nested too deeply") from None
+
+    def fill(row: Mapping[str, Cell]) -> str:
+        values = {name: _value(name, row.get(name)) for name in columns}
+        try:
+            return _joined(template.generate({**values, _STEPS: _Steps()}))
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(error.field or field, error.problem) from None
+        except _EmptyCellError as error:
+            raise InvalidArgumentError(str(error), "is empty in this row") from None
+        except _TooMuchError:
+            raise InvalidArgumentError(field, "goes on for too long, or writes too much") from None
+        except UndefinedError:
+            problem = "writes something that this row does not have"
+            raise InvalidArgumentError(field, problem) from None
+        except Exception as error:  # noqa: BLE001 - it is the template's, whatever it is
+            problem = f"cannot be filled from this row ({type(error).__name__})"
+            raise InvalidArgumentError(field, problem) from None
+
+    return columns, fill
+
+
+class _TooMuchError(Exception):
+    """A template takes more than it may."""
+
+
+class _EmptyCellError(UndefinedError):
+    """An empty cell is written out; the message is its column."""
+
+
+class _EmptyCell(Undefined):
+    """An empty cell: false, equal to no value, and an error where it is written out."""
+
+    __slots__ = ()
+    __str__ = __iter__ = __len__ = Undefined._fail_with_undefined_error  # noqa: SLF001 - as Jinja does
+
+
+class _Steps:
+    """How much a template may still do for a row."""
+
+    def __init__(self) -> None:
+        self._left = MAX_STEPS
+
+    def take(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise _TooMuchError
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Computes with numbers only, and only with those of a sensible size."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        numbers = int | float | Decimal | Undefined  # what is undefined has its own error
+        if not isinstance(left, numbers) or not isinstance(right, numbers):
+            raise TypeError
+        result = super().call_binop(context, operator, left, right)
+        if abs(result) > MAX_NUMBER:
+            raise OverflowError
+        return result
+
+
+class _Priced(NodeTransformer):
+    """Puts a price on every turn of a loop, and a check on what could grow without one."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - the name of the node
+        price = nodes.Const(1 + _size(node))
+        self.generic_visit(node)
+        node.iter = _filter(_STEPS, node.iter, price)
+        return node
+
+    def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802 - the name of the node
+        self.generic_visit(node)
+        node.node = _filter(_SCALAR, node.node)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - the name of the node
+        self.generic_visit(node)
+        return _filter("join", nodes.List(node.nodes, lineno=node.lineno))
+
+
+def _filter(name: str, node: nodes.Node, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
+
+
+def _environment(*, html: bool) -> _Sandbox:
+    environment = _Sandbox(
+        undefined=StrictUndefined, autoescape=html, finalize=_finalize, keep_trailing_newline=True
+    )
+    own = {"join": _join, "replace": _replace, "round": _round}
+    own |= {_STEPS: _turns, _SCALAR: _scalar}
+    environment.filters = {name: filters.FILTERS[name] for name in FILTERS} | own
+    environment.globals = {"range": _range}
+    return environment
+
+
+def _check(field: str, tree: nodes.Template) -> None:
+    _check_size(field, _size(tree))
+    for node in tree.find_all(nodes.Node):
+        if not _is_allowed(node):
+            raise InvalidArgumentError(
+                field,
+                f"has {type(node).__name__} in line {node.lineno}, which a message's template may "
+                "not have: it may have if, for, set, and the methods of texts and dates",
+            )
+
+
+def _check_size(field: str, size: int) -> None:
+    if size > MAX_NODES:
+        raise InvalidArgumentError(field, "is too long a template")
+
+
+def _is_allowed(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.For):
+        return not node.recursive
+    if isinstance(node, nodes.Call):
+        return _is_allowed_call(node.node)
+    if isinstance(node, nodes.Getattr):
+        return not node.attr.startswith("_")
+    if isinstance(node, nodes.Tuple) and node.ctx == "store":
+        return True
+    if isinstance(node, nodes.Tuple | nodes.List):
+        return all(isinstance(item, nodes.Const) for item in node.items)
+    return isinstance(node, _ALLOWED)
+
+
+def _is_allowed_call(called: nodes.Expr) -> bool:
+    if isinstance(called, nodes.Name):
+        return called.name == "range"
+    return isinstance(called, nodes.Getattr) and called.attr in METHODS
+
+
+def _size(node: nodes.Node) -> int:
+    return sum(1 for _ in node.find_all(nodes.Node))
+
+
+def _value(name: str, cell: Cell) -> object:
+    if is_blank(cell):
+        return _EmptyCell(hint=name, name=name, exc=_EmptyCellError)
+    return cell.strip() if isinstance(cell, str) else cell
+
+
+def _finalize(value: object) -> str:
+    """Write a value out; what is a text, or HTML that is escaped already, stays."""
+    if isinstance(value, str | Undefined):
+        return str(value) if isinstance(value, Undefined) else value
+    return written("", value)
+
+
+def _joined(chunks: Iterable[str]) -> str:
+    length = 0
+    parts = []
+    for chunk in chunks:
+        length += len(chunk)
+        _check_length(length)
+        parts.append(chunk)
+    return "".join(parts)
+
+
+def _range(*bounds: int) -> range:
+    found = range(*bounds)
+    if len(found) > MAX_RANGE:
+        raise _TooMuchError
+    return found
+
+
+@pass_context
+def _turns(context: Context, items: Iterable[object], price: int) -> Iterator[object]:
+    steps = context.resolve(_STEPS)
+    for item in items:
+        steps.take(price)
+        yield item
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, _SCALARS):
+        raise TypeError
+    return value
+
+
+@pass_eval_context
+def _join(
+    context: EvalContext, items: Iterable[object], separator: str = "", attribute: Any = None
+) -> str:
+    if attribute is not None:
+        items = map(filters.make_attrgetter(context.environment, attribute), items)
+    texts = [_finalize(item) for item in items]
+    _check_length(sum(map(len, texts)) + len(texts) * len(separator))
+    return filters.sync_do_join(context, texts, separator)
+
+
+@pass_eval_context
+def _replace(context: EvalContext, text: str, old: str, new: str, count: int | None = None) -> str:
+    _check_length(len(text) + text.count(old) * len(new))
+    return filters.do_replace(context, text, old, new, count)
+
+
+def _round(value: float, precision: int = 0, method: Any = "common") -> float:
+    if abs(precision) > MAX_PRECISION:
+        raise _TooMuchError
+    return filters.do_round(value, precision, method)
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_EMAIL_CHARACTERS:
+        raise _TooMuchError

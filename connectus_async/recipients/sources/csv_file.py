@@ -1,0 +1,121 @@
+"""CSV files with a header, as spreadsheets and databases write them."""
+
+import csv
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from connectus_async.errors import InvalidArgumentError
+from connectus_async.recipients.cells import Cell, is_blank
+from connectus_async.recipients.sources._source import Line, Source, check_columns, named, surplus
+from connectus_async.recipients.sources._text import TextLines
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+
+Cells = tuple[int, list[str], bool]
+"""The number of a row's last line, its cells, and whether it ends with a line break."""
+
+
+@attrs.frozen(kw_only=True)
+class CsvFile(Source):
+    """A CSV file. A row that is cut short by the end of the file has that as its error.
+
+    Attributes:
+        path: Where it is.
+        encoding: How its text is encoded.
+        delimiter: What stands between two cells.
+        header: The names in its first line, the blank ones included.
+    """
+
+    path: Path
+    encoding: str
+    delimiter: str
+    header: Sequence[str] = attrs.field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path, encoding: str, delimiter: str | None) -> "CsvFile":
+        """Read the header of a file. It blocks.
+
+        Args:
+            path: Where it is.
+            encoding: How its text is encoded.
+            delimiter: What stands between two cells; if ``None``, the one of comma, semicolon,
+                tab and bar that the header has most of.
+
+        Raises:
+            InvalidArgumentError: It cannot be read; it is named, with the line.
+        """
+        delimiter = delimiter or _delimiter(path, encoding)
+        with closing(_rows(path, encoding, delimiter)) as rows:
+            _, cells, _ = next(rows, (0, [], True))
+        header = [name.strip() for name in cells]
+        if "\0" in "".join(header):
+            raise InvalidArgumentError(
+                path.name, "has a zero byte in its header: it is no text, or of another encoding"
+            )
+        check_columns(path.name, header)
+        return cls(
+            name=path.name,
+            columns=[name for name in header if name],
+            path=path,
+            encoding=encoding,
+            delimiter=delimiter,
+            header=header,
+        )
+
+    def lines(self) -> Generator[Line, None, None]:
+        """Read the rows below the header that are not empty. It blocks."""
+        with closing(_rows(self.path, self.encoding, self.delimiter)) as rows:
+            next(rows, None)
+            for number, cells, is_complete in rows:
+                try:
+                    yield Line(number, self._by_column(cells, is_complete=is_complete))
+                except InvalidArgumentError as error:
+                    yield Line(number, error)
+
+    def _by_column(self, cells: list[str], *, is_complete: bool) -> dict[str, Cell]:
+        missing = len(self.header) - len(cells)
+        if missing < 0 and not all(map(is_blank, cells[missing:])):
+            raise surplus(cells, self.header)
+        if missing > 0 and not is_complete:
+            raise InvalidArgumentError(
+                "row", "breaks off at the end of the file; the file may not be whole"
+            )
+        if "\0" in "".join(cells):
+            raise InvalidArgumentError("row", "has a zero byte in it, which is no text")
+        return named(self.header, chain(cells, [""] * missing))
+
+
+def _rows(path: Path, encoding: str, delimiter: str) -> Generator[Cells, None, None]:
+    """Read the rows that are not empty, the header first."""
+    text = TextLines(path, encoding)
+    with closing(iter(text)) as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                if not all(map(is_blank, cells)):
+                    yield text.number, cells, text.is_complete
+                text.begin_row()
+        except csv.Error as error:
+            raise InvalidArgumentError(
+                path.name, f"cannot be read after line {text.row - 1}: {_reason(error)}"
+            ) from None
+
+
+def _reason(error: csv.Error) -> str:
+    if "unexpected end of data" in str(error):
+        return "a quote opens in the next row and never closes; the file may not be whole"
+    if "field larger" in str(error):
+        limit = csv.field_size_limit()  # of the whole process, so it is left as it is
+        return f"the next row has a cell of more than {limit:,} characters; is a quote left open?"
+    return str(error)
+
+
+def _delimiter(path: Path, encoding: str) -> str:
+    with closing(iter(TextLines(path, encoding))) as lines:
+        header = next((line for line in lines if not is_blank(line)), "")
+    return max(DELIMITERS, key=header.count)

@@ -1,0 +1,92 @@
+"""JSON Lines: an object a line."""
+
+import json
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from connectus_async.errors import InvalidArgumentError
+from connectus_async.recipients.cells import is_blank
+from connectus_async.recipients.sources._source import Line, Source, check_columns
+from connectus_async.recipients.sources._text import TextLines
+
+
+@attrs.frozen(kw_only=True)
+class JsonLinesFile(Source):
+    """A file of JSON Lines.
+
+    Its columns are the keys of its first object. A later object may lack some, which are then empty
+    cells, and may have others, which no template can name.
+
+    Attributes:
+        path: Where it is.
+        encoding: How its text is encoded.
+    """
+
+    path: Path
+    encoding: str
+
+    @classmethod
+    def open(cls, path: Path, encoding: str) -> "JsonLinesFile":
+        """Read the first object of a file. It blocks.
+
+        Raises:
+            InvalidArgumentError: It cannot be read, or does not begin with an object.
+        """
+        with closing(_rows(path, encoding)) as rows:
+            number, text = next(rows, (0, ""))
+        if not text:
+            raise InvalidArgumentError(path.name, "is empty; each of its lines must be an object")
+        try:
+            columns = list(_object(text))
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(
+                path.name, f"is not JSON Lines: line {number} {error.problem}"
+            ) from None
+        check_columns(path.name, columns)
+        return cls(name=path.name, columns=columns, path=path, encoding=encoding)
+
+    def lines(self) -> Generator[Line, None, None]:
+        """Read the objects. It blocks."""
+        with closing(_rows(self.path, self.encoding)) as rows:
+            for number, text in rows:
+                try:
+                    yield Line(number, _object(text))
+                except InvalidArgumentError as error:
+                    yield Line(number, error)
+
+
+def _rows(path: Path, encoding: str) -> Generator[tuple[int, str], None, None]:
+    text = TextLines(path, encoding)
+    with closing(iter(text)) as lines:
+        for line in lines:
+            if not is_blank(line):
+                yield text.number, line
+            text.begin_row()
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        raise InvalidArgumentError("row", "is not JSON that can be read") from None
+    if not isinstance(value, dict):
+        raise InvalidArgumentError("row", "is not a JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError
+    return value
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

@@ -1,0 +1,79 @@
+"""Parquet files, through pyarrow."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from connectus_async.errors import InvalidArgumentError
+from connectus_async.extras import library
+from connectus_async.recipients.cells import Cell
+from connectus_async.recipients.sources._source import LINES_A_BATCH, Line, Source, check_columns
+
+
+@attrs.frozen(kw_only=True)
+class ParquetFile(Source):
+    """A Parquet file. A row is known by its place, from 1.
+
+    Memory is bounded by the largest of the file's row groups, which writers commonly keep to a
+    million rows.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> "ParquetFile":
+        """Read what a file says of itself. It blocks.
+
+        Raises:
+            InvalidArgumentError: It cannot be read; it is named.
+            ConfigurationError: pyarrow is not installed.
+        """
+        with _reading(path) as file:
+            columns = [str(name) for name in file.schema_arrow.names]
+            length = int(file.metadata.num_rows)
+        check_columns(path.name, columns)
+        return cls(name=path.name, columns=columns, length=length, path=path)
+
+    def lines(self) -> Generator[Line, None, None]:
+        """Read the rows. It blocks."""
+        number = 0
+        with _reading(self.path) as file:
+            for batch in file.iter_batches(LINES_A_BATCH, use_threads=False):
+                for cells in _rows(batch):
+                    number += 1
+                    yield Line(number, cells)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    pyarrow = library(path.name, "pyarrow", extra="parquet")
+    parquet = library(path.name, "pyarrow.parquet", extra="parquet")
+    try:
+        with path.open("rb") as file:
+            yield parquet.ParquetFile(file, pre_buffer=False)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or "it is no Parquet file, or not whole"
+        raise InvalidArgumentError(path.name, f"cannot be read: {reason}") from None
+
+
+def _rows(batch: Any) -> list[dict[str, Cell] | InvalidArgumentError]:
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):  # Python has no such date, or the text is no UTF-8
+        return [_row(batch.slice(place, 1)) for place in range(batch.num_rows)]
+
+
+def _row(row: Any) -> dict[str, Cell] | InvalidArgumentError:
+    cells: dict[str, Cell] = {}
+    for name, column in zip(row.schema.names, row.columns, strict=True):
+        try:
+            (cells[name],) = column.to_pylist()
+        except (ValueError, OverflowError):
+            return InvalidArgumentError(name, "has a value in this row that cannot be read")
+    return cells

@@ -1,0 +1,624 @@
+"""From send to delivered: joins sends with the events of webhooks, and asks where none come.
+
+```python
+async with tracking.Tracker(connectus) as tracker:
+    app.mount("/webhooks", webhooks.asgi(tracker.handle, secret=SECRET))
+    receipt = await connectus.sms.send("56987688060", "Hola")
+    if await receipt.delivered(timeout=60):
+        ...
+```
+"""
+
+import asyncio
+import logging
+import math
+import time
+import zlib
+from asyncio import wrap_future
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
+from inspect import iscoroutinefunction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+from weakref import WeakValueDictionary
+
+import anyio
+from anyio.to_thread import run_sync
+
+from connectus_async.bulk.options import check_above_zero
+from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryTimeoutError
+from connectus_async.ledger.sqlite.delivery import EARLY_SECONDS, DeliveryLedger, Recorded
+from connectus_async.ledger.sqlite.delivery_rows import OpenSms
+from connectus_async.ledger.steady_clock import SteadyClock
+from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
+from connectus_async.products.sms_ids import folded
+from connectus_async.products.sms_polling import (
+    FIRST_PAUSE,
+    JITTER,
+    LONGEST_PAUSE,
+    Backoff,
+    ask,
+)
+from connectus_async.products.sms_statuses import is_news
+from connectus_async.webhooks.events import Event, StatusUpdate
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from connectus_async.client import AsyncConnectus
+
+SILENCE: Final = 60.0
+PATIENCE: Final = EARLY_SECONDS
+CONCURRENCY: Final = 16
+
+RECOUNT_SECONDS: Final = 5.0
+"""Not every change in a ledger is one that the tracker made."""
+
+MAX_REMEMBERED: Final = 65_536
+REMEMBERED_FOR: Final = 3_600.0
+MAX_UNREAD: Final = 10_000
+PAGE: Final = 1_000
+READING_SHARE: Final = 0.1
+"""Of the time, that may go into looking for open SMS in a large ledger."""
+
+NAMELESS: Final = "SMS that were accepted without an id, and cannot be followed: %d"
+
+_log: Final = logging.getLogger("connectus_async")
+
+
+class Tracked:
+    """An SMS that a `Tracker` follows.
+
+    Attributes:
+        id: What the API calls it.
+    """
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self._status: SmsStatus | None = None
+        self._failure: ConnectusError | None = None
+        self._is_over = asyncio.Event()
+        self._touched_at = time.monotonic()
+
+    @property
+    def status(self) -> SmsStatus | None:
+        """The word that says most of what is known of it; ``None`` before the first one."""
+        return self._status
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is expected: see `SmsStatus.is_final`."""
+        return self._status is not None and self._status.is_final
+
+    async def delivered(self, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the usual word
+        """Wait until it is delivered, or is known not to be.
+
+        Args:
+            timeout: Seconds to wait at most; without limit if left out.
+
+        Returns:
+            Whether it was delivered; `status` says what else became of it.
+
+        Raises:
+            DeliveryTimeoutError: It had no final status in time, or in that of the tracker.
+            ConnectusError: The tracker was left, or cannot ask.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._is_over.wait()
+        except TimeoutError:
+            raise DeliveryTimeoutError(timeout) from None
+        if self._failure is not None and not self.is_final:
+            raise self._failure
+        return self._status is SmsStatus.ENTREGADO
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._status!r}>"
+
+    def _hear(self, status: SmsStatus) -> bool:
+        """Take a status; tell whether it is news."""
+        self._touched_at = time.monotonic()
+        if not is_news(status, self._status):
+            return False
+        self._status = status
+        if status.is_final:
+            self._is_over.set()
+        return True
+
+    def _fail(self, failure: ConnectusError) -> None:
+        self._failure = failure
+        self._is_over.set()
+
+    async def _silence(self, seconds: float) -> None:
+        """Wait until it was neither heard of nor asked for, for a time, or is over."""
+        while not self._is_over.is_set():
+            left = self._touched_at + seconds - time.monotonic()
+            if left <= 0:
+                return
+            with anyio.move_on_after(left):
+                await self._is_over.wait()
+
+
+class Tracker:
+    """Follows SMS to their final status. Use it with ``async with``.
+
+    `handle` is the handler for a receiver. Where the webhook is silent about an SMS, or there is
+    none, the API is asked, ever less often until the status is final. What comes late, twice, or in
+    another order does no harm: of all words about an SMS the one that says most is its status. A
+    final one comes after all others, and of two final ones ENTREGADO counts.
+
+    With a ledger, all of its accepted SMS are followed, those that its sender is still sending
+    included, and their statuses are written into it, where ``connectus bulk status`` and the report
+    show them. An event counts as handled when it is on disk, also if it was faster than the answer
+    to the send: a status whose SMS the ledger does not have yet is kept in it for three days, until
+    the sender names the SMS. The SMS are read page by page and never held all at once.
+
+    Without a ledger all is in memory, and lost when the process ends: an event counts as handled
+    when it was heard. One about an SMS that is not followed yet is remembered for an hour. What was
+    lost is found by asking, once the SMS is followed again.
+
+    An identifier of hexadecimal digits is the same in capitals. An SMS that the API accepted
+    without an identifier cannot be followed; the log says how many of a ledger there are.
+
+    Args:
+        connectus: The client to ask with, of the event loop that the tracker is entered in. The
+            receipts of its ``sms`` then wait through the tracker.
+        ledger: The ledger of a campaign, which must be there.
+        polls: Whether to ask at all.
+        poll_after: Seconds until an SMS is asked for, while no webhook has come. Default 2. Each
+            further pause is twice as long.
+        poll_after_silence: The same, once webhooks come: seconds since the last event about an
+            SMS, or since an SMS of the ledger was accepted. Default 60.
+        longest_pause: Seconds between two polls of an SMS at most. Default 900.
+        patience: Seconds after which an SMS is not asked for any more. Default three days.
+        concurrency: How many polls there are at a time. Default 16.
+
+    Raises:
+        ConfigurationError: An argument makes no sense; it is named.
+
+    Example:
+        ```python
+        async with tracking.Tracker(connectus, ledger="navidad.db") as tracker:
+            async with connectus.bulk(ledger="navidad.db") as bulk:
+                await bulk.run(messages)
+            await tracker.until_final()
+        ```
+    """
+
+    def __init__(
+        self,
+        connectus: "AsyncConnectus",
+        *,
+        ledger: "str | PathLike[str] | None" = None,
+        polls: bool = True,
+        poll_after: float = FIRST_PAUSE,
+        poll_after_silence: float = SILENCE,
+        longest_pause: float = LONGEST_PAUSE,
+        patience: float = PATIENCE,
+        concurrency: int = CONCURRENCY,
+    ) -> None:
+        _check_client(connectus)
+        check_above_zero("poll_after", poll_after)
+        check_above_zero("poll_after_silence", poll_after_silence)
+        check_above_zero("longest_pause", longest_pause)
+        check_above_zero("patience", patience)
+        _check_concurrency(concurrency)
+        self._sms: SmsService = connectus.sms
+        self._ledger = None if ledger is None else DeliveryLedger(ledger)
+        self._polls = polls
+        self._without_webhook = Backoff(poll_after, longest_pause)
+        self._with_webhook = Backoff(poll_after_silence, longest_pause)
+        self._backoff = self._without_webhook
+        self._patience = patience
+        self._room = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._remembered = _Remembered(MAX_REMEMBERED, REMEMBERED_FOR)
+        self._tracked: WeakValueDictionary[str, Tracked] = WeakValueDictionary()
+        self._open: dict[str, Tracked] = {}
+        self._streams: set[MemoryObjectSendStream[Event]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clock = SteadyClock()
+        self._entered_at: float | None = None
+        self._is_left = False
+        self._swept_at = -math.inf
+        self._left = 0
+        self._nameless = 0
+        self._pulse = asyncio.Event()
+        self._failure: ConnectusError | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._entered_at is not None:
+            raise ConfigurationError("tracker", "was entered before: make another one")
+        self._clock = SteadyClock()
+        self._entered_at = self._clock.now()
+        if self._ledger is not None:
+            await self._take_up(self._ledger)
+        self._sms._tracker = self  # noqa: SLF001 - so that receipts wait through it
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_left = True
+        if self._sms._tracker is self:  # noqa: SLF001 - as above
+            self._sms._tracker = None  # noqa: SLF001 - as above
+        self._fail(ConfigurationError("tracker", "was left before there was a final status"))
+        with anyio.CancelScope(shield=True):
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for stream in self._streams:
+                stream.close()
+            if self._ledger is not None:
+                await run_sync(self._ledger.close)
+
+    @property
+    def left(self) -> int:
+        """How many SMS of the ledger were still without a final status, as far as is known.
+
+        They are counted now and then: what a campaign adds meanwhile is not known at once.
+        """
+        return max(0, self._left)
+
+    def track(self, sms: SmsReceipt | str) -> Tracked:
+        """Follow an SMS.
+
+        Args:
+            sms: The receipt of a send, or its ``id``.
+
+        Returns:
+            The SMS with its status. It is followed to its end, also if this is not kept.
+
+        Raises:
+            InvalidArgumentError: The API gave the SMS no ``id``.
+            ConfigurationError: The tracker was not entered, or was left.
+
+        Example:
+            ```python
+            tracked = tracker.track(receipt)
+            await tracked.delivered(timeout=60)
+            tracked.status
+            ```
+        """
+        id_sms = trackable_id(sms)
+        self._check_entered()
+        key = folded(id_sms)
+        tracked = self._tracked.get(key)
+        if tracked is not None:
+            return tracked
+        self._tracked[key] = tracked = Tracked(id_sms)
+        remembered = self._remembered.get(key)
+        if remembered is not None:
+            tracked._hear(remembered)  # noqa: SLF001 - they are one thing
+        if not tracked.is_final:
+            self._open[key] = tracked
+            self._start(self._follow(tracked))
+        return tracked
+
+    async def delivered(self, sms: SmsReceipt | str, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as above
+        """Follow an SMS, and wait until it is delivered, or is known not to be.
+
+        Args:
+            sms: As of `track`.
+            timeout: As of `Tracked.delivered`.
+
+        Returns:
+            Whether it was delivered.
+
+        Raises:
+            DeliveryTimeoutError: It had no final status in time.
+            ConnectusError: As of `track` and `Tracked.delivered`.
+        """
+        return await self.track(sms).delivered(timeout=timeout)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what comes from the moment on at which the first one is waited for.
+
+        Yields:
+            Each `StatusUpdate` that told something new, also those that a poll found, which have no
+            ``raw``; each `IncomingSms` and `UnknownEvent`. It ends when the tracker is left. Who
+            does not read lets events wait: past 10,000 `handle` waits too.
+
+        Raises:
+            ConfigurationError: The tracker was not entered, or was left.
+        """
+        self._check_entered()
+        sending, receiving = anyio.create_memory_object_stream[Event](MAX_UNREAD)
+        self._streams.add(sending)
+        try:
+            with receiving:
+                async for event in receiving:
+                    yield event
+        finally:
+            self._streams.discard(sending)
+            sending.close()
+
+    async def handle(self, event: Event) -> None:
+        """Take an event of a webhook: the handler for `asgi`, `aiohttp_app` and `aiohttp_routes`.
+
+        Statuses are for the SMS that are followed, and for the ledger. All else is only passed on
+        to `events`, in memory: whoever must not lose a reply gives the receiver a handler that
+        writes it down before it calls this one.
+
+        Raises:
+            LedgerError: It cannot be written into the ledger. A receiver then answers 500, so that
+                the platform may try again.
+            ConfigurationError: The tracker was not entered, or was left.
+        """
+        self._check_entered()
+        self._backoff = self._with_webhook
+        if await self._is_news(event):
+            await self._publish(event)
+
+    async def poll(self) -> int:
+        """Ask now for every SMS that is followed and has no final status.
+
+        Returns:
+            How many have none after that, in the ledger and beside it.
+
+        Raises:
+            RequestError: The API refuses to be asked, for instance for wrong credentials.
+            LedgerError: The ledger cannot be read or written.
+            ConfigurationError: The tracker was not entered, or was left.
+        """
+        self._check_entered()
+        await self._poll_all([sms.id for sms in self._open.values() if not sms.is_final])
+        if self._ledger is not None:
+            await self._sweep(self._ledger, lambda _: True)
+        return await self._count_open()
+
+    async def until_final(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
+        """Wait until every SMS that is followed has a final status, or was given up.
+
+        What the sender of the ledger has not sent by then is not waited for: end its run first.
+
+        Args:
+            timeout: Seconds to wait at most; without limit if left out.
+
+        Raises:
+            DeliveryTimeoutError: Some had none in time.
+            ConnectusError: As of `poll`.
+        """
+        self._check_entered()
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    pulse = self._pulse
+                    if await self._count_open() == 0:
+                        await self._say_who_is_nameless()
+                        return
+                    if self._failure is not None:
+                        raise self._failure
+                    with anyio.move_on_after(RECOUNT_SECONDS):
+                        await pulse.wait()
+        except TimeoutError:
+            raise DeliveryTimeoutError(timeout) from None
+
+    async def _take_up(self, ledger: DeliveryLedger) -> None:
+        await run_sync(ledger.open)
+        try:
+            self._left = await self._count_in_ledger(ledger)
+            await self._say_who_is_nameless()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await run_sync(ledger.close)
+            raise
+        if self._polls:
+            self._start(self._sweep_for_ever(ledger))
+
+    def _check_entered(self) -> float:
+        if self._entered_at is None or self._is_left:
+            raise ConfigurationError(
+                "tracker", "must be entered first: async with tracking.Tracker(connectus)"
+            )
+        return self._entered_at
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _is_news(self, event: Event) -> bool:
+        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
+            return True
+        return await self._settle(event.id_sms, event.status)
+
+    async def _settle(self, id_sms: str, status: SmsStatus) -> bool:
+        """Take a status of an SMS; tell whether it is news."""
+        is_new_here = self._hear(id_sms, status)
+        if self._ledger is None:
+            return is_new_here
+        recorded = await wrap_future(self._ledger.record(id_sms, status))
+        if recorded is Recorded.NEWS and status.is_final:
+            self._left -= 1
+            if self._left <= 0:
+                self._beat()
+        return is_new_here if recorded is Recorded.EARLY else recorded is Recorded.NEWS
+
+    def _hear(self, id_sms: str, status: SmsStatus) -> bool:
+        key = folded(id_sms)
+        tracked = self._tracked.get(key)
+        if tracked is None:
+            return self._remembered.hear(key, status)
+        is_new = tracked._hear(status)  # noqa: SLF001 - as above
+        if is_new:
+            self._remembered.hear(key, status)
+            self._beat()
+        return is_new
+
+    async def _publish(self, event: Event) -> None:
+        for stream in list(self._streams):
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await stream.send(event)
+
+    async def _follow(self, tracked: Tracked) -> None:
+        """Ask for an SMS, whenever it was silent for long, until it is final or too old."""
+        begun, polls = time.monotonic(), 0
+        try:
+            while time.monotonic() - begun < self._patience:
+                pause = self._backoff.pause(polls) if self._polls else self._patience
+                await tracked._silence(pause)  # noqa: SLF001 - as above
+                if tracked.is_final:
+                    return
+                if self._polls:
+                    await self._poll(tracked.id)
+                    tracked._touched_at = time.monotonic()  # noqa: SLF001 - as above
+                polls += 1
+            tracked._fail(DeliveryTimeoutError(None))  # noqa: SLF001 - as above
+        except ConnectusError as error:
+            tracked._fail(error)  # noqa: SLF001 - as above
+        finally:
+            self._open.pop(folded(tracked.id), None)
+            self._beat()
+
+    async def _poll(self, id_sms: str) -> None:
+        async with self._room:
+            status = await ask(self._sms, id_sms)
+        if status is not None and await self._settle(id_sms, status):
+            await self._publish(StatusUpdate(id_sms=id_sms, status=status))
+
+    async def _poll_all(self, ids: Iterable[str]) -> None:
+        waiting = iter(ids)
+
+        async def work() -> None:
+            for id_sms in waiting:
+                await self._poll(id_sms)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(work())
+        except* ConnectusError as errors:
+            failure = _first(errors)
+        else:
+            return
+        raise failure
+
+    async def _sweep_for_ever(self, ledger: DeliveryLedger) -> None:
+        try:
+            while True:
+                started = time.monotonic()
+                now = self._clock.now()
+                reading = await self._sweep(ledger, self._is_due(now, self._swept_at))
+                self._swept_at = now
+                self._left = await self._count_in_ledger(ledger)
+                self._beat()
+                pause = max(self._backoff.first, reading / READING_SHARE)
+                await asyncio.sleep(max(0.0, started + pause - time.monotonic()))
+        except ConnectusError as error:
+            _log.warning("delivery statuses are not polled any more: %s", error)
+            self._fail(error)
+
+    async def _sweep(self, ledger: DeliveryLedger, is_due: Callable[[OpenSms], bool]) -> float:
+        """Read the SMS of the ledger that have no final status, and ask for those that are due.
+
+        Returns:
+            The seconds that reading took.
+        """
+        after, reading = 0, 0.0
+        while True:
+            began = time.monotonic()
+            page = await wrap_future(ledger.open_sms(after, PAGE, *self._span()))
+            reading += time.monotonic() - began
+            if not page:
+                return reading
+            after = page[-1].number
+            await self._poll_all([sms.id for sms in page if is_due(sms)])
+
+    def _is_due(self, now: float, before: float) -> Callable[[OpenSms], bool]:
+        """Make the rule by which an SMS is asked for now if a pause ended since the last time.
+
+        Nothing has to be remembered of an SMS for it: its age says how often it was asked for.
+        """
+        backoff, entered_at, moment = self._backoff, self._check_entered(), self._clock.moment
+
+        def is_due(sms: OpenSms) -> bool:
+            began = max(moment(sms.accepted_at), entered_at - backoff.first * (1 + JITTER))
+            stretch = 1 + JITTER * (2 * zlib.crc32(sms.id.encode()) / 2**32 - 1)
+            due = backoff.polls_within((now - began) / stretch)
+            return due > backoff.polls_within(max(0.0, before - began) / stretch)
+
+        return is_due
+
+    def _span(self) -> tuple[float, float]:
+        """Give the period in which the API took the SMS that are still followed: at first, any."""
+        now, entered_at = self._clock.now(), self._check_entered()
+        if now - entered_at <= self._patience:
+            return 0.0, math.inf
+        return self._clock.span(now - self._patience)
+
+    async def _count_open(self) -> int:
+        open_here = sum(not tracked._is_over.is_set() for tracked in self._open.values())  # noqa: SLF001
+        if self._ledger is None:
+            return open_here
+        self._left = await self._count_in_ledger(self._ledger)
+        return open_here + self._left
+
+    def _count_in_ledger(self, ledger: DeliveryLedger) -> Awaitable[int]:
+        return wrap_future(ledger.count_open(*self._span()))
+
+    async def _say_who_is_nameless(self) -> None:
+        """Put into the log how many SMS cannot be followed, whenever there are more of them."""
+        if self._ledger is None:
+            return
+        before, self._nameless = self._nameless, await wrap_future(self._ledger.count_nameless())
+        if self._nameless > before:
+            _log.warning(NAMELESS, self._nameless)
+
+    def _beat(self) -> None:
+        """Wake up who waits for something to change."""
+        self._pulse.set()
+        self._pulse = asyncio.Event()
+
+    def _fail(self, failure: ConnectusError) -> None:
+        self._failure = failure
+        for tracked in self._open.values():
+            tracked._fail(failure)  # noqa: SLF001 - as above
+        self._beat()
+
+
+class _Remembered:
+    """The statuses that were heard last, of a number of SMS and for a time."""
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self._size = size
+        self._seconds = seconds
+        self._heard: OrderedDict[str, tuple[SmsStatus, float]] = OrderedDict()
+
+    def get(self, id_sms: str) -> SmsStatus | None:
+        """Give the status of an SMS, if one is remembered."""
+        status, heard_at = self._heard.get(id_sms, (None, 0.0))
+        return status if heard_at + self._seconds > time.monotonic() else None
+
+    def hear(self, id_sms: str, status: SmsStatus) -> bool:
+        """Take a status; tell whether it is news."""
+        if not is_news(status, self.get(id_sms)):
+            return False
+        self._heard[id_sms] = status, time.monotonic()
+        self._heard.move_to_end(id_sms)
+        if len(self._heard) > self._size:
+            self._heard.popitem(last=False)
+        return True
+
+
+def _first(errors: BaseExceptionGroup[ConnectusError]) -> ConnectusError:
+    """Find one of the errors: they are all about the same."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _check_concurrency(concurrency: object) -> None:
+    if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 1:
+        raise ConfigurationError("concurrency", "must be a whole number above zero")
+
+
+def _check_client(connectus: object) -> None:
+    status = getattr(getattr(connectus, "sms", None), "status", None)
+    if not iscoroutinefunction(status):
+        raise ConfigurationError("connectus", "must be an AsyncConnectus")

@@ -1,0 +1,1 @@
+"""One campaign, sent by several processes."""

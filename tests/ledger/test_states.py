@@ -1,0 +1,137 @@
+"""The state machine of a message: where it can go, and that it never goes out twice by itself."""
+
+import pytest
+
+from connectus_async import Outcome
+from connectus_async.errors import (
+    CampaignStoppedError,
+    ConnectError,
+    ConnectionLostError,
+    InvalidArgumentError,
+    LedgerError,
+    RateLimitError,
+    RejectedError,
+    RequestTimeoutError,
+    ServerError,
+    UnexpectedStatusError,
+    UnreadableAnswerError,
+)
+from connectus_async.ledger.states import STEPS, OnUnknown, SkipReason, State, after_attempt
+from connectus_async.statuses import STATUSES
+
+CALL = "POST /sms/send_individual"
+
+
+def reachable(state: State) -> set[State]:
+    """Collect every state that a message can come to by itself from one."""
+    found: set[State] = set()
+    ahead = {state}
+    while ahead:
+        new = STEPS[ahead.pop()] - found
+        found |= new
+        ahead |= new
+    return found
+
+
+def test_every_state_has_its_steps():
+    """No state is left out of the table, and none is in it that does not exist."""
+    assert set(STEPS) == set(State)
+    assert set().union(*STEPS.values()) <= set(State)
+
+
+def test_every_state_comes_from_being_queued():
+    """A message begins queued, and there is no state that it could not come to from there."""
+    assert reachable(State.QUEUED) == set(State)
+
+
+def test_every_state_can_come_to_an_end():
+    """No message can end up in a circle without a way out."""
+    for state in State:
+        ends = {end for end in {state, *reachable(state)} if end.is_final}
+        assert ends, state
+
+
+def test_the_states_that_nothing_moves_are_the_four_ends():
+    """They are what a campaign is to end in."""
+    assert {state for state in State if state.is_final} == {
+        State.ACCEPTED,
+        State.REJECTED,
+        State.HELD,
+        State.SKIPPED,
+    }
+
+
+def test_a_message_leaves_only_from_being_queued():
+    """There is one way on to the wire, and so one place to guard."""
+    assert {state for state in State if State.IN_FLIGHT in STEPS[state]} == {State.QUEUED}
+
+
+def test_what_may_have_been_sent_is_queued_only_by_reconciling():
+    """From in flight, a message is queued again only if it certainly was not sent."""
+    queued_from = {state for state in State if State.QUEUED in STEPS[state]}
+
+    assert queued_from == {State.IN_FLIGHT, State.UNKNOWN}
+    assert State.QUEUED not in STEPS[State.HELD]
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (None, State.ACCEPTED),
+        (RateLimitError(CALL, "429"), State.QUEUED),
+        (ConnectError(CALL, "refused"), State.QUEUED),
+        (InvalidArgumentError("dst_number", "is empty"), State.QUEUED),
+        (LedgerError("a.db", "is damaged"), State.QUEUED),
+        (CampaignStoppedError("stopped"), State.QUEUED),
+        (RejectedError(CALL, "answered an error"), State.REJECTED),
+        (RequestTimeoutError(CALL, "no answer"), State.UNKNOWN),
+        (ConnectionLostError(CALL, "reset"), State.UNKNOWN),
+        (ServerError(CALL, "502"), State.UNKNOWN),
+        (UnexpectedStatusError(CALL, "302"), State.UNKNOWN),
+        (UnreadableAnswerError(CALL, "200"), State.UNKNOWN),
+    ],
+)
+def test_an_attempt_ends_as_its_error_says(error: Exception | None, state: State):
+    """The outcome of the request decides, and every such step is one that is allowed."""
+    assert after_attempt(error) is state
+    assert state in STEPS[State.IN_FLIGHT]
+
+
+@pytest.mark.parametrize("error", [OSError(), RuntimeError(), ValueError(), KeyError()])
+def test_an_error_that_is_not_ours_leaves_a_message_unknown(error: Exception):
+    """It may have come after the first byte: a look costs less than a second message."""
+    assert after_attempt(error) is State.UNKNOWN
+
+
+def test_no_status_of_refusal_is_taken_for_a_success():
+    """Each status of the table refuses the message, leaves it queued, or leaves it open."""
+    states = {after_attempt(status.error(CALL, "no")) for status in STATUSES.values()}
+
+    assert states == {State.REJECTED, State.QUEUED, State.UNKNOWN}
+
+
+def test_every_outcome_has_its_state():
+    """No outcome that a request can have lacks a place in the ledger."""
+
+    class OddError(CampaignStoppedError):
+        pass
+
+    for outcome in Outcome:
+        error = OddError("odd")
+        error.outcome = outcome
+        assert after_attempt(error) in STEPS[State.IN_FLIGHT]
+
+
+def test_the_words_are_those_of_the_ledger_and_the_command_line():
+    """They are kept in files and typed by people: changing one would break both."""
+    assert list(State) == [
+        "queued",
+        "in_flight",
+        "accepted",
+        "rejected",
+        "unknown",
+        "held",
+        "skipped",
+    ]
+    assert list(SkipReason) == ["invalid", "duplicate", "suppressed", "expired", "over_budget"]
+    assert list(OnUnknown) == ["hold", "resend_if_absent", "resend"]

@@ -1,0 +1,73 @@
+"""How a cell is written in a text: in one way, or not at all."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectus_async import InvalidArgumentError
+from connectus_async.recipients.cells import is_blank, written
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (" Ana ", "Ana"),
+        (0, "0"),
+        (-12990, "-12990"),
+        (12990.0, "12990"),
+        (9.5, "9.5"),
+        (Decimal("9.50"), "9.50"),
+        (Decimal("1E+3"), "1000"),
+        (dt.date(2026, 7, 31), "2026-07-31"),
+        (dt.datetime(2026, 7, 31), "2026-07-31"),
+        (dt.datetime(2026, 7, 31, 9, 30, 0, 5), "2026-07-31 09:30:00"),
+        (dt.datetime(2026, 7, 31, tzinfo=dt.UTC), "2026-07-31 00:00:00+00:00"),
+        (dt.time(9, 30), "09:30:00"),
+    ],
+)
+def test_a_cell_is_written_without_its_type(cell: object, text: str):
+    """A whole number has no decimals, and a day no time."""
+    assert written("name", cell) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        (None, "is empty in this row"),
+        ("", "is empty in this row"),
+        (" \n", "is empty in this row"),
+        (float("nan"), "is empty in this row"),
+        (True, "is true or false"),
+        (float("inf"), "is too large or too small"),
+        (1e300, "is too large or too small"),
+        (1e-300, "is too large or too small"),
+        (Decimal("Infinity"), "is too large or too small"),
+        ([1], "must be text or a number, not list"),
+        ({"a": 1}, "must be text or a number, not dict"),
+        (b"Ana", "must be text or a number, not bytes"),
+        (dt.timedelta(1), "must be text or a number, not timedelta"),
+    ],
+)
+def test_a_cell_that_has_no_one_way_to_be_written_is_refused(cell: object, problem: str):
+    """The column is named, and the value never shown."""
+    with pytest.raises(InvalidArgumentError, match=f"name: {problem}"):
+        written("name", cell)
+
+
+@given(st.one_of(st.integers(), st.floats(), st.text(), st.none(), st.decimals()))
+def test_a_cell_is_blank_or_written_without_blanks(cell: float | str | Decimal | None):
+    """What is written is never empty, and reads as the number that it was."""
+    if is_blank(cell):
+        return
+    try:
+        text = written("name", cell)
+    except InvalidArgumentError:
+        assert isinstance(cell, int | float | Decimal)
+        return
+    assert text
+    assert text == text.strip()
+    if isinstance(cell, int | float | Decimal):
+        assert type(cell)(text) == cell

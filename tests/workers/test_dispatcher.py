@@ -1,0 +1,438 @@
+"""One ledger, and several senders that reach it over sockets: who gets what, and what is lost."""
+
+import asyncio
+import marshal
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import anyio
+import attrs
+import pytest
+
+from connectus_async import CampaignStoppedError, ConnectionLostError, LedgerError, State
+from connectus_async.bulk.circuit_breaker import UNKNOWN_IN_A_ROW, CircuitBreaker
+from connectus_async.bulk.guards import Guards, Refusal
+from connectus_async.bulk.options import BulkOptions
+from connectus_async.bulk.outcomes import BulkSummary
+from connectus_async.bulk.progress import Progress
+from connectus_async.ledger.records import Claim, Entry, Loading, Policy
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.states import OnUnknown, SkipReason
+from connectus_async.workers import frames as link_module
+from connectus_async.workers.dispatcher import (
+    ALL_ENDED,
+    ENDED,
+    MOST_HANDED_CHARACTERS,
+    Dispatcher,
+    Failure,
+)
+from connectus_async.workers.frames import HEAD, MOST_BYTES, Link
+from connectus_async.workers.remote_ledger import RemoteLedger
+
+LIMIT = 500
+LOOPS = [False, *([True] if find_spec("uvloop") else [])]
+JOB = {"api_key": "secret-key"}
+
+
+def entries(count: int, body: str = '{"sms_content":"Hola"}') -> list[Entry]:
+    return [Entry(f"{index}", index + 1, "sms", "56987688060", body, 1) for index in range(count)]
+
+
+@attrs.define
+class Campaign:
+    """A ledger, its owner, and the senders that it employs."""
+
+    ledger: SqliteLedger
+    owner: Dispatcher
+    remotes: list[RemoteLedger] = attrs.field(factory=list)
+    lost: list[RemoteLedger] = attrs.field(factory=list)
+
+    async def employ(self) -> RemoteLedger:
+        ours, theirs = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        remote = RemoteLedger(lambda: self.lost.append(remote))
+        self.remotes.append(remote)
+        link = self.owner.employ(JOB)
+        await loop.create_unix_connection(lambda: remote.link, sock=theirs)
+        await loop.create_unix_connection(lambda: link, sock=ours)
+        assert await remote.job() == JOB
+        return remote
+
+    async def close(self) -> None:
+        for remote in self.remotes:
+            remote.link.close()
+        await self.owner.ended()
+        await self.ledger.close()
+
+    async def counts(self) -> dict[State, int]:
+        return dict(await self.ledger.counts())
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Callable]:
+    """Load a campaign; it is closed when the test ends."""
+    campaigns = []
+
+    async def start(
+        count: int, *, budget: int | None = None, body: str = '{"sms_content":"Hola"}'
+    ) -> Campaign:
+        ledger = SqliteLedger(tmp_path / "campaign.db")
+        await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
+        reading = await ledger.begin_reading()
+        await ledger.load([Loading(entry) for entry in entries(count, body)], reading)
+        owner = Dispatcher(
+            ledger,
+            waiting=count,
+            guards=Guards(BulkOptions(budget=budget), 0),
+            patience=CircuitBreaker(60, 8, 60),
+        )
+        campaigns.append(Campaign(ledger, owner))
+        return campaigns[-1]
+
+    yield start
+    for campaign in campaigns:
+        await campaign.close()
+
+
+async def all_of(remote: RemoteLedger) -> list[tuple[int, Entry]]:
+    rows = []
+    while batch := await remote.queued(0, LIMIT):
+        rows += batch
+    return rows
+
+
+async def heard(owner: Dispatcher) -> list[Failure]:
+    return [failure async for failure in owner.failures()]
+
+
+def vanish(remote: RemoteLedger) -> None:
+    """Lose a sender as if it had been killed."""
+    remote.link._transport.abort()
+
+
+async def test_each_message_is_handed_to_one(start):
+    """Three that take turns get all of the ledger together, and nothing twice."""
+    campaign = await start(2_500)
+    remotes = [await campaign.employ() for _ in range(3)]
+    handed = await asyncio.gather(*map(all_of, remotes))
+
+    numbers = [number for rows in handed for number, _ in rows]
+    assert sorted(numbers) == list(range(1, 2_501))
+    assert all(handed)
+    by_number = {number: entry for rows in handed for number, entry in rows}
+    assert [by_number[number] for number in sorted(by_number)] == entries(2_500)
+
+
+async def test_a_message_is_in_flight_before_it_may_leave(start):
+    """What `begin` gives is on disk; what becomes of it is as well, in the order that it came."""
+    campaign = await start(3)
+    remote = await campaign.employ()
+    (first, entry), (second, _), (third, _) = await all_of(remote)
+
+    assert await asyncio.gather(remote.begin(entry, first), remote.begin(entry, second)) == [
+        Claim(first),
+        Claim(second),
+    ]
+    assert await campaign.counts() == {State.IN_FLIGHT: 2, State.QUEUED: 1}
+    remote.finish(entry, first, State.ACCEPTED, None, "an id")
+    remote.finish(entry, second, State.QUEUED, "429", None, is_kept=True)
+    assert await remote.begin(entry, second) == Claim(second)
+    remote.finish(entry, second, State.REJECTED, "400", None)
+    remote.put(entry, third, SkipReason.SUPPRESSED)
+    assert not await remote.done(None)
+    counts = {State.ACCEPTED: 1, State.REJECTED: 1, State.SKIPPED: 1}
+    assert await campaign.counts() == counts
+    assert campaign.owner.summary == BulkSummary(counts, {SkipReason.SUPPRESSED: 1})
+
+
+async def test_a_sender_that_dies(start):
+    """What it had begun is unknown and named; what it had not begun is handed to the other."""
+    campaign = await start(40)
+    dying, other = await campaign.employ(), await campaign.employ()
+    rows = await dying.queued(0, LIMIT)
+    (first, entry), (second, _), *rest = rows
+    await asyncio.gather(dying.begin(entry, first), dying.begin(entry, second))
+    dying.finish(entry, first, State.ACCEPTED, None, None)
+    mine = await all_of(other)
+    waiting = asyncio.create_task(other.done(None))
+    dying.link.close()  # what was sent before arrives
+
+    assert await waiting
+    assert {number for number, _ in rest} <= {number for number, _ in await all_of(other)}
+    assert len(mine) < 39
+    assert not await other.done(None)
+    await other.leave()
+    assert await heard(campaign.owner) == [Failure(2, State.UNKNOWN, None, ENDED)]
+    assert (await campaign.counts())[State.UNKNOWN] == 1
+    assert (await campaign.counts())[State.ACCEPTED] == 1
+    assert campaign.owner.failure is None
+
+
+async def test_all_senders_die(start):
+    """With messages left the campaign has failed; they are queued."""
+    campaign = await start(40)
+    remotes = [await campaign.employ(), await campaign.employ()]
+    for remote in remotes:
+        await remote.queued(0, LIMIT)
+        vanish(remote)
+    assert await heard(campaign.owner) == []
+    await campaign.owner.ended()
+    assert str(campaign.owner.failure) == ALL_ENDED
+    assert await campaign.counts() == {State.QUEUED: 40}
+    assert campaign.lost == remotes
+
+
+async def test_the_budget_is_kept_for_all_together(start):
+    """Whoever asks when nothing is left is refused; what was not sent after all is given back."""
+    campaign = await start(8, budget=3)
+    one, other = await campaign.employ(), await campaign.employ()
+    rows = [*await all_of(one), *await all_of(other)]
+    entry = rows[0][1]
+    numbers = [number for number, _ in rows]
+    await asyncio.gather(*(one.begin(entry, number) for number in numbers[:3]))
+    with pytest.raises(Refusal, match="over_budget") as refused:
+        await one.begin(entry, numbers[3])
+    assert refused.value.skipped is SkipReason.OVER_BUDGET
+    assert str(refused.value.error) == "the budget of 3 does not cover it"
+
+    one.finish(entry, numbers[0], State.REJECTED, "400", None)
+    one.finish(entry, numbers[1], State.UNKNOWN, "no answer", None)
+    assert await one.begin(entry, numbers[3]) == Claim(numbers[3])
+    with pytest.raises(Refusal):
+        await one.begin(entry, numbers[4])
+
+
+async def test_a_failure_of_one_stops_all(start):
+    """The others are told to stop, are handed nothing more, and leave."""
+    campaign = await start(2_000)
+    failing, other = await campaign.employ(), await campaign.employ()
+    stopped = asyncio.Event()
+    other.on_stop = stopped.set
+    await failing.queued(0, LIMIT)
+    leaving = asyncio.create_task(failing.done("401: wrong credentials"))
+    await stopped.wait()
+
+    assert await other.queued(0, LIMIT) == ()
+    assert not await other.done(None)
+    assert not await leaving
+    for remote in (failing, other):
+        await remote.leave()
+    assert await heard(campaign.owner) == []
+    assert isinstance(campaign.owner.failure, CampaignStoppedError)
+    assert str(campaign.owner.failure) == "401: wrong credentials"
+    assert campaign.lost == []
+
+
+async def test_nothing_is_begun_once_it_was_stopped(start):
+    """A sender that has not heard of it yet is refused; the message stays queued."""
+    campaign = await start(2)
+    remote = await campaign.employ()
+    (first, entry), (second, _) = await all_of(remote)
+    claims = [remote.begin(entry, number) for number in (first, second)]
+    campaign.owner.stop()  # before the frame with them comes
+    for claim in claims:
+        with pytest.raises(Refusal) as refused:
+            await claim
+        assert (refused.value.state, refused.value.skipped) == (State.QUEUED, None)
+    remote.put(entry, first)
+    remote.put(entry, second)
+    assert not await remote.done(None)
+    assert await campaign.counts() == {State.QUEUED: 2}
+    assert campaign.owner.summary.queued == 2
+
+
+async def test_unknown_outcomes_in_a_row_are_counted_over_all(start):
+    """Two senders have fewer each than it takes to stop one; together they stop the campaign."""
+    campaign = await start(UNKNOWN_IN_A_ROW + 1)
+    remotes = [await campaign.employ(), await campaign.employ()]
+    handed = await asyncio.gather(*map(all_of, remotes))
+    assert all(handed)
+    number, entry = handed[0].pop(0)
+    await remotes[0].begin(entry, number)
+    remotes[0].finish(entry, number, State.ACCEPTED, None, None)
+    lost = str(ConnectionLostError("POST /sms/send_individual", "connection reset by peer"))
+    for remote, rows in zip(remotes, handed, strict=True):
+        for number, entry in rows:
+            await remote.begin(entry, number)
+            remote.finish(entry, number, State.UNKNOWN, lost, None)
+    await asyncio.gather(*(remote.done(None) for remote in remotes))
+
+    assert str(campaign.owner.failure) == (
+        "the last 100 messages may or may not have been sent "
+        "(POST /sms/send_individual: connection reset by peer): stopped to spare the rest"
+    )
+
+
+async def test_a_ledger_that_fails(start, tmp_path):
+    """Who asked hears it, the campaign stops with it, and nothing is in flight."""
+    campaign = await start(10)
+    remote = await campaign.employ()
+    (number, entry), *_ = await all_of(remote)
+    (tmp_path / "campaign.db").rename(tmp_path / "moved.db")
+    with pytest.raises(LedgerError, match="was moved or deleted amid the campaign"):
+        await remote.begin(entry, number)
+    remote.put(entry, number)
+    assert not await remote.done(None)
+    assert isinstance(campaign.owner.failure, LedgerError)
+
+
+async def test_a_ledger_that_holds_what_cannot_be(start, tmp_path):
+    """No sender waits for ever for rows that cannot be read: the campaign stops, and says so."""
+    campaign = await start(10)
+    remote = await campaign.employ()
+    with closing(sqlite3.connect(tmp_path / "campaign.db")) as connection:
+        connection.execute("UPDATE message SET body = NULL")
+        connection.commit()
+    assert await all_of(remote) == []
+    assert not await remote.done(None)
+    assert isinstance(campaign.owner.failure, TypeError)
+
+
+async def test_what_is_handed_out_is_not_shown(start):
+    """A debugged loop logs what its callbacks and futures hold: no key, no person, no text."""
+    campaign = await start(3)
+    remote = await campaign.employ()
+    handed = remote._ask(LIMIT)
+    (number, entry), *_ = (await handed).value
+    await remote.begin(entry, number)
+    (sender,) = campaign.owner._senders
+    assert (len(sender.handed), len(sender.begun)) == (2, 1)
+    shown = repr([sender, handed, remote._job])
+    for secret in (*JOB.values(), entry.recipient, entry.body):
+        assert secret not in shown
+
+
+async def test_a_frame_that_cannot_be(start, monkeypatch):
+    """Who would send it gives up the way, or the other end would wait for it for ever."""
+    monkeypatch.setattr(link_module, "MOST_BYTES", 1_000)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    campaign = await start(1)
+    remote = await campaign.employ()
+    remote.tell(1, State.REJECTED, None, "x" * 1_000)
+    await campaign.owner.ended()
+    assert campaign.lost == [remote]
+
+
+async def test_long_texts_are_handed_out_few_at_a_time(start):
+    """A frame stays small; a message that is longer than that is handed out alone."""
+    body = "x" * (MOST_HANDED_CHARACTERS // 3)
+    campaign = await start(9, body=body)
+    remote = await campaign.employ()
+    batches = []
+    while batch := await remote.queued(0, LIMIT):
+        batches.append(len(batch))
+    assert batches == [4, 4, 1]
+
+
+async def test_progress_is_that_of_all(start):
+    """Limits are added up; it pauses if one does."""
+    campaign = await start(10)
+    one, other = await campaign.employ(), await campaign.employ()
+    (number, entry), *_ = await one.queued(0, LIMIT)
+    await one.begin(entry, number)
+    summary = BulkSummary()
+    for remote, is_paused in ((one, True), (other, False)):
+        remote.tell_pace(
+            Progress(
+                summary=summary,
+                in_flight=1,
+                rate=5.0,
+                rate_limit=10.0,
+                concurrency_limit=4,
+                is_paused=is_paused,
+            )
+        )
+    one.tell(7, State.REJECTED, None, "400")
+    assert await anext(aiter(campaign.owner.failures())) == Failure(7, State.REJECTED, None, "400")
+    await other.queued(0, LIMIT)
+    now = campaign.owner.progress()
+    assert (now.in_flight, now.rate, now.rate_limit) == (1, 10.0, 20.0)
+    assert (now.concurrency_limit, now.is_paused) == (8, True)
+
+
+async def test_only_what_is_in_the_ledger_is_sent(start):
+    """A sender in another process puts down no new messages."""
+    campaign = await start(1)
+    remote = await campaign.employ()
+    with pytest.raises(ValueError, match="only the owner"):
+        remote.begin(entries(1)[0], None)
+
+
+def frames(*items: object) -> bytes:
+    written = [marshal.dumps([item]) for item in items]
+    return b"".join(HEAD.pack(len(frame)) + frame for frame in written)
+
+
+async def test_frames_come_in_pieces():
+    """However the socket cuts them, each item arrives once and in order."""
+    items = [("item", number) for number in range(5)]
+    data = frames(*items)
+    for size in (1, 7, 1_000):
+        heard = []
+        link = Link(heard.extend, heard.clear)
+        for begin in range(0, len(data), size):
+            link.data_received(data[begin : begin + size])
+            await asyncio.sleep(0)
+        assert heard == items
+
+
+def test_a_way_that_was_cut_off_while_it_was_made():
+    """Whoever closes it hears once that it is gone, on any loop, and what waited is for nobody."""
+    complaints = []
+
+    async def cut_off(turns: int) -> list[str]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        told = []
+        link = Link(list, lambda: told.append("lost"))
+        link.send("job")
+        ours, theirs = socket.socketpair()
+        making = asyncio.ensure_future(
+            asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        making.cancel()
+        link.send("stop")
+        with suppress(asyncio.CancelledError):
+            await making
+        link.send("stop")
+        link.close()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ours.close()
+        theirs.close()
+        return told
+
+    for use_uvloop in LOOPS:
+        for turns in range(4):
+            options = {"use_uvloop": use_uvloop}
+            assert anyio.run(cut_off, turns, backend_options=options) == ["lost"]
+    assert complaints == []
+
+
+async def test_a_length_that_cannot_be(start):
+    """Garbage is not waited for to the end of memory: the sender is given up."""
+    complaints = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
+    campaign = await start(1)
+    remote = await campaign.employ()
+    remote.link._transport.write(HEAD.pack(MOST_BYTES + 1))
+    await campaign.owner.ended()
+    assert str(campaign.owner.failure) == ALL_ENDED
+    assert [str(complaint) for complaint in complaints] == ["a frame of 268,435,457 bytes"]
+
+
+async def test_what_is_sent_to_nobody(start):
+    """It is dropped: who has gone has its messages put down as unknown already."""
+    campaign = await start(1)
+    remote = await campaign.employ()
+    vanish(remote)
+    await campaign.owner.ended()
+    remote.tell(1, State.REJECTED, None, "400")
+    assert await heard(campaign.owner) == []

@@ -21,6 +21,8 @@ from scripts import LIMIT
 from connectus_async.cli.running import run
 from connectus_async.emulator import Emulator, Fault
 
+pytestmark = pytest.mark.both("either loop gets signals")
+
 COMMAND = (sys.executable, "-m", "connectus_async")
 IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
 UNDER_NOHUP = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")

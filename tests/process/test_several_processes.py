@@ -235,6 +235,7 @@ async def test_a_message_that_cannot_be_read(emulator, file, gate):
     assert resumed.errors == "connectus: stopped: JSONDecodeError\n"
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_an_interruption_drains_all(emulator, file, gate):
     """A terminal sends Ctrl-C to every process; all finish, and the rest is sent by `resume`."""
     async with command(*send(file, *SEVERAL), emulator=emulator) as process:
@@ -256,6 +257,7 @@ async def test_an_interruption_drains_all(emulator, file, gate):
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_a_second_interruption_stops_all(emulator, file, gate):
     """No process is left, and what was cut off is on record as unknown."""
     async with command(*send(file, *SEVERAL), emulator=emulator) as process:
@@ -294,6 +296,7 @@ async def interrupted_to_its_end(process: Fork) -> Ended:
     return attrs.evolve(stopped, errors=RACE.sub("", stopped.errors))
 
 
+@pytest.mark.both("either loop gets signals")
 @pytest.mark.parametrize("options", [(), SEVERAL])
 async def test_impatience(emulator, file, gate, options):
     """However many interruptions there are, the command ends, and its processes with it."""
@@ -313,6 +316,7 @@ async def test_impatience(emulator, file, gate, options):
     assert states[State.UNKNOWN] + states[State.IN_FLIGHT] == CONCURRENCY
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_impatience_before_anything_is_sent(emulator, file):
     """The command ends then as well, with all still queued."""
     asked = asyncio.Event()

@@ -57,7 +57,8 @@ async def connectus(emulator: Emulator) -> AsyncIterator[AsyncConnectus]:
 
 
 def label(value: object) -> str:
-    return "huge" if value == HUGE else ascii(value)[:30]
+    """Name a value; not by its address, which differs from process to process."""
+    return "huge" if value == HUGE else ascii(value)[:30].partition(" at 0x")[0]
 
 
 VALID: dict[str, dict[str, Any]] = {

@@ -1198,7 +1198,9 @@ async def test_a_pause_that_is_asked_for_is_finite(
 
 
 @in_one_way
-@pytest.mark.parametrize("wanted", ["61", "9" * 5000, in_an_hour()])
+@pytest.mark.parametrize(
+    "wanted", ["61", "9" * 5000, in_an_hour()], ids=["a minute", "for ever", "a date"]
+)
 async def test_a_retry_after_above_the_cap_fails_at_once(
     wanted: str, server: HostileServer, pauses: list[float]
 ):

@@ -16,7 +16,9 @@ BENCHMARKS = [
 ]
 DEBUGGED = {"PYTHONMALLOC": "pymalloc"}
 """For ``-X dev``, but for its search for errors of C code: there is none here, and it is slow."""
+BESIDE_OTHERS = ["--numprocesses=auto", "--dist=worksteal"]
 NO_TESTS = 5
+"""The exit code of pytest."""
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -47,7 +49,7 @@ def tests(session: nox.Session, extras: str) -> None:
     python = ["python", "-X", "dev"] if plain else ["python"]
     chosen = ["-m", "both"] if plain else []
     session.run(
-        *(*python, "-m", "pytest", "--numprocesses=auto", *chosen, *session.posargs),
+        *(*python, "-m", "pytest", *BESIDE_OTHERS, *chosen, *session.posargs),
         env=DEBUGGED,
         success_codes=[0, NO_TESTS] if plain and session.posargs else [0],
     )

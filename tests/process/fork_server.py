@@ -30,7 +30,7 @@ def main(requests):
     Returns:
         What a program is to be, in each process that becomes one.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a keeper
+    signal.signal(signal.SIGCHLD, reap)
     while True:
         message, files, *_ = socket.recv_fds(requests, 1, 3)
         if not message:
@@ -40,6 +40,13 @@ def main(requests):
             return keep(*files)
         for file in files:
             os.close(file)
+
+
+def reap(*_):
+    """Take note of keepers that have ended, so that what they cost is counted."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
 
 
 def keep(control, output, errors):

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import functools
+import itertools
 import json
 import os
 import signal
@@ -16,9 +17,13 @@ from scripts import ROOT
 SERVER = Path(__file__).with_name("fork_server.py")
 
 
+HASH_SEEDS = itertools.cycle("12")
+"""One process hashes texts otherwise than the one before it, as processes do by themselves."""
+
+
 @functools.cache
-def server() -> socket.socket:
-    """Start the server, for all tests of this process."""
+def server(hash_seed: str) -> socket.socket:
+    """Start a server, for all tests of this process."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
@@ -26,7 +31,7 @@ def server() -> socket.socket:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,  # a program goes on with files of the same kind
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C is for the tests
         )
@@ -74,7 +79,7 @@ async def forked(*arguments: object, environment: dict[str, str]) -> Fork:
     """Start a Python program as the interpreter would with these arguments."""
     ours, theirs = socket.socketpair()
     output, errors = os.pipe(), os.pipe()
-    socket.send_fds(server(), [b"."], [theirs.fileno(), output[1], errors[1]])
+    socket.send_fds(server(next(HASH_SEEDS)), [b"."], [theirs.fileno(), output[1], errors[1]])
     for passed in (theirs.detach(), output[1], errors[1]):
         os.close(passed)
     reader, writer = control = await asyncio.open_unix_connection(sock=ours)

@@ -43,11 +43,12 @@ def tests(session: nox.Session, extras: str) -> None:
 
     With them there are the tests of both event loops and of both JSON libraries. Those without them
     are marked `both`; they run in development mode, which debugs the loops that the package makes.
+    The examples of Hypothesis are drawn from a fixed seed, and so not drawn again.
     """
     install(session, "test", extras=extras)
     plain = extras == "cli"
     python = ["python", "-X", "dev"] if plain else ["python"]
-    chosen = ["-m", "both"] if plain else []
+    chosen = ["-m", "both and not hypothesis"] if plain else []
     session.run(
         *(*python, "-m", "pytest", *BESIDE_OTHERS, *chosen, *session.posargs),
         env=DEBUGGED,

@@ -16,6 +16,8 @@ from connectus_async.cli.running import MAX_SENTENCE_CHARACTERS, sentence
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.keys import ONE_SPELLING
 
+pytestmark = pytest.mark.both("commands run on either loop")
+
 NUMBER = "56987688060"
 ADDRESS = "ana@example.com"
 TEXT = "Feliz navidad"

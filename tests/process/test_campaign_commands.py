@@ -121,6 +121,7 @@ async def test_two_starts_at_once(emulator, file, gate):
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+@pytest.mark.both("either loop gets signals")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interruption_drains_and_says_how_to_go_on(emulator, file, gate, signum):
     """The command that it prints sends the rest, each exactly once."""
@@ -140,6 +141,7 @@ async def test_an_interruption_drains_and_says_how_to_go_on(emulator, file, gate
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_a_second_interruption_stops(emulator, file, gate):
     """What was cut off is on record as unknown; asking for it and resuming reach everybody once."""
     async with command(*send(file), emulator=emulator) as process:

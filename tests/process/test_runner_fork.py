@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from scripts import ran
 
+pytestmark = pytest.mark.both("either loop is forked")
+
 FORK = """
 def fork(child):
     sys.stdout.flush()

@@ -5,6 +5,8 @@ import signal
 import pytest
 from scripts import ended, ran, started
 
+pytestmark = pytest.mark.both("either loop gets signals")
+
 
 def signalled(script, number=signal.SIGINT, code=0, begun="forever begun"):
     """Send a signal once the script says that it has begun; return what it says from then on."""

@@ -44,6 +44,8 @@ from connectus_async.products import sms_polling
 from connectus_async.products._service import Service
 from connectus_async.sync import _generated
 
+pytestmark = pytest.mark.both("the blocking client runs on either loop")
+
 FIRST = 56_960_000_000
 THREADS = 64
 WAIT = 100

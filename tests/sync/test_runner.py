@@ -18,6 +18,8 @@ from connectus_async.errors import ClientClosedError, ConnectionLostError, NotSe
 from connectus_async.sync._engine import Operation
 from connectus_async.sync._runner import Runner, called, pulled
 
+pytestmark = pytest.mark.both("the blocking client runs on either loop")
+
 WAIT = 100
 """Seconds after which a test gives up; never waited for."""
 

@@ -325,8 +325,8 @@ class Hearing:
 
 @pytest.mark.timeout(1_800)
 async def test_a_campaign_ends_as_the_platform_holds_it_through_bad_webhooks(clock, path):
-    """5,000 SMS; webhooks come twice, late or never: what they do not tell is found by asking."""
-    asyncio.get_running_loop().set_debug(enabled=False)  # of 25,000 requests it makes minutes
+    """2,000 SMS; webhooks come twice, late or never: what they do not tell is found by asking."""
+    asyncio.get_running_loop().set_debug(enabled=False)  # of 10,000 requests it makes minutes
     disorder = WebhookDisorder(duplicated=0.1, swapped=0.1, lost=0.05)
     hearing = Hearing()
     async with (
@@ -337,7 +337,7 @@ async def test_a_campaign_ends_as_the_platform_holds_it_through_bad_webhooks(clo
         await send(connectus, path, [])
         async with Tracker(connectus, ledger=path, **NEVER) as tracker:
             hearing.tracker = tracker
-            assert await send(connectus, path, messages(5_000)) == 5_000
+            assert await send(connectus, path, messages(2_000)) == 2_000
             clock.advance(seconds=5)
             await platform.webhooks_settled()
             with pytest.raises(DeliveryTimeoutError):
@@ -349,9 +349,9 @@ async def test_a_campaign_ends_as_the_platform_holds_it_through_bad_webhooks(clo
             await tracker.until_final(timeout=30)
         held = held_by(platform)
 
-    assert platform.webhooks["duplicated"] > 1_000
-    assert platform.webhooks["swapped"] > 1_000
-    assert platform.webhooks["lost"] > 500
-    assert 200 < untold == platform.requests["sms.status"] < 300
+    assert platform.webhooks["duplicated"] > 400
+    assert platform.webhooks["swapped"] > 400
+    assert platform.webhooks["lost"] > 200
+    assert 80 < untold == platform.requests["sms.status"] < 120
     assert statuses(path) == held
     assert await run_sync(deliveries, path) == Counter(held.values())

@@ -33,6 +33,8 @@ from connectus_async.workers.dispatcher import (
 from connectus_async.workers.frames import HEAD, MOST_BYTES, Link
 from connectus_async.workers.remote_ledger import RemoteLedger
 
+pytestmark = pytest.mark.both("either loop carries the frames between processes")
+
 LIMIT = 500
 LOOPS = [False, *([True] if find_spec("uvloop") else [])]
 JOB = {"api_key": "secret-key"}

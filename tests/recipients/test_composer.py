@@ -136,11 +136,11 @@ def test_what_a_normaliser_makes_is_checked_too():
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"to": "phone"}, "to: there is no column 'phone' among the 4 that the file names"),
+        ({"to": "phone"}, "to: there is no column 'phone' among the file's 4 columns"),
         ({"src_number": Column("src")}, "src_number: there is no column 'src'"),
         ({"id_client": Column("client")}, "id_client: there is no column 'client'"),
         ({"key": "uid"}, "key: there is no column 'uid'"),
-        ({"sms_content": Template.parse("text", "{nombre}")}, "text: has no column for {nombre}"),
+        ({"sms_content": Template.parse("text", "{nombre}")}, "text: {nombre} is not a column"),
     ],
 )
 def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], problem: str):
@@ -158,12 +158,12 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
     ("fields", "problem"),
     [
         ({"kind": "fax"}, "kind: must be one of sms, email, whatsapp"),
-        ({"kind": "sms"}, "sms_content: is needed where kind is sms"),
-        ({"kind": "whatsapp", "whatsapp_content": TEXT}, "src_number: is needed where kind is"),
-        ({"kind": "email", "subject": TEXT}, "email_content: is needed where kind is email"),
-        ({"kind": "email", "subject": TEXT, "email_content": TEXT}, "src_email: is needed"),
-        ({"kind": "sms", "sms_content": TEXT, "subject": TEXT}, "subject: means nothing where"),
-        ({"kind": "sms", "sms_content": TEXT, "src_email": "a@b.cl"}, "src_email: means nothing"),
+        ({"kind": "sms"}, "sms_content: is required when kind is sms"),
+        ({"kind": "whatsapp", "whatsapp_content": TEXT}, "src_number: is required when kind is"),
+        ({"kind": "email", "subject": TEXT}, "email_content: is required when kind is email"),
+        ({"kind": "email", "subject": TEXT, "email_content": TEXT}, "src_email: is required"),
+        ({"kind": "sms", "sms_content": TEXT, "subject": TEXT}, "subject: does not apply"),
+        ({"kind": "sms", "sms_content": TEXT, "src_email": "a@b.cl"}, "src_email: does not apply"),
         (
             {
                 "kind": "email",
@@ -172,7 +172,7 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
                 "src_email": "a@b.cl",
                 "normalise": normaliser("CL"),
             },
-            "normalise: means nothing where kind is email",
+            "normalise: does not apply when kind is email",
         ),
         (
             {
@@ -181,7 +181,7 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
                 "src_number": NUMBER,
                 "transliterate": str.upper,
             },
-            "transliterate: means nothing where kind is whatsapp",
+            "transliterate: does not apply when kind is whatsapp",
         ),
         ({"kind": "sms", "sms_content": TEXT, "src_number": "x"}, "src_number: has something"),
         ({"kind": "sms", "sms_content": TEXT, "id_delivery": "."}, "id_delivery: has only dots"),

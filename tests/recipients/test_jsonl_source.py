@@ -53,15 +53,15 @@ async def test_an_encoding_can_be_named(tmp_path: Path, suffix: str):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{", "is not JSON"),
-        ('{"a": 1} {"a": 2}', "is not JSON"),
+        ("{", "is not valid JSON"),
+        ('{"a": 1} {"a": 2}', "is not valid JSON"),
         ("[1]", "is not a JSON object"),
         ("56987688060", "is not a JSON object"),
-        ('{"a": NaN}', "is not JSON"),
-        ('{"a": 1, "a": 2}', "is not JSON"),
-        ('{"a": ' + "[" * 100_000, "is not JSON"),
-        ('{"a": ' + "9" * 5_000 + "}", "is not JSON"),
-        ('{"a": "\0"}', "is not JSON"),
+        ('{"a": NaN}', "is not valid JSON"),
+        ('{"a": 1, "a": 2}', "is not valid JSON"),
+        ('{"a": ' + "[" * 100_000, "is not valid JSON"),
+        ('{"a": ' + "9" * 5_000 + "}", "is not valid JSON"),
+        ('{"a": "\0"}', "is not valid JSON"),
     ],
     ids=["open", "two", "list", "number", "NaN", "double key", "deep", "huge", "zero byte"],
 )
@@ -83,10 +83,10 @@ async def test_a_bad_line_becomes_its_error(path: Path, line: str, problem: str)
         (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b"{}\n", "is empty"),
-        (b"\n[\n", "is not JSON Lines: line 2 is not JSON that can be read"),
-        (b"dst_number,name\n", "is not JSON Lines: line 1"),
-        (b"[1]\n", "is not JSON Lines: line 1 is not a JSON object"),
-        (b'{"a": "Jos\xe9"}\n', "is not utf-8 in line 1"),
+        (b"\n[\n", "is not valid JSON Lines: line 2 is not valid JSON"),
+        (b"dst_number,name\n", "is not valid JSON Lines: line 1"),
+        (b"[1]\n", "is not valid JSON Lines: line 1 is not a JSON object"),
+        (b'{"a": "Jos\xe9"}\n', "is not utf-8 on line 1"),
     ],
 )
 async def test_a_file_that_does_not_begin_with_an_object_is_refused(
@@ -105,5 +105,5 @@ async def test_an_endless_line_is_given_up(path: Path):
         file.write(b'{"a": 1}\n{"a": "')
         file.truncate(2**30)
 
-    with pytest.raises(InvalidArgumentError, match="1,048,576 characters, which begins in line 2"):
+    with pytest.raises(InvalidArgumentError, match="1,048,576 characters, which begins on line 2"):
         await lines_of(path)

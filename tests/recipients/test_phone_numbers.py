@@ -107,7 +107,7 @@ def test_a_number_from_abroad_is_written_with_plus():
     digits = normaliser("CL")
 
     assert digits("dst_number", "+54 9 11 2345-6789") == "5491123456789"
-    with pytest.raises(InvalidArgumentError, match="from outside CL is written with"):
+    with pytest.raises(InvalidArgumentError, match="write foreign numbers with"):
         digits("dst_number", "5491123456789")
 
 
@@ -119,7 +119,7 @@ def test_a_mistyped_number_of_a_country_that_shares_its_calling_code_is_not_one_
     assert digits("dst_number", "+1 859 234 5678") == "18592345678"
     assert digits("dst_number", "00 1 859 234 5678") == "18592345678"
     assert normaliser("US")("dst_number", "011 56 9 8768 8060") == "56987688060"
-    with pytest.raises(InvalidArgumentError, match="is a number of US; one from outside DO"):
+    with pytest.raises(InvalidArgumentError, match="is a number of US; write foreign numbers"):
         digits("dst_number", "859 234 5678")
 
 
@@ -132,13 +132,13 @@ def test_without_a_region_every_number_has_its_country_code(number: str | int):
 @pytest.mark.parametrize(
     ("number", "problem"),
     [
-        ("9876", "is too short for a number of CL"),
-        ("9876880601234", "is too long for a number of CL"),
-        ("+56 1 0000 0000", "is no number that is in use in CL"),
-        ("+1 212 555 12345", "is too long for a number of US"),
-        ("+999 12345678", "begins with no country code"),
-        ("+800 0000 000", r"too short for a number of \+800"),
-        ("1", "is no phone number"),
+        ("9876", "is too short for CL"),
+        ("9876880601234", "is too long for CL"),
+        ("+56 1 0000 0000", "is not a valid CL number"),
+        ("+1 212 555 12345", "is too long for US"),
+        ("+999 12345678", "does not begin with a country code"),
+        ("+800 0000 000", r"too short for \+800"),
+        ("1", "is not a phone number"),
         ("", "is empty"),
         ("5,69877E+10", "is in scientific notation"),
         ("5.69877E+10", "is in scientific notation"),
@@ -303,10 +303,10 @@ def test_a_number_without_its_country_code_is_told_and_not_sent_abroad(
 @pytest.mark.parametrize(
     ("number", "problem"),
     [
-        ("569876880600", "is no number that is in use in CL"),
-        ("+569876880600", "is no number that is in use in CL"),
-        ("56100000000", "is no number that is in use in CL"),
-        ("99912345678901", "begins with no country code"),
+        ("569876880600", "is not a valid CL number"),
+        ("+569876880600", "is not a valid CL number"),
+        ("56100000000", "is not a valid CL number"),
+        ("99912345678901", "does not begin with a country code"),
         ("0056987688060", "begins with 0; write it in international format"),
         ("123", "has 3 digits"),
         ("98768806.0", "is a decimal number"),
@@ -419,7 +419,7 @@ def test_a_file_in_which_most_numbers_lack_it_is_refused():
         count.add(content)
     count.add(InvalidArgumentError("phone", "is empty in this row"))
 
-    with pytest.raises(InvalidArgumentError, match=r"^a\.csv: 3 of its 6 rows .*--region .* of CL"):
+    with pytest.raises(InvalidArgumentError, match=r"^a\.csv: 3 of its 6 rows .*--region .*fit CL"):
         count.check("a.csv")
     count.add(object())
     count.check("a.csv")
@@ -434,7 +434,7 @@ def test_a_file_of_another_country_than_its_region_is_refused():
         except InvalidArgumentError as error:
             count.add(error)
 
-    with pytest.raises(InvalidArgumentError, match=r"none of MX, .*PE") as caught:
+    with pytest.raises(InvalidArgumentError, match=r"not valid in MX .*PE") as caught:
         count.check("a.csv")
     assert "2 of its 3 rows" in caught.value.problem
 

@@ -147,7 +147,7 @@ def test_every_skipped_row_is_named_with_its_reason():
     )
     assert skipped[SkipReason.DUPLICATE].examples == (
         "line 6: the same message as on line 5",
-        "line 7: the campaign has the same message already",
+        "line 7: the campaign already has the same message",
     )
     assert skipped[SkipReason.SUPPRESSED].examples == (
         "line 8: the recipient is on the suppression list",
@@ -211,7 +211,7 @@ def test_without_the_extra_there_are_no_countries(monkeypatch: pytest.MonkeyPatc
         (
             4,
             [
-                "the balance may not cover it:",
+                "the balance may be too low:",
                 "  SMS of the account: needs 4, has 3, lacks 1",
             ],
         ),
@@ -229,9 +229,9 @@ def test_without_the_extra_the_balance_is_compared_as_a_whole(
     )
     answer = SubClients(free_sms_balance_by_country=(chile, peru, other))
 
-    hint = "  to compare it country by country: pip install 'connectus-async[phone]'"
+    hint = "  to compare each country: pip install 'connectus-async[phone]'"
     unchecked, *rest = render(report, compare_balance(report, answer)).splitlines()[2:]
-    assert unchecked.startswith("  whether there are such numbers was not checked: pip install")
+    assert unchecked.startswith("  phone numbers were not validated: pip install")
     assert rest == [*lines, hint]
 
 
@@ -394,7 +394,7 @@ def test_what_cannot_be_told_is_never_enough(balances: SubClients, message: Any)
     (shortfall,) = compare_balance(report_of([message]), balances)
 
     assert (shortfall.balance, shortfall.missing) == (None, None)
-    assert str(shortfall).endswith("needs 1, cannot tell what there is")
+    assert str(shortfall).endswith("needs 1, balance unknown")
 
 
 @pytest.mark.parametrize("balance", [None, 12])
@@ -464,23 +464,33 @@ def test_a_report_is_read_in_the_terminal():
         "    and 1 more",
         "  1 skipped: over budget",
         "    line 1005: the budget does not cover it",
-        "  1,003 SMS: 1,004 billed, 2,007 parts for the carriers",
-        "    1,003 need UCS-2, which takes 1,002 parts more than the closest GSM-7",
+        "  1,003 SMS: 1,004 billed, 2,007 carrier parts",
+        "    1,003 need UCS-2, which costs 1,002 parts more than GSM-7",
         "      í (U+00ED LATIN SMALL LETTER I WITH ACUTE): in 1,002 SMS, 1,002 parts more",
-        "      U+200D ZERO WIDTH JOINER: in 1 SMS, 0 parts more",
-        "  1 by email",
-        "  1 by WhatsApp",
+        "  1 email",
+        "  1 WhatsApp message",
         "  1,002 to CL",
         "  1 to PE",
-        "  1 to numbers of an unknown country",
-        "  1 in quiet hours now",
+        "  1 to an unknown country",
+        "  1 now in quiet hours",
         "  1 not covered by the budget of 1,200",
-        "  2:47:30 to send at the set rate",
-        "the balance may not cover it:",
+        "  2:47:30 to send at the given rate",
+        "the balance may be too low:",
         "  SMS to CL of the account: needs 1,002, has 1, lacks 1,001",
-        "  email of sub-client da82la12: needs 1,002, cannot tell what there is",
+        "  email of sub-client da82la12: needs 1,002, balance unknown",
     ]
     assert render(full_report(), []).endswith("\nthe balance covers it")
+
+
+def test_ucs2_is_named_only_where_it_costs_parts():
+    """And a character that cannot be printed, by its code point."""
+    free, costly = Preflight(), Preflight()
+    free.add(Row(2, Sms(CHILE, "a\u00a0")))
+    costly.add(Row(2, Sms(CHILE, "a" * 100 + "\u00a0")))
+
+    assert "UCS-2" not in render(free.report())
+    assert "U+00A0" not in render(free.report())
+    assert "      U+00A0 NO-BREAK SPACE: in 1 SMS, 1 part more" in render(costly.report())
 
 
 def test_a_report_is_json():

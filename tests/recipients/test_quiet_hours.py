@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connectus_async import ConfigurationError, InvalidArgumentError
 from connectus_async.recipients import phone_numbers
-from connectus_async.recipients.quiet_hours import QuietHours, neighbour
+from connectus_async.recipients.quiet_hours import QuietHours, block_start
 
 NIGHT = QuietHours(dt.time(21), dt.time(8))
 SANTIAGO = ZoneInfo("America/Santiago")
@@ -82,7 +82,7 @@ def test_what_is_no_hours_is_refused(text: str):
 
 def test_settings_that_make_no_sense_are_refused():
     """Before the first message, not at it."""
-    with pytest.raises(ConfigurationError, match="no message could leave"):
+    with pytest.raises(ConfigurationError, match="no message could be sent"):
         QuietHours.parse("08:00-08:00")
     with pytest.raises(ConfigurationError, match="without a time zone"):
         QuietHours(dt.time(21, tzinfo=dt.UTC), dt.time(8))
@@ -251,8 +251,8 @@ def test_neighbours_are_in_one_zone_and_country(number: str, last: int):
     """What is worked out for one of a thousand numbers holds for the others."""
     one = f"{number[:-3]}{last:03}"
 
-    assert phone_numbers.time_zones(one) == phone_numbers.time_zones(neighbour(one))
-    assert phone_numbers.country(one) == phone_numbers.country(neighbour(one))
+    assert phone_numbers.time_zones(one) == phone_numbers.time_zones(block_start(one))
+    assert phone_numbers.country(one) == phone_numbers.country(block_start(one))
 
 
 TIMES = st.times().map(lambda time: time.replace(second=0, microsecond=0))

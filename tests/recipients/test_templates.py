@@ -37,7 +37,7 @@ def test_a_malformed_placeholder_is_refused(text: str):
 @pytest.mark.parametrize("text", ["{name.__class__}", "{name[0]}"])
 def test_a_placeholder_reaches_no_attribute_and_no_index(text: str):
     """A template from outside cannot look into our objects."""
-    with pytest.raises(InvalidArgumentError, match="plain name of a column"):
+    with pytest.raises(InvalidArgumentError, match="just the name of a column"):
         Template.parse("text", text)
 
 
@@ -49,7 +49,7 @@ def test_the_columns_are_named_where_one_is_missing(engine: str):
 
     template.check(["nombre", "dst_number"])
     with pytest.raises(
-        InvalidArgumentError, match=r"nombre ?\}+; the columns are dst_number, name"
+        InvalidArgumentError, match=r"nombre ?\}+ is not a column; the columns are dst_number, name"
     ):
         template.check(["dst_number", "name"])
 

@@ -25,7 +25,7 @@ from webhook_servers import (
 )
 
 from connectus_async.webhooks import IncomingSms, StatusUpdate, UnknownEvent
-from connectus_async.webhooks.gate import MAX_BODY
+from connectus_async.webhooks.access import MAX_BODY
 
 ACCESS_LOGS = {"aiohttp.access", "django.server", "uvicorn.access", "werkzeug"}
 """Of the servers: they name the path, unless they are told not to."""

@@ -233,10 +233,10 @@ def test_a_number_that_python_cannot_hold(digits: str):
 )
 def test_what_is_not_json(body: bytes | str):
     """One error, which does not quote it."""
-    with pytest.raises(WebhookError, match="is not JSON") as raised:
+    with pytest.raises(WebhookError, match="is not valid JSON") as raised:
         parse(body)
 
-    assert str(raised.value) == "the body of a webhook is not JSON"
+    assert str(raised.value) == "the body of a webhook is not valid JSON"
     assert raised.value.__suppress_context__
 
 

@@ -191,7 +191,7 @@ async def test_a_body_that_a_server_cannot_read(error, caplog):
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
     await webhooks.asgi(inbox, insecure=True)(scope, receive, send)
 
-    assert (sent[0]["status"], sent[1]["body"]) == (400, b"the body breaks off")
+    assert (sent[0]["status"], sent[1]["body"]) == (400, b"the body is incomplete")
     assert f"reading it raised {type(error).__name__}" in caplog.text
     assert NUMBER not in caplog.text
     assert inbox.calls == []

@@ -19,7 +19,7 @@ from django.urls import re_path
 from webhook_servers import INCOMING, NUMBER, SECRET, STATUS, Inbox
 
 from connectus_async import webhooks
-from connectus_async.webhooks.gate import MAX_BODY
+from connectus_async.webhooks.access import MAX_BODY
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def test_a_body_that_a_server_cannot_read_is_no_failure_of_ours(
     """It is answered 400, whatever the server raises; the log has the name of that and no more."""
     caplog.set_level(logging.INFO, "connectus_async")
 
-    assert post(BrokenOff(error), **framing) == (400, b"the body breaks off")
+    assert post(BrokenOff(error), **framing) == (400, b"the body is incomplete")
     assert inbox.calls == []
     assert "reading it raised " in caplog.text
     assert NUMBER not in caplog.text

@@ -7,7 +7,13 @@ import pytest
 from webhook_servers import ID, SECRET, asynchronous
 
 from connectus_async import ConfigurationError, webhooks
-from connectus_async.webhooks.gate import MAX_BODY, Body, Gate, Head, Refused
+from connectus_async.webhooks.access import (
+    MAX_BODY,
+    AccessCheck,
+    Body,
+    RejectedRequest,
+    RequestHead,
+)
 
 FACTORIES = {
     "aiohttp_app": webhooks.aiohttp_app,
@@ -25,22 +31,24 @@ def ignore(_event: webhooks.Event) -> None:
     pass
 
 
-def head(path: str = f"/{SECRET}", **fields: str | None) -> Head:
-    return Head(**{"method": "POST", "path": path, "query": "", "peer": "192.0.2.1"} | fields)
+def head(path: str = f"/{SECRET}", **fields: str | None) -> RequestHead:
+    return RequestHead(
+        **{"method": "POST", "path": path, "query": "", "peer": "192.0.2.1"} | fields
+    )
 
 
-def status(gate: Gate, head: Head) -> int:
+def status(access: AccessCheck, head: RequestHead) -> int:
     try:
-        gate.check(head)
-    except Refused as refused:
-        return refused.reply.status
+        access.check(head)
+    except RejectedRequest as rejected:
+        return rejected.response.status
     return 200
 
 
 @every_receiver
 def test_a_receiver_without_protection_is_not_made(make):
     """Unless that is said in as many words."""
-    with pytest.raises(ConfigurationError, match="secret: is missing: pass one, or allowed_netw"):
+    with pytest.raises(ConfigurationError, match="secret: is missing; pass one, or allowed_netw"):
         make(ignore)
     with pytest.raises(ConfigurationError):
         make(ignore, trusted_proxies=["192.0.2.1"])
@@ -119,9 +127,11 @@ def test_a_receiver_does_not_show_its_secret(make):
 
 def test_a_secret_is_compared_in_constant_time():
     """How long it takes tells nothing of how much of a guess was right."""
-    gate = Gate(secret=SECRET)
+    access = AccessCheck(secret=SECRET)
     with patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
-        assert status(gate, head("/x", query=f"secret={SECRET}&secret=no&secret=%6Eo+%FF%")) == 200
+        assert (
+            status(access, head("/x", query=f"secret={SECRET}&secret=no&secret=%6Eo+%FF%")) == 200
+        )
 
     assert [call.args for call in compare.call_args_list] == [
         (guess, SECRET.encode()) for guess in (b"x", SECRET.encode(), b"no", b"no \xff%")
@@ -131,15 +141,15 @@ def test_a_secret_is_compared_in_constant_time():
 @pytest.mark.parametrize("query", ["secret=\udcff", "\udcff=%FF", "secret=ñ%", "secret=%\udcff+"])
 def test_a_query_that_is_no_text(query):
     """Whatever a server may hand on: it is refused, and nothing breaks."""
-    assert status(Gate(secret=SECRET), head("/", query=query)) == 404
-    assert status(Gate(secret=SECRET), head("/", query=f"{query}&secret={SECRET}")) == 200
+    assert status(AccessCheck(secret=SECRET), head("/", query=query)) == 404
+    assert status(AccessCheck(secret=SECRET), head("/", query=f"{query}&secret={SECRET}")) == 200
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", f"/{SECRET}/x", f"/{SECRET}\udcff", "/\0", "/ñ"])
 def test_a_path_without_the_secret(path):
     """Whatever a server may hand on."""
-    assert status(Gate(secret=SECRET), head(path)) == 404
-    assert status(Gate(secret=SECRET), head(path, query=f"secret={SECRET}")) == 200
+    assert status(AccessCheck(secret=SECRET), head(path)) == 404
+    assert status(AccessCheck(secret=SECRET), head(path, query=f"secret={SECRET}")) == 200
 
 
 NETWORKS = ["192.0.2.0/24", "2001:db8::/32"]
@@ -161,10 +171,10 @@ NETWORKS = ["192.0.2.0/24", "2001:db8::/32"]
 )
 def test_addresses_and_networks(peer, expected):
     """One of IPv4 is the same in the clothes of IPv6."""
-    gate = Gate(allowed_networks=NETWORKS)
+    access = AccessCheck(allowed_networks=NETWORKS)
 
-    assert status(gate, head(peer=peer)) == expected
-    assert status(gate, head(peer="198.51.100.1", forwarded_for=peer or "")) == 404
+    assert status(access, head(peer=peer)) == expected
+    assert status(access, head(peer="198.51.100.1", forwarded_for=peer or "")) == 404
 
 
 @pytest.mark.parametrize(
@@ -192,25 +202,25 @@ def test_addresses_and_networks(peer, expected):
 )
 def test_addresses_behind_proxies(peer, forwarded, expected):
     """Each proxy is believed as to who came to it, and nobody else is."""
-    gate = Gate(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8", "unix"])
+    access = AccessCheck(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8", "unix"])
 
-    assert status(gate, head(peer=peer, forwarded_for=forwarded)) == expected
+    assert status(access, head(peer=peer, forwarded_for=forwarded)) == expected
 
 
 def test_a_unix_socket_is_trusted_only_if_it_is_named():
     """Any program on the machine may have one."""
-    gate = Gate(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8"])
+    access = AccessCheck(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8"])
 
-    assert status(gate, head(peer=None, forwarded_for="192.0.2.1")) == 404
+    assert status(access, head(peer=None, forwarded_for="192.0.2.1")) == 404
 
 
 def test_an_address_and_the_secret_are_both_needed():
     """Where both are set."""
-    gate = Gate(secret=SECRET, allowed_networks=NETWORKS)
+    access = AccessCheck(secret=SECRET, allowed_networks=NETWORKS)
 
-    assert status(gate, head()) == 200
-    assert status(gate, head("/no")) == 404
-    assert status(gate, head(peer="198.51.100.1")) == 404
+    assert status(access, head()) == 200
+    assert status(access, head("/no")) == 404
+    assert status(access, head(peer="198.51.100.1")) == 404
 
 
 @pytest.mark.parametrize(
@@ -223,7 +233,7 @@ def test_an_address_and_the_secret_are_both_needed():
 )
 def test_the_length_of_a_body(length, expected):
     """A server may hand on what is none."""
-    assert status(Gate(insecure=True), head(length=length)) == expected
+    assert status(AccessCheck(insecure=True), head(length=length)) == expected
 
 
 def test_a_body_grows_up_to_the_limit():
@@ -231,7 +241,7 @@ def test_a_body_grows_up_to_the_limit():
     body = Body()
     body.add(b"x" * MAX_BODY)
     body.add(b"")
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedRequest):
         body.add(b"x")
 
     assert body.whole() == b"x" * MAX_BODY

@@ -148,7 +148,7 @@ REPORT = "GET /sms/date_report"
                 {},
             )
         ],
-        (SMS, {"dst_number": "4915112345678", "sms_content": "a"}, "dst_number is of a country"),
+        (SMS, {"dst_number": "4915112345678", "sms_content": "a"}, "dst_number is in a country"),
         (SMS, {"dst_number": NUMBER, "sms_content": "a", "src_number": "x"}, "src_number must"),
         (SMS, {"dst_number": NUMBER, "sms_content": "a", "id_client": ""}, "id_client must"),
         (OTP, {"dst_number": NUMBER}, "sms_content is missing"),
@@ -182,7 +182,11 @@ REPORT = "GET /sms/date_report"
         (REPORT, None, "begin_date is missing"),
         (f"{REPORT}?begin_date=2026-07-01", None, "end_date is missing"),
         (f"{REPORT}?begin_date=1-7-2026&end_date=2026-07-01", None, "begin_date must be a date"),
-        (f"{REPORT}?begin_date=2026-02-30&end_date=2026-07-01", None, "begin_date is no day"),
+        (
+            f"{REPORT}?begin_date=2026-02-30&end_date=2026-07-01",
+            None,
+            "begin_date is not a calendar date",
+        ),
         (f"{REPORT}?begin_date=2026-07-02&end_date=2026-07-01", None, "end_date is before"),
         ("GET /sms/delivery_info", None, "delivery_id is missing"),
         ("GET /whatsapp/status", None, "message_id is missing"),
@@ -222,11 +226,11 @@ async def test_the_qr_host_refuses_by_name_as_well(call, request_, body, error):
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        (b"", "body is not JSON"),
-        (b"{", "body is not JSON"),
-        (b"\xff", "body is not JSON"),
-        (b"[" * 200_000, "body is not JSON"),
-        (b'{"dst_number": ' + b"9" * 5000 + b"}", "body is not JSON"),
+        (b"", "body is not valid JSON"),
+        (b"{", "body is not valid JSON"),
+        (b"\xff", "body is not valid JSON"),
+        (b"[" * 200_000, "body is not valid JSON"),
+        (b'{"dst_number": ' + b"9" * 5000 + b"}", "body is not valid JSON"),
         (b"[]", "body must be a JSON object"),
         (b"null", "body must be a JSON object"),
     ],

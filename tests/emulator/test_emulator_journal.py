@@ -192,7 +192,7 @@ async def test_a_file_of_another_kind_is_refused_and_left_alone(start, journal):
     """A list of recipients is not to be overwritten by mistake."""
     for content in ("dst_number\n56987688060\n", "56987688060", "[]\n", '{"call": "a"}\n', "\n"):
         journal.write_text(content)
-        with pytest.raises(JournalError, match=r"journal is no journal of an emulator: line 1"):
+        with pytest.raises(JournalError, match=r"journal is not an emulator's journal: line 1"):
             async with start():
                 pass
         assert content == journal.read_text()
@@ -202,7 +202,7 @@ async def test_a_journal_of_a_richer_emulator_is_refused(start, calling):
     """Its line is named, and nobody's number."""
     async with start() as emulator:
         await calling(emulator).sms()
-    with pytest.raises(JournalError, match=r"line 1 is refused, sms balance is insufficient$"):
+    with pytest.raises(JournalError, match=r"line 1 is rejected, sms balance is insufficient$"):
         async with start(balance=0):
             pass
 
@@ -253,7 +253,7 @@ async def test_a_command_says_what_is_wrong_with_its_journal(journal):
     _, errors = await process.communicate()
     assert process.returncode == 1
     assert errors.decode().endswith(
-        f"journal: {journal} is no journal of an emulator: line 1 is none of its own\n"
+        f"journal: {journal} is not an emulator's journal: line 1 is invalid\n"
     )
 
 

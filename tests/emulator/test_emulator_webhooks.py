@@ -119,7 +119,7 @@ async def test_a_webhook_that_is_not_there_is_logged(caplog, unused_url):
     async with Emulator(incoming_webhook=unused_url) as emulator:
         reply = {"src_number": "56987688060", "dst_number": "56442341000", "sms_content": "Sí"}
         assert await emulator.incoming(**reply) is None
-    assert "a webhook did not answer: ClientConnectorError" in caplog.text
+    assert "a webhook did not respond: ClientConnectorError" in caplog.text
     assert "56987688060" not in caplog.text
 
 

@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async.answer import Answer
 from connectus_async.bulk.channels import Channel, KeyMaker, channels
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
@@ -44,7 +44,7 @@ ROWS_A_READ: Final = 500
 _log: Final = logging.getLogger("connectus_async")
 
 
-class Bulk(OfOneProcess):
+class Bulk(Unpicklable):
     """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
 
     Leaving the ``async with`` early, by ``break``, an exception or Ctrl-C, pulls no further

@@ -83,7 +83,7 @@ def test_what_may_have_been_sent_is_queued_only_by_reconciling():
         (InvalidArgumentError("dst_number", "is empty"), State.QUEUED),
         (LedgerError("a.db", "is damaged"), State.QUEUED),
         (CampaignStoppedError("stopped"), State.QUEUED),
-        (RejectedError(CALL, "answered an error"), State.REJECTED),
+        (RejectedError(CALL, "the answer is an error"), State.REJECTED),
         (RequestTimeoutError(CALL, "no answer"), State.UNKNOWN),
         (ConnectionLostError(CALL, "reset"), State.UNKNOWN),
         (ServerError(CALL, "502"), State.UNKNOWN),

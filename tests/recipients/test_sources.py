@@ -277,7 +277,9 @@ async def test_an_encoding_that_is_not_there_is_named(path: Path, encoding: str)
     """A misspelt encoding is not taken for a broken file."""
     path.write_text("dst_number\n", "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=f"encoding: '{encoding}' is not known"):
+    with pytest.raises(
+        InvalidArgumentError, match=f"encoding: '{encoding}' is not a known encoding"
+    ):
         await open_source(path, encoding=encoding)
 
 

@@ -50,7 +50,9 @@ class TextLines:
                 self.path.name, f"cannot be read: {error.strerror}"
             ) from None
         except LookupError:
-            raise InvalidArgumentError("encoding", f"{self.encoding!r} is not known") from None
+            raise InvalidArgumentError(
+                "encoding", f"{self.encoding!r} is not a known encoding"
+            ) from None
         except UnicodeError:
             raise self._wrong_encoding(f"after line {self.number}") from None
 

@@ -142,6 +142,7 @@ class Figures:
         source: The name of the file that it came from, if it is known.
         created_at: When its ledger was made, if that is known.
         is_loaded: Whether its source was read to the end; ``None`` if that is not on record.
+        stopped: Why it stopped last, if that is on record and it has not gone on since.
         counts: The messages by state, every state named.
         billed: What the accepted messages took from the balance.
         nameless: The SMS that were accepted without an id: nothing tells what became of them.
@@ -158,6 +159,7 @@ class Figures:
     source: str | None
     created_at: datetime | None
     is_loaded: bool | None
+    stopped: str | None
     counts: Mapping[State, int]
     billed: int
     nameless: int
@@ -227,6 +229,7 @@ def read_figures(connection: sqlite3.Connection) -> Figures:
         source=PurePath(facts["source"]).name if facts.get("source") else None,
         created_at=_moment(float(facts["created_at"])) if facts.get("created_at") else None,
         is_loaded=facts["loaded"] == "1" if "loaded" in facts else None,
+        stopped=_shareable(facts["stopped"]) if facts.get("stopped") else None,
         counts={state: totals[state].messages if state in totals else 0 for state in State},
         billed=totals[State.ACCEPTED].billed if State.ACCEPTED in totals else 0,
         nameless=totals[State.ACCEPTED].nameless if State.ACCEPTED in totals else 0,

@@ -44,7 +44,7 @@ _CODE_NUMBER: Final = re.compile(r"\d{4,}")
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
 
 
-def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
+def error_in(json: Any, answer: type[Answer], *, is_query: bool) -> Any:
     """Find the error in the JSON of a 2xx: the object that contains it, or ``None``.
 
     A message with an identifier was accepted, whatever else the answer says. The answer to a query
@@ -54,7 +54,7 @@ def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
     Args:
         json: The JSON.
         answer: The type of the call's answer.
-        is_question: Whether the call is a query, which changes nothing.
+        is_query: Whether the call is a query, which changes nothing.
     """
     if type(json) is dict:
         names_one = names_message(answer)  # type: ignore[arg-type]  # as in `converter`
@@ -63,23 +63,23 @@ def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
         status = json.get("status", "")
         has_status = type(status) is str and status not in _FAILED
         is_plain = has_status and status[:1] not in _REFUSING_DIGITS
-        if is_plain and (is_question or len(json) > 1) and _TELLING_MORE.isdisjoint(json):
+        if is_plain and (is_query or len(json) > 1) and _TELLING_MORE.isdisjoint(json):
             return None
-        error = _error_of(json, is_question=is_question)
-        is_excused = names_one or (is_question and not _is_one(error))
+        error = _error_of(json, is_query=is_query)
+        is_excused = names_one or (is_query and not _is_one(error))
         return None if is_excused and _names_one(error) else error
-    if isinstance(json, list) and not is_question:
+    if isinstance(json, list) and not is_query:
         members = (member for member in json if isinstance(member, dict))
-        found = (error_in(member, answer, is_question=False) for member in members)
+        found = (error_in(member, answer, is_query=False) for member in members)
         return next((error for error in found if error is not None), None)
     return None
 
 
-def _error_of(json: dict[str, Any], *, is_question: bool) -> dict[str, Any] | None:
+def _error_of(json: dict[str, Any], *, is_query: bool) -> dict[str, Any] | None:
     """Find an error in an object, or in the only object inside it."""
-    for part in (json,) if is_question else (json, _content(json)):
+    for part in (json,) if is_query else (json, _content(json)):
         for name in _TELLING.intersection(part):
-            if _says_error(name, part[name], is_question=is_question):
+            if _says_error(name, part[name], is_query=is_query):
                 return part
     return None
 
@@ -91,12 +91,12 @@ def _content(json: dict[str, Any]) -> dict[str, Any]:
     return content if isinstance(content, dict) else _NO_CONTENT
 
 
-def _says_error(name: str, value: Any, *, is_question: bool) -> bool:
+def _says_error(name: str, value: Any, *, is_query: bool) -> bool:
     if name in _ERROR:
         return _is_something(value)
     if name in _SUCCESS:
         return value is False or (isinstance(value, str) and value.lower() == "false")
-    if is_question:
+    if is_query:
         return False
     if name in _STATUS and isinstance(value, bool | str):
         return value is False or value in _FAILED or http_status(value) is not None

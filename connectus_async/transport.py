@@ -464,7 +464,7 @@ def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: obj
     response, json = received.response, received.json
     if not _is_success(response.status):
         raise _refusal(call, received, secrets)
-    if (error := error_in(json, answer, is_question=call.is_idempotent)) is not None:
+    if (error := error_in(json, answer, is_query=call.is_idempotent)) is not None:
         reason = _with_detail("the answer is an error", call, error, secrets)
         kind = ServerError if is_server_error(error) else RejectedError
         raise kind(str(call), reason, response)

@@ -73,7 +73,7 @@ def compile_template(
     """Compile a template.
 
     Args:
-        field: What an error is to call it.
+        field: The name for error messages.
         text: The template.
         html: Whether values are escaped.
 

@@ -36,7 +36,7 @@ FITS_NAMED: Final = 4
 
 SAMPLE: Final = 200
 RARE: Final = 20
-"""If fewer than one row in so many lacks its country code, it says nothing of the others."""
+"""If at most one row in this many lacks its country code, that says nothing about the others."""
 
 SHORTEST_ALIKE: Final = 10
 """From this length on, numbering plans of `SERVED` assign numbers in blocks of 1,000 or more."""

@@ -207,7 +207,7 @@ class AccessCheck:
         return address is not None and _is_in(address, self._allowed)
 
     def _origin(self, head: RequestHead) -> Address | None:
-        """Return the sender's address: the first one, from our end, that is no trusted proxy."""
+        """Return the sender's address: the first one, from our end, that is not a trusted proxy."""
         address = _address(head.peer) if head.peer else None
         if not head.forwarded_for:
             return address

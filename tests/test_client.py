@@ -1,4 +1,4 @@
-"""The client: what it takes, what it refuses before anything is sent, and how it ends."""
+"""The client: its settings, refusals before sending, and its end."""
 
 import asyncio
 import pickle

@@ -1,4 +1,4 @@
-"""The tree of errors, their sentences, and everything that a client can be told wrongly."""
+"""The exceptions, their messages, and every invalid setting of a client."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""The two ways to make an exchange: that they agree, when which is taken, and what one rests on."""
+"""The two kinds of exchange: they agree, when each is used, and the private API that one needs."""
 
 import asyncio
 import hashlib

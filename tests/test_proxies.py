@@ -1,4 +1,4 @@
-"""Proxies: which one leads to the API, and what becomes of a request that one does not pass on."""
+"""Proxies: the choice of the proxy, and the outcome of requests that it does not forward."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Times without a zone, as the API has them, on machines that may not know any zone."""
+"""Naive times, as the API has them, on machines that may not know any zone."""
 
 import datetime as dt
 import subprocess

@@ -1,4 +1,4 @@
-"""The rules of the world's clocks: which are used where there are two sets, and when to warn."""
+"""Time zone rules: the choice between system and package, and the warning."""
 
 import datetime as dt
 import logging

@@ -1,4 +1,4 @@
-"""The checks and the answer of each call."""
+"""Validation and response of each call."""
 
 import hashlib
 import io
@@ -97,7 +97,7 @@ async def test_every_call_answers_and_is_counted_under_the_name_of_the_clients_m
     ],
 )
 async def test_a_wrong_api_key_is_refused(call, emulator, authorization):
-    """401 with the API's own sentence, on every platform call, and nothing is acted upon."""
+    """401 with the API's own message for every platform call, without acting."""
     for request in requests_below("/api_v3"):
         answer = await call.request(emulator.base_url, request, {}, authorization)
         assert answer == (401, {"error": "You must submit an API key"})
@@ -106,7 +106,7 @@ async def test_a_wrong_api_key_is_refused(call, emulator, authorization):
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic emulator-token", "Bearer"])
 async def test_a_wrong_qr_token_is_refused(call, emulator, authorization):
-    """The QR host wants its bearer token, for every call."""
+    """The QR host requires its bearer token for every call."""
     for request in requests_below("/qr_host"):
         answer = await call.request(emulator.qr_base_url, request, {}, authorization)
         assert answer == (401, {"error": "You must submit an API key"})
@@ -324,7 +324,7 @@ async def test_received_has_everything_that_was_sent(call, emulator, clock):
 
 
 async def test_no_repr_shows_a_number_or_a_text(call, emulator):
-    """Neither of what was received nor of what holds it."""
+    """Neither in received messages nor in their containers."""
     await call.sms(sms_content="confidencial")
     await call(MAIL, EMAIL | {"subject": "confidencial"})
     shown = repr([emulator, emulator.received, emulator._state, emulator._api])

@@ -1,4 +1,4 @@
-"""What the platform POSTs to the account's webhooks."""
+"""The platform's POSTs to the account's webhooks."""
 
 import asyncio
 
@@ -92,7 +92,7 @@ async def test_a_moved_delivery_is_told_at_its_new_time(call, clock, receiver):
 
 
 async def test_a_webhook_that_fails_does_not_stop_the_rest(call, clock, receiver):
-    """A 500 is taken for told, and the next change is told as usual."""
+    """A 500 counts as posted, and the next change is posted as usual."""
     receiver.status = 500
     await call.sms()
     await receiver.next()

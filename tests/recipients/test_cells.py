@@ -1,4 +1,4 @@
-"""How a cell is written in a text: in one way, or not at all."""
+"""Formatting of cells: one written form, or an error."""
 
 import datetime as dt
 from decimal import Decimal
@@ -59,7 +59,7 @@ def test_a_cell_that_has_no_one_way_to_be_written_is_refused(cell: object, probl
 
 @given(st.one_of(st.integers(), st.floats(), st.text(), st.none(), st.decimals()))
 def test_a_cell_is_blank_or_written_without_blanks(cell: float | str | Decimal | None):
-    """What is written is never empty, and reads as the number that it was."""
+    """The result is never empty, and parses as the same number."""
     if is_blank(cell):
         return
     try:

@@ -1,4 +1,4 @@
-"""A row becomes a message that can be sent, or the error that says why it cannot."""
+"""A row becomes a valid message, or an error with the reason."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,14 +120,14 @@ def test_a_row_without_its_key_is_an_error(key: Cell):
 
 
 def test_a_broken_line_stays_its_error():
-    """What the source found wrong is not looked at again."""
+    """An error of the source is not checked again."""
     error = InvalidArgumentError("row", "has 3 cells, but the header has 2")
 
     assert Composer(kind="sms", sms_content=TEXT).compose(Line(5, error)) == Row(5, error)
 
 
 def test_what_a_normaliser_makes_is_checked_too():
-    """It may be the user's own, and forget the country code."""
+    """A user's own function may forget the country code."""
     composer = Composer(kind="sms", sms_content=TEXT, normalise=lambda _field, _value: "0987")
 
     assert str(compose(composer).content).startswith("dst_number: has 4 digits")
@@ -144,7 +144,7 @@ def test_what_a_normaliser_makes_is_checked_too():
     ],
 )
 def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], problem: str):
-    """What it is for is named, and not which columns there are, but for a placeholder."""
+    """The error names the field; only that of a placeholder lists the columns."""
     composer = Composer(**{"kind": "sms", "sms_content": TEXT, **fields})
 
     Composer(kind="sms", sms_content=TEXT).check(ROW)

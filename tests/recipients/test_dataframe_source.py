@@ -89,7 +89,7 @@ async def test_an_index_is_no_column():
     ids=["lazy", "list", "doubled column", "empty"],
 )
 def test_what_is_no_table_is_refused(frame: object, problem: str):
-    """The error says what it is instead."""
+    """The error names the actual type."""
     with pytest.raises(InvalidArgumentError, match=f"dataframe: .*{problem}"):
         from_dataframe(frame)
 

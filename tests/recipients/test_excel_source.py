@@ -1,4 +1,4 @@
-"""Excel workbooks: a number is one only where the cell shows its digits."""
+"""Excel workbooks: a number counts only if the cell shows its digits."""
 
 import datetime as dt
 import sys
@@ -93,7 +93,7 @@ async def test_a_whole_number_that_shows_its_digits_is_an_int(path: Path, form: 
 async def test_a_number_that_shows_something_else_stays_a_float(
     path: Path, value: float, form: str
 ):
-    """What Excel shows is not what the cell holds, so no phone number is made of it."""
+    """Excel shows another value than the cell has, so it cannot be a phone number."""
     write(path, ["dst_number"], [value], formats={"A2": form})
 
     (line,) = await lines_of(path)
@@ -164,7 +164,7 @@ async def test_a_hidden_sheet_does_not_count(path: Path):
     "rows", [[], [[None, "  "]], [["a", "a"]]], ids=["empty", "blank", "doubled column"]
 )
 async def test_a_sheet_without_a_header_is_refused(path: Path, rows: list[list[object]]):
-    """Its first row has to name the columns."""
+    """Its first row must name the columns."""
     write(path, *rows)
 
     with pytest.raises(InvalidArgumentError, match=r"recipients\.xlsx: (is empty|gives columns)"):

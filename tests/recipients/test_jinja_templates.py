@@ -1,4 +1,4 @@
-"""Jinja in a sandbox: enough for a message, and nothing that reaches out, hangs or floods."""
+"""Sandboxed Jinja: enough for a message, with limits on access, time and output."""
 
 import datetime as dt
 import sys
@@ -177,7 +177,7 @@ def test_what_a_message_does_not_need_is_refused_before_any_row(text: str):
     ids=range(15),
 )
 def test_a_template_neither_hangs_nor_floods(text: str):
-    """Each ends with an error of the row at once, where it would take hours."""
+    """Each fails at once with an error of the row, instead of running for hours."""
     template = JinjaTemplate.parse("text", text)
 
     with pytest.raises(
@@ -187,7 +187,7 @@ def test_a_template_neither_hangs_nor_floods(text: str):
 
 
 def test_the_names_of_a_template_are_its_columns():
-    """Those of its own variables are not among them."""
+    """Its own variables are not columns."""
     loop = "{% for y in b %}{{ x }}{{ y }}{{ loop.index }}{{ range(3)|length }}{% endfor %}"
 
     assert JinjaTemplate.parse("text", "{% set x = a %}" + loop).columns == {"a", "b"}

@@ -1,4 +1,4 @@
-"""JSON Lines: an object a line, and a line that is none is an error of its own."""
+"""JSON Lines: one object per line; any other line is an error of its row."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ async def test_values_keep_their_types(path: Path):
 
 
 async def test_the_columns_are_the_keys_of_the_first_object(path: Path):
-    """What later objects have besides is no column, and the number of rows is not known."""
+    """Additional keys of later objects are no columns, and the number of rows is unknown."""
     path.write_text('{"a": 1, "b": 2}\n{"a": 1, "c": 3}\n', "utf-8")
 
     source = await open_source(path)
@@ -66,7 +66,7 @@ async def test_an_encoding_can_be_named(tmp_path: Path, suffix: str):
     ids=["open", "two", "list", "number", "NaN", "double key", "deep", "huge", "zero byte"],
 )
 async def test_a_bad_line_becomes_its_error(path: Path, line: str, problem: str):
-    """The lines around it are not touched, and what it says is not shown."""
+    """The lines around it are unaffected, and its content is not shown."""
     path.write_text(f'{{"a": 1}}\n{line}\n{{"a": 2}}\n', "utf-8")
 
     first, bad, last = await lines_of(path)

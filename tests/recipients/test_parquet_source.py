@@ -1,4 +1,4 @@
-"""Parquet files, whose cells have types of their own."""
+"""Parquet files, with typed cells."""
 
 import datetime as dt
 import sys
@@ -100,7 +100,7 @@ async def test_a_file_that_is_not_whole_is_refused(path: Path):
 
 
 async def test_a_file_that_is_damaged_further_down_is_refused(path: Path):
-    """What cannot be unpacked is no row."""
+    """A page that cannot be decompressed has no rows."""
     parquet.write_table(pa.table({"a": [f"{n:x}" for n in range(10_000)]}), path)
     written = bytearray(path.read_bytes())
     written[4:2_000] = b"\xff" * 1_996

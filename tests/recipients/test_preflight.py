@@ -1,4 +1,4 @@
-"""What a campaign is going to be: counted row by row, compared with the balance, written down."""
+"""Preflight of a campaign: counted row by row, compared with the balance, printed."""
 
 import datetime as dt
 import doctest
@@ -99,7 +99,7 @@ def test_messages_are_counted_by_product():
 
 
 def test_rows_that_are_not_sent_cost_nothing():
-    """What is skipped and what was sent before is in no other figure."""
+    """Skipped messages and those sent before are in no other figure."""
     preflight = Preflight()
     sms = Sms(CHILE, "ça va")
     for reason in SkipReason:
@@ -122,7 +122,7 @@ def test_rows_that_are_not_sent_cost_nothing():
 
 
 def test_every_skipped_row_is_named_with_its_reason():
-    """By its line, or by its place where it has none; never by what is in it."""
+    """By its line, or else by its place; never by its content."""
     preflight = Preflight()
     preflight.add(Row(2, InvalidArgumentError("name", "is empty in this row")), SkipReason.INVALID)
     preflight.add(Row(3, InvalidArgumentError("name", "is empty in this row")))
@@ -187,7 +187,7 @@ def test_memory_does_not_grow_with_the_rows():
 
 
 def test_numbers_of_all_countries_of_the_balances():
-    """Each is told by its number, for SMS and WhatsApp alike."""
+    """Each is recognised by its number, for SMS and WhatsApp alike."""
     messages = [Sms(number, "Hola") for number in NUMBERS.values()]
     report = report_of([*messages, *messages, whatsapp(SPAIN), Sms(NOWHERE, "Hola"), email()])
 
@@ -196,7 +196,7 @@ def test_numbers_of_all_countries_of_the_balances():
 
 
 def test_without_the_extra_there_are_no_countries(monkeypatch: pytest.MonkeyPatch):
-    """What is needed is one number for all of them."""
+    """The need is one number for all countries."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
     report = report_of([Sms(CHILE, "Hola"), Sms(PERU, "Hola")])
 
@@ -238,7 +238,7 @@ def test_without_the_extra_the_balance_is_compared_as_a_whole(
 def test_a_balance_that_the_api_does_not_tell_is_no_balance_of_all(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """Without the extra either, what is not in the list may be anything."""
+    """Also without the extra: a balance missing in the list is unknown."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
 
     (shortfall,) = compare_balance(report_of([Sms(CHILE, "Hola")]), SubClients())
@@ -304,7 +304,7 @@ def test_quiet_hours_are_counted_by_the_recipients_clock():
     ],
 )
 def test_the_duration_follows_from_the_rate(options: dict[str, Any], seconds: float | None):
-    """By messages, or by what they weigh on the bill."""
+    """By messages, or by billed SMS."""
     preflight = Preflight()
     for message in (Sms(CHILE, "a" * 321), email(), whatsapp()):
         preflight.add(Row(None, message))
@@ -416,7 +416,7 @@ def test_accents_and_capitals_of_a_country_do_not_matter(name: str):
 
 
 async def test_it_agrees_with_what_the_api_takes(connectus: AsyncConnectus, emulator: Emulator):
-    """What is said to be lacking is what the API refuses to send."""
+    """The reported shortfall is exactly what the API refuses to send."""
     free = (await connectus.clients.list()).free_sms_balance_by_country[0].balance
     client = await connectus.clients.create("Colegio Darwin")
     await connectus.clients.add_balance(client.id_unique, free, Product.SMS, id_country=1)
@@ -450,7 +450,7 @@ def full_report() -> PreflightReport:
 
 
 def test_a_report_is_read_in_the_terminal():
-    """All figures, with separators; the lines of rows, and nothing of what is in them."""
+    """All figures with separators, and the lines of rows without their content."""
     shortfalls = [
         Shortfall(Need(None, Product.SMS, "CL", 1_002), 1),
         Shortfall(Need("da82la12", Product.EMAIL, None, 1_002), None),

@@ -1,4 +1,4 @@
-"""When a message may leave, by the clock of who gets it."""
+"""Quiet hours in the recipient's time zone."""
 
 import datetime as dt
 import doctest
@@ -248,7 +248,7 @@ def test_the_fallback_is_for_those_whose_zone_is_not_known(recipient: str):
 @pytest.mark.parametrize("number", [number for number, _ in COUNTRIES.values()])
 @given(last=st.integers(0, 999))
 def test_neighbours_are_in_one_zone_and_country(number: str, last: int):
-    """What is worked out for one of a thousand numbers holds for the others."""
+    """The result for one number of a block holds for the whole block."""
     one = f"{number[:-3]}{last:03}"
 
     assert phone_numbers.time_zones(one) == phone_numbers.time_zones(block_start(one))
@@ -268,7 +268,7 @@ MOMENTS = st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2027, 1, 1), timezon
 def test_the_moment_is_free_and_does_not_move(
     begin: dt.time, end: dt.time, now: dt.datetime, number: str
 ):
-    """At that moment the message may leave, and who asks meanwhile hears no other one."""
+    """The message may be sent at that moment, and any earlier call returns the same moment."""
     assume(begin != end)
     hours = QuietHours(begin, end)
     moment = hours.until(number, now) or now

@@ -69,7 +69,7 @@ async def test_a_header_may_come_after_empty_lines(path: Path):
 
 
 async def test_an_encoding_and_a_delimiter_can_be_named(path: Path):
-    """A file that is not UTF-8 is read as what the user says it is."""
+    """A file that is not UTF-8 is read with the encoding that the user gives."""
     path.write_bytes(b"dst_number:name\n56987688060:Jos\xe9\n")
 
     assert await lines_of(path, encoding="latin-1", delimiter=":") == [Line(2, JOSE)]
@@ -177,7 +177,7 @@ async def test_a_file_without_a_header_is_refused_at_once(path: Path, written: b
 async def test_a_file_that_breaks_further_down_is_named_with_the_line(
     path: Path, written: bytes, problem: str
 ):
-    """Nothing of what it says is shown, and no row swallows the others."""
+    """Its content is not shown, and no row swallows the others."""
     path.write_bytes(HEADER.encode() + written)
 
     with pytest.raises(InvalidArgumentError, match=problem) as caught:

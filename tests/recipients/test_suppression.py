@@ -1,4 +1,4 @@
-"""Who must get nothing: read from a file, looked up at the wire, followed while it changes."""
+"""Suppression list: read from a file, checked before sending, refreshed while it changes."""
 
 import doctest
 import importlib
@@ -126,7 +126,7 @@ def test_a_line_that_is_neither_stops(path: Path, line: str):
 
 
 def test_all_wrong_lines_are_counted_and_all_others_count(path: Path):
-    """So that a list is not mended line by line, and nobody on it is overlooked meanwhile."""
+    """A user need not fix the list line by line, and no valid entry is lost meanwhile."""
     path.write_text(f"{NUMBER}\n", "utf-8")
     suppressed = SuppressionList.read(path)
     path.write_text(f"Ana\n{NUMBER}\n987\n{ADDRESS}\nana@\n", "utf-8")
@@ -178,7 +178,7 @@ def test_a_list_of_values_names_the_wrong_one():
 
 
 def test_national_numbers_need_to_be_told(path: Path):
-    """They are read as the campaign reads its own."""
+    """They are read with the campaign's own region."""
     path.write_text(f"9 8768 8060\n{ADDRESS}\n", "utf-8")
 
     assert NUMBER in SuppressionList.read(path, to_digits=normaliser("CL"))
@@ -197,14 +197,14 @@ ONE_PERSON = [
 
 @pytest.mark.parametrize(("one", "other"), [*ONE_PERSON, *[pair[::-1] for pair in ONE_PERSON]])
 def test_people_are_on_the_list_however_they_are_spelt(path: Path, one: str, other: str):
-    """Who opted out in one spelling gets nothing in the other."""
+    """An opt-out in one spelling also covers the other."""
     path.write_text(f"{one}\n", "utf-8")
 
     assert other in SuppressionList.read(path)
 
 
 def test_a_number_without_its_country_code_is_an_error_with_its_line(path: Path):
-    """It would be somebody's abroad, and who opted out would be reached."""
+    """It would be a stranger's number abroad, and the opt-out would be ignored."""
     path.write_text(f"{OTHER}\n987688060\n", "utf-8")
 
     with pytest.raises(
@@ -357,7 +357,7 @@ def test_a_file_that_stays_empty_is_not_believed(path: Path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_a_pipe_is_refused(path: Path):
-    """It would block for ever, and cannot be looked at again."""
+    """It would block forever, and cannot be read again."""
     os.mkfifo(path)
 
     with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: is not a regular file"):
@@ -395,7 +395,7 @@ def _append(path: Path) -> Callable[[], object]:
 def test_a_list_never_forgets_because_its_file_broke(
     path: Path, clock: Clock, broken: str | None, problem: str
 ):
-    """Every refresh says what is wrong until it is mended, and who was on the list stays on it."""
+    """Every refresh raises until the file is fixed, and the list keeps its entries."""
     path.write_text(f"{NUMBER}\n{ADDRESS}\n", "utf-8")
     suppressed = SuppressionList.read(path)
     path.unlink()
@@ -419,7 +419,7 @@ def test_a_list_never_forgets_because_its_file_broke(
 
 
 def test_a_list_of_values_has_nothing_to_refresh():
-    """It stays what it is."""
+    """It does not change."""
     suppressed = SuppressionList([NUMBER])
 
     assert suppressed.refresh() is False
@@ -442,7 +442,7 @@ NUMBERS = st.integers(10_000_000, 10**15 - 1).filter(_has_one_spelling)
 
 @given(inside=st.sets(NUMBERS), asked=st.sets(NUMBERS))
 def test_it_is_a_set_of_numbers(inside: set[int], asked: set[int]):
-    """Exactly who was put in is in it, however often."""
+    """It contains exactly its entries, however often they are added."""
     listed = [*inside, *map(str, inside)]
     suppressed = SuppressionList(listed, to_digits=arguments.phone_number)
 

@@ -1,4 +1,4 @@
-"""The core of all receivers: what is remembered, whose turn it is, and how much may wait."""
+"""Core of all receivers: handled events, their order, and the limit of waiting ones."""
 
 import functools
 import json
@@ -55,7 +55,7 @@ def reading(content: bytes) -> Callable[[int], bytes]:
 
 
 def test_what_was_handled_is_remembered():
-    """Up to a number; what came last is what is remembered."""
+    """Up to a number: the latest events are remembered."""
     handled = HandledEvents(size=2)
     for digest in (b"1", b"2", b"3"):
         handled.add(digest)
@@ -106,7 +106,7 @@ def test_turns_are_taken_in_the_order_of_arrival():
 
 
 def test_who_leaves_the_line_holds_nobody_up():
-    """Neither from its middle nor with a turn that has just come."""
+    """Neither from the middle, nor when the signal has just come."""
     queues = KeyedQueues(threading.Event, limit=4)
     queues.join("a")
     second, third, fourth = (queues.join("a") for _ in range(3))
@@ -121,7 +121,7 @@ def test_who_leaves_the_line_holds_nobody_up():
 
 
 def test_a_line_has_an_end():
-    """What is too much may come again later."""
+    """An event beyond the limit may come again later."""
     queues = KeyedQueues(threading.Event, limit=2)
     queues.join("a")
     queues.join("a")
@@ -136,7 +136,7 @@ def test_a_line_has_an_end():
 
 
 async def test_events_of_one_sms_are_handled_in_the_order_in_which_they_came():
-    """Those that wait do so in line."""
+    """Waiting events keep their order."""
     inbox = Inbox()
     first_may_end = anyio.Event()
     bodies = [STATUS | {"status": str(number)} for number in range(20)]
@@ -162,7 +162,7 @@ async def test_events_of_one_sms_are_handled_in_the_order_in_which_they_came():
 
 
 async def test_a_request_that_is_cancelled_lets_the_next_one_in():
-    """The one that was cancelled while it was handled may come again."""
+    """An event cancelled while it was handled may come again."""
     inbox = Inbox()
     never = anyio.Event()
 
@@ -191,7 +191,7 @@ async def test_a_request_that_is_cancelled_lets_the_next_one_in():
 
 
 async def test_too_many_events_at_a_time():
-    """They are answered 503 without being handed over."""
+    """They get 503 without a call of the handler."""
     may_end = anyio.Event()
     statuses: list[int] = []
 
@@ -234,7 +234,7 @@ def handlers(inbox: Inbox) -> Iterator[Any]:
 
 
 async def test_a_handler_may_be_written_in_many_ways():
-    """It is awaited, or runs in a thread; what it returns is its own matter."""
+    """It is awaited, or runs in a thread; its result is ignored."""
     inbox = Inbox()
     for number, handler in enumerate(handlers(inbox)):
         receiver = AsyncReceiver(handler, OPEN)
@@ -252,7 +252,7 @@ async def test_a_plain_handler_does_not_hold_up_the_loop():
 
 
 def test_an_async_handler_in_disguise_is_a_failure(caplog: pytest.LogCaptureFixture):
-    """Without a loop it cannot run, and the event is not taken for handled."""
+    """Without a loop it cannot run, and the event does not count as handled."""
     inbox = Inbox()
     receiver = ThreadedReceiver(lambda event: asynchronous(inbox)(event), OPEN)  # noqa: PLW0108
     statuses = [receiver.receive(HEAD, reading(encoded(STATUS))).status for _ in range(2)]
@@ -278,7 +278,7 @@ async def test_a_body_without_end_is_not_read_to_its_end():
 
 
 def test_a_stream_without_end_is_not_read_to_its_end():
-    """What is asked for is never more than the limit and a byte."""
+    """No more than the limit and one byte is ever read."""
     asked: list[int] = []
 
     def read(size: int) -> bytes:
@@ -301,7 +301,7 @@ def test_a_stream_that_fails(failure: OSError):
 
 
 def test_an_interrupt_in_a_line_is_passed_on():
-    """Whoever waits behind gets the turn."""
+    """The next waiting event runs."""
     inbox = Inbox()
     inbox.do = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
     receiver = ThreadedReceiver(inbox, OPEN)
@@ -342,7 +342,7 @@ def test_threads_wait_in_line():
 
 
 def test_the_log_leads_to_the_error(caplog: pytest.LogCaptureFixture):
-    """Its way through the code is named, and none of its words."""
+    """The traceback's places are logged, but not the message."""
     caplog.set_level(logging.ERROR)
 
     def inner(depth: int) -> None:

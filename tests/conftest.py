@@ -1,4 +1,4 @@
-"""What every test may ask for: the emulator, a client of it, a loop that is not blocked."""
+"""Fixtures of all tests: the emulator, a client of it, a loop that is not blocked."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What is checked before anything goes on the wire, through the public methods.
+"""Validation of arguments before sending, through the public methods.
 
 A value that cannot be sent raises one error, which names the argument and does not show the value.
 A value in another form of the same thing goes on the wire in the form that the API takes.

@@ -1,4 +1,4 @@
-"""The tree of errors, their sentences, and everything that a client can be told wrongly."""
+"""The exceptions, their messages, and every invalid setting of a client."""
 
 import copy
 import inspect
@@ -173,13 +173,13 @@ ADVICE = {
     "ConnectError": "check the base URL",
     "TooManyOpenFilesError": "ulimit -n",
     "ProxyError": "check the proxy",
-    "ProxyAuthenticationError": "check the user and the password",
+    "ProxyAuthenticationError": "check the user and password",
     "RateLimitError": "slow down",
     "AuthenticationError": "check api_user and api_key",
     "PaymentRequiredError": "add balance",
-    "PermissionDeniedError": "ask the administrator",
-    "ClientClosedError": "open another one",
-    "WrongEventLoopError": "one client in each loop",
+    "PermissionDeniedError": "ask the account's administrator",
+    "ClientClosedError": "open a new one",
+    "WrongEventLoopError": "one client per loop",
     **dict.fromkeys(
         [
             "UnknownOutcomeError",
@@ -275,7 +275,9 @@ def test_a_setting_that_makes_no_sense_is_named(setting: str, value: Any):
 @pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h", "SOCKS5"])
 def test_a_socks_proxy_is_refused_by_name(scheme: str):
     """It is a proxy, and the sentence says which kind can be used."""
-    with pytest.raises(ConfigurationError, match=r"^proxy: SOCKS proxies cannot be used: name an"):
+    with pytest.raises(
+        ConfigurationError, match=r"^proxy: SOCKS proxies are not supported; use an"
+    ):
         AsyncConnectus(**CREDENTIALS, proxy=f"{scheme}://user:key@127.0.0.1:1080")
 
 

@@ -1,4 +1,4 @@
-"""JSON by the standard library: what we do ourselves is what it does."""
+"""JSON: our own encoding and decoding match the standard library."""
 
 import json
 

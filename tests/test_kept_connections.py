@@ -1,4 +1,4 @@
-"""Kept connections: which is lent, what the kernel knows of it before, and how it closes."""
+"""Kept connections: which one is reused, its check through the kernel, and how it closes."""
 
 import asyncio
 import socket

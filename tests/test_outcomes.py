@@ -1,4 +1,4 @@
-"""What became of a request: for each way it can fail, the error, its outcome, and one POST.
+"""Outcomes: for each way a request can fail, the error, its outcome, and a single POST.
 
 "Nothing is sent twice, nothing is lost without being named." The server here counts the requests
 that it read to their end; a client that repeats a POST it must not repeat is seen at once.

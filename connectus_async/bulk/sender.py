@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async.bulk.channels import Channel, channels
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
 from connectus_async.bulk.clock_offsets import record_offset
@@ -48,7 +48,7 @@ USER, SUPPRESSION = "the user", "the suppression list"
 _log: Final = logging.getLogger("connectus_async")
 
 
-class Bulk(OfOneProcess):
+class Bulk(Unpicklable):
     """Sender of many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
 
     Leaving the ``async with`` early, by ``break``, an exception or Ctrl-C, pulls no further

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async.answer import Answer
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary, Reconciliation
@@ -1033,7 +1033,7 @@ class WhatsAppQrService(Service):
         return self._bridge.runner.call(self._bridge.client.whatsapp_qr.status)
 
 
-class Bulk(OfOneProcess):
+class Bulk(Unpicklable):
     """Sender of many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
 
     Leaving the ``with`` early, by ``break``, an exception or Ctrl-C, pulls no further

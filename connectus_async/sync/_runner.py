@@ -21,7 +21,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async.errors import ClientClosedError
 from connectus_async.sync._engine import (
     GRACE,
@@ -42,7 +42,7 @@ _MORE: Final = True
 _ENOUGH: Final = False
 
 
-class Runner(OfOneProcess, Generic[OwnedT]):
+class Runner(Unpicklable, Generic[OwnedT]):
     """Lets any number of threads call async code and wait for it.
 
     The first use starts the thread of the loop. In a forked child, the first use starts another

@@ -455,7 +455,7 @@ class Doubtful(SuppressionList):
         """Look at the file."""
         self.looks += 1
         if not self.is_mended:
-            raise InvalidArgumentError("opt-outs.txt", "is empty now")
+            raise InvalidArgumentError("opt-outs.txt", "is now empty")
         return False
 
 
@@ -549,7 +549,7 @@ async def test_a_suppression_list_that_stays_broken_stops_the_campaign(
     """With what is wrong with it; everything stays queued."""
     async with connectus.bulk(ledger=ledger, suppression=Doubtful()) as bulk:
         await until(lambda: bulk.progress().is_paused)
-        with pytest.raises(InvalidArgumentError, match="is empty now"):
+        with pytest.raises(InvalidArgumentError, match="is now empty"):
             await bulk.run(messages(3))
         assert set(await bulk.counts()) <= {State.QUEUED}
     assert emulator.received == []

@@ -1,4 +1,4 @@
-"""Faults on order: what the client sees, and whether the message reached the phone."""
+"""Injected faults: the client's view, and whether the message reached the phone."""
 
 import asyncio
 import json
@@ -199,7 +199,7 @@ async def test_faults_nest_in_the_order_they_were_placed(call, emulator):
 
 
 async def test_a_fault_after_acting_does_not_act_for_a_stranger(call, emulator):
-    """Whoever has no key gets no message through, whatever else happens."""
+    """A request without valid credentials never sends a message."""
     call.basic = "Basic wrong"
     emulator.fault(Fault.garbage(b"{}"))
     assert await call.sms() == (200, {})

@@ -201,7 +201,7 @@ with runner.context(manager):
 runner.close()
 """
     assert ran(FORK + script) == [
-        "this was begun before the process was forked: begin it again in the child",
+        "this was started before the process forked: start it again in the child",
         "[1, 2]",
         "closed",
         "child 0",
@@ -232,7 +232,7 @@ except RuntimeError as error:
 runner.close()
 """
     assert ran(script) == [
-        "this was begun before the process was forked: begin it again in the child",
+        "this was started before the process forked: start it again in the child",
         "3",
         "closed",
         "child 0",

@@ -278,7 +278,7 @@ def test_a_client_that_was_never_used_can_be_closed():
 
 
 def test_a_call_on_the_clients_own_loop_is_refused(blocking: Connectus):
-    """An async source runs there; a blocking call in it would wait for itself for ever."""
+    """An async source runs there; a blocking call in it would deadlock."""
 
     async def source() -> AsyncIterator[Sms]:
         yield Sms(FIRST, blocking.account.get().name)

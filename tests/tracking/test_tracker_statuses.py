@@ -93,5 +93,5 @@ def test_the_error_of_a_delivery_that_took_too_long_is_a_timeout():
     assert isinstance(error, TimeoutError)
     assert error.outcome is Outcome.ACCEPTED
     assert str(error) == "no final status within 60 s"
-    assert str(DeliveryTimeoutError(None)) == "no final status in the time that it is followed"
+    assert str(DeliveryTimeoutError(None)) == "no final status within the tracking time"
     assert str(pickle.loads(pickle.dumps(error))) == str(copy.copy(error)) == str(error)

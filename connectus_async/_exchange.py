@@ -473,7 +473,7 @@ class KeepingConnector(Connector):
         return None
 
 
-_leased: ContextVar[list[tuple[asyncio.Transport, socket.socket]]] = ContextVar("connectus_lent")
+_leased: ContextVar[list[tuple[asyncio.Transport, socket.socket]]] = ContextVar("connectus_leased")
 
 
 class OneTimeConnector(Connector):

@@ -9,7 +9,7 @@ what to do when it changed.
 
 Savings per call; ``python -m benchmarks.single_call`` measures the total. An exchange takes a third
 of the CPU of a plain ``session.post`` with ``json``, including the kernel; one through
-`PublicExchange` takes as much as that:
+`PublicExchange` takes as much as the plain post:
 
 ======================================================================  ======
 no session: no request, response, cookies, task or tracing               97 us

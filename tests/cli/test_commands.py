@@ -512,7 +512,7 @@ def test_the_page_shows_times_in_a_zone(run, recipients):
     assert "times are those of America/Lima" in page_of(run, ledger, **lima)
     assert "times are those of UTC" in page_of(run, ledger, "--time-zone", "UTC", **lima)
     wrong = run("bulk", "report", ledger, "--time-zone", "America/Santiagoo")
-    assert_one_sentence(wrong, 1, "time_zone: 'America/Santiagoo' is not known here")
+    assert_one_sentence(wrong, 1, "time_zone: 'America/Santiagoo' is unknown here")
 
 
 def test_a_corrected_text_takes_the_place_of_one_that_was_not_sent(run, server, recipients):

@@ -127,7 +127,7 @@ def test_a_terminal_without_unicode_shows_an_escape(environment, recipients, enc
     )
 
     assert done.returncode == 1
-    assert b"has no column for {" in done.stdout + done.stderr
+    assert b"is not a column" in done.stdout + done.stderr
     assert b"Traceback" not in done.stderr
 
 

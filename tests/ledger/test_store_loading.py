@@ -135,7 +135,7 @@ async def test_a_source_counts_as_loaded_at_its_end(ledger: Ledger):
 async def test_queued_messages_that_a_source_lost_are_skipped_if_it_replaces(
     store: LedgerStore, ledger: Ledger, *, replaces: bool
 ):
-    """And wait again once it has them; messages that were sent stay as they are."""
+    """They wait again once it has them; messages that were sent stay as they are."""
     await load(ledger, *map(entry, "abc"))
     await finish(ledger, entry("a"))
     await load(ledger, entry("c"), replaces=replaces)
@@ -146,8 +146,11 @@ async def test_queued_messages_that_a_source_lost_are_skipped_if_it_replaces(
         ("c", "queued", None),
     ]
 
-    assert await load(ledger, entry("b"), replaces=False) == [Loaded(None, State.QUEUED)]
+    number = await ledger.begin_load()
+    loaded = await ledger.load([Loading(entry("b"))], number, tells_left_out=True)
+    assert loaded == [Loaded(None, State.QUEUED)]
     assert [one.key for _, one in await ledger.queued(0, 10)] == ["b", "c"]
+    assert (await rows(store, "reason", "ended_at"))[1:] == [(None, None)] * 2
 
 
 async def test_a_message_that_returns_but_is_to_be_skipped_stays_skipped(

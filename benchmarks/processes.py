@@ -37,16 +37,16 @@ from typing import Any
 
 import attrs
 from anyio.from_thread import start_blocking_portal
+from connectus_async.cli.senders import Senders
 
 from benchmarks import figures
 from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
 from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
+from connectus_async._own_process import collect_seldom
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.cli.garbage import look_seldom
-from connectus_async.cli.senders import Senders
-from connectus_async.cli.settings import Settings
+from connectus_async.cli.campaign_options import Settings
 from connectus_async.client import sender_over
 from connectus_async.config import ENVIRONMENT
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
@@ -98,7 +98,7 @@ def one_round(job: Mapping[str, Any]) -> None:
     """Send, and print what it took; in a process of its own."""
     path = Path(job["ledger"])
     settings = Settings(processes=job["processes"], concurrency=job["concurrency"])
-    look_seldom()  # as the command does
+    collect_seldom()  # as the command does
     began, used = time.perf_counter(), time.process_time()
     with asyncio.Runner(loop_factory=fastest_loop if job["uvloop"] else None) as runner:
         runner.run(send(path, settings, job["messages"]))

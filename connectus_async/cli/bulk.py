@@ -1,9 +1,9 @@
-"""The commands of a campaign: from a file to its ledger, from there to the phones, and reports."""
+"""Commands of a campaign: send, resume, reconcile, status, report and export."""
 
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,28 +15,25 @@ from rich.console import Console
 
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.loading import EditedError
-from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
+from connectus_async.bulk.options import DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import ROWS_A_READ, Bulk
-from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
+from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
+from connectus_async.cli.campaign_options import CampaignOptions, Settings
 from connectus_async.cli.parameters import (
-    MAX_CONCURRENCY,
-    concurrency_option,
+    campaign_option,
+    campaign_options,
+    chained,
     connection,
     connection_options,
     json_option,
-    moment,
     one_character,
-    processes_option,
     read_text,
-    region_option,
     regular_file,
     src_number_option,
 )
-from connectus_async.cli.running import echo, errors_reported, print_json, run
-from connectus_async.cli.senders import Senders
-from connectus_async.cli.settings import Settings
+from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.config import DEFAULT_TIMEOUT, KERNEL_SENDS_FOR
 from connectus_async.errors import (
@@ -68,8 +65,7 @@ from connectus_async.report.export import export
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.report.page import write_page
 from connectus_async.transliteration import to_gsm7
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+from connectus_async.workers.processes import SenderProcesses
 
 LEDGER_SUFFIX: Final = ".ledger.db"
 ROWS_NAMED: Final = 10_000
@@ -88,18 +84,7 @@ ledger_argument = click.argument(
 )
 
 
-def _chained(*options: Decorator) -> Decorator:
-    """Make one decorator of several options."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-message_options = _chained(
+message_options = chained(
     click.option(
         "--kind",
         type=click.Choice(["sms", "email", "whatsapp"]),
@@ -121,7 +106,6 @@ message_options = _chained(
     click.option("--src-email", help="One of the account's addresses to send from."),
     click.option("--id-delivery", help="The delivery that the messages belong to."),
     click.option("--id-client", help="The sub-client that pays."),
-    region_option,
     click.option(
         "--transliterate",
         is_flag=True,
@@ -129,7 +113,7 @@ message_options = _chained(
     ),
 )
 
-file_options = _chained(
+file_options = chained(
     click.option(
         "--delimiter",
         callback=one_character,
@@ -137,30 +121,6 @@ file_options = _chained(
     ),
     click.option("--encoding", default=UTF_8, show_default=True, help="Of the file."),
     click.option("--sheet", help="The sheet of a workbook."),
-)
-
-pacing_options = _chained(
-    click.option(
-        "--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second."
-    ),
-    click.option(
-        "--rate-unit",
-        type=click.Choice(["messages", "segments"]),
-        help="What the rate counts.  [default: messages]",
-    ),
-    click.option(
-        "--on-unknown",
-        type=click.Choice([choice.value for choice in OnUnknown]),
-        help="What becomes of a message that may have been sent.  [default: hold]",
-    ),
-    click.option(
-        "--suppress",
-        type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-        help="A file of numbers and addresses that must get nothing.",
-    ),
-    click.option("--quiet-hours", help="Such as 21:00-08:00, by the recipient's clock."),
-    click.option("--expires-at", callback=moment, help="When it is too late to send."),
-    click.option("--budget", type=click.IntRange(1), help="SMS that may be billed in all."),
 )
 
 
@@ -178,25 +138,14 @@ def bulk() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"Where the campaign is remembered.  [default: FILE{LEDGER_SUFFIX}]",
 )
-@click.option("--campaign", default="", help="A name, where several campaigns say the same.")
-@click.option(
-    "--identity",
-    type=click.Choice(["message", "recipient"]),
-    default="message",
-    show_default=True,
-    help="What makes two rows the same, of which one is sent.",
-)
-@pacing_options
+@campaign_options()
 @click.option(
     "--edited",
     type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
     help="After a change of text, send to those who have nothing yet, or to all again."
     "  [default: refuse to send]",
 )
-@click.option("--forget-content", is_flag=True, help="Keep only a hash of what was accepted.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@concurrency_option
-@processes_option
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @connection_options
 @json_option
 def bulk_send(
@@ -215,37 +164,36 @@ def bulk_send(
     edited: str | None,
     dry_run: bool,
     as_json: bool,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
 
     What the ledger has already is not sent again: the same command takes a campaign up.
     """
     names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
-    given = {name: options.pop(name) for name in names}
+    columns = {name: given.pop(name) for name in names}
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composer = Composer(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
             **_fillers(kind, text, subject, html, jinja=jinja),
-            **given,
+            **columns,
             normalise=checker(region) if region or kind != "email" else None,
             transliterate=to_gsm7 if transliterate else None,
         )
-    options["region"] = region
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    settings = Settings(region=region, **given)
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
-    about_edited = Edited(edited or Edited.REFUSE)
+    treatment = Edited(edited or Edited.REFUSE)
 
     async def command(folder: str | None = None) -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if folder:
             copy = Path(folder) / path.name
-            trial = Trial(path, copy, about_edited)
+            trial = Trial(path, copy, treatment)
             return await _dry_run(source, composer, settings, trial, as_json=as_json)
         async with _client(settings) as client:
             code, _ = await send_source(
-                client, source, composer, settings, path, edited=about_edited, as_json=as_json
+                client, source, composer, settings, path, edited=treatment, as_json=as_json
             )
         return code
 
@@ -258,28 +206,25 @@ def bulk_send(
 
 @bulk.command("resume")
 @ledger_argument
-@pacing_options
-@click.option(
-    "--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), help="As of bulk send, if given."
-)
-@processes_option
+@campaign_options(resumes=True)
 @connection_options
 @json_option
-def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
+def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
     """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
-        figures, settings = await run_sync(_recorded, ledger, options)
+        figures, settings = await run_sync(_recorded, ledger, given)
         if not figures.is_loaded:
             raise LedgerError(
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
         held = SqliteLedger(ledger)
-        async with _client(settings) as client, _entered(client, held, settings) as sender:
+        options = await run_sync(settings.options, ledger)
+        async with _client(settings) as client, sender_over(client, held, options) as sender:
             await _check_unchecked(held)
             await sender.note(settings=settings.written())
-            code, _ = await _sent(sender, held, settings, as_json=as_json)
+            code, _ = await _sent(sender, options, ledger, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -318,10 +263,10 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
 
 @bulk.command("reconcile")
 @ledger_argument
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["hold", "resend_if_absent"]),
-    help="What becomes of a message that the API does not have.",
+@campaign_option(
+    "on_unknown",
+    resumes=True,
+    choices=[OnUnknown.HOLD.value, OnUnknown.RESEND_IF_ABSENT.value],
 )
 @click.option(
     "--settle",
@@ -334,13 +279,14 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
 )
 @connection_options
 @json_option
-def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -> None:
+def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> None:
     """Ask the API what became of the messages of LEDGER that may have been sent."""
 
     async def command() -> tuple[Reconciliation, int]:
-        _, settings = await run_sync(_recorded, ledger, options)
+        _, settings = await run_sync(_recorded, ledger, given)
         held = SqliteLedger(ledger)
-        async with _client(settings) as client, _entered(client, held, settings) as sender:
+        options = await run_sync(settings.options, ledger)
+        async with _client(settings) as client, sender_over(client, held, options) as sender:
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -423,18 +369,6 @@ def _client(settings: Settings) -> AsyncConnectus:
     return AsyncConnectus(max_connections=settings.concurrency, **connection())
 
 
-@asynccontextmanager
-async def _entered(
-    client: AsyncConnectus,
-    ledger: SqliteLedger,
-    settings: Settings,
-    edited: Edited = Edited.EVERYONE,
-) -> AsyncIterator[Bulk]:
-    options = BulkOptions(**await run_sync(settings.options, ledger.path), edited=edited)
-    async with sender_over(client, ledger, options) as sender:
-        yield sender
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -453,10 +387,10 @@ async def send_source(
     Raises:
         ConfigurationError: People may have got another text of the same ledger.
     """
-    held = SqliteLedger(ledger)
-    async with _entered(client, held, settings, edited) as sender:
+    options = await run_sync(settings.options, ledger, edited)
+    async with sender_over(client, SqliteLedger(ledger), options) as sender:
         await sender.note(settings=settings.written(), source=source.name)
-        report, people = await _loaded(sender, source, composer, settings, edited)
+        report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", _edited_sentence(people))
         shortfalls = await _shortfalls(client, report) if report.to_send else None
@@ -464,23 +398,22 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {shlex.quote(str(ledger))} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        return await _sent(sender, held, settings, as_json=as_json)
+        return await _sent(sender, options, ledger, as_json=as_json)
 
 
 async def _sent(
-    sender: Bulk, ledger: SqliteLedger, settings: Settings, *, as_json: bool
+    sender: Bulk, options: CampaignOptions, ledger: Path, *, as_json: bool
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
-    how = f"connectus bulk {{command}} {shlex.quote(str(ledger.path))}"
-    campaign = Campaign(waiting, as_json, how)
-    if settings.processes > 1 and waiting:
-        spent = await sender.spent()
-        async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
-            await campaign.send(senders)
+    how = f"connectus bulk {{command}} {shlex.quote(str(ledger))}"
+    display = CampaignDisplay(waiting, as_json, how)
+    if options.processes > 1 and waiting:
+        async with SenderProcesses(sender, processes=options.processes) as processes:
+            await display.send(processes)
     else:
-        await campaign.send(sender)
+        await display.send(sender)
     counts = await sender.counts()
-    return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
+    return display.finish(counts), counts.get(State.ACCEPTED, 0)
 
 
 async def _dry_run(
@@ -494,10 +427,9 @@ async def _dry_run(
     """Load a copy of the ledger, which has what was sent before; it is thrown away."""
     await run_sync(_copy, trial.ledger, trial.copy)
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, SqliteLedger(trial.copy), settings, trial.edited) as sender:
-        report, people = await _loaded(
-            sender, source, composer, settings, trial.edited, examples=ROWS_NAMED
-        )
+    options = await run_sync(settings.options, trial.copy, trial.edited)
+    async with client, sender_over(client, SqliteLedger(trial.copy), options) as sender:
+        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None
     _print_preflight(report, shortfalls, as_json=as_json, people=people)
@@ -542,19 +474,18 @@ async def _loaded(
     sender: Bulk,
     source: Source,
     composer: Composer,
-    settings: Settings,
-    edited: Edited,
+    options: CampaignOptions,
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> tuple[PreflightReport, int]:
     """Load a source; tell what it is, and how many people make it be refused."""
-    if edited is Edited.REMAINING:  # once it is known who is left out, all can be counted
-        await sender.load(_rows(source, composer, settings.region), replaces=True)
+    if options.edited is Edited.REMAINING:  # once it is known who is left out, all can be counted
+        await sender.load(_rows(source, composer, options.region), replaces=True)
     preflight = Preflight(
         examples=examples,
-        quiet_hours=await run_sync(settings.hours),
-        budget=settings.budget,
-        spent=await sender.spent() if settings.budget else 0,
+        quiet_hours=options.quiet_hours,
+        budget=options.budget,
+        spent=await sender.spent() if options.budget else 0,
     )
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
@@ -565,11 +496,10 @@ async def _loaded(
 
         people = 0
         try:
-            await sender.load(_rows(source, composer, settings.region), replaces=True, on_row=add)
+            await sender.load(_rows(source, composer, options.region), replaces=True, on_row=add)
         except EditedError as error:
             people = error.people
-    unit: Any = settings.rate_unit
-    return preflight.report(rate=settings.rate, rate_unit=unit), people
+    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
 
 
 async def _rows(source: Source, composer: Composer, region: str | None) -> AsyncIterator[Row]:

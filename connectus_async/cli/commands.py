@@ -10,19 +10,18 @@ import click
 from connectus_async import AsyncConnectus, __version__
 from connectus_async.cli.bulk import bulk
 from connectus_async.cli.demo import demo as run_demo
-from connectus_async.cli.listening import cannot_listen
+from connectus_async.cli.listen_error import listen_error
 from connectus_async.cli.parameters import (
-    concurrency_option,
+    campaign_option,
     connection,
     connection_options,
     json_option,
     not_empty,
     read_text,
-    region_option,
     src_number_option,
     url,
 )
-from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.tracking import bulk_track
 from connectus_async.cli.webhooks import webhooks
 from connectus_async.config import ENVIRONMENT
@@ -62,8 +61,8 @@ def connectus() -> None:
 
 @connectus.command()
 @click.option("--recipients", type=click.IntRange(1), default=10_000, show_default=True)
-@concurrency_option
-def demo(recipients: int, concurrency: int) -> None:
+@campaign_option("concurrency")
+def demo(recipients: int, concurrency: int | None) -> None:
     """Send a campaign to the built-in emulator; nothing leaves this machine."""
     sys.exit(run_demo(recipients, concurrency))
 
@@ -82,7 +81,7 @@ def sms() -> None:
 @click.argument("dst_number")
 @click.argument("sms_content")
 @src_number_option
-@region_option
+@campaign_option("region")
 @connection_options
 @json_option
 def sms_send(
@@ -197,7 +196,7 @@ def emulator(
         except JournalError as error:
             raise ConfigurationError("journal", str(error)) from None
         except (OSError, UnicodeError) as error:
-            raise cannot_listen(host, port, error) from None
+            raise listen_error(host, port, error) from None
 
     run(command, as_json=as_json, when_interrupted="the emulator has stopped")
 

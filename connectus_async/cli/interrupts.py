@@ -13,17 +13,16 @@ so.
 import _thread
 import operator
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from connectus_async._own_process import SIGNALS
+
 if TYPE_CHECKING:
     import asyncio  # which takes its time, and `main` is not protected before this module is there
 
-_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last: Windows closes a console
-SIGNALS: Final = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 HANGUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
 
 PATIENCE_SECONDS: Final = 1.0
@@ -80,14 +79,6 @@ def hold_interrupts() -> None:
     """Have signals do nothing for a while: an interruption is taking effect."""
     _raising.open_late(_raise)
     _handle(_raising)
-
-
-def ignore_interrupts() -> None:
-    """Ignore all signals from here on."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    for signum in SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
-    sys.unraisablehook = hook  # Python complains there of a signal that came at this very moment
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import attrs
 import click
 from anyio.to_thread import run_sync
 
-from connectus_async.cli.listening import cannot_listen
+from connectus_async.cli.listen_error import listen_error
 from connectus_async.cli.parameters import json_option, not_empty, regular_file, url
-from connectus_async.cli.running import echo, print_json, run, sentence
+from connectus_async.cli.runner import echo, print_json, run, sentence
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
 from connectus_async.webhooks.gate import FAILED, MAX_BODY, Refused, Reply
@@ -175,7 +175,7 @@ async def _serve(
     try:
         await web.TCPSite(runner, host, port).start()
     except (OSError, UnicodeError) as error:
-        raise cannot_listen(host, port, error) from None
+        raise listen_error(host, port, error) from None
     taken = runner.addresses[0][1]
     return f"[{host}]:{taken}" if ":" in host else f"{host}:{taken}"
 

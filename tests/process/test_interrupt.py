@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 from scripts import LIMIT
 
-from connectus_async.cli.running import run
+from connectus_async.cli.runner import run
 from connectus_async.emulator import Emulator, Fault
 
 COMMAND = (sys.executable, "-m", "connectus_async")
@@ -32,7 +32,7 @@ HELD = 8
 
 IN_A_CALLBACK = """
 import asyncio, signal
-from connectus_async.cli.running import run
+from connectus_async.cli.runner import run
 
 async def command():
     ended = asyncio.get_running_loop().create_future()
@@ -54,7 +54,7 @@ run(command, when_interrupted="given up")
 WHILE_PRINTING = """
 import io, signal, sys
 from connectus_async.cli.interrupts import raise_interrupts
-from connectus_async.cli.running import errors_reported
+from connectus_async.cli.runner import errors_reported
 
 class Interrupted(io.TextIOWrapper):
     def write(self, text):
@@ -95,8 +95,8 @@ main()
 
 STUCK = """
 import os
-from connectus_async.cli.interrupts import ignore_interrupts
-from connectus_async.cli.running import run
+from connectus_async._own_process import ignore_signals
+from connectus_async.cli.runner import run
 
 async def command():
     while True:
@@ -105,13 +105,14 @@ async def command():
 try:
     run(command, when_interrupted="given up")
 finally:
-    ignore_interrupts()
+    ignore_signals()
 """
 
 DROPPED = """
 import signal, sys, time
-from connectus_async.cli.interrupts import ignore_interrupts, raise_interrupts
-from connectus_async.cli.running import errors_reported
+from connectus_async._own_process import ignore_signals
+from connectus_async.cli.interrupts import raise_interrupts
+from connectus_async.cli.runner import errors_reported
 
 class Deaf:
     def __del__(self):
@@ -126,13 +127,13 @@ try:
         while True:
             time.sleep(1)
 finally:
-    ignore_interrupts()
+    ignore_signals()
 """
 
 FLOODED = """
 import inspect, sys, time
-from connectus_async.cli.interrupts import ignore_interrupts
-from connectus_async.cli.running import run
+from connectus_async._own_process import ignore_signals
+from connectus_async.cli.runner import run
 
 async def command():
     sys.setrecursionlimit(len(inspect.stack()) + 20)
@@ -143,7 +144,7 @@ async def command():
 try:
     run(command, when_interrupted="given up")
 finally:
-    ignore_interrupts()
+    ignore_signals()
 """
 
 FLOOD = """

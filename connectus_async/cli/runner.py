@@ -13,7 +13,7 @@ import anyio
 import click
 
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
-from connectus_async.cli.streams import discard
+from connectus_async.cli.standard_streams import discard
 from connectus_async.errors import ConnectusError, RequestError
 
 EXIT_FAILED: Final = 1

@@ -23,7 +23,7 @@ from rich.text import Text
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress as Sent
 from connectus_async.cli.interrupts import at_first_interrupt
-from connectus_async.cli.running import (
+from connectus_async.cli.runner import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_UNKNOWN,
@@ -69,7 +69,7 @@ class Sending(Protocol):
 
 
 @attrs.define
-class Campaign:
+class CampaignDisplay:
     """The messages of a ledger on their way, and what is shown of them.
 
     Attributes:

@@ -6,7 +6,7 @@ import socket
 from connectus_async.errors import ConfigurationError
 
 
-def cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> ConfigurationError:
+def listen_error(host: str, port: int, error: OSError | UnicodeError) -> ConfigurationError:
     """Say why a command cannot listen, and what to do."""
     if isinstance(error, UnicodeError | socket.gaierror):
         return ConfigurationError("host", f"{host} is not an address of this machine")

@@ -1,19 +1,18 @@
-"""One campaign sent by one process, and by several, as ``connectus bulk send --processes`` does.
+"""One campaign sent by one process and by several, as ``connectus bulk send --processes`` does.
 
-Each round is a process of its own that takes up a copy of the same loaded ledger, and starts the
-senders that it is to have. The rate is what the ledger itself has on record: all messages, from the
-moment that the first was begun to the moment that the last was answered; loading the ledger and
-starting processes are not in it, but the time of the whole is told too. CPU is that of all
-processes of a campaign, the start of the senders included. Several can be faster only where there
-are cores for them, so it is told as well how busy the server was, and how many cores one process
-and the server keep busy. The rounds are interleaved; the figures are medians, and ratios are of the
-two in one round.
+Each round is a process of its own that resumes a copy of one loaded ledger and starts its sender
+processes. The rate comes from the ledger: all messages, from the first start to the last answer.
+Loading the ledger and starting processes are not in it; the time of the whole is reported too. CPU
+is that of all processes of a campaign, their start included. Several can be faster only if there
+are cores for them, so the load of the server is reported as well, and the number of cores that one
+process and the server keep busy. The rounds are interleaved; the figures are medians, and ratios
+compare two campaigns of one round.
 
-With ``--share``, the kernel gives each thread, of the server as well, at most that part of a core:
-as on more cores than there are, each of that part of the speed. So it shows what more processes
-bring where neither the server nor the number of cores is the limit; but a thread that is stopped
-while it has the interpreter's lock keeps the others of its process from it, which one process feels
-more. It takes Linux with control groups of version 1, and root. Run from the top of the repository:
+With ``--share``, the kernel gives each thread, also of the server, at most that part of a core: as
+on a machine with more and slower cores. This shows the gain where neither the server nor the number
+of cores is the limit. But a thread that is stopped while it has the interpreter's lock blocks the
+others of its process, which costs one process more. It needs Linux with control groups of version
+1, and root. Run from the top of the repository:
 
     python -m benchmarks.processes [--messages 40000] [--processes 1 2] [--concurrency 64 256]
         [--rounds 5] [--share 0.4] [--uvloop] [--out FOLDER]
@@ -37,7 +36,6 @@ from typing import Any
 
 import attrs
 from anyio.from_thread import start_blocking_portal
-from connectus_async.cli.senders import Senders
 
 from benchmarks import figures
 from benchmarks.figures import Round, costs, rates, ratio
@@ -45,11 +43,8 @@ from benchmarks.sink import fastest_loop, sink
 from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
 from connectus_async._own_process import collect_seldom
-from connectus_async.bulk.options import BulkOptions
-from connectus_async.cli.campaign_options import Settings
-from connectus_async.client import sender_over
 from connectus_async.config import ENVIRONMENT
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.workers import SenderProcesses
 
 MESSAGES = 40_000
 PROCESSES = (1, 2)
@@ -62,7 +57,7 @@ TEXT = "Hola, tu pedido va en camino."
 
 @attrs.frozen
 class Sent(Round):
-    """A round, with what it took from its start to its end.
+    """A round, with its whole duration.
 
     Attributes:
         whole: Seconds of the clock, starting processes included.
@@ -72,36 +67,34 @@ class Sent(Round):
 
 
 async def load(ledger: Path, messages: int) -> None:
-    """Put messages down in a ledger."""
+    """Record messages in a ledger."""
     async with AsyncConnectus() as connectus, connectus.bulk(ledger=ledger) as bulk:
         await bulk.load(Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
 
 
-async def send(path: Path, settings: Settings, messages: int) -> None:
-    """Send what waits in a ledger."""
-    ledger = SqliteLedger(path)
-    options = BulkOptions(ledger=path, concurrency=settings.concurrency)
-    client = AsyncConnectus(max_connections=settings.concurrency)
-    async with client, sender_over(client, ledger, options) as bulk:
-        if settings.processes == 1:
+async def send(path: Path, job: Mapping[str, Any]) -> None:
+    """Send the queued messages of a ledger."""
+    concurrency = job["concurrency"]
+    client = AsyncConnectus(max_connections=concurrency)
+    async with client, client.bulk(ledger=path, concurrency=concurrency) as bulk:
+        if job["processes"] == 1:
             await bulk.run()
             accepted = bulk.summary.accepted
         else:
-            async with Senders(ledger, waiting=messages, spent=0, settings=settings) as senders:
-                async for failure in senders.stream():
+            async with SenderProcesses(bulk, processes=job["processes"]) as sending:
+                async for failure in sending.stream():
                     raise AssertionError(failure)
-            accepted = senders.summary.accepted
-    assert accepted == messages, accepted
+            accepted = sending.summary.accepted
+    assert accepted == job["messages"], accepted
 
 
 def one_round(job: Mapping[str, Any]) -> None:
-    """Send, and print what it took; in a process of its own."""
+    """Send, and print the cost; in a process of its own."""
     path = Path(job["ledger"])
-    settings = Settings(processes=job["processes"], concurrency=job["concurrency"])
     collect_seldom()  # as the command does
     began, used = time.perf_counter(), time.process_time()
     with asyncio.Runner(loop_factory=fastest_loop if job["uvloop"] else None) as runner:
-        runner.run(send(path, settings, job["messages"]))
+        runner.run(send(path, job))
     whole = time.perf_counter() - began
     senders = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = time.process_time() - used + senders.ru_utime + senders.ru_stime
@@ -109,7 +102,7 @@ def one_round(job: Mapping[str, Any]) -> None:
 
 
 def seconds_in(ledger: Path) -> float:
-    """Read how long a campaign was sent."""
+    """Read the duration of a campaign."""
     with closing(sqlite3.connect(ledger)) as connection:
         ((seconds,),) = connection.execute("SELECT max(ended_at) - min(started_at) FROM message")
     return float(seconds)
@@ -120,10 +113,10 @@ class Campaigns:
     """Starts the processes of the rounds.
 
     Attributes:
-        environment: Tells them where the server is.
-        folder: Where the ledgers are.
+        environment: Their environment, with the address of the server.
+        folder: The folder of the ledgers.
         uvloop: Whether all run on uvloop.
-        slowed: What threads of a process run on, by its number.
+        slowed: Slows the threads of a process, given its number.
     """
 
     environment: Mapping[str, str]
@@ -162,7 +155,7 @@ class Campaigns:
 def measure(
     campaigns: Campaigns, options: argparse.Namespace, concurrency: int
 ) -> dict[int, list[Sent]]:
-    """Measure all with one number of messages at a time."""
+    """Measure all with one concurrency."""
     with TemporaryDirectory(dir=options.out) as folder:
         loaded, small = Path(folder) / "loaded.db", Path(folder) / "small.db"
         asyncio.run(load(loaded, options.messages))
@@ -192,10 +185,10 @@ def report(measured: Mapping[int, Sequence[Sent]]) -> None:
 def report_headroom(
     served: Mapping[str, Any], results: Mapping[int, Mapping[int, Sequence[Sent]]]
 ) -> dict[int, float]:
-    """Print how busy the server was, and all cores with the first of what was compared.
+    """Print the load of the server, and of all cores with the first number of processes.
 
     Returns:
-        How many cores were busy with it, by the number at a time.
+        The number of busy cores, by concurrency.
     """
     fastest = max(rates(each).median for measured in results.values() for each in measured.values())
     print(f"\n{figures.headroom(served, fastest)}")
@@ -237,7 +230,7 @@ def draw(path: Path, results: Mapping[int, Mapping[int, Sequence[Sent]]], title:
 
 
 def figures_of(measured: Mapping[int, Sequence[Sent]]) -> dict[str, Any]:
-    """Return what is worth keeping of one number at a time."""
+    """Collect the figures of one concurrency."""
     first = next(iter(measured))
     return {
         str(count): {

@@ -181,40 +181,41 @@ class AsyncConnectus:
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
     ) -> "Bulk":
-        """Send many messages, a bounded number at a time.
+        """Send many messages, a limited number at a time.
 
         Args:
-            ledger: The file that remembers the campaign, message by message, so that it can be
-                taken up after a crash and nothing is sent twice. Only one sender at a time can use
-                it. Without one, a crash forgets who was reached.
-            campaign: The campaign's name, for a message that several campaigns send.
-            concurrency: How many messages are on their way at a time; at most the client's
-                ``max_connections``. It falls by itself while the API is slow or fails.
-            rate: Messages or segments a second at most; as many as the API takes if left out.
-            rate_unit: What `rate` counts: ``"messages"``, or ``"segments"`` for what is billed.
-            identity: What makes two messages the same, of which only one is sent: ``"message"``
-                (recipient and content) or ``"recipient"``. Two spellings of a number or an address
-                are one recipient; in a ledger that an older version made they are two.
-            on_unknown: What becomes of a message that may have been sent: ``"hold"`` never sends it
-                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find it;
-                ``"resend"`` does when the ledger is opened again, so that a person may get it
-                twice.
-            edited: What becomes of recipients who may have got another text of the same ledger that
-                the source does not have any more: ``"refuse"`` sends nothing and raises,
-                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, as a campaign
-                needs that says several things to one person. The first two read the source to its
-                end before the first message leaves.
-            suppression: Who must get nothing. It is asked again right before each message. While
-                its file cannot be read, nothing leaves; after ten seconds the campaign stops.
-            quiet_hours: When nobody is to be disturbed, by the recipient's clock. What would leave
-                then stays queued.
-            expires_at: When it is too late: from then on, what is left is skipped.
-            budget: What the campaign may take from the balance in all (SMS as they are billed).
-            forget_content: Whether the ledger keeps only a hash of the text of what was accepted.
+            ledger: File that records the campaign, message by message. The campaign is resumed from
+                it after a crash, and nothing is sent twice. Only one process at a time can open it
+                to send. Without one, a crash forgets who was reached.
+            campaign: Name of the campaign, where several campaigns send the same messages.
+            concurrency: Maximum concurrent messages, at most the client's ``max_connections``. It
+                is lowered while the API is slow or fails.
+            rate: Maximum messages or segments a second; without a limit if left out.
+            rate_unit: Unit of `rate`: ``"messages"``, or ``"segments"``, which are billed.
+            identity: How duplicates are recognised, of which one is sent: ``"message"`` (recipient
+                and content) or ``"recipient"``. Two spellings of a number or an address are one
+                recipient; in a ledger of an older version they are two.
+            on_unknown: Treatment of messages that may have been sent: ``"hold"`` never sends them
+                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find them;
+                ``"resend"`` does when the ledger is opened again, so that a person may get a
+                message twice.
+            edited: Treatment of recipients who may have received another text of the same ledger
+                that the source no longer has: ``"refuse"`` raises and sends nothing,
+                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, which a
+                campaign with several texts for one person needs. The first two read the source to
+                its end before the first message is sent.
+            suppression: Recipients who must get nothing. They are checked again right before each
+                message. While the file of the list cannot be read, nothing is sent; after ten
+                seconds the campaign stops.
+            quiet_hours: Hours without messages, by the recipient's clock. A message that is due in
+                them stays queued.
+            expires_at: Time from which the remaining messages are skipped.
+            budget: Maximum that the campaign may take from the balance (SMS as they are billed).
+            forget_content: Whether the ledger keeps only a hash of the text of accepted messages.
             patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
 
         Returns:
-            The bulk sender, to be used with ``async with``.
+            The bulk sender, for ``async with``.
 
         Raises:
             ConfigurationError: An option makes no sense; it is named.
@@ -279,7 +280,7 @@ class AsyncConnectus:
 
 
 def sender_over(client: AsyncConnectus, ledger: "Ledger", options: BulkOptions) -> "Bulk":
-    """Make a bulk sender over a ledger that somebody else has to do with as well."""
+    """Make a bulk sender over a given ledger."""
     return client._sender(options, ledger)  # noqa: SLF001 - which no user of the client needs
 
 

@@ -69,7 +69,7 @@ from connectus_async.workers.processes import SenderProcesses
 
 LEDGER_SUFFIX: Final = ".ledger.db"
 ROWS_NAMED: Final = 10_000
-"""For each reason, by a dry run, which leaves no ledger to look them up in."""
+"""For each reason, in a dry run: it leaves no ledger to look them up in."""
 
 HOW_TO_PROVE: Final = (
     "with the command line: send what is still queued, or add a row with your own number to the"
@@ -77,7 +77,7 @@ HOW_TO_PROVE: Final = (
 )
 
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
-STOPPED: Final = "interrupted; `connectus bulk status` shows what became of the messages"
+STOPPED: Final = "interrupted; `connectus bulk status` shows the state of the messages"
 
 ledger_argument = click.argument(
     "ledger", type=click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -90,26 +90,26 @@ message_options = chained(
         type=click.Choice(["sms", "email", "whatsapp"]),
         default="sms",
         show_default=True,
-        help="What to send.",
+        help="Kind of messages.",
     ),
-    click.option("--text", help="The SMS or WhatsApp text; {name} stands for the column 'name'."),
-    click.option("--subject", help="The subject of an email, with the same placeholders."),
+    click.option("--text", help="SMS or WhatsApp text; {name} stands for the column 'name'."),
+    click.option("--subject", help="Subject of an email, with the same placeholders."),
     click.option(
         "--html",
         type=click.File(encoding=UTF_8),
-        help="A file with the HTML of an email, with the same placeholders.",
+        help="File with the HTML of an email, with the same placeholders.",
     ),
-    click.option("--jinja", is_flag=True, help="The texts are Jinja templates."),
-    click.option("--to", help="The column of the recipient.  [default: dst_number or dst_email]"),
-    click.option("--key", help="The column that tells one message from another."),
+    click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
+    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
+    click.option("--key", help="Column that tells messages apart."),
     src_number_option,
-    click.option("--src-email", help="One of the account's addresses to send from."),
-    click.option("--id-delivery", help="The delivery that the messages belong to."),
-    click.option("--id-client", help="The sub-client that pays."),
+    click.option("--src-email", help="Address of the account to send from."),
+    click.option("--id-delivery", help="Delivery of the messages."),
+    click.option("--id-client", help="Sub-client that pays."),
     click.option(
         "--transliterate",
         is_flag=True,
-        help="Write an SMS with characters that cost no more: é stays, “á” becomes a.",
+        help="Replace SMS characters that cost more: é stays, “á” becomes a.",
     ),
 )
 
@@ -117,16 +117,16 @@ file_options = chained(
     click.option(
         "--delimiter",
         callback=one_character,
-        help="Between two cells of CSV; found out from the first line if left out.",
+        help="Delimiter of CSV cells; detected in the first line if left out.",
     ),
-    click.option("--encoding", default=UTF_8, show_default=True, help="Of the file."),
-    click.option("--sheet", help="The sheet of a workbook."),
+    click.option("--encoding", default=UTF_8, show_default=True, help="Encoding of the file."),
+    click.option("--sheet", help="Sheet of a workbook."),
 )
 
 
 @click.group()
 def bulk() -> None:
-    """Send to every row of a file, with a ledger that remembers each."""
+    """Send a message to every row of a file, and record each in a ledger."""
 
 
 @bulk.command("send")
@@ -136,13 +136,13 @@ def bulk() -> None:
 @click.option(
     "--ledger",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Where the campaign is remembered.  [default: FILE{LEDGER_SUFFIX}]",
+    help=f"File that records the campaign.  [default: FILE{LEDGER_SUFFIX}]",
 )
 @campaign_options()
 @click.option(
     "--edited",
     type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to those who have nothing yet, or to all again."
+    help="After a change of text, send to recipients who have nothing yet, or to all again."
     "  [default: refuse to send]",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
@@ -168,7 +168,7 @@ def bulk_send(
 ) -> None:
     """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
 
-    What the ledger has already is not sent again: the same command takes a campaign up.
+    The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
     names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
     columns = {name: given.pop(name) for name in names}
@@ -210,7 +210,7 @@ def bulk_send(
 @connection_options
 @json_option
 def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
-    """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
+    """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
         figures, settings = await run_sync(_recorded, ledger, given)
@@ -231,9 +231,9 @@ def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
 
 
 async def _check_unchecked(ledger: SqliteLedger) -> None:
-    """Refuse an older ledger with numbers that `bulk send` would not put down today.
+    """Refuse an older ledger with numbers that `bulk send` would refuse today.
 
-    It put down national numbers as they stood: to send them as they are would reach strangers.
+    Earlier versions recorded national numbers as they were written; these would reach strangers.
     """
     if ONE_SPELLING in await ledger.facts():
         return
@@ -273,14 +273,13 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     type=click.FloatRange(0, min_open=True),
     default=DEFAULT_SETTLE,
     show_default=True,
-    help="Seconds until a report is believed to be complete, and between two reads; a message that"
-    f" was begun less than {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds ago is waited for as"
-    " well.",
+    help="Seconds after which an API report is taken to be complete, and between two reports."
+    f" Messages begun in the last {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds are waited for.",
 )
 @connection_options
 @json_option
 def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> None:
-    """Ask the API what became of the messages of LEDGER that may have been sent."""
+    """Ask the API for the unknown outcomes of LEDGER."""
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, given)
@@ -350,7 +349,7 @@ def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any
 def _fillers(
     kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
 ) -> dict[str, Any]:
-    """Read the templates that were given; what a kind needs is the composer's matter."""
+    """Read the given templates. The composer checks that a kind has those it needs."""
     engine: Any = "jinja" if jinja else "plain"
     content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
     fillers: dict[str, Filler] = {}
@@ -379,13 +378,13 @@ async def send_source(
     edited: Edited = Edited.REFUSE,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, say what it is going to be, and send it.
+    """Load a source into a ledger, print a preflight report, and send it.
 
     Returns:
-        The exit code, and how many messages of the ledger are accepted by then.
+        The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: People may have got another text of the same ledger.
+        ConfigurationError: Recipients may have received another text of the same ledger.
     """
     options = await run_sync(settings.options, ledger, edited)
     async with sender_over(client, SqliteLedger(ledger), options) as sender:
@@ -424,7 +423,7 @@ async def _dry_run(
     *,
     as_json: bool,
 ) -> int:
-    """Load a copy of the ledger, which has what was sent before; it is thrown away."""
+    """Load a source into a copy of the ledger, which knows earlier messages; print the report."""
     await run_sync(_copy, trial.ledger, trial.copy)
     client, has_credentials = _client_for_dry_run(settings)
     options = await run_sync(settings.options, trial.copy, trial.edited)
@@ -454,7 +453,7 @@ def _edited_sentence(people: int) -> str:
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
-    """Make a client; one without credentials is never asked anything."""
+    """Make a client, and tell whether it has credentials: without, it makes no request."""
     try:
         return _client(settings), True
     except ConfigurationError as error:
@@ -478,8 +477,12 @@ async def _loaded(
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> tuple[PreflightReport, int]:
-    """Load a source; tell what it is, and how many people make it be refused."""
-    if options.edited is Edited.REMAINING:  # once it is known who is left out, all can be counted
+    """Load a source.
+
+    Returns:
+        The preflight report, and the number of recipients whose edited text is refused.
+    """
+    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
         await sender.load(_rows(source, composer, options.region), replaces=True)
     preflight = Preflight(
         examples=examples,
@@ -512,7 +515,7 @@ async def _rows(source: Source, composer: Composer, region: str | None) -> Async
 
 
 async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:
-    """Compare with the balances; ``None`` if the API does not tell them."""
+    """Compare with the balances; ``None`` if the API does not give them."""
     try:
         return compare_balance(report, await client.clients.list())
     except AuthenticationError:

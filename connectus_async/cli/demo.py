@@ -1,4 +1,4 @@
-"""The demo: a campaign of made-up recipients to the emulator, and a check of what arrived."""
+"""Demo: a campaign of made-up recipients to the emulator, and a check of its messages."""
 
 import csv
 from functools import partial
@@ -22,10 +22,10 @@ TEXT = "Hola {name}, tu pedido va en camino."
 
 
 def demo(recipients: int, concurrency: int | None) -> int:
-    """Send to an emulator and compare its count with ours.
+    """Send to an emulator, and compare its count with ours.
 
     Returns:
-        The exit code: 0 if all were accepted and each arrived exactly once.
+        The exit code: 0 if all messages were accepted and each arrived exactly once.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"

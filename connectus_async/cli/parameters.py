@@ -20,7 +20,7 @@ OVERRIDES: Final = " Overrides the value used by `bulk send`."
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-src_number_option = click.option("--src-number", help="One of the account's numbers to send from.")
+src_number_option = click.option("--src-number", help="Number of the account to send from.")
 
 
 def chained(*options: Decorator) -> Decorator:

@@ -1,4 +1,4 @@
-"""The standard streams of a process, which the shell or a reader may have closed."""
+"""Standard streams of a process, which the shell or a reader may have closed."""
 
 import io
 import os
@@ -10,19 +10,19 @@ from typing import TextIO
 def prepare_streams() -> None:
     """Make all three safe to use.
 
-    A closed one (``>&-``) is opened on nothing, as a socket would take its place. A character that
-    a terminal cannot show is escaped.
+    A closed one (``>&-``) is opened on the null device, or a socket would get its number.
+    Characters that a terminal cannot show are escaped.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            nothing = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - until the end
-            setattr(sys, name, nothing)
+            null = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - until the end
+            setattr(sys, name, null)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def finish_streams() -> None:
-    """Flush what was printed; at exit Python would make exit code 120 of what nobody takes."""
+    """Flush the output. Python would exit with code 120 if that failed at its end."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -31,8 +31,8 @@ def finish_streams() -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what a stream still holds, and whatever follows, nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    """Drop the buffer of a stream, and all further output."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
     stream.flush()

@@ -1,4 +1,4 @@
-"""The commands around webhooks: receive them, hand them on, keep them, and post them again."""
+"""Commands for webhooks: receive, forward, record and replay them."""
 
 import json
 import secrets
@@ -30,7 +30,7 @@ JSON: Final = {"Content-Type": "application/json"}
 
 @click.group()
 def webhooks() -> None:
-    """Receive what the platform posts, and post it again."""
+    """Receive the events of the platform, and replay them."""
 
 
 @webhooks.command("listen")
@@ -39,21 +39,21 @@ def webhooks() -> None:
     default="127.0.0.1",
     show_default=True,
     callback=not_empty,
-    help="The address to listen on.",
+    help="Address to listen on.",
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_038, show_default=True)
 @click.option(
     "--secret",
     envvar="CONNECTUS_WEBHOOK_SECRET",
-    help="The end of the URL, 16 characters or more; made up if left out.",
+    help="End of the URL, at least 16 characters; random if left out.",
 )
 @click.option(
-    "--forward-to", callback=url, help="The URL to post each event to; its answer becomes ours."
+    "--forward-to", callback=url, help="URL to post each event to; its answer becomes ours."
 )
 @click.option(
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file to add each event to, as a line of JSON.",
+    help="File to append each event to, as a line of JSON.",
 )
 @json_option
 def listen(
@@ -64,9 +64,9 @@ def listen(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Print events as they come, numbers and texts included; Ctrl-C stops it.
+    """Print events as they come, with numbers and texts; Ctrl-C stops it.
 
-    The first line is the URL for the platform's settings, as this machine sees it.
+    The first line is the URL for the settings of the platform, as seen from this machine.
     """
     secret = secret or secrets.token_urlsafe(SECRET_BYTES)
 
@@ -83,12 +83,12 @@ def listen(
 
 @webhooks.command("replay")
 @click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
-@click.option("--to", required=True, callback=url, help="The URL to post to.")
+@click.option("--to", required=True, callback=url, help="URL to post to.")
 @json_option
 def replay(file: Path, to: str, as_json: bool) -> None:
-    """Post the events of FILE again, in order: what `listen --record` has written.
+    """Post the events of FILE again, in order, as `listen --record` has written them.
 
-    It stops at the first one that is not answered with a 2xx.
+    It stops at the first answer other than 2xx.
     """
 
     async def command() -> int:
@@ -103,7 +103,7 @@ def replay(file: Path, to: str, as_json: bool) -> None:
 
 @attrs.frozen
 class _Answer:
-    """The status that a post was answered with, or that a gateway gives where there was none."""
+    """Answer to a post; where there was none, the status that a gateway gives."""
 
     status: int
     words: str
@@ -114,7 +114,7 @@ class _Answer:
 
 
 class _Listener:
-    """The handler: prints an event, writes it down, and hands it on."""
+    """Handler that prints an event, records it, and forwards it."""
 
     def __init__(self, *, as_json: bool, to: str | None) -> None:
         self._as_json = as_json
@@ -161,8 +161,8 @@ def _opened(setting: str, path: Path, mode: str) -> IO[bytes]:
 async def _serve(
     stack: AsyncExitStack, listener: _Listener, secret: str, host: str, port: int
 ) -> str:
-    """Start a server that ends with the stack; return where it listens."""
-    from aiohttp import web  # noqa: PLC0415 - it takes a while, and other commands are quick
+    """Start a server that ends with the stack; return its address."""
+    from aiohttp import web  # noqa: PLC0415 - slow to import, and other commands are quick
 
     runner = web.AppRunner(
         aiohttp_app(listener, secret=secret),
@@ -222,7 +222,7 @@ async def _post(session: "ClientSession", to: str, body: bytes) -> _Answer:
             return _Answer(response.status, f"answered {response.status}")
     except TimeoutError:
         return _Answer(HTTPStatus.GATEWAY_TIMEOUT, "gave no answer in time")
-    except (aiohttp.ClientError, OSError, ValueError):  # whose words have the URL in them
+    except (aiohttp.ClientError, OSError, ValueError):  # their texts contain the URL
         return _Answer(HTTPStatus.BAD_GATEWAY, "gave no answer")
 
 

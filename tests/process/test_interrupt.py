@@ -25,7 +25,7 @@ IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
 UNDER_NOHUP = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SMS = ("sms", "send", "56987688060", "Hola")
-FINISHING = "connectus: finishing the messages under way; Ctrl-C again gives them up"
+FINISHING = "connectus: finishing the messages under way; press Ctrl-C again to abandon them"
 ROWS = 1_000
 PASSED = 20
 HELD = 8
@@ -291,7 +291,7 @@ async def test_an_interrupted_campaign_is_told_in_words(emulator, gate, start, c
     assert process.returncode == 130
     *_, summary, advice = output.decode().splitlines()
     assert summary == ("28 of 1,000 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 972 queued")
-    assert advice.startswith("972 are still to be sent: go on with connectus bulk resume ")
+    assert advice.startswith("972 are still queued: continue with connectus bulk resume ")
     assert errors.decode() == "connectus: stopped: interrupted\n"
 
 
@@ -339,8 +339,8 @@ async def test_a_second_interruption_gives_up(emulator, gate, start, campaign):
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (SMS, "interrupted; what was under way may have been carried out"),
-        ((*SMS, "--json"), "interrupted; what was under way may have been carried out"),
+        (SMS, "interrupted; the request under way may have been carried out"),
+        ((*SMS, "--json"), "interrupted; the request under way may have been carried out"),
         (("account",), "interrupted"),
     ],
 )
@@ -478,7 +478,7 @@ async def test_nobody_is_told_that_a_message_was_not_sent_which_was(emulator, st
 
     assert len(emulator.received) == 1
     assert (process.returncode, output) == (130, b"")
-    assert errors == b"connectus: interrupted; what was under way may have been carried out\n"
+    assert errors == b"connectus: interrupted; the request under way may have been carried out\n"
 
 
 async def test_a_command_can_be_interrupted_before_it_is_understood(emulator, start):

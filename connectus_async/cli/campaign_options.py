@@ -51,9 +51,9 @@ class Settings:
     """
 
     def __init__(self, **given: Any) -> None:
-        defaults = {name: field.default for name, field in FORMS.items()}
-        self._values = defaults | {
-            name: value for name, value in given.items() if value is not None
+        self._values: dict[str, Any] = {
+            **{name: field.default for name, field in FORMS.items()},
+            **{name: value for name, value in given.items() if value is not None},
         }
 
     @classmethod
@@ -74,7 +74,8 @@ class Settings:
     @property
     def concurrency(self) -> int:
         """Connections that the campaign needs."""
-        return int(self._values["concurrency"])
+        concurrency: int = self._values["concurrency"]
+        return concurrency
 
     def written(self) -> str:
         """Write the values for the ledger.
@@ -92,11 +93,10 @@ class Settings:
             ConfigurationError: An option makes no sense, or needs a library.
             InvalidArgumentError: The suppression list cannot be read.
         """
-        readers = self._readers()
-        values = {
-            FORMS[name].name: readers[name](value) if value and name in readers else value
-            for name, value in self._values.items()
-        }
+        values = dict(self._values)
+        for name, read in self._readers().items():
+            value = values.pop(name)
+            values[FORMS[name].name] = read(value) if value else None
         return CampaignOptions(ledger=ledger, edited=edited, **values)
 
     def _readers(self) -> Mapping[str, Callable[[str], Any]]:

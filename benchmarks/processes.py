@@ -42,7 +42,7 @@ from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
 from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
-from connectus_async._own_process import collect_seldom
+from connectus_async._program import collect_seldom
 from connectus_async.config import ENVIRONMENT
 from connectus_async.workers import SenderProcesses
 

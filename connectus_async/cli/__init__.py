@@ -2,7 +2,7 @@
 
 import sys
 
-from connectus_async._own_process import collect_seldom, ignore_signals
+from connectus_async._program import collect_seldom, ignore_signals
 from connectus_async.cli.interrupts import raise_interrupts
 from connectus_async.cli.standard_streams import finish_streams, prepare_streams
 

@@ -219,10 +219,10 @@ def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
-        held = SqliteLedger(ledger)
+        opened = SqliteLedger(ledger)
         options = await run_sync(settings.options, ledger)
-        async with _client(settings) as client, sender_over(client, held, options) as sender:
-            await _check_unchecked(held)
+        async with _client(settings) as client, sender_over(client, opened, options) as sender:
+            await _check_unchecked(opened)
             await sender.note(settings=settings.written())
             code, _ = await _sent(sender, options, ledger, as_json=as_json)
         return code
@@ -283,9 +283,9 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> 
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, given)
-        held = SqliteLedger(ledger)
+        opened = SqliteLedger(ledger)
         options = await run_sync(settings.options, ledger)
-        async with _client(settings) as client, sender_over(client, held, options) as sender:
+        async with _client(settings) as client, sender_over(client, opened, options) as sender:
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -299,7 +299,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> 
 @ledger_argument
 @json_option
 def bulk_status(ledger: Path, as_json: bool) -> None:
-    """Show how far the campaign of LEDGER is; it may be running."""
+    """Show the progress of LEDGER, whose campaign may be running."""
 
     async def command() -> Figures:
         return (await run_sync(_recorded, ledger, {}))[0]
@@ -330,7 +330,7 @@ def bulk_report(ledger: Path, to: Path | None) -> None:
 @click.option(
     "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
 )
-@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of TARGET.")
+@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Format of TARGET.")
 def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
     """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
     chosen = [State(state) for state in states] or None
@@ -425,8 +425,8 @@ async def _dry_run(
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages; print the report."""
     await run_sync(_copy, trial.ledger, trial.copy)
-    client, has_credentials = _client_for_dry_run(settings)
     options = await run_sync(settings.options, trial.copy, trial.edited)
+    client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, SqliteLedger(trial.copy), options) as sender:
         report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from connectus_async._own_process import SIGNALS
+from connectus_async._program import SIGNALS
 
 if TYPE_CHECKING:
     import asyncio  # slow to import, and `main` is unprotected until this module is imported

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 from anyio.to_thread import run_sync
 
-from connectus_async._own_process import collect_seldom, ignore_signals
+from connectus_async._program import collect_seldom, ignore_signals
 from connectus_async._version import __version__
 from connectus_async.bulk.outcomes import sentence
 from connectus_async.client import AsyncConnectus, sender_over

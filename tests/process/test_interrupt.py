@@ -95,7 +95,7 @@ main()
 
 STUCK = """
 import os
-from connectus_async._own_process import ignore_signals
+from connectus_async._program import ignore_signals
 from connectus_async.cli.runner import run
 
 async def command():
@@ -110,7 +110,7 @@ finally:
 
 DROPPED = """
 import signal, sys, time
-from connectus_async._own_process import ignore_signals
+from connectus_async._program import ignore_signals
 from connectus_async.cli.interrupts import raise_interrupts
 from connectus_async.cli.runner import errors_reported
 
@@ -132,7 +132,7 @@ finally:
 
 FLOODED = """
 import inspect, sys, time
-from connectus_async._own_process import ignore_signals
+from connectus_async._program import ignore_signals
 from connectus_async.cli.runner import run
 
 async def command():

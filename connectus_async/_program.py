@@ -1,4 +1,4 @@
-"""Signals and garbage collection of a process that runs our program alone."""
+"""Signals and garbage collection of a process that runs this package as its program."""
 
 import gc
 import signal

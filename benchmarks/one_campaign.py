@@ -38,9 +38,9 @@ def messages(count: int) -> Iterator[Sms]:
 
 
 def peak_memory() -> int:
-    """Return the most bytes that were resident in this process.
+    """Peak of the resident memory of this process, in bytes.
 
-    ``ru_maxrss`` begins with what the process had that started this one; Linux tells better.
+    ``ru_maxrss`` begins with the memory of the process that started this one; Linux knows better.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -58,7 +58,7 @@ def client(job: Job) -> AsyncConnectus:
 
 
 class Clock:
-    """Takes the time of stretches."""
+    """Clock for stretches."""
 
     def __init__(self) -> None:
         self.start()
@@ -68,7 +68,7 @@ class Clock:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def taken(self) -> Job:
-        """Tell what the stretch took so far."""
+        """Cost of the stretch so far."""
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         return {"wall": wall, "cpu": cpu}
 
@@ -86,10 +86,10 @@ async def send(job: Job) -> Job:
 
 
 async def send_in_stretches(bulk: Bulk, count: int, stretch: int) -> Job:
-    """Send, and rest before each stretch, with nothing on its way.
+    """Send, and rest before each stretch, with nothing under way.
 
     Returns:
-        What the last stretch took.
+        The cost of the last stretch.
     """
     await rest({})
     clock = Clock()
@@ -113,13 +113,13 @@ async def send_in_stretches(bulk: Bulk, count: int, stretch: int) -> Job:
 
 
 async def rest(told: Job) -> None:
-    """Tell something, and wait for the word to go on."""
+    """Write a line, and wait for one."""
     print(json.dumps(told), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
 
 
 async def load(job: Job) -> Job:
-    """Make a ledger of a campaign that was stopped half way."""
+    """Make the ledger of a campaign that was stopped half way."""
     wall, cpu = time.perf_counter(), time.process_time()
     async with client(job) as connectus, connectus.bulk(ledger=job["ledger"]) as bulk:
         await bulk.load(messages(job["messages"]))
@@ -134,7 +134,7 @@ async def load(job: Job) -> Job:
 
 
 async def resume(job: Job) -> Job:
-    """Take a ledger up; what is told are seconds to the first answer, and to parts of the way."""
+    """Resume a campaign; return the seconds to the first answer and to the steps before it."""
     began: float = job["began"]
     entering = time.time()
     async with client(job) as connectus, connectus.bulk(ledger=job["ledger"]) as bulk:
@@ -151,7 +151,7 @@ async def resume(job: Job) -> Job:
 
 
 def main() -> None:
-    """Do what the standard input says."""
+    """Do the job on the standard input."""
     job = json.loads(sys.stdin.readline())
     print(json.dumps(asyncio.run({"send": send, "load": load, "resume": resume}[job["do"]](job))))
 

@@ -42,13 +42,9 @@ from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
 from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
-from connectus_async.bulk.options import BulkOptions
-from connectus_async.cli.garbage import look_seldom
-from connectus_async.cli.senders import Senders
-from connectus_async.cli.settings import Settings
-from connectus_async.client import sender_over
+from connectus_async._program import collect_seldom
 from connectus_async.config import ENVIRONMENT
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.workers import SenderProcesses
 
 MESSAGES = 40_000
 PROCESSES = (1, 2)
@@ -61,7 +57,7 @@ TEXT = "Hola, tu pedido va en camino."
 
 @attrs.frozen
 class Sent(Round):
-    """A round, with what it took from its start to its end.
+    """A round, with its whole duration.
 
     Attributes:
         whole: Seconds of the clock, starting processes included.
@@ -71,36 +67,34 @@ class Sent(Round):
 
 
 async def load(ledger: Path, messages: int) -> None:
-    """Put messages down in a ledger."""
+    """Record messages in a ledger."""
     async with AsyncConnectus() as connectus, connectus.bulk(ledger=ledger) as bulk:
         await bulk.load(Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
 
 
-async def send(path: Path, settings: Settings, messages: int) -> None:
-    """Send what waits in a ledger."""
-    ledger = SqliteLedger(path)
-    options = BulkOptions(ledger=path, concurrency=settings.concurrency)
-    client = AsyncConnectus(max_connections=settings.concurrency)
-    async with client, sender_over(client, ledger, options) as bulk:
-        if settings.processes == 1:
+async def send(path: Path, job: Mapping[str, Any]) -> None:
+    """Send the queued messages of a ledger."""
+    concurrency = job["concurrency"]
+    client = AsyncConnectus(max_connections=concurrency)
+    async with client, client.bulk(ledger=path, concurrency=concurrency) as bulk:
+        if job["processes"] == 1:
             await bulk.run()
             accepted = bulk.summary.accepted
         else:
-            async with Senders(ledger, waiting=messages, spent=0, settings=settings) as senders:
-                async for failure in senders.stream():
+            async with SenderProcesses(bulk, processes=job["processes"]) as sending:
+                async for failure in sending.stream():
                     raise AssertionError(failure)
-            accepted = senders.summary.accepted
-    assert accepted == messages, accepted
+            accepted = sending.summary.accepted
+    assert accepted == job["messages"], accepted
 
 
 def one_round(job: Mapping[str, Any]) -> None:
-    """Send, and print what it took; in a process of its own."""
+    """Send, and print the cost; in a process of its own."""
     path = Path(job["ledger"])
-    settings = Settings(processes=job["processes"], concurrency=job["concurrency"])
-    look_seldom()  # as the command does
+    collect_seldom()  # as the command does
     began, used = time.perf_counter(), time.process_time()
     with asyncio.Runner(loop_factory=fastest_loop if job["uvloop"] else None) as runner:
-        runner.run(send(path, settings, job["messages"]))
+        runner.run(send(path, job))
     whole = time.perf_counter() - began
     senders = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = time.process_time() - used + senders.ru_utime + senders.ru_stime
@@ -108,7 +102,7 @@ def one_round(job: Mapping[str, Any]) -> None:
 
 
 def seconds_in(ledger: Path) -> float:
-    """Read how long a campaign was sent."""
+    """Read the duration of a campaign."""
     with closing(sqlite3.connect(ledger)) as connection:
         ((seconds,),) = connection.execute("SELECT max(ended_at) - min(started_at) FROM message")
     return float(seconds)
@@ -119,10 +113,10 @@ class Campaigns:
     """Starts the processes of the rounds.
 
     Attributes:
-        environment: Tells them where the server is.
-        folder: Where the ledgers are.
+        environment: Their environment, with the address of the server.
+        folder: The folder of the ledgers.
         uvloop: Whether all run on uvloop.
-        slowed: What threads of a process run on, by its number.
+        slowed: Slows the threads of a process, given its number.
     """
 
     environment: Mapping[str, str]
@@ -161,7 +155,7 @@ class Campaigns:
 def measure(
     campaigns: Campaigns, options: argparse.Namespace, concurrency: int
 ) -> dict[int, list[Sent]]:
-    """Measure all with one number of messages at a time."""
+    """Measure all with one concurrency."""
     with TemporaryDirectory(dir=options.out) as folder:
         loaded, small = Path(folder) / "loaded.db", Path(folder) / "small.db"
         asyncio.run(load(loaded, options.messages))
@@ -191,10 +185,10 @@ def report(measured: Mapping[int, Sequence[Sent]]) -> None:
 def report_headroom(
     served: Mapping[str, Any], results: Mapping[int, Mapping[int, Sequence[Sent]]]
 ) -> dict[int, float]:
-    """Print how busy the server was, and all cores with the first of what was compared.
+    """Print the load of the server, and of all cores with the first number of processes.
 
     Returns:
-        How many cores were busy with it, by the number at a time.
+        The number of busy cores, by concurrency.
     """
     fastest = max(rates(each).median for measured in results.values() for each in measured.values())
     print(f"\n{figures.headroom(served, fastest)}")
@@ -236,7 +230,7 @@ def draw(path: Path, results: Mapping[int, Mapping[int, Sequence[Sent]]], title:
 
 
 def figures_of(measured: Mapping[int, Sequence[Sent]]) -> dict[str, Any]:
-    """Return what is worth keeping of one number at a time."""
+    """Collect the figures of one concurrency."""
     first = next(iter(measured))
     return {
         str(count): {

@@ -260,9 +260,7 @@ class AsyncConnectus:
             products.EmailService(transport),
             products.WhatsAppService(transport),
             options=options,
-            retry_after_cap=config.retry_after_cap,
-            timeout=config.timeout,
-            zone=lambda: config.zone,
+            config=config,
             ledger=ledger,
         )
 

@@ -15,12 +15,14 @@ import attrs
 import pytest
 
 import connectus_async
-from connectus_async import Sms, errors, products, sync, tracking, webhooks
+from connectus_async import Sms, errors, products, sync, tracking, webhooks, workers
 from connectus_async.client import AsyncConnectus
 from connectus_async.config import Config
 from connectus_async.products._service import Service
 
-LAZY = pytest.mark.parametrize("package", [connectus_async, products, sync, tracking, webhooks])
+LAZY = pytest.mark.parametrize(
+    "package", [connectus_async, products, sync, tracking, webhooks, workers]
+)
 HEAVY = {"aiohttp", "anyio", "asyncio", "cattrs"}
 
 

@@ -1,9 +1,9 @@
-"""What a bulk sender can be told, checked."""
+"""Options of a campaign, checked."""
 
 import datetime as dt
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import attrs
 
@@ -12,6 +12,8 @@ from connectus_async.errors import ConfigurationError
 from connectus_async.ledger.states import Edited, OnUnknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
 
@@ -23,10 +25,43 @@ Identity = Literal["message", "recipient"]
 RateUnit = Literal["messages", "segments"]
 
 
-def _one_of(*words: str) -> Any:
+@attrs.frozen(kw_only=True)
+class PlainForm:
+    """Form of an option on a command line, and in a ledger for the next who resumes the campaign.
+
+    Attributes:
+        help: Description for a command line.
+        kind: Type of the plain value.
+        name: Its name; that of the option if left out.
+        choices: The values that it can have, if they are few.
+        is_fixed: Whether it keeps the recorded value when the campaign is resumed.
+    """
+
+    help: str
+    kind: type[str | int | float] = str
+    name: str | None = None
+    choices: tuple[str, ...] = ()
+    is_fixed: bool = False
+
+
+def plain(**form: Any) -> "Mapping[object, PlainForm]":
+    """Make the metadata of an option with a plain form. One without is for the library alone."""
+    return {PlainForm: PlainForm(**form)}
+
+
+def plain_forms(options: type["BulkOptions"]) -> "Mapping[str, attrs.Attribute[Any]]":
+    """Find the options that have a plain form, by their plain names."""
+    return {
+        form.name or field.name: field
+        for field in attrs.fields(options)
+        if (form := field.metadata.get(PlainForm)) is not None
+    }
+
+
+def _one_of(*values: str) -> Any:
     def check(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-        if value not in words:
-            raise ConfigurationError(attribute.name, f"must be one of {', '.join(words)}")
+        if value not in values:
+            raise ConfigurationError(attribute.name, f"must be one of {', '.join(values)}")
 
     return check
 
@@ -36,7 +71,7 @@ def _above_zero(_: object, attribute: "attrs.Attribute[Any]", value: object) -> 
 
 
 def check_above_zero(setting: str, value: object) -> None:
-    """Check a setting that may be left out.
+    """Check an optional setting.
 
     Raises:
         ConfigurationError: It is not a number above zero.
@@ -61,8 +96,7 @@ def _on_unknown(value: str) -> OnUnknown:
     try:
         return OnUnknown(value)
     except ValueError:
-        words = ", ".join(OnUnknown)
-        raise ConfigurationError("on_unknown", f"must be one of {words}") from None
+        raise ConfigurationError("on_unknown", f"must be one of {', '.join(OnUnknown)}") from None
 
 
 def _edited(value: str) -> Edited:
@@ -100,10 +134,10 @@ def _path(value: object) -> Path | None:
 
 
 def _check_name(path: Path) -> None:
-    """Refuse what SQLite or a shell takes for something else than the file of that name.
+    """Refuse names that SQLite or a shell interprets.
 
     Raises:
-        ConfigurationError: It is such a name.
+        ConfigurationError: The name is one of those.
     """
     name = str(path)
     if name == ":memory:":
@@ -121,21 +155,71 @@ def _check_name(path: Path) -> None:
 
 @attrs.frozen(kw_only=True)
 class BulkOptions:
-    """Everything that a bulk sender can be told. ``AsyncConnectus.bulk`` documents each."""
+    """Options of a campaign. ``AsyncConnectus.bulk`` documents each."""
 
     ledger: Path | None = attrs.field(default=None, converter=_path)
-    campaign: str = attrs.field(default="", validator=_text)
-    concurrency: int = DEFAULT_CONCURRENCY
-    rate: float | None = attrs.field(default=None, validator=_above_zero)
-    rate_unit: RateUnit = attrs.field(default="messages", validator=_one_of("messages", "segments"))
-    identity: Identity = attrs.field(default="message", validator=_one_of("message", "recipient"))
-    on_unknown: OnUnknown = attrs.field(default=OnUnknown.HOLD, converter=_on_unknown)
+    campaign: str = attrs.field(
+        default="",
+        validator=_text,
+        metadata=plain(
+            help="Name that tells campaigns with the same messages apart.", is_fixed=True
+        ),
+    )
+    concurrency: int = attrs.field(
+        default=DEFAULT_CONCURRENCY, metadata=plain(kind=int, help="Maximum concurrent messages.")
+    )
+    rate: float | None = attrs.field(
+        default=None,
+        validator=_above_zero,
+        metadata=plain(kind=float, help="Maximum messages or segments a second."),
+    )
+    rate_unit: RateUnit = attrs.field(
+        default="messages",
+        validator=_one_of(*get_args(RateUnit)),
+        metadata=plain(choices=get_args(RateUnit), help="Unit of the rate."),
+    )
+    identity: Identity = attrs.field(
+        default="message",
+        validator=_one_of(*get_args(Identity)),
+        metadata=plain(
+            choices=get_args(Identity), help="How duplicates are recognised.", is_fixed=True
+        ),
+    )
+    on_unknown: OnUnknown = attrs.field(
+        default=OnUnknown.HOLD,
+        converter=_on_unknown,
+        metadata=plain(
+            choices=tuple(choice.value for choice in OnUnknown),
+            help="Treatment of messages that may have been sent.",
+        ),
+    )
     edited: Edited = attrs.field(default=Edited.EVERYONE, converter=_edited)
-    suppression: "SuppressionList | None" = None
-    quiet_hours: "QuietHours | None" = None
-    expires_at: dt.datetime | None = attrs.field(default=None, validator=_aware)
-    budget: int | None = attrs.field(default=None, validator=_above_zero)
-    forget_content: bool = False
+    suppression: "SuppressionList | None" = attrs.field(
+        default=None,
+        metadata=plain(
+            name="suppress", help="File of numbers and addresses that must get nothing."
+        ),
+    )
+    quiet_hours: "QuietHours | None" = attrs.field(
+        default=None,
+        metadata=plain(
+            help="Hours without messages by the recipient's clock, such as 21:00-08:00."
+        ),
+    )
+    expires_at: dt.datetime | None = attrs.field(
+        default=None, validator=_aware, metadata=plain(help="Time from which nothing more is sent.")
+    )
+    budget: int | None = attrs.field(
+        default=None,
+        validator=_above_zero,
+        metadata=plain(kind=int, help="Maximum SMS billed in all."),
+    )
+    forget_content: bool = attrs.field(
+        default=False,
+        metadata=plain(
+            kind=bool, help="Keep only a hash of the text of accepted messages.", is_fixed=True
+        ),
+    )
     patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
 
     def __attrs_post_init__(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
@@ -30,6 +30,7 @@ from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
 from connectus_async.bulk.suppression_watch import watch_suppression
+from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.abc import Ledger, SendingLedger
@@ -46,6 +47,25 @@ USER, SUPPRESSION = "the user", "the suppression list"
 """Reasons to hold messages back."""
 
 _log: Final = logging.getLogger("connectus_async")
+
+
+@attrs.frozen
+class Delegated:
+    """Campaign that other processes send.
+
+    Attributes:
+        ledger: Its ledger, opened here.
+        options: Its options.
+        guards: The guard of its budget.
+        circuit_breaker: The circuit breaker for all of its messages.
+        config: The configuration of the client.
+    """
+
+    ledger: Ledger
+    options: BulkOptions
+    guards: Guards
+    circuit_breaker: CircuitBreaker
+    config: Config
 
 
 class Bulk(Unpicklable):
@@ -66,18 +86,14 @@ class Bulk(Unpicklable):
         whatsapp: WhatsAppService,
         *,
         options: BulkOptions,
-        retry_after_cap: float,
-        timeout: float,
-        zone: Callable[[], ZoneInfo],
+        config: Config,
         ledger: SendingLedger | None = None,
     ) -> None:
         self.summary = BulkSummary()
         self._sms = sms
         self._whatsapp = whatsapp
         self._options = options
-        self._retry_after_cap = retry_after_cap
-        self._timeout = timeout
-        self._zone = zone
+        self._config = config
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._by_kind = {channel.kind: channel for channel in self._channels.values()}
         self._key_maker = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
@@ -86,7 +102,7 @@ class Bulk(Unpicklable):
         self._guards: Guards | None = None
         self._run: Run | None = None
         self._suppression_watch: asyncio.Task[None] | None = None
-        self._is_entered = self._is_reconciling = False
+        self._is_entered = self._is_reconciling = self._is_delegated = False
         self._pauses: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -271,6 +287,7 @@ class Bulk(Unpicklable):
                 await bulk.run()
         """
         ledger = self._entered_ledger()
+        self._check_not_delegated()
         options = self._options
         loader = Loader(
             ledger, self._channels, self._key_maker, options.suppression, options.edited
@@ -315,7 +332,7 @@ class Bulk(Unpicklable):
                 self._sms,
                 self._whatsapp,
                 zone=await anyio.to_thread.run_sync(self._zone),  # it may be read from a file
-                timeout=self._timeout,
+                timeout=self._config.timeout,
                 on_unknown=self._options.on_unknown,
             )
             found = await reconciler.reconcile(settle)
@@ -505,7 +522,7 @@ class Bulk(Unpicklable):
             ledger=self._ledger,
             pacer=self._pacer,
             guards=guards,
-            breaker=CircuitBreaker(options.patience, options.concurrency, self._retry_after_cap),
+            breaker=self._circuit_breaker(),
             channels=self._channels,
             key_maker=self._key_maker,
             summary=self.summary,
@@ -526,11 +543,36 @@ class Bulk(Unpicklable):
             load, self._entered_ledger(), self._by_kind, self._options.concurrency
         )
 
+    @asynccontextmanager
+    async def _delegated(self) -> AsyncIterator[Delegated]:
+        """Leave the sending to other processes for the length of a block."""
+        ledger, guards = self._entered_ledger(), self._check_entered()
+        await self._end_abandoned()
+        self._check_idle()
+        self._is_delegated = True
+        try:
+            breaker = self._circuit_breaker()
+            yield Delegated(ledger, self._options, guards, breaker, self._config)
+        finally:
+            self._is_delegated = False
+
+    def _circuit_breaker(self) -> CircuitBreaker:
+        options, cap = self._options, self._config.retry_after_cap
+        return CircuitBreaker(options.patience, options.concurrency, cap)
+
+    def _zone(self) -> ZoneInfo:
+        return self._config.zone
+
     def _check_idle(self) -> None:
         if self._run is not None and not self._run.is_over:
             raise ConfigurationError("bulk", "has a stream under way: end it first")
         if self._is_reconciling:
             raise ConfigurationError("bulk", "is reconciling: wait for its end first")
+        self._check_not_delegated()
+
+    def _check_not_delegated(self) -> None:
+        if self._is_delegated:
+            raise ConfigurationError("bulk", "has sender processes: leave them first")
 
     async def _end_abandoned(self) -> None:
         """Wait for the messages in flight of a stream that was abandoned."""

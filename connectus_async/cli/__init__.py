@@ -2,9 +2,9 @@
 
 import sys
 
-from connectus_async.cli.garbage import look_seldom
-from connectus_async.cli.interrupts import ignore_interrupts, raise_interrupts
-from connectus_async.cli.streams import finish_streams, prepare_streams
+from connectus_async._program import collect_seldom, ignore_signals
+from connectus_async.cli.interrupts import raise_interrupts
+from connectus_async.cli.standard_streams import finish_streams, prepare_streams
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     try:
         raise_interrupts()
         prepare_streams()
-        look_seldom()
+        collect_seldom()
         from connectus_async.cli.commands import connectus  # noqa: PLC0415 - click may be missing
 
         connectus()
@@ -25,5 +25,5 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        ignore_interrupts()  # Python would end by them, with another exit code
+        ignore_signals()  # Python would end by them, with another exit code
         finish_streams()

@@ -1,8 +1,8 @@
-"""The commands of a campaign: from a file to its ledger, from there to the phones, and reports."""
+"""Commands of a campaign: send, resume, reconcile, status, report and export."""
 
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,28 +16,25 @@ from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
-from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
+from connectus_async.bulk.options import DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
+from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
+from connectus_async.cli.campaign_options import CampaignOptions, Settings
 from connectus_async.cli.parameters import (
-    MAX_CONCURRENCY,
-    concurrency_option,
+    campaign_option,
+    campaign_options,
+    chained,
     connection,
     connection_options,
     json_option,
-    moment,
     one_character,
-    processes_option,
     read_text,
-    region_option,
     regular_file,
     src_number_option,
 )
-from connectus_async.cli.running import echo, errors_reported, print_json, run, sentence
-from connectus_async.cli.senders import Senders
-from connectus_async.cli.settings import Settings
+from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.errors import (
@@ -70,12 +67,11 @@ from connectus_async.report.export import export
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.report.page import write_page
 from connectus_async.transliteration import to_gsm7
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+from connectus_async.workers.processes import SenderProcesses
 
 LEDGER_SUFFIX: Final = ".ledger.db"
 ROWS_NAMED: Final = 10_000
-"""For each reason, by a dry run, which leaves no ledger to look them up in."""
+"""For each reason, in a dry run: it leaves no ledger to look them up in."""
 
 HOW_TO_PROVE: Final = (
     "with the command line: send what is still queued, or add a row with your own number to the"
@@ -83,92 +79,56 @@ HOW_TO_PROVE: Final = (
 )
 
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
-STOPPED: Final = "interrupted; `connectus bulk status` shows what became of the messages"
+STOPPED: Final = "interrupted; `connectus bulk status` shows the state of the messages"
 
 ledger_argument = click.argument(
     "ledger", type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 
 
-def _chained(*options: Decorator) -> Decorator:
-    """Make one decorator of several options."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-message_options = _chained(
+message_options = chained(
     click.option(
         "--kind",
         type=click.Choice(["sms", "email", "whatsapp"]),
         default="sms",
         show_default=True,
-        help="What to send.",
+        help="Kind of messages.",
     ),
-    click.option("--text", help="The SMS or WhatsApp text; {name} stands for the column 'name'."),
-    click.option("--subject", help="The subject of an email, with the same placeholders."),
+    click.option("--text", help="SMS or WhatsApp text; {name} stands for the column 'name'."),
+    click.option("--subject", help="Subject of an email, with the same placeholders."),
     click.option(
         "--html",
         type=click.File(encoding=UTF_8),
-        help="A file with the HTML of an email, with the same placeholders.",
+        help="File with the HTML of an email, with the same placeholders.",
     ),
-    click.option("--jinja", is_flag=True, help="The texts are Jinja templates."),
-    click.option("--to", help="The column of the recipient.  [default: dst_number or dst_email]"),
-    click.option("--key", help="The column that tells one message from another."),
+    click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
+    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
+    click.option("--key", help="Column that tells messages apart."),
     src_number_option,
-    click.option("--src-email", help="One of the account's addresses to send from."),
-    click.option("--id-delivery", help="The delivery that the messages belong to."),
-    click.option("--id-client", help="The sub-client that pays."),
-    region_option,
+    click.option("--src-email", help="Address of the account to send from."),
+    click.option("--id-delivery", help="Delivery of the messages."),
+    click.option("--id-client", help="Sub-client that pays."),
     click.option(
         "--transliterate",
         is_flag=True,
-        help="Write an SMS with characters that cost no more: é stays, “á” becomes a.",
+        help="Replace SMS characters that cost more: é stays, “á” becomes a.",
     ),
 )
 
-file_options = _chained(
+file_options = chained(
     click.option(
         "--delimiter",
         callback=one_character,
-        help="Between two cells of CSV; found out from the first line if left out.",
+        help="Delimiter of CSV cells; detected in the first line if left out.",
     ),
-    click.option("--encoding", default=UTF_8, show_default=True, help="Of the file."),
-    click.option("--sheet", help="The sheet of a workbook."),
-)
-
-pacing_options = _chained(
-    click.option(
-        "--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second."
-    ),
-    click.option(
-        "--rate-unit",
-        type=click.Choice(["messages", "segments"]),
-        help="What the rate counts.  [default: messages]",
-    ),
-    click.option(
-        "--on-unknown",
-        type=click.Choice([choice.value for choice in OnUnknown]),
-        help="What becomes of a message that may have been sent.  [default: hold]",
-    ),
-    click.option(
-        "--suppress",
-        type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-        help="A file of numbers and addresses that must get nothing.",
-    ),
-    click.option("--quiet-hours", help="Such as 21:00-08:00, by the recipient's clock."),
-    click.option("--expires-at", callback=moment, help="When it is too late to send."),
-    click.option("--budget", type=click.IntRange(1), help="SMS that may be billed in all."),
+    click.option("--encoding", default=UTF_8, show_default=True, help="Encoding of the file."),
+    click.option("--sheet", help="Sheet of a workbook."),
 )
 
 
 @click.group()
 def bulk() -> None:
-    """Send to every row of a file, with a ledger that remembers each."""
+    """Send a message to every row of a file, and record each in a ledger."""
 
 
 @bulk.command("send")
@@ -178,27 +138,16 @@ def bulk() -> None:
 @click.option(
     "--ledger",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Where the campaign is remembered.  [default: FILE{LEDGER_SUFFIX}]",
+    help=f"File that records the campaign.  [default: FILE{LEDGER_SUFFIX}]",
 )
-@click.option("--campaign", default="", help="A name, where several campaigns say the same.")
-@click.option(
-    "--identity",
-    type=click.Choice(["message", "recipient"]),
-    default="message",
-    show_default=True,
-    help="What makes two rows the same, of which one is sent.",
-)
-@pacing_options
+@campaign_options()
 @click.option(
     "--edited",
     type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to those who have nothing yet, or to all again."
+    help="After a change of text, send to recipients who have nothing yet, or to all again."
     "  [default: refuse to send]",
 )
-@click.option("--forget-content", is_flag=True, help="Keep only a hash of what was accepted.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@concurrency_option
-@processes_option
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @connection_options
 @json_option
 def bulk_send(
@@ -217,37 +166,36 @@ def bulk_send(
     edited: str | None,
     dry_run: bool,
     as_json: bool,
-    **options: Any,
+    **given: Any,
 ) -> None:
     """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
 
-    What the ledger has already is not sent again: the same command takes a campaign up.
+    The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
     names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
-    given = {name: options.pop(name) for name in names}
+    columns = {name: given.pop(name) for name in names}
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composer = Composer(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
             **_fillers(kind, text, subject, html, jinja=jinja),
-            **given,
+            **columns,
             normalise=checker(region) if region or kind != "email" else None,
             transliterate=to_gsm7 if transliterate else None,
         )
-    options["region"] = region
-    settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    settings = Settings(region=region, **given)
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
-    about_edited = Edited(edited or Edited.REFUSE)
+    treatment = Edited(edited or Edited.REFUSE)
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
             return await _dry_run(
-                source, composer, settings, path, edited=about_edited, as_json=as_json
+                source, composer, settings, path, edited=treatment, as_json=as_json
             )
         async with _client(settings) as client:
             code, _ = await send_source(
-                client, source, composer, settings, path, edited=about_edited, as_json=as_json
+                client, source, composer, settings, path, edited=treatment, as_json=as_json
             )
         return code
 
@@ -257,40 +205,37 @@ def bulk_send(
 
 @bulk.command("resume")
 @ledger_argument
-@pacing_options
-@click.option(
-    "--concurrency", type=click.IntRange(1, MAX_CONCURRENCY), help="As of bulk send, if given."
-)
-@processes_option
+@campaign_options(resumes=True)
 @connection_options
 @json_option
-def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
-    """Send what is still queued in LEDGER, with the options of `bulk send` or new ones."""
+def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
+    """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
-        figures, settings = await run_sync(_recorded, ledger, options)
+        figures, settings = await run_sync(_recorded, ledger, given)
         if not figures.is_loaded:
             raise LedgerError(
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
+        options = await run_sync(settings.options, ledger)
         async with (
             _client(settings) as client,
-            _entered(client, ledger, settings) as (sender, campaign),
+            _entered(client, ledger, options) as (sender, opened),
             _stop_noted(sender),
         ):
-            await _check_unchecked(campaign, ledger.name)
+            await _check_unchecked(opened, ledger.name)
             await sender.note(settings=settings.written(), stopped="")
-            code, _ = await _sent(sender, campaign, settings, ledger, as_json=as_json)
+            code, _ = await _sent(sender, options, ledger, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
 
 
 async def _check_unchecked(ledger: Ledger, name: str) -> None:
-    """Refuse an older ledger with numbers that `bulk send` would not put down today.
+    """Refuse an older ledger with numbers that `bulk send` would refuse today.
 
-    It put down national numbers as they stood: to send them as they are would reach strangers.
+    Earlier versions recorded national numbers as they were written; these would reach strangers.
     """
     if ONE_SPELLING in await ledger.metadata():
         return
@@ -320,28 +265,28 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
 
 @bulk.command("reconcile")
 @ledger_argument
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["hold", "resend_if_absent"]),
-    help="What becomes of a message that the API does not have.",
+@campaign_option(
+    "on_unknown",
+    resumes=True,
+    choices=[OnUnknown.HOLD.value, OnUnknown.RESEND_IF_ABSENT.value],
 )
 @click.option(
     "--settle",
     type=click.FloatRange(0, min_open=True),
     default=DEFAULT_SETTLE,
     show_default=True,
-    help="Seconds until a report is believed to be complete, and between two reads; a message that"
-    f" was begun less than {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds ago is waited for as"
-    " well.",
+    help="Seconds after which an API report is taken to be complete, and between two reports."
+    f" Messages begun in the last {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds are waited for.",
 )
 @connection_options
 @json_option
-def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -> None:
-    """Ask the API what became of the messages of LEDGER that may have been sent."""
+def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> None:
+    """Ask the API for the unknown outcomes of LEDGER."""
 
     async def command() -> tuple[Reconciliation, int]:
-        _, settings = await run_sync(_recorded, ledger, options)
-        async with _client(settings) as client, _entered(client, ledger, settings) as (sender, _):
+        _, settings = await run_sync(_recorded, ledger, given)
+        options = await run_sync(settings.options, ledger)
+        async with _client(settings) as client, _entered(client, ledger, options) as (sender, _):
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -355,7 +300,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -
 @ledger_argument
 @json_option
 def bulk_status(ledger: Path, as_json: bool) -> None:
-    """Show how far the campaign of LEDGER is; it may be running."""
+    """Show the progress of LEDGER, whose campaign may be running."""
 
     async def command() -> Figures:
         return (await run_sync(_recorded, ledger, {}))[0]
@@ -395,7 +340,7 @@ def bulk_report(ledger: Path, to: Path | None, time_zone: str) -> None:
 @click.option(
     "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
 )
-@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of TARGET.")
+@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Format of TARGET.")
 def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
     """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
     chosen = [State(state) for state in states] or None
@@ -414,7 +359,7 @@ def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any
 def _fillers(
     kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
 ) -> dict[str, Any]:
-    """Read the templates that were given; what a kind needs is the composer's matter."""
+    """Read the given templates. The composer checks that a kind has those it needs."""
     engine: Any = "jinja" if jinja else "plain"
     content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
     fillers: dict[str, Filler] = {}
@@ -435,15 +380,9 @@ def _client(settings: Settings) -> AsyncConnectus:
 
 @asynccontextmanager
 async def _entered(
-    client: AsyncConnectus,
-    path: Path,
-    settings: Settings,
-    edited: Edited = Edited.EVERYONE,
-    *,
-    is_trial: bool = False,
+    client: AsyncConnectus, path: Path, options: CampaignOptions, *, is_trial: bool = False
 ) -> AsyncIterator[tuple[Bulk, Ledger]]:
     """Open a ledger, or a copy of it that is deleted at the end, with a sender over it."""
-    options = BulkOptions(**await run_sync(settings.options, path), edited=edited)
     store = open_store(path)
     ledger = store.trial() if is_trial else store.ledger()
     async with sender_over(client, ledger, options) as sender:
@@ -460,20 +399,18 @@ async def send_source(
     edited: Edited = Edited.REFUSE,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, say what it is going to be, and send it.
+    """Load a source into a ledger, print a preflight report, and send it.
 
     Returns:
-        The exit code, and how many messages of the ledger are accepted by then.
+        The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: People may have got another text of the same ledger.
+        ConfigurationError: Recipients may have received another text of the same ledger.
     """
-    async with (
-        _entered(client, ledger, settings, edited) as (sender, campaign),
-        _stop_noted(sender),
-    ):
+    options = await run_sync(settings.options, ledger, edited)
+    async with _entered(client, ledger, options) as (sender, _), _stop_noted(sender):
         await sender.note(settings=settings.written(), source=source.name, stopped="")
-        report, people = await _loaded(sender, source, composer, settings, edited)
+        report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
         shortfalls = await _shortfalls(client, report) if report.to_send else None
@@ -481,27 +418,26 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {shlex.quote(str(ledger))} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        return await _sent(sender, campaign, settings, ledger, as_json=as_json)
+        return await _sent(sender, options, ledger, as_json=as_json)
 
 
 async def _sent(
-    sender: Bulk, ledger: Ledger, settings: Settings, path: Path, *, as_json: bool
+    sender: Bulk, options: CampaignOptions, ledger: Path, *, as_json: bool
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
-    how = f"connectus bulk {{command}} {shlex.quote(str(path))}"
-    campaign = Campaign(waiting, as_json, how)
+    how = f"connectus bulk {{command}} {shlex.quote(str(ledger))}"
+    display = CampaignDisplay(waiting, as_json, how)
     try:
-        if settings.processes > 1 and waiting:
-            spent = await sender.spent()
-            async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
-                await campaign.send(senders)
+        if options.processes > 1 and waiting:
+            async with SenderProcesses(sender, processes=options.processes) as processes:
+                await display.send(processes)
         else:
-            await campaign.send(sender)
+            await display.send(sender)
     finally:
-        if campaign.stopped_by:
-            await _note_stop(sender, campaign.stopped_by)
+        if display.stopped_by:
+            await _note_stop(sender, display.stopped_by)
     counts = await sender.counts()
-    return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
+    return display.finish(counts), counts.get(State.ACCEPTED, 0)
 
 
 @asynccontextmanager
@@ -528,12 +464,11 @@ async def _dry_run(
     edited: Edited,
     as_json: bool,
 ) -> int:
-    """Load a copy of the ledger, which has what was sent before, and send nothing."""
+    """Load a source into a copy of the ledger, which knows earlier messages; print the report."""
+    options = await run_sync(settings.options, ledger, edited)
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, ledger, settings, edited, is_trial=True) as (sender, _):
-        report, people = await _loaded(
-            sender, source, composer, settings, edited, examples=ROWS_NAMED
-        )
+    async with client, _entered(client, ledger, options, is_trial=True) as (sender, _):
+        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None
     _print_preflight(report, shortfalls, as_json=as_json, people=people)
@@ -541,7 +476,7 @@ async def _dry_run(
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
-    """Make a client; one without credentials is never asked anything."""
+    """Make a client, and tell whether it has credentials: without, it makes no request."""
     try:
         return _client(settings), True
     except ConfigurationError as error:
@@ -554,19 +489,22 @@ async def _loaded(
     sender: Bulk,
     source: Source,
     composer: Composer,
-    settings: Settings,
-    edited: Edited,
+    options: CampaignOptions,
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> tuple[PreflightReport, int]:
-    """Load a source; tell what it is, and how many people make it be refused."""
-    if edited is Edited.REMAINING:  # once it is known who is left out, all can be counted
-        await sender.load(_rows(source, composer, settings.region), replaces=True)
+    """Load a source.
+
+    Returns:
+        The preflight report, and the number of recipients whose edited text is refused.
+    """
+    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
+        await sender.load(_rows(source, composer, options.region), replaces=True)
     preflight = Preflight(
         examples=examples,
-        quiet_hours=await run_sync(settings.hours),
-        budget=settings.budget,
-        spent=await sender.spent() if settings.budget else 0,
+        quiet_hours=options.quiet_hours,
+        budget=options.budget,
+        spent=await sender.spent() if options.budget else 0,
     )
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
@@ -577,11 +515,10 @@ async def _loaded(
 
         people = 0
         try:
-            await sender.load(_rows(source, composer, settings.region), replaces=True, on_row=add)
+            await sender.load(_rows(source, composer, options.region), replaces=True, on_row=add)
         except EditedError as error:
             people = error.people
-    unit: Any = settings.rate_unit
-    return preflight.report(rate=settings.rate, rate_unit=unit), people
+    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
 
 
 async def _rows(source: Source, composer: Composer, region: str | None) -> AsyncIterator[Row]:
@@ -594,7 +531,7 @@ async def _rows(source: Source, composer: Composer, region: str | None) -> Async
 
 
 async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:
-    """Compare with the balances; ``None`` if the API does not tell them."""
+    """Compare with the balances; ``None`` if the API does not give them."""
     try:
         return compare_balance(report, await client.clients.list())
     except AuthenticationError:

@@ -1,4 +1,4 @@
-"""The commands: each parses its arguments, calls the client and prints."""
+"""Commands: each parses its arguments, calls the client and prints."""
 
 import sys
 from contextlib import suppress
@@ -10,19 +10,18 @@ import click
 from connectus_async import AsyncConnectus, __version__
 from connectus_async.cli.bulk import bulk
 from connectus_async.cli.demo import demo as run_demo
-from connectus_async.cli.listening import cannot_listen
+from connectus_async.cli.listen_error import listen_error
 from connectus_async.cli.parameters import (
-    concurrency_option,
+    campaign_option,
     connection,
     connection_options,
     host_option,
     json_option,
     read_text,
-    region_option,
     src_number_option,
     url,
 )
-from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.tracking import bulk_track
 from connectus_async.cli.webhooks import webhooks
 from connectus_async.config import ENVIRONMENT
@@ -38,7 +37,7 @@ NOTHING_SENT: Final = "interrupted; nothing was sent"
 
 
 class _CommandLine(click.Group):
-    """Ends with our exit codes wherever it is interrupted, click's parsing included."""
+    """Group that ends with our exit codes if it is interrupted, also while click parses."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
@@ -62,9 +61,9 @@ def connectus() -> None:
 
 @connectus.command()
 @click.option("--recipients", type=click.IntRange(1), default=10_000, show_default=True)
-@concurrency_option
-def demo(recipients: int, concurrency: int) -> None:
-    """Send a campaign to the built-in emulator; nothing leaves this machine."""
+@campaign_option("concurrency")
+def demo(recipients: int, concurrency: int | None) -> None:
+    """Send a campaign to the built-in emulator; no message leaves this machine."""
     sys.exit(run_demo(recipients, concurrency))
 
 
@@ -82,7 +81,7 @@ def sms() -> None:
 @click.argument("dst_number")
 @click.argument("sms_content")
 @src_number_option
-@region_option
+@campaign_option("region")
 @connection_options
 @json_option
 def sms_send(
@@ -110,8 +109,8 @@ def email() -> None:
 
 @email.command("send")
 @click.argument("dst_email")
-@click.option("--subject", required=True, help="One line.")
-@click.option("--src-email", required=True, help="One of the account's addresses to send from.")
+@click.option("--subject", required=True, help="Subject, one line.")
+@click.option("--src-email", required=True, help="Address of the account to send from.")
 @click.argument("email_content", type=click.File(encoding=UTF_8))
 @connection_options
 @json_option
@@ -122,7 +121,7 @@ def email_send(
     email_content: TextIO,
     as_json: bool,
 ) -> None:
-    """Send the HTML in the file EMAIL_CONTENT to DST_EMAIL; - reads it from standard input."""
+    """Send the HTML of the file EMAIL_CONTENT to DST_EMAIL; - is standard input."""
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         html = read_text("email_content", email_content)
 
@@ -137,7 +136,7 @@ def email_send(
 @connection_options
 @json_option
 def account(as_json: bool) -> None:
-    """Show the account and what it can send from."""
+    """Show the account with its numbers and addresses."""
 
     async def command() -> Account:
         async with AsyncConnectus(**connection()) as client:
@@ -153,15 +152,15 @@ def account(as_json: bool) -> None:
 @connectus.command()
 @host_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_037, show_default=True)
-@click.option("--status-webhook", callback=url, help="The URL to post status changes to.")
-@click.option("--incoming-webhook", callback=url, help="The URL to post replies to.")
+@click.option("--status-webhook", callback=url, help="URL for status changes.")
+@click.option("--incoming-webhook", callback=url, help="URL for replies.")
 @click.option(
-    "--rate-limit", type=click.IntRange(1), help="Requests a second; more are answered 429."
+    "--rate-limit", type=click.IntRange(1), help="Maximum requests a second; others get 429."
 )
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False),
-    help="A file that remembers what was sent, for the next start.",
+    help="File that keeps the messages for the next start.",
 )
 @json_option
 def emulator(
@@ -191,13 +190,13 @@ def emulator(
         except JournalError as error:
             raise ConfigurationError("journal", str(error)) from None
         except (OSError, UnicodeError) as error:
-            raise cannot_listen(host, port, error) from None
+            raise listen_error(host, port, error) from None
 
     run(command, as_json=as_json, when_interrupted="the emulator has stopped")
 
 
 def _print_environment(server: Emulator, *, as_json: bool) -> None:
-    """Print what a client of the emulator is to have in its environment."""
+    """Print the environment of a client of the emulator."""
     settings = {
         "base_url": server.base_url,
         "qr_base_url": server.qr_base_url,
@@ -213,7 +212,7 @@ def _print_environment(server: Emulator, *, as_json: bool) -> None:
 
 
 def _print_receipt(receipt: SmsReceipt | EmailReceipt, *, as_json: bool) -> None:
-    with suppress(OSError):  # nobody takes the output, but the message was accepted
+    with suppress(OSError):  # nobody reads the output, but the message was accepted
         if as_json:
             print_json({"outcome": Outcome.ACCEPTED, "id": receipt.id, "status": receipt.status})
         else:

@@ -1,4 +1,4 @@
-"""The demo: a campaign of made-up recipients to the emulator, and a check of what arrived."""
+"""Demo: a campaign of made-up recipients to the emulator, and a check of its messages."""
 
 import csv
 from functools import partial
@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 import click
 
 from connectus_async.cli.bulk import send_source
-from connectus_async.cli.running import EXIT_FAILED, echo, run
-from connectus_async.cli.settings import Settings
+from connectus_async.cli.campaign_options import Settings
+from connectus_async.cli.runner import EXIT_FAILED, echo, run
 from connectus_async.client import AsyncConnectus
 from connectus_async.emulator import Emulator
 from connectus_async.recipients.composer import Composer
@@ -21,11 +21,11 @@ NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "
 TEXT = "Hola {name}, tu pedido va en camino."
 
 
-def demo(recipients: int, concurrency: int) -> int:
-    """Send to an emulator and compare its count with ours.
+def demo(recipients: int, concurrency: int | None) -> int:
+    """Send to an emulator, and compare its count with ours.
 
     Returns:
-        The exit code: 0 if all were accepted and each arrived exactly once.
+        The exit code: 0 if all messages were accepted and each arrived exactly once.
     """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"
@@ -33,7 +33,7 @@ def demo(recipients: int, concurrency: int) -> int:
         return run(partial(_send, path, recipients, concurrency))
 
 
-async def _send(path: Path, recipients: int, concurrency: int) -> int:
+async def _send(path: Path, recipients: int, concurrency: int | None) -> int:
     composer = Composer(kind="sms", sms_content=Template.parse("text", TEXT))
     settings = Settings(concurrency=concurrency)
     async with Emulator() as emulator:
@@ -43,7 +43,7 @@ async def _send(path: Path, recipients: int, concurrency: int) -> int:
             emulator.api_user,
             emulator.api_key,
             base_url=emulator.base_url,
-            max_connections=concurrency,
+            max_connections=settings.concurrency,
         ) as connectus:
             source = await open_source(path)
             ledger = path.with_name("ledger.db")

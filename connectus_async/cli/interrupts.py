@@ -1,68 +1,67 @@
 """Effect of Ctrl-C, SIGTERM and SIGHUP on a command.
 
-Outside an event loop they raise `KeyboardInterrupt`, and what is done because of it is not cut off
-by the next one at once. On the loop they raise nothing, for an exception out of nowhere loses the
-callback that it hits, and who waits for that one waits for ever: there the first has the command
-stop in order, the second cancels whatever is left, and any more are ignored. SIGHUP only ever asks
-to stop in order: of a terminal that was closed, the kernel tells a process, and so does its shell.
+Outside an event loop they raise `KeyboardInterrupt`; the next one does not interrupt the handling
+of it at once. On the loop they raise nothing: an exception at a random place would lose the
+callback that it hits, and its waiter would wait forever. There the first signal stops the command
+in order, the second cancels all tasks, and any more are ignored. SIGHUP only stops in order: when a
+terminal closes, both the kernel and the shell send it.
 
-What is ignored from the beginning, as Ctrl-C is in a background job and SIGHUP under nohup, stays
-so.
+A signal that is ignored from the beginning, as Ctrl-C is in a background job and SIGHUP under
+nohup, stays ignored.
 """
 
 import _thread
 import operator
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
-if TYPE_CHECKING:
-    import asyncio  # which takes its time, and `main` is not protected before this module is there
+from connectus_async._program import SIGNALS
 
-_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last: Windows closes a console
-SIGNALS: Final = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+if TYPE_CHECKING:
+    import asyncio  # slow to import, and `main` is unprotected until this module is imported
+
 HANGUP: Final[signal.Signals | None] = getattr(signal, "SIGHUP", None)
 
-PATIENCE_SECONDS: Final = 1.0
-"""How long an interruption has to take effect; the next one after that raises, even on the loop.
+GRACE_SECONDS: Final = 1.0
+"""Time in which an interruption takes effect; the next one after that raises, even on the loop.
 
-A loop may be stuck in printing to a pipe that nobody reads; and Python drops an exception that is
-raised in a place such as ``__del__``, or amid an import.
+A loop may block in printing to a pipe that nobody reads. And Python drops exceptions in places such
+as ``__del__``, or during an import.
 """
 
 _stops: Final[list[Callable[[], object]]] = []
-"""What has the command stop in order, the innermost last."""
+"""Functions that stop the command in order, the innermost last."""
 
 
 class _Turnstile(dict[str, Callable[..., object]]):
-    """A signal handler that lets one signal in, and no other until it is opened again.
+    """Signal handler that handles one signal, and no other until it is opened again.
 
-    Python looks for signals before the first instruction of a function. So a function that is a
-    handler is entered within itself where signals come fast enough, again and again until there is
-    no more stack. Up to the function that is let in, all of this is C, which looks for none.
+    Python handles signals before the first instruction of a function. So if signals come fast, a
+    handler that is a function is entered within itself until the stack overflows. This handler is C
+    code up to the call of the function, and C code handles no signals.
     """
 
     __call__ = property(operator.methodcaller("pop", "open", operator.is_))
     _due = 0.0
 
     def open(self, handler: Callable[..., object]) -> None:
-        """Let one signal in."""
+        """Handle one signal."""
         self["open"] = handler
 
     def open_late(self, handler: Callable[..., object]) -> None:
-        """Let one signal in once the one before has had its time to take effect."""
+        """Handle one signal after the time in which the last one takes effect."""
         self.clear()
-        self._due = time.monotonic() + PATIENCE_SECONDS
-        try:  # without locks, which this very thread may hold: so no `threading.Timer`
+        self._due = time.monotonic() + GRACE_SECONDS
+        try:  # no `threading.Timer`: this thread may hold the locks that it needs
             _thread.start_new_thread(self._open_in_time, (handler,))
-        except RuntimeError:  # there are no more threads
+        except RuntimeError:  # no more threads
             self.open(handler)
 
     def _open_in_time(self, handler: Callable[..., object]) -> None:
-        time.sleep(PATIENCE_SECONDS)
+        time.sleep(GRACE_SECONDS)
         if time.monotonic() >= self._due:
             self.open(handler)
 
@@ -71,28 +70,20 @@ _raising: Final = _Turnstile()
 
 
 def raise_interrupts() -> None:
-    """Have signals raise `KeyboardInterrupt`."""
+    """Make signals raise `KeyboardInterrupt`."""
     _raising.open(_raise)
     _handle(_raising)
 
 
 def hold_interrupts() -> None:
-    """Have signals do nothing for a while: an interruption is taking effect."""
+    """Ignore signals for a while, in which an interruption takes effect."""
     _raising.open_late(_raise)
     _handle(_raising)
 
 
-def ignore_interrupts() -> None:
-    """Ignore all signals from here on."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    for signum in SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
-    sys.unraisablehook = hook  # Python complains there of a signal that came at this very moment
-
-
 @contextmanager
 def interrupts_on_loop() -> Iterator[None]:
-    """Have signals act on the running event loop while the block runs."""
+    """Make signals act on the running event loop during the block."""
     import asyncio  # noqa: PLC0415 - see above
 
     loop = _Loop(asyncio.get_running_loop())
@@ -109,9 +100,9 @@ def interrupts_on_loop() -> Iterator[None]:
 
 @contextmanager
 def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
-    """Have a function called if a signal comes while the block runs, the command's first one.
+    """Call a function if the first signal to the command comes during the block.
 
-    Of blocks within each other, the innermost says what is called.
+    In nested blocks, only the innermost function is called.
     """
     _stops.append(stop)
     try:
@@ -121,7 +112,7 @@ def at_first_interrupt(stop: Callable[[], object]) -> Iterator[None]:
 
 
 class _Loop:
-    """An event loop that signals act on."""
+    """Event loop that signals act on."""
 
     def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
         self.was_asked = False
@@ -131,7 +122,7 @@ class _Loop:
         self._is_waited_for = False
 
     def _ask(self, signum: int, _: object) -> None:
-        """Ask for the next step; what comes before it was taken is the same wish."""
+        """Request the next step. A signal before the loop takes it means that the loop is stuck."""
         if self._is_waited_for:
             _raise()
         self.was_asked = True
@@ -148,7 +139,7 @@ class _Loop:
 
 
 def _stop_in_order() -> None:
-    if _stops:  # there is none once the command has ended
+    if _stops:  # none once the command has ended
         _stops[-1]()
 
 
@@ -160,7 +151,7 @@ def _cancel_all() -> None:
 
 
 def _handle(turnstile: _Turnstile) -> dict[signal.Signals, Any]:
-    """Handle signals; return their handlers before."""
+    """Set the handler of the signals; return their previous handlers."""
     handler = cast("Callable[..., None]", turnstile)
     handled = [signum for signum in SIGNALS if signal.getsignal(signum) is not signal.SIG_IGN]
     return {signum: signal.signal(signum, handler) for signum in handled}

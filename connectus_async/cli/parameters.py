@@ -1,69 +1,117 @@
-"""The arguments and options that commands share, and their checks."""
+"""Arguments and options that commands share, and their checks."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 import click
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS, link
-from connectus_async.bulk.options import DEFAULT_CONCURRENCY
+from connectus_async.bulk.options import PlainForm
+from connectus_async.cli.campaign_options import FORMS
 from connectus_async.errors import InvalidArgumentError
 
 MAX_CONCURRENCY: Final = 400
-"""Each message under way holds a connection, and processes may often open 1,024 files."""
+"""Each message under way needs a connection, and many systems allow a process 1,024 files."""
+
+OVERRIDES: Final = " Overrides the value used by `bulk send`."
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-concurrency_option = click.option(
-    "--concurrency",
-    type=click.IntRange(1, MAX_CONCURRENCY),
-    default=DEFAULT_CONCURRENCY,
-    show_default=True,
-    help="Messages on their way at a time.",
-)
-processes_option = click.option(
-    "--processes",
-    type=click.IntRange(1),
-    help="Processes that send, with all limits together; for more than one core.  [default: 1]",
-)
-region_option = click.option(
-    "--region", help="The country of numbers without country code, such as CL."
-)
-src_number_option = click.option("--src-number", help="One of the account's numbers to send from.")
+src_number_option = click.option("--src-number", help="Number of the account to send from.")
 
 
-def _remembered(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+def chained(*options: Decorator) -> Decorator:
+    """Make one decorator of several options."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     context.meta.setdefault(__name__, {})[parameter.name] = value
 
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options on the way to the API; `connection` has what was given."""
+    """Add the options of the connection to the API; `connection` has their values."""
     proxy = click.option(
         "--proxy",
         expose_value=False,
-        callback=_remembered,
-        help="An HTTP proxy such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
+        callback=_remember,
+        help="HTTP proxy, such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
         "HTTPS_PROXY]",
     )
     ca_file = click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False),
         expose_value=False,
-        callback=_remembered,
+        callback=_remember,
         help="PEM certificates to trust besides the system's.  [default: CONNECTUS_CA_FILE]",
     )
     return proxy(ca_file(command))
 
 
 def connection() -> dict[str, Any]:
-    """The settings of a client that the present command was given."""
+    """Settings of a client that the present command was given."""
     context = click.get_current_context(silent=True)
     return {} if context is None else dict(context.meta.get(__name__, {}))
 
 
+def campaign_option(
+    name: str, *, resumes: bool = False, choices: Sequence[str] | None = None
+) -> Decorator:
+    """Make the command-line option of an option of a campaign.
+
+    Args:
+        name: Its plain name.
+        resumes: Whether the command resumes a campaign, whose recorded value it overrides.
+        choices: Its values, if the command takes fewer than others.
+    """
+    form: PlainForm = FORMS[name].metadata[PlainForm]
+    default = FORMS[name].default
+    note = f"  [default: {default}]" if default else ""
+    declaration: dict[str, Any] = {
+        "help": form.help + (OVERRIDES if resumes else note),
+        **_CHECKS.get(name, _check_of(form, choices or form.choices)),
+    }
+    return click.option("--" + name.replace("_", "-"), **declaration)
+
+
+def campaign_options(*, resumes: bool = False) -> Decorator:
+    """Make the command-line options of a campaign.
+
+    Args:
+        resumes: Whether the command resumes a campaign: then fixed options are left out.
+    """
+    return chained(
+        *(
+            campaign_option(name, resumes=resumes)
+            for name, field in FORMS.items()
+            if not (resumes and field.metadata[PlainForm].is_fixed)
+        )
+    )
+
+
+def _check_of(form: PlainForm, choices: Sequence[str]) -> dict[str, Any]:
+    if choices:
+        return {"type": click.Choice(choices)}
+    checks: dict[type, dict[str, Any]] = {
+        str: {},
+        bool: {"is_flag": True},
+        int: {"type": click.IntRange(1)},
+        float: {"type": click.FloatRange(0, min_open=True)},
+    }
+    return checks[form.kind]
+
+
 def regular_file(_: click.Context, __: click.Parameter, path: Path) -> Path:
-    """Refuse a pipe: it blocks, and cannot be read again to take a campaign up."""
+    """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
     if path.exists() and not path.is_file():
         raise click.BadParameter(f"{path} is not a regular file; save it as one first")
     return path
@@ -80,7 +128,7 @@ def one_character(_: click.Context, __: click.Parameter, value: str | None) -> s
 
 
 def _not_empty(_: click.Context, __: click.Parameter, value: str) -> str:
-    """Check an address: an empty one would be every address of the machine."""
+    """Refuse an empty address, which would mean every address of the machine."""
     if not value.strip():
         raise click.BadParameter("is empty; 0.0.0.0 listens on every address")
     return value
@@ -104,7 +152,7 @@ def url(_: click.Context, parameter: click.Parameter, value: str | None) -> str 
 
 
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Read a moment, and write it in ISO 8601 with its time zone."""
+    """Convert a time to ISO 8601 with its offset."""
     if value is None:
         return None
     try:
@@ -123,15 +171,23 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | No
 
 
 def read_text(field: str, file: TextIO) -> str:
-    """Read a text, one character more than can be sent at most.
+    """Read a text, at most one character more than can be sent.
 
     Raises:
-        InvalidArgumentError: It is no text.
+        InvalidArgumentError: The file is not text.
     """
     try:
         text = file.read(MAX_EMAIL_CHARACTERS + 1)
     except UnicodeDecodeError:
         raise InvalidArgumentError(field, "is not UTF-8 text; save it as UTF-8") from None
     if "\0" in text:
-        raise InvalidArgumentError(field, "is not text: it holds a zero byte")
+        raise InvalidArgumentError(field, "is not text: it contains a zero byte")
     return text
+
+
+_CHECKS: Final[Mapping[str, dict[str, Any]]] = {
+    "concurrency": {"type": click.IntRange(1, MAX_CONCURRENCY)},
+    "suppress": {"type": click.Path(exists=True, dir_okay=False, resolve_path=True)},
+    "expires_at": {"callback": moment},
+}
+"""Checks of options that do not follow from the type."""

@@ -12,14 +12,14 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 
 from connectus_async.cli.bulk import ledger_argument
-from connectus_async.cli.campaign import REFRESH_SECONDS, print_deliveries, progress_bar
+from connectus_async.cli.campaign_display import REFRESH_SECONDS, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,
     connection,
     connection_options,
     json_option,
 )
-from connectus_async.cli.running import echo, print_json, run
+from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import AsyncConnectus
 from connectus_async.ledger import open_store
 from connectus_async.report.figures import Figures, read_figures

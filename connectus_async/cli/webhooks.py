@@ -1,4 +1,4 @@
-"""The commands around webhooks: receive them, hand them on, keep them, and post them again."""
+"""Commands for webhooks: receive, forward, record and replay them."""
 
 import json
 import secrets
@@ -12,9 +12,9 @@ import attrs
 import click
 from anyio.to_thread import run_sync
 
-from connectus_async.cli.listening import cannot_listen
+from connectus_async.cli.listen_error import listen_error
 from connectus_async.cli.parameters import host_option, json_option, regular_file, url
-from connectus_async.cli.running import echo, print_json, run, sentence
+from connectus_async.cli.runner import echo, print_json, run, sentence
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
 from connectus_async.redaction import printable
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
@@ -31,7 +31,7 @@ JSON: Final = {"Content-Type": "application/json"}
 
 @click.group()
 def webhooks() -> None:
-    """Receive what the platform posts, and post it again."""
+    """Receive the events of the platform, and replay them."""
 
 
 @webhooks.command("listen")
@@ -40,15 +40,15 @@ def webhooks() -> None:
 @click.option(
     "--secret",
     envvar="CONNECTUS_WEBHOOK_SECRET",
-    help="The end of the URL, 16 characters or more; made up if left out.",
+    help="End of the URL, at least 16 characters; random if left out.",
 )
 @click.option(
-    "--forward-to", callback=url, help="The URL to post each event to; its answer becomes ours."
+    "--forward-to", callback=url, help="URL to post each event to; its answer becomes ours."
 )
 @click.option(
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file to add each event to, as a line of JSON.",
+    help="File to append each event to, as a line of JSON.",
 )
 @json_option
 def listen(
@@ -59,9 +59,9 @@ def listen(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Print events as they come, numbers and texts included; Ctrl-C stops it.
+    """Print events as they come, with numbers and texts; Ctrl-C stops it.
 
-    The first line is the URL for the platform's settings, as this machine sees it.
+    The first line is the URL for the settings of the platform, as seen from this machine.
     """
     secret = secret or secrets.token_urlsafe(SECRET_BYTES)
 
@@ -78,12 +78,12 @@ def listen(
 
 @webhooks.command("replay")
 @click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
-@click.option("--to", required=True, callback=url, help="The URL to post to.")
+@click.option("--to", required=True, callback=url, help="URL to post to.")
 @json_option
 def replay(file: Path, to: str, as_json: bool) -> None:
-    """Post the events of FILE again, in order: what `listen --record` has written.
+    """Post the events of FILE again, in order, as `listen --record` has written them.
 
-    It stops at the first one that is not answered with a 2xx.
+    It stops at the first answer other than 2xx.
     """
 
     async def command() -> int:
@@ -98,7 +98,7 @@ def replay(file: Path, to: str, as_json: bool) -> None:
 
 @attrs.frozen
 class _Answer:
-    """The status that a post was answered with, or that a gateway gives where there was none."""
+    """Answer to a post; where there was none, the status that a gateway gives."""
 
     status: int
     words: str
@@ -109,7 +109,7 @@ class _Answer:
 
 
 class _Listener:
-    """The handler: prints an event, writes it down, and hands it on."""
+    """Handler that prints an event, records it, and forwards it."""
 
     def __init__(self, *, as_json: bool, to: str | None) -> None:
         self._as_json = as_json
@@ -156,8 +156,8 @@ def _opened(setting: str, path: Path, mode: str) -> IO[bytes]:
 async def _serve(
     stack: AsyncExitStack, listener: _Listener, secret: str, host: str, port: int
 ) -> str:
-    """Start a server that ends with the stack; return where it listens."""
-    from aiohttp import web  # noqa: PLC0415 - it takes a while, and other commands are quick
+    """Start a server that ends with the stack; return its address."""
+    from aiohttp import web  # noqa: PLC0415 - slow to import, and other commands are quick
 
     runner = web.AppRunner(
         aiohttp_app(listener, secret=secret),
@@ -170,7 +170,7 @@ async def _serve(
     try:
         await web.TCPSite(runner, host, port).start()
     except (OSError, UnicodeError) as error:
-        raise cannot_listen(host, port, error) from None
+        raise listen_error(host, port, error) from None
     taken = runner.addresses[0][1]
     return f"[{host}]:{taken}" if ":" in host else f"{host}:{taken}"
 
@@ -217,7 +217,7 @@ async def _post(session: "ClientSession", to: str, body: bytes) -> _Answer:
             return _Answer(response.status, f"answered {response.status}")
     except TimeoutError:
         return _Answer(HTTPStatus.GATEWAY_TIMEOUT, "gave no answer in time")
-    except (aiohttp.ClientError, OSError, ValueError):  # whose words have the URL in them
+    except (aiohttp.ClientError, OSError, ValueError):  # their texts contain the URL
         return _Answer(HTTPStatus.BAD_GATEWAY, "gave no answer")
 
 

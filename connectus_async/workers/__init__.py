@@ -1,1 +1,24 @@
-"""One campaign, sent by several processes."""
+"""One campaign, sent by several processes.
+
+`SenderProcesses` sends what waits in a ledger where one process and its core are not enough. This
+process keeps the ledger open, as the dispatcher: it assigns each message to one sender process and
+records its outcome. Several processes are one campaign: they share its limits and its budget.
+"""
+
+from typing import TYPE_CHECKING
+
+from connectus_async._lazy import lazily
+
+if TYPE_CHECKING:
+    from connectus_async.workers.dispatcher import Failure
+    from connectus_async.workers.processes import SenderProcesses
+
+_HOMES = {
+    "dispatcher": ("Failure",),
+    "processes": ("SenderProcesses",),
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOMES)
+
+__all__ = ["Failure", "SenderProcesses"]

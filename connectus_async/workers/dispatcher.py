@@ -1,7 +1,7 @@
-"""The owner of a ledger, for senders in other processes: it alone reads and writes it.
+"""Dispatcher of a campaign: it alone has the ledger open, for senders in other processes.
 
-It hands each message out to one sender, lets it leave once that is durable, and knows at any moment
-what a sender has on its way: that is what is unknown when the sender dies.
+It assigns each message to one sender and lets it be sent once it is recorded as in flight. It knows
+the messages under way of each sender: these are unknown if the sender dies.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOut
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
 from connectus_async.ledger.states import COSTS, SkipReason, State
-from connectus_async.workers.frames import Item, Link
+from connectus_async.workers.frames import FrameProtocol, Item
 
-READ_AT_ONCE: Final = 1_000
-FEWEST_HANDED: Final = 8
-MOST_HANDED_CHARACTERS: Final = 2**20
-"""Texts that are handed out at once, so that a frame stays small; one message may have more."""
+READ_BATCH: Final = 1_000
+MIN_ASSIGNED: Final = 8
+MAX_ASSIGNED_CHARACTERS: Final = 2**20
+"""Limit of the texts that are assigned at once, so that frames stay small. One may be longer."""
 
-SHARES: Final = 4
-"""A sender is handed this part of its share of what is left, so that all end together."""
+ROUNDS: Final = 4
+"""Parts in which a sender gets its share of the remaining messages, so that all end together."""
 
 ENDED: Final = "its sender ended before the answer came"
 STOPPED: Final = "it was stopped before"
 ADVICE: Final = f" ({UnknownOutcomeError.advice})"
-"""What a sentence about one message says at its end."""
+"""End of a sentence about one message."""
 
-ALL_ENDED: Final = "every sender process ended before its time: run the same command again"
+ALL_ENDED: Final = "all sender processes ended early: run it again to resume"
 
 _log: Final = logging.getLogger("connectus_async")
 _STATES: Final = {state.value: state for state in State}
@@ -45,13 +45,13 @@ _STATES: Final = {state.value: state for state in State}
 
 @attrs.frozen
 class Failure:
-    """A message that was not accepted, of a campaign with senders in other processes.
+    """A message of sender processes that was not accepted.
 
     Attributes:
-        line: The line of the file that it came from, where it came from one.
-        state: Where it is now.
-        skipped: Why it is not going to be sent, if it is not.
-        error: The sentence for it.
+        line: Its line in the file, if it came from one.
+        state: Its state now.
+        skipped: The reason if it is skipped, or ``None``.
+        error: A sentence that says why.
     """
 
     line: int | None
@@ -62,7 +62,7 @@ class Failure:
 
 @attrs.frozen
 class Pace:
-    """How a sender is paced. See `Progress`."""
+    """Pace of a sender. See `Progress`."""
 
     rate: float = 0.0
     rate_limit: float | None = None
@@ -72,20 +72,20 @@ class Pace:
 
 @attrs.define(eq=False)
 class Sender:
-    """A sender in another process, as the owner sees it.
+    """A sender in another process.
 
     Attributes:
-        link: The way to it.
-        handed: What it was handed and has not begun, by number.
-        begun: What it has begun and not finished.
-        claims: The numbers of what it has begun with the frame at hand.
-        is_idle: Whether it has sent what it was handed, and waits for a word.
+        protocol: The connection to it.
+        assigned: Messages assigned to it that it has not begun, by number.
+        begun: Messages that it has begun and not finished.
+        claims: Numbers of the messages that it begins with the present frame.
+        is_idle: Whether it has sent all of its messages, and waits.
         is_leaving: Whether it was told to leave.
-        pace: How it is paced.
+        pace: Its pace.
     """
 
-    link: Link = attrs.field(init=False)
-    handed: dict[int, Entry] = attrs.field(factory=dict, repr=False)
+    protocol: FrameProtocol = attrs.field(init=False)
+    assigned: dict[int, Entry] = attrs.field(factory=dict, repr=False)
     begun: dict[int, Entry] = attrs.field(factory=dict, repr=False)
     claims: list[int] = attrs.field(factory=list, repr=False)
     is_idle: bool = False
@@ -94,68 +94,74 @@ class Sender:
 
 
 class Dispatcher:
-    """Serves senders from one ledger.
+    """Serves the senders of one campaign.
 
     Args:
-        ledger: The ledger, which the caller has open.
-        waiting: How many messages wait in it.
-        guards: What the budget still covers.
-        patience: When to stop for what becomes of the messages of all senders.
+        ledger: The ledger, opened by the caller.
+        waiting: The number of its queued messages.
+        guards: The guard of the budget.
+        circuit_breaker: The circuit breaker for the outcomes of all senders.
 
     Attributes:
         summary: The count of the outcomes so far.
-        failure: What stopped the campaign before its end.
+        failure: The error that stopped the campaign, or ``None``.
     """
 
     def __init__(
-        self, ledger: Ledger, *, waiting: int, guards: Guards, patience: CircuitBreaker
+        self, ledger: Ledger, *, waiting: int, guards: Guards, circuit_breaker: CircuitBreaker
     ) -> None:
         self.summary = BulkSummary()
         self.failure: Exception | None = None
         self._ledger = ledger
         self._left = waiting
         self._guards = guards
-        self._patience = patience
-        self._is_stopped = self._is_read = False
+        self._circuit_breaker = circuit_breaker
+        self._is_stopped = self._is_exhausted = False
         self._last = 0
         self._ready: deque[tuple[int, Entry]] = deque()
-        self._reading = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
         self._senders: list[Sender] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: asyncio.Queue[Failure | None] = asyncio.Queue()
         self._ended = asyncio.Event()
-        self._words: Final[Mapping[str, Callable[[Sender, Item], None]]] = {
+        self._handlers: Final[Mapping[str, Callable[[Sender, Item], None]]] = {
             "begin": self._begin,
             "finish": self._finish,
             "put": self._put,
-            "hand out": self._hand_out,
+            "assign": self._assign,
             "tell": self._tell,
             "pace": self._pace,
             "done": self._done,
         }
 
-    def employ(self, job: Mapping[str, Any]) -> Link:
-        """Expect another sender; what is returned is the owner's end of the way to it.
+    def add_sender(self, job: Mapping[str, Any]) -> FrameProtocol:
+        """Expect another sender.
 
         Args:
-            job: What it is to do.
+            job: Its job, which is sent to it once it is connected.
+
+        Returns:
+            The dispatcher's end of the connection.
         """
         sender = Sender()
-        sender.link = Link(partial(self._receive, sender), partial(self._lose, sender))
-        sender.link.send("job", job)
+        sender.protocol = FrameProtocol(partial(self._receive, sender), partial(self._lose, sender))
+        sender.protocol.send("job", job)
         self._senders.append(sender)
-        return sender.link
+        return sender.protocol
 
     async def failures(self) -> AsyncIterator[Failure]:
         """Yield each message that is not accepted, until all senders have left."""
         while (failure := await self._failures.get()) is not None:
             yield failure
+        self._failures.put_nowait(None)  # for another reader
+        if self.failure is None:
+            await self._ledger.flush()
 
     def dismiss(self) -> None:
-        """Stop, and wait for no sender: whatever it had begun is unknown."""
+        """Stop without waiting for the senders. Messages that they had begun are unknown."""
         self.stop()
         for sender in tuple(self._senders):
-            sender.link.close()
+            sender.protocol.close()
 
     async def ended(self) -> None:
         """Wait until all senders have left."""
@@ -163,17 +169,17 @@ class Dispatcher:
             await self._ended.wait()
 
     def stop(self, failure: Exception | None = None) -> None:
-        """Have nothing more sent; what is being sent is finished."""
+        """Send nothing more. Messages under way are finished."""
         self.failure = self.failure or failure
         if self._is_stopped:
             return
         self._is_stopped = True
         for sender in self._senders:
-            sender.link.send("stop")
+            sender.protocol.send("stop")
         self._direct()
 
     def progress(self) -> Progress:
-        """Tell how far all senders are."""
+        """Progress of all senders together."""
         paces = [sender.pace for sender in self._senders]
         rates = [pace.rate_limit for pace in paces if pace.rate_limit is not None]
         return Progress(
@@ -186,9 +192,9 @@ class Dispatcher:
         )
 
     def _receive(self, sender: Sender, items: Sequence[Item]) -> None:
-        words = self._words
+        handlers = self._handlers
         for item in items:
-            words[item[0]](sender, item)
+            handlers[item[0]](sender, item)
         if sender.claims:
             claims, sender.claims = sender.claims, []
             self._do(self._grant(sender, claims, self._ledger.begin_known(claims)))
@@ -200,17 +206,17 @@ class Dispatcher:
 
     def _begin(self, sender: Sender, item: Item) -> None:
         _, number = item
-        entry = sender.handed[number]
-        if self._is_stopped:  # of which the sender has not heard yet
-            sender.link.send("refuse", number, None, STOPPED)
+        entry = sender.assigned[number]
+        if self._is_stopped:  # and the sender does not know it yet
+            sender.protocol.send("refuse", number, None, STOPPED)
             return
         try:
             self._guards.take(entry)
         except Refusal as refusal:
             skipped = refusal.skipped and refusal.skipped.value
-            sender.link.send("refuse", number, skipped, str(refusal.error))
+            sender.protocol.send("refuse", number, skipped, str(refusal.error))
             return
-        del sender.handed[number]
+        del sender.assigned[number]
         sender.begun[number] = entry
         sender.claims.append(number)
 
@@ -223,36 +229,36 @@ class Dispatcher:
             self.stop(error)
             for number in numbers:
                 if number in sender.begun:
-                    sender.handed[number] = sender.begun.pop(number)
-                sender.link.send("fail", number, error.ledger, error.problem)
+                    sender.assigned[number] = sender.begun.pop(number)
+                sender.protocol.send("fail", number, error.ledger, error.problem)
         else:
-            sender.link.send("grant", numbers)
+            sender.protocol.send("grant", numbers)
 
     def _finish(self, sender: Sender, item: Item) -> None:
-        _, number, word, reason, provider_id, is_kept = item
+        _, number, value, reason, provider_id, is_kept = item
         entry = sender.begun.pop(number)
-        state = _STATES[word]
+        state = _STATES[value]
         self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
         if state not in COSTS:
             self._guards.give_back(entry)
         if state is State.QUEUED:
-            sender.handed[number] = entry
+            sender.assigned[number] = entry
         else:
             self.summary.counts[state] += 1
         if state in ANSWERED:
-            self._patience.answered()
+            self._circuit_breaker.answered()
         elif state is State.UNKNOWN:
             self._judge(reason or "")
 
     def _judge(self, reason: str) -> None:
-        verdict = self._patience.unknown(reason.removesuffix(ADVICE))
+        verdict = self._circuit_breaker.unknown(reason.removesuffix(ADVICE))
         if verdict is not None:
             self.stop(verdict)
 
     def _put(self, sender: Sender, item: Item) -> None:
-        _, number, word, reason = item
-        entry = sender.handed.pop(number)
-        skipped = None if word is None else SkipReason(word)
+        _, number, value, reason = item
+        entry = sender.assigned.pop(number)
+        skipped = None if value is None else SkipReason(value)
         self._ledger.put(entry, number, skipped, reason)
         if skipped is None:
             self.summary.counts[State.QUEUED] += 1
@@ -268,40 +274,40 @@ class Dispatcher:
     def _pace(self, sender: Sender, item: Item) -> None:
         sender.pace = Pace(*item[1:])
 
-    def _hand_out(self, sender: Sender, item: Item) -> None:
+    def _assign(self, sender: Sender, item: Item) -> None:
         _, limit = item
-        self._do(self._read_for(sender, limit))
+        self._do(self._assign_to(sender, limit))
 
-    async def _read_for(self, sender: Sender, limit: int) -> None:
+    async def _assign_to(self, sender: Sender, limit: int) -> None:
         rows: list[tuple[int, Entry]] = []
         try:
-            async with self._reading:
+            async with self._read_lock:
                 await self._read()
             if sender in self._senders and not self._is_stopped:
                 rows = self._taken(limit)
         except Exception as error:  # noqa: BLE001 - the sender waits for an answer
             self.stop(error)
-        sender.handed.update(rows)
-        sender.link.send("rows", [(number, *entry) for number, entry in rows])
+        sender.assigned.update(rows)
+        sender.protocol.send("assigned", [(number, *entry) for number, entry in rows])
 
     async def _read(self) -> None:
-        if self._ready or self._is_read:
+        if self._ready or self._is_exhausted:
             return
-        batch = await self._ledger.queued(self._last, READ_AT_ONCE)
+        batch = await self._ledger.queued(self._last, READ_BATCH)
         self._ready.extend(batch)
         if batch:
             self._last = batch[-1][0]
-        self._is_read = not batch
+        self._is_exhausted = not batch
 
     def _taken(self, limit: int) -> list[tuple[int, Entry]]:
-        share = max(self._left // (SHARES * len(self._senders)), FEWEST_HANDED)
+        share = max(self._left // (ROUNDS * len(self._senders)), MIN_ASSIGNED)
         most = min(limit, share)
         rows: list[tuple[int, Entry]] = []
         characters = 0
         while self._ready and len(rows) < most:
             rows.append(self._ready.popleft())
             characters += len(rows[-1][1].body)
-            if characters > MOST_HANDED_CHARACTERS:
+            if characters > MAX_ASSIGNED_CHARACTERS:
                 break
         self._left -= len(rows)
         return rows
@@ -309,41 +315,41 @@ class Dispatcher:
     def _done(self, sender: Sender, item: Item) -> None:
         _, failure = item
         sender.is_idle = True
-        sender.handed.clear()
+        sender.assigned.clear()
         if failure is not None:
             self.stop(CampaignStoppedError(failure))
         self._direct()
 
     def _lose(self, sender: Sender) -> None:
-        """Hand out to others what it had not begun; what it had begun may have been sent."""
+        """Assign messages that it had not begun to others; those that it had begun are unknown."""
         self._senders.remove(sender)
         for number, entry in sender.begun.items():
             self._ledger.finish(entry, number, State.UNKNOWN, ENDED, None)
             self.summary.counts[State.UNKNOWN] += 1
             self._failures.put_nowait(Failure(entry.line, State.UNKNOWN, None, ENDED))
         sender.begun.clear()
-        self._ready.extend(sender.handed.items())
-        self._left += len(sender.handed)
+        self._ready.extend(sender.assigned.items())
+        self._left += len(sender.assigned)
         if self._senders and not (sender.is_leaving or self._is_stopped):
-            _log.warning("a sender process ended before its time; the others go on")
+            _log.warning("a sender process ended early; the others continue")
         self._direct()
 
     def _direct(self) -> None:
-        """Give those their word that wait for one."""
+        """Tell idle senders to continue, or to leave when all are idle."""
         if not self._senders:
             self._end()
         elif self._ready and not self._is_stopped:
             for sender in self._senders:
                 if sender.is_idle:
                     sender.is_idle = False
-                    sender.link.send("go on")
+                    sender.protocol.send("continue")
         elif all(sender.is_idle and not sender.is_leaving for sender in self._senders):
             for sender in self._senders:
                 sender.is_leaving = True
-                sender.link.send("leave")
+                sender.protocol.send("leave")
 
     def _end(self) -> None:
-        has_more = self._ready or not self._is_read
+        has_more = self._ready or not self._is_exhausted
         if has_more and not self._is_stopped:
             self.failure = CampaignStoppedError(ALL_ENDED)
         self._failures.put_nowait(None)

@@ -1,4 +1,4 @@
-"""The ledger of a campaign as a sender sees it whose process does not own it."""
+"""Ledger of a campaign as a sender process sees it: by questions to the dispatcher."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from connectus_async.errors import CampaignStoppedError, LedgerError
 from connectus_async.ledger.null import NullLedger
 from connectus_async.ledger.records import Claim, Entry
 from connectus_async.ledger.states import SkipReason, State
-from connectus_async.workers.frames import Item, Link
+from connectus_async.workers.frames import FrameProtocol, Item
 
 Rows = Sequence[tuple[int, Entry]]
 ValueT = TypeVar("ValueT")
@@ -20,49 +20,49 @@ ValueT = TypeVar("ValueT")
 
 @attrs.frozen
 class Private(Generic[ValueT]):
-    """What a future is to hold that a debugged loop may log."""
+    """Value of a future, hidden from the log of a debugged event loop."""
 
     value: ValueT = attrs.field(repr=False)
 
 
 class RemoteLedger(NullLedger):
-    """Asks the owner, and tells it; what a sender does not need to send is the owner's alone.
+    """Asks the dispatcher for messages and for leave to send them, and reports the outcomes.
 
-    It knows only what was handed out by `queued`.
+    It knows only the messages that `queued` has returned.
 
     Args:
-        lost: Called when the owner has gone: nothing can be put down any more.
+        lost: Called when the dispatcher has gone: no outcome can be recorded any more.
 
     Attributes:
-        link: The way to the owner.
+        protocol: The connection to the dispatcher.
         on_stop: Called when nothing more is to be sent.
     """
 
     def __init__(self, lost: Callable[[], object]) -> None:
         loop = asyncio.get_running_loop()
-        self.link = Link(self._receive, self._end)
+        self.protocol = FrameProtocol(self._receive, self._end)
         self.on_stop: Callable[[], object] = _nothing
         self._loop = loop
         self._job: asyncio.Future[Private[Mapping[str, Any]]] = loop.create_future()
         self._lost = lost
         self._left: asyncio.Future[None] | None = None
         self._is_stopped = False
-        self._begun: dict[int, asyncio.Future[Claim]] = {}
-        self._handed: asyncio.Future[Private[Rows]] | None = None
-        self._asked: asyncio.Future[bool] | None = None
-        self._answers: Final[Mapping[str, Callable[..., None]]] = {
-            "job": self._take_job,
-            "rows": self._take,
+        self._claims: dict[int, asyncio.Future[Claim]] = {}
+        self._assigned: asyncio.Future[Private[Rows]] | None = None
+        self._continues: asyncio.Future[bool] | None = None
+        self._handlers: Final[Mapping[str, Callable[..., None]]] = {
+            "job": self._receive_job,
+            "assigned": self._receive_assigned,
             "grant": self._grant,
             "refuse": self._refuse,
             "fail": self._fail,
             "stop": self._stop,
-            "go on": lambda: self._go(on=True),
-            "leave": lambda: self._go(on=False),
+            "continue": lambda: self._continue(on=True),
+            "leave": lambda: self._continue(on=False),
         }
 
     async def job(self) -> Mapping[str, Any]:
-        """Wait for what the owner wants to be done."""
+        """Wait for the job."""
         return (await self._job).value
 
     def begin(
@@ -70,14 +70,14 @@ class RemoteLedger(NullLedger):
         entry: Entry,  # noqa: ARG002
         number: int | None,
     ) -> Awaitable[Claim]:
-        """Ask whether a message may leave. See `Ledger.begin`.
+        """Ask for leave to send a message. See `Ledger.begin`.
 
         Raises:
-            Refusal: When awaited: the owner knows why it may not.
+            Refusal: When awaited: the dispatcher refuses.
         """
         claim: asyncio.Future[Claim] = self._loop.create_future()
-        self._begun[_known(number)] = claim
-        self.link.send("begin", number)
+        self._claims[_known(number)] = claim
+        self.protocol.send("begin", number)
         return claim
 
     def finish(
@@ -90,8 +90,8 @@ class RemoteLedger(NullLedger):
         *,
         is_kept: bool = False,
     ) -> None:
-        """Tell what became of an attempt. See `Ledger.finish`."""
-        self.link.send("finish", number, state._value_, reason, provider_id, is_kept)
+        """Report the outcome of an attempt. See `Ledger.finish`."""
+        self.protocol.send("finish", number, state._value_, reason, provider_id, is_kept)
 
     def put(
         self,
@@ -100,49 +100,52 @@ class RemoteLedger(NullLedger):
         skipped: SkipReason | None = None,
         reason: str | None = None,
     ) -> None:
-        """Tell that a message is not going to be sent, or waits. See `Ledger.put`."""
-        self.link.send("put", _known(number), skipped and skipped.value, reason)
+        """Report that a message is skipped, or stays queued. See `Ledger.put`."""
+        self.protocol.send("put", _known(number), skipped and skipped.value, reason)
 
-    async def queued(self, after: int, limit: int) -> Rows:  # noqa: ARG002 - the owner knows
-        """Take messages that nobody else is handed. See `Ledger.queued`.
+    async def queued(self, after: int, limit: int) -> Rows:  # noqa: ARG002 - the dispatcher knows
+        """Get messages that are assigned to nobody else. See `Ledger.queued`.
 
-        The next ones are asked for at once, for they are needed before they could have come.
+        The next ones are requested at once, so that they are here when they are needed.
         """
         if self._is_stopped:
             return ()
-        rows = (await (self._handed or self._ask(limit))).value
-        self._handed = self._ask(limit) if rows else None
+        rows = (await (self._assigned or self._ask(limit))).value
+        self._assigned = self._ask(limit) if rows else None
         return () if self._is_stopped else rows
 
     async def done(self, failure: str | None) -> bool:
-        """Tell that all is sent, or why not; wait for the word whether there is more.
+        """Report that all assigned messages are sent, or the reason why not.
 
         Args:
-            failure: What every further message would meet too.
+            failure: The error that every further message would meet too.
+
+        Returns:
+            Whether there are more messages to send.
         """
-        self._asked = self._loop.create_future()
-        self.link.send("done", failure)
-        return await self._asked
+        self._continues = self._loop.create_future()
+        self.protocol.send("done", failure)
+        return await self._continues
 
     async def leave(self) -> None:
-        """Let go of the way to the owner."""
+        """Close the connection to the dispatcher."""
         self._left = self._loop.create_future()
-        self.link.close()
+        self.protocol.close()
         await self._left
 
     def tell(self, line: int | None, state: State, skipped: SkipReason | None, error: str) -> None:
         """Name a message that was not accepted."""
-        self.link.send("tell", line, state.value, skipped and skipped.value, error)
+        self.protocol.send("tell", line, state.value, skipped and skipped.value, error)
 
-    def tell_pace(self, now: Progress) -> None:
-        """Tell how the sender is paced."""
-        limits = now.rate_limit, now.concurrency_limit, now.is_paused
-        self.link.send("pace", now.rate, *limits)
+    def tell_progress(self, progress: Progress) -> None:
+        """Report the pace of this sender."""
+        limits = progress.rate_limit, progress.concurrency_limit, progress.is_paused
+        self.protocol.send("pace", progress.rate, *limits)
 
     def _ask(self, limit: int) -> "asyncio.Future[Private[Rows]]":
-        self._handed = self._loop.create_future()
-        self.link.send("hand out", limit)
-        return self._handed
+        self._assigned = self._loop.create_future()
+        self.protocol.send("assign", limit)
+        return self._assigned
 
     def _end(self) -> None:
         if self._left is None:
@@ -151,20 +154,20 @@ class RemoteLedger(NullLedger):
             self._left.set_result(None)
 
     def _receive(self, items: Sequence[Item]) -> None:
-        for word, *rest in items:
-            self._answers[word](*rest)
+        for name, *values in items:
+            self._handlers[name](*values)
 
-    def _take_job(self, job: Mapping[str, Any]) -> None:
+    def _receive_job(self, job: Mapping[str, Any]) -> None:
         self._job.set_result(Private(job))
 
-    def _take(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        if self._handed is not None and not self._handed.done():
+    def _receive_assigned(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        if self._assigned is not None and not self._assigned.done():
             entries = [(number, Entry(*columns)) for number, *columns in rows]
-            self._handed.set_result(Private(entries))
+            self._assigned.set_result(Private(entries))
 
     def _grant(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            claim = self._begun.pop(number)
+            claim = self._claims.pop(number)
             if not claim.done():
                 claim.set_result(Claim(number))
 
@@ -176,7 +179,7 @@ class RemoteLedger(NullLedger):
         self._deny(number, LedgerError(ledger, problem))
 
     def _deny(self, number: int, error: Exception) -> None:
-        claim = self._begun.pop(number)
+        claim = self._claims.pop(number)
         if not claim.done():
             claim.set_exception(error)
 
@@ -184,16 +187,16 @@ class RemoteLedger(NullLedger):
         self._is_stopped = True
         self.on_stop()
 
-    def _go(self, *, on: bool) -> None:
-        if self._asked is not None:
-            self._asked.set_result(on)
+    def _continue(self, *, on: bool) -> None:
+        if self._continues is not None:
+            self._continues.set_result(on)
 
 
 def _known(number: int | None) -> int:
     if number is None:
-        raise ValueError("only the owner of a ledger puts new messages down")
+        raise ValueError("only the dispatcher records new messages")
     return number
 
 
 def _nothing() -> None:
-    """Nothing is under way yet."""
+    """Do nothing: no message is under way yet."""

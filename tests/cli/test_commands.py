@@ -12,7 +12,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from click.testing import Result
 
-from connectus_async.cli.running import MAX_SENTENCE_CHARACTERS, sentence
+from connectus_async.cli.runner import MAX_SENTENCE_CHARACTERS, sentence
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.keys import ONE_SPELLING
 

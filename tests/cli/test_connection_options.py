@@ -22,7 +22,7 @@ def no_blocking() -> Iterator[None]:
     """Fail a test in which our code blocks the loop, but where it starts a process, in no time."""
     with blockbuster_ctx("connectus_async") as watched:
         for function in watched.functions.values():
-            function.can_block_in("connectus_async/cli/senders.py", "_start_one")
+            function.can_block_in("connectus_async/workers/processes.py", "_start_one")
         yield
 
 

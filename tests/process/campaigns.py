@@ -26,7 +26,7 @@ PROGRAM = Path(__file__).with_name("campaign_program.py")
 CONCURRENCY = 8
 """Of the commands."""
 
-FINISHING = b"connectus: finishing the messages under way; Ctrl-C again gives them up\n"
+FINISHING = b"connectus: finishing the messages under way; press Ctrl-C again to abandon them\n"
 SETTLE = ("--settle", 0.2)
 RESEND = ("--on-unknown", "resend_if_absent")
 
@@ -112,7 +112,7 @@ class Ended:
     errors: str
 
     def advice(self, name: str) -> Sequence[str]:
-        """Find the command that it told the user to go on with."""
+        """Find the command that it told the user to continue with."""
         (words,) = re.findall(rf"connectus (bulk {name} .*)", self.output)
         return shlex.split(words)
 

@@ -137,7 +137,7 @@ async def test_an_interruption_drains_and_says_how_to_go_on(emulator, file, gate
     assert (interrupted.code, resumed.code) == (130, 0)
     assert sent == gate.passing + CONCURRENCY
     assert f"{sent} of 1,000 accepted" in interrupted.output
-    assert f"{ROWS - sent} are still to be sent: go on with" in interrupted.output
+    assert f"{ROWS - sent} are still queued: continue with" in interrupted.output
     assert reached(emulator) == Counter(numbers(ROWS))
 
 

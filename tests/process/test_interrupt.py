@@ -19,7 +19,7 @@ from aiohttp import web
 from forks import Fork, forked
 from scripts import LIMIT
 
-from connectus_async.cli.running import run
+from connectus_async.cli.runner import run
 from connectus_async.emulator import Emulator, Fault
 
 pytestmark = pytest.mark.both("either loop gets signals")
@@ -29,14 +29,14 @@ IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
 UNDER_NOHUP = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SMS = ("sms", "send", "56987688060", "Hola")
-FINISHING = "connectus: finishing the messages under way; Ctrl-C again gives them up"
+FINISHING = "connectus: finishing the messages under way; press Ctrl-C again to abandon them"
 ROWS = 1_000
 PASSED = 20
 HELD = 8
 
 IN_A_CALLBACK = """
 import asyncio, signal
-from connectus_async.cli.running import run
+from connectus_async.cli.runner import run
 
 async def command():
     ended = asyncio.get_running_loop().create_future()
@@ -58,7 +58,7 @@ run(command, when_interrupted="given up")
 WHILE_PRINTING = """
 import io, signal, sys
 from connectus_async.cli.interrupts import raise_interrupts
-from connectus_async.cli.running import errors_reported
+from connectus_async.cli.runner import errors_reported
 
 class Interrupted(io.TextIOWrapper):
     def write(self, text):
@@ -99,8 +99,8 @@ main()
 
 STUCK = """
 import os
-from connectus_async.cli.interrupts import ignore_interrupts
-from connectus_async.cli.running import run
+from connectus_async._program import ignore_signals
+from connectus_async.cli.runner import run
 
 async def command():
     while True:
@@ -109,13 +109,14 @@ async def command():
 try:
     run(command, when_interrupted="given up")
 finally:
-    ignore_interrupts()
+    ignore_signals()
 """
 
 DROPPED = """
 import signal, sys, time
-from connectus_async.cli.interrupts import ignore_interrupts, raise_interrupts
-from connectus_async.cli.running import errors_reported
+from connectus_async._program import ignore_signals
+from connectus_async.cli.interrupts import raise_interrupts
+from connectus_async.cli.runner import errors_reported
 
 class Deaf:
     def __del__(self):
@@ -130,13 +131,13 @@ try:
         while True:
             time.sleep(1)
 finally:
-    ignore_interrupts()
+    ignore_signals()
 """
 
 FLOODED = """
 import inspect, sys, time
-from connectus_async.cli.interrupts import ignore_interrupts
-from connectus_async.cli.running import run
+from connectus_async._program import ignore_signals
+from connectus_async.cli.runner import run
 
 async def command():
     sys.setrecursionlimit(len(inspect.stack()) + 20)
@@ -147,7 +148,7 @@ async def command():
 try:
     run(command, when_interrupted="given up")
 finally:
-    ignore_interrupts()
+    ignore_signals()
 """
 
 FLOOD = """
@@ -297,7 +298,7 @@ async def test_an_interrupted_campaign_is_told_in_words(emulator, gate, start, c
     assert process.returncode == 130
     *_, summary, advice = output.decode().splitlines()
     assert summary == ("28 of 1,000 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 972 queued")
-    assert advice.startswith("972 are still to be sent: go on with connectus bulk resume ")
+    assert advice.startswith("972 are still queued: continue with connectus bulk resume ")
     *_, ledger = shlex.split(advice)
     page = await asyncio.create_subprocess_exec(*COMMAND, "bulk", "report", ledger, stdout=PIPE)
     await page.communicate()
@@ -349,8 +350,8 @@ async def test_a_second_interruption_gives_up(emulator, gate, start, campaign):
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
-        (SMS, "interrupted; what was under way may have been carried out"),
-        ((*SMS, "--json"), "interrupted; what was under way may have been carried out"),
+        (SMS, "interrupted; the request under way may have been carried out"),
+        ((*SMS, "--json"), "interrupted; the request under way may have been carried out"),
         (("account",), "interrupted"),
     ],
 )
@@ -488,7 +489,7 @@ async def test_nobody_is_told_that_a_message_was_not_sent_which_was(emulator, st
 
     assert len(emulator.received) == 1
     assert (process.returncode, output) == (130, b"")
-    assert errors == b"connectus: interrupted; what was under way may have been carried out\n"
+    assert errors == b"connectus: interrupted; the request under way may have been carried out\n"
 
 
 async def test_a_command_can_be_interrupted_before_it_is_understood(emulator, start):

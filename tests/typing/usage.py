@@ -21,8 +21,10 @@ from connectus_async import (
     segments,
     tracking,
     webhooks,
+    workers,
 )
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
+from connectus_async.bulk.progress import Progress
 from connectus_async.products.account import Account, Purchase
 from connectus_async.products.clients import BalanceChange, ClientBalance, SubClient, SubClients
 from connectus_async.products.deliveries import Delivery
@@ -123,6 +125,21 @@ async def failures(connectus: AsyncConnectus) -> None:
 
 
 assert_type(segments("Hola"), Segments)
+
+
+async def sent_by_processes(connectus: AsyncConnectus) -> None:
+    """Sender processes name the messages that were not accepted."""
+    async with connectus.bulk(ledger="navidad.db") as bulk:
+        await bulk.load(Sms("1", "a") for _ in range(3))
+        async with workers.SenderProcesses(bulk, processes=2) as sending:
+            assert_type(sending, workers.SenderProcesses)
+            async for failure in sending.stream():
+                assert_type(failure, workers.Failure)
+                assert_type(failure.line, int | None)
+                sending.cancel()
+            async for progress in sending.watch(1):
+                assert_type(progress, Progress)
+            assert_type(sending.summary, BulkSummary)
 
 
 async def tracked(connectus: AsyncConnectus) -> None:

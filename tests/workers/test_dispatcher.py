@@ -1,4 +1,4 @@
-"""One ledger, and several senders that reach it over sockets: who gets what, and what is lost."""
+"""One ledger, and several senders that reach it over sockets: what each gets, and what is lost."""
 
 import asyncio
 import marshal
@@ -22,15 +22,15 @@ from connectus_async.bulk.progress import Progress
 from connectus_async.ledger.records import Claim, Entry, Loading, Policy
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import OnUnknown, SkipReason
-from connectus_async.workers import frames as link_module
+from connectus_async.workers import frames as frames_module
 from connectus_async.workers.dispatcher import (
     ALL_ENDED,
     ENDED,
-    MOST_HANDED_CHARACTERS,
+    MAX_ASSIGNED_CHARACTERS,
     Dispatcher,
     Failure,
 )
-from connectus_async.workers.frames import HEAD, MOST_BYTES, Link
+from connectus_async.workers.frames import HEAD, MAX_BYTES, FrameProtocol
 from connectus_async.workers.remote_ledger import RemoteLedger
 
 pytestmark = pytest.mark.both("either loop carries the frames between processes")
@@ -46,28 +46,28 @@ def entries(count: int, body: str = '{"sms_content":"Hola"}') -> list[Entry]:
 
 @attrs.define
 class Campaign:
-    """A ledger, its owner, and the senders that it employs."""
+    """A ledger, its dispatcher, and the senders that it has."""
 
     ledger: SqliteLedger
-    owner: Dispatcher
+    dispatcher: Dispatcher
     remotes: list[RemoteLedger] = attrs.field(factory=list)
     lost: list[RemoteLedger] = attrs.field(factory=list)
 
-    async def employ(self) -> RemoteLedger:
+    async def add_sender(self) -> RemoteLedger:
         ours, theirs = socket.socketpair()
         loop = asyncio.get_running_loop()
         remote = RemoteLedger(lambda: self.lost.append(remote))
         self.remotes.append(remote)
-        link = self.owner.employ(JOB)
-        await loop.create_unix_connection(lambda: remote.link, sock=theirs)
-        await loop.create_unix_connection(lambda: link, sock=ours)
+        protocol = self.dispatcher.add_sender(JOB)
+        await loop.create_unix_connection(lambda: remote.protocol, sock=theirs)
+        await loop.create_unix_connection(lambda: protocol, sock=ours)
         assert await remote.job() == JOB
         return remote
 
     async def close(self) -> None:
         for remote in self.remotes:
-            remote.link.close()
-        await self.owner.ended()
+            remote.protocol.close()
+        await self.dispatcher.ended()
         await self.ledger.close()
 
     async def counts(self) -> dict[State, int]:
@@ -86,13 +86,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable]:
         await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
         reading = await ledger.begin_load()
         await ledger.load([Loading(entry) for entry in entries(count, body)], reading)
-        owner = Dispatcher(
+        dispatcher = Dispatcher(
             ledger,
             waiting=count,
             guards=Guards(BulkOptions(budget=budget), 0),
-            patience=CircuitBreaker(60, 8, 60),
+            circuit_breaker=CircuitBreaker(60, 8, 60),
         )
-        campaigns.append(Campaign(ledger, owner))
+        campaigns.append(Campaign(ledger, dispatcher))
         return campaigns[-1]
 
     yield start
@@ -107,32 +107,32 @@ async def all_of(remote: RemoteLedger) -> list[tuple[int, Entry]]:
     return rows
 
 
-async def heard(owner: Dispatcher) -> list[Failure]:
-    return [failure async for failure in owner.failures()]
+async def heard(dispatcher: Dispatcher) -> list[Failure]:
+    return [failure async for failure in dispatcher.failures()]
 
 
 def vanish(remote: RemoteLedger) -> None:
     """Lose a sender as if it had been killed."""
-    remote.link._transport.abort()
+    remote.protocol._transport.abort()
 
 
-async def test_each_message_is_handed_to_one(start):
+async def test_each_message_is_assigned_to_one(start):
     """Three that take turns get all of the ledger together, and nothing twice."""
     campaign = await start(2_500)
-    remotes = [await campaign.employ() for _ in range(3)]
-    handed = await asyncio.gather(*map(all_of, remotes))
+    remotes = [await campaign.add_sender() for _ in range(3)]
+    assigned = await asyncio.gather(*map(all_of, remotes))
 
-    numbers = [number for rows in handed for number, _ in rows]
+    numbers = [number for rows in assigned for number, _ in rows]
     assert sorted(numbers) == list(range(1, 2_501))
-    assert all(handed)
-    by_number = {number: entry for rows in handed for number, entry in rows}
+    assert all(assigned)
+    by_number = {number: entry for rows in assigned for number, entry in rows}
     assert [by_number[number] for number in sorted(by_number)] == entries(2_500)
 
 
 async def test_a_message_is_in_flight_before_it_may_leave(start):
     """What `begin` gives is on disk; what becomes of it is as well, in the order that it came."""
     campaign = await start(3)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     (first, entry), (second, _), (third, _) = await all_of(remote)
 
     assert await asyncio.gather(remote.begin(entry, first), remote.begin(entry, second)) == [
@@ -148,42 +148,42 @@ async def test_a_message_is_in_flight_before_it_may_leave(start):
     assert not await remote.done(None)
     counts = {State.ACCEPTED: 1, State.REJECTED: 1, State.SKIPPED: 1}
     assert await campaign.counts() == counts
-    assert campaign.owner.summary == BulkSummary(counts, {SkipReason.SUPPRESSED: 1})
+    assert campaign.dispatcher.summary == BulkSummary(counts, {SkipReason.SUPPRESSED: 1})
 
 
 async def test_a_sender_that_dies(start):
-    """What it had begun is unknown and named; what it had not begun is handed to the other."""
+    """What it had begun is unknown and named; what it had not begun is assigned to the other."""
     campaign = await start(40)
-    dying, other = await campaign.employ(), await campaign.employ()
+    dying, other = await campaign.add_sender(), await campaign.add_sender()
     rows = await dying.queued(0, LIMIT)
     (first, entry), (second, _), *rest = rows
     await asyncio.gather(dying.begin(entry, first), dying.begin(entry, second))
     dying.finish(entry, first, State.ACCEPTED, None, None)
     mine = await all_of(other)
     waiting = asyncio.create_task(other.done(None))
-    dying.link.close()  # what was sent before arrives
+    dying.protocol.close()  # what was sent before arrives
 
     assert await waiting
     assert {number for number, _ in rest} <= {number for number, _ in await all_of(other)}
     assert len(mine) < 39
     assert not await other.done(None)
     await other.leave()
-    assert await heard(campaign.owner) == [Failure(2, State.UNKNOWN, None, ENDED)]
+    assert await heard(campaign.dispatcher) == [Failure(2, State.UNKNOWN, None, ENDED)]
     assert (await campaign.counts())[State.UNKNOWN] == 1
     assert (await campaign.counts())[State.ACCEPTED] == 1
-    assert campaign.owner.failure is None
+    assert campaign.dispatcher.failure is None
 
 
 async def test_all_senders_die(start):
     """With messages left the campaign has failed; they are queued."""
     campaign = await start(40)
-    remotes = [await campaign.employ(), await campaign.employ()]
+    remotes = [await campaign.add_sender(), await campaign.add_sender()]
     for remote in remotes:
         await remote.queued(0, LIMIT)
         vanish(remote)
-    assert await heard(campaign.owner) == []
-    await campaign.owner.ended()
-    assert str(campaign.owner.failure) == ALL_ENDED
+    assert await heard(campaign.dispatcher) == []
+    await campaign.dispatcher.ended()
+    assert str(campaign.dispatcher.failure) == ALL_ENDED
     assert await campaign.counts() == {State.QUEUED: 40}
     assert campaign.lost == remotes
 
@@ -191,7 +191,7 @@ async def test_all_senders_die(start):
 async def test_the_budget_is_kept_for_all_together(start):
     """Whoever asks when nothing is left is refused; what was not sent after all is given back."""
     campaign = await start(8, budget=3)
-    one, other = await campaign.employ(), await campaign.employ()
+    one, other = await campaign.add_sender(), await campaign.add_sender()
     rows = [*await all_of(one), *await all_of(other)]
     entry = rows[0][1]
     numbers = [number for number, _ in rows]
@@ -209,9 +209,9 @@ async def test_the_budget_is_kept_for_all_together(start):
 
 
 async def test_a_failure_of_one_stops_all(start):
-    """The others are told to stop, are handed nothing more, and leave."""
+    """The others are told to stop, are assigned nothing more, and leave."""
     campaign = await start(2_000)
-    failing, other = await campaign.employ(), await campaign.employ()
+    failing, other = await campaign.add_sender(), await campaign.add_sender()
     stopped = asyncio.Event()
     other.on_stop = stopped.set
     await failing.queued(0, LIMIT)
@@ -223,19 +223,19 @@ async def test_a_failure_of_one_stops_all(start):
     assert not await leaving
     for remote in (failing, other):
         await remote.leave()
-    assert await heard(campaign.owner) == []
-    assert isinstance(campaign.owner.failure, CampaignStoppedError)
-    assert str(campaign.owner.failure) == "401: wrong credentials"
+    assert await heard(campaign.dispatcher) == []
+    assert isinstance(campaign.dispatcher.failure, CampaignStoppedError)
+    assert str(campaign.dispatcher.failure) == "401: wrong credentials"
     assert campaign.lost == []
 
 
 async def test_nothing_is_begun_once_it_was_stopped(start):
     """A sender that has not heard of it yet is refused; the message stays queued."""
     campaign = await start(2)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     (first, entry), (second, _) = await all_of(remote)
     claims = [remote.begin(entry, number) for number in (first, second)]
-    campaign.owner.stop()  # before the frame with them comes
+    campaign.dispatcher.stop()  # before the frame with them comes
     for claim in claims:
         with pytest.raises(Refusal) as refused:
             await claim
@@ -244,26 +244,26 @@ async def test_nothing_is_begun_once_it_was_stopped(start):
     remote.put(entry, second)
     assert not await remote.done(None)
     assert await campaign.counts() == {State.QUEUED: 2}
-    assert campaign.owner.summary.queued == 2
+    assert campaign.dispatcher.summary.queued == 2
 
 
 async def test_unknown_outcomes_in_a_row_are_counted_over_all(start):
     """Two senders have fewer each than it takes to stop one; together they stop the campaign."""
     campaign = await start(UNKNOWN_IN_A_ROW + 1)
-    remotes = [await campaign.employ(), await campaign.employ()]
-    handed = await asyncio.gather(*map(all_of, remotes))
-    assert all(handed)
-    number, entry = handed[0].pop(0)
+    remotes = [await campaign.add_sender(), await campaign.add_sender()]
+    assigned = await asyncio.gather(*map(all_of, remotes))
+    assert all(assigned)
+    number, entry = assigned[0].pop(0)
     await remotes[0].begin(entry, number)
     remotes[0].finish(entry, number, State.ACCEPTED, None, None)
     lost = str(ConnectionLostError("POST /sms/send_individual", "connection reset by peer"))
-    for remote, rows in zip(remotes, handed, strict=True):
+    for remote, rows in zip(remotes, assigned, strict=True):
         for number, entry in rows:
             await remote.begin(entry, number)
             remote.finish(entry, number, State.UNKNOWN, lost, None)
     await asyncio.gather(*(remote.done(None) for remote in remotes))
 
-    assert str(campaign.owner.failure) == (
+    assert str(campaign.dispatcher.failure) == (
         "the last 100 messages may or may not have been sent "
         "(POST /sms/send_individual: connection reset by peer): stopped to spare the rest"
     )
@@ -272,59 +272,59 @@ async def test_unknown_outcomes_in_a_row_are_counted_over_all(start):
 async def test_a_ledger_that_fails(start, tmp_path):
     """Who asked hears it, the campaign stops with it, and nothing is in flight."""
     campaign = await start(10)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     (number, entry), *_ = await all_of(remote)
     (tmp_path / "campaign.db").rename(tmp_path / "moved.db")
     with pytest.raises(LedgerError, match="was moved or deleted amid the campaign"):
         await remote.begin(entry, number)
     remote.put(entry, number)
     assert not await remote.done(None)
-    assert isinstance(campaign.owner.failure, LedgerError)
+    assert isinstance(campaign.dispatcher.failure, LedgerError)
 
 
 async def test_a_ledger_that_holds_what_cannot_be(start, tmp_path):
     """No sender waits for ever for rows that cannot be read: the campaign stops, and says so."""
     campaign = await start(10)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     with closing(sqlite3.connect(tmp_path / "campaign.db")) as connection:
         connection.execute("UPDATE message SET body = NULL")
         connection.commit()
     assert await all_of(remote) == []
     assert not await remote.done(None)
-    assert isinstance(campaign.owner.failure, TypeError)
+    assert isinstance(campaign.dispatcher.failure, TypeError)
 
 
-async def test_what_is_handed_out_is_not_shown(start):
+async def test_what_is_assigned_is_not_shown(start):
     """A debugged loop logs what its callbacks and futures hold: no key, no person, no text."""
     campaign = await start(3)
-    remote = await campaign.employ()
-    handed = remote._ask(LIMIT)
-    (number, entry), *_ = (await handed).value
+    remote = await campaign.add_sender()
+    assigned = remote._ask(LIMIT)
+    (number, entry), *_ = (await assigned).value
     await remote.begin(entry, number)
-    (sender,) = campaign.owner._senders
-    assert (len(sender.handed), len(sender.begun)) == (2, 1)
-    shown = repr([sender, handed, remote._job])
+    (sender,) = campaign.dispatcher._senders
+    assert (len(sender.assigned), len(sender.begun)) == (2, 1)
+    shown = repr([sender, assigned, remote._job])
     for secret in (*JOB.values(), entry.recipient, entry.body):
         assert secret not in shown
 
 
 async def test_a_frame_that_cannot_be(start, monkeypatch):
     """Who would send it gives up the way, or the other end would wait for it for ever."""
-    monkeypatch.setattr(link_module, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(frames_module, "MAX_BYTES", 1_000)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)
     campaign = await start(1)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     remote.tell(1, State.REJECTED, None, "x" * 1_000)
-    await campaign.owner.ended()
+    await campaign.dispatcher.ended()
     assert campaign.lost == [remote]
 
 
-async def test_long_texts_are_handed_out_few_at_a_time(start):
-    """A frame stays small; a message that is longer than that is handed out alone."""
-    body = "x" * (MOST_HANDED_CHARACTERS // 3)
+async def test_long_texts_are_assigned_few_at_a_time(start):
+    """A frame stays small; a message that is longer than that is assigned alone."""
+    body = "x" * (MAX_ASSIGNED_CHARACTERS // 3)
     campaign = await start(9, body=body)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     batches = []
     while batch := await remote.queued(0, LIMIT):
         batches.append(len(batch))
@@ -334,12 +334,12 @@ async def test_long_texts_are_handed_out_few_at_a_time(start):
 async def test_progress_is_that_of_all(start):
     """Limits are added up; it pauses if one does."""
     campaign = await start(10)
-    one, other = await campaign.employ(), await campaign.employ()
+    one, other = await campaign.add_sender(), await campaign.add_sender()
     (number, entry), *_ = await one.queued(0, LIMIT)
     await one.begin(entry, number)
     summary = BulkSummary()
     for remote, is_paused in ((one, True), (other, False)):
-        remote.tell_pace(
+        remote.tell_progress(
             Progress(
                 summary=summary,
                 in_flight=1,
@@ -350,18 +350,20 @@ async def test_progress_is_that_of_all(start):
             )
         )
     one.tell(7, State.REJECTED, None, "400")
-    assert await anext(aiter(campaign.owner.failures())) == Failure(7, State.REJECTED, None, "400")
+    assert await anext(aiter(campaign.dispatcher.failures())) == Failure(
+        7, State.REJECTED, None, "400"
+    )
     await other.queued(0, LIMIT)
-    now = campaign.owner.progress()
+    now = campaign.dispatcher.progress()
     assert (now.in_flight, now.rate, now.rate_limit) == (1, 10.0, 20.0)
     assert (now.concurrency_limit, now.is_paused) == (8, True)
 
 
 async def test_only_what_is_in_the_ledger_is_sent(start):
-    """A sender in another process puts down no new messages."""
+    """A sender in another process records no new messages."""
     campaign = await start(1)
-    remote = await campaign.employ()
-    with pytest.raises(ValueError, match="only the owner"):
+    remote = await campaign.add_sender()
+    with pytest.raises(ValueError, match="only the dispatcher"):
         remote.begin(entries(1)[0], None)
 
 
@@ -376,9 +378,9 @@ async def test_frames_come_in_pieces():
     data = frames(*items)
     for size in (1, 7, 1_000):
         heard = []
-        link = Link(heard.extend, heard.clear)
+        protocol = FrameProtocol(heard.extend, heard.clear)
         for begin in range(0, len(data), size):
-            link.data_received(data[begin : begin + size])
+            protocol.data_received(data[begin : begin + size])
             await asyncio.sleep(0)
         assert heard == items
 
@@ -390,20 +392,20 @@ def test_a_way_that_was_cut_off_while_it_was_made():
     async def cut_off(turns: int) -> list[str]:
         asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
         told = []
-        link = Link(list, lambda: told.append("lost"))
-        link.send("job")
+        protocol = FrameProtocol(list, lambda: told.append("lost"))
+        protocol.send("job")
         ours, theirs = socket.socketpair()
         making = asyncio.ensure_future(
-            asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+            asyncio.get_running_loop().create_unix_connection(lambda: protocol, sock=ours)
         )
         for _ in range(turns):
             await asyncio.sleep(0)
         making.cancel()
-        link.send("stop")
+        protocol.send("stop")
         with suppress(asyncio.CancelledError):
             await making
-        link.send("stop")
-        link.close()
+        protocol.send("stop")
+        protocol.close()
         for _ in range(3):
             await asyncio.sleep(0)
         ours.close()
@@ -423,18 +425,18 @@ async def test_a_length_that_cannot_be(start):
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context["exception"]))
     campaign = await start(1)
-    remote = await campaign.employ()
-    remote.link._transport.write(HEAD.pack(MOST_BYTES + 1))
-    await campaign.owner.ended()
-    assert str(campaign.owner.failure) == ALL_ENDED
+    remote = await campaign.add_sender()
+    remote.protocol._transport.write(HEAD.pack(MAX_BYTES + 1))
+    await campaign.dispatcher.ended()
+    assert str(campaign.dispatcher.failure) == ALL_ENDED
     assert [str(complaint) for complaint in complaints] == ["a frame of 268,435,457 bytes"]
 
 
 async def test_what_is_sent_to_nobody(start):
     """It is dropped: who has gone has its messages put down as unknown already."""
     campaign = await start(1)
-    remote = await campaign.employ()
+    remote = await campaign.add_sender()
     vanish(remote)
-    await campaign.owner.ended()
+    await campaign.dispatcher.ended()
     remote.tell(1, State.REJECTED, None, "400")
-    assert await heard(campaign.owner) == []
+    assert await heard(campaign.dispatcher) == []

@@ -1,70 +1,84 @@
 """How a campaign is divided among processes, and what becomes of them if it cannot begin."""
 
+import ast
 import asyncio
+import inspect
 import signal
+import ssl
 import subprocess
+import textwrap
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from awaited import asyncio_only
 from blockbuster import blockbuster_ctx
 
-from connectus_async.cli import senders as module
-from connectus_async.cli.sender_process import _take_part
-from connectus_async.cli.senders import Senders, parts
-from connectus_async.cli.settings import Settings
+import connectus_async
+from connectus_async import AsyncConnectus, QuietHours, Sms, State, SuppressionList
+from connectus_async.bulk.options import BulkOptions
+from connectus_async.bulk.sender import Bulk
+from connectus_async.cli.campaign_options import Settings
+from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import ConfigurationError
-from connectus_async.ledger.records import Policy
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
-from connectus_async.ledger.states import OnUnknown
+from connectus_async.ledger.states import Edited, OnUnknown, SkipReason
+from connectus_async.workers import Failure, SenderProcesses
+from connectus_async.workers import processes as module
+from connectus_async.workers.processes import shares
+from connectus_async.workers.sender_process import _do
+
+FIRST = 56_960_000_000
 
 pytestmark = pytest.mark.both("either loop carries the frames between processes")
 
 
 @pytest.mark.parametrize(("concurrency", "processes"), [(64, 2), (64, 3), (5, 5), (400, 7)])
-def test_the_limits_are_shared(concurrency, processes):
+def test_the_limits_are_shared(tmp_path, concurrency, processes):
     """All have them together; what they are not to decide, they are not told."""
-    settings = Settings(
+    suppression = SuppressionList()
+    options = BulkOptions(
+        ledger=tmp_path / "campaign.db",
         concurrency=concurrency,
-        processes=processes,
         rate=10,
         rate_unit="segments",
-        suppress="stop.txt",
+        suppression=suppression,
         budget=7,
         on_unknown="resend",
+        edited="refuse",
         forget_content=True,
+        patience=30,
     )
-    shares = parts(settings)
+    divided = list(shares(options, processes))
 
-    assert len(shares) == processes
-    assert sum(share.concurrency for share in shares) == concurrency
-    assert max(share.concurrency for share in shares) - concurrency // processes in {0, 1}
-    assert sum(share.rate for share in shares) == pytest.approx(10)
-    for share in shares:
-        assert (share.processes, share.budget, share.forget_content) == (1, None, False)
-        assert (share.on_unknown, share.rate_unit, share.suppress) == (
-            "hold",
-            "segments",
-            "stop.txt",
-        )
+    assert len(divided) == processes
+    assert sum(share.concurrency for share in divided) == concurrency
+    assert max(share.concurrency for share in divided) - concurrency // processes in {0, 1}
+    assert sum(share.rate for share in divided) == pytest.approx(10)
+    for share in divided:
+        assert (share.ledger, share.budget, share.forget_content) == (None, None, False)
+        assert (share.on_unknown, share.edited) == (OnUnknown.HOLD, Edited.EVERYONE)
+        assert (share.rate_unit, share.patience) == ("segments", 30)
+        assert share.suppression is suppression
 
 
 def test_without_a_rate_there_is_none_to_share():
     """Each process then sends as fast as the API takes it."""
-    assert [share.rate for share in parts(Settings(processes=2))] == [None, None]
+    assert [share.rate for share in shares(BulkOptions(), 2)] == [None, None]
 
 
 async def test_a_sender_of_another_version():
     """It was installed while the command ran: it does not take part."""
     with pytest.raises(ConfigurationError, match="was installed meanwhile"):
-        await _take_part({"version": "0.0"}, None)
+        await _do({"version": "0.0"}, None)
 
 
-def test_more_processes_than_cores_are_no_error_but_more_than_messages_at_a_time_are():
+def test_more_processes_than_cores_are_no_error_but_more_than_messages_at_a_time_are(tmp_path):
     """Each needs at least one message of its own to send."""
-    Settings(processes=64).options(None)
+    Settings(processes=64).options(tmp_path / "campaign.db")
     with pytest.raises(ConfigurationError, match="must be at most the concurrency, which is 64"):
-        Settings(processes=65).options(None)
+        Settings(processes=65).options(tmp_path / "campaign.db")
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +86,21 @@ def no_blocking() -> Iterator[None]:
     """Fail a test in which our code blocks the loop, but where it starts a process, in no time."""
     with blockbuster_ctx("connectus_async") as watched:
         for function in watched.functions.values():
-            function.can_block_in("connectus_async/cli/senders.py", "_start_one")
+            function.can_block_in("connectus_async/workers/processes.py", "_start_one")
         yield
 
 
 @pytest.fixture
-async def senders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Senders]:
-    """Three that have nothing to send."""
-    monkeypatch.setenv("CONNECTUS_API_USER", "user")
-    monkeypatch.setenv("CONNECTUS_API_KEY", "key")
-    ledger = SqliteLedger(tmp_path / "campaign.db")
-    await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
-    yield Senders(ledger, waiting=0, spent=0, settings=Settings(processes=3))
-    await ledger.close()
+async def bulk(tmp_path: Path) -> AsyncIterator[Bulk]:
+    """A campaign with nothing to send."""
+    async with AsyncConnectus("user", "key").bulk(ledger=tmp_path / "campaign.db") as bulk:
+        yield bulk
+
+
+@pytest.fixture
+def senders(bulk: Bulk) -> SenderProcesses:
+    """Three of its processes."""
+    return SenderProcesses(bulk, processes=3)
 
 
 @pytest.fixture
@@ -141,3 +157,109 @@ async def test_an_interruption_while_they_are_waited_for(senders):
     with pytest.raises(asyncio.CancelledError):
         await using
     assert [process.returncode for process in senders._processes] == 3 * [-signal.SIGKILL]
+
+
+@asyncio_only
+async def test_the_example_runs(
+    connectus: AsyncConnectus, emulator: Emulator, tmp_path, monkeypatch
+):
+    """As it stands in the docstring; both messages arrive."""
+    monkeypatch.chdir(tmp_path)
+    _, _, example = inspect.getdoc(SenderProcesses).partition("Example:\n")
+    code = compile(
+        textwrap.dedent(example), "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    )
+    names = {name: getattr(connectus_async, name) for name in connectus_async.__all__}
+    found: dict[str, Any] = {**names, "SenderProcesses": SenderProcesses, "connectus": connectus}
+    await eval(code, found)
+
+    assert found["sending"].summary.counts == {State.ACCEPTED: 2}
+    assert len(emulator.received) == 2
+
+
+async def test_a_campaign_of_the_library_is_sent_by_processes(settings, emulator, tmp_path):
+    """With its guards, of which none needs a file; each is reached once, and failures are named."""
+    emulator.fault(Fault.status(400), route="sms.send", times=1)
+    options = {
+        "suppression": SuppressionList([FIRST]),
+        "quiet_hours": QuietHours.parse("03:00-03:01"),
+        "budget": 50,
+        "concurrency": 8,
+    }
+    async with (
+        AsyncConnectus(**settings) as connectus,
+        connectus.bulk(ledger=tmp_path / "campaign.db") as loader,
+    ):
+        await loader.load(Sms(FIRST + index, "Hola") for index in range(60))
+    async with (
+        AsyncConnectus(**settings) as connectus,
+        connectus.bulk(ledger=tmp_path / "campaign.db", **options) as bulk,
+    ):
+        async with SenderProcesses(bulk, processes=2) as sending:
+            failures = [failure async for failure in sending.stream()]
+            assert [failure async for failure in sending.stream()] == []
+            assert sending.progress().summary == sending.summary
+        later = await bulk.run(Sms(FIRST + 60 + index, "Hola") for index in range(2))
+        counts = await bulk.counts()
+
+    reasons = Counter(failure.skipped or failure.state for failure in failures)
+    assert reasons == {SkipReason.SUPPRESSED: 1, SkipReason.OVER_BUDGET: 8, State.REJECTED: 1}
+    assert all(isinstance(failure, Failure) for failure in failures)
+    assert sending.summary.counts == {State.ACCEPTED: 50, State.REJECTED: 1, State.SKIPPED: 9}
+    assert later.skipped_by == {SkipReason.OVER_BUDGET: 2}
+    assert counts[State.ACCEPTED] == 50
+    assert len({message.recipient for message in emulator.received}) == 50
+
+
+async def test_one_sends_at_a_time(bulk: Bulk):
+    """While processes send, the bulk sender does not, nor do others; afterwards it may."""
+    async with SenderProcesses(bulk, processes=1):
+        for use in (bulk.run, bulk.reconcile, lambda: bulk.load([])):
+            with pytest.raises(ConfigurationError, match="has sender processes"):
+                await use()
+        with pytest.raises(ConfigurationError, match="has sender processes"):
+            await SenderProcesses(bulk, processes=1).__aenter__()
+    await bulk.load([])
+
+
+async def test_processes_are_entered_once(senders: SenderProcesses):
+    """Before it there is nothing to ask, and others are made for another time."""
+    with pytest.raises(ConfigurationError, match="must be entered first"):
+        senders.progress()
+    async with senders:
+        pass
+    with pytest.raises(ConfigurationError, match="were started before"):
+        await senders.__aenter__()
+    assert [progress.in_flight async for progress in senders.watch()] == [0]
+
+
+async def test_a_campaign_without_a_ledger_has_no_processes():
+    """There would be nothing to send from."""
+    async with AsyncConnectus("user", "key").bulk() as bulk:
+        with pytest.raises(ConfigurationError, match="ledger: is needed"):
+            await SenderProcesses(bulk, processes=2).__aenter__()
+
+
+@pytest.mark.parametrize("processes", [0, -1, 65, 1.5, "2"])
+async def test_a_number_of_processes_that_cannot_be(bulk: Bulk, processes: Any):
+    """It is refused before any is started, and the bulk sender can send."""
+    with pytest.raises(ConfigurationError, match="processes: must be"):
+        await SenderProcesses(bulk, processes=processes).__aenter__()
+    await bulk.load([])
+
+
+async def test_what_cannot_be_handed_to_other_processes(tmp_path: Path):
+    """It is named; nothing of it is shown."""
+    context = ssl.create_default_context()
+    async with AsyncConnectus("user", "key", ssl_context=context).bulk(
+        ledger=tmp_path / "campaign.db"
+    ) as bulk:
+        with pytest.raises(ConfigurationError, match="ssl_context: cannot be handed to"):
+            await SenderProcesses(bulk, processes=2).__aenter__()
+
+    here = SuppressionList(to_digits=lambda _, value: str(value))
+    async with AsyncConnectus("user", "key").bulk(
+        ledger=tmp_path / "campaign.db", suppression=here
+    ) as bulk:
+        with pytest.raises(ConfigurationError, match="processes: cannot have this suppression"):
+            await SenderProcesses(bulk, processes=2).__aenter__()

@@ -1,4 +1,4 @@
-"""A campaign on the command line: its progress bar, its failed rows and its summary."""
+"""Display of a campaign: progress bar, failed rows and summary."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ from rich.text import Text
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress as Sent
 from connectus_async.cli.interrupts import at_first_interrupt
-from connectus_async.cli.running import (
+from connectus_async.cli.runner import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_UNKNOWN,
@@ -40,11 +40,11 @@ INTERRUPTED: Final = "interrupted"
 REFRESH_SECONDS: Final = 0.25
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
-"""The states that are worth a line of their own: what is queued is only counted."""
+"""States that get a line for each message; queued messages are only counted."""
 
 
 class Sending(Protocol):
-    """What sends a campaign: a `Bulk`, or senders in other processes."""
+    """Sender of a campaign: a `Bulk`, or its processes."""
 
     @property
     def summary(self) -> BulkSummary:
@@ -52,15 +52,15 @@ class Sending(Protocol):
         ...
 
     def stream(self) -> AsyncIterator[MessageOutcome] | AsyncIterator[Failure]:
-        """Send what waits."""
+        """Send the queued messages."""
         ...
 
     def cancel(self) -> None:
-        """Have nothing more sent; what is being sent is finished."""
+        """Send nothing more. Messages under way are finished."""
         ...
 
     def progress(self) -> Sent:
-        """Tell how far it is."""
+        """Progress at this moment."""
         ...
 
     def watch(self, seconds: float) -> AsyncIterator[Sent]:
@@ -69,28 +69,28 @@ class Sending(Protocol):
 
 
 @attrs.define
-class Campaign:
-    """The messages of a ledger on their way, and what is shown of them.
+class CampaignDisplay:
+    """Display of one campaign while it is sent.
 
     Attributes:
-        length: How many messages are to be sent.
-        as_json: Whether to print JSON Lines: one for each message that failed, then the summary.
-        how_to_resume: The command that takes the campaign up again.
+        length: The number of messages to send.
+        as_json: Whether to print JSON Lines: one for each failed message, then the summary.
+        next_command: A command for later, with a placeholder for its name.
         summary: The count of the outcomes so far.
-        stopped_by: What cut it short, or ``None``.
+        stopped_by: The reason why it ended early, or ``None``.
     """
 
     length: int
     as_json: bool
-    how_to_resume: str
+    next_command: str
     summary: BulkSummary = attrs.field(factory=BulkSummary)
     stopped_by: str | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
-        """Send what waits in the ledger, however it ends.
+        """Send the queued messages. Errors stop the campaign, and are reported by `finish`.
 
-        The first Ctrl-C lets the messages under way finish, and names their outcomes.
+        The first Ctrl-C stops it as soon as the messages under way are finished.
         """
         self.summary = bulk.summary
         try:
@@ -102,17 +102,17 @@ class Campaign:
         except ConnectusError as error:
             self.stopped_by = self.stopped_by or sentence(error)
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
-            self.stopped_by = self.stopped_by or "nobody takes the output"
+            self.stopped_by = self.stopped_by or "nobody reads the output"
 
     def finish(self, counts: Mapping[State, int]) -> int:
         """Print the summary.
 
         Args:
-            counts: All messages of the ledger by state.
+            counts: The messages of the ledger by state.
 
         Returns:
-            The exit code: 130 if it was interrupted, 3 if a message may have been sent, 1 if one
-            was refused or is left or invalid, else 0.
+            The exit code: 130 if it was interrupted, 3 if a message may have been sent, 1 if the
+            campaign was stopped, or if a message was rejected or is queued, else 0.
         """
         with suppress(OSError, SystemExit):
             self._print_end(counts)
@@ -126,9 +126,9 @@ class Campaign:
     def _stop(self, bulk: Sending) -> None:
         self.stopped_by = INTERRUPTED
         bulk.cancel()
-        with suppress(OSError, SystemExit):  # whether or not anybody takes the output
+        with suppress(OSError, SystemExit):  # somebody reads the output or not
             self._print_line(
-                "connectus: finishing the messages under way; Ctrl-C again gives them up"
+                "connectus: finishing the messages under way; press Ctrl-C again to abandon them"
             )
 
     @asynccontextmanager
@@ -179,12 +179,12 @@ class Campaign:
             "{queued:,} queued".format_map(numbers)
         )
         if maybe:
-            echo(f"{maybe:,} may have been sent: ask with {self._command('reconcile')}")
+            echo(f"{maybe:,} may have been sent: check with {self._command('reconcile')}")
         if left:
-            echo(f"{left:,} are still to be sent: go on with {self._command('resume')}")
+            echo(f"{left:,} are still queued: continue with {self._command('resume')}")
 
     def _command(self, name: str) -> str:
-        return self.how_to_resume.format(command=name)
+        return self.next_command.format(command=name)
 
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress bar."""
@@ -192,21 +192,21 @@ class Campaign:
 
 
 class _RateColumn(ProgressColumn):
-    """Messages a second."""
+    """Column with the messages a second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
 
 class _PacingColumn(ProgressColumn):
-    """The outcomes so far, and how many may be on their way."""
+    """Column with failures and limits."""
 
     def render(self, task: Task) -> Text:
         return Text(task.fields["pacing"])
 
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """Make a progress bar; without a terminal it shows nothing."""
+    """Make a progress bar; it is hidden without a terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -231,8 +231,8 @@ def _update(bulk: Sending, progress: Progress, task: TaskID) -> None:
 
 
 def print_deliveries(figures: Figures) -> None:
-    """Say what became of the SMS of a ledger, and of how many nobody will ever know."""
-    for word, count in figures.deliveries.items():
-        echo(f"{count:>12,} delivery: {word}")
+    """Print the delivery statuses of a ledger, and the number of SMS without an id."""
+    for status, count in figures.deliveries.items():
+        echo(f"{count:>12,} delivery: {status}")
     if figures.nameless:
         echo(f"{figures.nameless:>12,} SMS were accepted without an id: they cannot be followed")

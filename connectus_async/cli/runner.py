@@ -1,4 +1,4 @@
-"""How a command runs and ends: the event loop, the exit code, the one sentence of an error."""
+"""Runner of commands: event loop, exit codes, and errors as one sentence."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import anyio
 import click
 
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
-from connectus_async.cli.streams import discard
+from connectus_async.cli.standard_streams import discard
 from connectus_async.errors import ConnectusError, RequestError
 from connectus_async.redaction import one_line
 
@@ -29,17 +29,17 @@ def run(
     command: Callable[[], Awaitable[ResultT]],
     *,
     as_json: bool = False,
-    when_interrupted: str = "interrupted; what was under way may have been carried out",
+    when_interrupted: str = "interrupted; the request under way may have been carried out",
 ) -> ResultT:
-    """Run a command to its end; an error ends the process with one sentence and its exit code.
+    """Run a command. An error ends the process with one sentence and its exit code.
 
     Args:
-        command: What to run.
-        as_json: Whether an error is to be printed as JSON too.
-        when_interrupted: What Ctrl-C means for the command.
+        command: The command.
+        as_json: Whether to print an error as JSON too.
+        when_interrupted: The sentence for Ctrl-C.
 
     Returns:
-        What the command returned.
+        The result of the command.
     """
     options = {"use_uvloop": find_spec("uvloop") is not None}
     if (context := click.get_current_context(silent=True)) is not None:
@@ -61,11 +61,11 @@ async def _interruptible(command: Callable[[], Awaitable[ResultT]]) -> ResultT:
 
 @contextmanager
 def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
-    """End the process with one sentence and an exit code where the block raises.
+    """End the process with one sentence and an exit code if the block raises.
 
     Args:
-        as_json: Whether an error is to be printed as JSON too.
-        when_interrupted: What Ctrl-C means, unless the command has been run: that said it then.
+        as_json: Whether to print an error as JSON too.
+        when_interrupted: The sentence for Ctrl-C, unless `run` has set another.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         may_have_acted = isinstance(error, RequestError) and error.may_have_acted
         _exit(error, EXIT_UNKNOWN if may_have_acted else EXIT_FAILED)
     except BrokenPipeError:
-        raise  # nobody reads standard error either: click ends the process quietly
+        raise  # standard error is closed too: click ends the process quietly
     except OSError as error:
         _exit(error.strerror or error, EXIT_FAILED)
     except KeyboardInterrupt:
@@ -86,12 +86,12 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
 
 
 def echo(text: str) -> None:
-    """Print a result, on standard error if standard output takes no more.
+    """Print a result, on standard error if standard output fails.
 
-    It takes no more after ``| head`` or on a full disk; what became of a message is not lost then.
+    Standard output fails after ``| head`` or on a full disk. Outcomes of messages are not lost.
 
     Raises:
-        OSError: Standard error takes no more either.
+        OSError: Standard error fails too.
     """
     try:
         click.echo(text)
@@ -107,7 +107,7 @@ def print_json(value: Any) -> None:
 
 
 def sentence(error: object) -> str:
-    r"""Write an error on one line; what it quotes from a file may be endless or control a terminal.
+    r"""Write an error on one line, shortened and without control characters of a quoted file.
 
     >>> sentence(ValueError("no column 'a\x1b[2Jb'"))
     "no column 'a?[2Jb'"
@@ -116,6 +116,6 @@ def sentence(error: object) -> str:
 
 
 def _exit(reason: object, code: int) -> None:
-    with suppress(OSError):  # nobody takes it: the exit code says as much
+    with suppress(OSError):  # nobody reads it: the exit code says as much
         click.echo(f"connectus: {sentence(reason)}", err=True)
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""What commands that listen on a port have in common."""
+"""Error of commands that listen on a port."""
 
 import os
 import socket
@@ -6,8 +6,8 @@ import socket
 from connectus_async.errors import ConfigurationError
 
 
-def cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> ConfigurationError:
-    """Say why a command cannot listen, and what to do."""
+def listen_error(host: str, port: int, error: OSError | UnicodeError) -> ConfigurationError:
+    """Explain why a command cannot listen, and what to do."""
     if isinstance(error, UnicodeError | socket.gaierror):
         return ConfigurationError("host", f"{host} is not an address of this machine")
     reason = os.strerror(error.errno).lower() if error.errno else str(error)

@@ -1,0 +1,111 @@
+"""Options of a campaign on the command line, and what its ledger records of them for ``resume``."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import attrs
+
+from connectus_async.bulk.options import BulkOptions, plain, plain_forms
+from connectus_async.errors import LedgerError
+from connectus_async.ledger.states import Edited, OnUnknown
+from connectus_async.recipients.phone_numbers import checker
+from connectus_async.recipients.quiet_hours import QuietHours
+from connectus_async.recipients.suppression import SuppressionList
+from connectus_async.workers.processes import check_processes
+
+
+@attrs.frozen(kw_only=True)
+class CampaignOptions(BulkOptions):
+    """Options of the library, and those of the command line alone.
+
+    Attributes:
+        region: The country of numbers without country code, on the suppression list too.
+        processes: How many processes send.
+    """
+
+    region: str | None = attrs.field(
+        default=None,
+        metadata=plain(help="Country of numbers without country code, such as CL.", is_fixed=True),
+    )
+    processes: int = attrs.field(
+        default=1, metadata=plain(kind=int, help="Sender processes, which share all limits.")
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        check_processes(self.processes, self.concurrency)
+
+
+FORMS: Final = plain_forms(CampaignOptions)
+"""Options of the commands by their plain names."""
+
+
+class Settings:
+    """Plain values of the options, as the command line takes them and the ledger records them.
+
+    Args:
+        given: Values by plain name; one that is ``None`` counts as left out.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        self._values: dict[str, Any] = {
+            **{name: field.default for name, field in FORMS.items()},
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+    @classmethod
+    def read(cls, ledger: Path, metadata: Mapping[str, str], **given: Any) -> Self:
+        """Take the values that a ledger has recorded, overridden by those given now."""
+        try:
+            recorded = json.loads(metadata.get("settings", "{}"))
+            known = {name: recorded[name] for name in FORMS if name in recorded}
+        except (ValueError, TypeError):
+            raise LedgerError(ledger.name, "its settings cannot be read: it is damaged") from None
+        fixed = {
+            "campaign": metadata.get("name", ""),
+            "identity": metadata.get("identity", "message"),
+        }
+        now = {name: value for name, value in given.items() if value is not None}
+        return cls(**{**known, **fixed, **now})
+
+    @property
+    def concurrency(self) -> int:
+        """Connections that the campaign needs."""
+        concurrency: int = self._values["concurrency"]
+        return concurrency
+
+    def written(self) -> str:
+        """Write the values for the ledger.
+
+        ``resend`` counts once: a later command that does not repeat it holds the messages that have
+        become unknown since.
+        """
+        counts_once = self._values["on_unknown"] == OnUnknown.RESEND
+        return json.dumps(self._values | ({"on_unknown": OnUnknown.HOLD} if counts_once else {}))
+
+    def options(self, ledger: Path, edited: Edited = Edited.EVERYONE) -> CampaignOptions:
+        """Make the options; blocking, for it reads the suppression list.
+
+        Raises:
+            ConfigurationError: An option makes no sense, or needs a library.
+            InvalidArgumentError: The suppression list cannot be read.
+        """
+        values = dict(self._values)
+        for name, read in self._readers().items():
+            value = values.pop(name)
+            values[FORMS[name].name] = read(value) if value else None
+        return CampaignOptions(ledger=ledger, edited=edited, **values)
+
+    def _readers(self) -> Mapping[str, Callable[[str], Any]]:
+        """Functions that make options of plain values."""
+        return {
+            "suppress": self._read_suppression,
+            "quiet_hours": QuietHours.parse,
+            "expires_at": dt.datetime.fromisoformat,
+        }
+
+    def _read_suppression(self, path: str) -> SuppressionList:
+        return SuppressionList.read(path, to_digits=checker(self._values["region"]))

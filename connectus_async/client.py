@@ -85,7 +85,7 @@ class AsyncConnectus:
                 a message on a connection that the server is closing ends as unknown. Default 4.
             max_response_bytes: The largest answer that is read. Default 16 MiB.
             time_zone: The zone that aware datetimes are converted to, for the API's dates have
-                none. Default ``America/Santiago``.
+                none; ``CONNECTUS_TIME_ZONE`` or ``America/Santiago`` if left out.
             ssl_context: TLS settings of your own.
             ca_file: A file of certificates in PEM, of authorities that are trusted besides those of
                 the system; ``CONNECTUS_CA_FILE`` if left out.

@@ -35,6 +35,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "qr_token": "CONNECTUS_QR_TOKEN",
     "base_url": "CONNECTUS_BASE_URL",
     "qr_base_url": "CONNECTUS_QR_BASE_URL",
+    "time_zone": "CONNECTUS_TIME_ZONE",
     "ca_file": "CONNECTUS_CA_FILE",
 }
 """The settings that the environment can give, and the variable of each; of proxies, see there."""

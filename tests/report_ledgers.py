@@ -50,6 +50,15 @@ def add(connection: sqlite3.Connection, columns: Mapping[str, Any]) -> None:
     connection.execute(f"INSERT INTO message ({names}) VALUES ({values})", columns)
 
 
+def over_two_days() -> Iterator[dict[str, Any]]:
+    """Make up a campaign with a night in which the API was down."""
+    chance = random.Random(2)
+    for place in range(2_000):
+        begin = BEGIN + place * 172_800 / 2_000
+        if not 60_000 < begin - BEGIN < 90_000:
+            yield message(started_at=begin, ended_at=begin + chance.lognormvariate(-1.0, 0.3))
+
+
 def campaign(count: int, *, finished: bool = True) -> Iterator[dict[str, Any]]:
     """Make up a campaign with something of everything, the same each time."""
     chance = random.Random(count)

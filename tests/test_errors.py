@@ -351,6 +351,7 @@ VALUES = {
     "qr_token": "env-token",
     "base_url": "https://env.example.com/api",
     "qr_base_url": "https://env.example.com/qr",
+    "time_zone": "America/Lima",
 }
 
 
@@ -362,7 +363,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_the_environment_fills_what_is_left_out():
-    """All five variables."""
+    """All of these variables."""
     config = AsyncConnectus()._transport.config
 
     assert {name: getattr(config, name) for name in VALUES} == VALUES
@@ -372,7 +373,8 @@ def test_the_environment_fills_what_is_left_out():
 @pytest.mark.parametrize("name", VALUES)
 def test_an_argument_counts_more_than_the_environment(name: str):
     """And the others still come from the environment."""
-    given = "https://given.example.com" if name in URLS else "given"
+    others = {**dict.fromkeys(URLS, "https://given.example.com"), "time_zone": "UTC"}
+    given = others.get(name, "given")
     config = AsyncConnectus(**{name: given})._transport.config
 
     assert {each: getattr(config, each) for each in VALUES} == VALUES | {name: given}
@@ -398,6 +400,7 @@ def test_an_empty_variable_counts_as_left_out(monkeypatch: pytest.MonkeyPatch):
         ("qr_token", " token"),
         ("base_url", "http://env.example.com"),
         ("qr_base_url", "env.example.com"),
+        ("time_zone", "America/Satniago"),
     ],
 )
 def test_a_variable_is_checked_like_an_argument(

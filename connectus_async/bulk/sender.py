@@ -349,7 +349,8 @@ class Bulk(OfOneProcess):
         """Put facts of the campaign on record in the ledger.
 
         Args:
-            facts: Texts by name. Reports show ``source``, the name of the file of recipients.
+            facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
+                ``stopped``, why the campaign stopped last, which is empty once it goes on.
 
         Raises:
             ConfigurationError: There is no ledger.

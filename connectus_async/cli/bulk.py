@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -12,6 +12,7 @@ import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
+from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
@@ -33,14 +34,15 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
-from connectus_async.cli.running import echo, errors_reported, print_json, run
+from connectus_async.cli.running import echo, errors_reported, print_json, run, sentence
 from connectus_async.cli.senders import Senders
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.config import DEFAULT_TIMEOUT, KERNEL_SENDS_FOR
+from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConnectusError,
     InvalidArgumentError,
     LedgerError,
     RequestError,
@@ -274,9 +276,10 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
         async with (
             _client(settings) as client,
             _entered(client, ledger, settings) as (sender, campaign),
+            _stop_noted(sender),
         ):
             await _check_unchecked(campaign, ledger.name)
-            await sender.note(settings=settings.written())
+            await sender.note(settings=settings.written(), stopped="")
             code, _ = await _sent(sender, campaign, settings, ledger, as_json=as_json)
         return code
 
@@ -365,12 +368,21 @@ def bulk_status(ledger: Path, as_json: bool) -> None:
 @click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: LEDGER.html]"
 )
-def bulk_report(ledger: Path, to: Path | None) -> None:
+@click.option(
+    "--time-zone",
+    envvar=ENVIRONMENT["time_zone"],
+    default=TIME_ZONE,
+    show_default=True,
+    show_envvar=True,
+    help="The zone in which the page shows times.",
+)
+def bulk_report(ledger: Path, to: Path | None, time_zone: str) -> None:
     """Write a page with the figures and charts of LEDGER; it names no recipient."""
     target = to or ledger.with_name(ledger.name + ".html")
 
     async def command() -> None:
-        await run_sync(write_page, ledger, target)
+        zone = await run_sync(tz_database.zone, time_zone)
+        await run_sync(partial(write_page, ledger, target, zone=zone))
 
     run(command, when_interrupted="interrupted; no page was written")
     echo(f"written to {target}")
@@ -455,8 +467,11 @@ async def send_source(
     Raises:
         ConfigurationError: People may have got another text of the same ledger.
     """
-    async with _entered(client, ledger, settings, edited) as (sender, campaign):
-        await sender.note(settings=settings.written(), source=source.name)
+    async with (
+        _entered(client, ledger, settings, edited) as (sender, campaign),
+        _stop_noted(sender),
+    ):
+        await sender.note(settings=settings.written(), source=source.name, stopped="")
         report, people = await _loaded(sender, source, composer, settings, edited)
         if people:
             raise ConfigurationError("--edited", _edited_sentence(people))
@@ -474,14 +489,33 @@ async def _sent(
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {shlex.quote(str(path))}"
     campaign = Campaign(waiting, as_json, how)
-    if settings.processes > 1 and waiting:
-        spent = await sender.spent()
-        async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
-            await campaign.send(senders)
-    else:
-        await campaign.send(sender)
+    try:
+        if settings.processes > 1 and waiting:
+            spent = await sender.spent()
+            async with Senders(ledger, waiting=waiting, spent=spent, settings=settings) as senders:
+                await campaign.send(senders)
+        else:
+            await campaign.send(sender)
+    finally:
+        if campaign.stopped_by:
+            await _note_stop(sender, campaign.stopped_by)
     counts = await sender.counts()
     return campaign.finish(counts), counts.get(State.ACCEPTED, 0)
+
+
+@asynccontextmanager
+async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
+    """Put an error on record that stops a campaign before it sends."""
+    try:
+        yield
+    except ConnectusError as error:
+        await _note_stop(sender, sentence(error))
+        raise
+
+
+async def _note_stop(sender: Bulk, reason: str) -> None:
+    with suppress(LedgerError):  # a ledger that cannot be written may be the reason
+        await sender.note(stopped=reason)
 
 
 async def _dry_run(

@@ -10,6 +10,7 @@ import attrs
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.records import Frequency, Latency, TimeGrid, Total
 from connectus_async.ledger.states import ATTEMPTED, State
+from connectus_async.redaction import scrubbed
 
 MAX_BUCKETS: Final = 96
 MESSAGES_A_BUCKET: Final = 10
@@ -59,6 +60,7 @@ class Figures:
         source: The name of its source file, if known.
         created_at: The time at which its ledger was created, if known.
         is_loaded: Whether its source was loaded to the end; ``None`` if unknown.
+        stopped: The reason why it stopped, if that is on record and it was not resumed since.
         counts: Messages by state, with every state named.
         billed: Amount that the accepted messages took from the balance.
         nameless: Number of SMS that were accepted without a provider id. Nobody can ask for their
@@ -76,6 +78,7 @@ class Figures:
     source: str | None
     created_at: datetime | None
     is_loaded: bool | None
+    stopped: str | None
     counts: Mapping[State, int]
     billed: int
     nameless: int
@@ -136,6 +139,7 @@ def read_figures(reader: LedgerReader) -> Figures:
         source=PurePath(metadata["source"]).name if metadata.get("source") else None,
         created_at=_moment(float(metadata["created_at"])) if metadata.get("created_at") else None,
         is_loaded=metadata["loaded"] == "1" if "loaded" in metadata else None,
+        stopped=scrubbed(metadata["stopped"]) if metadata.get("stopped") else None,
         counts={state: totals[state].messages if state in totals else 0 for state in State},
         billed=accepted.billed if accepted else 0,
         nameless=accepted.nameless if accepted else 0,

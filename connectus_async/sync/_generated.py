@@ -1216,7 +1216,8 @@ class Bulk(OfOneProcess):
         """Put facts of the campaign on record in the ledger.
 
         Args:
-            facts: Texts by name. Reports show ``source``, the name of the file of recipients.
+            facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
+                ``stopped``, why the campaign stopped last, which is empty once it goes on.
 
         Raises:
             ConfigurationError: There is no ledger.
@@ -1396,7 +1397,7 @@ class Connectus:
                 a message on a connection that the server is closing ends as unknown. Default 4.
             max_response_bytes: The largest answer that is read. Default 16 MiB.
             time_zone: The zone that aware datetimes are converted to, for the API's dates have
-                none. Default ``America/Santiago``.
+                none; ``CONNECTUS_TIME_ZONE`` or ``America/Santiago`` if left out.
             ssl_context: TLS settings of your own.
             ca_file: A file of certificates in PEM, of authorities that are trusted besides those of
                 the system; ``CONNECTUS_CA_FILE`` if left out.

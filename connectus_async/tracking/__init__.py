@@ -1,8 +1,8 @@
-"""From sent to delivered.
+"""SMS from send to delivered.
 
-A `Tracker` waits for the final status of an SMS, asks the API where no webhook comes, and writes
-into a campaign's ledger. A `LedgerHandler` only writes, where there is no event loop. Both are
-handlers of webhooks, for a receiver of any kind.
+A `Tracker` waits for the final status of an SMS, polls the API if no webhook comes, and records
+statuses in a campaign's ledger. A `LedgerHandler` only records them, and needs no event loop. Both
+are handlers for a receiver of webhooks of any kind.
 """
 
 from typing import TYPE_CHECKING

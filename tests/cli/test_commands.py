@@ -476,6 +476,45 @@ def test_wrong_credentials_stop_a_campaign(run, server, recipients):
     assert not server.received
 
 
+def page_of(run, ledger: str, *options: str, **variables: str) -> str:
+    assert run("bulk", "report", ledger, *options, **variables).exit_code == 0
+    return Path(f"{ledger}.html").read_text("utf-8")
+
+
+def stop_of(page: str) -> str:
+    return page.partition("<strong>Stopped:</strong>")[2].partition("</p>")[0]
+
+
+def test_the_page_says_why_a_campaign_stopped_until_it_goes_on(run, server, recipients):
+    """Whether it stopped before its first message or amid them."""
+    ledger = f"{recipients}.ledger.db"
+    run("bulk", "send", recipients, "--text", TEXT, CONNECTUS_API_KEY="wrong")
+    before = page_of(run, ledger)
+    with server.fault(Fault.status(402), route="sms.send"):
+        run("bulk", "resume", ledger)
+    amid = page_of(run, ledger)
+
+    assert ": 401 Unauthorized" in stop_of(before)
+    assert ": 402 Payment Required" in stop_of(amid)
+    assert "<code>connectus bulk resume recipients.csv.ledger.db</code>" in amid
+    run("bulk", "resume", ledger)
+    assert "Stopped" not in page_of(run, ledger)
+    assert len(server.received) == 3
+
+
+def test_the_page_shows_times_in_a_zone(run, recipients):
+    """The API's own, if no other is asked for; one that is not known is named."""
+    run("bulk", "send", recipients, "--text", TEXT)
+    ledger = f"{recipients}.ledger.db"
+
+    assert "times are those of America/Santiago" in page_of(run, ledger)
+    lima = {"CONNECTUS_TIME_ZONE": "America/Lima"}
+    assert "times are those of America/Lima" in page_of(run, ledger, **lima)
+    assert "times are those of UTC" in page_of(run, ledger, "--time-zone", "UTC", **lima)
+    wrong = run("bulk", "report", ledger, "--time-zone", "America/Santiagoo")
+    assert_one_sentence(wrong, 1, "time_zone: 'America/Santiagoo' is not known here")
+
+
 def test_a_corrected_text_takes_the_place_of_one_that_was_not_sent(run, server, recipients):
     """Nobody gets both."""
     run("bulk", "send", recipients, "--text", "Hla {name}", CONNECTUS_API_KEY="wrong")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -291,6 +292,10 @@ async def test_an_interrupted_campaign_is_told_in_words(emulator, gate, start, c
     *_, summary, advice = output.decode().splitlines()
     assert summary == ("28 of 1,000 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 972 queued")
     assert advice.startswith("972 are still to be sent: go on with connectus bulk resume ")
+    *_, ledger = shlex.split(advice)
+    page = await asyncio.create_subprocess_exec(*COMMAND, "bulk", "report", ledger, stdout=PIPE)
+    await page.communicate()
+    assert "<strong>Stopped:</strong> interrupted" in Path(f"{ledger}.html").read_text("utf-8")
     assert errors.decode() == "connectus: stopped: interrupted\n"
 
 

@@ -166,12 +166,15 @@ async def test_all_senders_are_killed(emulator, file):
         with emulator.fault(Fault.call(before=before), route="sms.send"):
             stopped = await ended(process)
     states = states_in(ledger_of(file))
+    with closing(sqlite3.connect(ledger_of(file))) as connection:
+        reason = connection.execute("SELECT value FROM campaign WHERE name = 'stopped'").fetchone()
     rest = await ran(*stopped.advice("resume"), emulator=emulator)
     asked = await asked_later(*stopped.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
     resumed = await ran(*stopped.advice("resume"), emulator=emulator)
 
     assert (stopped.code, rest.code, asked.code, resumed.code) == (3, 3, 0, 0)
     assert f"connectus: stopped: {ALL_ENDED}\n" in stopped.errors
+    assert reason == (ALL_ENDED,)
     assert "Traceback" not in stopped.errors
     assert 1 <= states[State.UNKNOWN] <= CONCURRENCY
     assert states[State.ACCEPTED] + states[State.UNKNOWN] + states[State.QUEUED] == ROWS

@@ -156,6 +156,19 @@ def test_moments_agree_between_the_formats_to_the_millisecond(tmp_path: Path):
     ]
 
 
+def test_a_time_that_is_past_all_calendars_is_left_out(tmp_path: Path):
+    """A clock that was wrong spoils no export, in any of its formats."""
+    ledger = write_ledger(tmp_path / "a.db", [message(started_at=1e12), message(started_at=-1.5)])
+    for ending in FORMATS:
+        export(ledger, tmp_path / f"a.{ending}")
+
+    shown = [None, "1969-12-31T23:59:58.500Z"]
+    rows = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [row["started_at"] for row in read_jsonl(tmp_path / "a.jsonl")] == shown
+    assert [_iso(row["started_at"]) for row in rows] == shown
+    assert [row["started_at"] or None for row in read_csv(tmp_path / "a.csv")] == shown
+
+
 def test_only_the_states_that_were_asked_for(tmp_path: Path):
     """A state may be given as its word; without any, there are no rows."""
     ledger = write_ledger(tmp_path / "a.db", [message(state=state) for state in State])

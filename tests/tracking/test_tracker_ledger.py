@@ -19,8 +19,7 @@ from connectus_async import (
     SmsStatus,
 )
 from connectus_async.emulator import Emulator, Fault, WebhookDisorder
-from connectus_async.ledger import steady_clock
-from connectus_async.ledger import open_store
+from connectus_async.ledger import open_store, steady_clock
 from connectus_async.report.figures import read_figures
 from connectus_async.tracking import LedgerHandler, Tracker
 from connectus_async.webhooks import IncomingSms, StatusUpdate

@@ -20,6 +20,7 @@ from connectus_async.ledger.records import (
 from connectus_async.ledger.sqlite import metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
 from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
+from connectus_async.ledger.sqlite.rows import COLUMNS
 from connectus_async.ledger.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from connectus_async.ledger.states import State
 from connectus_async.redaction import scrubbed
@@ -27,11 +28,10 @@ from connectus_async.redaction import scrubbed
 LOCK_TIMEOUT: Final = 5.0
 """Seconds to wait for a lock that another program has on the file."""
 
-MESSAGES: Final = """
-SELECT id, key, line, kind, recipient, body, billed, state, reason, attempts, provider_id,
-       started_at, ended_at, delivery_status, delivered_at
-FROM message LIMIT 0
+MESSAGES: Final = f"""
+SELECT {", ".join(COLUMNS)}, delivery_status, delivered_at FROM message LIMIT 0
 """
+"""The columns of every version of the schema."""
 
 _COLUMNS: Final = [f"round({it}, 3)" if it in MOMENTS else it for it in MessageRow._fields]
 ROWS: Final = f"""

@@ -176,7 +176,10 @@ def test_of_the_statuses_that_come_early_so_many_are_kept(path, caplog, monkeypa
             ledger.record(f"b{number:02}", ENTREGADO).result()
         assert ledger.record("c" * 257, ENTREGADO).result() is Recorded.EARLY
         assert early(path) == [(f"b{number}", "ENTREGADO") for number in range(15, 25)]
-    assert dropped(caplog) == [1, 15]  # the first one at once, the others once an hour or at the end
+    assert dropped(caplog) == [
+        1,
+        15,
+    ]  # the first at once, the others once an hour or at the end
 
 
 @pytest.mark.parametrize("version", [0, 1, 2, 3])

@@ -1,8 +1,8 @@
 """Doors of a ledger. Nothing behind them needs to be a file, or on this machine.
 
-A store has one campaign. There are three ways to it: the holder, which sends; the writer of delivery
-statuses beside it; and readers. A store may allow several holders at a time if it never gives a
-message to two of them.
+A store has one campaign. There are three ways to it: the holder, which sends; the writer of
+delivery statuses beside it; and readers. A store may allow several holders at a time if it never
+gives a message to two of them.
 """
 
 from abc import ABC, abstractmethod

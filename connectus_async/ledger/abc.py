@@ -1,7 +1,8 @@
 """Doors of a ledger. Nothing behind them needs to be a file, or on this machine.
 
-A store has one campaign. There are three ways to it: the holder, which sends and of which there is
-one at a time; the writer of delivery statuses beside it; and readers.
+A store has one campaign. There are three ways to it: the holder, which sends; the writer of
+delivery statuses beside it; and readers. A store may allow several holders at a time if it never
+gives a message to two of them.
 """
 
 from abc import ABC, abstractmethod
@@ -40,11 +41,11 @@ class SendingLedger(ABC):
 
     @abstractmethod
     async def open(self, policy: Policy) -> None:
-        """Become the holder. Messages that an earlier one left in flight are unknown from here on.
+        """Become a holder. Messages that an earlier one left in flight are unknown from here on.
 
         Raises:
-            LedgerError: Another holder has it open, it is of another campaign, or it cannot be
-                written.
+            LedgerError: The store allows no further holder, it is of another campaign, or it cannot
+                be written.
         """
 
     @abstractmethod
@@ -110,10 +111,10 @@ class SendingLedger(ABC):
 
     @abstractmethod
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
-        """Read messages that wait to be sent, in order.
+        """Read messages that wait to be sent, in order; none that another holder sends.
 
         Args:
-            after: The number after which to begin.
+            after: The last number of the call before; 0 at first.
             limit: Maximum number of messages.
         """
 

@@ -143,7 +143,18 @@ def _check_api_user(
 
 
 def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:
-    if name != TIME_ZONE:  # Windows has no zones of its own, and most clients need none
+    check_time_zone(name)
+
+
+def check_time_zone(name: str) -> None:
+    """Check that this machine knows a time zone, other than the default.
+
+    A plain Windows knows none, and most clients never need the default.
+
+    Raises:
+        ConfigurationError: The zone is not known.
+    """
+    if name != TIME_ZONE:
         from connectus_async import tz_database  # noqa: PLC0415 - as above
 
         tz_database.check(name)

@@ -337,3 +337,12 @@ class UnreadableAnswerError(UnknownOutcomeError):
         if self.may_have_acted:
             return super().__str__()
         return f"{self.call}: {self.reason} (the answer is in .response)"
+
+
+def safe_text(error: Exception) -> str:
+    """Describe an error without personal data: the words of errors that are not ours may have some.
+
+    >>> safe_text(CampaignStoppedError("stopped")), safe_text(ValueError("Ana"))
+    ('stopped', 'ValueError')
+    """
+    return str(error) if isinstance(error, ConnectusError) else type(error).__name__

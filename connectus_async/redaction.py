@@ -68,8 +68,27 @@ def scrubbed(text: str, sent: object = None) -> str:
     text = _LOOKS_PERSONAL.sub("…", " ".join(text.split()))
     everything = "\n".join(values).casefold()
     text = _WORD.sub(lambda word: "…" if word[0].casefold() in everything else word[0], text)
-    text = "".join(sign if sign.isprintable() else "…" for sign in text)
+    text = printable(text, "…")
     return text if len(text) <= MAX_DETAIL_LENGTH else text[:MAX_DETAIL_LENGTH] + "…"
+
+
+def printable(text: str, instead: str = "?") -> str:
+    r"""Replace what could break a line or control a terminal.
+
+    >>> printable("no column 'a\x1b[2Jb'")
+    "no column 'a?[2Jb'"
+    """
+    return "".join(sign if sign.isprintable() else instead for sign in text)
+
+
+def one_line(text: str, limit: int) -> str:
+    r"""Make a text printable, and cut it to a number of characters.
+
+    >>> one_line("endless\nwords", 9)
+    'endless?w…'
+    """
+    text = printable(text)
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def looks_personal(text: str) -> bool:

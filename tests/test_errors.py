@@ -231,7 +231,7 @@ WHOLE_FROM_ZERO = ["max_retries"]
 URLS = ["base_url", "qr_base_url"]
 SECRETS = ["api_user", "api_key", "qr_token"]
 
-NO_NUMBER = [float("nan"), float("inf"), -1, -0.5, True, False, "5", b"5", [5], object()]
+NO_NUMBER = [float("nan"), float("inf"), -1, -0.5, True, False, "5", b"5", [5], ...]
 NO_URL = [
     *["", "plataforma.connectus.la", "ftp://connectus.la", "https://", "https:///api", "//host"],
     *["https://user:key@connectus.la", "https://connectus.la?x=1", "https://connectus.la/#x"],

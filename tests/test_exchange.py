@@ -32,6 +32,8 @@ from connectus_async._exchange import (
 from connectus_async._fast_exchange import FastExchange, knows_aiohttp, parse_simple
 from connectus_async.transport import _warn_of_unknown_aiohttp
 
+pytestmark = pytest.mark.both("aiohttp alone makes the connections")
+
 NUMBER = "56987688060"
 SHORT = 0.25
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from connectus_async import _json
 
+pytestmark = pytest.mark.both("the standard library's JSON is taken where there is no orjson")
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda values: st.lists(values) | st.dictionaries(st.text(), values),

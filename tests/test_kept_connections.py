@@ -25,6 +25,8 @@ from connectus_async import (
 )
 from connectus_async._fast_exchange import _Connection
 
+pytestmark = pytest.mark.both("aiohttp alone keeps the connections")
+
 NUMBER = "56987688060"
 LIMIT = 60
 LOOPS = [False, *([True] if find_spec("uvloop") else [])]

@@ -24,6 +24,8 @@ from connectus_async import (
 from connectus_async.config import Config
 from connectus_async.emulator import Emulator
 
+pytestmark = pytest.mark.both("aiohttp finds hosts in another way")
+
 CREDENTIALS = {"api_user": "user", "api_key": "key"}
 
 

@@ -3,11 +3,10 @@
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, TextIO
 
 import click
 from anyio.to_thread import run_sync
@@ -15,11 +14,12 @@ from rich.console import Console
 
 from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
+from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
-from connectus_async.bulk.sender import ROWS_A_READ, Bulk
+from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign import Campaign, print_deliveries, progress_bar
 from connectus_async.cli.parameters import (
     MAX_CONCURRENCY,
@@ -48,10 +48,10 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.keys import ONE_SPELLING
 from connectus_async.ledger.records import Entry, Loaded
-from connectus_async.ledger.sqlite.connection import MARK, WHOLE, connect
-from connectus_async.ledger.sqlite.ledger import ONE_SPELLING, SqliteLedger
-from connectus_async.ledger.sqlite.reading import reading
 from connectus_async.ledger.states import Edited, OnUnknown, State
 from connectus_async.products.messages import Row
 from connectus_async.recipients.composer import Composer
@@ -238,24 +238,21 @@ def bulk_send(
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
     about_edited = Edited(edited or Edited.REFUSE)
 
-    async def command(folder: str | None = None) -> int:
+    async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
-        if folder:
-            copy = Path(folder) / path.name
-            trial = Trial(path, copy, about_edited)
-            return await _dry_run(source, composer, settings, trial, as_json=as_json)
+        if dry_run:
+            return await _dry_run(
+                source, composer, settings, path, edited=about_edited, as_json=as_json
+            )
         async with _client(settings) as client:
             code, _ = await send_source(
                 client, source, composer, settings, path, edited=about_edited, as_json=as_json
             )
         return code
 
-    if not dry_run:
-        sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
-    with TemporaryDirectory() as folder:
-        trial = partial(command, folder)
-        sys.exit(run(trial, as_json=as_json, when_interrupted="interrupted; nothing was sent"))
+    when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
+    sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
 @bulk.command("resume")
@@ -277,26 +274,25 @@ def bulk_resume(ledger: Path, as_json: bool, **options: Any) -> None:
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
-        held = SqliteLedger(ledger)
         async with (
             _client(settings) as client,
-            _entered(client, held, settings) as sender,
+            _entered(client, ledger, settings) as (sender, campaign),
             _stop_noted(sender),
         ):
-            await _check_unchecked(held)
+            await _check_unchecked(campaign, ledger.name)
             await sender.note(settings=settings.written(), stopped="")
-            code, _ = await _sent(sender, held, settings, as_json=as_json)
+            code, _ = await _sent(sender, campaign, settings, ledger, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
 
 
-async def _check_unchecked(ledger: SqliteLedger) -> None:
+async def _check_unchecked(ledger: Ledger, name: str) -> None:
     """Refuse an older ledger with numbers that `bulk send` would not put down today.
 
     It put down national numbers as they stood: to send them as they are would reach strangers.
     """
-    if ONE_SPELLING in await ledger.facts():
+    if ONE_SPELLING in await ledger.metadata():
         return
     to_digits = checker(None)
     last = wrong = 0
@@ -305,7 +301,7 @@ async def _check_unchecked(ledger: SqliteLedger) -> None:
         wrong += await run_sync(_count_wrong, [entry for _, entry in batch], to_digits)
     if wrong:
         raise LedgerError(
-            ledger.path.name,
+            name,
             f"{wrong:,} of the numbers that wait in it are not valid with a country code, so "
             "nothing is sent: run bulk send again, with --region if its file has national numbers",
         )
@@ -345,8 +341,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **options: Any) -
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, options)
-        held = SqliteLedger(ledger)
-        async with _client(settings) as client, _entered(client, held, settings) as sender:
+        async with _client(settings) as client, _entered(client, ledger, settings) as (sender, _):
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -441,13 +436,18 @@ def _client(settings: Settings) -> AsyncConnectus:
 @asynccontextmanager
 async def _entered(
     client: AsyncConnectus,
-    ledger: SqliteLedger,
+    path: Path,
     settings: Settings,
     edited: Edited = Edited.EVERYONE,
-) -> AsyncIterator[Bulk]:
-    options = BulkOptions(**await run_sync(settings.options, ledger.path), edited=edited)
+    *,
+    is_trial: bool = False,
+) -> AsyncIterator[tuple[Bulk, Ledger]]:
+    """Open a ledger, or a copy of it that is deleted at the end, with a sender over it."""
+    options = BulkOptions(**await run_sync(settings.options, path), edited=edited)
+    store = open_store(path)
+    ledger = store.trial() if is_trial else store.ledger()
     async with sender_over(client, ledger, options) as sender:
-        yield sender
+        yield sender, ledger
 
 
 async def send_source(
@@ -468,25 +468,27 @@ async def send_source(
     Raises:
         ConfigurationError: People may have got another text of the same ledger.
     """
-    held = SqliteLedger(ledger)
-    async with _entered(client, held, settings, edited) as sender, _stop_noted(sender):
+    async with (
+        _entered(client, ledger, settings, edited) as (sender, campaign),
+        _stop_noted(sender),
+    ):
         await sender.note(settings=settings.written(), source=source.name, stopped="")
         report, people = await _loaded(sender, source, composer, settings, edited)
         if people:
-            raise ConfigurationError("--edited", _edited_sentence(people))
+            raise ConfigurationError("--edited", EditedError(people).problem)
         shortfalls = await _shortfalls(client, report) if report.to_send else None
         _print_preflight(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
             command = f"connectus bulk export {shlex.quote(str(ledger))} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        return await _sent(sender, held, settings, as_json=as_json)
+        return await _sent(sender, campaign, settings, ledger, as_json=as_json)
 
 
 async def _sent(
-    sender: Bulk, ledger: SqliteLedger, settings: Settings, *, as_json: bool
+    sender: Bulk, ledger: Ledger, settings: Settings, path: Path, *, as_json: bool
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
-    how = f"connectus bulk {{command}} {shlex.quote(str(ledger.path))}"
+    how = f"connectus bulk {{command}} {shlex.quote(str(path))}"
     campaign = Campaign(waiting, as_json, how)
     try:
         if settings.processes > 1 and waiting:
@@ -521,38 +523,21 @@ async def _dry_run(
     source: Source,
     composer: Composer,
     settings: Settings,
-    trial: "Trial",
+    ledger: Path,
     *,
+    edited: Edited,
     as_json: bool,
 ) -> int:
-    """Load a copy of the ledger, which has what was sent before; it is thrown away."""
-    await run_sync(_copy, trial.ledger, trial.copy)
+    """Load a copy of the ledger, which has what was sent before, and send nothing."""
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, SqliteLedger(trial.copy), settings, trial.edited) as sender:
+    async with client, _entered(client, ledger, settings, edited, is_trial=True) as (sender, _):
         report, people = await _loaded(
-            sender, source, composer, settings, trial.edited, examples=ROWS_NAMED
+            sender, source, composer, settings, edited, examples=ROWS_NAMED
         )
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None
     _print_preflight(report, shortfalls, as_json=as_json, people=people)
     return 0
-
-
-class Trial(NamedTuple):
-    """Input of a dry run: the ledger, its copy, and the treatment of edited texts."""
-
-    ledger: Path
-    copy: Path
-    edited: Edited
-
-
-def _edited_sentence(people: int) -> str:
-    who = f"{people:,} people of this file" if people > 1 else "1 person of this file"
-    return (
-        f"{who} may have got another text of this campaign already, so nothing is sent."
-        " `--edited remaining` sends only to those who have nothing yet, `--edited everyone` to all"
-        " again; for another campaign, name another --ledger"
-    )
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
@@ -563,13 +548,6 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
         if error.setting != "api_user":
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
-
-
-def _copy(ledger: Path, copy: Path) -> None:
-    if ledger.exists():
-        with reading(ledger) as old, closing(connect(copy)) as new:
-            old.backup(new)
-            new.execute(MARK, (WHOLE,))
 
 
 async def _loaded(
@@ -626,9 +604,8 @@ async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[S
 
 
 def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    with reading(ledger) as connection:
-        facts = dict(connection.execute("SELECT name, value FROM campaign"))
-        return read_figures(connection), Settings.read(ledger, facts, **given)
+    with open_store(ledger).read() as reader:
+        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
 
 
 def _print_preflight(
@@ -645,7 +622,7 @@ def _print_preflight(
         return
     echo(render(report, shortfalls))
     if people:
-        echo(_edited_sentence(people))
+        echo(f"--edited: {EditedError(people).problem}")
 
 
 def _print_reconciliation(

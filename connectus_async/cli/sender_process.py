@@ -18,12 +18,11 @@ from anyio.to_thread import run_sync
 
 from connectus_async._version import __version__
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.bulk.outcomes import sentence
 from connectus_async.cli.garbage import look_seldom
 from connectus_async.cli.interrupts import ignore_interrupts
 from connectus_async.cli.settings import Settings
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import ConfigurationError, safe_text
 from connectus_async.ledger.states import State
 from connectus_async.workers.remote_ledger import RemoteLedger
 
@@ -47,7 +46,7 @@ async def main() -> None:
     try:
         await _take_part(job, ledger)
     except Exception as error:  # noqa: BLE001 - the owner is to say it, in one sentence
-        await ledger.done(sentence(error))
+        await ledger.done(safe_text(error))
     await ledger.leave()
 
 
@@ -72,7 +71,7 @@ async def _sent(bulk: "Bulk", ledger: RemoteLedger) -> str | None:
             if outcome.error is not None and outcome.state is not State.QUEUED:
                 ledger.tell(outcome.line, outcome.state, outcome.skipped, str(outcome.error))
     except Exception as error:  # noqa: BLE001 - the owner is to say it, in one sentence
-        return sentence(error)
+        return safe_text(error)
     return None
 
 

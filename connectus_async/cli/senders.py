@@ -24,7 +24,7 @@ from connectus_async.cli.parameters import connection
 from connectus_async.cli.sender_process import UVLOOP
 from connectus_async.cli.settings import Settings
 from connectus_async.config import Config
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.states import OnUnknown
 from connectus_async.workers.dispatcher import Dispatcher, Failure
 
@@ -38,7 +38,7 @@ class Senders:
     short, the processes are killed, and what they had on its way is unknown.
 
     Args:
-        ledger: The ledger, held by the caller.
+        ledger: The ledger, which the caller has open.
         waiting: How many messages wait in it.
         spent: What the campaign took from the balance so far.
         settings: How they are sent; the senders have its limits together.
@@ -47,9 +47,7 @@ class Senders:
         summary: The count of the outcomes so far.
     """
 
-    def __init__(
-        self, ledger: SqliteLedger, *, waiting: int, spent: int, settings: Settings
-    ) -> None:
+    def __init__(self, ledger: Ledger, *, waiting: int, spent: int, settings: Settings) -> None:
         options = BulkOptions(budget=settings.budget, concurrency=settings.concurrency)
         config = Config.from_environment(max_connections=settings.concurrency, **connection())
         self._ledger = ledger

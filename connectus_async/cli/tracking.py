@@ -1,4 +1,4 @@
-"""The command that brings the SMS of a ledger to their final status."""
+"""Command that follows the SMS of a ledger to their final status."""
 
 import asyncio
 import shlex
@@ -21,11 +21,11 @@ from connectus_async.cli.parameters import (
 )
 from connectus_async.cli.running import echo, print_json, run
 from connectus_async.client import AsyncConnectus
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger import open_store
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.tracking.tracker import CONCURRENCY, Tracker
 
-INTERRUPTED: Final = "interrupted; what was found is in the ledger: run the same command again"
+INTERRUPTED: Final = "interrupted; statuses so far are in the ledger: run the same command again"
 
 
 @click.command("track")
@@ -33,19 +33,19 @@ INTERRUPTED: Final = "interrupted; what was found is in the ledger: run the same
 @click.option(
     "--until-final",
     is_flag=True,
-    help="Ask on until every SMS has a final status, for three days at most.",
+    help="Ask until every SMS has a final status, for at most three days.",
 )
 @click.option(
     "--concurrency",
     type=click.IntRange(1, MAX_CONCURRENCY),
     default=CONCURRENCY,
     show_default=True,
-    help="Questions on their way at a time.",
+    help="Maximum concurrent requests.",
 )
 @connection_options
 @json_option
 def bulk_track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
-    """Ask what became of the accepted SMS of LEDGER, and write it there; it may be running."""
+    """Update the delivery statuses in LEDGER; its campaign may be running."""
 
     async def command() -> tuple[int, int]:
         async with AsyncConnectus(max_connections=concurrency, **connection()) as client:
@@ -86,8 +86,8 @@ async def _shown(tracker: Tracker) -> AsyncIterator[None]:
 
 
 def _figures(ledger: Path) -> Figures:
-    with reading(ledger) as connection:
-        return read_figures(connection)
+    with open_store(ledger).read() as reader:
+        return read_figures(reader)
 
 
 def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bool) -> None:
@@ -102,7 +102,7 @@ def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bo
         )
         return
     print_deliveries(figures)
-    echo(f"{asked:,} were asked for; {left:,} have no final status yet")
+    echo(f"{asked:,} checked; {left:,} have no final status yet")
     if left:
         command = f"connectus bulk track {shlex.quote(str(ledger))} --until-final"
-        echo(f"ask on: {command}")
+        echo(f"continue with {command}")

@@ -13,9 +13,10 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.listening import cannot_listen
-from connectus_async.cli.parameters import json_option, not_empty, regular_file, url
+from connectus_async.cli.parameters import host_option, json_option, regular_file, url
 from connectus_async.cli.running import echo, print_json, run, sentence
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
+from connectus_async.redaction import printable
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
 from connectus_async.webhooks.access import FAILED, MAX_BODY, RejectedRequest, WebhookResponse
 
@@ -34,13 +35,7 @@ def webhooks() -> None:
 
 
 @webhooks.command("listen")
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    callback=not_empty,
-    help="The address to listen on.",
-)
+@host_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_038, show_default=True)
 @click.option(
     "--secret",
@@ -248,4 +243,4 @@ def _shown(event: Event) -> str:
                 text += f" (its bytes say: {event.binary_content})"
         case _:
             text = f"unknown: {json.dumps(event.raw)}"
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+    return printable(text, " ")

@@ -14,7 +14,7 @@ from connectus_async.extras import library
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients import number_zones
 
-_WRITTEN: Final = re.compile(r"[\d\s().+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
+_WRITTEN: Final = re.compile(rf"[{arguments.DASHES}\d\s().+]+")
 
 _NO_DIGITS: Final = re.compile(r"\D+")
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from connectus_async import arguments
-from connectus_async.errors import ConfigurationError, ConnectusError, InvalidArgumentError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, safe_text
 from connectus_async.extras import library
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.clients import ClientBalance, CountryBalance, SubClients
@@ -21,6 +21,7 @@ from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients import phone_numbers
 from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, block_start
+from connectus_async.redaction import one_line
 from connectus_async.segmentation import Segments, segments
 from connectus_async.transliteration import to_gsm7
 
@@ -397,10 +398,7 @@ def _sentence(row: Row, reason: SkipReason, first_line: int | None) -> str:
 
 def _said(error: Exception) -> str:
     """Return the sentence of an error of ours, which has no personal data, or another's type."""
-    sentence = str(error) if isinstance(error, ConnectusError) else type(error).__name__
-    printable = "".join(sign if sign.isprintable() else "?" for sign in sentence)
-    shortened = printable[:MAX_SENTENCE_CHARACTERS]
-    return shortened if shortened == printable else f"{shortened}…"
+    return one_line(safe_text(error), MAX_SENTENCE_CHARACTERS)
 
 
 def _recipient(message: Message) -> str:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from connectus_async import tz_database
-from connectus_async.config import TIME_ZONE
+from connectus_async.config import TIME_ZONE, check_time_zone
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients import phone_numbers
@@ -60,8 +60,7 @@ class QuietHours:
         if self.begin == self.end:
             raise ConfigurationError("quiet_hours", "begin when they end; no message could be sent")
         library("quiet_hours", "phonenumbers.timezone", extra="phone")
-        if self.time_zone != TIME_ZONE:
-            tz_database.check(self.time_zone)
+        check_time_zone(self.time_zone)
 
     @classmethod
     def parse(cls, text: str, *, time_zone: str = TIME_ZONE) -> Self:

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from connectus_async.ledger.states import State
-from connectus_async.report.figures import ATTEMPTED, Bucket, Latency, Timeline
+from connectus_async.ledger.records import Latency
+from connectus_async.ledger.states import ATTEMPTED, State
+from connectus_async.report.figures import Bucket, Timeline
 from connectus_async.report.scales import time_ticks, unit_of, value_ticks
 from connectus_async.report.words import duration, moment, number, tick_labels, title
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from connectus_async.extras import library
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
@@ -45,8 +45,8 @@ def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:
     Example:
         write_page(Path("navidad.db"), Path("navidad.html"))
     """
-    with reading(ledger) as connection:
-        figures = read_figures(connection)
+    with open_store(ledger).read() as reader:
+        figures = read_figures(reader)
     page = _render(figures, datetime.now(UTC), zone, commands(figures, ledger.name))
     with replacing(target, ledger) as file:
         file.write(page.encode(errors="replace"))

@@ -55,46 +55,20 @@ from typing import TYPE_CHECKING
 from connectus_async._lazy import lazily
 
 if TYPE_CHECKING:
-    from connectus_async.webhooks.aiohttp_receiver import aiohttp_app, aiohttp_routes
-    from connectus_async.webhooks.asgi_receiver import asgi
-    from connectus_async.webhooks.django_receiver import django_view
-    from connectus_async.webhooks.events import (
-        Event,
-        IncomingSms,
-        StatusUpdate,
-        UnknownEvent,
-        parse,
+    from connectus_async.webhooks.aiohttp_receiver import aiohttp_app as aiohttp_app
+    from connectus_async.webhooks.aiohttp_receiver import aiohttp_routes as aiohttp_routes
+    from connectus_async.webhooks.asgi_receiver import asgi as asgi
+    from connectus_async.webhooks.django_receiver import django_view as django_view
+    from connectus_async.webhooks.events import Event as Event
+    from connectus_async.webhooks.events import IncomingSms as IncomingSms
+    from connectus_async.webhooks.events import StatusUpdate as StatusUpdate
+    from connectus_async.webhooks.events import UnknownEvent as UnknownEvent
+    from connectus_async.webhooks.events import parse as parse
+    from connectus_async.webhooks.flask_receiver import flask_blueprint as flask_blueprint
+    from connectus_async.webhooks.receiver import Handler as Handler
+    from connectus_async.webhooks.wsgi_receiver import wsgi as wsgi
+else:
+    __all__, __getattr__, __dir__ = lazily(
+        __name__,
+        moved=dict.fromkeys(("LedgerHandler", "Tracked", "Tracker"), "connectus_async.tracking"),
     )
-    from connectus_async.webhooks.flask_receiver import flask_blueprint
-    from connectus_async.webhooks.receiver import Handler
-    from connectus_async.webhooks.wsgi_receiver import wsgi
-
-_HOMES = {
-    "aiohttp_receiver": ("aiohttp_app", "aiohttp_routes"),
-    "asgi_receiver": ("asgi",),
-    "django_receiver": ("django_view",),
-    "events": ("Event", "IncomingSms", "StatusUpdate", "UnknownEvent", "parse"),
-    "flask_receiver": ("flask_blueprint",),
-    "receiver": ("Handler",),
-    "wsgi_receiver": ("wsgi",),
-}
-
-_MOVED = dict.fromkeys(("LedgerHandler", "Tracked", "Tracker"), "connectus_async.tracking")
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES, _MOVED)
-
-__all__ = [
-    "Event",
-    "Handler",
-    "IncomingSms",
-    "StatusUpdate",
-    "UnknownEvent",
-    "aiohttp_app",
-    "aiohttp_routes",
-    "asgi",
-    "django_view",
-    "flask_blueprint",
-    "parse",
-    "wsgi",
-]

@@ -11,7 +11,7 @@ import attrs
 
 from connectus_async.answer import Record
 from connectus_async.errors import WebhookError
-from connectus_async.products.sms import SmsStatus
+from connectus_async.products.sms_statuses import SmsStatus
 from connectus_async.redaction import personal, plain, word
 
 MAX_DEPTH: Final = 32
@@ -114,6 +114,13 @@ class UnknownEvent(_Event):
 
 Event: TypeAlias = StatusUpdate | IncomingSms | UnknownEvent
 """Any event, as `parse` returns it."""
+
+
+def status_of(event: Event) -> tuple[str, SmsStatus] | None:
+    """Return the SMS and the status that an event reports; ``None`` if it reports none."""
+    if isinstance(event, StatusUpdate) and event.id_sms and event.status is not None:
+        return event.id_sms, event.status
+    return None
 
 
 def parse(body: bytes | str | Mapping[str, Any]) -> Event:

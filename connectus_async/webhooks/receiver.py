@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import traceback
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
@@ -18,9 +18,10 @@ import anyio
 import anyio.to_thread
 import attrs
 
+from connectus_async._expiring import ExpiringDict
 from connectus_async.errors import ConfigurationError, WebhookError
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded
+from connectus_async.products.sms_statuses import SmsStatus
 from connectus_async.webhooks.access import (
     BUSY,
     FAILED,
@@ -78,15 +79,10 @@ class HandledEvents:
         age: float = REMEMBERED_FOR,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._size = size
-        self._age = age
-        self._clock = clock
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
-        self._lock = threading.Lock()
+        self._seen: ExpiringDict[bytes, bool] = ExpiringDict(size, age, clock)
 
     def __contains__(self, digest: bytes) -> bool:
-        seen = self._seen.get(digest)
-        if seen is None or seen <= self._clock() - self._age:
+        if self._seen.get(digest) is None:
             return False
         self.add(digest)
         return True
@@ -96,19 +92,11 @@ class HandledEvents:
 
     def add(self, digest: bytes) -> None:
         """Remember an event, and forget the oldest ones beyond the limits."""
-        now = self._clock()
-        with self._lock:
-            self._seen[digest] = now
-            self._seen.move_to_end(digest)
-            while len(self._seen) > self._size or self._oldest() <= now - self._age:
-                self._seen.popitem(last=False)
+        self._seen[digest] = True
 
     def after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may hold, and keep the events."""
-        self._lock = threading.Lock()
-
-    def _oldest(self) -> float:
-        return next(iter(self._seen.values()))
+        self._seen.after_fork()
 
 
 class KeyedQueues(Generic[SignalT]):

@@ -14,13 +14,14 @@ from typing import Any, Final
 import attrs
 
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
+from connectus_async.bulk.failures import ANSWERED
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
+from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
-from connectus_async.ledger.states import SkipReason, State
+from connectus_async.ledger.states import COSTS, SkipReason, State
 from connectus_async.workers.frames import Item, Link
 
 READ_AT_ONCE: Final = 1_000
@@ -39,9 +40,7 @@ ADVICE: Final = f" ({UnknownOutcomeError.advice})"
 ALL_ENDED: Final = "every sender process ended before its time: run the same command again"
 
 _log: Final = logging.getLogger("connectus_async")
-_COSTS: Final = frozenset({State.ACCEPTED, State.UNKNOWN})
 _STATES: Final = {state.value: state for state in State}
-_ANSWERS: Final = frozenset({State.ACCEPTED, State.REJECTED})
 
 
 @attrs.frozen
@@ -98,7 +97,7 @@ class Dispatcher:
     """Serves senders from one ledger.
 
     Args:
-        ledger: The ledger, held by the caller.
+        ledger: The ledger, which the caller has open.
         waiting: How many messages wait in it.
         guards: What the budget still covers.
         patience: When to stop for what becomes of the messages of all senders.
@@ -109,7 +108,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, ledger: SqliteLedger, *, waiting: int, guards: Guards, patience: CircuitBreaker
+        self, ledger: Ledger, *, waiting: int, guards: Guards, patience: CircuitBreaker
     ) -> None:
         self.summary = BulkSummary()
         self.failure: Exception | None = None
@@ -234,13 +233,13 @@ class Dispatcher:
         entry = sender.begun.pop(number)
         state = _STATES[word]
         self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
-        if state not in _COSTS:
+        if state not in COSTS:
             self._guards.give_back(entry)
         if state is State.QUEUED:
             sender.handed[number] = entry
         else:
             self.summary.counts[state] += 1
-        if state in _ANSWERS:
+        if state in ANSWERED:
             self._patience.answered()
         elif state is State.UNKNOWN:
             self._judge(reason or "")

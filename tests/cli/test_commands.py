@@ -14,7 +14,9 @@ from click.testing import Result
 
 from connectus_async.cli.running import MAX_SENTENCE_CHARACTERS, sentence
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.sqlite.ledger import ONE_SPELLING
+from connectus_async.ledger.keys import ONE_SPELLING
+
+pytestmark = pytest.mark.both("commands run on either loop")
 
 NUMBER = "56987688060"
 ADDRESS = "ana@example.com"

@@ -32,6 +32,7 @@ def unread() -> int:
     return writer
 
 
+@pytest.mark.both("either loop gets signals")
 def test_an_interruption_while_the_process_ends_is_none(environment):
     """All was done, and said; the exit code stays what it is."""
     interrupted = "import atexit, os, runpy; atexit.register(os.kill, os.getpid(), 2)"

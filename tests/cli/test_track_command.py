@@ -58,7 +58,7 @@ def test_one_look_writes_what_is_final_and_says_what_is_not(run, ledger, clock):
 
     assert result.exit_code == 0
     assert "1 delivery: ENTREGADO" in result.stdout
-    assert "3 were asked for; 1 have no final status yet" in result.stdout
+    assert "3 checked; 1 have no final status yet" in result.stdout
     assert f"connectus bulk track {ledger} --until-final" in result.stdout
     assert statuses(ledger) == ["ENTREGADO", "NO_ENTREGABLE", None]
     assert "1 delivery: NO_ENTREGABLE" in run("bulk", "status", ledger).stdout
@@ -104,7 +104,7 @@ def test_sms_without_an_id_are_counted_and_said(run, ledger, clock):
 
     sentence = "2 SMS were accepted without an id: they cannot be followed"
     assert sentence in tracked.stdout
-    assert "1 were asked for; 0 have no final status yet" in tracked.stdout
+    assert "1 checked; 0 have no final status yet" in tracked.stdout
     assert sentence in shown.stdout
     for command in ("track", "status"):
         assert json.loads(run("bulk", command, ledger, "--json").stdout)["without_id"] == 2
@@ -123,7 +123,7 @@ def test_a_status_that_came_before_its_sms_counts(run, ledger, server):
         with connection:
             connection.execute("UPDATE message SET provider_id = ? WHERE id = 1", (id_sms,))
 
-    assert "2 were asked for" in run("bulk", "track", ledger).stdout
+    assert "2 checked" in run("bulk", "track", ledger).stdout
     assert statuses(ledger)[0] == "ENTREGADO"
     assert server.requests["sms.status"] == 2
 

@@ -8,6 +8,8 @@ from asyncio.subprocess import PIPE
 import pytest
 from scripts import LIMIT
 
+pytestmark = pytest.mark.both("either loop ends with its process")
+
 AT_EXIT = "atexit.register(call)"
 AFTER_THE_MAIN_THREAD = """
 def after_the_main_thread():

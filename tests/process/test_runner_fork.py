@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from scripts import ran
 
+pytestmark = pytest.mark.both("either loop is forked")
+
 FORK = """
 def fork(child):
     sys.stdout.flush()
@@ -193,7 +195,7 @@ def child():
 parent = os.getpid()
 iteration = runner.iterate(items)
 next(iteration)
-with runner.hold(manager):
+with runner.context(manager):
     fork(child)
     say(next(iteration))
 runner.close()

@@ -42,7 +42,7 @@ async def test_ctrl_c_keeps_what_was_found(tmp_path):
 
     assert interrupted.code == 130
     assert interrupted.errors == (
-        "connectus: interrupted; what was found is in the ledger: run the same command again\n"
+        "connectus: interrupted; statuses so far are in the ledger: run the same command again\n"
     )
     assert 0 < found["ENTREGADO"] <= ANSWERED
     assert again.code == 0

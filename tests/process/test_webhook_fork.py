@@ -11,7 +11,7 @@ IDS = "abcdefgh"
 
 FORK = """
 from connectus_async import LedgerError, SmsStatus, tracking, webhooks
-from connectus_async.ledger.sqlite import delivery as delivery_status
+from connectus_async.ledger.sqlite import fork_guard
 from connectus_async.webhooks.access import AccessCheck, RequestHead
 from connectus_async.webhooks.receiver import ThreadedReceiver
 
@@ -145,7 +145,7 @@ def test_a_ledger_that_was_being_written_in_a_fork_is_refused_in_the_child(path)
     """Its parent's status is written; the child is told what to do, and does not hang."""
     script = """
 import sqlite3
-delivery_status.FORK_PATIENCE = 0.01
+fork_guard.LONGEST_WAIT = 0.01
 
 def child():
     try:

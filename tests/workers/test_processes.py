@@ -18,6 +18,8 @@ from connectus_async.ledger.records import Policy
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import OnUnknown
 
+pytestmark = pytest.mark.both("either loop carries the frames between processes")
+
 
 @pytest.mark.parametrize(("concurrency", "processes"), [(64, 2), (64, 3), (5, 5), (400, 7)])
 def test_the_limits_are_shared(concurrency, processes):

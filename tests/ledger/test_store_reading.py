@@ -150,11 +150,13 @@ def test_latencies_are_those_of_answers(store: LedgerStore):
     """Of accepted and rejected messages; a part of the time without any has none."""
     began = time.time()
     with held(store) as holder:
+        holder.finish(entry("e"), State.UNKNOWN, "no answer")
+        with store.read() as reader:
+            assert reader.latencies(TimeGrid(0, 1, 2)) == [None, None]
         for key in "abc":
             holder.finish(entry(key), State.ACCEPTED)
         holder.finish(entry("d"), State.REJECTED, "400")
         took = time.time() - began
-        holder.finish(entry("e"), State.UNKNOWN, "no answer")
     with store.read() as reader:
         none, some = reader.latencies(TimeGrid(began - 10, 10, 2))
         assert reader.latencies(TimeGrid(0, 1, 3)) == [None, None, some]

@@ -52,10 +52,11 @@ ON CONFLICT (id) DO UPDATE SET
     ended_at = excluded.ended_at,
     body = coalesce(excluded.body, message.body)
     WHERE (message.state = 'queued' AND excluded.state IN ('in_flight', 'queued', 'skipped'))
-       OR (message.state = 'in_flight' AND excluded.state NOT IN ('in_flight', 'skipped'))
+       OR (message.state = 'in_flight'
+           AND excluded.state <> 'skipped' AND excluded.ended_at IS NOT NULL)
 """
-"""A message that is begun or skipped was queued, and one that is finished was begun: else the row
-stays as it is."""
+"""A message that is begun, waits or is skipped was queued, and one that is finished was begun: else
+the row stays as it is. Of a row that queues a message, only the end of an attempt has a time."""
 
 
 def _change_of(size: int) -> str:

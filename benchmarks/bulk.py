@@ -1,12 +1,12 @@
-"""Our bulk sender beside what people would use instead, against the same server.
+"""Our bulk sender compared with alternatives, against the same server.
 
-Measured are messages a second, and microseconds of this process's CPU per message, threads
-included. Ours makes typed messages, checks them, paces them, writes each down durably before it
-leaves, and returns a typed outcome; the others do nothing of it. All keep their connections and
-read the answers. The rounds are interleaved, each on a fresh loop and with fresh connections (and
-ledger); the figures are medians, and ratios are of the two in one round. The slow ones send a
-share of the messages, which changes no rate. The server is the fast sink, in a process of its own;
-what it could take is printed too. Run from the top of the repository:
+It measures messages per second, and microseconds of this process's CPU per message, including
+threads. Ours makes typed messages, checks them, paces them, records each durably before sending,
+and returns a typed outcome; the others do none of this. All keep their connections and read the
+responses. Rounds are interleaved, each with a new loop, new connections and a new ledger; figures
+are medians, and ratios are of the same round. Slow alternatives send a share of the messages, which
+does not change the rate. The server is the fast sink, in its own process; its capacity is printed
+too. Run from the top of the repository:
 
     python -m benchmarks.bulk [--messages 10000] [--concurrency 16 64 256] [--rounds 3]
         [--only ours by-hand] [--uvloop] [--out FOLDER]

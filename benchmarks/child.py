@@ -1,7 +1,7 @@
-"""A server in a process of its own, and the lines of JSON that it writes.
+"""A server in its own process, which writes lines of JSON.
 
-The process writes its settings when it listens, serves until its standard input ends, and then
-writes what it saw.
+The process writes its settings once it listens, serves until its standard input closes, and then
+writes its observations.
 """
 
 import asyncio

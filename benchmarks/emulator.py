@@ -1,8 +1,8 @@
-"""How many ``sms.send`` a second one core of the emulator takes, with a journal and without.
+"""Throughput of the emulator: ``sms.send`` per second and core, with and without a journal.
 
-The server runs in a process of its own; this one loads it through 64 connections that are kept
-alive, with as little HTTP as will do. The fast sink of the other benchmarks is measured beside it,
-so that it can be seen not to be their limit. Run from the top of the repository:
+The server runs in its own process; this one loads it through 64 kept connections, with minimal
+HTTP. The fast sink of the other benchmarks is measured as well, to show that it does not limit
+them. Run from the top of the repository:
 
     python -m benchmarks.emulator [SENDS]
 """

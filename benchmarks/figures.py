@@ -1,6 +1,6 @@
-"""What the benchmarks have in common: rounds, medians, ratios with their spread, and results.
+"""Common parts of the benchmarks: rounds, medians, ratios with their spread, and results.
 
-A result is a JSON file with the figures and what they were measured on, and plots beside it.
+A result is a JSON file with the figures and the machine, with plots beside it.
 """
 
 import gc

@@ -1,8 +1,7 @@
-"""A server with limits, in a process of its own, that remembers how it was loaded.
+"""A server with limits, in its own process, which records its load.
 
-It is the emulator. Either it allows a number of requests a second, or it works on some requests at
-a time, and from time to time takes longer over each, as a script says. It tells what
-`Watch.seen` has.
+It is the emulator, with either a rate limit, or a limit of concurrent requests whose duration
+changes by a script. It reports `Watch.seen`.
 """
 
 import argparse

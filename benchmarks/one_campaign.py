@@ -1,12 +1,12 @@
-"""One campaign in a process of its own, for the measurements of `scaling`; it imports little else.
+"""One campaign in its own process, for `scaling`; it imports little else.
 
-It reads a job as a line of JSON from its standard input, and writes the cost as another:
+It reads a task as a line of JSON from its standard input, and writes the result as another:
 
-- ``{"do": "send", "messages": 1000, "stretches": 1, …}`` sends that many from a generator, after a
-  few that import the modules and do not count. Before each stretch it writes a line with the cost
-  of the one before, and waits for a line;
-- ``{"do": "load", "messages": 1000, …}`` loads that many into a ledger, and marks half as accepted;
-- ``{"do": "resume", "began": …, …}`` resumes a campaign, and stops at the first answer.
+- ``{"do": "send", "messages": 1000, "stretches": 1, …}`` sends messages from a generator, after a
+  few that load the modules and do not count. Before each stretch it writes a line with the result
+  of the previous one, and waits for a line;
+- ``{"do": "load", "messages": 1000, …}`` loads messages into a ledger, and marks half as accepted;
+- ``{"do": "resume", "began": …, …}`` resumes a ledger, and stops at the first response.
 """
 
 import asyncio

@@ -1,15 +1,15 @@
-"""How the bulk sender finds the pace of a server, with no rate set.
+"""Adaptation of the bulk sender to the pace of a server, without a rate.
 
-Two campaigns are sent, each to an emulator in a process of its own:
+Two campaigns are sent, each to an emulator in its own process:
 
-- ``throttled``: it allows 200 requests a second and answers 429 above that. Printed are the time
-  beside the shortest there can be, and the share of requests that were answered 429.
-- ``slowed``: it works on 16 requests at a time, 40 ms on each; after 10 seconds it takes 400 ms,
-  and after 25 seconds 40 ms again. Printed is how far the concurrency falls, what that does to the
-  latency, and how soon it is back.
+- ``throttled``: it allows 200 requests per second, and responds with 429 beyond that. The benchmark
+  prints the time compared with the minimum, and the share of 429 responses.
+- ``slowed``: it processes 16 requests at a time, 40 ms each; after 10 seconds they take 400 ms, and
+  after 25 seconds 40 ms again. The benchmark prints how far the concurrency falls, the effect on
+  the latency, and the time to recover.
 
-What the sender tells of itself (`Bulk.watch`) and what the server saw are plotted over time. Run
-from the top of the repository, for two minutes:
+The progress of the sender (`Bulk.watch`) and the load of the server are plotted over time. Run from
+the top of the repository; it takes two minutes:
 
     python -m benchmarks.pacing [--only throttled slowed] [--messages 10000] [--rate 200]
         [--out FOLDER]

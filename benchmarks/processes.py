@@ -1,18 +1,18 @@
-"""One campaign sent by one process and by several, as ``connectus bulk send --processes`` does.
+"""One campaign sent by one process and by several, as by ``connectus bulk send --processes``.
 
-Each round is a process of its own that resumes a copy of one loaded ledger and starts its sender
-processes. The rate comes from the ledger: all messages, from the first start to the last answer.
-Loading the ledger and starting processes are not in it; the time of the whole is reported too. CPU
-is that of all processes of a campaign, their start included. Several can be faster only if there
-are cores for them, so the load of the server is reported as well, and the number of cores that one
-process and the server keep busy. The rounds are interleaved; the figures are medians, and ratios
-compare two campaigns of one round.
+Each round is a process that resumes a copy of the same loaded ledger, and starts its sender
+processes. The rate comes from the ledger: all messages, from the start of the first to the response
+of the last. It excludes loading the ledger and starting processes; the total time is reported too.
+CPU is that of all processes of a campaign, including the start of the sender processes. Several
+processes are faster only if there are cores for them, so the load of the server, and the number of
+cores that one process and the server use, are reported as well. Rounds are interleaved; figures are
+medians, and ratios are of the same round.
 
-With ``--share``, the kernel gives each thread, also of the server, at most that part of a core: as
-on a machine with more and slower cores. This shows the gain where neither the server nor the number
-of cores is the limit. But a thread that is stopped while it has the interpreter's lock blocks the
-others of its process, which costs one process more. It needs Linux with control groups of version
-1, and root. Run from the top of the repository:
+With ``--share``, the kernel limits each thread, also of the server, to that share of a core. This
+simulates more cores, each of that share of the speed, and shows the effect of more processes if
+neither the server nor the number of cores is the limit. But a thread that is stopped while it has
+the GIL blocks the others of its process, which affects one process more. It needs Linux with
+control groups of version 1, and root. Run from the top of the repository:
 
     python -m benchmarks.processes [--messages 40000] [--processes 1 2] [--concurrency 64 256]
         [--rounds 5] [--share 0.4] [--uvloop] [--out FOLDER]

@@ -1,16 +1,16 @@
-"""How time and memory grow with the number of messages, and with how many are sent at a time.
+"""Time and memory by the number of messages, and by the concurrency.
 
-Each figure is of a process of its own that sends messages from a generator to the fast sink, with a
-ledger and without: the time and the CPU per message, the peak of resident memory, and the size of
-the ledger. A large campaign rests each time that it has sent as many as five of the smallest have,
-with nothing on its way, and five other processes send the smallest. So a processor that changes its
-speed meanwhile changes both. As not every stretch has all kinds of work in it, told are the tenths
-of a campaign, and their ratios to the smallest campaigns beside them: the median, and the last by
-itself, where the ledger is largest. Opening and closing the ledger is not in it. Time and memory
-are measured with 1 to 1,000 messages at a time, too. Then ledgers of these sizes, half sent, are
-taken up: the time from the start of the process, and from the opening of the ledger, to the first
-answer; so the first request is earlier by one exchange. Run from the top of the repository, for ten
-minutes or, with ``--quick``, three:
+Each figure comes from a new process that sends messages from a generator to the fast sink, with and
+without a ledger: time and CPU per message, peak resident memory, and the size of the ledger. A
+large campaign pauses, with no request in progress, whenever it has sent as many messages as five of
+the smallest campaigns, and five other processes send the smallest campaign. So a change of the
+processor's speed affects both. Not every stretch has all kinds of work, so the report has tenths of
+a campaign, with their ratios to the smallest campaigns beside them: the median, and the last tenth
+alone, where the ledger is largest. It excludes opening and closing the ledger. Time and memory are
+also measured with 1 to 1,000 concurrent messages. Then ledgers of these sizes, half sent, are
+resumed: the time from the start of the process, and from opening the ledger, to the first response;
+the first request is one exchange earlier. Run from the top of the repository; it takes ten minutes
+or, with ``--quick``, three:
 
     python -m benchmarks.scaling [--quick] [--sizes 10000 100000 1000000]
         [--rounds 3] [--only send concurrency resume] [--out FOLDER]

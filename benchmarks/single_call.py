@@ -1,8 +1,8 @@
-"""One awaited ``sms.send`` beside a bare ``session.post`` and ``json``, against the same server.
+"""One awaited ``sms.send`` compared with a plain ``session.post`` and ``json``.
 
-The server is the fast sink in a process of its own. The rounds of all are interleaved, and the
-figures are medians. Ours checks the arguments, keeps the time limit, decides the outcome and
-returns a typed receipt; the bare one does nothing of it. Run from the top of the repository:
+The server is the fast sink, in its own process. Rounds are interleaved, and figures are medians.
+Ours checks the arguments, keeps the time limit, decides the outcome and returns a typed receipt;
+the plain one does none of this. Run from the top of the repository:
 
     python -m benchmarks.single_call [CALLS] [--rounds 15] [--out FOLDER]
 """

@@ -1,9 +1,9 @@
-"""Something in a process of its own for the benchmarks to send to.
+"""A server for the benchmarks, in its own process.
 
-There are three kinds: the emulator; the emulator with a journal; and one that is fast, for it knows
-just enough HTTP to take a request, looks for the credentials, and answers every request alike.
+There are three kinds: the emulator; the emulator with a journal; and a fast sink, which knows just
+enough HTTP to read a request and check its credentials, and always sends the same response.
 
-It tells ``received`` and ``cpu_seconds``, and ``distinct`` if that is asked for.
+It reports ``received`` and ``cpu_seconds``, and ``distinct`` on request.
 """
 
 import argparse

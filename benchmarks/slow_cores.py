@@ -1,7 +1,7 @@
-"""Processes as they would run on more cores than there are, each of a part of the speed.
+"""Simulation of more cores than the machine has, each with a share of the speed.
 
-The kernel gives each thread that part of a core at most, a millisecond at a time. It takes Linux
-with control groups of version 1, and root.
+The kernel limits each thread to that share of a core, per millisecond. It needs Linux with control
+groups of version 1, and root.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""How long a program waits for its imports, with our package and with others.
+"""Import time of our package and of others.
 
-Each figure is of a Python interpreter of its own: the time of the clock and the CPU from its start
-to its end, less those of one that imports nothing. The first round, which compiles, does not count;
-the others are interleaved, and the figures are medians; ratios are to ``import aiohttp`` in the
-same round. Then the same up to the first answer: imports, client, connection, one POST to the fast
-sink. Run from the top of the repository:
+Each figure comes from a new Python interpreter: wall time and CPU from start to exit, minus those
+of an interpreter that imports nothing. The first round compiles, and does not count; the others are
+interleaved, and figures are medians; ratios are to ``import aiohttp`` in the same round. Then the
+same up to the first response: imports, client, connection, one POST to the fast sink. Run from the
+top of the repository:
 
     python -m benchmarks.startup [--rounds 15] [--out FOLDER]
 """

@@ -1,8 +1,8 @@
-"""One blocking call through our client beside requests and httpx, against the same server.
+"""One blocking call through our client compared with requests and httpx.
 
-The server is the fast sink, in a process of its own. All keep their connections, send the same
-headers and body, and read the answer. The rounds are interleaved, and the figures are medians;
-ratios are of the two in one round. Run from the top of the repository:
+The server is the fast sink, in its own process. All keep their connections, send the same headers
+and body, and read the response. Rounds are interleaved, and figures are medians; ratios are of the
+same round. Run from the top of the repository:
 
     python -m benchmarks.sync_call [CALLS] [--threads 1 4 16] [--rounds 9] [--server fast]
         [--out FOLDER]

@@ -1,9 +1,9 @@
-"""Events a second through the ASGI receiver beside a bare Starlette route that parses JSON.
+"""Events per second through the ASGI receiver, and through a plain Starlette route for JSON.
 
-The receiver looks for the secret, limits the body, reads a typed event, keeps the order of each
-SMS, and remembers what was handled; the bare route does nothing of it. Both are measured under
-uvicorn, each in a process of its own, and without a server. The rounds are interleaved, and the
-figures are medians. Every event is another one. Run from the top of the repository:
+The receiver checks the secret, limits the body, parses a typed event, keeps the order of each SMS,
+and remembers handled events; the plain route does none of this. Both are measured under uvicorn,
+each in its own process, and without a server. Rounds are interleaved, and figures are medians. All
+events are different. Run from the top of the repository:
 
     python -m benchmarks.webhooks [EVENTS]
 """

@@ -1,4 +1,4 @@
-"""From the body of an answer to JSON: its encoding, its letters, its value."""
+"""Decoding of response bodies: content encoding, charset, JSON."""
 
 import json
 import re
@@ -10,13 +10,13 @@ from connectus_async._exchange import too_large
 
 MOST_CODINGS: Final = 3
 MOST_MEMBERS: Final = 64
-"""Of a gzip body. What is left after each is copied, so many small ones would hold up the loop."""
+"""Maximum members of a gzip body. The rest is copied after each, so many would block the loop."""
 
 _BY_ITS_HEADER: Final = zlib.MAX_WBITS | 32
 _WINDOWS: Final = {
     "gzip": (_BY_ITS_HEADER,),
     "x-gzip": (_BY_ITS_HEADER,),
-    "deflate": (_BY_ITS_HEADER, -zlib.MAX_WBITS),  # many send it without one
+    "deflate": (_BY_ITS_HEADER, -zlib.MAX_WBITS),  # many servers send it without header
 }
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]{1,40})""", re.ASCII | re.IGNORECASE)
 _LETTERS: Final = re.compile(
@@ -24,19 +24,19 @@ _LETTERS: Final = re.compile(
     r"([-_]?[lb]e)?|macintosh|koi8-[ru])",
     re.ASCII | re.IGNORECASE,
 )
-"""Charsets that only write letters in another way; `utf-7`, say, makes signs of letters."""
+"""Charsets that map bytes to characters directly; `utf-7`, for instance, has escape sequences."""
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
-    """Undo the encoding of a body.
+    """Decode the content encoding of a body.
 
     Args:
-        body: The body as it came.
+        body: The body as received.
         encoding: The value of its ``Content-Encoding``.
-        limit: Bytes of the result at most.
+        limit: Maximum bytes of the result.
 
     Raises:
-        ValueError: It cannot be undone; the words say why.
+        ValueError: It cannot be decoded; the message says why.
     """
     codings = [coding.strip().lower() for coding in encoding.split(",")]
     if not body:
@@ -51,21 +51,21 @@ def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _inflated(body: bytes, coding: str, limit: int) -> bytes:
     if coding not in _WINDOWS:
-        raise ValueError("it is encoded in a way that was not asked for")
+        raise ValueError("it has an encoding that was not requested")
     for window in _WINDOWS[coding]:
         try:
             return _members(body, window, limit)
         except zlib.error:
             continue
-    raise ValueError("it does not decompress")
+    raise ValueError("it cannot be decompressed")
 
 
 def _members(body: bytes, window: int, limit: int) -> bytes:
-    """Decompress one member after the other; zeros may fill up the end.
+    """Decompress all members, and ignore zeros at the end.
 
     Raises:
-        zlib.error: It is not compressed like this.
-        ValueError: It is too large, or not whole.
+        zlib.error: The body has another format.
+        ValueError: It is too large, or incomplete.
     """
     whole = bytearray()
     for _ in range(MOST_MEMBERS):
@@ -74,7 +74,7 @@ def _members(body: bytes, window: int, limit: int) -> bytes:
         if len(whole) > limit:
             raise too_large(limit)
         if not inflater.eof:
-            raise ValueError("it does not decompress to its end")
+            raise ValueError("its compressed data is incomplete")
         body = inflater.unused_data
         if not body.strip(b"\0"):
             return bytes(whole)
@@ -82,24 +82,24 @@ def _members(body: bytes, window: int, limit: int) -> bytes:
 
 
 def parsed(body: bytes, content_type: str) -> Any:
-    """Read JSON that is not plain UTF-8: in what it looks to be written in, or is declared to be.
+    """Parse JSON that is not plain UTF-8, by its detected or declared charset.
 
     Raises:
         ValueError: It is not JSON.
     """
     text = _decoded(body, content_type)
     if text is None:
-        raise ValueError("it is in no other letters")
+        raise ValueError("it has no other charset")
     return _json.loads(text.encode())
 
 
 def words(body: bytes, content_type: str) -> str:
-    """Read a body as text, whatever it is."""
+    """Decode any body as text."""
     return _decoded(body, content_type) or body.decode("utf-8", "replace")
 
 
 def _decoded(body: bytes, content_type: str) -> str | None:
-    """Decode what is not plain UTF-8, or return ``None``."""
+    """Decode a body that is not plain UTF-8, or return ``None``."""
     declared = _CHARSET.search(content_type)
     charset = declared[1] if declared and _LETTERS.fullmatch(declared[1]) else None
     for name in (json.detect_encoding(body), charset):

@@ -1,8 +1,8 @@
-"""How one HTTP exchange is made with aiohttp: a request out, its answer in.
+"""HTTP exchanges with aiohttp: one request and its response.
 
-What becomes of the exchange is decided in `transport`; here bytes are moved, and what goes wrong is
-raised as it comes from aiohttp. There are two ways to do it: `PublicExchange` here, which works
-with every aiohttp, and `FastExchange` of `_fast_exchange`, where aiohttp is one that it knows.
+This module moves bytes, and raises errors as aiohttp does; `transport` decides the outcome. There
+are two implementations: `PublicExchange` works with every aiohttp, and `FastExchange` of
+`_fast_exchange` only with the versions it was tested with.
 """
 
 import asyncio
@@ -25,40 +25,41 @@ from connectus_async._sockets import close_in_order, end_with_process, input_of
 from connectus_async.errors import ClientClosedError
 
 LARGE_BODY: Final = 2**20
-"""From this many bytes on, aiohttp wants a request body as a stream."""
+"""Size from which aiohttp expects a request body as a stream."""
 
-READ_AT_MOST: Final = 2**16
-"""Bytes that a connection reads at once. asyncio makes room for 256 KiB each time, so much that
-memory is mapped and unmapped for an answer of 200 bytes: 20 µs where that was measured."""
+READ_SIZE: Final = 2**16
+"""Maximum bytes per read. asyncio allocates 256 KiB for each read, so much that memory is mapped
+and unmapped for a response of 200 bytes, which was measured at 20 µs."""
 
-MOST_HEADER_BYTES: Final = 2**16
-"""Bytes of a header field that are read. aiohttp reads 8 KiB, and makes an error of a 401 with a
-longer cookie or policy, which then could not be told from an answer that is no HTTP."""
+MAX_HEADER_BYTES: Final = 2**16
+"""Maximum bytes of a header field. aiohttp's default is 8 KiB: a 401 with a longer cookie or policy
+would raise an error, and could not be told from a response that is not HTTP."""
 
-LOOK_EVERY: Final = 0.25
-"""Seconds after which somebody who connects looks whether the loop was blocked."""
+LOOP_CHECK_INTERVAL: Final = 0.25
+"""Seconds between checks for a blocked event loop."""
 
 BLOCKED: Final = 0.1
-"""Seconds of a pause of the loop, for which no server is to blame."""
+"""Seconds of a pause of the event loop from which it counts as blocked: no server caused it."""
 
-TURNS: Final = 4
-"""Turns of the event loop within which it reads what has come; uvloop takes more than asyncio."""
+READ_ITERATIONS: Final = 4
+"""Iterations of the event loop within which it reads available input; uvloop needs more than
+asyncio."""
 
-PIECE: Final = 2**16
-"""Bytes of a large body that are written at once."""
+CHUNK_SIZE: Final = 2**16
+"""Bytes of a large body per write."""
 
 MAX_HEADS: Final = 64
-"""How many heads are kept: all that carry no identifier, and not all that do."""
+"""Maximum cached heads: enough for all calls without an identifier in the path."""
 
 
 @attrs.frozen(eq=False)
 class Endpoint:
-    """A host of the API, and what every request to it carries.
+    """A host of the API, with the headers of every request to it.
 
     Attributes:
-        base_url: What a target is put behind.
-        headers: The header fields of every request, credentials included.
-        proxy: The URL of the proxy that leads there, with its credentials.
+        base_url: The base URL of all targets.
+        headers: The header fields of every request, including credentials.
+        proxy: The URL of the proxy, with its credentials.
     """
 
     base_url: str
@@ -67,7 +68,7 @@ class Endpoint:
     _heads: dict[tuple[str, str], bytes] = attrs.field(factory=dict, init=False, repr=False)
 
     def head(self, method: str, target: str) -> bytes:
-        """Write the head of a request, but for what depends on its body."""
+        """Return the head of a request, without the fields that depend on its body."""
         head = self._heads.get((method, target))
         if head is None:
             head = self._write_head(method, target)
@@ -76,7 +77,7 @@ class Endpoint:
         return head
 
     def url(self, target: str) -> URL:
-        """Put a target behind the base URL."""
+        """Return the URL of a target."""
         return URL(self.base_url + target, encoded=True)
 
     def _write_head(self, method: str, target: str) -> bytes:
@@ -92,13 +93,13 @@ def _times(limits: "Limits") -> aiohttp.ClientTimeout:
 
 @attrs.frozen
 class Limits:
-    """What an exchange may take.
+    """Limits of an exchange.
 
     Attributes:
-        total: Seconds from the search for a connection to the last byte of the answer.
-        connect: Seconds to connect, once the name is resolved.
-        answer: Bytes of the answer's body.
-        timeout: The time to connect in aiohttp's words.
+        total: Seconds from getting a connection to the last byte of the response.
+        connect: Seconds to connect, after name resolution.
+        answer: Maximum bytes of the response's body.
+        timeout: The time to connect, for aiohttp.
     """
 
     total: float
@@ -110,16 +111,16 @@ class Limits:
 
 
 @attrs.define
-class Reply:
-    """What came back, once there were a status line and headers.
+class RawResponse:
+    """An HTTP response with status line and headers, possibly with an incomplete body.
 
     Attributes:
         status: The HTTP status code.
         headers: The header fields.
-        body: The body as it came; empty if there is a problem.
-        encoding: How the body is encoded, if it is.
-        problem: Why there is no whole body: a `ValueError` that says so if it is too large, else
-            what broke it off.
+        body: The body as received; empty if there is a problem.
+        encoding: The ``Content-Encoding``, if any.
+        problem: The reason for a missing body: a `ValueError` with a message if it is too large,
+            else the error that cut it off.
     """
 
     status: int
@@ -130,29 +131,29 @@ class Reply:
 
 
 class Exchange(Protocol):
-    """A way to make exchanges."""
+    """A callable that makes exchanges."""
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
+    ) -> RawResponse:
         """Make one exchange.
 
         Raises:
-            ClientClosedError: The client was closed while it waited for a connection.
-            Exception: There is no status line; `failed_while_connecting` tells how far it came.
+            ClientClosedError: The client was closed while waiting for a connection.
+            Exception: There is no status line; see `failed_while_connecting`.
         """
         ...
 
 
 class PublicExchange:
-    """Exchanges through aiohttp's session, as its documentation has them."""
+    """Exchanges through aiohttp's public session."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
+    ) -> RawResponse:
         """Make one exchange."""
         due = time.monotonic() + limits.total
         headers = endpoint.headers
@@ -162,7 +163,7 @@ class PublicExchange:
         if body is not None and is_large:
             headers = headers.copy()
             headers["Content-Length"] = str(len(body))
-            data = _pieces(body, written)
+            data = _chunks(body, written)
         async with time_limit(due):
             response = await self._session.request(
                 method,
@@ -180,50 +181,50 @@ class PublicExchange:
 
         async with response:
             fields = CIMultiDict(response.headers)
-            reply = Reply(response.status, fields, encoding=fields.get("Content-Encoding"))
-            await read_body(reply, read, limits.answer)
-            if reply.problem is not None or (is_large and not written):
+            raw = RawResponse(response.status, fields, encoding=fields.get("Content-Encoding"))
+            await read_body(raw, read, limits.answer)
+            if raw.problem is not None or (is_large and not written):
                 response.close()
         if is_large and not written:
-            came_early(reply)
-        return reply
+            mark_early(raw)
+        return raw
 
 
 class EarlyAnswerError(Exception):
-    """A success was answered before the whole request was written: nobody can have acted on it."""
+    """A success arrived before the whole request was written, so nobody can have acted on it."""
 
 
-def came_early(reply: Reply) -> None:
-    """Note that no more of the request was written once the answer had come."""
-    if 200 <= reply.status < 300:
-        reply.problem = EarlyAnswerError()
+def mark_early(raw: RawResponse) -> None:
+    """Record that a response arrived before the whole request was written."""
+    if 200 <= raw.status < 300:
+        raw.problem = EarlyAnswerError()
 
 
 _has_input: ContextVar[Callable[[], object]] = ContextVar("connectus_has_input")
-"""Of the connection that the exchange of this context got."""
+"""Check for unread input on the connection of the current exchange."""
 
 
-async def _pieces(body: bytes, written: list[bool]) -> AsyncIterator[bytes]:
-    """Hand out a body, each piece after the loop has read what came.
+async def _chunks(body: bytes, written: list[bool]) -> AsyncIterator[bytes]:
+    """Yield a body in chunks, each after the loop has read available input.
 
-    A server that refuses it answers early, and closes: to write before the answer is read would
-    fail, and the answer be lost by that.
+    A server that rejects a body responds early and closes the connection. A write before reading
+    that response would fail, and lose it.
     """
-    for start in range(0, len(body), PIECE):
-        for _ in range(TURNS):
+    for start in range(0, len(body), CHUNK_SIZE):
+        for _ in range(READ_ITERATIONS):
             await asyncio.sleep(0)
             if not _has_input.get(bool)():
                 break
-        if start + PIECE >= len(body):
+        if start + CHUNK_SIZE >= len(body):
             written.append(True)
-        yield body[start : start + PIECE]
+        yield body[start : start + CHUNK_SIZE]
 
 
 @asynccontextmanager
 async def time_limit(due: float) -> AsyncIterator[None]:
-    """Raise a `TimeoutError` when the time has come, but not for what came while the loop slept.
+    """Raise a `TimeoutError` at a given time, but not for input that arrived in a blocked loop.
 
-    aiohttp's own limit, and asyncio's, end what waits for an answer that has come meanwhile.
+    The time limits of aiohttp and asyncio would discard a response that has arrived meanwhile.
 
     Args:
         due: The time, by the monotonic clock.
@@ -234,7 +235,7 @@ async def time_limit(due: float) -> AsyncIterator[None]:
 
     def run_out() -> None:
         is_late = time.monotonic() - awaited > BLOCKED
-        limit.reschedule(loop.time() + (LOOK_EVERY if is_late else 0))
+        limit.reschedule(loop.time() + (LOOP_CHECK_INTERVAL if is_late else 0))
 
     async with asyncio.timeout(None) as limit:
         timer = loop.call_later(wait, run_out)
@@ -244,13 +245,13 @@ async def time_limit(due: float) -> AsyncIterator[None]:
             timer.cancel()
 
 
-async def read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
-    """Put the body into a reply, or the reason why it is not whole.
+async def read_body(raw: RawResponse, read: Callable[[], Awaitable[bytes]], limit: int) -> None:
+    """Set the body of a response, or its problem.
 
     Args:
-        reply: The reply.
-        read: Reads what there is, and nothing at the end.
-        limit: Bytes that are read at most.
+        raw: The response.
+        read: Reads the next chunk, which is empty at the end.
+        limit: Maximum bytes.
     """
     chunks = []
     size = 0
@@ -258,53 +259,53 @@ async def read_body(reply: Reply, read: Callable[[], Awaitable[bytes]], limit: i
         while chunk := await read():
             size += len(chunk)
             if size > limit:
-                reply.problem = too_large(limit)
+                raw.problem = too_large(limit)
                 return
             chunks.append(chunk)
     except (aiohttp.ClientError, OSError) as error:
-        reply.problem = error
+        raw.problem = error
     else:
-        reply.body = b"".join(chunks)
+        raw.body = b"".join(chunks)
 
 
 def too_large(limit: int) -> ValueError:
-    """Say that a body is larger than is read."""
+    """Make the error of a body over the limit."""
     return ValueError(f"it has more than {limit} bytes")
 
 
 class ResponseProtocol(ResponseHandler):
-    """aiohttp's end of a connection, from which nothing more leaves once it is closed.
+    """aiohttp's protocol of a connection, which sends nothing more once it is closed.
 
-    A request that was given up must not reach the server later, when its outcome was looked for.
+    An abandoned request must not reach the server later, after its outcome was looked up.
     """
 
     has_input: Callable[[], object]
-    """Tells whether there is something that the loop has not read; it may be blocked."""
+    """Tells whether there is input that the loop has not read; it may be blocked."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Have asyncio's own transport read less at once; others have a buffer that they keep."""
+        """Make asyncio's own transport read less at once; others reuse their buffer."""
         untyped: Any = transport
         if hasattr(untyped, "max_size"):
-            untyped.max_size = READ_AT_MOST
+            untyped.max_size = READ_SIZE
         sock = transport.get_extra_info("socket")
         end_with_process(sock)
         self.has_input = input_of(sock)
         super().connection_made(transport)
 
     def close(self) -> None:
-        """Close the connection, at once if there is something that has not arrived."""
+        """Close the connection, with a reset if unacknowledged bytes remain."""
         if self._closes_in_order():
             super().close()
         else:
             super().abort()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Abort the connection."""
         self._closes_in_order()
         super().abort()
 
     def eof_received(self) -> None:
-        """Let the transport close the connection, as the server did."""
+        """Let the transport close the connection after the server."""
         self._closes_in_order()
         super().eof_received()
 
@@ -318,8 +319,8 @@ class ResponseProtocol(ResponseHandler):
         return sock is not None and close_in_order(sock)
 
 
-class _Pauses:
-    """Sees how long a loop does nothing that it is asked to.
+class _LoopPauses:
+    """Measures how long an event loop is blocked.
 
     Attributes:
         longest: Seconds of the longest pause.
@@ -328,56 +329,56 @@ class _Pauses:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.longest = 0.0
         self._loop = loop
-        self._look()
+        self._schedule()
 
-    def _look(self) -> None:
-        self._due = time.monotonic() + LOOK_EVERY
-        self._handle = self._loop.call_later(LOOK_EVERY, self._see)
+    def _schedule(self) -> None:
+        self._due = time.monotonic() + LOOP_CHECK_INTERVAL
+        self._handle = self._loop.call_later(LOOP_CHECK_INTERVAL, self._measure)
 
-    def _see(self) -> None:
+    def _measure(self) -> None:
         self.longest = max(self.longest, time.monotonic() - self._due)
-        self._look()
+        self._schedule()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop measuring."""
         self._handle.cancel()
 
 
 class Connector(aiohttp.TCPConnector):
-    """Tells a failure to get a connection from a later one.
+    """Marks failures to get a connection, to distinguish them from later ones.
 
-    The type of the exception does not tell: when the total time runs out, aiohttp raises the same
-    ``TimeoutError`` whether it was still connecting or already waiting for the answer. So every
-    failure to get a connection is marked, cancellation by a timeout included.
+    The type of the exception does not suffice: when the total time runs out, aiohttp raises the
+    same ``TimeoutError`` while connecting and while waiting for the response. So every failure to
+    get a connection is marked, including cancellation by a timeout.
     """
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
-        """Get a connection on which the server has not spoken yet, or mark the failure."""
+        """Get a connection without unexpected input, or mark the failure."""
         try:
-            loan = await self._connect_again(*args, **kwargs)
+            connection = await self._connect_again(*args, **kwargs)
             try:
-                self._check(loan)
+                self._check(connection)
             except BaseException:
-                loan.close()
+                connection.close()
                 raise
         except asyncio.CancelledError as error:
-            not_sent(error)
+            mark_not_sent(error)
             task = asyncio.current_task()
             if self.closed and task is not None and not task.cancelling():
-                raise ClientClosedError from None  # close() wakes those who wait by cancelling
+                raise ClientClosedError from None  # close() cancels waiting tasks
             raise
         except BaseException as error:
-            not_sent(error)
+            mark_not_sent(error)
             raise
-        return loan
+        return connection
 
     async def _connect_again(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
-        """Connect, again where the time ran out because the loop was blocked.
+        """Connect, and retry if the time ran out because the loop was blocked.
 
-        Then the server may have answered at once, and nobody was there to see it.
+        The server may have accepted at once, unnoticed by the loop.
         """
         while True:
-            pauses = _Pauses(self._loop)
+            pauses = _LoopPauses(self._loop)
             try:
                 return await super().connect(*args, **kwargs)
             except TimeoutError:
@@ -386,18 +387,18 @@ class Connector(aiohttp.TCPConnector):
             finally:
                 pauses.stop()
 
-    def _check(self, loan: aiohttp.connector.Connection) -> None:
-        """Refuse a connection that was closed, or spoken on, before anything was written."""
-        if loan.closed or getattr(loan.protocol, "should_close", False):
+    def _check(self, connection: aiohttp.connector.Connection) -> None:
+        """Reject a connection that was closed, or has input, before anything was written."""
+        if connection.closed or getattr(connection.protocol, "should_close", False):
             raise aiohttp.ServerDisconnectedError
 
 
 class KeepingConnector(Connector):
-    """Lends a kept connection again, but none on which the server spoke unasked, or that it closed.
+    """Reuses kept connections, except closed ones and those with unsolicited input.
 
-    aiohttp would read that as the answer to the next request, whose message would then count as
-    accepted whatever became of it. It relies on parts of aiohttp that are not public, so it is used
-    only with versions that `_fast_exchange` knows.
+    aiohttp would read such input as the response to the next request, whose message would then
+    count as accepted whatever happened to it. This class relies on private parts of aiohttp, so it
+    is used only with the versions that `_fast_exchange` knows.
     """
 
     def __init__(self, *, keepalive_timeout: float, **settings: Any) -> None:
@@ -405,16 +406,16 @@ class KeepingConnector(Connector):
         self._kept_for = keepalive_timeout
         self._factory = partial(ResponseProtocol, loop=self._loop)  # type: ignore[assignment]
 
-    def _check(self, loan: aiohttp.connector.Connection) -> None:
-        """Tell the exchange how to look at the connection."""
-        super()._check(loan)
-        protocol: Any = loan.protocol
+    def _check(self, connection: aiohttp.connector.Connection) -> None:
+        """Give the exchange access to the connection's input check."""
+        super()._check(connection)
+        protocol: Any = connection.protocol
         _has_input.set(protocol.has_input)
 
     def lease(self, key: ConnectionKey) -> Any:
-        """Take the connection that was used last, which the server is least likely to close.
+        """Take the most recently used connection, which the server is least likely to close.
 
-        One from which there is something to read stays until the loop has read it.
+        A connection with unread input stays until the loop has read it.
         """
         kept: Any = self._conns.get(key)
         if not kept:
@@ -444,7 +445,7 @@ class KeepingConnector(Connector):
         return leased
 
     async def _create_proxy_connection(self, *args: Any, **kwargs: Any) -> Any:
-        """Connect through a proxy in the time for a connection; aiohttp waits for it for longer."""
+        """Connect through a proxy within the time to connect; aiohttp would wait longer."""
         given = (*args, *kwargs.values())
         limits = (each.sock_connect for each in given if isinstance(each, aiohttp.ClientTimeout))
         async with asyncio.timeout(next(limits, None)):
@@ -453,14 +454,14 @@ class KeepingConnector(Connector):
     async def _get(
         self,
         key: ConnectionKey,
-        traces: list[Any],  # noqa: ARG002 - there are none
+        traces: list[Any],  # noqa: ARG002 - always empty
     ) -> aiohttp.connector.Connection | None:
-        """Take a kept connection, after the loop has read what there was to read.
+        """Take a kept connection, after the loop has read its input.
 
-        Over TLS that may be a session ticket, and the connection as good as before.
+        Over TLS the input may be a session ticket, and the connection still usable.
         """
         leased = self.lease(key)
-        for _ in range(TURNS):
+        for _ in range(READ_ITERATIONS):
             if leased is not None or not self._conns.get(key):
                 break
             await asyncio.sleep(0)
@@ -472,49 +473,49 @@ class KeepingConnector(Connector):
         return None
 
 
-_lent: ContextVar[list[tuple[asyncio.Transport, socket.socket]]] = ContextVar("connectus_lent")
+_leased: ContextVar[list[tuple[asyncio.Transport, socket.socket]]] = ContextVar("connectus_lent")
 
 
 class OneTimeConnector(Connector):
-    """Makes a new connection for each request, with aiohttp's public interface alone."""
+    """Opens a new connection for each request, through aiohttp's public interface only."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, force_close=True)
 
-    def _check(self, loan: aiohttp.connector.Connection) -> None:
-        """Hold the socket besides, for the exchange that asked for the connection."""
-        super()._check(loan)
-        transport = loan.transport
+    def _check(self, connection: aiohttp.connector.Connection) -> None:
+        """Duplicate the socket, for the exchange that requested the connection."""
+        super()._check(connection)
+        transport = connection.transport
         if transport is None:
-            raise AssertionError  # it is not closed
+            raise AssertionError  # the connection is open
         sock = transport.get_extra_info("socket")
-        held = socket.fromfd(sock.fileno(), sock.family, sock.type)
-        _lent.get().append((transport, held))
-        _has_input.set(input_of(held))
-        end_with_process(held)
+        duplicate = socket.fromfd(sock.fileno(), sock.family, sock.type)
+        _leased.get().append((transport, duplicate))
+        _has_input.set(input_of(duplicate))
+        end_with_process(duplicate)
 
 
 class OneTimeExchange(PublicExchange):
-    """Exchanges over the connections of a `OneTimeConnector`, which end with the exchange."""
+    """Exchanges over connections of a `OneTimeConnector`, which close with the exchange."""
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
-        """Make one exchange, and take back what has not left when it is over."""
-        lent: list[tuple[asyncio.Transport, socket.socket]] = []
-        token = _lent.set(lent)
+    ) -> RawResponse:
+        """Make one exchange, and discard unsent bytes when it is over."""
+        leased: list[tuple[asyncio.Transport, socket.socket]] = []
+        token = _leased.set(leased)
         try:
             return await super().__call__(endpoint, method, target, body, limits)
         finally:
-            _lent.reset(token)
-            for transport, held in lent:
-                with held:
-                    if not close_in_order(held):
+            _leased.reset(token)
+            for transport, duplicate in leased:
+                with duplicate:
+                    if not close_in_order(duplicate):
                         transport.abort()
 
 
-def not_sent(error: BaseException) -> BaseException:
-    """Mark an error as one that came before the first byte of the request was written."""
+def mark_not_sent(error: BaseException) -> BaseException:
+    """Mark an error as raised before the first byte of the request was written."""
     error.connectus_not_sent = True  # type: ignore[attr-defined]
     return error
 
@@ -522,5 +523,5 @@ def not_sent(error: BaseException) -> BaseException:
 def failed_while_connecting(error: BaseException) -> bool:
     """Tell whether an exchange failed before there was a connection to write to."""
     return any(
-        getattr(link, "connectus_not_sent", False) for link in (error, error.__cause__) if link
+        getattr(each, "connectus_not_sent", False) for each in (error, error.__cause__) if each
     )

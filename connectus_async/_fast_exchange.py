@@ -1,25 +1,25 @@
-"""Exchanges on aiohttp's connections, but without its session.
+"""Exchanges on aiohttp's connections, without its session.
 
-Names, TLS, the limit of connections and keep-alive stay aiohttp's own, and so does the parsing of
-every answer but the plainest. What is left out is ``ClientSession._request``, which is made for
-everything that HTTP can be and takes more than the rest of a call together. It relies on parts of
-aiohttp that are not public, so it is used only with the versions in `KNOWN_VERSIONS`;
-`OneTimeExchange` serves all others, and `PublicExchange` proxies, on the same rules. A test
-compares the source of those parts, and says what to do when it changed.
+aiohttp still handles name resolution, TLS, the connection limit, keep-alive, and the parsing of all
+but the simplest responses. This module replaces ``ClientSession._request``, which supports all of
+HTTP and costs more than the rest of a call. It relies on private parts of aiohttp, so it is used
+only with the versions in `KNOWN_VERSIONS`; `OneTimeExchange` serves all others, and
+`PublicExchange` proxies, by the same rules. A test compares the source of those parts, and says
+what to do when it changed.
 
-What each trick spares a call; ``python -m benchmarks.single_call`` measures the whole. An exchange
-takes a third of the CPU of a bare ``session.post`` with ``json``, the kernel included, and one
-through `PublicExchange` as much as that:
+Savings per call; ``python -m benchmarks.single_call`` measures the total. An exchange takes a third
+of the CPU of a plain ``session.post`` with ``json``, including the kernel; one through
+`PublicExchange` takes as much as that:
 
 ======================================================================  ======
-nothing of a session: no request, response, cookies, task and tracing    97 us
-a plain answer is read where it comes in: no parser, stream and queue    26 us
-the head of a request is kept, all but the length of the body             7 us
-one timer for a connection, not one for each exchange                     6 us
-a kept connection is taken without coroutine and object for the loan      2 us
-the header fields of an answer are read once somebody looks at them       2 us
-and given back without a second look at it, where nobody waits for one    2 us
-nothing is parsed again where reading was not paused                      1 us
+no session: no request, response, cookies, task or tracing               97 us
+simple responses are parsed on arrival: no parser, stream or queue       26 us
+the head of a request is cached, except the length of the body            7 us
+one timer per connection instead of one per exchange                      6 us
+a kept connection is taken without a coroutine or a wrapper               2 us
+response headers are parsed on first access                               2 us
+a connection is returned without a check if nobody waits for one          2 us
+nothing is parsed again if reading was not paused                         1 us
 ======================================================================  ======
 """
 
@@ -37,34 +37,34 @@ from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict
 
 from connectus_async._exchange import (
+    CHUNK_SIZE,
     LARGE_BODY,
-    MOST_HEADER_BYTES,
-    PIECE,
-    TURNS,
+    MAX_HEADER_BYTES,
+    READ_ITERATIONS,
     Endpoint,
     KeepingConnector,
     Limits,
     PublicExchange,
-    Reply,
+    RawResponse,
     ResponseProtocol,
-    came_early,
-    not_sent,
+    mark_early,
+    mark_not_sent,
     read_body,
 )
 
 _NO_TRACES: Final[list[Any]] = []
 _EARLY: Final = 0.002
-"""Seconds by which a timer may go off early: the clocks of event loops are coarse."""
+"""Seconds by which a timer may fire early: the clocks of event loops are coarse."""
 
 
 FIRST: Final = asyncio.FIRST_COMPLETED
 
 KNOWN_VERSIONS: Final = frozenset({"3.14.4", "3.14.5"})
-"""The versions of aiohttp that this module was tried with."""
+"""Versions of aiohttp that this module was tested with."""
 
 
 def knows_aiohttp() -> bool:
-    """Tell whether the aiohttp that is there is one of them."""
+    """Tell whether the installed aiohttp is one of them."""
     return aiohttp.__version__ in KNOWN_VERSIONS
 
 
@@ -80,8 +80,8 @@ class FastExchange:
 
     async def __call__(
         self, endpoint: Endpoint, method: str, target: str, body: bytes | None, limits: Limits
-    ) -> Reply:
-        """Make one exchange; as a session does where somebody put another in the place of it."""
+    ) -> RawResponse:
+        """Make one exchange, through the session if its request method was replaced."""
         if ClientSession._request is not self._own_request and self._is_replaced():  # noqa: SLF001
             return await self._public(endpoint, method, target, body, limits)
         deadline = self._loop.time() + limits.total
@@ -97,15 +97,15 @@ class FastExchange:
                 connection = await self._connector.lease_new(route, limits)
         is_clean = False
         try:
-            reply: Reply = await connection.exchange(request, deadline, limits.answer, rest)
-            is_clean = reply.problem is None
+            raw: RawResponse = await connection.exchange(request, deadline, limits.answer, rest)
+            is_clean = raw.problem is None
         finally:
-            self._connector.take_back(key, connection, is_clean=is_clean)
-        return reply
+            self._connector.release(key, connection, is_clean=is_clean)
+        return raw
 
     def _is_replaced(self) -> bool:
-        """Tell whether a session's requests go elsewhere, as in a test that is to reach nobody."""
-        request = ClientSession._request  # noqa: SLF001 - what aioresponses and vcrpy replace
+        """Tell whether the session's request method was replaced, for instance by a test."""
+        request = ClientSession._request  # noqa: SLF001 - aioresponses and vcrpy replace it
         code = getattr(request, "__code__", None)
         if code is None or code.co_filename != ClientSession.__init__.__code__.co_filename:
             return True
@@ -113,32 +113,32 @@ class FastExchange:
         return False
 
     def _route(self, endpoint: Endpoint) -> tuple[ConnectionKey, ClientRequest]:
-        """Describe a host in the way in which the connector wants it."""
+        """Describe a host in the form that the connector needs."""
         request = ClientRequest("GET", endpoint.url(""), loop=self._loop)
         route = self._routes[endpoint.base_url] = request.connection_key, request
         return route
 
 
 class FastConnector(KeepingConnector):
-    """Lends its connections without a coroutine, and without an object that stands for the loan."""
+    """Leases its connections without a coroutine and without a wrapper object."""
 
     def __init__(self, *, keepalive_timeout: float, **settings: Any) -> None:
         super().__init__(keepalive_timeout=keepalive_timeout, **settings)
         self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
 
     async def lease_new(self, route: ClientRequest, limits: Limits) -> "_Connection":
-        """Take a connection as soon as there is one."""
+        """Wait for a connection."""
         try:
-            loan = await self.connect(route, _NO_TRACES, limits.timeout)
+            wrapper = await self.connect(route, _NO_TRACES, limits.timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
-        connection, loan._protocol = loan._protocol, None  # noqa: SLF001 - or it gives it back
+        connection, wrapper._protocol = wrapper._protocol, None  # noqa: SLF001 - or it releases it
         return connection  # type: ignore[return-value]  # as above
 
-    def take_back(self, key: ConnectionKey, connection: "_Connection", *, is_clean: bool) -> None:
-        """Keep a connection on which all went well, as `_release` does, or close it.
+    def release(self, key: ConnectionKey, connection: "_Connection", *, is_clean: bool) -> None:
+        """Keep a connection after a successful exchange, as `_release` does, or close it.
 
-        Whether it is still good to use, `lease` asks.
+        `lease` checks whether it is still usable.
         """
         if not is_clean or self._waiters or self._cleanup_handle is None or self._closed:
             self._release(key, connection, should_close=not is_clean)
@@ -166,11 +166,11 @@ _HEAD: Final = re.compile(
 _FIELD: Final = re.compile(r"([\w-]+): ?([ -~]+)\r\n", re.ASCII)
 
 
-def plain_reply(data: bytes, limit: int) -> Reply | None:
-    """Read an answer that came whole, at once, and is as plain as most are.
+def parse_simple(data: bytes, limit: int) -> RawResponse | None:
+    """Parse a simple response that arrived in one piece.
 
     Returns:
-        The same as aiohttp's parser makes of it; ``None`` for everything that is not that plain.
+        The same result as aiohttp's parser, or ``None`` for any other response.
     """
     head = _HEAD.match(data)
     if head is None:
@@ -179,11 +179,11 @@ def plain_reply(data: bytes, limit: int) -> Reply | None:
     length = len(data) - end
     if length > limit or head[3] != b"%d" % length:
         return None
-    return Reply(int(head[1]), _Fields(head[2]), data[end:])
+    return RawResponse(int(head[1]), _Fields(head[2]), data[end:])
 
 
 class _Fields(Mapping[str, str]):
-    """Header fields that are read once somebody looks at them."""
+    """Header fields, parsed on first access."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
@@ -212,14 +212,14 @@ class _Fields(Mapping[str, str]):
 
 
 class _Connection(ResponseProtocol):
-    """A connection that reads plain answers itself, and ends what waits on it when the time is up.
+    """A connection that parses simple responses itself, and has its own time limit.
 
-    Its timer is not set anew with each exchange: it goes off once in the length of the time limit,
-    and looks when it has to go off next.
+    Its timer is not set again for each exchange: it fires once per time limit, and then checks when
+    it must fire next.
     """
 
-    _answer: "asyncio.Future[Reply | BaseException | None] | None" = None
-    _room: "asyncio.Future[None] | None" = None
+    _answer: "asyncio.Future[RawResponse | BaseException | None] | None" = None
+    _writable: "asyncio.Future[None] | None" = None
     _limit = 0
     _deadline = math.inf
     _alarm: asyncio.TimerHandle | None = None
@@ -227,65 +227,67 @@ class _Connection(ResponseProtocol):
 
     async def exchange(
         self, request: bytes, deadline: float, limit: int, rest: bytes | None = None
-    ) -> Reply:
-        """Write a request, and read its answer.
+    ) -> RawResponse:
+        """Write a request, and read its response.
 
         Args:
-            request: The request as it goes on the wire.
-            deadline: The time of the loop at which what waits fails with a `TimeoutError`.
-            limit: Bytes of the answer's body that are read at most.
-            rest: A large body, of which no more is written once the answer comes.
+            request: The bytes of the request.
+            deadline: The loop's time at which the exchange fails with a `TimeoutError`.
+            limit: Maximum bytes of the response's body.
+            rest: A large body; writing stops when the response arrives.
         """
         transport = self.transport
         if transport is None or transport.is_closing() or self._tail:
-            raise not_sent(aiohttp.ServerDisconnectedError())
+            raise mark_not_sent(aiohttp.ServerDisconnectedError())
         self._limit = limit
         self._deadline = deadline
         if deadline < self._alarm_at:
             self._set_alarm(deadline)
         answer = self._answer = self._loop.create_future()
         transport.write(request)
-        is_whole = rest is None or await self._write_in_pieces(rest, answer)
-        reply: Reply | BaseException | None = await answer
-        if isinstance(reply, BaseException):
-            raise reply
-        if reply is None:
-            reply = await self._parsed(limit)
+        is_whole = rest is None or await self._write_chunks(rest, answer)
+        raw: RawResponse | BaseException | None = await answer
+        if isinstance(raw, BaseException):
+            raise raw
+        if raw is None:
+            raw = await self._parsed(limit)
         self._deadline = math.inf
         if not is_whole:
             self.close()
-            came_early(reply)
-        return reply
+            mark_early(raw)
+        return raw
 
-    async def _write_in_pieces(self, body: bytes, answer: "asyncio.Future[Any]") -> bool:
-        """Write a body, and tell whether that came to its end before an answer or a failure did.
+    async def _write_chunks(self, body: bytes, answer: "asyncio.Future[Any]") -> bool:
+        """Write a body, and tell whether it was written completely before a response or a failure.
 
-        A server that refuses it answers early, and closes: to write once more would fail, and the
-        answer be lost by that.
+        A server that rejects a body responds early and closes the connection. Another write would
+        fail, and lose the response.
         """
         if self.transport is not None:
             self.transport.set_write_buffer_limits(high=1, low=0)
         whole = memoryview(body)
-        for start in range(0, len(body), PIECE):
+        for start in range(0, len(body), CHUNK_SIZE):
             await self._can_write(answer)
             if self.transport is None or self._is_ending(answer):
                 return False
-            self.transport.write(whole[start : start + PIECE])
+            self.transport.write(whole[start : start + CHUNK_SIZE])
             await asyncio.sleep(0)
         return True
 
     async def _can_write(self, answer: "asyncio.Future[Any]") -> None:
-        """Wait until the last piece is with the kernel, and what came has been read."""
-        for _ in range(TURNS):
+        """Wait until the kernel has the last chunk, and all input has been read."""
+        for _ in range(READ_ITERATIONS):
             while self._paused and not self._is_ending(answer):
-                room = self._room = self._loop.create_future()
-                await asyncio.wait([room] if answer.done() else [room, answer], return_when=FIRST)
+                writable = self._writable = self._loop.create_future()
+                await asyncio.wait(
+                    [writable] if answer.done() else [writable, answer], return_when=FIRST
+                )
             if self._is_ending(answer) or not self.has_input():
                 return
             await asyncio.sleep(0)
 
     def _is_ending(self, answer: "asyncio.Future[Any]") -> bool:
-        """Tell whether there is a final answer, or a failure."""
+        """Tell whether there is a final response or a failure."""
         if self.transport is None or self._exception is not None:
             return True
         if not answer.done():
@@ -295,59 +297,59 @@ class _Connection(ResponseProtocol):
         )
 
     def resume_writing(self) -> None:
-        """Go on with a large body."""
+        """Continue writing a large body."""
         super().resume_writing()
         self._wake()
 
     def _wake(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
+        writable, self._writable = self._writable, None
+        if writable is not None and not writable.done():
+            writable.set_result(None)
 
-    async def _parsed(self, limit: int) -> Reply:
-        """Take an answer from aiohttp's parser, as it comes."""
+    async def _parsed(self, limit: int) -> RawResponse:
+        """Read a response from aiohttp's parser."""
         while True:
             message, payload = await self.read()
             if not 100 <= message.code < 200 or message.code == 101:
                 break
         headers = message.headers.copy()
-        reply = Reply(message.code, headers, encoding=headers.get("Content-Encoding"))
-        await read_body(reply, payload.readany, limit)
-        return reply
+        raw = RawResponse(message.code, headers, encoding=headers.get("Content-Encoding"))
+        await read_body(raw, payload.readany, limit)
+        return raw
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, or have the parser read it."""
+        """Parse a simple response, or pass the data to aiohttp's parser."""
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            reply = plain_reply(data, self._limit)
-            answer.set_result(reply)
-            if reply is not None:
+            raw = parse_simple(data, self._limit)
+            answer.set_result(raw)
+            if raw is not None:
                 return
             self.set_response_params(
                 auto_decompress=False,
                 read_until_eof=True,
-                max_line_size=MOST_HEADER_BYTES,
-                max_field_size=MOST_HEADER_BYTES,
+                max_line_size=MAX_HEADER_BYTES,
+                max_field_size=MAX_HEADER_BYTES,
             )
         super().data_received(data)
         self._wake()
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
-        """Let what waits fail."""
+        """Make the current exchange fail."""
         super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            answer.set_result(exc)  # as its exception, asyncio would log it where nobody waits
+            answer.set_result(exc)  # set as exception, asyncio would log it if nobody waits
         self._wake()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the time."""
+        """Cancel the timer."""
         self._drop_alarm()
         super().connection_lost(exc)
         self._wake()
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT002 - aiohttp calls it
-        """Go on reading, if that was paused; aiohttp parses nothing once more if it was not."""
+        """Continue reading if it was paused; otherwise nothing must be parsed again."""
         if self._reading_paused or self._buffer_paused:
             super().resume_reading(resume_parser)
 

@@ -1,34 +1,36 @@
-"""The public names of a package, each imported when it is first asked for (PEP 562).
+"""Public names of a package, each imported when it is first asked for (PEP 562).
 
-Whoever needs one class does not wait for all the others. The package names its imports twice, under
-``TYPE_CHECKING`` for checkers and editors and in a table for `lazily`; a test compares the two.
+A package lists its names once: as imports under ``TYPE_CHECKING``, where checkers and editors look.
+`lazily` executes the code of the package again with an ``__import__`` that only takes notes. So it
+imports nothing, needs no source file, and there is no second list to keep in step.
 """
 
+import builtins
 import sys
 import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
+    from types import CodeType
 
 
 def lazily(
-    package: str, homes: "Mapping[str, Iterable[str]]", moved: "Mapping[str, str] | None" = None
-) -> "tuple[Callable[[str], Any], Callable[[], list[str]]]":
-    """Make the ``__getattr__`` and the ``__dir__`` of a package.
+    package: str, *, moved: "Mapping[str, str] | None" = None
+) -> "tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]":
+    """Make ``__all__``, ``__getattr__`` and ``__dir__`` of the package that calls this.
 
-    The modules of the table are attributes too, as they would be if they had been imported.
+    The modules of the public names become attributes too, as if they had been imported.
 
     Args:
-        package: Its ``__name__``.
-        homes: The names that each of its modules gives it; modules are named from the package on,
-            as in ``"products.sms"``.
-        moved: Names that another package has now, and which it is; asking for one here warns.
+        package: ``__name__`` of the package.
+        moved: The new package of each name that moved there; asking for one here warns.
     """
     elsewhere = moved or {}
-    module_of = {name: f"{package}.{home}" for home, names in homes.items() for name in names}
-    modules = {home.partition(".")[0] for home in homes}
+    module_of = _imports(sys._getframe(1).f_code)  # noqa: SLF001 - as namedtuple and enum do
+    prefix = f"{package}."
+    modules = {module.removeprefix(prefix).partition(".")[0] for module in module_of.values()}
     known = vars(sys.modules[package])
 
     def __getattr__(name: str) -> Any:  # noqa: N807 - what the package calls it
@@ -42,10 +44,30 @@ def lazily(
             )
             return getattr(import_module(elsewhere[name]), name)
         if name in modules:
-            return import_module(f"{package}.{name}")
+            return import_module(prefix + name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def __dir__() -> list[str]:  # noqa: N807
         return sorted({*known, *module_of, *modules})
 
-    return __getattr__, __dir__
+    return sorted(module_of), __getattr__, __dir__
+
+
+class _Noted:
+    """Stand-in for an imported module: every attribute is true, ``TYPE_CHECKING`` included."""
+
+    def __getattr__(self, name: str) -> bool:
+        return True
+
+
+def _imports(code: "CodeType") -> dict[str, str]:
+    """Execute the code of a package without its imports; return the module of each name."""
+    module_of: dict[str, str] = {}
+
+    def note(module: str, _: object, __: object, names: tuple[str, ...], ___: int) -> _Noted:
+        if module not in ("typing", __name__):
+            module_of.update(dict.fromkeys(names, module))
+        return _Noted()
+
+    exec(code, {"__builtins__": {**vars(builtins), "__import__": note}})  # noqa: S102 - our own
+    return module_of

@@ -1,12 +1,12 @@
-"""Socket options and questions to the kernel that keep the promise on both ends of an exchange.
+"""Socket options and kernel queries for safe exchanges.
 
-At its end: bytes that were written must not arrive after their request was given up, or after the
-process died. The kernel would go on sending them, for minutes where a network is cut. So a
-connection is reset when it closes, unless all that was written has arrived; and what nobody
-acknowledges is dropped after `KERNEL_SENDS_FOR`.
+At the end of an exchange, written bytes must not arrive after their request was abandoned or the
+process died. The kernel would keep sending them, for minutes if the network is down. So a closing
+connection is reset unless all written bytes have arrived, and unacknowledged bytes are dropped
+after `KERNEL_SENDS_FOR`.
 
-At its beginning: bytes that came while a connection was idle are an answer that nobody asked for,
-or its end. The event loop sees them only once it runs, so the kernel is asked.
+At the beginning, input on an idle connection is an unsolicited response, or the end of the
+connection. The event loop sees it only once it runs, so this module asks the kernel.
 """
 
 import os
@@ -31,19 +31,19 @@ _UNACKNOWLEDGED_FOR: Final = {
     "darwin": (0x80, 1),  # TCP_RXT_CONNDROPTIME, in seconds
     "win32": (5, 1),  # TCP_MAXRT, in seconds
 }
-"""The option that ends a connection whose bytes are not acknowledged, and its unit."""
+"""The option that limits the time without acknowledgement, and its units per second."""
 
 _SO_NWRITE: Final = 0x1024
-"""macOS: how many bytes are not acknowledged."""
+"""macOS: option for the number of unacknowledged bytes."""
 
 
 def end_with_process(sock: Any) -> None:
-    """Have the kernel send nothing more once the socket is closed, by whomever or whatever.
+    """Make the kernel send nothing more once the socket is closed, for any reason.
 
-    Not before it is connected: the options would cut the time to connect as well.
+    Call it only when connected: the options would also shorten the time to connect.
 
     Args:
-        sock: A connected socket, or what an event loop has in its place.
+        sock: A connected socket, or an event loop's substitute for one.
     """
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -55,10 +55,10 @@ def end_with_process(sock: Any) -> None:
 
 
 def close_in_order(sock: Any) -> bool:
-    """Let a socket close by a FIN, if all that was written to it has arrived.
+    """Let a socket close with a FIN, if all written bytes have arrived.
 
     Returns:
-        Whether it has; if not, or where the kernel does not tell, a close resets the connection.
+        Whether they have; if not, or if the kernel does not tell, closing resets the connection.
     """
     if _unacknowledged(sock) != 0:
         return False
@@ -68,13 +68,13 @@ def close_in_order(sock: Any) -> bool:
 
 
 def _unacknowledged(sock: Any) -> int | None:
-    """Count the bytes that were written and did not arrive; ``None`` where nobody knows."""
+    """Count the written bytes that have not arrived; ``None`` if the kernel does not tell."""
     try:
         if sys.platform == "darwin":
             return int(sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE))
         if sys.platform != "win32":
-            import fcntl  # noqa: PLC0415 - not everywhere
-            import termios  # noqa: PLC0415 - not everywhere
+            import fcntl  # noqa: PLC0415 - Unix only
+            import termios  # noqa: PLC0415 - Unix only
 
             count = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4)
             return int.from_bytes(count, sys.byteorder)
@@ -84,12 +84,12 @@ def _unacknowledged(sock: Any) -> int | None:
 
 
 def input_of(sock: Any) -> Callable[[], object]:
-    """Make what tells whether there is something to read from a socket: bytes, or the end.
+    """Return a function that tells whether a socket has input: bytes, or the end.
 
     Returns:
-        A function that asks the kernel, in less than a microsecond, and gives something true if
-        there is, or if nobody can tell: gevent and eventlet put others in the place of the
-        functions that ask, which would let other code run meanwhile.
+        A function that asks the kernel, in less than a microsecond, and returns a true value if
+        there is input or if it cannot tell: gevent and eventlet replace the functions of the
+        kernel query, and theirs would let other code run meanwhile.
     """
     if isbuiltin(getattr(select, "poll", None)):
         poll = select.poll()

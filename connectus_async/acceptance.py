@@ -1,4 +1,4 @@
-"""Meaning of a 2xx: the API took the request, refused it, or said nothing that can be read."""
+"""Meaning of a 2xx: the API accepted the request, rejected it, or sent an unreadable answer."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from connectus_async.converter import names_message
 from connectus_async.redaction import looks_personal, scrubbed
 
 MOST_PLAIN_CHARACTERS: Final = 500
-"""Of a text that is an answer, where answers are not documented."""
+"""Maximum length of a plain text that counts as an answer, where answers are not documented."""
 
 MOST_QUOTED_CHARACTERS: Final = 80
 _MOST_SEARCHED_BYTES: Final = 4096
@@ -37,49 +37,49 @@ _FAILED: Final = _spelled(
     *("denied", "error", "fail", "failed", "failure", "fallido", "ko", "nok", "rechazado"),
     "rejected",
 )
-"""None is among the statuses that the API documents."""
+"""None of them is a documented status of the API."""
 
 _TITLE: Final = re.compile(r"<(title|h1)\b[^>]{0,200}>([^<]{1,2000})", re.IGNORECASE)
 _CODE_NUMBER: Final = re.compile(r"\d{4,}")
 _MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
 
 
-def error_in(json: Any, answer: type[Answer], *, is_question: bool) -> Any:
-    """Find the error in the JSON of a 2xx: what stands for it, or ``None``.
+def error_in(json: Any, answer: type[Answer], *, is_query: bool) -> Any:
+    """Find the error in the JSON of a 2xx: the object that contains it, or ``None``.
 
-    A message with an identifier was accepted, whatever else is said. A question may be answered
-    with the errors and the status of somebody's message, so its answer is one only where it says so
-    of itself.
+    A message with an identifier was accepted, whatever else the answer says. The answer to a query
+    may contain the errors and status of a message, so it is an error only if it reports one about
+    itself.
 
     Args:
         json: The JSON.
         answer: The type of the call's answer.
-        is_question: The call changes nothing.
+        is_query: Whether the call is a query, which changes nothing.
     """
     if type(json) is dict:
         names_one = names_message(answer)  # type: ignore[arg-type]  # as in `converter`
         if names_one and json.get("id_sms") and type(json["id_sms"]) is str:
-            return None  # as most answers, of which nothing more has to be looked at
+            return None  # most answers: no further check needed
         status = json.get("status", "")
-        has_word = type(status) is str and status not in _FAILED
-        is_plain = has_word and status[:1] not in _REFUSING_DIGITS
-        if is_plain and (is_question or len(json) > 1) and _TELLING_MORE.isdisjoint(json):
+        has_status = type(status) is str and status not in _FAILED
+        is_plain = has_status and status[:1] not in _REFUSING_DIGITS
+        if is_plain and (is_query or len(json) > 1) and _TELLING_MORE.isdisjoint(json):
             return None
-        error = _error_of(json, is_question=is_question)
-        is_excused = names_one or (is_question and not _is_one(error))
+        error = _error_of(json, is_query=is_query)
+        is_excused = names_one or (is_query and not _is_one(error))
         return None if is_excused and _names_one(error) else error
-    if isinstance(json, list) and not is_question:
+    if isinstance(json, list) and not is_query:
         members = (member for member in json if isinstance(member, dict))
-        found = (error_in(member, answer, is_question=False) for member in members)
+        found = (error_in(member, answer, is_query=False) for member in members)
         return next((error for error in found if error is not None), None)
     return None
 
 
-def _error_of(json: dict[str, Any], *, is_question: bool) -> dict[str, Any] | None:
-    """Find an error in an object, or in the one that it is the envelope of."""
-    for part in (json,) if is_question else (json, _content(json)):
+def _error_of(json: dict[str, Any], *, is_query: bool) -> dict[str, Any] | None:
+    """Find an error in an object, or in the only object inside it."""
+    for part in (json,) if is_query else (json, _content(json)):
         for name in _TELLING.intersection(part):
-            if _says_error(name, part[name], is_question=is_question):
+            if _says_error(name, part[name], is_query=is_query):
                 return part
     return None
 
@@ -91,12 +91,12 @@ def _content(json: dict[str, Any]) -> dict[str, Any]:
     return content if isinstance(content, dict) else _NO_CONTENT
 
 
-def _says_error(name: str, value: Any, *, is_question: bool) -> bool:
+def _says_error(name: str, value: Any, *, is_query: bool) -> bool:
     if name in _ERROR:
         return _is_something(value)
     if name in _SUCCESS:
         return value is False or (isinstance(value, str) and value.lower() == "false")
-    if is_question:
+    if is_query:
         return False
     if name in _STATUS and isinstance(value, bool | str):
         return value is False or value in _FAILED or http_status(value) is not None
@@ -104,7 +104,7 @@ def _says_error(name: str, value: Any, *, is_question: bool) -> bool:
 
 
 def http_status(value: Any) -> int | None:
-    """Read a status of HTTP that stands for a failure, as some write it into their JSON."""
+    """Parse an HTTP status of a failure, which some APIs put into their JSON."""
     if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -113,18 +113,18 @@ def http_status(value: Any) -> int | None:
 
 
 def is_server_error(error: Mapping[str, Any]) -> bool:
-    """Tell a failure of the server, which may have acted before, from a no."""
+    """Distinguish a server failure, which may come after acting, from a rejection."""
     codes = (http_status(value) for name, value in error.items() if name in _CODE | _STATUS)
     return any(code is not None and code >= 500 for code in codes)
 
 
 def _names_one(json: Mapping[str, Any] | None) -> bool:
-    """Tell whether there is the identifier of a message."""
+    """Tell whether an object has the identifier of a message."""
     return json is not None and any(_is_identifier(json.get(key)) for key in MESSAGE_ID_KEYS)
 
 
 def _is_one(json: Mapping[str, Any] | None) -> bool:
-    """Tell an error from a message that has some."""
+    """Distinguish an error from a message that has errors."""
     return json is not None and _is_something(json.get("error"))
 
 
@@ -135,10 +135,10 @@ def _is_identifier(value: Any) -> bool:
 
 
 def _is_something(value: Any) -> bool:
-    """Tell an error from its absence: some write ``"0"``, or an object of empty lists."""
+    """Tell whether an error field is set; some APIs write ``"0"`` or empty lists for no error."""
     if isinstance(value, str):
-        word = value.strip().lower()
-        return word not in _NOTHING and bool(word.strip("0"))
+        text = value.strip().lower()
+        return text not in _NOTHING and bool(text.strip("0"))
     if isinstance(value, list):
         return any(value)
     if isinstance(value, Mapping):
@@ -147,7 +147,7 @@ def _is_something(value: Any) -> bool:
 
 
 def detail(json: Any) -> str | None:
-    """Take the server's own words out of its JSON."""
+    """Extract the server's message from its JSON."""
     if not isinstance(json, Mapping):
         return None
     for name in ("error", "errors", "error_message", "errorMessage", "message", "detail"):
@@ -160,7 +160,7 @@ def detail(json: Any) -> str | None:
 
 
 def is_plain_answer(response: Response) -> bool:
-    """Tell a short plain text, which may be an answer where none is documented, from a page."""
+    """Tell whether a body is a short plain text, which may be an answer, and not a web page."""
     if len(response.body) > 4 * MOST_PLAIN_CHARACTERS:
         return False
     text = words(response.body, response.headers.get("Content-Type", "")).strip()
@@ -172,19 +172,19 @@ def is_plain_answer(response: Response) -> bool:
 
 
 def described(response: Response, sent: object) -> str:
-    """Say what came, bounded and without anything personal: its type and length, and its title.
+    """Describe a body without personal data: its media type, its length, and its HTML title.
 
-    Of a text without a title nothing is quoted, for it may be somebody's message.
+    A text without a title is not quoted, since it may be a message.
 
     Args:
-        response: The answer.
-        sent: The content of the request, which the answer may echo.
+        response: The response.
+        sent: The content of the request, which the response may echo.
     """
     content_type = response.headers.get("Content-Type", "")
     kind = _MEDIA_TYPE.match(content_type)
     name = kind[0].lower() if kind and not looks_personal(kind[0]) else "no type"
     facts = f"{name}, {len(response.body):,} bytes"
-    from html import unescape  # noqa: PLC0415 - a table of 2,000 entities that only a page needs
+    from html import unescape  # noqa: PLC0415 - 2,000 entities, needed only here
 
     title = _TITLE.search(words(response.body[:_MOST_SEARCHED_BYTES], content_type))
     quoted = _CODE_NUMBER.sub("…", scrubbed(unescape(title[2]).strip(), sent)) if title else ""

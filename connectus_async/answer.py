@@ -1,4 +1,4 @@
-"""What every answer of the API has in common: its fields as they came, and the HTTP response."""
+"""Base classes of the answers of the API."""
 
 import datetime as dt
 import enum
@@ -10,17 +10,17 @@ import attrs
 from connectus_async.redaction import plain
 
 MESSAGE_ID_KEYS: Final = ("id_sms", "id", "message_id")
-"""The names under which the API gives the identifier of a message."""
+"""Names that the API uses for the identifier of a message."""
 
 
 @attrs.frozen
 class Response:
-    """The HTTP response behind a result or an error.
+    """HTTP response of a result or an error.
 
     Attributes:
-        status: The HTTP status code.
-        headers: The header fields; names are matched in any case.
-        body: The body in bytes, after decompression; empty where it could not be read.
+        status: HTTP status code.
+        headers: Header fields. Names are case-insensitive.
+        body: Decompressed body; empty if it could not be read.
     """
 
     status: int
@@ -29,9 +29,9 @@ class Response:
 
 
 def http_date(response: Response, name: str) -> dt.datetime | None:
-    """Read the date in a header field of a response; ``None`` if there is none.
+    """Parse the date in a header field; ``None`` if there is none.
 
-    One without a zone is in UTC, as all dates of HTTP are.
+    A date without a zone is in UTC, as all HTTP dates are.
     """
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - most answers never need it
 
@@ -44,13 +44,13 @@ def http_date(response: Response, name: str) -> dt.datetime | None:
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """A part of an answer.
+    """Part of an answer.
 
-    Every documented field is an attribute, and is ``None`` where the answer lacks it or has a value
-    of another type.
+    Every documented field is an attribute. It is ``None`` if the answer lacks it or has a value of
+    another type.
 
     Attributes:
-        raw: The JSON value as it came, with the fields that this SDK does not know.
+        raw: The JSON value as received, including fields that this SDK does not know.
     """
 
     raw: Any = attrs.field(default=None, repr=False, eq=False)
@@ -58,27 +58,27 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class Answer(Record):
-    """A whole answer. Calls whose answer is not documented return it as it is.
+    """Answer to a call. A call whose answer is not documented returns an instance of this class.
 
     Attributes:
-        response: The HTTP response: status, headers, body.
+        response: HTTP response: status, headers, body.
     """
 
     response: Response | None = attrs.field(default=None, repr=False, eq=False)
 
 
 def from_keys(*keys: str) -> Any:
-    """Declare an optional field that the API calls by any of these names."""
+    """Declare an optional field that has any of these names in the API."""
     return attrs.field(default=None, metadata={"keys": keys}, repr=plain)
 
 
 def from_rows() -> Any:
-    """Declare the field that takes the answer's list, under whatever name it comes."""
+    """Declare the field for the list in an answer, whatever its name."""
     return attrs.field(default=(), metadata={"rows": True})
 
 
 class OpenEnum(enum.StrEnum):
-    """The words of the API for something. One that is not among them becomes a member of its own.
+    """Enum of words of the API. An unknown word becomes a member too.
 
     >>> class Colour(OpenEnum):
     ...     ROJO = "ROJO"
@@ -99,5 +99,5 @@ class OpenEnum(enum.StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """Whether the word is among those that this SDK knows."""
+        """``True`` if this SDK knows the word."""
         return self._name_ in type(self).__members__

@@ -1,7 +1,8 @@
-"""The checks that an argument passes before it goes on the wire.
+"""Checks of arguments before they are sent.
 
-Each takes the name of the argument and its value, and returns what is sent. What cannot be sent
-raises `InvalidArgumentError`, which names the argument and never shows the value.
+Each takes the name and the value of an argument, and returns the value to send. It raises
+`InvalidArgumentError` if the value is not valid; the error names the argument and never shows the
+value.
 """
 
 import datetime as dt
@@ -14,26 +15,29 @@ from connectus_async import _json
 from connectus_async.errors import InvalidArgumentError
 
 MAX_SMS_CHARACTERS: Final = 255 * 153
-"""A concatenated SMS has at most 255 parts."""
+"""Maximum of a concatenated SMS: 255 parts."""
 
 MAX_WHATSAPP_CHARACTERS: Final = 65_536
 MAX_EMAIL_CHARACTERS: Final = 10 * 2**20
 MAX_LINE_CHARACTERS: Final = 998
-"""The longest line that an email header may have (RFC 5322)."""
+"""Maximum line length of an email header (RFC 5322)."""
 
 MAX_EMAIL_ADDRESS_CHARACTERS: Final = 254
 MAX_IDENTIFIER_CHARACTERS: Final = 256
 MAX_URL_CHARACTERS: Final = 8_192
 MAX_GROUP_NUMBERS: Final = 1_024
 MAX_AMOUNT: Final = 2**53 - 1
-"""The largest number that every reader of JSON takes exactly."""
+"""Largest whole number that every JSON parser reads exactly."""
 
 ToDigits = Callable[[str, str | int], str]
-"""Reduces a number to its E.164 digits, as `phone_number` does."""
+"""Turns a phone number into its E.164 digits, as `phone_number` does."""
 
-_PUNCTUATION: Final = dict.fromkeys(map(ord, "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"))
+DASHES: Final = "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"
+"""Written between the digits of a number. Safe at the start of a set in a regular expression."""
+
+_PUNCTUATION: Final = dict.fromkeys(map(ord, DASHES))
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_BESIDE_DIGITS: Final = re.compile(r"[\s()+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
+_BESIDE_DIGITS: Final = re.compile(rf"[{DASHES}\s()+]+")
 _DECIMAL: Final = re.compile(r"\d+[.,]\d{1,2}|\d{7,}[.,]0+")
 _SCIENTIFIC: Final = re.compile(r"\d([.,]\d*)?e\+?\d+", re.IGNORECASE)
 _DATE: Final = "%Y-%m-%d"
@@ -41,7 +45,7 @@ _DATE_AND_TIME: Final = "%Y-%m-%d %H:%M:%S"
 
 
 def phone_number(field: str, value: str | int) -> str:
-    """Reduce a number to its E.164 digits.
+    """Return the E.164 digits of a phone number.
 
     >>> phone_number("dst_number", "+56 9 8768-8060")
     '56987688060'
@@ -59,10 +63,10 @@ def phone_number(field: str, value: str | int) -> str:
 
 
 def refuse_a_decimal(field: str, value: str) -> None:
-    """Refuse what a program wrote of a number that it took for an amount, such as ``98768806.0``.
+    """Refuse a phone number that a program wrote as a decimal number, such as ``98768806.0``.
 
-    Without its point it would be another number: ten times as much, and somebody else's. Where a
-    single point parts a number that was written by hand, three digits or more follow it.
+    Without the point it would be another phone number. In a number written by hand, three or more
+    digits follow a single point.
 
     >>> refuse_a_decimal("dst_number", "9.8768.8060")
     """
@@ -74,7 +78,7 @@ def refuse_a_decimal(field: str, value: str) -> None:
 
 
 def phone_numbers(field: str, values: Iterable[str | int]) -> list[str]:
-    """Check a list of numbers; the error says which one is wrong."""
+    """Check a list of 1 to 1,024 phone numbers. The error gives the index of a wrong one."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InvalidArgumentError(field, "must be a list of numbers")
     numbers = [phone_number(f"{field}[{index}]", value) for index, value in enumerate(values)]
@@ -86,9 +90,9 @@ def phone_numbers(field: str, values: Iterable[str | int]) -> list[str]:
 
 
 def source_number(field: str, value: str | int | None) -> int | str | None:
-    """Check the number that an SMS comes from, which may be a short code.
+    """Check the sender of an SMS, which may be a short code.
 
-    The API documents it as a number; a leading zero is kept by sending it as text.
+    The API documents an integer. Text keeps a leading zero.
     """
     if value is None:
         return None
@@ -100,7 +104,7 @@ def source_number(field: str, value: str | int | None) -> int | str | None:
 
 def _digits(field: str, value: str | int) -> str:
     if type(value) is str and value.isascii() and value.isdigit():
-        return value  # as most numbers come: the rest takes ten times as long
+        return value  # the usual case: the rest takes ten times as long
     if type(value) is int and 0 <= value <= MAX_AMOUNT:
         return str(value)
     if isinstance(value, float):
@@ -131,7 +135,7 @@ def _written(field: str, value: str | int) -> str:
 
 
 def text(field: str, value: str, limit: int) -> str:
-    """Check a text that must not be blank."""
+    """Check a text of at most `limit` characters that must not be blank."""
     if not isinstance(value, str):
         raise InvalidArgumentError(field, f"must be text, not {type(value).__name__}")
     if not value or value.isspace():
@@ -166,7 +170,7 @@ def email_content(field: str, value: str) -> str:
 
 
 def line(field: str, value: str) -> str:
-    """Check a text of one line, such as a subject or a name: a line break could forge a header."""
+    """Check a subject or a name. It has one line, since a line break could forge a header."""
     value = text(field, value, MAX_LINE_CHARACTERS)
     if _CONTROL.search(value):
         raise InvalidArgumentError(field, "has a line break or another control character")
@@ -174,7 +178,7 @@ def line(field: str, value: str) -> str:
 
 
 def email_address(field: str, value: str) -> str:
-    """Check that a value has the form of one email address."""
+    """Check the form of one email address."""
     address = line(field, value).strip()
     local, _, domain = address.rpartition("@")
     odd = any(sign in " ,;<>@" or not sign.isprintable() for sign in local + domain)
@@ -188,7 +192,7 @@ def email_address(field: str, value: str) -> str:
 
 
 def identifier(field: str, value: str | int) -> str:
-    """Check an identifier that the API gave; it becomes part of a path or a field."""
+    """Check an identifier of the API, which becomes part of a path or a field."""
     value = line(field, _written(field, value))
     if not value.isprintable():
         raise InvalidArgumentError(field, "has an invisible character: it is no identifier")
@@ -202,12 +206,12 @@ def identifier(field: str, value: str | int) -> str:
 
 
 def optional_identifier(field: str, value: str | int | None) -> str | None:
-    """Check an identifier that may be left out."""
+    """Check an identifier, or pass on ``None``."""
     return None if value is None else identifier(field, value)
 
 
 def link(field: str, value: str) -> str:
-    """Check an address that a short link is to lead to."""
+    """Check the target of a short link: an http or https URL."""
     value = text(field, value, MAX_URL_CHARACTERS)
     if not value.startswith(("https://", "http://")) or not value.isprintable() or " " in value:
         raise InvalidArgumentError(field, "must be a URL that begins with https:// or http://")
@@ -224,14 +228,14 @@ def _names_a_host(url: str) -> bool:
 
 
 def amount(field: str, value: int) -> int:
-    """Check an amount of messages."""
+    """Check a number of messages: a whole number above zero."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_AMOUNT:
         raise InvalidArgumentError(field, f"must be a whole number from 1 to {MAX_AMOUNT}")
     return value
 
 
 def json_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Check an object that is sent as it is."""
+    """Check a JSON object, which is sent as it is."""
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(field, f"must be a mapping, not {type(value).__name__}")
     try:
@@ -242,13 +246,13 @@ def json_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def date(field: str, value: dt.date | str) -> str:
-    """Check a day, and write it as ``YYYY-MM-DD``."""
+    """Check a day, and return it as ``YYYY-MM-DD``."""
     day = value if isinstance(value, dt.date) else _parsed(field, value, _DATE, "2026-07-31")
     return dt.date(day.year, day.month, day.day).isoformat()
 
 
 def moment(field: str, value: dt.datetime | str) -> dt.datetime:
-    """Check a moment, or read one of the form ``YYYY-MM-DD HH:MM:SS``."""
+    """Check a datetime, or parse text of the form ``YYYY-MM-DD HH:MM:SS``."""
     if not isinstance(value, dt.datetime):
         return _parsed(field, value, _DATE_AND_TIME, "2026-07-31 09:30:00")
     if not exists(value):
@@ -257,12 +261,15 @@ def moment(field: str, value: dt.datetime | str) -> dt.datetime:
 
 
 def date_and_time(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> str:
-    """Write a moment as ``YYYY-MM-DD HH:MM:SS`` by the clocks of a zone, without its offset.
+    """Format a datetime as ``YYYY-MM-DD HH:MM:SS`` in a time zone, without its offset.
 
     Args:
-        field: The name for errors.
-        value: The moment; a naive one is by those clocks already.
-        zone: The zone. Without one, nothing is known of changes of its clocks.
+        field: Name of the argument.
+        value: Datetime. A naive one is in the zone already.
+        zone: Time zone, or ``None`` if it is not known. Then changes of its clocks are not checked.
+
+    Raises:
+        InvalidArgumentError: The clocks of the zone show that time twice or never.
     """
     local = in_zone(field, value, zone).replace(tzinfo=None)
     if zone is not None:
@@ -278,7 +285,7 @@ def date_and_time(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> str
 
 
 def in_zone(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> dt.datetime:
-    """Convert an aware moment to a zone; a naive one is by its clocks already."""
+    """Convert an aware datetime to a zone. A naive one is in it already."""
     if value.tzinfo is None or zone is None:
         return value
     try:
@@ -288,7 +295,7 @@ def in_zone(field: str, value: dt.datetime, zone: dt.tzinfo | None) -> dt.dateti
 
 
 def exists(value: dt.datetime) -> bool:
-    """Tell whether the clocks of a moment's zone ever show it: not if they are put forward over it.
+    """Return ``False`` for a time that clocks skip when they are put forward.
 
     >>> exists(dt.datetime(2026, 7, 31, 9, 30, tzinfo=dt.UTC))
     True
@@ -303,7 +310,7 @@ def exists(value: dt.datetime) -> bool:
 
 
 def comes_twice(value: dt.datetime) -> bool:
-    """Tell whether the clocks of a moment's zone show it twice: when they are put back."""
+    """Return ``True`` for a time that clocks show twice because they are put back."""
     return value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset() and exists(value)
 
 

@@ -1,4 +1,4 @@
-"""One call of the API, described: what a service hands to the transport."""
+"""Description of one API call, from a service to the transport."""
 
 import enum
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import attrs
 
 
 class Host(enum.Enum):
-    """The two hosts of the API; each has credentials of its own."""
+    """Hosts of the API. Each has its own credentials."""
 
     PLATFORM = "platform"
     QR = "qr"
@@ -17,15 +17,15 @@ class Host(enum.Enum):
 
 @attrs.define
 class Call:
-    """A call, before it is given a base URL and credentials. It is not changed once it is made.
+    """API call without base URL and credentials. Do not change it once it is made.
 
     Attributes:
-        method: The HTTP method.
-        path: The path below the base URL, with ``{name}`` where an identifier goes.
-        host: The host that answers it.
-        ids: The identifiers in the path, by name.
-        query: The query parameters.
-        body: What is sent as JSON; bytes are JSON already.
+        method: HTTP method.
+        path: Path below the base URL, with ``{name}`` in place of an identifier.
+        host: Host that answers the call.
+        ids: Identifiers in the path, by name.
+        query: Query parameters.
+        body: JSON object, or bytes that are JSON already.
     """
 
     method: str
@@ -40,12 +40,12 @@ class Call:
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether a repetition changes nothing."""
+        """``True`` if a repetition changes nothing."""
         return self.method == "GET"
 
     @property
     def target(self) -> str:
-        """The path with its identifiers, and the query, percent-encoded."""
+        """Path with identifiers and query, percent-encoded."""
         if not self.ids and not self.query:
             return self.path
         quoted = {name: quote(value, safe="") for name, value in self.ids.items()}

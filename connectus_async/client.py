@@ -1,4 +1,4 @@
-"""The client: one transport, and the services that share it."""
+"""Client: one transport, and the services that share it."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Literal, Self
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from connectus_async.bulk.sender import Bulk
-    from connectus_async.ledger.abc import Ledger
+    from connectus_async.ledger.abc import SendingLedger
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.transport import Transport
 
 
 class AsyncConnectus:
-    """The Connectus API for asyncio.
+    """Client of the Connectus API for asyncio.
 
     Use it with ``async with``, or call `close` when done. It connects with the first call, and then
     belongs to the event loop of that call.
 
     Attributes:
-        sms: Send SMS and one-time passwords, and ask where they are.
-        email: Send email, and ask for its status and balance.
-        whatsapp: Send WhatsApp messages from the account's numbers.
+        sms: SMS, one-time passwords, status and reports.
+        email: Email, one-time passwords, status and balance.
+        whatsapp: WhatsApp messages from the account's numbers, status and conversations.
         clients: Sub-clients and their balances.
         short_links: Short links and their clicks.
-        account: The account.
-        deliveries: Deliveries, which can be scheduled.
+        account: Details of the account.
+        deliveries: Deliveries: named batches of messages that can be scheduled.
         whatsapp_qr: WhatsApp through a phone that scanned a QR code.
 
     Example:
@@ -63,39 +63,40 @@ class AsyncConnectus:
         ca_file: "str | PathLike[str] | None" = None,
         proxy: str | None = None,
     ) -> None:
-        """Make a client. Nothing is sent yet.
+        """Create a client. It makes no request yet.
 
         Args:
-            api_user: The user name of the API; ``CONNECTUS_API_USER`` if left out.
-            api_key: Its key; ``CONNECTUS_API_KEY`` if left out.
-            qr_token: The bearer token of the WhatsApp QR host; ``CONNECTUS_QR_TOKEN`` if left out.
-            base_url: Where the API is; ``CONNECTUS_BASE_URL`` or the real one if left out.
-            qr_base_url: Where the WhatsApp QR host is; ``CONNECTUS_QR_BASE_URL`` or the real one.
-            timeout: Seconds that one try may take in all. Default 30.
-            connect_timeout: Seconds that it may take to connect once the name is resolved, TLS
-                included; through a proxy, from the first step to the last. Default 5.
-            max_retries: How many more tries a call gets where a repetition is safe. Default 2.
-            backoff_base: Seconds that the pause before the second try is drawn from; it doubles
-                with each try. Default 0.5.
-            backoff_cap: Seconds that such a pause has at most. Default 8.
-            retry_after_cap: Seconds of a ``Retry-After`` that are waited for; at more, the call
-                fails at once. Default 60.
-            max_connections: Connections open at a time. Default 100.
-            keepalive_timeout: Seconds that an idle connection is kept. Keep it below the server's:
-                a message on a connection that the server is closing ends as unknown. Default 4.
-            max_response_bytes: The largest answer that is read. Default 16 MiB.
-            time_zone: The zone that aware datetimes are converted to, for the API's dates have
-                none. Default ``America/Santiago``.
-            ssl_context: TLS settings of your own.
-            ca_file: A file of certificates in PEM, of authorities that are trusted besides those of
-                the system; ``CONNECTUS_CA_FILE`` if left out.
-            proxy: The URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
-                ``"none"`` for none. If left out, ``CONNECTUS_PROXY`` or the customary
-                ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which are not
-                heeded for this machine.
+            api_user: User name of the API. Default: ``CONNECTUS_API_USER``.
+            api_key: Key of the API. Default: ``CONNECTUS_API_KEY``.
+            qr_token: Bearer token of the WhatsApp QR host. Default: ``CONNECTUS_QR_TOKEN``.
+            base_url: URL of the API. Default: ``CONNECTUS_BASE_URL``, or the public one.
+            qr_base_url: URL of the WhatsApp QR host. Default: ``CONNECTUS_QR_BASE_URL``, or the
+                public one.
+            timeout: Maximum seconds of one try, from start to end. Default 30.
+            connect_timeout: Maximum seconds to connect after name resolution, including TLS;
+                through a proxy, including all of its steps. Default 5.
+            max_retries: Maximum number of retries of a call that is safe to repeat. Default 2.
+            backoff_base: Maximum seconds of the random pause before the first retry. It doubles
+                with each retry. Default 0.5.
+            backoff_cap: Maximum seconds of any such pause. Default 8.
+            retry_after_cap: Maximum ``Retry-After``, in seconds, that a call waits for. With a
+                longer one it fails at once. Default 60.
+            max_connections: Maximum number of open connections. Default 100.
+            keepalive_timeout: Seconds for which an idle connection is kept. Keep it below the
+                server's: a message on a connection that the server is closing ends as unknown.
+                Default 4.
+            max_response_bytes: Maximum size of an answer, in bytes. Default 16 MiB.
+            time_zone: IANA name of the zone that aware datetimes are converted to, since the API's
+                dates have no offset. Default: ``CONNECTUS_TIME_ZONE``, or ``America/Santiago``.
+            ssl_context: TLS settings. Default: those of the system.
+            ca_file: Path of a PEM file with certificate authorities to trust in addition to the
+                system's. Default: ``CONNECTUS_CA_FILE``.
+            proxy: URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
+                ``"none"`` for no proxy. Default: ``CONNECTUS_PROXY``, or the usual ``HTTPS_PROXY``,
+                ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which do not apply to this machine.
 
         Raises:
-            ConfigurationError: A setting is missing or makes no sense; it is named.
+            ConfigurationError: A setting is missing or not valid. The error names it.
         """
         config = Config.from_environment(
             api_user=api_user,
@@ -139,18 +140,18 @@ class AsyncConnectus:
         connect_timeout: float | None = None,
         max_retries: int | None = None,
     ) -> Self:
-        """Copy the client with other limits, over the same connections.
+        """Return a client with other limits that shares the connections of this one.
 
         Args:
-            timeout: Seconds that one try may take in all; as it is if left out.
-            connect_timeout: Seconds that it may take to connect; as it is if left out.
-            max_retries: How many more tries a call gets; as it is if left out.
+            timeout: Maximum seconds of one try. Default: unchanged.
+            connect_timeout: Maximum seconds to connect. Default: unchanged.
+            max_retries: Maximum number of retries. Default: unchanged.
 
         Returns:
-            The copy. It is closed together with the client that it was made of.
+            The copy. Closing either client closes both.
 
         Raises:
-            ConfigurationError: An option makes no sense.
+            ConfigurationError: An option is not valid.
 
         Example:
             await connectus.with_options(timeout=5, max_retries=0).account.get()
@@ -181,44 +182,47 @@ class AsyncConnectus:
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
     ) -> "Bulk":
-        """Send many messages, a limited number at a time.
+        """Make a bulk sender. It sends many messages with bounded concurrency.
 
         Args:
-            ledger: File that records the campaign, message by message. The campaign is resumed from
-                it after a crash, and nothing is sent twice. Only one process at a time can open it
-                to send. Without one, a crash forgets who was reached.
-            campaign: Name of the campaign, where several campaigns send the same messages.
-            concurrency: Maximum concurrent messages, at most the client's ``max_connections``. It
-                is lowered while the API is slow or fails.
-            rate: Maximum messages or segments a second; without a limit if left out.
-            rate_unit: Unit of `rate`: ``"messages"``, or ``"segments"``, which are billed.
-            identity: How duplicates are recognised, of which one is sent: ``"message"`` (recipient
-                and content) or ``"recipient"``. Two spellings of a number or an address are one
-                recipient; in a ledger of an older version they are two.
-            on_unknown: Treatment of messages that may have been sent: ``"hold"`` never sends them
-                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find them;
-                ``"resend"`` does when the ledger is opened again, so that a person may get a
-                message twice.
-            edited: Treatment of recipients who may have received another text of the same ledger
-                that the source no longer has: ``"refuse"`` raises and sends nothing,
-                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, which a
-                campaign with several texts for one person needs. The first two read the source to
-                its end before the first message is sent.
-            suppression: Recipients who must get nothing. They are checked again right before each
-                message. While the file of the list cannot be read, nothing is sent; after ten
-                seconds the campaign stops.
-            quiet_hours: Hours without messages, by the recipient's clock. A message that is due in
-                them stays queued.
-            expires_at: Time from which the remaining messages are skipped.
-            budget: Maximum that the campaign may take from the balance (SMS as they are billed).
-            forget_content: Whether the ledger keeps only a hash of the text of accepted messages.
+            ledger: Path of the file that records the campaign, message by message, so that it can
+                resume after a crash without sending anything twice. Only one sender at a time can
+                have it open. Default: no file; a crash forgets who was reached.
+            campaign: Name of the campaign. Needed where several campaigns send the same message.
+            concurrency: Maximum number of concurrent messages, up to the client's
+                ``max_connections``. It falls by itself while the API is slow or fails.
+            rate: Maximum messages or segments per second. Default: as many as the API accepts.
+            rate_unit: Unit of `rate`: ``"messages"``, or ``"segments"`` for billed SMS.
+            identity: How duplicates are recognised: by ``"message"`` (recipient and content) or by
+                ``"recipient"``. Only one of several duplicates is sent. Spellings of one number or
+                address are one recipient, except in a ledger made by an older version.
+            on_unknown: Treatment of a message that may have been sent: ``"hold"`` never sends it
+                again; ``"resend_if_absent"`` sends it again if `Bulk.reconcile` did not find it;
+                ``"resend"`` sends it again when the ledger is next opened, so that a person may get
+                it twice.
+            edited: Treatment of recipients who may have got another text of the same ledger that
+                the source no longer has: ``"refuse"`` sends nothing and raises; ``"remaining"``
+                leaves them out; ``"everyone"`` sends to them as well, as a campaign with several
+                texts for one person needs. The first two read the whole source before the first
+                message is sent.
+            suppression: Recipients who must get nothing. It is checked again right before each
+                message. While its file cannot be read, nothing is sent; after ten seconds the
+                campaign stops.
+            quiet_hours: Hours, in the recipient's time zone, in which nothing is sent. Messages due
+                then stay queued.
+            expires_at: Aware datetime from which on the remaining messages are skipped. Default:
+                never.
+            budget: Maximum balance that the campaign may spend in total, in messages (in billed SMS
+                for SMS). Default: no limit.
+            forget_content: ``True`` makes the ledger keep only a hash of the text of accepted
+                messages.
             patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
 
         Returns:
-            The bulk sender, for ``async with``.
+            The bulk sender, for use with ``async with``.
 
         Raises:
-            ConfigurationError: An option makes no sense; it is named.
+            ConfigurationError: An option is not valid. The error names it.
             LedgerError: On entering: the ledger is in use, damaged, or of another campaign.
 
         Example:
@@ -245,7 +249,7 @@ class AsyncConnectus:
         )
         return self._sender(options)
 
-    def _sender(self, options: BulkOptions, ledger: "Ledger | None" = None) -> "Bulk":
+    def _sender(self, options: BulkOptions, ledger: "SendingLedger | None" = None) -> "Bulk":
         from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
 
         config = self._transport.config
@@ -261,7 +265,7 @@ class AsyncConnectus:
         )
 
     async def close(self) -> None:
-        """Close the connections. A request under way ends with an unknown outcome."""
+        """Close the connections. A request in progress ends with an unknown outcome."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:
@@ -279,13 +283,13 @@ class AsyncConnectus:
         return f"<{type(self).__name__} {self._transport.config.base_url}>"
 
 
-def sender_over(client: AsyncConnectus, ledger: "Ledger", options: BulkOptions) -> "Bulk":
-    """Make a bulk sender over a given ledger."""
+def sender_over(client: AsyncConnectus, ledger: "SendingLedger", options: BulkOptions) -> "Bulk":
+    """Make a bulk sender over a given ledger, which others may use too."""
     return client._sender(options, ledger)  # noqa: SLF001 - which no user of the client needs
 
 
 def client_factory(config: Config) -> "Callable[[], AsyncConnectus]":
-    """Make what makes clients of one configuration, one for each process that needs its own."""
+    """Return a function that makes clients of one configuration, for use in several processes."""
     from connectus_async.transport import Transport  # noqa: PLC0415 - brings aiohttp, 0.1 s
 
     def make() -> AsyncConnectus:

@@ -1,4 +1,4 @@
-"""The settings of a client: frozen, checked once, and filled in from the environment."""
+"""Settings of a client: frozen, validated once, with defaults from the environment."""
 
 import math
 import os
@@ -23,10 +23,10 @@ TIME_ZONE: Final = "America/Santiago"
 DEFAULT_TIMEOUT: Final = 30.0
 
 KERNEL_SENDS_FOR: Final = 10.0
-"""Seconds for which the kernel may still deliver what was written, once nobody acknowledges it.
+"""Seconds for which the kernel may still send written bytes that are not acknowledged.
 
-A request that was given up is taken back from the kernel at once, and so is what a killed process
-wrote. This bound holds where nobody can take it back: in a stopped process, or a blocked loop.
+The bytes of an abandoned request, or of a killed process, are discarded at once. This limit applies
+where that is impossible: in a stopped process, or a blocked event loop.
 """
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -35,19 +35,20 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "qr_token": "CONNECTUS_QR_TOKEN",
     "base_url": "CONNECTUS_BASE_URL",
     "qr_base_url": "CONNECTUS_QR_BASE_URL",
+    "time_zone": "CONNECTUS_TIME_ZONE",
     "ca_file": "CONNECTUS_CA_FILE",
 }
-"""The settings that the environment can give, and the variable of each; of proxies, see there."""
+"""Settings that can come from the environment, with their variables; for proxies see `proxies`."""
 
 
 def _split(setting: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # urlsplit checks the port only when it is asked for
-    except (AttributeError, TypeError, ValueError):  # whose words may quote a password
+        _ = parts.port  # urlsplit checks the port only on access
+    except (AttributeError, TypeError, ValueError):  # its message may quote a password
         raise ConfigurationError(setting, "is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(setting, "must begin with https:// and name a host")
+        raise ConfigurationError(setting, "must begin with https:// and have a host")
     return parts
 
 
@@ -55,14 +56,14 @@ def _check_url(config: "Config", attribute: "attrs.Attribute[str]", url: str) ->
     setting = attribute.name
     parts = _split(setting, url)
     if any(sign in url for sign in "@?#"):
-        raise ConfigurationError(setting, "must have no credentials, query or fragment")
+        raise ConfigurationError(setting, "must not have credentials, a query or a fragment")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ConfigurationError(setting, "must be ASCII without blanks")
+        raise ConfigurationError(setting, "must be ASCII without spaces")
     host = parts.hostname or ""
     if parts.scheme == "http" and config.has_credentials and not proxies.is_loopback(host):
         raise ConfigurationError(
             setting,
-            f"plain http would show the credentials to everyone on the way to {host}: use https",
+            f"plain http would expose the credentials on the way to {host}; use https",
         )
 
 
@@ -73,7 +74,7 @@ def _check_proxy(config: "Config", attribute: "attrs.Attribute[Any]", url: str |
     is_plain = any(urlsplit(base).scheme == "http" for base in bases)
     if is_plain and not proxies.is_loopback(urlsplit(url).hostname or ""):
         raise ConfigurationError(
-            attribute.name, "would see the credentials of a plain http base URL: use https for it"
+            attribute.name, "would see the credentials of a plain http base URL; use https there"
         )
 
 
@@ -88,14 +89,14 @@ def _check_ca_file(config: "Config", attribute: "attrs.Attribute[Any]", path: ob
         raise ConfigurationError(attribute.name, "must be the path of a file")
     if config.ssl_context is not None:
         raise ConfigurationError(
-            attribute.name, "cannot be given with ssl_context: load it into that one"
+            attribute.name, "cannot be combined with ssl_context; load the file into the context"
         )
 
 
 def _check_ssl_context(_: "Config", __: "attrs.Attribute[Any]", context: object) -> None:
     if context is None:
         return
-    import ssl  # noqa: PLC0415 - who has a context has paid for the import
+    import ssl  # noqa: PLC0415 - already imported
 
     if not isinstance(context, ssl.SSLContext):
         raise ConfigurationError("ssl_context", "must be an ssl.SSLContext")
@@ -125,10 +126,10 @@ def _check_secret(_: "Config", attribute: "attrs.Attribute[str | None]", value: 
         return
     if not isinstance(value, str) or not value.isprintable() or value != value.strip():
         raise ConfigurationError(
-            attribute.name, "must be text without blanks around it or line breaks inside"
+            attribute.name, "must be text without surrounding spaces or line breaks"
         )
     if not value:
-        raise ConfigurationError(attribute.name, "is empty: leave it out or pass the real one")
+        raise ConfigurationError(attribute.name, "is empty; leave it out or pass a value")
 
 
 def _check_api_user(
@@ -136,11 +137,24 @@ def _check_api_user(
 ) -> None:
     _check_secret(config, attribute, value)
     if value is not None and ":" in value:
-        raise ConfigurationError("api_user", "must have no colon: basic authentication forbids it")
+        raise ConfigurationError(
+            "api_user", "must not have a colon; basic authentication forbids it"
+        )
 
 
 def _check_time_zone(_: "Config", __: "attrs.Attribute[str]", name: str) -> None:
-    if name != TIME_ZONE:  # a plain Windows knows no zones, and most clients never need one
+    check_time_zone(name)
+
+
+def check_time_zone(name: str) -> None:
+    """Check that this machine knows a time zone, other than the default.
+
+    A plain Windows knows none, and most clients never need the default.
+
+    Raises:
+        ConfigurationError: The zone is not known.
+    """
+    if name != TIME_ZONE:
         from connectus_async import tz_database  # noqa: PLC0415 - as above
 
         tz_database.check(name)
@@ -160,7 +174,7 @@ def _secret(validator: Callable[..., None] = _check_secret) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """Everything that a client can be told. ``AsyncConnectus`` documents each setting."""
+    """All settings of a client, documented in ``AsyncConnectus``."""
 
     api_user: str | None = _secret(_check_api_user)
     api_key: str | None = _secret()
@@ -197,55 +211,55 @@ class Config:
         if (self.api_user is None) != (self.api_key is None):
             missing = "api_user" if self.api_user is None else "api_key"
             raise ConfigurationError(
-                missing, f"is missing: pass {missing} or set {ENVIRONMENT[missing]}"
+                missing, f"is missing; pass {missing} or set {ENVIRONMENT[missing]}"
             )
 
     @property
     def has_credentials(self) -> bool:
-        """Whether there is anything that a stranger on the way must not see."""
+        """Whether any credentials are set."""
         return not (self.api_user is None and self.api_key is None and self.qr_token is None)
 
     def proxy_for(self, base_url: str) -> str | None:
-        """Find the proxy that leads to a base URL: the one given, or that of the environment.
+        """Return the proxy for a base URL: the setting, or that of the environment.
 
         Raises:
-            ConfigurationError: The environment names one that cannot be used.
+            ConfigurationError: The environment names an unusable proxy.
         """
         if self.proxy is not None:
             return None if self.proxy == proxies.NONE else self.proxy
         return proxies.from_environment(base_url)
 
     def check_concurrency(self, concurrency: int) -> None:
-        """Check how many messages are to be on their way at a time.
+        """Check a number of concurrent messages.
 
         Raises:
-            ConfigurationError: There are not as many connections.
+            ConfigurationError: It exceeds the number of connections.
         """
         if not 1 <= concurrency <= self.max_connections:
             raise ConfigurationError(
-                "concurrency", f"must be from 1 to max_connections, which is {self.max_connections}"
+                "concurrency", f"must be between 1 and max_connections ({self.max_connections})"
             )
 
     @property
     def zone(self) -> "ZoneInfo":
-        """The time zone that aware datetimes are converted to; read from a file at the first time.
+        """The time zone that aware datetimes are converted to; read from a file on first use.
 
         Raises:
             ConfigurationError: This machine does not know the zone.
         """
-        from connectus_async import tz_database  # noqa: PLC0415 - most never need a zone
+        from connectus_async import tz_database  # noqa: PLC0415 - rarely needed
 
         return tz_database.zone(self.time_zone)
 
     @classmethod
     def from_environment(cls, **settings: Any) -> Self:
-        """Make a configuration of the given settings, and of the environment for those left out.
+        """Make a configuration from settings, and from the environment for the others.
 
         Args:
-            settings: Settings by name; one that is ``None`` counts as left out.
+            settings: Settings by name; ``None`` counts as not given.
 
         Raises:
-            ConfigurationError: A setting is missing or makes no sense.
+            ConfigurationError: A setting is missing or invalid.
         """
         given = {name: value for name, value in settings.items() if value is not None}
         found = {
@@ -256,6 +270,6 @@ class Config:
         return cls(**{**found, **given})
 
     def with_options(self, **settings: Any) -> Self:
-        """Copy this configuration with other values for the settings that are not ``None``."""
+        """Copy this configuration, and replace the settings that are not ``None``."""
         given = {name: value for name, value in settings.items() if value is not None}
         return attrs.evolve(self, **given)

@@ -1,7 +1,7 @@
-"""The one cattrs converter: it makes typed answers of JSON, and never fails on what it finds.
+"""Converter from JSON to typed answers, by cattrs. It never fails.
 
-A field that is missing, or that has a value of another type than documented, keeps its default;
-the value stays in `Record.raw`. Nothing that a server writes turns an accepted send into an error.
+A field that is missing, or has another type than documented, keeps its default; its value stays in
+`Record.raw`. So no answer of a server turns an accepted message into an error.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ RecordT = TypeVar("RecordT", bound=Record)
 Hook = Callable[[Any, Any], Any]
 
 MOST_EXACT: Final = 2**53
-"""Up to it a float holds every whole number; above, it may stand for another."""
+"""Largest whole number up to which a float is exact."""
 
 _TRUE: Final = frozenset({"t", "true", "1"})
 _FALSE: Final = frozenset({"f", "false", "0"})
@@ -33,24 +33,24 @@ _SPELLED_OUT: Final = re.compile(
 
 
 def structure(answer: type[AnswerT], body: Any, response: Response) -> AnswerT:
-    """Make a typed answer of parsed JSON.
+    """Make a typed answer from parsed JSON.
 
     Args:
-        answer: The type to make.
-        body: The parsed JSON of any type; ``None`` where the body was not JSON.
-        response: The HTTP response that it came in.
+        answer: Type of the answer.
+        body: Parsed JSON of any type; ``None`` if the body was not JSON.
+        response: HTTP response that had the body.
     """
     read = _reader(answer)  # type: ignore[arg-type]  # mypy takes the class for unhashable
     return answer(raw=body, response=response, **read(_unwrapped(answer, body)))
 
 
 def is_documented(answer: type[Answer]) -> bool:
-    """Tell whether anything is known of what an answer holds."""
+    """Return ``True`` if the fields of an answer are documented."""
     return bool(_documented_fields(answer))
 
 
 def fits(answer: type[Answer], body: Any) -> bool:
-    """Tell whether parsed JSON has the outer shape that an answer is made of."""
+    """Return ``True`` if parsed JSON has the outer shape of an answer."""
     if isinstance(body, list):
         return any("rows" in field.metadata for field in _documented_fields(answer))
     return isinstance(body, dict)
@@ -58,7 +58,7 @@ def fits(answer: type[Answer], body: Any) -> bool:
 
 @cache
 def names_message(answer: type[Answer]) -> bool:
-    """Tell whether an answer gives a message its identifier."""
+    """Return ``True`` if an answer has the identifier of a message."""
     return any(
         field.metadata.get("keys") == MESSAGE_ID_KEYS for field in _documented_fields(answer)
     )
@@ -73,7 +73,7 @@ def _documented_names(record: type[Record]) -> set[str]:
 
 
 def _unwrapped(answer: type[Answer], body: Any) -> Any:
-    """Take an object out of its envelope: an object whose only member is that object."""
+    """Unwrap an object that is the only member of another."""
     if isinstance(body, dict) and len(body) == 1:
         ((name, content),) = body.items()
         if isinstance(content, dict) and name not in _documented_names(answer):
@@ -82,7 +82,7 @@ def _unwrapped(answer: type[Answer], body: Any) -> Any:
 
 
 def _rows(body: Any) -> Any:
-    """Find the list in an answer that is a list, or an object around one; best one of objects."""
+    """Find the list in an answer that is a list or has one. Prefer a list of objects."""
     if not isinstance(body, dict):
         return body
     lists = [member for member in body.values() if isinstance(member, list)]
@@ -92,7 +92,7 @@ def _rows(body: Any) -> Any:
 
 @cache
 def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
-    """Compile the function that reads a record's fields out of a JSON value."""
+    """Compile the function that reads the fields of a record from a JSON value."""
     attrs.resolve_types(record)
     rows, keyed = [], []
     for field in _documented_fields(record):
@@ -110,7 +110,7 @@ def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
         for name, keys, hook, kind in keyed if isinstance(value, dict) else ():
             for key in keys:
                 member = value.get(key)
-                if member is None:  # no hook makes anything of it
+                if member is None:  # no hook converts it
                     continue
                 if type(member) is not str or kind is not str:
                     member = _tolerantly(hook, member, kind)
@@ -123,7 +123,7 @@ def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
 
 
 def _without_none(kind: Any) -> Any:
-    """Strip a type that may be ``None`` down to what it else is."""
+    """Remove ``None`` from an optional type."""
     if get_origin(kind) not in (Union, UnionType) or _is_choice(kind):
         return kind
     return next(member for member in get_args(kind) if member is not NoneType)
@@ -142,7 +142,7 @@ def _record_hook(record: type[RecordT]) -> Callable[[Any, Any], RecordT]:
 
 
 def _to_str(value: Any, _: Any) -> str:
-    """Read a text, or an identifier that is a whole number; a float was rounded and is none."""
+    """Read text, or an identifier that is an integer. A float was rounded, so it is none."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int):
@@ -173,7 +173,7 @@ def _to_bool(value: Any, _: Any) -> bool:
 
 
 def _to_datetime(value: Any, _: Any) -> dt.datetime:
-    """Read a date of one of the API's three forms; the one without an offset stays naive."""
+    """Parse a date in one of the API's three forms. The one without an offset stays naive."""
     if match := _SPELLED_OUT.fullmatch(value):
         clock, hours, minutes = match.groups()
         return parsedate_to_datetime(f"{clock} {hours}{minutes}")
@@ -198,7 +198,7 @@ def _to_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
 
 
 def _union_hook(kind: Any) -> Hook:
-    """Make a hook for ``Record | scalar | None``: an object becomes the record."""
+    """Make a hook for ``Record | scalar | None``. A JSON object becomes the record."""
     members = [member for member in get_args(kind) if member is not NoneType]
     hooks = {_is_record(member): _converter.get_structure_hook(member) for member in members}
 
@@ -217,7 +217,7 @@ def _is_tuple(kind: Any) -> bool:
 
 
 def _is_choice(kind: Any) -> bool:
-    """Tell a union of several types from a type that may just be ``None``."""
+    """Return ``True`` for a union of several types, apart from ``None``."""
     if get_origin(kind) not in (Union, UnionType):
         return False
     return len([member for member in get_args(kind) if member is not NoneType]) > 1

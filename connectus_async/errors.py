@@ -1,4 +1,4 @@
-"""The one tree of exceptions: each says what became of the request, in its own sentence."""
+"""Exceptions, each with the outcome of the request and its own message."""
 
 import enum
 from typing import ClassVar
@@ -7,27 +7,27 @@ from connectus_async.answer import Response
 
 
 class Outcome(enum.StrEnum):
-    """What became of a request, and so of its message."""
+    """Outcome of a request, and so of its message."""
 
     ACCEPTED = "accepted"
-    """The server took it (2xx)."""
+    """The server accepted it (2xx)."""
 
     NOT_SENT = "not_sent"
-    """The server never acted on it: it can be sent again."""
+    """The server did not act on it; it can be sent again."""
 
     REJECTED = "rejected"
-    """The server said no: sending the same again gets the same answer."""
+    """The server rejected it; sending it unchanged gets the same answer."""
 
     UNKNOWN = "unknown"
-    """It may have been sent. Look before sending it again."""
+    """It may have been sent; check before sending it again."""
 
 
 class ConnectusError(Exception):
-    """Base of every error that this package raises.
+    """Base of all errors of this package.
 
     Attributes:
-        outcome: What became of the request.
-        response: The HTTP response, or ``None`` where there was none.
+        outcome: The outcome of the request.
+        response: The HTTP response, or ``None`` without one.
     """
 
     outcome: Outcome = Outcome.NOT_SENT
@@ -35,11 +35,11 @@ class ConnectusError(Exception):
 
 
 class ConfigurationError(ConnectusError, ValueError):
-    """A setting is missing or makes no sense. Nothing was sent.
+    """A setting is missing or invalid. Nothing was sent.
 
     Attributes:
         setting: The name of the setting, as in the constructor.
-        problem: What is wrong with it.
+        problem: The problem with it.
     """
 
     def __init__(self, setting: str, problem: str) -> None:
@@ -52,11 +52,11 @@ class ConfigurationError(ConnectusError, ValueError):
 
 
 class InvalidArgumentError(ConnectusError, ValueError):
-    """An argument cannot be sent as it is. Nothing was sent.
+    """An argument is invalid. Nothing was sent.
 
     Attributes:
         field: The name of the argument.
-        problem: What is wrong with it; never its value.
+        problem: The problem with it, never its value.
     """
 
     def __init__(self, field: str, problem: str) -> None:
@@ -72,38 +72,38 @@ class ClientClosedError(ConnectusError, RuntimeError):
     """The client was closed before this call. Nothing was sent."""
 
     def __str__(self) -> str:
-        return "the client is closed: open another one"
+        return "the client is closed: open a new one"
 
 
 class WrongEventLoopError(ConnectusError, RuntimeError):
-    """The client is open in another event loop than the one that calls. Nothing was sent."""
+    """The client is open in an event loop other than the caller's. Nothing was sent."""
 
     def __str__(self) -> str:
-        return "the client is open in another event loop: use one client in each loop"
+        return "the client is open in another event loop: use one client per loop"
 
 
 class OwnThreadError(ConnectusError, RuntimeError):
-    """A blocking call came from the client's own thread, as in a callback. Nothing was sent."""
+    """A blocking call came from the client's own thread, such as a callback. Nothing was sent."""
 
     def __str__(self) -> str:
         return (
-            "a blocking call on the event loop's own thread would wait for itself for ever: "
-            "await the async client there, or make the call in another thread"
+            "a blocking call on the event loop's own thread would deadlock: "
+            "await the async client there, or call from another thread"
         )
 
 
 class WrongProcessError(ConnectusError, RuntimeError):
-    """Something that was begun before a fork is used in the child. Nothing was sent."""
+    """An object from before a fork is used in the child process. Nothing was sent."""
 
     def __str__(self) -> str:
-        return "this was begun before the process was forked: begin it again in the child"
+        return "this was started before the process forked: start it again in the child"
 
 
 class WebhookError(ConnectusError, ValueError):
-    """What came to a webhook is no event.
+    """The body of a webhook is not an event.
 
     Attributes:
-        problem: What is wrong with its body; never what the body says.
+        problem: The problem with the body, never its content.
     """
 
     def __init__(self, problem: str) -> None:
@@ -118,7 +118,7 @@ class DeliveryTimeoutError(ConnectusError, TimeoutError):
     """An SMS has no final status yet. It was accepted, and may still be delivered.
 
     Attributes:
-        seconds: For how long it was waited; ``None`` if there was no limit but the tracker's.
+        seconds: The seconds waited; ``None`` if only the tracker's own limit applied.
     """
 
     outcome = Outcome.ACCEPTED
@@ -129,19 +129,17 @@ class DeliveryTimeoutError(ConnectusError, TimeoutError):
 
     def __str__(self) -> str:
         limit = (
-            "in the time that it is followed"
-            if self.seconds is None
-            else (f"within {self.seconds:g} s")
+            "within the tracking time" if self.seconds is None else (f"within {self.seconds:g} s")
         )
         return f"no final status {limit}"
 
 
 class LedgerError(ConnectusError):
-    """A campaign's ledger cannot be used. What it does not have on record was not sent.
+    """A campaign's ledger cannot be used. Messages that it does not have were not sent.
 
     Attributes:
         ledger: The name of its file.
-        problem: What is wrong with it, and what to do.
+        problem: The problem with it, and what to do.
     """
 
     def __init__(self, ledger: str, problem: str) -> None:
@@ -154,10 +152,10 @@ class LedgerError(ConnectusError):
 
 
 class CampaignStoppedError(ConnectusError):
-    """A campaign stopped itself, to spare the messages that are left. They stay queued.
+    """A campaign stopped itself to protect the remaining messages, which stay queued.
 
     Attributes:
-        reason: Why.
+        reason: The reason.
     """
 
     def __init__(self, reason: str) -> None:
@@ -172,14 +170,14 @@ class RequestError(ConnectusError):
     """A request failed.
 
     Attributes:
-        call: The method and path, such as ``POST /sms/send_individual``; of a blocking call that
-            ``close`` cut off, its name.
-        reason: What happened, without secrets and personal data.
-        response: The HTTP response, or ``None`` where there was none.
+        call: The method and path, such as ``POST /sms/send_individual``; for a blocking call that
+            ``close`` interrupted, its name.
+        reason: What happened, without secrets or personal data.
+        response: The HTTP response, or ``None`` without one.
     """
 
     advice: ClassVar[str] = ""
-    """What to do about it."""
+    """Advice on what to do."""
 
     def __init__(self, call: str, reason: str, response: Response | None = None) -> None:
         super().__init__(call, reason, response)
@@ -189,7 +187,7 @@ class RequestError(ConnectusError):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the request may have changed or sent something: a question never does."""
+        """Whether the request may have changed or sent something; a query never does."""
         return self.outcome is Outcome.UNKNOWN and not self.call.startswith("GET ")
 
     def __str__(self) -> str:
@@ -198,22 +196,22 @@ class RequestError(ConnectusError):
 
 
 class NotSentError(RequestError):
-    """The server never acted on the request: it may be sent again.
+    """The server did not act on the request, which may be sent again.
 
-    Raised as itself for the statuses that say so: 411, 421, 425, 426, 431, 505 and 511.
+    Raised itself for 411, 421, 425, 426, 431, 505 and 511.
     """
 
     outcome = Outcome.NOT_SENT
 
 
 class ConnectError(NotSentError):
-    """No connection could be had: name resolution, refused, TLS, or no free connection in time."""
+    """No connection: name resolution, connection refused, TLS, or no free connection in time."""
 
     advice = "nothing was sent; check the base URL and the network"
 
 
 class TooManyOpenFilesError(ConnectError):
-    """No connection could be had: this process, or the whole system, may open no more files."""
+    """No connection: this process, or the whole system, cannot open more files."""
 
     advice = (
         "nothing was sent; raise the limit (ulimit -n), or lower max_connections and concurrency"
@@ -221,25 +219,25 @@ class TooManyOpenFilesError(ConnectError):
 
 
 class ProxyError(ConnectError):
-    """The proxy cannot be reached, or refused to connect to the API."""
+    """The proxy is unreachable, or refused to connect to the API."""
 
     advice = "nothing was sent; check the proxy"
 
 
 class ProxyAuthenticationError(ProxyError):
-    """407: the proxy wants credentials, or others. It is not asked again: it may lock the account.
+    """407: the proxy requires other credentials. It is not retried, since it may lock the account.
 
-    A campaign stops, and leaves the rest queued.
+    A campaign stops, and leaves the remaining messages queued.
     """
 
-    advice = "nothing was sent; check the user and the password in the URL of the proxy"
+    advice = "nothing was sent; check the user and password in the proxy URL"
 
 
 class RateLimitError(NotSentError):
     """429: too many requests; the server did not act on this one.
 
     Attributes:
-        retry_after: The seconds that the server asks to wait, or ``None``.
+        retry_after: The seconds to wait as requested by the server, or ``None``.
     """
 
     advice = "nothing was sent; slow down"
@@ -257,9 +255,9 @@ class RateLimitError(NotSentError):
 
 
 class RejectedError(RequestError):
-    """A definite no.
+    """The server rejected the request.
 
-    Raised as itself for a 2xx that says ``error``, and for 405, 410, 414, 415, 428 and 451.
+    Raised itself for a 2xx with an ``error``, and for 405, 410, 414, 415, 428 and 451.
     """
 
     outcome = Outcome.REJECTED
@@ -284,7 +282,7 @@ class PaymentRequiredError(RejectedError):
 class PermissionDeniedError(RejectedError):
     """403: the account may not make this call."""
 
-    advice = "ask the administrator of the account for the role"
+    advice = "ask the account's administrator for the role"
 
 
 class NotFoundError(RejectedError):
@@ -292,19 +290,19 @@ class NotFoundError(RejectedError):
 
 
 class ConflictError(RejectedError):
-    """409: the request contradicts the present state."""
+    """409: the request conflicts with the current state."""
 
 
 class ContentTooLargeError(RejectedError):
-    """413: the request is larger than the server takes."""
+    """413: the request is too large for the server."""
 
 
 class UnprocessableContentError(RejectedError):
-    """422: well-formed, but the server refuses what it says."""
+    """422: the request is well-formed, but its content is invalid."""
 
 
 class UnknownOutcomeError(RequestError):
-    """The request may have been acted upon. POST and PATCH are never retried after it."""
+    """The server may have acted on the request. POST and PATCH are never retried after it."""
 
     outcome = Outcome.UNKNOWN
     advice = "it may have been carried out; check before sending it again"
@@ -314,28 +312,37 @@ class UnknownOutcomeError(RequestError):
 
 
 class RequestTimeoutError(UnknownOutcomeError, TimeoutError):
-    """The answer did not come in time."""
+    """The answer did not arrive in time."""
 
 
 class ConnectionLostError(UnknownOutcomeError):
-    """The connection ended before a whole answer had come."""
+    """The connection ended before the whole answer arrived."""
 
 
 class ServerError(UnknownOutcomeError):
-    """5xx, in the status or in the body of a 2xx: the server failed, perhaps after acting."""
+    """5xx, as status or in the body of a 2xx: the server failed, perhaps after acting."""
 
 
 class UnexpectedStatusError(UnknownOutcomeError):
-    """A status that says neither yes nor no: 1xx, 3xx and the 4xx without a class of their own."""
+    """A status that neither accepts nor rejects: 1xx, 3xx, and 4xx without a class of their own."""
 
 
 class UnreadableAnswerError(UnknownOutcomeError):
-    """A 2xx with a body that is not what the call answers, such as the page of a gateway.
+    """A 2xx whose body is not an answer to the call, such as the page of a gateway.
 
-    The API need not have got the request; a message counts as unknown.
+    The API may not have received the request; the outcome of a message is unknown.
     """
 
     def __str__(self) -> str:
         if self.may_have_acted:
             return super().__str__()
         return f"{self.call}: {self.reason} (the answer is in .response)"
+
+
+def safe_text(error: Exception) -> str:
+    """Describe an error without personal data: the words of errors that are not ours may have some.
+
+    >>> safe_text(CampaignStoppedError("stopped")), safe_text(ValueError("Ana"))
+    ('stopped', 'ValueError')
+    """
+    return str(error) if isinstance(error, ConnectusError) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Libraries that only some campaigns need: imported when they are asked for."""
+"""Optional libraries, imported on demand."""
 
 from importlib import import_module
 from typing import Any
@@ -7,12 +7,12 @@ from connectus_async.errors import ConfigurationError
 
 
 def library(needed_by: str, name: str, *, extra: str) -> Any:
-    """Import a library that an extra brings.
+    """Import the library of an extra.
 
     Args:
-        needed_by: What an error is to name: the file or setting that needs the library.
+        needed_by: The file or setting that needs the library, for error messages.
         name: The module.
-        extra: The extra of this package that brings it.
+        extra: The extra of this package that installs it.
 
     Raises:
         ConfigurationError: It is not installed.

@@ -1,8 +1,8 @@
-"""Choice of the proxy that leads to a host: the one given, or that of the environment.
+"""Choice of the proxy for a host, from a setting or the environment.
 
-The variables are those of curl: ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``, in
-small letters first. ``CONNECTUS_PROXY`` goes before the first three. As in Go, none of them counts
-for this machine: the emulator runs there.
+The variables are those of curl: ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``,
+lower case first. ``CONNECTUS_PROXY`` precedes the first three. As in Go, none of them applies to
+the local machine, where the emulator runs.
 """
 
 import ipaddress
@@ -15,20 +15,20 @@ from connectus_async.errors import ConfigurationError
 
 VARIABLE: Final = "CONNECTUS_PROXY"
 NONE: Final = "none"
-"""The word for no proxy, whatever the environment says."""
+"""Value for no proxy, which overrides the environment."""
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def checked(url: object, origin: str = "") -> str:
-    """Check the URL of a proxy, which is ``http`` where it says nothing else.
+    """Validate the URL of a proxy; its default scheme is ``http``.
 
     Args:
         url: The URL, or `NONE`.
         origin: The environment variable that it comes from, with a colon.
 
     Raises:
-        ConfigurationError: It names no proxy that can be used; its words quote nothing of it.
+        ConfigurationError: It is not a usable proxy; the message does not quote it.
     """
     if not isinstance(url, str):
         raise ConfigurationError("proxy", "must be text, such as http://proxy.example.com:3128")
@@ -43,27 +43,27 @@ def checked(url: object, origin: str = "") -> str:
 
 def _problem(url: str, *, has_scheme: bool) -> str | None:
     if url.lower().startswith("socks"):
-        return "SOCKS proxies cannot be used: name an HTTP proxy, such as http://127.0.0.1:3128"
+        return "SOCKS proxies are not supported; use an HTTP proxy, such as http://127.0.0.1:3128"
     try:
         parts = urlsplit(url)
-        port = parts.port  # urlsplit checks the port only when it is asked for
+        port = parts.port  # urlsplit checks the port only on access
         unquote(f"{parts.username}{parts.password}", errors="strict").encode("latin-1")
-    except (TypeError, ValueError):  # whose words may quote a password
+    except (TypeError, ValueError):  # its message may quote a password
         return "is not a URL such as http://user:password@proxy.example.com:3128"
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         return "must be the URL of an HTTP proxy, such as http://proxy.example.com:3128"
     if port is None and not has_scheme:
         return "must have a port, as in proxy.example.com:3128"
     if not url.isprintable() or " " in url:
-        return "must be without blanks"
+        return "must not have spaces"
     return None
 
 
 def from_environment(base_url: str) -> str | None:
-    """Find the proxy of the environment for a base URL.
+    """Return the proxy of the environment for a base URL.
 
     Raises:
-        ConfigurationError: A variable names no proxy that can be used.
+        ConfigurationError: A variable does not name a usable proxy.
     """
     target = urlsplit(base_url)
     if is_loopback(target.hostname or "") or _is_exempt(target):
@@ -76,7 +76,7 @@ def from_environment(base_url: str) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine."""
+    """Tell whether a host is the local machine."""
     if host == "localhost":
         return True
     address = _address(host)
@@ -86,14 +86,14 @@ def is_loopback(host: str) -> bool:
 def _names(scheme: str) -> Iterator[str]:
     yield VARIABLE
     for name in (f"{scheme}_proxy", "all_proxy"):
-        if name in os.environ:  # empty, it also takes the place of the other spelling
+        if name in os.environ:  # even if empty, it overrides upper case
             yield name
         elif not (name == "http_proxy" and "REQUEST_METHOD" in os.environ):
-            yield name.upper()  # under CGI, a stranger's field ``Proxy`` would come by this name
+            yield name.upper()  # under CGI, HTTP_PROXY is a client's ``Proxy`` header
 
 
 def _is_exempt(target: SplitResult) -> bool:
-    """Tell whether ``no_proxy`` names a host: it, a domain above it, its network, or ``*``."""
+    """Tell whether ``no_proxy`` has a host, a parent domain, its network, or ``*``."""
     host = target.hostname or ""
     port = str(target.port or DEFAULT_PORTS[target.scheme])
     exempt = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))

@@ -1,4 +1,4 @@
-"""What may be shown of values that are secret or belong to a person: never themselves."""
+"""Redaction of secrets and personal data in reprs and messages."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ import attrs
 MAX_DETAIL_LENGTH: Final = 200
 _MAX_SCRUBBED_LENGTH: Final = 400
 _MAX_SENT_LENGTH: Final = 2**18
-"""Past it, looking for its parts would hold up the event loop."""
+"""Maximum length of sent values to search for; more would block the event loop."""
 
 _IDENTIFIER: Final = re.compile(r"[0-9a-f]{32}")
 _PLAIN: Final = re.compile(r"[\w-]{1,64}")
@@ -18,7 +18,7 @@ _LOOKS_PERSONAL: Final = re.compile(r"\S+@\S+|\+?\d[\d\s().-]{5,}\d")
 
 
 def masked(value: object) -> str:
-    """Stand in for a value in a ``repr``.
+    """Replace a value in a ``repr``.
 
     >>> masked("56987688060"), masked(None)
     ('<11 characters>', 'None')
@@ -27,12 +27,12 @@ def masked(value: object) -> str:
 
 
 def personal() -> Any:
-    """Declare an optional attrs field whose value never shows in a ``repr``."""
+    """Declare an optional attrs field whose value never appears in a ``repr``."""
     return attrs.field(default=None, repr=masked)
 
 
 def plain(value: object) -> str:
-    """Show a word of the API in a ``repr``, but nothing in which a server may echo a request.
+    """Show an API constant in a ``repr``, but mask any text that may echo a request.
 
     >>> plain("ENTREGADO"), plain("Sent to Ana"), plain("56987688060")
     ("'ENTREGADO'", '<11 characters>', '<11 characters>')
@@ -43,22 +43,22 @@ def plain(value: object) -> str:
 
 
 def word() -> Any:
-    """Declare an optional attrs field for a word of the API, shown in a ``repr`` if it is one."""
+    """Declare an optional attrs field for an API constant; other text is masked in a ``repr``."""
     return attrs.field(default=None, repr=plain)
 
 
 def scrubbed(text: str, sent: object = None) -> str:
-    """Take out of a server's words what it may have echoed of the request, and cut them short.
+    """Remove from a server's message anything that it may have echoed of the request, and truncate.
 
     Args:
-        text: The server's words.
-        sent: What the request carried: every string and number in it is taken out, whole or in
-            parts of four characters and more.
+        text: The server's message.
+        sent: The content of the request; each of its strings and numbers is removed, whole or in
+            parts of four or more characters.
 
     >>> scrubbed("56987688060 cannot take 'Hola Ana'", {"sms_content": "Hola Ana"})
     "… cannot take '…'"
     """
-    if len(text) > _MAX_SCRUBBED_LENGTH:  # the last word may be half a number: not to be known
+    if len(text) > _MAX_SCRUBBED_LENGTH:  # the last word may be part of a number
         text = text[:_MAX_SCRUBBED_LENGTH].rpartition(" ")[0] + " …"
     values = sorted(_leaves(sent), key=len, reverse=True)
     if sum(map(len, values)) > _MAX_SENT_LENGTH:
@@ -68,12 +68,31 @@ def scrubbed(text: str, sent: object = None) -> str:
     text = _LOOKS_PERSONAL.sub("…", " ".join(text.split()))
     everything = "\n".join(values).casefold()
     text = _WORD.sub(lambda word: "…" if word[0].casefold() in everything else word[0], text)
-    text = "".join(sign if sign.isprintable() else "…" for sign in text)
+    text = printable(text, "…")
     return text if len(text) <= MAX_DETAIL_LENGTH else text[:MAX_DETAIL_LENGTH] + "…"
 
 
+def printable(text: str, instead: str = "?") -> str:
+    r"""Replace what could break a line or control a terminal.
+
+    >>> printable("no column 'a\x1b[2Jb'")
+    "no column 'a?[2Jb'"
+    """
+    return "".join(sign if sign.isprintable() else instead for sign in text)
+
+
+def one_line(text: str, limit: int) -> str:
+    r"""Make a text printable, and cut it to a number of characters.
+
+    >>> one_line("endless\nwords", 9)
+    'endless?w…'
+    """
+    text = printable(text)
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
 def looks_personal(text: str) -> bool:
-    """Tell whether a text has something in it that may be a number or an address."""
+    """Tell whether a text may contain a number or an address."""
     return bool(_LOOKS_PERSONAL.search(text))
 
 

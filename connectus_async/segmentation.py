@@ -1,4 +1,4 @@
-"""How many SMS a text is: for the carriers that cut it up, and on the bill."""
+"""Number of SMS of a text, as carriers send it and as Connectus bills it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_IN_GSM_7: Final = re.compile(f"[^{re.escape(GSM_7_CHARACTERS)}]")
 
 
 class Encoding(StrEnum):
-    """How a text travels to the phone."""
+    """Encoding of a text on its way to the phone."""
 
     GSM_7 = "GSM-7"
     """Septets of the GSM default alphabet; a character of its extension table takes two."""
@@ -38,16 +38,17 @@ class Encoding(StrEnum):
 
 @attrs.frozen
 class Segments:
-    """What `segments` counted.
+    """Result of `segments`.
 
     Attributes:
         encoding: GSM-7 if it has every character of the text, else UCS-2.
-        units: Length in the encoding: septets, or UTF-16 code units.
-        parts: SMS that the carrier sends: one of up to 160 septets (70 code units), or several of
-            up to 153 (67) that the phone joins. Nothing that takes two units is cut in half.
-        billed: SMS that Connectus bills: each started 160 characters, whatever the encoding.
-        ucs2_only: The characters that force UCS-2, each once, in order of appearance; empty for
-            GSM-7. Left out of the repr: a short text can be read from it.
+        units: Length in the encoding, in septets or UTF-16 code units.
+        parts: Number of SMS that the carrier sends: one of up to 160 septets (70 code units), or
+            several of up to 153 (67) that the phone joins. A character of two units is never split.
+        billed: Number of SMS that Connectus bills: one for every 160 characters or part of them,
+            in any encoding.
+        ucs2_only: Characters that force UCS-2, each once, in order of appearance; empty for GSM-7.
+            They are not in the repr, which could reveal a short text.
     """
 
     encoding: Encoding
@@ -80,16 +81,16 @@ _UCS_2: Final = _Carriage(
 
 
 def segments(text: str) -> Segments:
-    r"""Count the SMS that a text is. Nothing is sent or asked.
+    r"""Count the SMS of a text. No request is made.
 
-    Carriers and Connectus count differently: the carrier's count depends on the alphabet, the
-    bill only on the number of characters. An empty text is no SMS: 0 parts, 0 billed.
+    The carrier's count depends on the alphabet; the bill depends only on the number of characters.
+    An empty text has 0 parts and 0 billed SMS.
 
     Args:
-        text: The message as it would be sent. A lone surrogate counts as one code unit.
+        text: Text of the SMS. A lone surrogate counts as one code unit.
 
     Returns:
-        The encoding, the length in it, the carrier's parts and what Connectus bills.
+        Encoding, length, number of parts and number of billed SMS.
 
     Example:
         >>> segments("€" * 81)
@@ -117,7 +118,7 @@ def segments(text: str) -> Segments:
 
 
 def billed_segments(text: str) -> int:
-    """Count the SMS that Connectus bills for a text, without the rest of what `segments` counts.
+    """Count the SMS that Connectus bills for a text. Faster than `segments`.
 
     >>> billed_segments("€" * 161)
     2
@@ -126,7 +127,7 @@ def billed_segments(text: str) -> int:
 
 
 def _pair_starts(text: str, two_units: re.Pattern[str]) -> frozenset[int]:
-    """The offsets, in units, at which a character of two units starts."""
+    """Return the offsets, in units, of characters that take two units."""
     pairs = enumerate(two_units.finditer(text))
     return frozenset(pair.start() + pairs_before for pairs_before, pair in pairs)
 

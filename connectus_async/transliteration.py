@@ -1,4 +1,4 @@
-"""Texts in the closest form that GSM-7 has, so that one accent does not double what they cost."""
+"""Transliteration of texts to GSM-7, in which an SMS has more room than in UCS-2."""
 
 # ruff: noqa: RUF001 - signs that look like others are what the table is about
 
@@ -11,7 +11,7 @@ from typing import Final
 from connectus_async.segmentation import GSM_7_CHARACTERS, segments
 
 _FORMS: Final[Mapping[str, str]] = {
-    # blanks, line ends and what is not seen
+    # blanks, line ends and invisible characters
     **dict.fromkeys("\t", " "),
     **dict.fromkeys("\x85\u2028\u2029", "\n"),
     **dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufeff", ""),
@@ -41,7 +41,7 @@ _FORMS: Final[Mapping[str, str]] = {
     "©": "(c)",
     "®": "(R)",
     "µ": "u",
-    # letters that Unicode does not take apart
+    # letters that Unicode does not decompose
     "Ð": "D",
     "ð": "d",
     "Đ": "D",
@@ -75,18 +75,18 @@ _IN_NEED: Final = re.compile(
 
 
 def to_gsm7(text: str) -> str:
-    """Write a text in the closest form that GSM-7 has.
+    """Replace the characters of a text that GSM-7 lacks by the closest ones that it has.
 
-    What GSM-7 has stays, such as ``é``, ``ñ``, ``ü``, ``¿`` and ``¡``. Other letters lose their
-    accents, quotation marks and dashes become the plain ones. What has no form, such as an emoji,
-    stays as it is, so that nothing is lost; `segments` names it. A text that would take more SMS
-    than before, on its way or on the bill, stays as it is too.
+    Characters of GSM-7 stay, such as ``é``, ``ñ``, ``ü``, ``¿`` and ``¡``. Other letters lose their
+    accents; quotation marks and dashes become plain ones. A character without a replacement, such
+    as an emoji, stays, and `segments` names it. A text that would take more SMS than before, sent
+    or billed, is returned unchanged.
 
     Args:
-        text: The message.
+        text: Text of the SMS.
 
     Returns:
-        The text, at most as long in SMS as the original.
+        The text. It takes at most as many SMS as the original.
 
     Example:
         >>> to_gsm7("“Mañana” será otro día… ¡à bientôt!")
@@ -121,7 +121,7 @@ def _ends_in_digit(sign: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _form(cluster: str) -> str:
-    """The closest form of a character with the marks that follow it, or what it is."""
+    """Return the closest form of a character and its marks, or the character itself."""
     composed = unicodedata.normalize("NFC", cluster)
     if _GSM_7.issuperset(composed):
         return composed

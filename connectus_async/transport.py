@@ -1,16 +1,15 @@
-"""The way to the API, and the one place that decides what became of a request.
+"""Transport to the API, and the only place that decides the outcome of a request.
 
-How far a request came decides its `Outcome`:
+The progress of a request decides its `Outcome`:
 
-- what fails while the connector still looks for a connection fails before the first byte: not sent;
-- from then on every failure leaves open whether the server acted: unknown;
-- a status line with its headers decides by itself, by the table in `statuses`;
-- a 2xx is accepted where it says so: an answer to a send is a JSON object without an error, or
-  empty. What cannot be read as one is unknown: it may be the page of a gateway, which stands
-  between us and the API and handed nothing on. A question is answered by what it asks for.
+- a failure while the connector is still getting a connection comes before the first byte: not sent;
+- any later failure leaves open whether the server acted: unknown;
+- a status line with headers decides by itself, by the table in `statuses`;
+- a 2xx is accepted if the body of a send is empty, or a JSON object without an error. Any other
+  body is unknown: it may be the page of a gateway that forwarded nothing to the API. The answer to
+  a query must be what the query asks for.
 
-`_exchange` and `_fast_exchange` move the bytes; no other module on the client's side imports
-aiohttp.
+`_exchange` and `_fast_exchange` move the bytes; no other module of the client imports aiohttp.
 """
 
 import asyncio
@@ -37,7 +36,7 @@ from multidict import CIMultiDict
 from connectus_async import _json
 from connectus_async._body import parsed, unpacked
 from connectus_async._exchange import (
-    MOST_HEADER_BYTES,
+    MAX_HEADER_BYTES,
     Connector,
     EarlyAnswerError,
     Endpoint,
@@ -47,7 +46,7 @@ from connectus_async._exchange import (
     OneTimeConnector,
     OneTimeExchange,
     PublicExchange,
-    Reply,
+    RawResponse,
     failed_while_connecting,
 )
 from connectus_async._fast_exchange import (
@@ -56,7 +55,7 @@ from connectus_async._fast_exchange import (
     FastExchange,
     knows_aiohttp,
 )
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async._version import __version__
 from connectus_async.acceptance import (
     described,
@@ -97,7 +96,7 @@ LONGEST_RETRY_AFTER: Final = 366 * 86_400.0
 """Seconds. No server means more, and a sum with more may overflow."""
 
 EXITING: Final = (
-    "no connection: Python is exiting, and its event loops look up no host names any more "
+    "no connection: Python is exiting and no longer resolves host names "
     "(nothing was sent; send before the main thread ends)"
 )
 
@@ -107,40 +106,40 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("connectus_async")
 
 
-class Transport(OfOneProcess):
-    """Sends calls with the retries and limits of a configuration."""
+class Transport(Unpicklable):
+    """Sends calls, with the retries and limits of a configuration."""
 
     def __init__(self, config: Config, pool: "_Pool | None" = None) -> None:
         self.config = config
         self._pool = pool or _Pool(config)
         self._endpoints = self._pool.endpoints
-        carried = [(way.headers, way.proxy) for way in self._endpoints.values() if way]
-        self._secrets = (config.api_user, config.api_key, config.qr_token, carried)
+        sent = [(each.headers, each.proxy) for each in self._endpoints.values() if each]
+        self._secrets = (config.api_user, config.api_key, config.qr_token, sent)
         self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
 
     def with_options(self, **options: Any) -> Self:
-        """Make a transport of other options over the same connections."""
+        """Make a transport with other options on the same connections."""
         return type(self)(self.config.with_options(**options), self._pool)
 
     async def zone(self) -> "ZoneInfo":
-        """Find the zone of the API's dates, which may be read from a file.
+        """Return the zone of the API's dates, which may be read from a file.
 
         Raises:
-            ConfigurationError: This machine does not know it.
+            ConfigurationError: This machine does not know the zone.
         """
-        from anyio.to_thread import run_sync  # noqa: PLC0415 - most never need a zone
+        from anyio.to_thread import run_sync  # noqa: PLC0415 - rarely needed
 
         return await run_sync(lambda: self.config.zone)
 
     async def close(self) -> None:
-        """Close the connections; copies made by `with_options` are closed with it."""
+        """Close the connections, also for copies made by `with_options`."""
         await self._pool.close()
 
     async def send(self, call: Call, answer: type[AnswerT]) -> AnswerT:
-        """Send a call, again where that is safe, and make a typed answer of what comes back.
+        """Send a call, retry it where that is safe, and return its typed answer.
 
         Raises:
-            RequestError: The request failed; ``.outcome`` says what became of it.
+            RequestError: The request failed; see its ``.outcome``.
             ConfigurationError: The host's credentials are not set.
             ClientClosedError: The client was closed.
             WrongEventLoopError: The client is open in another event loop.
@@ -168,7 +167,7 @@ class Transport(OfOneProcess):
         raise AssertionError  # itertools.count does not end
 
     def _pause(self, call: Call, error: RequestError, tries: int) -> float | None:
-        """Seconds until the next try, or None where there is to be none."""
+        """Return the seconds until the next try, or ``None`` for no retry."""
         config = self.config
         may_repeat = (
             error.outcome is Outcome.NOT_SENT and not isinstance(error, ProxyAuthenticationError)
@@ -178,7 +177,7 @@ class Transport(OfOneProcess):
         wanted = _retry_after(error.response)
         if wanted is None:
             backoff = min(config.backoff_cap, config.backoff_base * 2 ** (tries - 1))
-            return random.uniform(0, backoff)  # noqa: S311 - spreads load, hides nothing
+            return random.uniform(0, backoff)  # noqa: S311 - spreads load
         return wanted if wanted <= config.retry_after_cap else None
 
     async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
@@ -187,15 +186,15 @@ class Transport(OfOneProcess):
             raise _missing_credentials(call.host)
         exchange = self._pool.exchange()
         try:
-            reply = await exchange(endpoint, call.method, call.target, body, self._limits)
-            return _received(reply, self._limits.answer)
+            raw = await exchange(endpoint, call.method, call.target, body, self._limits)
+            return _received(raw, self._limits.answer)
         except ClientClosedError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the message may have left
+        except Exception as error:  # noqa: BLE001 - after any error the message may have been sent
             failure: ConnectusError = self._failure(call, error)
             if self._pool.is_closed and isinstance(failure, ConnectError):
                 failure = ClientClosedError()
-        raise failure  # here, not above: aiohttp's errors carry URLs, and must not be its context
+        raise failure  # outside the except block: aiohttp's errors contain URLs
 
     def _failure(self, call: Call, error: Exception) -> RequestError:
         name = str(call)
@@ -218,14 +217,14 @@ class Transport(OfOneProcess):
         endpoint = self._endpoints[call.host.value]
         has_proxy = endpoint is not None and endpoint.proxy is not None
         kind: type[ConnectError] = ProxyError if has_proxy else ConnectError
-        way = " through the proxy" if has_proxy else ""
+        route = " through the proxy" if has_proxy else ""
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             limit = self.config.connect_timeout
         elif isinstance(error, TimeoutError):
             limit = self.config.timeout
         else:
-            return kind(name, f"no connection{way}: {_reason(error)}")
-        return kind(name, f"no connection{way} within {limit:g} s")
+            return kind(name, f"no connection{route}: {_reason(error)}")
+        return kind(name, f"no connection{route} within {limit:g} s")
 
 
 def _log_try(call: Call, tries: int, started: float, status: object, outcome: Outcome) -> None:
@@ -234,7 +233,7 @@ def _log_try(call: Call, tries: int, started: float, status: object, outcome: Ou
 
 
 class _Pool:
-    """The connections of a client and its copies, opened by the first request."""
+    """Connections of a client and its copies, opened by the first request."""
 
     def __init__(self, config: Config) -> None:
         self.endpoints = {host.value: _endpoint(config, host) for host in Host}
@@ -246,7 +245,7 @@ class _Pool:
         self.is_closed = False
 
     def exchange(self) -> Exchange:
-        """Give the way to make exchanges, to a call in the loop of the first one."""
+        """Return the exchange, for calls in the event loop of the first call."""
         if self.is_closed:
             raise ClientClosedError
         if self._exchange is None:
@@ -272,12 +271,12 @@ class _Pool:
             connector=kind(limit=config.max_connections, ssl=self._ssl or True, **kept),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            max_line_size=MOST_HEADER_BYTES,
-            max_field_size=MOST_HEADER_BYTES,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
         if hasattr(session, "_retry_connection"):
-            # Or aiohttp sends a GET twice for each try of ours.
-            session._retry_connection = False  # noqa: SLF001 - it has no public switch
+            # Otherwise aiohttp retries a GET on its own, besides our retries.
+            session._retry_connection = False  # noqa: SLF001 - there is no public option
         return session
 
     async def close(self) -> None:
@@ -297,11 +296,10 @@ def _exchange_of(session: aiohttp.ClientSession) -> Exchange:
 
 @cache
 def _warn_of_unknown_aiohttp() -> None:
-    """Say once in a process that messages take longer, and why."""
+    """Warn once per process that sending is slower, and why."""
     _log.warning(
-        "aiohttp %s was not tried with connectus-async %s: each request takes a connection of its "
-        "own, so that nothing is sent twice, and this is slower. Install aiohttp %s, or a later "
-        "connectus-async.",
+        "aiohttp %s is not tested with connectus-async %s: each request opens its own connection, "
+        "which is slower but never sends twice. Install aiohttp %s, or a newer connectus-async.",
         aiohttp.__version__,
         __version__,
         " or ".join(sorted(KNOWN_VERSIONS)),
@@ -309,7 +307,7 @@ def _warn_of_unknown_aiohttp() -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Say what happened in words that hold no URL."""
+    """Describe an error without URLs."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         problem = error.certificate_error
         return f"TLS: {getattr(problem, 'verify_message', '') or type(problem).__name__}"
@@ -320,20 +318,20 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
+        return "the answer was cut off"
     if isinstance(error, EarlyAnswerError):
-        return "a success was answered before the whole request was sent"
+        return "the server answered with success before the whole request was sent"
     if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
-        return "what came back is not HTTP"
+        return "the answer is not HTTP"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return f"the exchange failed ({type(error).__name__})"
 
 
 def _lacks_descriptors(error: BaseException) -> bool:
-    """Tell whether no connection can be opened because too many files are.
+    """Tell whether too many open files prevent a connection.
 
-    A name that cannot be looked up for that reason fails in words of name servers, so it is tried.
+    A host name that cannot be resolved for that reason fails as a DNS error, so a socket is tried.
     """
     number = getattr(error, "errno", None)
     if not isinstance(error, aiohttp.ClientConnectorDNSError):
@@ -346,7 +344,7 @@ def _lacks_descriptors(error: BaseException) -> bool:
 
 
 def _endpoint(config: Config, host: Host) -> Endpoint | None:
-    """Where the requests to a host go and what they carry, or None without credentials for it."""
+    """Return the endpoint of a host, or ``None`` without credentials for it."""
     base_url = config.qr_base_url if host is Host.QR else config.base_url
     if host is Host.QR:
         credentials = config.qr_token and f"Bearer {config.qr_token}"
@@ -366,7 +364,7 @@ def _endpoint(config: Config, host: Host) -> Endpoint | None:
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext | None:
-    """Make TLS settings that trust the authorities of a file as well.
+    """Make a TLS context that also trusts the authorities of a file.
 
     Raises:
         ConfigurationError: The file cannot be read.
@@ -378,9 +376,9 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext | None:
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError:
-        raise ConfigurationError("ca_file", "holds no certificates in PEM") from None
+        raise ConfigurationError("ca_file", "contains no PEM certificates") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its path makes no sense"
+        reason = getattr(error, "strerror", None) or "its path is invalid"
         raise ConfigurationError("ca_file", f"cannot be read: {reason.lower()}") from None
     return context
 
@@ -388,19 +386,19 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext | None:
 def _missing_credentials(host: Host) -> ConfigurationError:
     setting = "qr_token" if host is Host.QR else "api_user"
     return ConfigurationError(
-        setting, f"this call needs it: pass {setting} or set {ENVIRONMENT[setting]}"
+        setting, f"is required for this call; pass {setting} or set {ENVIRONMENT[setting]}"
     )
 
 
 @attrs.define
 class _Received:
-    """An HTTP response and its JSON, or why there is none.
+    """An HTTP response with its JSON.
 
     Attributes:
         response: The response.
         json: Its JSON.
-        problem: The reason why there is no JSON.
-        is_broken: There is no body either.
+        problem: The reason for missing JSON.
+        is_broken: Whether the body is missing as well.
     """
 
     response: Response
@@ -409,52 +407,52 @@ class _Received:
     is_broken: bool = False
 
 
-def _received(reply: Reply, limit: int) -> _Received:
-    """Make a response of a reply.
+def _received(raw: RawResponse, limit: int) -> _Received:
+    """Decode a raw response.
 
     Raises:
-        Exception: The answer is a success that is not whole: what is missing may say ``error``.
+        Exception: It is a success, but incomplete: the missing part may contain an ``error``.
     """
-    if reply.problem is not None:
-        return _broken(reply, reply.problem)
-    headers = reply.headers
+    if raw.problem is not None:
+        return _broken(raw, raw.problem)
+    headers = raw.headers
     try:
-        encoding = reply.encoding
-        body = reply.body if encoding is None else unpacked(reply.body, encoding, limit)
+        encoding = raw.encoding
+        body = raw.body if encoding is None else unpacked(raw.body, encoding, limit)
     except ValueError as error:
-        return _broken(reply, error)
-    whole = Response(reply.status, headers, body)
+        return _broken(raw, error)
+    whole = Response(raw.status, headers, body)
     try:
         return _Received(whole, _json.loads(body))
     except ValueError:
-        return _read_otherwise(reply, whole)
+        return _read_otherwise(raw, whole)
 
 
-def _read_otherwise(reply: Reply, whole: Response) -> _Received:
-    """Read what is no JSON in UTF-8, or say why it cannot be read."""
+def _read_otherwise(raw: RawResponse, whole: Response) -> _Received:
+    """Parse a body that is not JSON in UTF-8, or state the problem."""
     body = whole.body
     try:
         return _Received(whole, parsed(body, whole.headers.get("Content-Type", "")))
     except ValueError:
-        if _is_success(reply.status) and not _ends_by_itself(reply):
-            raise aiohttp.ClientPayloadError from None  # for all we know it was cut short
+        if _is_success(raw.status) and not _ends_by_itself(raw):
+            raise aiohttp.ClientPayloadError from None  # it may have been cut off
         return _Received(whole, None, NOTHING if not body.strip() else "it is not JSON")
 
 
-def _broken(reply: Reply, problem: Exception) -> _Received:
+def _broken(raw: RawResponse, problem: Exception) -> _Received:
     is_whole = isinstance(problem, ValueError)
-    if not is_whole and _is_success(reply.status):
+    if not is_whole and _is_success(raw.status):
         raise problem
-    sentence = str(problem) if is_whole else "it broke off"
-    return _Received(Response(reply.status, reply.headers, b""), None, sentence, is_broken=True)
+    sentence = str(problem) if is_whole else "it was cut off"
+    return _Received(Response(raw.status, raw.headers, b""), None, sentence, is_broken=True)
 
 
-def _ends_by_itself(reply: Reply) -> bool:
-    """Tell whether the headers say where the body ends; else a lost connection looks like it."""
+def _ends_by_itself(raw: RawResponse) -> bool:
+    """Tell whether the headers mark the end of the body; else a lost connection looks like it."""
     return (
-        reply.status == HTTPStatus.NO_CONTENT
-        or "Content-Length" in reply.headers
-        or "Transfer-Encoding" in reply.headers
+        raw.status == HTTPStatus.NO_CONTENT
+        or "Content-Length" in raw.headers
+        or "Transfer-Encoding" in raw.headers
     )
 
 
@@ -466,8 +464,8 @@ def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: obj
     response, json = received.response, received.json
     if not _is_success(response.status):
         raise _refusal(call, received, secrets)
-    if (error := error_in(json, answer, is_question=call.is_idempotent)) is not None:
-        reason = _with_detail("answered an error", call, error, secrets)
+    if (error := error_in(json, answer, is_query=call.is_idempotent)) is not None:
+        reason = _with_detail("the answer is an error", call, error, secrets)
         kind = ServerError if is_server_error(error) else RejectedError
         raise kind(str(call), reason, response)
     if type(json) is not dict and (problem := _problem(call, received, answer)):
@@ -479,17 +477,17 @@ def _result(call: Call, received: _Received, answer: type[AnswerT], secrets: obj
 
 
 def _problem(call: Call, received: _Received, answer: type[Answer]) -> str | None:
-    """Say why what came is no answer to the call, or ``None`` where it is one."""
+    """Return the reason why a response does not answer the call, or ``None`` if it does."""
     if call.is_idempotent:
         if not is_documented(answer) or (received.problem is None and fits(answer, received.json)):
             return None
     elif received.problem is NOTHING or (call.host is Host.QR and _is_any_answer(received)):
         return None
-    return received.problem or f"it is JSON of another type ({type(received.json).__name__})"
+    return received.problem or f"it is JSON of an unexpected type ({type(received.json).__name__})"
 
 
 def _is_any_answer(received: _Received) -> bool:
-    """Tell an answer where none is documented: JSON of any type, or a short text."""
+    """Tell whether a response is an answer where none is documented: any JSON, or a short text."""
     if received.problem is None:
         return True
     return not received.is_broken and is_plain_answer(received.response)
@@ -514,12 +512,12 @@ def _named(status: int) -> str:
 
 
 def _with_detail(reason: str, call: Call, json: Any, secrets: object) -> str:
-    words = detail(json)
-    return reason if words is None else f"{reason}: {scrubbed(words, _known(call, secrets))}"
+    text = detail(json)
+    return reason if text is None else f"{reason}: {scrubbed(text, _known(call, secrets))}"
 
 
 def _known(call: Call, secrets: object) -> object:
-    """Everything that an answer may echo."""
+    """Return everything that a response may echo."""
     return call.ids, call.query, _sent(call), secrets
 
 
@@ -528,9 +526,9 @@ def _sent(call: Call) -> Any:
 
 
 def _retry_after(response: Response | None) -> float | None:
-    """Read the seconds that a response asks to wait, given as a number or as a date.
+    """Return the seconds of ``Retry-After``, given as a number or as a date.
 
-    A date is compared with the ``Date`` of the same answer, for the clocks may differ.
+    A date is compared with the ``Date`` of the same response, since the clocks may differ.
     """
     if response is None:
         return None

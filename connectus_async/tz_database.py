@@ -1,7 +1,7 @@
-"""Time zones, by the newest rules at hand: those of the system or of the package tzdata.
+"""Time zones by the newest available rules, of the system or of the package tzdata.
 
-``zoneinfo`` asks the system first, whose rules can be years old where tzdata's are new: then a
-country that has changed its clocks since is an hour off.
+``zoneinfo`` prefers the system, whose rules may be years older than those of tzdata. Countries that
+have changed their rules since would then be an hour off.
 """
 
 import datetime as dt
@@ -17,43 +17,43 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from connectus_async.errors import ConfigurationError
 
 ZONES_REMEMBERED: Final = 2**10
-"""All that there are; Python itself forgets a zone and reads its file again."""
+"""More than all zones; Python's own cache drops zones, and reads their files again."""
 
 _VERSION: Final = re.compile(r"\b(20\d\d)([a-z]{1,2})\b")
 _VERSION_FILES: Final = ("tzdata.zi", "+VERSION")
 _HEAD: Final = 100
 
 _PROBES: Final = (
-    # Paraguay ended its changes of the clock in October 2024, and Aysén in March 2025.
+    # Paraguay abolished daylight saving time in October 2024, and Aysén in March 2025.
     ("America/Asuncion", dt.datetime(2025, 7, 1, tzinfo=dt.UTC), dt.timedelta(hours=-3)),
     ("America/Coyhaique", dt.datetime(2025, 7, 1, tzinfo=dt.UTC), dt.timedelta(hours=-3)),
 )
 
 Version = tuple[int, int, str]
-"""As 2025b, in an order in which 2025z comes before 2025za."""
+"""A version such as 2025b; 2025z sorts before 2025za."""
 
 
 class _Packaged(ZoneInfo):
-    """A zone of the package tzdata, whatever the system says."""
+    """A zone of the package tzdata, regardless of the system."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return zone, (self.key,)
 
 
 def zone(name: str) -> ZoneInfo:
-    """Find a time zone by its IANA name; files are read at the first time.
+    """Return a time zone by its IANA name; its file is read on first use.
 
     Raises:
-        ConfigurationError: It is not known here.
+        ConfigurationError: This machine does not know it.
     """
     return _named(name, _found)
 
 
 def check(name: str) -> None:
-    """Check that there is such a time zone.
+    """Check that a time zone exists.
 
     Raises:
-        ConfigurationError: It is not known here.
+        ConfigurationError: This machine does not know it.
     """
     _named(name, ZoneInfo)
 
@@ -63,25 +63,26 @@ def _named(name: str, find: Callable[[str], ZoneInfo]) -> ZoneInfo:
         return find(name)
     except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
         raise ConfigurationError(
-            "time_zone", f"{name!r} is not known here: check its spelling, or pip install tzdata"
+            "time_zone",
+            f"{name!r} is unknown here; check its spelling, or pip install tzdata",
         ) from None
 
 
 @lru_cache(ZONES_REMEMBERED)
 def _found(name: str) -> ZoneInfo:
-    found = ZoneInfo(name)  # which also checks that the name leads nowhere else
+    found = ZoneInfo(name)  # it also rejects names that lead elsewhere
     return (_packaged(name) or found) if _prefers_package() else found
 
 
 def trouble(today: dt.date) -> str | None:
-    """Say what is wrong with the rules in use, if they are too old to be relied on."""
+    """Describe the problem if the rules in use are too old to rely on."""
     used = max(filter(None, (system_version(), package_version())), default=None)
     if all(_is_right(*probe) for probe in _PROBES) and not _is_behind(used, today):
         return None
     version = f"of {used[0]}{used[2]}" if used else "of an unknown version"
     return (
-        f"the time zones known here are {version}; countries have changed their clocks since, and "
-        "hours there are wrong by one: pip install -U tzdata, or update the system's"
+        f"the time zone rules on this machine are {version}; countries have changed theirs since, "
+        "and local times there are off by an hour: pip install -U tzdata, or update the system's"
     )
 
 
@@ -93,12 +94,12 @@ def _is_right(name: str, moment: dt.datetime, offset: dt.timedelta) -> bool:
 
 
 def _is_behind(used: Version | None, today: dt.date) -> bool:
-    """Tell whether a whole year went by without a word of the changes in it."""
+    """Tell whether the rules lack a whole calendar year."""
     return used is not None and used[0] < today.year - 1
 
 
 def system_version() -> Version | None:
-    """Tell the version of the system's database; ``None`` where there is none, or it is untold."""
+    """Return the version of the system's database; ``None`` if it is missing or unknown."""
     for folder in zoneinfo.TZPATH:
         for name in _VERSION_FILES:
             try:
@@ -112,7 +113,7 @@ def system_version() -> Version | None:
 
 
 def package_version() -> Version | None:
-    """Tell the version of the package tzdata; ``None`` where it is not installed."""
+    """Return the version of the package tzdata; ``None`` if it is not installed."""
     try:
         return _version(str(import_module("tzdata").IANA_VERSION))
     except (ImportError, AttributeError):
@@ -126,7 +127,7 @@ def _version(text: str) -> Version | None:
 
 @lru_cache(1)
 def _prefers_package() -> bool:
-    """Tell whether the package is newer. It is pinned: it counts if the other's age is untold."""
+    """Tell whether the package is newer; it is pinned, so it wins if the other's age is unknown."""
     packaged = package_version()
     return packaged is not None and packaged > (system_version() or (0, 0, ""))
 

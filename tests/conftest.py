@@ -1,9 +1,10 @@
-"""What every test may ask for: the emulator, a client of it, a loop that is not blocked."""
+"""Fixtures of all tests: the emulator, a client of it, a loop that is not blocked."""
 
 import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -22,6 +23,14 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("the same on every machine")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module without a test that is run in both sessions, where only those are."""
+    if not config.option.markexpr.startswith("both") or collection_path.suffix != ".py":
+        return None
+    return "mark.both" not in collection_path.read_text("utf-8") or None
+
 
 PATIENCE = {"timeout": 200, "connect_timeout": 200}
 """Options of a client that takes no busy machine for a server that is not there."""

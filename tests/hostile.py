@@ -1,6 +1,6 @@
-"""A server on loopback that reads requests properly, and answers them as badly as a test wants.
+"""A server on loopback that reads requests properly, and responds as badly as a test wants.
 
-It is raw asyncio on purpose: a web framework would keep a test from answering like this.
+It is plain asyncio on purpose: a web framework would prevent such responses.
 """
 
 import asyncio

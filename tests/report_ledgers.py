@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from connectus_async.ledger.sqlite.ledger import SCHEMA
+from connectus_async.ledger.sqlite.schema import SCHEMA
 
 BEGIN = 1_793_973_600.0
 """2026-11-06 14:00 UTC."""
@@ -50,6 +50,15 @@ def add(connection: sqlite3.Connection, columns: Mapping[str, Any]) -> None:
     connection.execute(f"INSERT INTO message ({names}) VALUES ({values})", columns)
 
 
+def over_two_days() -> Iterator[dict[str, Any]]:
+    """Make up a campaign with a night in which the API was down."""
+    chance = random.Random(2)
+    for place in range(2_000):
+        begin = BEGIN + place * 172_800 / 2_000
+        if not 60_000 < begin - BEGIN < 90_000:
+            yield message(started_at=begin, ended_at=begin + chance.lognormvariate(-1.0, 0.3))
+
+
 def campaign(count: int, *, finished: bool = True) -> Iterator[dict[str, Any]]:
     """Make up a campaign with something of everything, the same each time."""
     chance = random.Random(count)
@@ -80,3 +89,16 @@ def campaign(count: int, *, finished: bool = True) -> Iterator[dict[str, Any]]:
             yield message(
                 **common, provider_id=f"{chance.getrandbits(64):016x}", delivery_status=status
             )
+
+
+def fill_disk(path: Path, event: str) -> None:
+    """Have SQLite find the disk full at each such event, until the trigger ``full`` is dropped.
+
+    A table that counts its rows for ever is full once it has had the highest number.
+    """
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"""
+            CREATE TABLE room (id INTEGER PRIMARY KEY AUTOINCREMENT);
+            INSERT INTO room VALUES ({2**63 - 1});
+            CREATE TRIGGER full BEFORE {event} BEGIN INSERT INTO room VALUES (NULL); END;
+        """)

@@ -1,4 +1,4 @@
-"""What is checked before anything goes on the wire, through the public methods.
+"""Validation of arguments before sending, through the public methods.
 
 A value that cannot be sent raises one error, which names the argument and does not show the value.
 A value in another form of the same thing goes on the wire in the form that the API takes.
@@ -30,8 +30,35 @@ HUGE = 10**5000
 """More digits than Python writes."""
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Keep one loop, for what is kept for all tests of this file."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def emulator() -> AsyncIterator[Emulator]:
+    """Keep one for all tests: it is to see no request of any."""
+    async with Emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+async def connectus(emulator: Emulator) -> AsyncIterator[AsyncConnectus]:
+    """Keep the async client alone: the blocking one hands all arguments on to one."""
+    async with AsyncConnectus(
+        emulator.api_user,
+        emulator.api_key,
+        qr_token=emulator.qr_token,
+        base_url=emulator.base_url,
+        qr_base_url=emulator.qr_base_url,
+    ) as connectus:
+        yield connectus
+
+
 def label(value: object) -> str:
-    return "huge" if value == HUGE else ascii(value)[:30]
+    """Name a value; not by its address, which differs from process to process."""
+    return "huge" if value == HUGE else ascii(value)[:30].partition(" at 0x")[0]
 
 
 VALID: dict[str, dict[str, Any]] = {
@@ -576,16 +603,22 @@ async def test_a_change_of_nothing_is_refused(connectus: AsyncConnectus, emulato
 # Good values, and the form in which they go on the wire
 
 
-@pytest.fixture
-def bodies() -> list[Any]:
-    """Take note of each JSON body."""
+@pytest.fixture(scope="module")
+def all_bodies() -> list[Any]:
     return []
 
 
 @pytest.fixture
-async def recorded(bodies: list[Any]) -> AsyncIterator[AsyncConnectus]:
+def bodies(all_bodies: list[Any]) -> list[Any]:
+    """Take note of each JSON body."""
+    all_bodies.clear()
+    return all_bodies
+
+
+@pytest.fixture(scope="module")
+async def recorded(all_bodies: list[Any]) -> AsyncIterator[AsyncConnectus]:
     async def handle(request: web.Request) -> web.Response:
-        bodies.append(await request.json() if request.can_read_body else dict(request.query))
+        all_bodies.append(await request.json() if request.can_read_body else dict(request.query))
         return web.json_response({})
 
     app = web.Application(client_max_size=2**26)

@@ -1,4 +1,4 @@
-"""The client: what it takes, what it refuses before anything is sent, and how it ends."""
+"""The client: its settings, refusals before sending, and its end."""
 
 import asyncio
 import pickle
@@ -102,12 +102,12 @@ async def test_what_belongs_to_a_process_says_that_it_cannot_be_handed_to_anothe
 def test_a_client_is_no_argument_of_a_process():
     """Nothing is started."""
     process = get_context("spawn").Process(target=print, args=(Connectus("user", "key"),))
-    with pytest.raises(ConfigurationError, match="hand its settings to the other process"):
+    with pytest.raises(ConfigurationError, match="pass its settings to the other process"):
         process.start()
 
 
 @pytest.mark.parametrize("hand_over", [pickle.dumps, deepcopy, copy_of])
 def test_an_emulator_cannot_be_handed_to_another_process(hand_over):
     """Its address can."""
-    with pytest.raises(TypeError, match="hand its base_url to the other process"):
+    with pytest.raises(TypeError, match="pass its base_url to the other process"):
         hand_over(Emulator())

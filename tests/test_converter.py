@@ -1,4 +1,4 @@
-"""What is made of an answer's JSON: typed where it can be, and never an error."""
+"""Structuring of JSON answers: typed where possible, and never an error."""
 
 import copy
 import datetime as dt

@@ -1,4 +1,4 @@
-"""The tree of errors, their sentences, and everything that a client can be told wrongly."""
+"""The exceptions, their messages, and every invalid setting of a client."""
 
 import copy
 import inspect
@@ -173,13 +173,13 @@ ADVICE = {
     "ConnectError": "check the base URL",
     "TooManyOpenFilesError": "ulimit -n",
     "ProxyError": "check the proxy",
-    "ProxyAuthenticationError": "check the user and the password",
+    "ProxyAuthenticationError": "check the user and password",
     "RateLimitError": "slow down",
     "AuthenticationError": "check api_user and api_key",
     "PaymentRequiredError": "add balance",
-    "PermissionDeniedError": "ask the administrator",
-    "ClientClosedError": "open another one",
-    "WrongEventLoopError": "one client in each loop",
+    "PermissionDeniedError": "ask the account's administrator",
+    "ClientClosedError": "open a new one",
+    "WrongEventLoopError": "one client per loop",
     **dict.fromkeys(
         [
             "UnknownOutcomeError",
@@ -231,7 +231,7 @@ WHOLE_FROM_ZERO = ["max_retries"]
 URLS = ["base_url", "qr_base_url"]
 SECRETS = ["api_user", "api_key", "qr_token"]
 
-NO_NUMBER = [float("nan"), float("inf"), -1, -0.5, True, False, "5", b"5", [5], object()]
+NO_NUMBER = [float("nan"), float("inf"), -1, -0.5, True, False, "5", b"5", [5], ...]
 NO_URL = [
     *["", "plataforma.connectus.la", "ftp://connectus.la", "https://", "https:///api", "//host"],
     *["https://user:key@connectus.la", "https://connectus.la?x=1", "https://connectus.la/#x"],
@@ -275,7 +275,9 @@ def test_a_setting_that_makes_no_sense_is_named(setting: str, value: Any):
 @pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "socks5h", "SOCKS5"])
 def test_a_socks_proxy_is_refused_by_name(scheme: str):
     """It is a proxy, and the sentence says which kind can be used."""
-    with pytest.raises(ConfigurationError, match=r"^proxy: SOCKS proxies cannot be used: name an"):
+    with pytest.raises(
+        ConfigurationError, match=r"^proxy: SOCKS proxies are not supported; use an"
+    ):
         AsyncConnectus(**CREDENTIALS, proxy=f"{scheme}://user:key@127.0.0.1:1080")
 
 
@@ -351,6 +353,7 @@ VALUES = {
     "qr_token": "env-token",
     "base_url": "https://env.example.com/api",
     "qr_base_url": "https://env.example.com/qr",
+    "time_zone": "America/Lima",
 }
 
 
@@ -362,7 +365,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_the_environment_fills_what_is_left_out():
-    """All five variables."""
+    """All of these variables."""
     config = AsyncConnectus()._transport.config
 
     assert {name: getattr(config, name) for name in VALUES} == VALUES
@@ -372,7 +375,8 @@ def test_the_environment_fills_what_is_left_out():
 @pytest.mark.parametrize("name", VALUES)
 def test_an_argument_counts_more_than_the_environment(name: str):
     """And the others still come from the environment."""
-    given = "https://given.example.com" if name in URLS else "given"
+    others = {**dict.fromkeys(URLS, "https://given.example.com"), "time_zone": "UTC"}
+    given = others.get(name, "given")
     config = AsyncConnectus(**{name: given})._transport.config
 
     assert {each: getattr(config, each) for each in VALUES} == VALUES | {name: given}
@@ -398,6 +402,7 @@ def test_an_empty_variable_counts_as_left_out(monkeypatch: pytest.MonkeyPatch):
         ("qr_token", " token"),
         ("base_url", "http://env.example.com"),
         ("qr_base_url", "env.example.com"),
+        ("time_zone", "America/Satniago"),
     ],
 )
 def test_a_variable_is_checked_like_an_argument(

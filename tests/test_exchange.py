@@ -1,4 +1,4 @@
-"""The two ways to make an exchange: that they agree, when which is taken, and what one rests on."""
+"""The two kinds of exchange: they agree, when each is used, and the private API that one needs."""
 
 import asyncio
 import hashlib
@@ -25,12 +25,14 @@ from connectus_async import AsyncConnectus, ConnectionLostError, RequestTimeoutE
 from connectus_async._exchange import (
     LARGE_BODY,
     MAX_HEADS,
-    READ_AT_MOST,
+    READ_SIZE,
     OneTimeExchange,
-    Reply,
+    RawResponse,
 )
-from connectus_async._fast_exchange import FastExchange, knows_aiohttp, plain_reply
+from connectus_async._fast_exchange import FastExchange, knows_aiohttp, parse_simple
 from connectus_async.transport import _warn_of_unknown_aiohttp
+
+pytestmark = pytest.mark.both("aiohttp alone makes the connections")
 
 NUMBER = "56987688060"
 SHORT = 0.25
@@ -326,7 +328,7 @@ async def parsed(raw: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
     return message.code, [*message.headers.items()], body
 
 
-def repeats_a_field(reply: Reply) -> bool:
+def repeats_a_field(reply: RawResponse) -> bool:
     """Tell whether it has a field twice, which aiohttp refuses in Python's development mode."""
     return len({name.lower() for name in reply.headers}) < len(reply.headers)
 
@@ -335,7 +337,7 @@ def repeats_a_field(reply: Reply) -> bool:
 @settings(max_examples=1000)
 async def test_a_plain_answer_is_what_the_parser_makes_of_it(raw: bytes):
     """The same status, header fields and body, on a connection that can be kept."""
-    reply = plain_reply(raw, LARGE_BODY)
+    reply = parse_simple(raw, LARGE_BODY)
 
     if reply is not None and not (sys.flags.dev_mode and repeats_a_field(reply)):
         assert (reply.status, [*reply.headers.items()], reply.body) == await parsed(raw)
@@ -345,15 +347,15 @@ async def test_a_plain_answer_is_what_the_parser_makes_of_it(raw: bytes):
 def test_an_answer_is_plain_if_it_came_whole(length: int):
     """Neither a part of it, nor more than it, nor more than may be read."""
     raw = http(200, b"x" * length, {"Server": "nginx"})
-    reply = plain_reply(raw, 100)
+    reply = parse_simple(raw, 100)
 
     assert reply is not None
     assert reply.headers["server"] == "nginx"
     assert {*reply.headers.values()} == {value for _, value in reply.headers.items()}
     assert reply.body == b"x" * length
-    assert not any(plain_reply(raw[:end], 100) for end in range(len(raw)))
-    assert plain_reply(raw + b"x", 100) is None
-    assert plain_reply(raw, length - 1) is None
+    assert not any(parse_simple(raw[:end], 100) for end in range(len(raw)))
+    assert parse_simple(raw + b"x", 100) is None
+    assert parse_simple(raw, length - 1) is None
 
 
 # Each loop
@@ -406,4 +408,4 @@ async def test_asyncio_makes_no_more_room_than_an_answer_may_take(
     async with client(server.url) as connectus:
         await connectus.sms.send(NUMBER, "Hola")
     assert sum(sizes) > 2**20
-    assert max(sizes) <= READ_AT_MOST
+    assert max(sizes) <= READ_SIZE

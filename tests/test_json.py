@@ -1,4 +1,4 @@
-"""JSON by the standard library: what we do ourselves is what it does."""
+"""JSON: our own encoding and decoding match the standard library."""
 
 import json
 
@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import _json
+
+pytestmark = pytest.mark.both("the standard library's JSON is taken where there is no orjson")
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

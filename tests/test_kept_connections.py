@@ -1,4 +1,4 @@
-"""Kept connections: which is lent, what the kernel knows of it before, and how it closes."""
+"""Kept connections: which one is reused, its check through the kernel, and how it closes."""
 
 import asyncio
 import socket
@@ -24,6 +24,8 @@ from connectus_async import (
     Outcome,
 )
 from connectus_async._fast_exchange import _Connection
+
+pytestmark = pytest.mark.both("aiohttp alone keeps the connections")
 
 NUMBER = "56987688060"
 LIMIT = 60

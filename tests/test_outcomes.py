@@ -1,4 +1,4 @@
-"""What became of a request: for each way it can fail, the error, its outcome, and one POST.
+"""Outcomes: for each way a request can fail, the error, its outcome, and a single POST.
 
 "Nothing is sent twice, nothing is lost without being named." The server here counts the requests
 that it read to their end; a client that repeats a POST it must not repeat is seen at once.
@@ -20,7 +20,7 @@ import sys
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from email.utils import format_datetime
 from importlib.util import find_spec
 
@@ -71,6 +71,8 @@ from connectus_async import (
 )
 from connectus_async.emulator import Emulator, Fault
 
+pytestmark = pytest.mark.both("either library reads the JSON; aiohttp finds hosts in another way")
+
 RETRIES = 2
 MOST_BYTES = 1024
 SHORT = 0.05
@@ -105,30 +107,40 @@ def client(url: str, **options: object) -> AsyncConnectus:
 
 
 @pytest.fixture(autouse=True, params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Make every exchange in each way, the last being for aiohttp of an unknown version."""
-    WAYS[request.param](monkeypatch)
-    return request.param
+    way, _, missing = request.param.partition(", without ")
+    WAYS[way](monkeypatch)
+    with without(missing) if missing else nullcontext():
+        yield way
+
+
+@contextmanager
+def without(json_library: str) -> Iterator[None]:
+    """Read and write JSON as if a library were not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, json_library, None)
+        importlib.reload(_json)
+        yield
+    importlib.reload(_json)
+
+
+in_one_way = pytest.mark.parametrize("way", ["fast"], indirect=True)
+"""For a test of what a body says: that is decided once it has come, in whichever way."""
+
+READERS = [*WAYS, *(["fast, without orjson"] if find_spec("orjson") else [])]
+of_each_reader = pytest.mark.parametrize("way", READERS, indirect=True)
+"""For a test of how a body is read, with each JSON library that may be installed as well."""
+
+of_each_json_library = pytest.mark.parametrize(
+    "way", [reader for reader in READERS if "fast" in reader], indirect=True
+)
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[HostileServer]:
     async with HostileServer() as server:
         yield server
-
-
-JSON_LIBRARIES = ["json", *(["orjson"] if find_spec("orjson") else [])]
-
-
-@pytest.fixture(params=JSON_LIBRARIES)
-def json_library(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Read and write JSON with each library that may be installed."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "json":
-            patch.setitem(sys.modules, "orjson", None)
-        importlib.reload(_json)
-        yield
-    importlib.reload(_json)
 
 
 @pytest.fixture
@@ -204,19 +216,20 @@ LOST: dict[str, Reply] = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("reply", LOST.values(), ids=LOST)
 async def test_an_answer_that_breaks_off_leaves_it_open(
-    reply: Reply, method: str, server: HostileServer, connectus: AsyncConnectus
+    reply: Reply, server: HostileServer, connectus: AsyncConnectus
 ):
     """The server may have acted; a GET is tried again, a POST and a PATCH never."""
     server.reply = reply
 
-    error = await failure(METHODS[method](connectus), ConnectionLostError)
+    for method, send in METHODS.items():
+        server.requests.clear()
+        error = await failure(send(connectus), ConnectionLostError)
 
-    assert error.outcome is Outcome.UNKNOWN
-    assert error.response is None
-    assert server.requests == {method: expected_tries(method, Outcome.UNKNOWN)}
+        assert error.outcome is Outcome.UNKNOWN
+        assert error.response is None
+        assert server.requests == {method: expected_tries(method, Outcome.UNKNOWN)}
 
 
 STALLED: dict[str, Reply] = {
@@ -247,8 +260,9 @@ async def test_an_answer_that_does_not_come_in_time_leaves_it_open(
     assert server.requests == {"POST": 1, "PATCH": 1, "GET": 2}
 
 
+@of_each_json_library
 async def test_an_error_behind_a_byte_order_mark_is_an_error(
-    json_library: None, server: HostileServer, connectus: AsyncConnectus
+    server: HostileServer, connectus: AsyncConnectus
 ):
     """Some servers write one before their JSON."""
     server.reply = keep_alive(http(200, b'\xef\xbb\xbf{"error": "no balance"}'))
@@ -641,6 +655,7 @@ ERROR_BODIES = [
 ]
 
 
+@in_one_way
 @pytest.mark.parametrize("status", [200, 201, 202])
 @pytest.mark.parametrize("body", ERROR_BODIES, ids=json.dumps)
 async def test_a_success_that_says_error_is_rejected(
@@ -670,6 +685,7 @@ SEND_ERROR_BODIES = [
 ]
 
 
+@in_one_way
 @pytest.mark.parametrize("body", SEND_ERROR_BODIES, ids=json.dumps)
 async def test_a_success_that_says_error_in_another_way_is_rejected(
     body: object, server: HostileServer, connectus: AsyncConnectus
@@ -681,6 +697,7 @@ async def test_a_success_that_says_error_in_another_way_is_rejected(
         assert (await failure(send(connectus), RejectedError)).response.status == 200
 
 
+@in_one_way
 @pytest.mark.parametrize("body", [{"status": 500}, {"error": "x", "statusCode": 502}], ids=str)
 async def test_a_success_that_says_that_the_server_failed_leaves_it_open(
     body: object, server: HostileServer, connectus: AsyncConnectus
@@ -708,6 +725,7 @@ NO_ERRORS = [
 ]
 
 
+@in_one_way
 @pytest.mark.parametrize("body", NO_ERRORS, ids=json.dumps)
 async def test_a_success_that_says_no_error_is_accepted(
     body: object, server: HostileServer, connectus: AsyncConnectus
@@ -728,7 +746,7 @@ async def test_what_became_of_a_message_is_no_error_of_the_question(
     assert (await connectus.whatsapp.status("c79")).status == "failed"
 
 
-@pytest.mark.usefixtures("json_library")
+@of_each_json_library
 @pytest.mark.parametrize("digits", ["18446744073709551617", "-9223372036854775809", "9" * 60])
 async def test_a_long_number_is_an_identifier_to_its_last_digit(
     digits: str, server: HostileServer, connectus: AsyncConnectus
@@ -739,7 +757,7 @@ async def test_a_long_number_is_an_identifier_to_its_last_digit(
     assert (await post(connectus)).id == digits
 
 
-@pytest.mark.usefixtures("json_library")
+@of_each_json_library
 @pytest.mark.parametrize("number", ["1.5", "7.0", "1e3", "1.8446744073709552e19"])
 async def test_a_float_is_no_identifier(
     number: str, server: HostileServer, connectus: AsyncConnectus
@@ -750,6 +768,7 @@ async def test_a_float_is_no_identifier(
     assert (await post(connectus)).id == "c79"
 
 
+@in_one_way
 @pytest.mark.parametrize("key", ["id", "id_sms", "message_id"])
 async def test_a_message_with_an_identifier_was_accepted_whatever_else_it_says(
     key: str, server: HostileServer, connectus: AsyncConnectus
@@ -838,11 +857,10 @@ async def test_an_empty_success_is_accepted_without_an_identifier(
     assert server.requests.total() == 1
 
 
-@pytest.mark.usefixtures("json_library")
-@pytest.mark.parametrize("send", [post, patch])
+@of_each_reader
 @pytest.mark.parametrize("raw", UNREADABLE.values(), ids=UNREADABLE)
 async def test_a_success_that_cannot_be_read_leaves_it_open(
-    raw: bytes, send: Send, server: HostileServer, connectus: AsyncConnectus
+    raw: bytes, server: HostileServer, connectus: AsyncConnectus
 ):
     """A gateway may have answered in place of the API: 1,000 counted as accepted, 0 were received.
 
@@ -851,13 +869,15 @@ async def test_a_success_that_cannot_be_read_leaves_it_open(
     """
     server.reply = answer(raw)
 
-    error = await failure(send(connectus), UnreadableAnswerError)
+    for send in (post, patch):
+        server.requests.clear()
+        error = await failure(send(connectus), UnreadableAnswerError)
 
-    assert error.outcome is Outcome.UNKNOWN
-    assert error.may_have_acted
-    assert error.response.status == 200
-    assert "check before sending it again" in str(error)
-    assert server.requests.total() == 1
+        assert error.outcome is Outcome.UNKNOWN
+        assert error.may_have_acted
+        assert error.response.status == 200
+        assert "check before sending it again" in str(error)
+        assert server.requests.total() == 1
 
 
 async def test_a_page_is_described_and_names_nobody(
@@ -944,7 +964,7 @@ async def test_where_answers_are_not_documented_a_page_is_none(raw: bytes, serve
 EMPTY_TO_A_QUESTION = {name: raw for name, raw in EMPTY.items() if b" 204 " not in raw}
 
 
-@pytest.mark.usefixtures("json_library")
+@of_each_reader
 @pytest.mark.parametrize(
     "raw", (UNREADABLE | EMPTY_TO_A_QUESTION).values(), ids=UNREADABLE | EMPTY_TO_A_QUESTION
 )
@@ -999,7 +1019,7 @@ READABLE: dict[str, bytes] = {
 }
 
 
-@pytest.mark.usefixtures("json_library")
+@of_each_reader
 @pytest.mark.parametrize("raw", READABLE.values(), ids=READABLE)
 async def test_a_readable_success_is_read(
     raw: bytes, server: HostileServer, connectus: AsyncConnectus
@@ -1139,6 +1159,7 @@ def at(seconds: float) -> str:
     return format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds), usegmt=True)
 
 
+@in_one_way
 @pytest.mark.parametrize("ahead", [0, 90, 3600, -3600, -86_400])
 async def test_a_date_to_retry_after_is_read_by_the_clock_of_the_answer(
     ahead: float, server: HostileServer, pauses: list[float]
@@ -1153,6 +1174,7 @@ async def test_a_date_to_retry_after_is_read_by_the_clock_of_the_answer(
     assert pauses == [error.retry_after]
 
 
+@in_one_way
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Jan 2023 99:00:00 GMT"])
 async def test_without_a_date_of_the_answer_our_clock_is_what_there_is(
     date: str, server: HostileServer
@@ -1175,7 +1197,10 @@ async def test_a_pause_that_is_asked_for_is_finite(
         assert 86_400 * 365 <= error.retry_after <= 86_400 * 366
 
 
-@pytest.mark.parametrize("wanted", ["61", "9" * 5000, in_an_hour()])
+@in_one_way
+@pytest.mark.parametrize(
+    "wanted", ["61", "9" * 5000, in_an_hour()], ids=["a minute", "for ever", "a date"]
+)
 async def test_a_retry_after_above_the_cap_fails_at_once(
     wanted: str, server: HostileServer, pauses: list[float]
 ):
@@ -1189,6 +1214,7 @@ async def test_a_retry_after_above_the_cap_fails_at_once(
     assert server.requests == {"POST": 1}
 
 
+@in_one_way
 @pytest.mark.parametrize(
     "nonsense",
     [
@@ -1448,7 +1474,7 @@ HEADS = st.sampled_from(
 )
 
 
-@pytest.mark.usefixtures("json_library")
+@of_each_reader
 @settings(
     max_examples=300,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -1,4 +1,4 @@
-"""No credential and nothing personal in a log, in the `repr` of any object, or in an error."""
+"""No credentials and no personal data in logs, in the `repr` of any object, or in errors."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Proxies: which one leads to the API, and what becomes of a request that one does not pass on."""
+"""Proxies: the choice of the proxy, and the outcome of requests that it does not forward."""
 
 import asyncio
 import ssl
@@ -23,6 +23,8 @@ from connectus_async import (
 )
 from connectus_async.config import Config
 from connectus_async.emulator import Emulator
+
+pytestmark = pytest.mark.both("aiohttp finds hosts in another way")
 
 CREDENTIALS = {"api_user": "user", "api_key": "key"}
 
@@ -235,7 +237,7 @@ async def test_a_proxy_that_wants_credentials_is_asked_once(
         for call in (post(connectus), connectus.account.get()):
             error = await failure(call, ProxyAuthenticationError)
             assert "the proxy refused: 407 Proxy Authentication Required" in str(error)
-            assert "check the user and the password" in str(error)
+            assert "check the user and password" in str(error)
             assert "wrong" not in repr(error)
 
     assert len(proxy.heads) == 2
@@ -293,7 +295,7 @@ async def test_what_is_no_proxy_let_nothing_through(
     async with client(proxy.url, max_retries=0) as connectus:
         error = await failure(post(connectus), ProxyError)
 
-    assert "no connection through the proxy: what came back is not HTTP" in str(error)
+    assert "no connection through the proxy: the answer is not HTTP" in str(error)
 
 
 async def test_a_proxy_that_is_not_there_is_named(client: Client, unused_url: str):
@@ -451,5 +453,5 @@ def test_a_file_of_certificates_may_be_named_by_the_environment(
 
 def test_a_file_of_certificates_needs_settings_of_ours(ca_file: Path):
     """Both would leave open which counts."""
-    with pytest.raises(ConfigurationError, match="cannot be given with ssl_context"):
+    with pytest.raises(ConfigurationError, match="cannot be combined with ssl_context"):
         AsyncConnectus("user", "key", ca_file=ca_file, ssl_context=ssl.create_default_context())

@@ -1,4 +1,4 @@
-"""The README's table of statuses is the one by which outcomes are decided."""
+"""The README's table of statuses matches the one that decides outcomes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Times without a zone, as the API has them, on machines that may not know any zone."""
+"""Naive times, as the API has them, on machines that may not know any zone."""
 
 import datetime as dt
 import subprocess
@@ -117,7 +117,7 @@ except connectus_async.ConfigurationError as error:
 """
     said = run_without_database(program)
 
-    assert said.startswith("time_zone: 'America/Santiago' is not known here")
+    assert said.startswith("time_zone: 'America/Santiago' is unknown here")
     assert "pip install tzdata" in said
 
 
@@ -136,7 +136,7 @@ except connectus_async.ConnectError as error:
 
 def test_a_misspelt_zone_is_refused_at_once():
     """The client is not made."""
-    with pytest.raises(ConfigurationError, match="'America/Satniago' is not known"):
+    with pytest.raises(ConfigurationError, match="'America/Satniago' is unknown here"):
         AsyncConnectus("user", "key", time_zone="America/Satniago")
 
 

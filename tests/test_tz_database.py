@@ -1,4 +1,4 @@
-"""The rules of the world's clocks: which are used where there are two sets, and when to warn."""
+"""Time zone rules: the choice between system and package, and the warning."""
 
 import datetime as dt
 import logging
@@ -122,7 +122,7 @@ def test_what_is_no_zone_is_refused(system, packaged, name: object):
     put(system, {ASUNCION: -4}, "2024a")
     packaged("2026a", {ASUNCION: -3})
 
-    with pytest.raises(ConfigurationError, match="is not known here"):
+    with pytest.raises(ConfigurationError, match="is unknown here"):
         tz_database.zone(name)
 
 
@@ -170,7 +170,7 @@ def test_quiet_hours_warn_of_old_rules_once(system, packaged, caplog: pytest.Log
             QuietHours.parse("21:00-08:00").load()
 
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "quiet hours: the time zones known here are of 2024a" in caplog.text
+    assert "quiet hours: the time zone rules on this machine are of 2024a" in caplog.text
 
 
 def test_a_zone_that_is_missing_is_never_santiago(system, packaged):
@@ -178,5 +178,5 @@ def test_a_zone_that_is_missing_is_never_santiago(system, packaged):
     put(system, {"America/Santiago": -4}, "2024a")
     packaged(None, {})
 
-    with pytest.raises(ConfigurationError, match="'America/Coyhaique' is not known here"):
+    with pytest.raises(ConfigurationError, match="'America/Coyhaique' is unknown here"):
         QuietHours.parse("21:00-08:00").until("56672211234", JULY)

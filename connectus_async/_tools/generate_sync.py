@@ -1,7 +1,7 @@
-"""Writes the blocking client: the classes of the async one, with bodies that wait for its calls.
+"""Generator of the blocking client: the classes of the async one, with bodies that wait for it.
 
 ``nox -s generate`` runs it. It reads source text and imports nothing of the package, so that it
-works when what it wrote before does not. What the source does not say by itself stands in
+works even when its last output does not. Rules that the source cannot express are in
 ``generate_sync.toml``.
 """
 
@@ -51,11 +51,11 @@ Rules: TypeAlias = Mapping[str, Any]
 
 
 class GenerationError(Exception):
-    """The source needs a rule that there is not, or there is a rule that it does not need."""
+    """The source needs a rule that is missing, or does not need one that exists."""
 
 
 class Module:
-    """The source of a module, and the modules that its names of this package come from."""
+    """Source of a module, and the modules of this package that its names come from."""
 
     def __init__(self, name: str, text: str) -> None:
         tree = ast.parse(text)
@@ -73,16 +73,16 @@ class Module:
         self._lines = text.splitlines()
 
     def source(self, node: ast.AST) -> str:
-        """Give the text of a node, on one line."""
+        """Return the text of a node, on one line."""
         return " ".join((ast.get_source_segment(self._text, node) or "").split())
 
     def lines(self, nodes: Sequence[ast.stmt]) -> str:
-        """Give the lines of statements as they stand."""
+        """Return the lines of statements, unchanged."""
         return "\n".join(self._lines[nodes[0].lineno - 1 : nodes[-1].end_lineno])
 
 
 class Parameter(NamedTuple):
-    """A parameter of a function, or the ``/`` or ``*`` between two, which has no ``arg``."""
+    """Parameter of a function, or a ``/`` or ``*`` between two, which has no ``arg``."""
 
     sign: str
     arg: ast.arg | None = None
@@ -122,7 +122,7 @@ class _Generator:
         return head + "\n\n" + "\n\n\n".join(classes) + "\n"
 
     def _services_of(self, owner: str, prefix: str = "") -> Iterator[tuple[str, str]]:
-        """Find the services by their classes, with the paths that lead there from the client."""
+        """Find the classes of the services, with their attribute paths from the client."""
         for node in ast.walk(self._classes[owner][1]):
             match node:
                 case ast.Assign(
@@ -167,7 +167,7 @@ class _Generator:
             if is_private or not _is_service(owner) or not _is_coroutine(node):
                 raise GenerationError(f"no rule for the method {key}")
             path = f"{self._paths[owner.name]}.{node.name}"
-            rule = f"return self._link.runner.call(self._link.client.{path}, ...)"
+            rule = f"return self._bridge.runner.call(self._bridge.client.{path}, ...)"
         if rule.startswith("def "):
             return textwrap.indent(rule, INDENT)
         lines = [
@@ -291,7 +291,7 @@ def _replaced(text: str, patterns: Mapping[str, str]) -> str:
 
 
 def _laid_out(head: str, items: Iterable[str], tail: str) -> str:
-    """Break a call or a signature over lines as the formatter does."""
+    """Wrap a call or a signature as the formatter does."""
     items = list(items)
     line = ", ".join(items)
     indent = " " * (len(head) - len(head.lstrip()))
@@ -303,7 +303,7 @@ def _laid_out(head: str, items: Iterable[str], tail: str) -> str:
 
 
 def _import(module: str, names: Iterable[str]) -> str:
-    """Write an import in the linter's order: constants, classes, the rest."""
+    """Write an import in the order of the linter: constants, classes, the rest."""
     names = sorted(names, key=lambda name: (not name.isupper(), name.islower(), name))
     line = f"from {module} import {', '.join(names)}"
     if len(line) <= LINE_LENGTH:
@@ -319,7 +319,7 @@ def _modules() -> Iterator[Module]:
 
 
 def generated() -> str:
-    """Write the blocking client of this package's async one, as `TARGET` ought to hold it."""
+    """Return the blocking client of this package, as it should be in `TARGET`."""
     return generate(_modules(), tomllib.loads(RULES.read_text("utf-8")))
 
 

@@ -1,15 +1,13 @@
-"""How each kind of message is checked, told from others, kept and sent."""
+"""Channels: how each kind of message is checked, given a key, written to a ledger and sent."""
 
-import hashlib
-from binascii import b2a_base64
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import attrs
 
-from connectus_async import _json, arguments
+from connectus_async import _json
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.ledger.keys import recipient_key
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry
 from connectus_async.products.email import Email, EmailService
 from connectus_async.products.messages import Message, Receipt
@@ -17,12 +15,8 @@ from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsApp, WhatsAppService
 from connectus_async.segmentation import billed_segments
 
-KEY_BYTES: Final = 15
-"""Among ten million messages two have the same key with a chance of 4 in 10^23."""
-
-
 LARGE: Final = 2**18
-"""Characters from which on a message takes so long to write down that others wait for it."""
+"""Least characters of a large message: to serialize one holds up the event loop."""
 
 
 @attrs.frozen
@@ -30,12 +24,12 @@ class Channel:
     """One kind of message.
 
     Attributes:
-        kind: Its name in a ledger.
-        message: Its type.
-        recipient: The field that says who gets it.
-        content: The fields that make two messages to one recipient different.
-        send: The call that sends its body.
-        is_number: Whether the recipient goes on the wire as a JSON number.
+        kind: Name of the kind in a ledger.
+        message: Type of the message.
+        recipient: Field with the recipient.
+        content: Fields that make two messages to one recipient different.
+        send: Call that sends a body.
+        is_number: Whether the recipient is a JSON number on the wire.
     """
 
     kind: str
@@ -45,72 +39,39 @@ class Channel:
     send: Callable[[bytes], Coroutine[Any, Any, Receipt]] = attrs.field(repr=False)
     is_number: bool = False
 
-    def entry(self, message: Message, line: int | None, key: str | None, salt: "KeyMaker") -> Entry:
-        """Check a message and write it down.
+    def entry(
+        self, message: Message, line: int | None, key: str | None, key_maker: "KeyMaker"
+    ) -> Entry:
+        """Check a message and make its entry.
 
         Raises:
-            InvalidArgumentError: It cannot be sent; the field is named.
+            InvalidArgumentError: The message cannot be sent; the error names the field.
         """
         body = message.body()
         content = [body[name] for name in self.content]
         recipient = str(body.pop(self.recipient))
-        key = salt.given(key) if key is not None else salt.key(self.kind, recipient, content)
+        key = key_maker.key(self.kind, recipient, content) if key is None else key_maker.given(key)
         billed = billed_segments(content[0]) if self.message is Sms else 1
         return Entry(key, line, self.kind, recipient, _json.dumps(body).decode(), billed)
 
     def restored(self, entry: Entry) -> Message:
-        """Make the message of an entry again."""
+        """Make the message of an entry."""
         fields = _json.loads(entry.body.encode())
         return self.message(**{self.recipient: entry.recipient, **fields})
 
     def deliver(self, entry: Entry) -> Coroutine[Any, Any, Receipt]:
-        """Send what an entry holds: it was checked, and the rest of its body is JSON already."""
+        """Send the message of an entry. Its body was checked, and is JSON without the recipient."""
         recipient = entry.recipient
         value = int(recipient) if self.is_number else _json.dumps(recipient).decode()
         return self.send(f'{{"{self.recipient}":{value},{entry.body[1:]}'.encode())
 
 
-@attrs.frozen
-class KeyMaker:
-    """What makes the keys of a campaign.
-
-    Attributes:
-        campaign: Its name: two campaigns may send the same message to the same recipient.
-        by_recipient: Whether each recipient gets one message at most, whatever it says.
-        by_spelling: Two spellings of a recipient are two, but for capitals. So were the
-            keys of older ledgers made, which have to be found again.
-    """
-
-    campaign: str
-    by_recipient: bool
-    by_spelling: bool = False
-
-    def key(self, kind: str, recipient: str, content: list[str]) -> str:
-        """Make the key of a message."""
-        who = recipient.casefold() if self.by_spelling else recipient_key(recipient)
-        parts = [self.campaign, kind, who]
-        if not self.by_recipient:
-            parts += content
-        document = "\0".join(parts).encode()
-        digest = hashlib.blake2b(document, digest_size=KEY_BYTES).digest()
-        return b2a_base64(digest, newline=False).decode()
-
-    @staticmethod
-    def given(key: str) -> str:
-        """Make a key of the user's own.
-
-        Raises:
-            InvalidArgumentError: It cannot be one.
-        """
-        return f"key: {arguments.identifier('key', key)}"
-
-
 def channels(
     sms: SmsService, email: EmailService, whatsapp: WhatsAppService
 ) -> Mapping[type[Message], Channel]:
-    """Make the channels over some services, by the type of message."""
+    """Make the channels of some services, by type of message."""
     send_sms, send_email, send_whatsapp = (
-        service._send_body  # noqa: SLF001 - who else has bodies that were checked
+        service._send_body  # noqa: SLF001 - these bodies were checked
         for service in (sms, email, whatsapp)
     )
     found = (
@@ -126,13 +87,13 @@ def entry_of(
     content: Message | Exception,
     line: int | None,
     key: str | None,
-    salt: KeyMaker,
+    key_maker: KeyMaker,
 ) -> Entry:
-    """Check what a source gave, and write it down.
+    """Check an item of a source and make its entry.
 
     Raises:
         InvalidArgumentError: It is no message, or cannot be sent.
-        Exception: The error that stands in a message's place.
+        Exception: The error in the place of a message.
     """
     if isinstance(content, Exception):
         raise content
@@ -141,4 +102,4 @@ def entry_of(
         raise InvalidArgumentError(
             "message", f"must be Sms, Email or WhatsApp, not {type(content).__name__}"
         )
-    return channel.entry(content, line, key, salt)
+    return channel.entry(content, line, key, key_maker)

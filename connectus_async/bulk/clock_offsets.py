@@ -1,5 +1,6 @@
-"""The API's clock beside ours: by how much it is ahead, as the ``Date`` of its answers tells."""
+"""Offsets of the API's clock from ours, by the ``Date`` of its answers, on record in a ledger."""
 
+import logging
 import math
 import time
 from collections.abc import Iterable
@@ -7,29 +8,36 @@ from typing import Final
 
 from connectus_async import _json
 from connectus_async.answer import Response, http_date
+from connectus_async.ledger.abc import SendingLedger
 
 OFFSETS: Final = "clock_offsets"
-"""The fact of a campaign that says by how many seconds the API's clock was ahead of ours."""
+"""Name of the metadata of a campaign with the offsets, in seconds."""
 
 CLOCK_SKEW: Final = 300.0
-"""Seconds by which the API's clock and ours may differ; nothing depends on less."""
+"""Largest offset, in seconds, on which nothing depends."""
 
-MOST_NOTED: Final = 16
+MOST_RECORDED: Final = 16
+
+_log: Final = logging.getLogger("connectus_async")
 
 
 def ahead(response: Response | None) -> float | None:
-    """Seconds by which the API's clock is ahead of ours; ``None`` if the answer does not say.
+    """Return the seconds by which the API's clock is ahead of ours.
 
-    It has just been read, and its date is in whole seconds.
+    Args:
+        response: An answer that has just been read.
+
+    Returns:
+        The offset, as exact as a date in whole seconds; ``None`` if the answer has no date.
     """
     date = None if response is None else http_date(response, "Date")
     return None if date is None else date.timestamp() - time.time()
 
 
-def offsets_in(fact: str | None) -> set[float]:
-    """Read what is on record; what cannot be read is left out."""
+def offsets_in(text: str | None) -> set[float]:
+    """Parse recorded offsets; anything else in the text is left out."""
     try:
-        found = _json.loads(fact.encode()) if fact else []
+        found = _json.loads(text.encode()) if text else []
     except ValueError:
         return set()
     if not isinstance(found, list):
@@ -38,16 +46,29 @@ def offsets_in(fact: str | None) -> set[float]:
 
 
 def is_new(offset: float, known: Iterable[float]) -> bool:
-    """Tell whether an offset is another than those that are known."""
+    """Tell whether an offset differs from those that are known."""
     return all(abs(offset - one) > CLOCK_SKEW for one in known)
 
 
-def with_offset(fact: str | None, offset: float) -> str | None:
-    """Add an offset to what is on record; ``None`` if that says as much already."""
-    known = offsets_in(fact)
+async def record_offset(ledger: SendingLedger, response: Response | None) -> None:
+    """Record the offset of an answer in the ledger: reports are in the days of the API's clock."""
+    offset = ahead(response)
+    if offset is None or not is_new(offset, {0.0}):
+        return
+    _log.warning(
+        "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset
+    )
+    text = with_offset((await ledger.metadata()).get(OFFSETS), offset)
+    if text is not None:
+        await ledger.set_metadata(**{OFFSETS: text})
+
+
+def with_offset(text: str | None, offset: float) -> str | None:
+    """Add an offset to recorded ones; return ``None`` if it is not new."""
+    known = offsets_in(text)
     if not is_new(offset, {0.0, *known}):
         return None
-    return _written([*sorted(known, key=abs)[: MOST_NOTED - 1], offset])
+    return _written([*sorted(known, key=abs)[: MOST_RECORDED - 1], offset])
 
 
 def _written(offsets: Iterable[float]) -> str:

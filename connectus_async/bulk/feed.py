@@ -1,4 +1,4 @@
-"""Where the messages of a run come from, one at a time for many workers."""
+"""Feed of a run: messages of a source or a ledger, one at a time for many workers."""
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -7,15 +7,17 @@ from typing import Final
 import attrs
 
 from connectus_async.bulk.channels import Channel
-from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.abc import SendingLedger
 from connectus_async.ledger.records import Entry
 from connectus_async.products.messages import Message, Row
 
 Messages = Iterable[Message | Row] | AsyncIterable[Message | Row]
 
-QUEUED_A_READ: Final = 500
+ROWS_A_READ: Final = 500
+"""Messages that are read from a ledger at a time."""
+
 GRACE: Final = 5.0
-"""Seconds for a source to hand over what it is about to, once the campaign has failed."""
+"""Seconds for a source to give a message that it is about to, after the campaign has failed."""
 
 CANCELLED: Final = "the source of the messages was cancelled"
 
@@ -25,14 +27,14 @@ class Job:
     """A message on its way through the sender.
 
     Attributes:
-        index: Its place in the source, from 0.
-        line: The line of the file that it came from, where it came from one.
-        content: The message, or the error that stands in its place.
-        key: The user's key for it.
-        entry: Its entry, once it is checked.
-        number: The number of its entry, once it is in the ledger.
-        weight: How much of the rate it takes.
-        doubts: How often it was refused by what need not be the API.
+        index: Position in the source, from 0.
+        line: Line of the file, if the source is a file.
+        content: The message, or the error in its place.
+        key: The user's key for the message.
+        entry: Entry of the message, after it was checked.
+        number: Number of the entry, after it is in the ledger.
+        weight: Cost of the message for the rate.
+        doubts: Number of refusals that need not be the API's.
     """
 
     index: int
@@ -54,16 +56,16 @@ Item = Message | Row | Job
 
 
 class Feed:
-    """The messages that are still to be sent. It is pulled as workers are free, never ahead.
+    """Messages still to be sent. Workers pull it when they are free, never ahead.
 
     Args:
-        items: What there is at once.
-        more: Called when that is at its end, for what has to be waited for.
+        items: Messages that can be had without waiting.
+        more: Called when `items` is at its end, to wait for further ones.
 
     Attributes:
-        failure: What stopped it before its end.
-        is_stopped: Whether nothing more is to be sent, not even what it gave.
-        is_exhausted: Whether its source gives no more: what it gave is still to be sent.
+        failure: Failure that stopped it before its end.
+        is_stopped: Whether nothing more is to be sent, not even a message already pulled.
+        is_exhausted: Whether the source is at its end; messages already pulled are still sent.
     """
 
     def __init__(
@@ -79,11 +81,14 @@ class Feed:
         self._pulled = 0
 
     def stop(self, failure: Exception | None = None) -> None:
-        """Give no more.
+        """Give no further message.
 
-        What is being waited for is still given if there is a failure, for a message that the source
-        is about to hand over would be lost; but it may be one that waits for messages all day.
-        Without a failure, nobody wants it any more.
+        After a failure a source that is being waited for has GRACE seconds: a message that it is
+        about to give would be lost. It has no more, for it may wait for messages all day. Without a
+        failure it is cancelled at once.
+
+        Args:
+            failure: The failure, if there is one.
         """
         self.is_stopped = True
         self.failure = self.failure or failure
@@ -95,7 +100,7 @@ class Feed:
             self._grace = self._pulling.get_loop().call_later(GRACE, self._pulling.cancel)
 
     async def pull(self) -> Job | None:
-        """Take the next message, or ``None`` where there are no more."""
+        """Take the next message; ``None`` at the end."""
         job = self._next_at_once()
         if job is None and self._more is not None:
             async with self._lock:
@@ -110,7 +115,7 @@ class Feed:
         except StopIteration:
             if self._more is None:
                 self._end()
-        except (asyncio.CancelledError, GeneratorExit):  # of what it waited for, not of ours
+        except (asyncio.CancelledError, GeneratorExit):  # the source's own, not ours
             self._end(RuntimeError(CANCELLED))
         except Exception as error:  # noqa: BLE001 - raised again when all outcomes are known
             self._end(error)
@@ -158,7 +163,7 @@ class Feed:
 
 
 def from_messages(messages: Messages) -> Feed:
-    """Take what a caller gives."""
+    """Make a feed of the messages of a caller."""
     if not isinstance(messages, AsyncIterable):
         return Feed(iter(messages))
     source = aiter(messages)
@@ -169,8 +174,8 @@ def from_messages(messages: Messages) -> Feed:
     return Feed(iter(()), more)
 
 
-def from_ledger(ledger: Ledger, channels: Mapping[str, Channel]) -> Feed:
-    """Take what waits in a ledger, as far as it waits there now."""
+def from_ledger(ledger: SendingLedger, channels: Mapping[str, Channel]) -> Feed:
+    """Make a feed of the messages that are queued in a ledger."""
     last = 0
 
     def job(row: tuple[int, Entry]) -> Job:
@@ -180,7 +185,7 @@ def from_ledger(ledger: Ledger, channels: Mapping[str, Channel]) -> Feed:
 
     async def more() -> Iterator[Item]:
         nonlocal last
-        batch = await ledger.queued(last, QUEUED_A_READ)
+        batch = await ledger.queued(last, ROWS_A_READ)
         if not batch:
             raise StopAsyncIteration
         last = batch[-1][0]

@@ -1,4 +1,4 @@
-"""What is checked of each message right before it is sent, however long ago it was queued."""
+"""Checks of each message right before it is sent, however long ago it was queued."""
 
 import datetime as dt
 
@@ -7,18 +7,14 @@ from connectus_async.errors import CampaignStoppedError, InvalidArgumentError
 from connectus_async.ledger.records import Entry
 from connectus_async.ledger.states import SkipReason, State
 
-REFRESH_SECONDS = 1.0
-MOST_FAILED_LOOKS = 10
-"""At a suppression list, until a campaign stops: one that is being written is soon whole."""
-
 
 class Refusal(Exception):  # noqa: N818 - it is one verdict of several, not an error
-    """A message is not to be sent, or not now.
+    """A message must not be sent, or not now.
 
     Attributes:
-        state: Where that leaves it.
-        skipped: Why it is not going to be sent, if it is not.
-        error: The sentence for it.
+        state: State of the message.
+        skipped: Reason to skip it; ``None`` if it stays queued.
+        error: The reason, as an error.
     """
 
     def __init__(self, skipped: SkipReason | None, error: Exception) -> None:
@@ -29,14 +25,14 @@ class Refusal(Exception):  # noqa: N818 - it is one verdict of several, not an e
 
 
 class Guards:
-    """The checks of one campaign.
+    """Checks of one campaign: suppression, expiry, quiet hours and budget.
 
     Args:
-        options: The campaign's options.
-        spent: What it took from the balance so far.
+        options: Options of the campaign.
+        spent: Amount taken from the balance so far.
 
     Attributes:
-        watches: Whether there is anything to `check`.
+        has_checks: Whether there is anything to `check`.
     """
 
     def __init__(self, options: BulkOptions, spent: int) -> None:
@@ -45,17 +41,17 @@ class Guards:
         self._expires_at = options.expires_at
         self._budget = options.budget
         self._spent = spent
-        self.watches = (
+        self.has_checks = (
             self._suppression is not None
             or self._quiet_hours is not None
             or self._expires_at is not None
         )
 
     def check(self, entry: Entry) -> None:
-        """Check whether a message may leave now.
+        """Check whether a message may be sent now.
 
         Raises:
-            Refusal: It may not.
+            Refusal: It must not.
         """
         if self._suppression is not None and entry.recipient in self._suppression:
             raise Refusal(
@@ -78,7 +74,7 @@ class Guards:
                 )
 
     def take(self, entry: Entry) -> None:
-        """Take what a message costs from the budget.
+        """Take the cost of a message from the budget.
 
         Raises:
             Refusal: The budget does not cover it.
@@ -91,9 +87,9 @@ class Guards:
         self._spent += entry.billed
 
     def give_back(self, entry: Entry) -> None:
-        """Give back what a message did not cost after all."""
+        """Return the cost of a message that was not sent."""
         self._spent -= entry.billed
 
     def recount(self, spent: int) -> None:
-        """Begin anew with what was taken from the balance so far."""
+        """Replace the amount taken from the balance so far."""
         self._spent = spent

@@ -1,8 +1,7 @@
-"""Puts the messages of a source down in a ledger before any is sent.
+"""Loading: records the messages of a source in a ledger before any is sent.
 
-A text that was edited makes other messages, so those who got the old one would get the new one as
-well. Once a source was read to its end, it shows: they have a message that was sent and that their
-source does not have any more.
+An edited text makes other messages, so recipients of the old text would get the new one as well.
+The end of a load shows them: they have a message that was sent and that the source no longer has.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from connectus_async.bulk.channels import Channel, KeyMaker, entry_of
+from connectus_async.bulk.channels import Channel, entry_of
 from connectus_async.bulk.feed import Messages, from_messages
-from connectus_async.bulk.outcomes import sentence
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import ConfigurationError, safe_text
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import Edited, SkipReason
 from connectus_async.products.messages import Message, Row
 
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
 
 ROWS_A_TRANSACTION: Final = 500
 CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
-"""Of bodies: an email may have ten million characters."""
+"""Maximum characters of the bodies in a transaction: an email may have ten million."""
 
 OnRow = Callable[[Row, Loaded], object]
 
 
 class EditedError(ConfigurationError):
-    """People of a source may have got another text of its ledger already. Nothing was sent.
+    """Recipients of a source may have got another text of the campaign already. Nothing was sent.
 
     Attributes:
-        people: Their number.
+        people: Number of these recipients.
     """
 
     def __init__(self, people: int) -> None:
@@ -71,55 +70,63 @@ class Loader:
     """Loads one source.
 
     Args:
-        ledger: The ledger, held by the caller.
-        channels: How each kind of message is checked.
-        salt: What makes the keys of the campaign.
-        suppression: Who must get nothing.
-        edited: Treatment of people who may have got another text.
+        ledger: The ledger, opened by the caller.
+        channels: Channel of each type of message.
+        key_maker: Maker of the keys of the campaign.
+        suppression: List of suppressed recipients.
+        edited: Treatment of recipients who may have got another text.
     """
 
     def __init__(
         self,
-        ledger: SqliteLedger,
+        ledger: Ledger,
         channels: Mapping[type[Message], Channel],
-        salt: KeyMaker,
+        key_maker: KeyMaker,
         suppression: "SuppressionList | None",
         edited: Edited,
     ) -> None:
         self._ledger = ledger
         self._channels = channels
-        self._salt = salt
+        self._key_maker = key_maker
         self._suppression = suppression
         self._edited = edited
 
     async def load(self, messages: Messages, on_row: OnRow | None, *, replaces: bool) -> int:
-        """Load all of it; returns the number of rows.
+        """Load a source to its end.
+
+        Args:
+            messages: The source.
+            on_row: Called with each row and its result.
+            replaces: Whether messages that are queued but not in this source are skipped.
+
+        Returns:
+            The number of rows.
 
         Raises:
-            EditedError: People may have got another text, and that is to be refused.
+            EditedError: Recipients may have got another text, and the campaign refuses that.
         """
-        reading = await self._ledger.begin_reading()
-        intake = from_messages(messages)
+        load_number = await self._ledger.begin_load()
+        feed = from_messages(messages)
         total = 0
         batch = _Batch()
-        while (job := await intake.pull()) is not None:
+        while (job := await feed.pull()) is not None:
             row = Row(job.line, job.content, key=job.key)
             batch.add(row, self._loading(row))
             total += 1
             if batch.is_full:
-                await self._put(batch, reading, on_row)
+                await self._record(batch, load_number, on_row)
                 batch = _Batch()
-        await self._put(batch, reading, on_row)
-        if intake.failure is not None:
-            raise intake.failure
-        people = await self._ledger.end_reading(reading, replaces=replaces, edited=self._edited)
+        await self._record(batch, load_number, on_row)
+        if feed.failure is not None:
+            raise feed.failure
+        people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
         if people and self._edited is Edited.REFUSE:
             raise EditedError(people)
         return total
 
-    async def _put(self, batch: _Batch, reading: int, on_row: OnRow | None) -> None:
+    async def _record(self, batch: _Batch, load_number: int, on_row: OnRow | None) -> None:
         tells = self._edited is Edited.REMAINING
-        loaded = await self._ledger.load(batch.loadings, reading, tells_left_out=tells)
+        loaded = await self._ledger.load(batch.loadings, load_number, tells_left_out=tells)
         if on_row is not None:
             for row, placed in zip(batch.rows, loaded, strict=True):
                 if isawaitable(answer := on_row(row, placed)):
@@ -127,10 +134,10 @@ class Loader:
 
     def _loading(self, row: Row) -> Loading:
         try:
-            entry = entry_of(self._channels, row.content, row.line, row.key, self._salt)
+            entry = entry_of(self._channels, row.content, row.line, row.key, self._key_maker)
         except Exception as error:  # noqa: BLE001 - one row never stops the others
             nothing = Entry(None, row.line, INVALID, "", "", 0)
-            return Loading(nothing, SkipReason.INVALID, sentence(error))
+            return Loading(nothing, SkipReason.INVALID, safe_text(error))
         if self._suppression is not None and entry.recipient in self._suppression:
             return Loading(entry, SkipReason.SUPPRESSED)
         return Loading(entry)

@@ -1,4 +1,4 @@
-"""The way of the outcomes from many workers to one reader, who may be slower than they are."""
+"""Queue for outcomes, from many workers to one reader, who may be slower than they are."""
 
 import asyncio
 from collections import deque
@@ -7,12 +7,12 @@ from connectus_async.bulk.outcomes import MessageOutcome
 
 
 class OutcomeQueue:
-    """Holds the outcomes that the reader has not taken yet, a bounded number of them.
+    """Bounded queue for outcomes.
 
-    A memory object stream does the same, at the cost of a turn of the loop for many an item.
+    A memory object stream does the same, but costs a turn of the event loop for many items.
 
     Args:
-        limit: How many it holds before its writers have to wait.
+        limit: Maximum number of outcomes; then writers wait.
     """
 
     def __init__(self, limit: int) -> None:
@@ -25,22 +25,22 @@ class OutcomeQueue:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody reads any more."""
+        """Whether the reader has left."""
         return not self._has_reader
 
     async def put(self, item: MessageOutcome) -> None:
-        """Hand an outcome over; wait while there are too many."""
+        """Add an outcome; wait while the queue is full."""
         if not self._has_reader:
             return
         self._items.append(item)
         self._wake_reader()
         if len(self._items) >= self._limit:
-            room = asyncio.get_running_loop().create_future()
-            self._writers.append(room)
-            await room
+            turn = asyncio.get_running_loop().create_future()
+            self._writers.append(turn)
+            await turn
 
     async def take(self) -> MessageOutcome | None:
-        """Take the oldest outcome, or ``None`` once there will be no more."""
+        """Take the oldest outcome; ``None`` after the last one."""
         while not self._items:
             if self._is_finished:
                 return None
@@ -52,12 +52,12 @@ class OutcomeQueue:
         return item
 
     def finish(self) -> None:
-        """Tell the reader that there will be no more."""
+        """Tell the reader that no outcome will follow."""
         self._is_finished = True
         self._wake_reader()
 
     def abandon(self) -> None:
-        """Tell the writers that nobody reads any more."""
+        """Tell the writers that the reader has left."""
         self._has_reader = False
         self._items.clear()
         while self._writers:

@@ -1,4 +1,4 @@
-"""What became of each message, and of all of them."""
+"""Outcomes: of one message, of a run, and of a reconciliation. Data only."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from connectus_async.errors import ConnectusError, Outcome
+from connectus_async.errors import Outcome
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.messages import Message, Receipt
 
 
 @attrs.frozen(kw_only=True)
 class MessageOutcome:
-    """What became of one message of a campaign.
+    """Outcome of one message of a campaign.
 
     Attributes:
-        index: Its place in the source, from 0.
-        line: The line of the file that it came from, where it came from one.
-        message: The message, or ``None`` for a line that held none.
-        state: Where it is now; see `State`.
-        outcome: What became of the last request that was made for it; ``not_sent`` if none was.
-        skipped: Why it is not going to be sent, if it is ``State.SKIPPED``.
-        receipt: The API's answer, if it was accepted.
-        error: Why it was not accepted.
+        index: Position in the source, from 0.
+        line: Line of the file, if the source is a file.
+        message: The message, or ``None`` for a line without a valid one.
+        state: Present state; see `State`.
+        outcome: Outcome of the last request for it; ``not_sent`` if there was none.
+        skipped: Reason for ``State.SKIPPED``.
+        receipt: The API's answer, if it accepted the message.
+        error: The reason if the message was not accepted.
     """
 
     index: int
@@ -37,7 +37,7 @@ class MessageOutcome:
 
     @property
     def id(self) -> str | None:
-        """The identifier that the API gave the message, if it gave one."""
+        """The API's identifier of the message, if there is one."""
         return self.receipt.id if self.receipt else None
 
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     @attrs.frozen(kw_only=True)
     class BlockingOutcome(MessageOutcome):
-        """An outcome of the blocking client, whose receipts block."""
+        """Outcome of the blocking client, whose receipts block."""
 
         receipt: BlockingSmsReceipt | EmailReceipt | WhatsAppReceipt | None = None
 
@@ -58,11 +58,11 @@ else:
 
 @attrs.define
 class BulkSummary:
-    """How many messages ended in which way.
+    """Count of the outcomes.
 
     Attributes:
-        counts: The number of messages by state.
-        skipped_by: The number of skipped messages by reason.
+        counts: Number of messages by state.
+        skipped_by: Number of skipped messages by reason.
     """
 
     counts: Counter[State] = attrs.field(factory=Counter[State])
@@ -76,12 +76,12 @@ class BulkSummary:
 
     @property
     def total(self) -> int:
-        """All messages that have an outcome."""
+        """Messages with an outcome."""
         return self.counts.total()
 
     @property
     def accepted(self) -> int:
-        """Messages that the API took."""
+        """Messages that the API accepted."""
         return self.counts[State.ACCEPTED]
 
     @property
@@ -91,7 +91,7 @@ class BulkSummary:
 
     @property
     def unknown(self) -> int:
-        """Messages that may have been sent: look before sending them again."""
+        """Messages that may have been sent: check before sending them again."""
         return self.counts[State.UNKNOWN]
 
     @property
@@ -101,20 +101,21 @@ class BulkSummary:
 
     @property
     def skipped(self) -> int:
-        """Messages that are not going to be sent; `skipped_by` says why."""
+        """Messages that will not be sent; `skipped_by` has the reasons."""
         return self.counts[State.SKIPPED]
 
 
 @attrs.frozen(kw_only=True)
 class Reconciliation:
-    """What `Bulk.reconcile` found.
+    """Result of `Bulk.reconcile`.
 
     Attributes:
-        accepted: Messages that the API has: they had been sent.
-        queued: Messages that it does not have, and that are going to be sent again.
-        held: Messages that wait for the user's word: the API does not have them, or cannot tell.
-        unknown: Messages of which nothing can be said yet; reconcile again later.
-        reasons: How many messages were left held or unknown, by the sentence that says why.
+        accepted: Messages that the API has: they were sent.
+        queued: Messages that the API does not have and that will be sent again.
+        held: Messages that wait for the user's decision: the API does not have them, or cannot
+            tell.
+        unknown: Messages that are still unknown; reconcile again later.
+        reasons: Number of messages left held or unknown, by reason.
     """
 
     accepted: int = 0
@@ -122,8 +123,3 @@ class Reconciliation:
     held: int = 0
     unknown: int = 0
     reasons: Mapping[str, int] = attrs.field(factory=dict[str, int])
-
-
-def sentence(error: Exception | None) -> str:
-    """Say what an error is; the words of errors that are not ours may be personal."""
-    return str(error) if isinstance(error, ConnectusError) else type(error).__name__

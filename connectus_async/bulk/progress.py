@@ -1,4 +1,4 @@
-"""How far a bulk sender is, at one moment."""
+"""Progress of a bulk sender at one moment."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Self
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """What `Bulk.progress` tells.
+    """Progress of a bulk sender, as `Bulk.progress` returns it.
 
     Attributes:
-        summary: The count of the outcomes by then.
-        in_flight: How many messages are on their way.
-        rate: Messages (or segments) that leave a second.
-        rate_limit: How many of them may, or ``None`` for no limit: the user's, or what is left of
-            it after the API answered 429.
-        concurrency_limit: How many messages may be on their way: the user's limit, or what is left
-            of it after the API became slow or failed.
+        summary: Count of the outcomes so far.
+        in_flight: Number of messages in flight.
+        rate: Measured rate, in messages or segments per second.
+        rate_limit: Present rate limit, or ``None``: the user's, or a lower one after the API
+            answered 429.
+        concurrency_limit: Present concurrency limit: the user's, or a lower one after the API
+            became slow or failed.
         is_paused: Whether `Bulk.pause`, a ``Retry-After``, an API out of reach or a suppression
-            list that cannot be read holds it up.
+            list that cannot be read holds messages back.
     """
 
     summary: BulkSummary
@@ -36,7 +36,7 @@ class Progress:
 
     @classmethod
     def of(cls, summary: BulkSummary, pacer: "Pacer") -> Self:
-        """Take what holds now."""
+        """Take the present figures."""
         return cls(
             summary=BulkSummary(Counter(summary.counts), Counter(summary.skipped_by)),
             in_flight=pacer.in_flight,

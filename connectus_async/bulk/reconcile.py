@@ -1,25 +1,22 @@
-"""What became of messages whose outcome is unknown, as the API's reports tell it.
+"""Reconciliation of messages whose outcome is unknown with the API's reports.
 
-A message counts as absent only if two reads in a row do not show it, long enough after it was
-tried, and both show its witnesses, messages of the same report that the API is known to have taken:
+A message counts as absent only if two snapshots of its report in a row do not show it, long enough
+after it was tried, and both show its witnesses, which are accepted messages of the same report:
 
 - one that was begun after the message had ended: so the report has caught up with it;
 - one that had ended before the message was begun, or any row from before it: so the report is not
   cut off above it;
-- whatever else was accepted at about the same time, so far as it is looked for.
+- a sample of the others that were accepted at about the same time.
 
 Without them an absence proves nothing: a report may be late, cut short, or written otherwise than
-expected, and then nothing is concluded. Only an identifier makes a witness, for an equal text may
-be another's.
+expected. A witness has an identifier of the API, since an equal text may be another message's.
 """
 
 import asyncio
 import datetime as dt
 import math
-import sqlite3
 import time
 import unicodedata
-from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -30,16 +27,11 @@ from connectus_async.bulk.clock_offsets import CLOCK_SKEW, OFFSETS, ahead, is_ne
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.content import HASH, content_hash, route_of
 from connectus_async.ledger.keys import recipient_key, spellings
-from connectus_async.ledger.records import Unresolved
-from connectus_async.ledger.sqlite.ledger import (
-    ABSENT,
-    ROUTE,
-    SqliteLedger,
-    content_hash,
-    hashed,
-)
-from connectus_async.ledger.states import OnUnknown, State
+from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
+from connectus_async.ledger.states import ABSENT, OnUnknown, State
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
@@ -49,7 +41,7 @@ WITNESS_SPAN: Final = 60.0
 """Seconds around the messages in question from which more witnesses are taken."""
 
 NEAR: Final = 86_400.0
-"""Seconds from a message within which another can be its witness: they are in the same report."""
+"""Maximum seconds between a message and its witnesses, which are in the same report then."""
 
 DAY: Final = dt.timedelta(days=1)
 
@@ -74,49 +66,12 @@ CLOCK_CHANGED: Final = "the clock of this machine was changed meanwhile, so the 
 UNPROVEN: Final = frozenset({NO_LATER, NO_LATER_IN_CHAT, NO_EARLIER, CLOCK_CHANGED})
 """Reasons that hold however often the reports are read."""
 
-ACCEPTED_NEAR: Final = """
-SELECT id FROM message
-WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
-  AND started_at BETWEEN ? AND ? AND {route} ORDER BY random() LIMIT ?
-"""
-
-NEIGHBOURS: Final = """
-SELECT id, started_at, ended_at FROM message
-WHERE state = 'accepted' AND provider_id IS NOT NULL AND kind = ?
-  AND ended_at >= ? AND started_at <= ? AND {route}
-"""
-SAME_ROUTE: Final = " AND ".join(f"json_extract(body, '$.{name}') IS ?" for name in ROUTE)
-ROUTES: Final = {"sms": SAME_ROUTE, "whatsapp": f"{SAME_ROUTE} AND recipient = ?"}
-"""The condition that a message is in the same report, by its kind: whether a report shows those of
-another sub-client, or of a delivery that is still to come, nobody says."""
-
-WITNESSES_BY_NUMBER: Final = """
-SELECT id, provider_id, recipient, body, started_at FROM message
-WHERE id IN (SELECT value FROM json_each(?))
-"""
-
-KNOWN_IDS: Final = """
-SELECT provider_id FROM message
-WHERE provider_id IN (SELECT value FROM json_each(?)) AND state = 'accepted'
-"""
-
-ACCEPTED_ALIKE: Final = """
-SELECT recipient, body, provider_id, started_at, ended_at FROM message
-WHERE state = 'accepted' AND recipient IN (SELECT value FROM json_each(?))
-"""
-
-RESOLVE: Final = """
-UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id),
-                   body = coalesce(?, body)
-WHERE id = ? AND state = 'unknown'
-"""
-
 
 class Sighting(NamedTuple):
-    """A message in a report; `part` says in which one, where several are read.
+    """A message in a report; `part` tells in which one, where several are read.
 
-    Its recipient, like all that it is compared with, is written as `recipient_key` writes it: a
-    report may show a number in another spelling than the one that was sent.
+    Its recipient is in the spelling of `recipient_key`, since a report may show a number in another
+    spelling than the one that was sent.
     """
 
     id: str | None
@@ -126,12 +81,12 @@ class Sighting(NamedTuple):
     part: int = 0
 
 
-class Reading(NamedTuple):
-    """What one read of a report showed.
+class Snapshot(NamedTuple):
+    """A report as it was read once.
 
     Attributes:
         sightings: Its messages.
-        problem: Why nothing can be concluded from what it lacks, or ``None``.
+        problem: The reason for which nothing can be concluded from what it lacks, or ``None``.
         ahead: Seconds by which the API's clock was ahead of ours, if it told.
     """
 
@@ -141,12 +96,12 @@ class Reading(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Where a message goes from unknown.
+    """Result for a message that was unknown.
 
     Attributes:
-        state: Where it goes; ``State.UNKNOWN`` if nothing can be said.
-        reason: Why it did not turn out accepted.
-        provider_id: The identifier that the report gave it.
+        state: Its new state; ``State.UNKNOWN`` if nothing can be concluded.
+        reason: The reason for which it did not turn out accepted.
+        provider_id: The identifier that the report shows.
     """
 
     state: State
@@ -154,46 +109,24 @@ class Verdict(NamedTuple):
     provider_id: str | None = None
 
 
-class Witness(NamedTuple):
-    """A message that the API is known to have; the text is ``None`` where it was forgotten."""
-
-    id: str
-    recipient: str
-    text: str | None
-    started_at: float
-
-
-class Witnesses(NamedTuple):
-    """Messages that the report must show.
-
-    Attributes:
-        all: All of them, by the number of their entry.
-        around: For each message in question, the numbers of the last before it and of the first
-            after it, where there are any.
-    """
-
-    all: Mapping[int, Witness]
-    around: Mapping[Unresolved, tuple[int | None, int | None]]
-
-
-Read = Callable[[], Awaitable[Reading]]
+Read = Callable[[], Awaitable[Snapshot]]
 
 
 class Reconciler:
     """Asks the API for the messages of a ledger that may have been sent.
 
     Args:
-        ledger: The ledger, held by the caller.
+        ledger: The ledger, which the caller has open.
         sms: The SMS calls.
         whatsapp: The WhatsApp calls.
         zone: The zone of the API's dates that have none.
         timeout: Seconds that an attempt may take.
-        on_unknown: What becomes of a message that is absent.
+        on_unknown: Treatment of a message that is absent.
     """
 
     def __init__(
         self,
-        ledger: SqliteLedger,
+        ledger: Ledger,
         sms: SmsService,
         whatsapp: WhatsAppService,
         *,
@@ -210,11 +143,12 @@ class Reconciler:
         self._when_absent = State.QUEUED if on_unknown is OnUnknown.RESEND_IF_ABSENT else State.HELD
 
     async def reconcile(self, settle: float) -> Reconciliation:
-        """Ask, and put down what the answers tell.
+        """Ask, and record the results.
 
         Args:
             settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. The first is not before the last byte can have arrived, either.
+                between two snapshots. The first one is not taken before the last byte can have
+                arrived, either.
         """
         unresolved = await self._ledger.unresolved()
         counts: dict[State, int] = defaultdict(int)
@@ -222,10 +156,12 @@ class Reconciler:
         asked = [message for message in unresolved if message.kind != "email"]
         if asked:
             await asyncio.sleep(max(self._unsettled(message, settle) for message in asked))
-            self._offsets |= offsets_in((await self._ledger.facts()).get(OFFSETS))
-        for read, group in self._groups(unresolved):
-            verdicts = await self._verdicts(read, group, settle)
-            await self._put_down(verdicts)
+            self._offsets |= offsets_in((await self._ledger.metadata()).get(OFFSETS))
+        for report, group in self._groups(unresolved):
+            verdicts = await self._verdicts(report, group, settle)
+            await self._ledger.resolve(
+                [Resolution(message, *verdict) for message, verdict in verdicts.items()]
+            )
             for verdict in verdicts.values():
                 counts[verdict.state] += 1
                 if verdict.reason is not None and verdict.state is not State.QUEUED:
@@ -239,52 +175,50 @@ class Reconciler:
         )
 
     def _unsettled(self, message: Unresolved, settle: float) -> float:
-        """Seconds until a report may be complete that is to show a message."""
+        """Return the seconds until the report of a message may be complete."""
         now = _now()
         left = settle - _since(message.ended_at, now)
         return max(0.0, left, self._leaves_within - _since(message.started_at, now))
 
     def _groups(
         self, unresolved: Iterable[Unresolved]
-    ) -> Iterable[tuple[Read | None, Sequence[Unresolved]]]:
-        """Put together what one report tells of."""
-        groups: dict[tuple[Any, ...], list[Unresolved]] = defaultdict(list)
+    ) -> Iterable[tuple[Report, Sequence[Unresolved]]]:
+        """Group the messages by the report that shows them."""
+        groups: dict[Report, list[Unresolved]] = defaultdict(list)
         for message in unresolved:
-            if message.kind == "email":
-                groups[(message.kind,)].append(message)
-            else:
-                groups[message.kind, *_route(message)].append(message)
-        for group in groups.values():
-            yield self._read(group), group
+            groups[_report_of(message)].append(message)
+        yield from groups.items()
 
-    def _read(self, group: Sequence[Unresolved]) -> Read | None:
-        kind, recipient = group[0].kind, group[0].recipient
-        if kind == "email":
+    def _read(self, report: Report, group: Sequence[Unresolved]) -> Read | None:
+        if report.kind == "email":
             return None
-        id_delivery, _, src_number, *_ = _route(group[0])
-        if kind == "whatsapp":
-            return lambda: self._conversation(src_number, recipient)
+        id_delivery, _, src_number = report.route
+        if report.kind == "whatsapp":
+            return lambda: self._conversation(src_number, report.recipient)
         if id_delivery is not None:
             return lambda: self._delivery(id_delivery)
         return lambda: self._days(group)
 
     async def _verdicts(
-        self, read: Read | None, group: Sequence[Unresolved], settle: float
+        self, report: Report, group: Sequence[Unresolved], settle: float
     ) -> Mapping[Unresolved, Verdict]:
+        read = self._read(report, group)
         if read is None:
             return dict.fromkeys(group, Verdict(State.HELD, NO_REPORT))
-        witnesses = await self._witnesses(group)
+        witnesses = await self._ledger.witnesses(
+            report, group, near=NEAR, about=WITNESS_SPAN, sample=WITNESSES
+        )
         before: Mapping[Unresolved, Verdict] | None = None
         verdicts: Mapping[Unresolved, Verdict] = {}
         for count in range(MAX_READS):
             if count:
                 await asyncio.sleep(settle)
-            reading = await read()
-            if reading.ahead is not None and is_new(reading.ahead, self._offsets):
-                self._offsets.add(reading.ahead)
-                reading = await read()  # which may be of other days now
-            reading = _checked(reading, witnesses)
-            verdicts = await self._judge(group, reading, witnesses)
+            snapshot = await read()
+            if snapshot.ahead is not None and is_new(snapshot.ahead, self._offsets):
+                self._offsets.add(snapshot.ahead)
+                snapshot = await read()  # it may be of other days now
+            snapshot = _checked(snapshot, witnesses)
+            verdicts = await self._judge(group, snapshot, witnesses)
             is_conclusive = all(map(_is_conclusive, verdicts.values()))
             needs_no_second = all(verdict.state is State.ACCEPTED for verdict in verdicts.values())
             if needs_no_second or (is_conclusive and verdicts == before):
@@ -295,41 +229,15 @@ class Reconciler:
             for message, verdict in verdicts.items()
         }
 
-    async def _witnesses(self, group: Sequence[Unresolved]) -> Witnesses:
-        """Take messages that the report must show."""
-        kind = group[0].kind
-        route = _route(group[0])
-        span = (
-            min(message.started_at for message in group),
-            max(message.ended_at for message in group),
-        )
-        near = (kind, span[0] - NEAR, span[1] + NEAR, *route)
-        about = (kind, span[0] - WITNESS_SPAN, span[1] + WITNESS_SPAN, *route, WITNESSES)
-
-        def find(connection: sqlite3.Connection) -> Witnesses:
-            rows = connection.execute(NEIGHBOURS.format(route=ROUTES[kind]), near)
-            around = _neighbours(group, rows)
-            numbers = {number for pair in around.values() for number in pair if number is not None}
-            more = connection.execute(ACCEPTED_NEAR.format(route=ROUTES[kind]), about)
-            numbers |= {number for (number,) in more}
-            document = _json.dumps(sorted(numbers)).decode()
-            found = connection.execute(WITNESSES_BY_NUMBER, (document,))
-            return Witnesses({number: _witness(*row) for number, *row in found}, around)
-
-        witnesses: Witnesses = await self._ledger.ask(find)
-        return witnesses
-
     async def _judge(
-        self, group: Sequence[Unresolved], reading: Reading, witnesses: Witnesses
+        self, group: Sequence[Unresolved], snapshot: Snapshot, witnesses: Witnesses
     ) -> Mapping[Unresolved, Verdict]:
-        free, missing = await self._unaccounted(group, reading.sightings)
-        proof = _Proof(reading, witnesses)
+        free, missing = await self._unaccounted(group, snapshot.sightings)
+        proof = _Proof(snapshot, witnesses)
         earliest = min(self._offsets)
         by_recipient: dict[str, list[Sighting]] = defaultdict(list)
-        if (
-            not witnesses.all and group[0].kind == "sms"
-        ):  # nothing shows that texts stay as they are
-            for sight in reading.sightings:
+        if not witnesses.all and group[0].kind == "sms":  # texts may not stay as they were sent
+            for sight in snapshot.sightings:
                 by_recipient[sight.recipient].append(sight)
         verdicts = {}
         for message in group:
@@ -341,8 +249,8 @@ class Reconciler:
                 verdicts[message] = Verdict(State.ACCEPTED, None, own.id)
             elif candidates:
                 verdicts[message] = Verdict(State.HELD, AMBIGUOUS)
-            elif reading.problem is not None:
-                verdicts[message] = Verdict(State.UNKNOWN, reading.problem)
+            elif snapshot.problem is not None:
+                verdicts[message] = Verdict(State.UNKNOWN, snapshot.problem)
             elif alike in missing:
                 verdicts[message] = Verdict(State.UNKNOWN, LATE)
             elif any(
@@ -359,10 +267,10 @@ class Reconciler:
     async def _unaccounted(
         self, group: Sequence[Unresolved], sightings: Sequence[Sighting]
     ) -> tuple[Mapping[tuple[str, str], list[Sighting]], frozenset[tuple[str, str]]]:
-        """Sort out the sightings that belong to none of the accepted messages.
+        """Find the sightings that belong to none of the accepted messages.
 
-        An accepted message of which the identifier is not shown may be shown under another one. Its
-        sighting is nobody else's then; what is like it is returned as well.
+        An accepted message whose identifier is not shown may be shown under another one, and that
+        sighting is no other message's. Such recipients and texts are returned as well.
         """
         wanted = set(map(_alike, group))
         bodies = {
@@ -370,55 +278,40 @@ class Reconciler:
             for message in group
         }
         matching = [sight for sight in sightings if (sight.recipient, sight.text) in wanted]
-        ids = _json.dumps([sight.id for sight in matching if sight.id is not None]).decode()
-        people = {recipient for recipient, _ in wanted}
-        recipients = _json.dumps([spelt for who in people for spelt in spellings(who)]).decode()
-        known = {
-            provider_id
-            for (provider_id,) in await self._ledger.ask(
-                lambda connection: connection.execute(KNOWN_IDS, (ids,))
-            )
-        }
+        known = await self._ledger.accepted_ids(
+            {sight.id for sight in matching if sight.id is not None}
+        )
         free: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
         for sight in sorted(matching, key=lambda sight: sight.at or 0.0):
             if sight.id is None or sight.id not in known:
                 free[sight.recipient, sight.text].append(sight)
         missing = set()
-        accepted = await self._ledger.ask(
-            lambda connection: connection.execute(ACCEPTED_ALIKE, (recipients,))
+        people = {recipient for recipient, _ in wanted}
+        accepted = await self._ledger.accepted_to(
+            [spelt for who in people for spelt in spellings(who)]
         )
-        for spelt, body, provider_id, started_at, ended_at in accepted:
-            if provider_id in known:
+        for message in accepted:
+            if message.provider_id in known:
                 continue
-            recipient = recipient_key(spelt)
-            fields = _json.loads(body.encode())
-            twin = bodies.get((recipient, fields.get("hash", "")))
-            alike = recipient, _content(twin) if twin else _text(fields)
-            if provider_id is None:
-                _account(free[alike], started_at, ended_at)
-            elif own := next((one for one in free[alike] if _is_near(one, started_at)), None):
+            recipient = recipient_key(message.recipient)
+            fields = _json.loads(message.body.encode())
+            duplicate = bodies.get((recipient, fields.get(HASH, "")))
+            alike = recipient, _content(duplicate) if duplicate else _text(fields)
+            begun = message.started_at
+            if message.provider_id is None:
+                _account(free[alike], begun, message.ended_at)
+            elif own := next((one for one in free[alike] if _is_near(one, begun)), None):
                 free[alike].remove(own)
                 missing.add(alike)
         return free, frozenset(missing)
 
-    async def _put_down(self, verdicts: Mapping[Unresolved, Verdict]) -> None:
-        def kept(message: Unresolved, verdict: Verdict) -> str | None:
-            is_forgotten = verdict.state is State.ACCEPTED and self._ledger.forgets_content
-            return hashed(message.body) if is_forgotten else None
-
-        rows = [
-            (*verdict, kept(message, verdict), message.number)
-            for message, verdict in verdicts.items()
-        ]
-        await self._ledger.ask(lambda connection: connection.executemany(RESOLVE, rows) and None)
-
-    async def _delivery(self, id_delivery: str) -> Reading:
+    async def _delivery(self, id_delivery: str) -> Snapshot:
         return await self._report(lambda: self._sms.by_delivery(id_delivery), "sms_content")
 
-    async def _days(self, group: Sequence[Unresolved]) -> Reading:
+    async def _days(self, group: Sequence[Unresolved]) -> Snapshot:
         """Read the days on which the messages may be, whatever zone the API's days are in.
 
-        Where our clock is or was another than the API's, the days of both are read.
+        Where our clock differs or differed from the API's, the days of both are read.
         """
         days = set()
         for message in group:
@@ -428,25 +321,25 @@ class Reconciler:
         sightings: list[Sighting] = []
         difference = None
         for part, (begin, end) in enumerate(_ranges(sorted(days))):
-            reading = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
-            if reading.problem is not None:
-                return reading
-            sightings += [sight._replace(part=part) for sight in reading.sightings]
-            difference = reading.ahead
-        return Reading(sightings, ahead=difference)
+            snapshot = await self._report(lambda: self._sms.by_date(begin, end), "sms_content")  # noqa: B023 - awaited at once
+            if snapshot.problem is not None:
+                return snapshot
+            sightings += [sight._replace(part=part) for sight in snapshot.sightings]
+            difference = snapshot.ahead
+        return Snapshot(sightings, ahead=difference)
 
-    async def _conversation(self, src_number: str, dst_number: str) -> Reading:
+    async def _conversation(self, src_number: Any, dst_number: Any) -> Snapshot:
         return await self._report(
             lambda: self._whatsapp.messages(src_number, dst_number), "whatsapp_content"
         )
 
-    async def _report(self, ask: Callable[[], Awaitable[Any]], content: str) -> Reading:
+    async def _report(self, ask: Callable[[], Awaitable[Any]], content: str) -> Snapshot:
         try:
             report = await ask()
         except UnreadableAnswerError:
-            return Reading((), UNREADABLE)
+            return Snapshot((), UNREADABLE)
         except RequestError as error:
-            return Reading((), str(error))
+            return Snapshot((), str(error))
         rows = [
             Sighting(row.id, _who(row.dst_number), _normal(getattr(row, content)), self._at(row))
             for row in report.messages
@@ -454,7 +347,7 @@ class Reconciler:
         ]
         is_whole = len(rows) == len(report.messages) and _has_list(report.raw)
         is_whole &= all(row.dst_number.isdecimal() for row in report.messages if row.dst_number)
-        return Reading(rows, None if is_whole else UNREADABLE, ahead(report.response))
+        return Snapshot(rows, None if is_whole else UNREADABLE, ahead(report.response))
 
     def _at(self, row: Any) -> float | None:
         moment: dt.datetime | None = row.created_at
@@ -464,17 +357,18 @@ class Reconciler:
 
 
 class _Proof:
-    """Proof of an absence: the messages that a reading shows around those that it does not."""
+    """Proof of an absence: the messages that a snapshot shows around the absent ones."""
 
-    def __init__(self, reading: Reading, witnesses: Witnesses) -> None:
-        self._sightings = reading.sightings
-        self._witnesses = witnesses
-        self._shown = _by_id(reading)
-        self._oldest = _oldest(reading)
+    def __init__(self, snapshot: Snapshot, witnesses: Witnesses) -> None:
+        self._sightings = snapshot.sightings
+        self._around = witnesses.around
+        self._witnesses = {witness.number: witness for witness in witnesses.all}
+        self._shown = _by_id(snapshot)
+        self._oldest = _oldest(snapshot)
 
     def lacks(self, message: Unresolved) -> str | None:
-        """Say why the absence of a message proves nothing; ``None`` if it does."""
-        before, after = self._witnesses.around[message]
+        """Return the reason for which the absence of a message proves nothing, if there is one."""
+        before, after = self._around[message.number]
         if after is None:
             return NO_LATER if message.kind == "sms" else NO_LATER_IN_CHAT
         later, later_off = self._sight(after)
@@ -489,20 +383,20 @@ class _Proof:
         return None if is_older else NO_EARLIER
 
     def _sight(self, number: int) -> tuple[Sighting, float | None]:
-        """Find the sighting of a witness, and by how many seconds the API was ahead then."""
-        witness = self._witnesses.all[number]
-        sight = self._shown[witness.id]
+        """Find the sighting of a witness, and the seconds by which the API was ahead then."""
+        witness = self._witnesses[number]
+        sight = self._shown[witness.provider_id]
         return sight, None if sight.at is None else sight.at - witness.started_at
 
 
-def _by_id(reading: Reading) -> Mapping[str, Sighting]:
-    return {sight.id: sight for sight in reading.sightings if sight.id is not None}
+def _by_id(snapshot: Snapshot) -> Mapping[str | None, Sighting]:
+    return {sight.id: sight for sight in snapshot.sightings if sight.id is not None}
 
 
-def _oldest(reading: Reading) -> Mapping[int, float]:
-    """The first moment that each part of a report shows."""
+def _oldest(snapshot: Snapshot) -> Mapping[int, float]:
+    """Find the first moment that each part of a report shows."""
     found: dict[int, float] = {}
-    for sight in reading.sightings:
+    for sight in snapshot.sightings:
         if sight.at is not None:
             found[sight.part] = min(sight.at, found.get(sight.part, math.inf))
     return found
@@ -512,54 +406,12 @@ def _differ(one: float | None, other: float | None) -> bool:
     return one is not None and other is not None and abs(one - other) > CLOCK_SKEW
 
 
-def _neighbours(
-    group: Sequence[Unresolved], accepted: Iterable[tuple[int, float, float]]
-) -> Mapping[Unresolved, tuple[int | None, int | None]]:
-    """Find, for each message, the last that had ended before it and the first begun after it.
-
-    One look at what may be a million messages: each is put to the message that it is next to, and
-    those farther off take what is nearest to them.
-    """
-    begun = sorted(group, key=lambda message: message.started_at)
-    ended = sorted(group, key=lambda message: message.ended_at)
-    starts = [message.started_at for message in begun]
-    ends = [message.ended_at for message in ended]
-    last: list[tuple[float, int] | None] = [None] * (len(group) + 1)
-    first: list[tuple[float, int] | None] = [None] * (len(group) + 1)
-    for number, started_at, ended_at in accepted:
-        place = bisect_left(starts, ended_at)
-        if (best := last[place]) is None or best[0] < ended_at:
-            last[place] = ended_at, number
-        place = bisect_right(ends, started_at)
-        if (best := first[place]) is None or best[0] > started_at:
-            first[place] = started_at, number
-    before: dict[Unresolved, int | None] = {}
-    nearest = None
-    for message, found in zip(begun, last, strict=False):
-        nearest = found or nearest
-        is_near = nearest is not None and nearest[0] >= message.started_at - NEAR
-        before[message] = nearest[1] if nearest is not None and is_near else None
-    around: dict[Unresolved, tuple[int | None, int | None]] = {}
-    nearest = None
-    for message, found in zip(reversed(ended), reversed(first), strict=False):
-        nearest = found or nearest
-        is_near = nearest is not None and nearest[0] <= message.ended_at + NEAR
-        after = nearest[1] if nearest is not None and is_near else None
-        around[message] = before[message], after
-    return around
-
-
-def _route(message: Unresolved) -> tuple[Any, ...]:
-    """Read the fields that tell the report of a message from others of its kind; see `ROUTES`."""
-    fields = _json.loads(message.body.encode())
-    route = tuple(fields.get(name) for name in ROUTE)
-    return route if message.kind == "sms" else (*route, message.recipient)
-
-
-def _witness(provider_id: str, recipient: str, body: str, started_at: float) -> Witness:
-    fields = _json.loads(body.encode())
-    text = None if "hash" in fields else _text(fields)
-    return Witness(provider_id, recipient_key(recipient), text, started_at)
+def _report_of(message: Unresolved) -> Report:
+    """Name the report that shows a message; emails have none."""
+    if message.kind == "email":
+        return Report(message.kind, ())
+    recipient = message.recipient if message.kind == "whatsapp" else None
+    return Report(message.kind, route_of(message.body), recipient)
 
 
 def _now() -> float:
@@ -567,7 +419,7 @@ def _now() -> float:
 
 
 def _since(moment: float, now: float) -> float:
-    """Seconds that have passed; none if the clock was put back."""
+    """Return the seconds that have passed; 0 if the clock was put back."""
     return max(0.0, now - moment)
 
 
@@ -575,18 +427,25 @@ def _day(moment: float, zone: ZoneInfo) -> dt.date:
     return dt.datetime.fromtimestamp(moment, zone).date()
 
 
-def _checked(reading: Reading, witnesses: Witnesses) -> Reading:
-    """Compare a reading with what it must show."""
-    if reading.problem is not None or not witnesses.all:
-        return reading
-    shown = _by_id(reading)
-    for witness in witnesses.all.values():
-        sight = shown.get(witness.id)
+def _checked(snapshot: Snapshot, witnesses: Witnesses) -> Snapshot:
+    """Compare a snapshot with the witnesses that it must show."""
+    if snapshot.problem is not None or not witnesses.all:
+        return snapshot
+    shown = _by_id(snapshot)
+    for witness in witnesses.all:
+        sight = shown.get(witness.provider_id)
         if sight is None:
-            return reading._replace(problem=LATE)
-        if sight.recipient != witness.recipient or witness.text not in (None, sight.text):
-            return reading._replace(problem=UNREADABLE)
-    return reading
+            return snapshot._replace(problem=LATE)
+        if not _is_of(witness, sight):
+            return snapshot._replace(problem=UNREADABLE)
+    return snapshot
+
+
+def _is_of(witness: Accepted, sight: Sighting) -> bool:
+    """Tell whether a report shows a witness as it was sent, as far as its content is kept."""
+    fields = _json.loads(witness.body.encode())
+    is_same_text = HASH in fields or _text(fields) == sight.text
+    return is_same_text and recipient_key(witness.recipient) == sight.recipient
 
 
 def _is_conclusive(verdict: Verdict) -> bool:
@@ -598,12 +457,12 @@ def _undecided(verdict: Verdict) -> Verdict:
 
 
 def _may_be(sight: Sighting, message: Unresolved, offset: float) -> bool:
-    """Tell whether a sighting may be of a message, by the smallest offset of the API's clock."""
+    """Check whether a sighting may be of a message, by the smallest offset of the API's clock."""
     return sight.at is None or sight.at >= message.started_at + offset - CLOCK_SKEW
 
 
 def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> None:
-    """Take off the sighting of an accepted message that has no identifier.
+    """Remove the sighting of an accepted message that has no identifier.
 
     One without a time may be of another message as well, so nothing can be concluded from it.
     """
@@ -617,17 +476,17 @@ def _account(sightings: list[Sighting], started_at: float, ended_at: float) -> N
 
 
 def _is_near(sight: Sighting, moment: float) -> bool:
-    """Whether a sighting may be of a moment, whatever zone its time is in."""
+    """Check whether a sighting may be of a moment, whatever zone its time is in."""
     return sight.at is None or abs(sight.at - moment) <= DAY.total_seconds() + CLOCK_SKEW
 
 
 def _who(number: str) -> str:
-    """Take off what a report may write around the digits of a number, and spell them in one way."""
+    """Keep the digits of a number in a report, in the spelling of `recipient_key`."""
     return recipient_key("".join(sign for sign in number if sign.isdecimal()))
 
 
 def _alike(message: Unresolved) -> tuple[str, str]:
-    """What a sighting of a message has in common with it."""
+    """Return the recipient and text of a message, which a sighting of it has as well."""
     return recipient_key(message.recipient), _content(message)
 
 
@@ -644,14 +503,14 @@ def _normal(text: str) -> str:
 
 
 def _has_list(raw: Any) -> bool:
-    """Tell whether a report has a list somewhere: without one, its emptiness says nothing."""
+    """Check whether a report has a list: without one, its emptiness proves nothing."""
     if isinstance(raw, list):
         return True
     return isinstance(raw, Mapping) and any(map(_has_list, raw.values()))
 
 
 def _ranges(days: Sequence[dt.date]) -> Iterable[tuple[dt.date, dt.date]]:
-    """Put days that follow one another together."""
+    """Merge days that follow one another into ranges."""
     begin = end = days[0]
     for day in days[1:]:
         if day > end + DAY:

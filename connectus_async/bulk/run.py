@@ -1,153 +1,147 @@
-"""One run over a source: the workers, and what each does with a message."""
+"""One run over a feed: the workers, and the steps of each message."""
 
 import asyncio
 import time
 from collections.abc import Mapping
 
-from connectus_async.bulk.channels import LARGE, Channel, KeyMaker, entry_of
-from connectus_async.bulk.circuit_breaker import (
-    STOPS_THE_CAMPAIGN,
-    UNREADABLE_FIRST,
-    CircuitBreaker,
-)
+from connectus_async.bulk.channels import LARGE, Channel, entry_of
+from connectus_async.bulk.circuit_breaker import FOREIGN_FIRST, CircuitBreaker
+from connectus_async.bulk.failures import DOUBTED, OUTCOMES, consequence
 from connectus_async.bulk.feed import Feed, Job
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcome_queue import OutcomeQueue
-from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, sentence
+from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.pacing import Pacer, Signal
-from connectus_async.bulk.weighted_semaphore import Room
+from connectus_async.bulk.weighted_semaphore import WeightedSemaphore
 from connectus_async.errors import (
     CampaignStoppedError,
-    ConnectusError,
     InvalidArgumentError,
     LedgerError,
     Outcome,
-    RateLimitError,
     RejectedError,
-    UnknownOutcomeError,
+    safe_text,
 )
-from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.abc import SendingLedger
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import INVALID, Claim, Entry
-from connectus_async.ledger.states import SkipReason, State, after_attempt
+from connectus_async.ledger.states import COSTS, SkipReason, State
 from connectus_async.products.email import Email
 from connectus_async.products.messages import Message, Receipt
 
-OPENING_SECONDS = 1.0
-"""After which a slow first answer is not waited for."""
+FIRST_ANSWER_SECONDS = 1.0
+"""Maximum time with few workers, if the first answer is slow."""
 
-AT_ONCE = 2**24
-"""Characters of large messages on their way at a time; each takes several times its size."""
-
-OUTCOMES = {
-    State.ACCEPTED: Outcome.ACCEPTED,
-    State.REJECTED: Outcome.REJECTED,
-    State.UNKNOWN: Outcome.UNKNOWN,
-}
+LARGE_CHARACTERS = 2**24
+"""Maximum characters of large messages in flight; each takes several times its size in memory."""
 
 
 class Run:
-    """Sends what an intake gives, a bounded number at a time.
+    """One run: sends the messages of a feed, a bounded number at a time.
 
     Args:
-        intake: Where the messages come from.
-        ledger: Where each step is put down before it is taken.
-        pacer: When the next message may leave.
-        guards: Whether it may.
-        patience: When to stop.
-        channels: How each kind of message is sent.
-        salt: What makes the keys of the campaign.
-        summary: Where the outcomes are counted.
-        weighs_segments: Whether an SMS weighs as much as it is billed, for the rate.
+        feed: Source of the messages.
+        ledger: Record of each step, written before the step is taken.
+        pacer: Rate and concurrency.
+        guards: Checks before a message is sent.
+        breaker: Circuit breaker of the campaign.
+        channels: Channel of each type of message.
+        key_maker: Maker of the keys of the campaign.
+        summary: Count of the outcomes.
+        weighs_segments: Whether the rate counts the segments of an SMS rather than messages.
+        outcomes: Queue for the outcomes.
     """
 
     def __init__(
         self,
-        intake: Feed,
+        feed: Feed,
         *,
-        ledger: Ledger,
+        ledger: SendingLedger,
         pacer: Pacer,
         guards: Guards,
-        patience: CircuitBreaker,
+        breaker: CircuitBreaker,
         channels: Mapping[type[Message], Channel],
-        salt: KeyMaker,
+        key_maker: KeyMaker,
         summary: BulkSummary,
         weighs_segments: bool,
-        mailbox: OutcomeQueue,
+        outcomes: OutcomeQueue,
     ) -> None:
-        self.intake = intake
-        self.mailbox = mailbox
+        self.feed = feed
+        self.outcomes = outcomes
         self._ledger = ledger
         self._pacer = pacer
         self._guards = guards
-        self._patience = patience
+        self._breaker = breaker
         self._channels = channels
         self._by_kind = {channel.kind: channel for channel in channels.values()}
-        self._salt = salt
+        self._key_maker = key_maker
         self._summary = summary
         self._weighs_segments = weighs_segments
         self._workers: set[asyncio.Task[None]] = set()
-        self._to_employ = 0
-        self._opening: asyncio.TimerHandle | None = None
+        self._workers_to_come = 0
+        self._first_answer: asyncio.TimerHandle | None = None
         self._waiting: set[asyncio.Task[None]] = set()
-        self._room = Room(AT_ONCE)
+        self._large = WeightedSemaphore(LARGE_CHARACTERS)
 
-    def begin(self, count: int) -> None:
-        """Have a few workers until one got an answer of the API, then so many.
+    def start(self, workers: int) -> None:
+        """Start a few workers, and the others after the first answer of the API.
 
-        Where something else answers in its place, as many messages are left unknown.
+        If something else answers in its place, each worker may cost a message that is unknown.
+
+        Args:
+            workers: Number of workers in the end.
         """
-        self._to_employ = count
-        self._opening = asyncio.get_running_loop().call_later(OPENING_SECONDS, self._open)
-        self.employ(min(count, UNREADABLE_FIRST))
+        self._workers_to_come = workers
+        loop = asyncio.get_running_loop()
+        self._first_answer = loop.call_later(FIRST_ANSWER_SECONDS, self._start_the_others)
+        self._start_workers(min(workers, FOREIGN_FIRST))
 
-    def _open(self) -> None:
-        count, self._to_employ = self._to_employ, 0
-        if self._opening is not None:
-            self._opening.cancel()
+    def _start_the_others(self) -> None:
+        count, self._workers_to_come = self._workers_to_come, 0
+        if self._first_answer is not None:
+            self._first_answer.cancel()
         if count:
-            self.employ(count)
+            self._start_workers(count)
 
-    def employ(self, count: int) -> None:
-        """Have at least so many workers."""
-        while len(self._workers) < count and not self.intake.is_stopped:
+    def _start_workers(self, count: int) -> None:
+        while len(self._workers) < count and not self.feed.is_stopped:
             worker = asyncio.create_task(self._work(), name="connectus bulk worker")
             self._workers.add(worker)
-            worker.add_done_callback(self._left)
+            worker.add_done_callback(self._worker_ended)
 
     def stop(self, failure: Exception | None = None) -> None:
-        """Send nothing more; what is being sent is finished."""
-        self.intake.stop(failure)
+        """Send no further message; messages in flight are finished."""
+        self.feed.stop(failure)
         for worker in self._waiting:
             worker.cancel()
 
     def resumed(self) -> None:
-        """Begin anew to be patient."""
-        self._patience.resumed()
+        """Tell the circuit breaker that a pause has ended."""
+        self._breaker.resumed()
 
     @property
     def is_over(self) -> bool:
-        """Whether every worker has left."""
+        """Whether all workers have ended."""
         return not self._workers
 
     async def ended(self) -> None:
-        """Wait until all workers have left."""
+        """Wait until all workers have ended."""
         while self._workers:
             await asyncio.wait(self._workers)
 
-    def _left(self, worker: asyncio.Task[None]) -> None:
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         error = None if worker.cancelled() else worker.exception()
         if isinstance(error, Exception):
             self.stop(error)
-        elif (worker.cancelled() or error is not None) and not self.intake.is_stopped:
+        elif (worker.cancelled() or error is not None) and not self.feed.is_stopped:
             self.stop(CampaignStoppedError("somebody cancelled what sends its messages"))
         if not self._workers:
-            self._to_employ = 0
-            self._open()
-            self.mailbox.finish()
+            self._workers_to_come = 0
+            self._start_the_others()
+            self.outcomes.finish()
 
     async def _work(self) -> None:
-        while (job := await self.intake.pull()) is not None:
+        while (job := await self.feed.pull()) is not None:
             size, content = 0, job.content
             if job.entry is not None:
                 size = len(job.entry.body)
@@ -156,22 +150,22 @@ class Run:
             if size < LARGE:
                 outcome = await self._outcome(job)
             else:
-                async with self._room.taken(size):
+                async with self._large.taken(size):
                     outcome = await self._outcome(job)
-            if self._to_employ and self._patience.is_of_the_api(outcome.error):
-                self._open()
+            if self._workers_to_come and self._breaker.is_of_the_api(outcome.error):
+                self._start_the_others()
             self._summary.add(outcome)
-            await self.mailbox.put(outcome)
+            await self.outcomes.put(outcome)
 
     async def _outcome(self, job: Job) -> MessageOutcome:
         entry = job.entry
         if entry is None:
             try:
-                entry = entry_of(self._channels, job.content, job.line, job.key, self._salt)
+                entry = entry_of(self._channels, job.content, job.line, job.key, self._key_maker)
             except Exception as error:  # noqa: BLE001 - one row never stops the others
                 return self._invalid(job, error)
         try:
-            if self._guards.watches:
+            if self._guards.has_checks:
                 self._check(entry)
             return await self._sent(job, entry)
         except Refusal as refusal:
@@ -183,14 +177,14 @@ class Run:
             self._guards.check(entry)
         except Refusal:
             raise
-        except Exception as error:  # noqa: BLE001 - who cannot be checked must not be reached
+        except Exception as error:  # noqa: BLE001 - without a check nobody is reached
             self.stop(error)
             raise Refusal(None, error) from None
 
     def _invalid(self, job: Job, error: Exception) -> MessageOutcome:
         key = None if job.line is None else f"line {job.line}"
         entry = Entry(key, job.line, INVALID, "", "", 0)
-        self._ledger.put(entry, None, SkipReason.INVALID, sentence(error))
+        self._ledger.put(entry, None, SkipReason.INVALID, safe_text(error))
         return _outcome(job, State.SKIPPED, error, skipped=SkipReason.INVALID)
 
     async def _sent(self, job: Job, entry: Entry) -> MessageOutcome:
@@ -198,27 +192,27 @@ class Run:
         if self._weighs_segments:
             job.weight = entry.billed
         while True:
-            if self.intake.is_stopped or not (
-                self._pacer.try_acquire(job.weight) or await self._is_let_go(job.weight)
+            if self.feed.is_stopped or not (
+                self._pacer.try_acquire(job.weight) or await self._acquired(job.weight)
             ):
                 self._ledger.put(entry, job.number)
-                error = self.intake.failure or CampaignStoppedError("it was stopped before")
+                error = self.feed.failure or CampaignStoppedError("it was stopped before")
                 return _outcome(job, State.QUEUED, error)
             try:
                 outcome = await self._attempt(job, entry)
             except BaseException as error:
-                self._let_back(job)
+                self._release_unused(job)
                 if isinstance(error, asyncio.CancelledError):
                     self._summary.counts[State.UNKNOWN] += 1  # as the ledger has or will have it
                 raise
             if outcome.state is not State.QUEUED:
                 return outcome
-            if self.intake.is_stopped:
+            if self.feed.is_stopped:
                 self._ledger.put(entry, job.number)
                 return outcome
 
-    async def _is_let_go(self, weight: int) -> bool:
-        """Wait for a place and the time; tell whether the message is still to be sent."""
+    async def _acquired(self, weight: int) -> bool:
+        """Wait for the pacer; return False if the run was stopped meanwhile."""
         task = asyncio.current_task()
         if task is None:
             raise AssertionError  # a worker is a task
@@ -226,7 +220,7 @@ class Run:
         try:
             await self._pacer.acquire(weight)
         except asyncio.CancelledError:
-            if not self.intake.is_stopped:
+            if not self.feed.is_stopped:
                 raise
             task.uncancel()  # it was `stop` that cancelled it
             return False
@@ -235,7 +229,7 @@ class Run:
         return True
 
     async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
-        if self._guards.watches:
+        if self._guards.has_checks:
             self._check(entry)  # again: it may have waited for long
         self._guards.take(entry)
         try:
@@ -244,12 +238,12 @@ class Run:
                 claim = await claim
         except LedgerError as error:
             self._guards.give_back(entry)
-            self._let_back(job)
+            self._release_unused(job)
             self.stop(error)
             return _outcome(job, State.QUEUED, error)
         if claim.found is not None:
             self._guards.give_back(entry)
-            self._let_back(job)
+            self._release_unused(job)
             again = InvalidArgumentError("message", f"the campaign has it already: {claim.found}")
             return _outcome(job, State.SKIPPED, again, skipped=SkipReason.DUPLICATE)
         job.number = claim.number
@@ -264,53 +258,38 @@ class Run:
             raise
         except Exception as error:  # noqa: BLE001 - one message never stops the others
             return self._failed(job, entry, number, error, time.monotonic() - started)
-        self._patience.answered()
+        self._breaker.answered()
         self._pacer.succeeded(time.monotonic() - started, job.weight)
         self._ledger.finish(entry, number, State.ACCEPTED, None, receipt.id)
         return _outcome(job, State.ACCEPTED, None, receipt=receipt)
 
     def _failed(
-        self, job: Job, entry: Entry, number: int, failure: Exception, latency: float
+        self, job: Job, entry: Entry, number: int, error: Exception, latency: float
     ) -> MessageOutcome:
-        state = self._judged(job, failure, latency)
-        if state is not State.UNKNOWN:
+        state = self._judged(job, error, latency)
+        if state not in COSTS:
             self._guards.give_back(entry)
-        is_kept = state is State.QUEUED and not self.intake.is_stopped
-        self._ledger.finish(entry, number, state, sentence(failure), None, is_kept=is_kept)
-        return _outcome(job, state, failure)
+        is_kept = state is State.QUEUED and not self.feed.is_stopped
+        self._ledger.finish(entry, number, state, safe_text(error), None, is_kept=is_kept)
+        return _outcome(job, state, error)
 
-    def _let_back(self, job: Job) -> None:
-        """Give back the place of a message for which no request was made."""
+    def _release_unused(self, job: Job) -> None:
+        """Return the permission of a message for which no request was made."""
         self._pacer.release(Signal.NOTHING, latency=0, cost=job.weight)
 
-    def _judged(self, job: Job, failure: Exception, latency: float) -> State:
-        """Tell the pacer how it went, stop if that is called for, and name the state."""
-        state = after_attempt(failure)
-        is_doubted = self._patience.doubts(failure, job.doubts)
+    def _judged(self, job: Job, error: Exception, latency: float) -> State:
+        """Report a failure to the pacer and the circuit breaker, and return the message's state."""
+        is_doubted = self._breaker.doubts(error, job.doubts)
+        meaning = DOUBTED if is_doubted else consequence(error)
         job.doubts += is_doubted
-        if state is State.REJECTED and not is_doubted:
-            self._patience.answered()
-        wanted = failure.retry_after if isinstance(failure, RateLimitError) else None
-        signal = Signal.UNREACHABLE if is_doubted else _signal(failure)
-        self._pacer.release(signal, latency=latency, retry_after=wanted, cost=job.weight)
-        if (verdict := self._patience.failed(failure, is_doubted=is_doubted)) is not None:
-            self.stop(verdict)
-        is_campaigns = isinstance(failure, STOPS_THE_CAMPAIGN) and state is State.REJECTED
-        return State.QUEUED if is_campaigns or is_doubted else state
-
-
-def _signal(failure: Exception) -> Signal:
-    match failure:
-        case RejectedError():
-            return Signal.SUCCESS
-        case RateLimitError():
-            return Signal.THROTTLED
-        case UnknownOutcomeError():
-            return Signal.OVERLOADED
-        case ConnectusError() if failure.outcome is Outcome.NOT_SENT:
-            return Signal.UNREACHABLE
-        case _:
-            return Signal.NOTHING
+        if meaning.signal is Signal.SUCCESS:
+            self._breaker.answered()
+        self._pacer.release(
+            meaning.signal, latency=latency, retry_after=meaning.retry_after, cost=job.weight
+        )
+        if (reason := self._breaker.failed(error, is_doubted=is_doubted)) is not None:
+            self.stop(reason)
+        return meaning.state
 
 
 def _outcome(

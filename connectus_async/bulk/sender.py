@@ -1,25 +1,26 @@
-"""The bulk sender: pulls messages lazily, sends a bounded number at a time, names every outcome."""
+"""Bulk sender: the public face of the engine. It opens, starts and steers; `run` sends."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from inspect import isawaitable
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.to_thread
 import attrs
 
-from connectus_async._one_process import OfOneProcess
-from connectus_async.answer import Answer
-from connectus_async.bulk.channels import Channel, KeyMaker, channels
+from connectus_async._one_process import Unpicklable
+from connectus_async.bulk.channels import Channel, channels
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
-from connectus_async.bulk.clock_offsets import OFFSETS, ahead, is_new, with_offset
+from connectus_async.bulk.clock_offsets import record_offset
 from connectus_async.bulk.feed import Feed, Messages, from_ledger, from_messages
-from connectus_async.bulk.guards import MOST_FAILED_LOOKS, REFRESH_SECONDS, Guards
+from connectus_async.bulk.guards import Guards
+from connectus_async.bulk.load_outcomes import OnRow, outcomes_of_load
 from connectus_async.bulk.loading import Loader
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions, check_above_zero
 from connectus_async.bulk.outcome_queue import OutcomeQueue
@@ -28,19 +29,22 @@ from connectus_async.bulk.pacing import Pacer
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
+from connectus_async.bulk.suppression_watch import watch_suppression
 from connectus_async.config import Config
-from connectus_async.errors import ConfigurationError, InvalidArgumentError, Outcome
-from connectus_async.ledger.abc import Ledger
+from connectus_async.errors import ConfigurationError
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import Ledger, SendingLedger
+from connectus_async.ledger.keys import ONE_SPELLING, KeyMaker
 from connectus_async.ledger.null import NullLedger
 from connectus_async.ledger.records import Loaded, Policy
-from connectus_async.ledger.sqlite.ledger import HAS_ANOTHER, ONE_SPELLING, SqliteLedger
-from connectus_async.ledger.states import Edited, SkipReason, State
+from connectus_async.ledger.states import Edited, State
 from connectus_async.products.email import EmailService
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
-ROWS_A_READ: Final = 500
+USER, SUPPRESSION = "the user", "the suppression list"
+"""Reasons to hold messages back."""
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -57,22 +61,22 @@ class Delegated:
         config: The configuration of the client.
     """
 
-    ledger: SqliteLedger
+    ledger: Ledger
     options: BulkOptions
     guards: Guards
     circuit_breaker: CircuitBreaker
     config: Config
 
 
-class Bulk(OfOneProcess):
-    """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
+class Bulk(Unpicklable):
+    """Sender of many messages. Get one with ``connectus.bulk()`` and use it with ``async with``.
 
     Leaving the ``async with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, waits for the answers of those that are being sent, and counts them all in the
-    summary. What has not left by then stays queued.
+    message, waits for the answers to the messages in flight, and counts them all in the summary.
+    The others stay queued.
 
     Attributes:
-        summary: The count of all outcomes so far.
+        summary: Count of all outcomes so far.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class Bulk(OfOneProcess):
         *,
         options: BulkOptions,
         config: Config,
-        ledger: Ledger | None = None,
+        ledger: SendingLedger | None = None,
     ) -> None:
         self.summary = BulkSummary()
         self._sms = sms
@@ -92,14 +96,14 @@ class Bulk(OfOneProcess):
         self._config = config
         self._channels: Mapping[type[Message], Channel] = channels(sms, email, whatsapp)
         self._by_kind = {channel.kind: channel for channel in self._channels.values()}
-        self._salt = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
-        self._ledger: Ledger = ledger or _ledger_of(options)
+        self._key_maker = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
+        self._ledger: SendingLedger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
         self._guards: Guards | None = None
         self._run: Run | None = None
-        self._refresher: asyncio.Task[None] | None = None
+        self._suppression_watch: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = self._is_delegated = False
-        self._is_paused = self._is_in_doubt = False
+        self._pauses: set[str] = set()
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -123,9 +127,9 @@ class Bulk(OfOneProcess):
                 forgets_content=options.forget_content,
             )
         )
-        if isinstance(self._ledger, SqliteLedger):
-            by_spelling = ONE_SPELLING not in await self._ledger.facts()
-            self._salt = attrs.evolve(self._salt, by_spelling=by_spelling)
+        if isinstance(self._ledger, Ledger):
+            by_spelling = ONE_SPELLING not in await self._ledger.metadata()
+            self._key_maker = attrs.evolve(self._key_maker, by_spelling=by_spelling)
         if type(self._ledger) is NullLedger:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
         spent = 0 if options.budget is None else await self._ledger.spent()
@@ -133,7 +137,13 @@ class Bulk(OfOneProcess):
         if options.quiet_hours is not None:
             await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:
-            self._refresher = asyncio.create_task(self._refresh_suppression())
+            watch = watch_suppression(
+                options.suppression,
+                hold_back=partial(self._hold_back, SUPPRESSION),
+                go_on=self._suppression_was_read,
+                stop=self._stop,
+            )
+            self._suppression_watch = asyncio.create_task(watch)
 
     async def __aexit__(
         self,
@@ -147,25 +157,26 @@ class Bulk(OfOneProcess):
     async def _leave(self) -> None:
         run, self._run = self._run, None
         self._guards = None
-        if self._refresher is not None:
-            self._refresher.cancel()
+        if self._suppression_watch is not None:
+            self._suppression_watch.cancel()
         try:
             if run is not None:
                 run.stop()
-                run.mailbox.abandon()
+                run.outcomes.abandon()
                 await run.ended()
         finally:
             self._is_entered = False
             await self._ledger.close()
 
     async def stream(self, messages: Messages | None = None) -> AsyncIterator[MessageOutcome]:
-        """Send messages, and yield the outcome of each as it is known.
+        """Send messages, and yield the outcome of each.
 
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 or an async iterable. It is pulled as messages are sent, never ahead of them. If
-                left out, what waits in the ledger is sent. With ``edited="refuse"`` or
-                ``"remaining"`` it is put down to its end first, as by `load` with ``replaces``.
+                left out, the messages that are queued in the ledger are sent. With
+                ``edited="refuse"`` or ``"remaining"`` it is loaded to its end first, as by `load`
+                with ``replaces``.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
@@ -174,10 +185,10 @@ class Bulk(OfOneProcess):
             ConnectusError: Every further message would fail too: wrong credentials, an exhausted
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
-                the source is left alone.
-            ConfigurationError: With ``edited="refuse"``: people may have got another text of this
-                ledger already. Nothing was sent.
-            Exception: What the source itself raised, after the outcomes of what it had given.
+                the source is not pulled.
+            ConfigurationError: With ``edited="refuse"``: recipients may have got another text of
+                this ledger already. Nothing was sent.
+            Exception: An error of the source, after the outcomes of its messages so far.
 
         Example:
             async with connectus.bulk() as bulk:
@@ -186,7 +197,7 @@ class Bulk(OfOneProcess):
         """
         await self._end_abandoned()
         if messages is not None and self._options.edited is not Edited.EVERYONE:
-            async with aclosing(self._put_down(messages)) as rows:  # type: ignore[type-var]
+            async with aclosing(self._loaded(messages)) as rows:  # type: ignore[type-var]
                 async for row in rows:
                     self.summary.add(row)
                     yield row
@@ -194,22 +205,22 @@ class Bulk(OfOneProcess):
         run = self._start(messages)
         try:
             if messages is not None:
-                await self._ledger.note(loaded="0")
-            is_compared = False
-            while (outcome := await run.mailbox.take()) is not None:
-                if not is_compared and outcome.receipt is not None:
-                    is_compared = True
-                    await self._compare_clocks(outcome.receipt)
+                await self._ledger.set_metadata(loaded="0")
+            is_clock_known = False
+            while (outcome := await run.outcomes.take()) is not None:
+                if not is_clock_known and outcome.receipt is not None:
+                    is_clock_known = True
+                    await record_offset(self._ledger, outcome.receipt.response)
                 yield outcome
         finally:
             run.stop()
-            run.mailbox.abandon()
-        if run.intake.failure is not None:
-            raise run.intake.failure
+            run.outcomes.abandon()
+        if run.feed.failure is not None:
+            raise run.feed.failure
         if self._run is not run:
             raise ConfigurationError("bulk", "was left before its stream had ended")
-        if messages is not None and run.intake.is_exhausted:
-            await self._ledger.note(loaded="1")
+        if messages is not None and run.feed.is_exhausted:
+            await self._ledger.set_metadata(loaded="1")
         await self._ledger.flush()
 
     async def run(
@@ -222,11 +233,11 @@ class Bulk(OfOneProcess):
 
         Args:
             messages: As in `stream`.
-            on_outcome: Called with the outcome of each message, one at a time; what it returns is
-                awaited if it can be.
+            on_outcome: Called with the outcome of each message, one at a time. It may be a
+                coroutine function.
 
         Returns:
-            The counts of everything that this sender sent.
+            The count of all outcomes of this sender.
 
         Raises:
             ConnectusError: As in `stream`.
@@ -249,25 +260,26 @@ class Bulk(OfOneProcess):
         replaces: bool = False,
         on_row: Callable[[Row, Loaded], object] | None = None,
     ) -> int:
-        """Put messages down in the ledger without sending them; `stream` and `run` do that then.
+        """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
-        Rows that cannot become a message, duplicates and suppressed recipients are put down as
-        skipped, with their lines. What the ledger has from before stays as it is.
+        Rows that cannot become a message, duplicates and suppressed recipients are recorded as
+        skipped, with their lines. Messages that are in the ledger already stay as they are.
 
         Args:
             messages: As in `stream`. It is read to its end.
-            replaces: Whether what earlier calls left queued, and this source does not have, is
-                skipped: after a text was corrected, nobody is to get the old one as well.
-            on_row: Called with each row and what became of it.
+            replaces: Whether to skip messages that earlier calls left queued and that this source
+                does not have: after a text was corrected, nobody gets the old one as well.
+            on_row: Called with each row and its result.
 
         Returns:
-            How many rows there were.
+            The number of rows.
 
         Raises:
-            ConfigurationError: There is no ledger. With ``edited="refuse"``: people may have got
-                another text of this ledger already; it says how many, and nothing is to be sent.
+            ConfigurationError: There is no ledger. With ``edited="refuse"``: recipients may have
+                got another text of this ledger already; the error has their number, and nothing
+                was sent.
             LedgerError: The ledger cannot be written.
-            Exception: What the source itself raised. Loading the same source again takes it up.
+            Exception: An error of the source. Load the same source again to resume.
 
         Example:
             async with connectus.bulk(ledger="navidad.db") as bulk:
@@ -277,24 +289,26 @@ class Bulk(OfOneProcess):
         ledger = self._entered_ledger()
         self._check_not_delegated()
         options = self._options
-        loader = Loader(ledger, self._channels, self._salt, options.suppression, options.edited)
+        loader = Loader(
+            ledger, self._channels, self._key_maker, options.suppression, options.edited
+        )
         return await loader.load(messages, on_row, replaces=replaces)
 
     async def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
-        """Ask the API's reports what became of the messages whose outcome is unknown.
+        """Look for the messages whose outcome is unknown in the API's reports.
 
         Args:
-            settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. Default 60. The first read is not before the client's timeout and
-                10 seconds have passed since the attempt began, for which a request can be on its
-                way after it was given up.
+            settle: Seconds after the last attempt until a report is taken to be complete, and
+                between two reports. Default 60. The first report is fetched no earlier than the
+                client's timeout and 10 seconds after the attempt began: a request may still arrive
+                until then, even if it was given up.
 
         Returns:
-            How many turned out to be accepted, and what became of the others. With
-            ``on_unknown="resend_if_absent"``, those that are absent are queued again: which is
-            proven only where the same report shows messages of this ledger that were accepted
-            before and after them. What is not proven stays unknown; ``reasons`` says what would
-            prove it.
+            The number of messages that were accepted, and the states of the others. With
+            ``on_unknown="resend_if_absent"``, absent messages are queued again. An absence is
+            proven only if the same report shows messages of this ledger that were accepted before
+            and after. Without that proof a message stays unknown; ``reasons`` says what would prove
+            it.
 
         Raises:
             ConfigurationError: There is no ledger, or a stream is under way.
@@ -310,7 +324,7 @@ class Bulk(OfOneProcess):
         check_above_zero("settle", settle)
         ledger, guards = self._entered_ledger(), self._check_entered()
         await self._end_abandoned()
-        self._check_idle()  # what is on its way would be taken for what is unknown
+        self._check_idle()  # messages in flight would be taken for unknown ones
         self._is_reconciling = True
         try:
             reconciler = Reconciler(
@@ -345,10 +359,10 @@ class Bulk(OfOneProcess):
         return await self._entered_ledger().counts()
 
     async def spent(self) -> int:
-        """Add up what the campaign took from the balance, or may have taken.
+        """Sum the messages that the campaign took from the balance, or may have taken.
 
         Returns:
-            SMS as they are billed, and one for each email and WhatsApp message.
+            The number of billed SMS, plus one for each email and WhatsApp message.
 
         Raises:
             ConfigurationError: There is no ledger.
@@ -362,10 +376,11 @@ class Bulk(OfOneProcess):
         return await self._entered_ledger().spent()
 
     async def note(self, **facts: str) -> None:
-        """Put facts of the campaign on record in the ledger.
+        """Record metadata of the campaign in the ledger.
 
         Args:
-            facts: Texts by name. Reports show ``source``, the name of the file of recipients.
+            facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
+                ``stopped``, why the campaign stopped last, which is empty once it goes on.
 
         Raises:
             ConfigurationError: There is no ledger.
@@ -376,10 +391,10 @@ class Bulk(OfOneProcess):
                 await bulk.note(source="recipients.csv")
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        await self._entered_ledger().note(**facts)
+        await self._entered_ledger().set_metadata(**facts)
 
     def pause(self) -> None:
-        """Let no further message leave until `resume`. What is being sent is finished.
+        """Send no further message until `resume`. Messages in flight are finished.
 
         Example:
             async with connectus.bulk() as bulk:
@@ -387,11 +402,10 @@ class Bulk(OfOneProcess):
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._is_paused = True
-        self._pacer.pause()
+        self._hold_back(USER)
 
     def resume(self) -> None:
-        """Let messages leave again after `pause`.
+        """Send messages again after `pause`.
 
         Example:
             async with connectus.bulk() as bulk:
@@ -399,28 +413,26 @@ class Bulk(OfOneProcess):
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._is_paused = False
-        self._let_go_on()
+        self._go_on(USER)
 
     def cancel(self) -> None:
-        """End the stream that is under way, as soon as what is being sent is finished.
+        """Stop the present stream. It ends when the messages in flight are finished.
 
-        What has not left stays queued in the ledger, or in the source.
+        The others stay queued in the ledger, or in the source.
 
         Example:
             async with connectus.bulk() as bulk:
                 async for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     bulk.cancel()
         """
-        if self._run is not None:
-            self._run.stop()
+        self._stop()
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate while messages are sent.
+        """Change the rate limit, at any time.
 
         Args:
-            rate: Messages or segments a second at most, as ``rate_unit`` says; ``None`` for as many
-                as the API takes.
+            rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as
+                many as the API takes.
 
         Raises:
             ConfigurationError: It is not above zero.
@@ -434,10 +446,10 @@ class Bulk(OfOneProcess):
         self._pacer.set_rate(rate)
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many messages are on their way at a time, while they are sent.
+        """Change the maximum number of messages in flight, at any time.
 
         Args:
-            concurrency: From 1 to what ``bulk()`` was given.
+            concurrency: From 1 to the ``concurrency`` of ``bulk()``.
 
         Raises:
             ConfigurationError: It is not in that range.
@@ -453,10 +465,10 @@ class Bulk(OfOneProcess):
         self._pacer.set_max_concurrency(concurrency)
 
     def progress(self) -> Progress:
-        """Tell how far it is, and how it is paced.
+        """Return the present progress and pace.
 
         Returns:
-            What holds now; it does not change by itself.
+            The figures of this moment; they do not change later.
 
         Example:
             async with connectus.bulk() as bulk:
@@ -466,13 +478,13 @@ class Bulk(OfOneProcess):
         return Progress.of(self.summary, self._pacer)
 
     async def watch(self, seconds: float = 0.5) -> AsyncIterator[Progress]:
-        """Yield the progress again and again, for as long as the sender is entered.
+        """Yield the progress at intervals, until the sender is left.
 
         Args:
-            seconds: How long to wait between two.
+            seconds: Length of an interval.
 
         Yields:
-            What holds at the time. The last one comes when the sender has been left.
+            The progress of each moment. The last one comes after the sender was left.
 
         Raises:
             ConfigurationError: ``seconds`` is not above zero.
@@ -490,8 +502,8 @@ class Bulk(OfOneProcess):
             await asyncio.sleep(seconds)
         yield self.progress()
 
-    def _entered_ledger(self) -> SqliteLedger:
-        if not isinstance(self._ledger, SqliteLedger):
+    def _entered_ledger(self) -> Ledger:
+        if not isinstance(self._ledger, Ledger):
             raise ConfigurationError("ledger", "is needed for this: pass its path to bulk()")
         self._check_entered()
         return self._ledger
@@ -506,68 +518,30 @@ class Bulk(OfOneProcess):
         self._check_idle()
         options = self._options
         self._run = run = Run(
-            self._intake(messages),
+            self._feed(messages),
             ledger=self._ledger,
             pacer=self._pacer,
             guards=guards,
-            patience=self._circuit_breaker(),
+            breaker=self._circuit_breaker(),
             channels=self._channels,
-            salt=self._salt,
+            key_maker=self._key_maker,
             summary=self.summary,
             weighs_segments=options.rate_unit == "segments",
-            mailbox=OutcomeQueue(options.concurrency),
+            outcomes=OutcomeQueue(options.concurrency),
         )
-        run.begin(options.concurrency)
+        run.start(options.concurrency)
         return run
 
-    async def _put_down(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
-        """Load a source to its end; yield what is not going to be sent of it."""
+    def _loaded(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
+        """Load a source to its end, and yield the outcome of each row that will not be sent."""
         self._check_idle()
-        ledger = self._entered_ledger()
-        found: asyncio.Queue[MessageOutcome | None] = asyncio.Queue(self._options.concurrency)
-        index = 0
 
-        async def note(row: Row, loaded: Loaded) -> None:
-            nonlocal index
-            is_told_later = loaded.skipped is not None and loaded.known is not None
-            is_to_be_sent = loaded.skipped is None and loaded.known in (None, State.QUEUED)
-            if not (is_told_later or is_to_be_sent):
-                await found.put(_left_out(index, row, loaded))
-            index += 1
+        async def load(on_row: OnRow) -> None:
+            await self.load(messages, replaces=True, on_row=on_row)
 
-        async def load() -> None:
-            try:
-                await self.load(messages, replaces=True, on_row=note)
-            finally:
-                await found.put(None)
-
-        loading = asyncio.create_task(load())
-        try:
-            while (outcome := await found.get()) is not None:
-                yield outcome
-            await loading
-        finally:
-            loading.cancel()
-            await asyncio.wait([loading])
-        last = 0
-        while rows := await ledger.left_out(last, ROWS_A_READ):
-            last = rows[-1][0]
-            for _, entry in rows:
-                row = Row(entry.line, self._by_kind[entry.kind].restored(entry))
-                yield _left_out(index, row, Loaded(SkipReason.DUPLICATE), HAS_ANOTHER)
-                index += 1
-
-    async def _compare_clocks(self, answer: Answer) -> None:
-        """Put on record that the API's clock is another than ours: its reports are in its days."""
-        offset = ahead(answer.response)
-        if offset is None or not is_new(offset, {0.0}):
-            return
-        _log.warning(
-            "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset
+        return outcomes_of_load(
+            load, self._entered_ledger(), self._by_kind, self._options.concurrency
         )
-        fact = with_offset((await self._ledger.facts()).get(OFFSETS), offset)
-        if fact is not None:
-            await self._ledger.note(**{OFFSETS: fact})
 
     @asynccontextmanager
     async def _delegated(self) -> AsyncIterator[Delegated]:
@@ -601,59 +575,35 @@ class Bulk(OfOneProcess):
             raise ConfigurationError("bulk", "has sender processes: leave them first")
 
     async def _end_abandoned(self) -> None:
-        """Wait for what a stream that was given up still has on its way."""
-        if self._run is not None and self._run.mailbox.is_abandoned:
+        """Wait for the messages in flight of a stream that was abandoned."""
+        if self._run is not None and self._run.outcomes.is_abandoned:
             await self._run.ended()
 
-    def _intake(self, messages: Messages | None) -> Feed:
+    def _feed(self, messages: Messages | None) -> Feed:
         if messages is not None:
             return from_messages(messages)
         return from_ledger(self._ledger, self._by_kind)
 
-    def _let_go_on(self) -> None:
-        """Undo a pause, unless there is another reason for it."""
-        if self._is_paused or self._is_in_doubt:
+    def _hold_back(self, reason: str) -> None:
+        self._pauses.add(reason)
+        self._pacer.pause()
+
+    def _go_on(self, reason: str) -> None:
+        self._pauses.discard(reason)
+        if self._pauses:
             return
         self._pacer.resume()
         if self._run is not None:
             self._run.resumed()
 
-    async def _refresh_suppression(self) -> None:
-        """Follow the list. While it cannot be read, nobody is reached: they may be new on it."""
-        suppression: Any = self._options.suppression
-        failures = 0
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await anyio.to_thread.run_sync(suppression.refresh)
-            except Exception as error:  # noqa: BLE001 - who cannot be spared must not be reached
-                failures += 1
-                self._is_in_doubt = True
-                self._pacer.pause()
-                if failures >= MOST_FAILED_LOOKS and self._run is not None:
-                    self._run.stop(error)
-            else:
-                failures = 0
-                if self._is_in_doubt:
-                    self._is_in_doubt = False
-                    self._let_go_on()
+    def _suppression_was_read(self) -> None:
+        if SUPPRESSION in self._pauses:
+            self._go_on(SUPPRESSION)
+
+    def _stop(self, failure: Exception | None = None) -> None:
+        if self._run is not None:
+            self._run.stop(failure)
 
 
-def _left_out(index: int, row: Row, loaded: Loaded, why: str | None = None) -> MessageOutcome:
-    """The outcome of a row that was loaded, and is not going to be sent."""
-    error = row.content if isinstance(row.content, Exception) else None
-    known = loaded.known or "an earlier row"
-    said = why or str(loaded.skipped or f"the campaign has it already: {known}")
-    return MessageOutcome(
-        index=index,
-        line=row.line,
-        message=None if isinstance(row.content, Exception) else row.content,
-        state=State.SKIPPED,
-        outcome=Outcome.NOT_SENT,
-        skipped=loaded.skipped or SkipReason.DUPLICATE,
-        error=error or InvalidArgumentError("message", said),
-    )
-
-
-def _ledger_of(options: BulkOptions) -> Ledger:
-    return SqliteLedger(options.ledger) if options.ledger else NullLedger()
+def _ledger_of(options: BulkOptions) -> SendingLedger:
+    return open_store(options.ledger).ledger() if options.ledger else NullLedger()

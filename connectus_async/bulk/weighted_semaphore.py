@@ -1,30 +1,32 @@
-"""Room for large messages, so that memory is bounded by their size and not by their number."""
+"""Weighted semaphore: bounds memory by the size of large messages rather than their number."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Room:
-    """Lets large messages in as long as there is room; one that is larger than it goes alone.
+class WeightedSemaphore:
+    """Semaphore for messages of different sizes. A message above the limit is admitted alone.
 
     Args:
-        size: The room, in characters of messages.
+        limit: Maximum characters at a time.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._used = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     @asynccontextmanager
     async def taken(self, size: int) -> AsyncIterator[None]:
-        """Take room once there is enough, and a turn of the loop: each message blocks it a while.
+        """Take part of the limit as soon as it is free.
+
+        It yields to the event loop once, for each large message blocks it for a while.
 
         Args:
-            size: The characters of the message.
+            size: Characters of the message.
         """
-        while self._used and self._used + size > self._size:
+        while self._used and self._used + size > self._limit:
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn

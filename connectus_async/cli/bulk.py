@@ -3,22 +3,23 @@
 import shlex
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import closing
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, TextIO
 
 import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
+from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
+from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.options import DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
-from connectus_async.bulk.sender import ROWS_A_READ, Bulk
+from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
 from connectus_async.cli.campaign_options import CampaignOptions, Settings
 from connectus_async.cli.parameters import (
@@ -33,20 +34,21 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
-from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.config import DEFAULT_TIMEOUT, KERNEL_SENDS_FOR
+from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConnectusError,
     InvalidArgumentError,
     LedgerError,
     RequestError,
 )
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.keys import ONE_SPELLING
 from connectus_async.ledger.records import Entry, Loaded
-from connectus_async.ledger.sqlite.connection import MARK, WHOLE, connect
-from connectus_async.ledger.sqlite.ledger import ONE_SPELLING, SqliteLedger
-from connectus_async.ledger.sqlite.reading import reading
 from connectus_async.ledger.states import Edited, OnUnknown, State
 from connectus_async.products.messages import Row
 from connectus_async.recipients.composer import Composer
@@ -184,24 +186,21 @@ def bulk_send(
     path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
     treatment = Edited(edited or Edited.REFUSE)
 
-    async def command(folder: str | None = None) -> int:
+    async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
-        if folder:
-            copy = Path(folder) / path.name
-            trial = Trial(path, copy, treatment)
-            return await _dry_run(source, composer, settings, trial, as_json=as_json)
+        if dry_run:
+            return await _dry_run(
+                source, composer, settings, path, edited=treatment, as_json=as_json
+            )
         async with _client(settings) as client:
             code, _ = await send_source(
                 client, source, composer, settings, path, edited=treatment, as_json=as_json
             )
         return code
 
-    if not dry_run:
-        sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
-    with TemporaryDirectory() as folder:
-        trial = partial(command, folder)
-        sys.exit(run(trial, as_json=as_json, when_interrupted="interrupted; nothing was sent"))
+    when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
+    sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
 @bulk.command("resume")
@@ -219,23 +218,27 @@ def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
-        opened = SqliteLedger(ledger)
+        opened = open_store(ledger).ledger()
         options = await run_sync(settings.options, ledger)
-        async with _client(settings) as client, sender_over(client, opened, options) as sender:
-            await _check_unchecked(opened)
-            await sender.note(settings=settings.written())
+        async with (
+            _client(settings) as client,
+            sender_over(client, opened, options) as sender,
+            _stop_noted(sender),
+        ):
+            await _check_unchecked(opened, ledger.name)
+            await sender.note(settings=settings.written(), stopped="")
             code, _ = await _sent(sender, options, ledger, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
 
 
-async def _check_unchecked(ledger: SqliteLedger) -> None:
+async def _check_unchecked(ledger: Ledger, name: str) -> None:
     """Refuse an older ledger with numbers that `bulk send` would refuse today.
 
     Earlier versions recorded national numbers as they were written; these would reach strangers.
     """
-    if ONE_SPELLING in await ledger.facts():
+    if ONE_SPELLING in await ledger.metadata():
         return
     to_digits = checker(None)
     last = wrong = 0
@@ -244,7 +247,7 @@ async def _check_unchecked(ledger: SqliteLedger) -> None:
         wrong += await run_sync(_count_wrong, [entry for _, entry in batch], to_digits)
     if wrong:
         raise LedgerError(
-            ledger.path.name,
+            name,
             f"{wrong:,} of the numbers that wait in it are not valid with a country code, so "
             "nothing is sent: run bulk send again, with --region if its file has national numbers",
         )
@@ -283,7 +286,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> 
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, given)
-        opened = SqliteLedger(ledger)
+        opened = open_store(ledger).ledger()
         options = await run_sync(settings.options, ledger)
         async with _client(settings) as client, sender_over(client, opened, options) as sender:
             await sender.note(settings=settings.written())
@@ -313,12 +316,21 @@ def bulk_status(ledger: Path, as_json: bool) -> None:
 @click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: LEDGER.html]"
 )
-def bulk_report(ledger: Path, to: Path | None) -> None:
+@click.option(
+    "--time-zone",
+    envvar=ENVIRONMENT["time_zone"],
+    default=TIME_ZONE,
+    show_default=True,
+    show_envvar=True,
+    help="The zone in which the page shows times.",
+)
+def bulk_report(ledger: Path, to: Path | None, time_zone: str) -> None:
     """Write a page with the figures and charts of LEDGER; it names no recipient."""
     target = to or ledger.with_name(ledger.name + ".html")
 
     async def command() -> None:
-        await run_sync(write_page, ledger, target)
+        zone = await run_sync(tz_database.zone, time_zone)
+        await run_sync(partial(write_page, ledger, target, zone=zone))
 
     run(command, when_interrupted="interrupted; no page was written")
     echo(f"written to {target}")
@@ -387,11 +399,12 @@ async def send_source(
         ConfigurationError: Recipients may have received another text of the same ledger.
     """
     options = await run_sync(settings.options, ledger, edited)
-    async with sender_over(client, SqliteLedger(ledger), options) as sender:
-        await sender.note(settings=settings.written(), source=source.name)
+    opened = open_store(ledger).ledger()
+    async with sender_over(client, opened, options) as sender, _stop_noted(sender):
+        await sender.note(settings=settings.written(), source=source.name, stopped="")
         report, people = await _loaded(sender, source, composer, options)
         if people:
-            raise ConfigurationError("--edited", _edited_sentence(people))
+            raise ConfigurationError("--edited", EditedError(people).problem)
         shortfalls = await _shortfalls(client, report) if report.to_send else None
         _print_preflight(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
@@ -406,50 +419,52 @@ async def _sent(
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {shlex.quote(str(ledger))}"
     display = CampaignDisplay(waiting, as_json, how)
-    if options.processes > 1 and waiting:
-        async with SenderProcesses(sender, processes=options.processes) as processes:
-            await display.send(processes)
-    else:
-        await display.send(sender)
+    try:
+        if options.processes > 1 and waiting:
+            async with SenderProcesses(sender, processes=options.processes) as processes:
+                await display.send(processes)
+        else:
+            await display.send(sender)
+    finally:
+        if display.stopped_by:
+            await _note_stop(sender, display.stopped_by)
     counts = await sender.counts()
     return display.finish(counts), counts.get(State.ACCEPTED, 0)
+
+
+@asynccontextmanager
+async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
+    """Put an error on record that stops a campaign before it sends."""
+    try:
+        yield
+    except ConnectusError as error:
+        await _note_stop(sender, sentence(error))
+        raise
+
+
+async def _note_stop(sender: Bulk, reason: str) -> None:
+    with suppress(LedgerError):  # a ledger that cannot be written may be the reason
+        await sender.note(stopped=reason)
 
 
 async def _dry_run(
     source: Source,
     composer: Composer,
     settings: Settings,
-    trial: "Trial",
+    ledger: Path,
     *,
+    edited: Edited,
     as_json: bool,
 ) -> int:
-    """Load a source into a copy of the ledger, which knows earlier messages; print the report."""
-    await run_sync(_copy, trial.ledger, trial.copy)
-    options = await run_sync(settings.options, trial.copy, trial.edited)
+    """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
+    options = await run_sync(settings.options, ledger, edited)
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, sender_over(client, SqliteLedger(trial.copy), options) as sender:
+    async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
         report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None
     _print_preflight(report, shortfalls, as_json=as_json, people=people)
     return 0
-
-
-class Trial(NamedTuple):
-    """Input of a dry run: the ledger, its copy, and the treatment of edited texts."""
-
-    ledger: Path
-    copy: Path
-    edited: Edited
-
-
-def _edited_sentence(people: int) -> str:
-    who = f"{people:,} people of this file" if people > 1 else "1 person of this file"
-    return (
-        f"{who} may have got another text of this campaign already, so nothing is sent."
-        " `--edited remaining` sends only to those who have nothing yet, `--edited everyone` to all"
-        " again; for another campaign, name another --ledger"
-    )
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
@@ -460,13 +475,6 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
         if error.setting != "api_user":
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
-
-
-def _copy(ledger: Path, copy: Path) -> None:
-    if ledger.exists():
-        with reading(ledger) as old, closing(connect(copy)) as new:
-            old.backup(new)
-            new.execute(MARK, (WHOLE,))
 
 
 async def _loaded(
@@ -525,9 +533,8 @@ async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[S
 
 
 def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    with reading(ledger) as connection:
-        facts = dict(connection.execute("SELECT name, value FROM campaign"))
-        return read_figures(connection), Settings.read(ledger, facts, **given)
+    with open_store(ledger).read() as reader:
+        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
 
 
 def _print_preflight(
@@ -544,7 +551,7 @@ def _print_preflight(
         return
     echo(render(report, shortfalls))
     if people:
-        echo(_edited_sentence(people))
+        echo(f"--edited: {EditedError(people).problem}")
 
 
 def _print_reconciliation(

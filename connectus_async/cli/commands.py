@@ -15,8 +15,8 @@ from connectus_async.cli.parameters import (
     campaign_option,
     connection,
     connection_options,
+    host_option,
     json_option,
-    not_empty,
     read_text,
     src_number_option,
     url,
@@ -150,13 +150,7 @@ def account(as_json: bool) -> None:
 
 
 @connectus.command()
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    callback=not_empty,
-    help="Address to listen on.",
-)
+@host_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_037, show_default=True)
 @click.option("--status-webhook", callback=url, help="URL for status changes.")
 @click.option("--incoming-webhook", callback=url, help="URL for replies.")

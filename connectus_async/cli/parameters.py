@@ -127,11 +127,20 @@ def one_character(_: click.Context, __: click.Parameter, value: str | None) -> s
     return value
 
 
-def not_empty(_: click.Context, __: click.Parameter, value: str) -> str:
+def _not_empty(_: click.Context, __: click.Parameter, value: str) -> str:
     """Refuse an empty address, which would mean every address of the machine."""
     if not value.strip():
         raise click.BadParameter("is empty; 0.0.0.0 listens on every address")
     return value
+
+
+host_option = click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=_not_empty,
+    help="The address to listen on.",
+)
 
 
 def url(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -15,6 +15,7 @@ import click
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
 from connectus_async.cli.standard_streams import discard
 from connectus_async.errors import ConnectusError, RequestError
+from connectus_async.redaction import one_line
 
 EXIT_FAILED: Final = 1
 EXIT_UNKNOWN: Final = 3
@@ -111,10 +112,7 @@ def sentence(error: object) -> str:
     >>> sentence(ValueError("no column 'a\x1b[2Jb'"))
     "no column 'a?[2Jb'"
     """
-    text = "".join(sign if sign.isprintable() else "?" for sign in str(error))
-    if len(text) <= MAX_SENTENCE_CHARACTERS:
-        return text
-    return text[:MAX_SENTENCE_CHARACTERS] + "…"
+    return one_line(str(error), MAX_SENTENCE_CHARACTERS)
 
 
 def _exit(reason: object, code: int) -> None:

@@ -21,7 +21,7 @@ from connectus_async.cli.parameters import (
 )
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import AsyncConnectus
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger import open_store
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.tracking.tracker import CONCURRENCY, Tracker
 
@@ -86,8 +86,8 @@ async def _shown(tracker: Tracker) -> AsyncIterator[None]:
 
 
 def _figures(ledger: Path) -> Figures:
-    with reading(ledger) as connection:
-        return read_figures(connection)
+    with open_store(ledger).read() as reader:
+        return read_figures(reader)
 
 
 def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bool) -> None:

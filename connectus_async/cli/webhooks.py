@@ -13,11 +13,12 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.listen_error import listen_error
-from connectus_async.cli.parameters import json_option, not_empty, regular_file, url
+from connectus_async.cli.parameters import host_option, json_option, regular_file, url
 from connectus_async.cli.runner import echo, print_json, run, sentence
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
+from connectus_async.redaction import printable
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
-from connectus_async.webhooks.gate import FAILED, MAX_BODY, Refused, Reply
+from connectus_async.webhooks.access import FAILED, MAX_BODY, RejectedRequest, WebhookResponse
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -34,13 +35,7 @@ def webhooks() -> None:
 
 
 @webhooks.command("listen")
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    callback=not_empty,
-    help="Address to listen on.",
-)
+@host_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=8_038, show_default=True)
 @click.option(
     "--secret",
@@ -143,12 +138,12 @@ class _Listener:
         try:
             await run_sync(file.write, line)  # appended in one piece
         except OSError as error:
-            raise _refused(FAILED, f"record: {error.strerror}") from None
+            raise _rejected(FAILED, f"record: {error.strerror}") from None
 
     async def _forward(self, session: "ClientSession", to: str, event: Event) -> None:
         answer = await _post(session, to, json.dumps(event.raw).encode())
         if not answer.is_success:
-            raise _refused(Reply(answer.status), f"forward-to: {answer.words}")
+            raise _rejected(WebhookResponse(answer.status), f"forward-to: {answer.words}")
 
 
 def _opened(setting: str, path: Path, mode: str) -> IO[bytes]:
@@ -226,9 +221,9 @@ async def _post(session: "ClientSession", to: str, body: bytes) -> _Answer:
         return _Answer(HTTPStatus.BAD_GATEWAY, "gave no answer")
 
 
-def _refused(reply: Reply, problem: str) -> Refused:
+def _rejected(response: WebhookResponse, problem: str) -> RejectedRequest:
     click.echo(f"connectus: {sentence(problem)}", err=True)
-    return Refused(reply)
+    return RejectedRequest(response)
 
 
 def _print_url(address: str, *, as_json: bool) -> None:
@@ -248,4 +243,4 @@ def _shown(event: Event) -> str:
                 text += f" (its bytes say: {event.binary_content})"
         case _:
             text = f"unknown: {json.dumps(event.raw)}"
-    return "".join(sign if sign.isprintable() else " " for sign in text)
+    return printable(text, " ")

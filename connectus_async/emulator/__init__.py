@@ -1,4 +1,4 @@
-"""The Connectus API on loopback: stateful, deterministic on request, with faults on order."""
+"""Emulator of the Connectus API on loopback: stateful, with injectable faults, reproducible."""
 
 from connectus_async.emulator.disorder import WebhookDisorder
 from connectus_async.emulator.faults import Fault, PlacedFault

@@ -1,4 +1,4 @@
-"""HTTP around the calls: parse, authenticate, call the state, answer."""
+"""HTTP layer: parse, authenticate, call the state, respond."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 class Credentials:
-    """What a request's Authorization must carry, per host."""
+    """The Authorization that each host accepts."""
 
     def __init__(self, api_user: str, api_key: str, qr_token: str) -> None:
         """Accept basic authentication on the platform and a bearer token on the QR host."""
@@ -39,7 +39,7 @@ class Credentials:
         self._expected = {API_PREFIX: ("basic", basic), QR_PREFIX: ("bearer", qr_token.encode())}
 
     def accept(self, prefix: str, authorization: str) -> bool:
-        """Whether the header is right for that host, in constant time."""
+        """Tell in constant time whether the header is valid for the host."""
         expected_scheme, expected = self._expected[prefix]
         scheme, _, secret = authorization.partition(" ")
         given = secret.strip().encode(errors="surrogateescape")
@@ -59,7 +59,7 @@ class Api:
     busy: set[web.RequestHandler] = field(factory=set[web.RequestHandler])
 
     def application(self) -> web.Application:
-        """Every call of the table, the short links, and 404 for anything else."""
+        """Make the application: every call of the table, the short links, and 404 otherwise."""
         app = web.Application(client_max_size=_BODY_LIMIT)
         for call in CALLS:
             app.router.add_route(call.method, call.prefix + call.path, self._handler(call))
@@ -81,10 +81,10 @@ class Api:
     async def _limited(self, call: Call, request: web.Request) -> web.StreamResponse:
         if self.rate_limit and (seconds := self.rate_limit.seconds_to_wait()):
             return _error(429, "Too many requests", {"Retry-After": str(seconds)})
-        striking = self.faults.striking(call.name)
-        if not striking:
+        affecting = self.faults.affecting(call.name)
+        if not affecting:
             return await self._answer(call, request)
-        return await self.faults.run(striking, request, partial(self._answer, call, request))
+        return await self.faults.run(affecting, request, partial(self._answer, call, request))
 
     async def _answer(self, call: Call, request: web.Request) -> web.StreamResponse:
         if not self.credentials.accept(call.prefix, request.headers.get("Authorization", "")):
@@ -124,7 +124,7 @@ def _object(call: Call, body: bytes) -> Params:
     try:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError):
-        raise RefusalError(subject="body", reason="is not JSON") from None
+        raise RefusalError(subject="body", reason="is not valid JSON") from None
     if not isinstance(parsed, dict):
         raise RefusalError(subject="body", reason="must be a JSON object")
     return cast("Params", parsed)

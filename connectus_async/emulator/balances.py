@@ -1,4 +1,4 @@
-"""Balances: what a message costs is taken from the pocket of its product and country. Pure."""
+"""Balances per product and country, which messages are billed to. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from attrs import define
 
 from connectus_async.emulator.refusals import NoBalanceError, RefusalError
 
-Pocket = tuple[str, int | None]
+BalanceKey = tuple[str, int | None]
 
 COUNTRIES: Final = {
     1: ("Chile", "56"),
@@ -30,45 +30,45 @@ _LONGEST_CODE: Final = 3
 
 
 @define(repr=False, eq=False)
-class Purse:
-    """Balances: one for each country's SMS, one for e-mail, one for WhatsApp."""
+class Balances:
+    """Balances: one for the SMS of each country, one for e-mail, one for WhatsApp."""
 
-    _amounts: dict[Pocket, int]
+    _amounts: dict[BalanceKey, int]
 
     @classmethod
-    def of(cls, amount: int) -> Purse:
-        """A purse with `amount` in every pocket."""
-        sms: list[Pocket] = [("sms", id_country) for id_country in COUNTRIES]
+    def of(cls, amount: int) -> Balances:
+        """Make balances of `amount` each."""
+        sms: list[BalanceKey] = [("sms", id_country) for id_country in COUNTRIES]
         return cls(dict.fromkeys([*sms, ("email", None), ("whatsapp", None)], amount))
 
-    def take(self, pocket: Pocket, amount: int) -> None:
-        """Take `amount` out, or raise `NoBalanceError` and take nothing."""
-        if self._amounts[pocket] < amount:
-            raise NoBalanceError(pocket[0])
-        self._amounts[pocket] -= amount
+    def withdraw(self, key: BalanceKey, amount: int) -> None:
+        """Subtract `amount`, or raise `NoBalanceError` and change nothing."""
+        if self._amounts[key] < amount:
+            raise NoBalanceError(key[0])
+        self._amounts[key] -= amount
 
-    def give(self, pocket: Pocket, amount: int) -> None:
-        """Put `amount` in."""
-        self._amounts[pocket] += amount
+    def deposit(self, key: BalanceKey, amount: int) -> None:
+        """Add `amount`."""
+        self._amounts[key] += amount
 
     @property
     def total(self) -> int:
-        """All pockets together."""
+        """The sum of all balances."""
         return sum(self._amounts.values())
 
     @property
     def email(self) -> int:
-        """How many e-mails it pays for."""
+        """The balance of e-mails."""
         return self._amounts["email", None]
 
     @property
     def whatsapp(self) -> int:
-        """How many WhatsApp messages it pays for."""
+        """The balance of WhatsApp messages."""
         return self._amounts["whatsapp", None]
 
     @property
     def sms_by_country(self) -> list[dict[str, Any]]:
-        """How many SMS it pays for, a row a country."""
+        """The balances of SMS, one row per country."""
         return [
             {
                 "id_country": id_country,
@@ -80,8 +80,8 @@ class Purse:
 
 
 def country_of(number: str) -> int:
-    """The id_country of a number, by its calling code."""
+    """Return the id_country of a number, by its calling code."""
     for length in range(1, _LONGEST_CODE + 1):
         if id_country := _COUNTRY_OF_CODE.get(number[:length]):
             return id_country
-    raise RefusalError(subject="dst_number", reason="is of a country that has no balance")
+    raise RefusalError(subject="dst_number", reason="is in a country without a balance")

@@ -1,4 +1,4 @@
-"""The table of the API's calls, which everything else is looked up in."""
+"""Table of the API's calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QR_PREFIX: Final = "/qr_host"
 
 @frozen
 class Call:
-    """A row of the table; `path` is below the prefix that stands for the host."""
+    """A row of the table; `path` is relative to the prefix that stands for the host."""
 
     prefix: str
     name: str
@@ -30,7 +30,7 @@ class Call:
 
     @property
     def params_in_body(self) -> bool:
-        """Whether parameters come as a JSON object; the QR host wants it for GET as well."""
+        """Whether parameters are a JSON body; the QR host expects one for GET as well."""
         return self.prefix == QR_PREFIX or self.method != "GET"
 
 

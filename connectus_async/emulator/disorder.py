@@ -1,7 +1,4 @@
-"""Disorder on order: what goes wrong between a change of status and the webhook that hears of it.
-
-Pure.
-"""
+"""Injectable disorder between changes of status and their webhooks. Pure."""
 
 from __future__ import annotations
 
@@ -30,23 +27,22 @@ def _seconds(_: WebhookDisorder, attribute: Attribute[float], value: float) -> N
 
 @frozen(kw_only=True)
 class WebhookDisorder:
-    """How the changes of status that the status webhook hears of go wrong.
+    """Disorder of the changes of status that are posted to the status webhook.
 
-    Each change meets each share on its own, except that one that is lost is neither swapped nor
-    late, and one that is swapped is not late. Which changes are struck depends on the emulator's
-    seed, on how many messages came before, and on which change of its message it is: neither on
-    the clock nor on the other shares.
+    The shares apply independently, except that a lost change is neither swapped nor late, and a
+    swapped change is not late. The seed of the emulator, the number of earlier messages and the
+    number of the change decide which changes are affected; the clock and the other shares do not.
 
     Args:
-        duplicated: Share of the changes that are posted twice, one right after the other.
-        swapped: Share of the changes that are posted after the one that follows them. The last
-            change of a message has none that follows it, and keeps its place.
+        duplicated: Share of the changes that are posted twice in succession.
+        swapped: Share of the changes that are posted after the next one. The last change of a
+            message has no next one and is not swapped.
         lost: Share of the changes that are never posted.
         late: Share of the changes that are posted `late_by` seconds later, whatever follows.
         late_by: Seconds of the emulator's clock.
 
     Raises:
-        ValueError: A share is not 0 to 1, or `late_by` is negative.
+        ValueError: A share is not between 0 and 1, or `late_by` is negative.
     """
 
     duplicated: float = field(default=0.0, validator=_share)
@@ -56,24 +52,24 @@ class WebhookDisorder:
     late_by: float = field(default=60.0, validator=_seconds)
 
     def strikes(self, seed: int, message: int, change: int, *, last: bool) -> set[str]:
-        """What happens to one change: names of the shares.
+        """Return the names of the shares that affect a change.
 
         Args:
-            seed: The emulator's.
-            message: Which message, counted from 1.
-            change: Which change of the message, counted from 1.
-            last: Whether no other change follows it.
+            seed: The seed of the emulator.
+            message: The number of the message, from 1.
+            change: The number of the change of the message, from 1.
+            last: Whether it is the last change.
         """
-        # One source for each change, drawn from in one order: no share moves another's choices.
+        # A generator per change, used in a fixed order: no share affects another's choices.
         chance = random.Random(f"{seed}/{message}/{change}")  # noqa: S311 - a test's dice
-        struck = {name for name in _SHARES if chance.random() < getattr(self, name)}
-        if "lost" in struck:
+        affected = {name for name in _SHARES if chance.random() < getattr(self, name)}
+        if "lost" in affected:
             return {"lost"}
         if last:
-            struck.discard("swapped")
-        if "swapped" in struck:
-            struck.discard("late")
-        return struck
+            affected.discard("swapped")
+        if "swapped" in affected:
+            affected.discard("late")
+        return affected
 
 
 NO_DISORDER: Final = WebhookDisorder()

@@ -1,4 +1,4 @@
-"""Faults on order: what goes wrong between a request and its answer."""
+"""Injectable faults between a request and its response."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _GARBAGE: Final = "<html>it works</html>"
 
 @frozen
 class Fault:
-    """A way for a request to go wrong. Build one with a class method.
+    """A fault of requests. Make one with a class method.
 
-    "Acted upon" means that the server did what the request asks, so that a message reached 'the
-    phone', whatever the answer looks like.
+    "Act" means that the server does what the request asks, so that a message reaches "the phone",
+    whatever the response.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Fault:
 
     @classmethod
     def delay(cls, seconds: float) -> Self:
-        """Wait `seconds`, then act and answer as usual.
+        """Wait `seconds`, then act and respond as usual.
 
-        The request of a client that goes before that is not acted upon.
+        If the client disconnects before that, the server does not act.
         """
 
         async def run(_: web.Request, act: Act) -> web.StreamResponse:
@@ -59,7 +59,7 @@ class Fault:
 
     @classmethod
     def reset_before(cls) -> Self:
-        """Reset the connection; not acted upon."""
+        """Reset the connection without acting."""
 
         async def run(request: web.Request, _: Act) -> web.StreamResponse:
             return await _reset(request)
@@ -68,7 +68,7 @@ class Fault:
 
     @classmethod
     def reset_after(cls) -> Self:
-        """Act, then reset the connection instead of answering."""
+        """Act, then reset the connection instead of responding."""
 
         async def run(request: web.Request, act: Act) -> web.StreamResponse:
             await act()
@@ -78,7 +78,7 @@ class Fault:
 
     @classmethod
     def half_answer(cls) -> Self:
-        """Act, then close after half of the answer that the Content-Length announces."""
+        """Act, then close the connection after half of the response's Content-Length."""
 
         async def run(request: web.Request, act: Act) -> web.StreamResponse:
             return await _halve(request, await act())
@@ -94,16 +94,16 @@ class Fault:
         *,
         acted: bool = False,
     ) -> Self:
-        """Answer `code` without acting, or after acting (a proxy's 502 over a server that worked).
+        """Respond with `code`, without acting or after acting (such as a proxy's 502).
 
         Args:
-            code: HTTP status, 200 to 599.
-            body: A dict is sent as JSON, text and bytes as they stand.
-            headers: Further headers of the answer.
-            acted: Whether the request is acted upon first.
+            code: The HTTP status, 200 to 599.
+            body: A dict is sent as JSON, text and bytes unchanged.
+            headers: Additional response headers.
+            acted: Whether to act first.
 
         Raises:
-            ValueError: The code is not of a final answer.
+            ValueError: The code is not of a final response.
         """
         if code not in _FINAL_CODES:
             sentence = f"code must be 200 to 599, not {code}"
@@ -118,7 +118,7 @@ class Fault:
 
     @classmethod
     def too_many(cls, retry_after: float | str = 1) -> Self:
-        """Answer 429 without acting; `retry_after` is seconds or an HTTP date."""
+        """Respond with 429 without acting; `retry_after` is seconds or an HTTP date."""
         body: Body = {"error": "Too many requests"}
         return cls("too_many", cls.status(429, body, {"Retry-After": str(retry_after)}).run)
 
@@ -126,12 +126,12 @@ class Fault:
     def garbage(
         cls, body: str | bytes = _GARBAGE, headers: Mapping[str, str] | None = None
     ) -> Self:
-        """Act, then answer 200 with a body that is not JSON."""
+        """Act, then respond with 200 and a body that is not JSON."""
         return cls("garbage", cls.status(200, body, headers, acted=True).run)
 
     @classmethod
     def timeout(cls) -> Self:
-        """Act, then never answer: the connection stays open until the client closes it."""
+        """Act, then never respond: the connection stays open until the client closes it."""
 
         async def run(_: web.Request, act: Act) -> web.StreamResponse:
             await act()
@@ -141,14 +141,14 @@ class Fault:
 
     @classmethod
     def queue(cls, seconds: float, *, at_a_time: int) -> Self:
-        """Work on `at_a_time` requests at a time, `seconds` on each; the others wait in order.
+        """Process `at_a_time` requests at a time, `seconds` each; the others wait in order.
 
-        So the server does at most ``at_a_time / seconds`` requests a second, and its answers take
-        the longer the more of them come at once. The request of a client that goes before its turn
-        is over is not acted upon.
+        The throughput is at most ``at_a_time / seconds`` requests per second, and responses take
+        longer the more requests wait. If a client disconnects before its request is done, the
+        server does not act.
 
         Raises:
-            ValueError: There is nobody to work, or the seconds are negative.
+            ValueError: `at_a_time` is less than 1, or `seconds` is negative.
         """
         if at_a_time < 1:
             sentence = f"at_a_time must be at least 1, not {at_a_time!r}"
@@ -167,10 +167,10 @@ class Fault:
 
     @classmethod
     def call(cls, *, before: Hook | None = None, after: Hook | None = None) -> Self:
-        """Call `before` ahead of acting, and `after` between acting and answering.
+        """Call `before` before acting, and `after` between acting and responding.
 
-        Both get the number of the request among those that the fault met, from 1, and both may be
-        coroutine functions, which are awaited. So a test can do something at one request exactly::
+        Both get the number of the affected request, from 1, and may be coroutine functions, which
+        are awaited. So a test can act at an exact request::
 
             Fault.call(after=lambda number: process.kill() if number == 100 else None)
         """
@@ -178,9 +178,9 @@ class Fault:
 
         async def run(_: web.Request, act: Act) -> web.StreamResponse:
             number = next(numbers)
-            await _heed(before, number)
+            await _call_hook(before, number)
             answer = await act()
-            await _heed(after, number)
+            await _call_hook(after, number)
             return answer
 
         return cls("call", run)
@@ -191,11 +191,11 @@ class PlacedFault:
     """A fault in effect; as a context manager it ends with the block.
 
     Attributes:
-        fault: What happens.
-        route: The client's method that it happens to, such as ``"sms.send"``; None for all.
-        share: Which share of those requests it happens to, above 0 up to 1.
-        times: How often it still happens; None for without end.
-        fired: How often it happened.
+        fault: The fault.
+        route: The client's method that it affects, such as ``"sms.send"``; None for all.
+        share: The share of those requests that it affects, above 0 up to 1.
+        times: The remaining number of requests to affect; None for no limit.
+        fired: The number of requests affected.
     """
 
     fault: Fault
@@ -203,15 +203,15 @@ class PlacedFault:
     share: float
     times: int | None
     fired: int = field(default=0, init=False)
-    _book: Faults = field(repr=False)
+    _faults: Faults = field(repr=False)
     _random: random.Random = field(repr=False)
 
     def remove(self) -> None:
-        """End the fault; a second call does nothing."""
-        self._book.discard(self)
+        """End the fault. A second call does nothing."""
+        self._faults.discard(self)
 
     def __enter__(self) -> Self:
-        """Nothing further: the fault is in effect already."""
+        """Return the fault, which is already in effect."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -219,7 +219,7 @@ class PlacedFault:
         self.remove()
 
     def strikes(self, route: str) -> bool:
-        """Whether it happens to this request, of which it takes note."""
+        """Decide whether the fault affects a request, and count it."""
         if self.route not in {None, route} or self.times == 0:
             return False
         if self.share < 1 and self._random.random() >= self.share:
@@ -231,19 +231,19 @@ class PlacedFault:
 
 
 class Faults:
-    """The faults in effect, the first placed outermost."""
+    """The faults in effect; the first one is the outermost."""
 
     def __init__(self, seed: int) -> None:
-        """Make the share of requests repeatable by `seed`."""
+        """Use `seed` for the choices of requests."""
         self._seed = seed
         self._count = 0
         self._placed: list[PlacedFault] = []
-        self._struck: set[asyncio.Task[Any]] = set()
+        self._affected: set[asyncio.Task[Any]] = set()
 
     def place(
         self, fault: Fault, *, route: str | None, share: float, times: int | None
     ) -> PlacedFault:
-        """Put a fault in effect; `ValueError` names what makes no sense."""
+        """Put a fault in effect, or raise a `ValueError` that names the invalid argument."""
         if route is not None and route not in CALL_NAMES:
             sentence = f"route must be a method of the client such as sms.send, not {route!r}"
             raise ValueError(sentence)
@@ -254,7 +254,7 @@ class Faults:
             sentence = f"times must be at least 1 or None, not {times!r}"
             raise ValueError(sentence)
         self._count += 1
-        # Each has its own source of randomness: placing one does not change another's choices.
+        # A generator per fault: placing one does not change another's choices.
         chance = random.Random(f"{self._seed}/{self._count}")  # noqa: S311 - a test's dice
         placed = PlacedFault(fault, route, share, times, self, chance)
         self._placed.append(placed)
@@ -269,38 +269,38 @@ class Faults:
         """End all faults."""
         self._placed.clear()
 
-    def striking(self, route: str) -> list[PlacedFault]:
-        """The faults that happen to the request at hand."""
+    def affecting(self, route: str) -> list[PlacedFault]:
+        """Return the faults that affect the current request."""
         return [placed for placed in self._placed if placed.strikes(route)]
 
     async def run(
-        self, striking: list[PlacedFault], request: web.Request, act: Act
+        self, affecting: list[PlacedFault], request: web.Request, act: Act
     ) -> web.StreamResponse:
-        """Let the faults happen around `act`."""
-        for placed in reversed(striking):
+        """Run the faults around `act`."""
+        for placed in reversed(affecting):
             act = partial(placed.fault.run, request, act)
         task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._struck.add(task)
+        self._affected.add(task)
         try:
             return await act()
         finally:
-            self._struck.discard(task)
+            self._affected.discard(task)
 
     async def close(self) -> None:
-        """Cancel the requests that a fault keeps waiting."""
-        struck = list(self._struck)
-        for task in struck:
+        """Cancel the requests that wait in a fault."""
+        affected = list(self._affected)
+        for task in affected:
             task.cancel()
-        await asyncio.gather(*struck, return_exceptions=True)
+        await asyncio.gather(*affected, return_exceptions=True)
 
 
 @define
 class RateLimit:
-    """A token bucket that holds one second's worth of requests.
+    """A token bucket that holds one second of requests.
 
     Attributes:
-        rate: Requests a second.
-        timer: Seconds that never run backwards.
+        rate: Requests per second.
+        timer: A monotonic clock, in seconds.
     """
 
     rate: float
@@ -314,7 +314,7 @@ class RateLimit:
         self._filled = self.timer()
 
     def seconds_to_wait(self) -> int:
-        """0 to let a request pass, otherwise whole seconds until it may come again."""
+        """Return 0 to accept a request, else the whole seconds until it may be retried."""
         now = self.timer()
         self._tokens = min(max(1.0, self.rate), self._tokens + (now - self._filled) * self.rate)
         self._filled = now
@@ -324,7 +324,7 @@ class RateLimit:
         return math.ceil((1 - self._tokens) / self.rate)
 
 
-async def _heed(hook: Hook | None, number: int) -> None:
+async def _call_hook(hook: Hook | None, number: int) -> None:
     result = hook and hook(number)
     if isawaitable(result):
         await result
@@ -340,7 +340,7 @@ def _response(code: int, body: Body, headers: Mapping[str, str] | None) -> web.R
 
 
 async def _reset(request: web.Request) -> web.StreamResponse:
-    """Close with an RST, which takes more than closing: that would send a FIN."""
+    """Close with an RST; a plain close would send a FIN."""
     transport = request.transport
     if transport is not None:
         sock: socket.socket = transport.get_extra_info("socket")
@@ -363,6 +363,6 @@ async def _halve(request: web.Request, whole: web.StreamResponse) -> web.StreamR
 
 
 async def _until_cancelled() -> web.StreamResponse:
-    """Wait for the connection to go, which cancels the handler, or for the emulator to close."""
+    """Wait until the client disconnects, which cancels the handler, or the emulator closes."""
     await asyncio.Event().wait()
     raise asyncio.CancelledError

@@ -1,4 +1,4 @@
-"""The phone that is linked by QR: its groups and its last messages. Pure."""
+"""The phone linked by QR code: its groups and last messages. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _last_messages() -> defaultdict[str, deque[Received]]:
 
 @define(repr=False, eq=False)
 class Group:
-    """A WhatsApp group; participants keep the order in which they joined."""
+    """A WhatsApp group, with its participants in the order they joined."""
 
     id: str
     name: str
@@ -28,11 +28,11 @@ class Group:
     description: str = ""
 
     def add(self, numbers: list[str]) -> None:
-        """Take in whoever is not a participant yet."""
+        """Add numbers that are not participants yet."""
         self.participants += [n for n in dict.fromkeys(numbers) if n not in self.participants]
 
     def remove(self, numbers: list[str]) -> None:
-        """Let go of participants, who stop being admins as well."""
+        """Remove participants, also as admins."""
         self.participants = [n for n in self.participants if n not in numbers]
         self.demote(numbers)
 
@@ -41,7 +41,7 @@ class Group:
         self.admins += [n for n in dict.fromkeys(numbers) if n not in self.admins]
 
     def demote(self, numbers: list[str]) -> None:
-        """Make admins plain participants."""
+        """Remove admin rights from participants."""
         self.admins = [n for n in self.admins if n not in numbers]
 
 
@@ -49,22 +49,22 @@ class Group:
 class QrPhone:
     """Groups by name, and the last 50 messages of each conversation.
 
-    A conversation goes by the number, or by the id of the group.
+    The key of a conversation is the number, or the id of the group.
     """
 
     groups: dict[str, Group] = field(factory=dict[str, Group])
     _last: defaultdict[str, deque[Received]] = field(factory=_last_messages)
 
     def rename(self, group: Group, name: str) -> None:
-        """Give a group another name."""
+        """Rename a group."""
         del self.groups[group.name]
         group.name = name
         self.groups[name] = group
 
     def remember(self, conversation: str, message: Received) -> None:
-        """Keep `message` as the newest of its conversation."""
+        """Store `message` as the newest of its conversation."""
         self._last[conversation].append(message)
 
     def last(self, conversation: str) -> list[Received]:
-        """The last messages of a conversation, oldest first."""
+        """Return the last messages of a conversation, oldest first."""
         return list(self._last.get(conversation, ()))

@@ -1,4 +1,4 @@
-"""A file that outlives the emulator: each call that changed something, a line of JSON a call."""
+"""Journal that outlives the emulator: one line of JSON for each call that changed the state."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _BEGINNING: Final = b'{"call": "'
 
 
 class JournalError(ValueError):
-    """A file cannot be an emulator's journal; the text says why."""
+    """A file cannot be used as a journal; the text says why."""
 
     def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
-        """Say of the file at `path` the `problem`."""
+        """Describe the `problem` of the file at `path`."""
         super().__init__(f"{os.fspath(path)} {problem}")
 
 
 @define(repr=False, eq=False)
 class Journal:
-    """Calls that changed the state, each with its time and the ids that it was given.
+    """Calls that changed the state, each with its time and ids.
 
-    The line of a call is handed to the operating system before the call is answered. There it
-    outlives the process, but not the machine: nothing is synced to the disk.
+    The line of a call is written before the response. It survives the process, but not the machine:
+    nothing is synced to disk.
     """
 
     _path: str | os.PathLike[str]
@@ -47,10 +47,10 @@ class Journal:
     _file: FileIO = field(init=False)
 
     def open(self) -> None:
-        """Make the state what the file says it was, and append to the file from now on.
+        """Restore the state from the file, and append to it from now on.
 
         Raises:
-            JournalError: The file cannot be opened, or holds something else.
+            JournalError: The file cannot be opened, or is not a journal.
         """
         try:
             with open(self._path, "a+b") as file:  # noqa: PTH123 - a path may be text
@@ -61,15 +61,15 @@ class Journal:
             raise JournalError(self._path, f"cannot be used: {error.strerror or error}") from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def answer(self, call: Call, params: Params) -> dict[str, Any]:
-        """Answer a call, after its line is written."""
+        """Write the line of a call, and return its answer."""
         if call.method == "GET":
             return call.answer(self._state, params)
         now, ids = self._state.clock(), list[str]()
-        with self._state.during(now, _noted(self._state.ids, ids)):
+        with self._state.during(now, _recording(self._state.ids, ids)):
             answer = call.answer(self._state, params)
         self._append({"call": call.name, "params": params, "time": now.isoformat(), "ids": ids})
         return answer
@@ -89,7 +89,7 @@ class Journal:
         ids: set[str] = set()
         size = 0
         for number, line in enumerate(file, 1):
-            if _is_torn(line):  # the kill came first, so nobody was answered
+            if _is_torn(line):  # the process was killed before it responded
                 file.truncate(size)
                 break
             size += len(line)
@@ -105,17 +105,17 @@ class Journal:
             with self._state.during(datetime.fromisoformat(record["time"]), iter(ids)):
                 _ANSWERS[record["call"]](self._state, record["params"])
         except RefusalError as refusal:
-            problem = f"does not fit this emulator: line {number} is refused, {refusal}"
+            problem = f"does not fit this emulator: line {number} is rejected, {refusal}"
             raise JournalError(self._path, problem) from None
         except (ValueError, LookupError, TypeError):
-            problem = f"is no journal of an emulator: line {number} is none of its own"
+            problem = f"is not an emulator's journal: line {number} is invalid"
             raise JournalError(self._path, problem) from None
         return ids
 
 
-def _noted(ids: Iterator[str], handed_out: list[str]) -> Iterator[str]:
+def _recording(ids: Iterator[str], recorded: list[str]) -> Iterator[str]:
     for id_ in ids:
-        handed_out.append(id_)
+        recorded.append(id_)
         yield id_
 
 

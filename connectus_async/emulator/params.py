@@ -1,4 +1,4 @@
-"""Reading one parameter of a request: the checked value, or a `RefusalError` that names it."""
+"""Readers of a request's parameters: a checked value, or a `RefusalError` that names it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _MOST_NUMBERS: Final = 1024
 
 
 def optional(read: Callable[[Params, str], Value], params: Params, name: str) -> Value | None:
-    """What `read` reads, or None when the parameter is absent or null."""
+    """Apply `read`, or return None if the parameter is missing or null."""
     return None if params.get(name) is None else read(params, name)
 
 
 def text(params: Params, name: str) -> str:
-    """A string that is not blank."""
+    """Read a string that is not blank."""
     value = params.get(name)
     if value is None:
         raise RefusalError(name, "is missing")
@@ -44,7 +44,7 @@ def text(params: Params, name: str) -> str:
 
 
 def line(params: Params, name: str) -> str:
-    """Text without line breaks."""
+    """Read text without line breaks."""
     value = text(params, name)
     if "\r" in value or "\n" in value:
         raise RefusalError(name, "must be a single line")
@@ -52,22 +52,22 @@ def line(params: Params, name: str) -> str:
 
 
 def identifier(params: Params, name: str) -> str:
-    """An id, given as a string or a number."""
+    """Read an id, given as a string or a number."""
     return _matching(_IDENTIFIER, params, name, "must be an id")
 
 
 def destination(params: Params, name: str) -> str:
-    """The 8 to 15 digits of an international number, given as a string or a number."""
+    """Read an international number of 8 to 15 digits, given as a string or a number."""
     return _matching(_DESTINATION, params, name, "must be a number in international format")
 
 
 def source(params: Params, name: str) -> str:
-    """The digits of a sender, a short number included."""
+    """Read the digits of a sender, which may be a short number."""
     return _matching(_SOURCE, params, name, "must be a number")
 
 
 def destinations(params: Params, name: str) -> list[str]:
-    """A list of international numbers."""
+    """Read a list of international numbers."""
     value = _present(params, name)
     numbers = cast("list[object]", value) if isinstance(value, list) else []
     if not 0 < len(numbers) <= _MOST_NUMBERS:
@@ -76,40 +76,40 @@ def destinations(params: Params, name: str) -> list[str]:
 
 
 def amount(params: Params, name: str) -> int:
-    """A positive integer, given as a number or a string."""
+    """Read a positive integer, given as a number or a string."""
     return int(_matching(_AMOUNT, params, name, "must be a positive integer"))
 
 
 def email(params: Params, name: str) -> str:
-    """An e-mail address."""
+    """Read an e-mail address."""
     return _matching(_EMAIL, params, name, "must be an email address")
 
 
 def link(params: Params, name: str) -> str:
-    """An http or https URL."""
+    """Read an http or https URL."""
     return _matching(_LINK, params, name, "must be an http or https URL")
 
 
 def day(params: Params, name: str) -> date:
-    """A date, ``YYYY-MM-DD``."""
+    """Read a date, ``YYYY-MM-DD``."""
     value = _matching(_DAY, params, name, "must be a date, YYYY-MM-DD")
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise RefusalError(name, "is no day of the calendar") from None
+        raise RefusalError(name, "is not a calendar date") from None
 
 
 def moment(params: Params, name: str) -> datetime:
-    """A time of the platform's zone, ``YYYY-MM-DD HH:MM:SS``."""
+    """Read a time in the platform's zone, ``YYYY-MM-DD HH:MM:SS``."""
     value = _matching(_SECOND, params, name, "must be a time, YYYY-MM-DD HH:MM:SS")
     try:
         return datetime.fromisoformat(value).replace(tzinfo=PLATFORM_ZONE)
     except ValueError:
-        raise RefusalError(name, "is no time of the calendar") from None
+        raise RefusalError(name, "is not a valid time") from None
 
 
 def mapping(params: Params, name: str) -> Params:
-    """A JSON object."""
+    """Read a JSON object."""
     value = _present(params, name)
     if not isinstance(value, dict):
         raise RefusalError(name, "must be an object")

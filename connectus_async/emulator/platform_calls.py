@@ -1,4 +1,4 @@
-"""The platform's calls: a row each of name, method, path and the function that answers."""
+"""Calls of the platform: rows of name, method, path and handler."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from connectus_async.emulator import params as read
-from connectus_async.emulator.balances import COUNTRIES, Pocket
+from connectus_async.emulator.balances import COUNTRIES, BalanceKey
 from connectus_async.emulator.messages import Product, Received, smpp_status
 from connectus_async.emulator.refusals import RefusalError
 from connectus_async.emulator.state import (
@@ -118,7 +118,7 @@ def _email_status(state: State, params: Params) -> Json:
 
 
 def _email_balance(state: State, _: Params) -> Json:
-    return {"balance": state.purse.email}
+    return {"balance": state.balances.email}
 
 
 def _whatsapp_send(state: State, params: Params) -> Json:
@@ -161,9 +161,9 @@ def _whatsapp_messages(state: State, params: Params) -> Json:
 def _clients_list(state: State, _: Params) -> Json:
     return {
         "data": {
-            "free_sms_balance_by_country": state.purse.sms_by_country,
-            "free_email_balance": state.purse.email,
-            "free_whatsapp_balance": state.purse.whatsapp,
+            "free_sms_balance_by_country": state.balances.sms_by_country,
+            "free_email_balance": state.balances.email,
+            "free_whatsapp_balance": state.balances.whatsapp,
             "clients": [
                 {
                     "name": client.name,
@@ -171,9 +171,9 @@ def _clients_list(state: State, _: Params) -> Json:
                     "created_at": iso(client.created_at),
                     "updated_at": iso(client.updated_at),
                     "balance": {
-                        "sms_balance": client.purse.sms_by_country,
-                        "email_balance": client.purse.email,
-                        "whatsapp_balance": client.purse.whatsapp,
+                        "sms_balance": client.balances.sms_by_country,
+                        "email_balance": client.balances.email,
+                        "whatsapp_balance": client.balances.whatsapp,
                     },
                 }
                 for client in state.clients.values()
@@ -199,7 +199,7 @@ def _client(client: Client) -> Json:
         "id": client.id,
         "id_account": _ID_ACCOUNT,
         "name": client.name,
-        "balance": client.purse.total,
+        "balance": client.balances.total,
         "avatar": None,
         "id_unique": client.id_unique,
         "deleted": "F",
@@ -209,16 +209,16 @@ def _client(client: Client) -> Json:
 
 
 def _clients_add_balance(state: State, params: Params) -> Json:
-    state.add_balance(params["id"], _pocket(params), read.amount(params, "amount"))
+    state.add_balance(params["id"], _balance_key(params), read.amount(params, "amount"))
     return {"message": "Balance added successfully"}
 
 
 def _clients_remove_balance(state: State, params: Params) -> Json:
-    state.remove_balance(params["id"], _pocket(params), read.amount(params, "amount"))
+    state.remove_balance(params["id"], _balance_key(params), read.amount(params, "amount"))
     return {"message": "Balance removed successfully"}
 
 
-def _pocket(params: Params) -> Pocket:
+def _balance_key(params: Params) -> BalanceKey:
     product = _product(params, "product")
     if product != "sms":
         return product, None
@@ -316,7 +316,7 @@ def _delivery(state: State, delivery: Delivery) -> Json:
 
 
 def _long_date(moment: datetime) -> str:
-    """As in ``Mon, 09 Jan 2023 13:30:07.000000000 -03 -03:00``."""
+    """Format a time as in ``Mon, 09 Jan 2023 13:30:07.000000000 -03 -03:00``."""
     date, offset = format_datetime(moment.astimezone(PLATFORM_ZONE)).rsplit(" ", 1)
     hours, minutes = offset[:3], offset[3:]
     return f"{date}.{moment.microsecond:06}000 {hours} {hours}:{minutes}"

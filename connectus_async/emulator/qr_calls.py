@@ -1,4 +1,4 @@
-"""The WhatsApp QR host's calls: a row each of name, method, path and the function that answers."""
+"""Calls of the WhatsApp QR host: rows of name, method, path and handler."""
 
 from __future__ import annotations
 

@@ -1,25 +1,25 @@
-"""How the API says no."""
+"""Errors of the API."""
 
 from __future__ import annotations
 
 
 class RefusalError(Exception):
-    """The API says no, with the HTTP ``status``; the text is the ``error`` of the answer."""
+    """The API rejects a request with the HTTP ``status``; the text is the response's ``error``."""
 
     status = 400
 
     def __init__(self, subject: str, reason: str) -> None:
-        """Say of `subject`, a field as a rule, the `reason`."""
+        """Combine a `subject`, usually a field, with a `reason`."""
         super().__init__(f"{subject} {reason}")
 
 
 class NotFoundError(RefusalError):
-    """Nothing has the id or the name that was given."""
+    """Nothing has the given id or name."""
 
     status = 404
 
     def __init__(self, field: str) -> None:
-        """Name the field that gave it."""
+        """Name the field."""
         super().__init__(field, "not found")
 
 
@@ -29,5 +29,5 @@ class NoBalanceError(RefusalError):
     status = 402
 
     def __init__(self, product: str) -> None:
-        """Name the product whose balance it is."""
+        """Name the product of the balance."""
         super().__init__(product, "balance is insufficient")

@@ -1,4 +1,4 @@
-"""The emulator's public face: a server on a port of its own, and what a test may ask it."""
+"""Public interface of the emulator: a server on its own port, and its inspection by tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aiohttp import web
 from attrs import define, field
 
 from connectus_async.emulator.app import LINK_PATH, Api, Credentials
-from connectus_async.emulator.balances import Purse
+from connectus_async.emulator.balances import Balances
 from connectus_async.emulator.calls import API_PREFIX, QR_PREFIX
 from connectus_async.emulator.disorder import NO_DISORDER, WebhookDisorder
 from connectus_async.emulator.faults import Fault, Faults, PlacedFault, RateLimit
@@ -39,39 +39,40 @@ def _random_ids() -> Iterator[str]:
 
 @define(kw_only=True, repr=False, eq=False)
 class Emulator:
-    """The Connectus API on loopback, for as long as ``async with`` lasts.
+    """The Connectus API on loopback, within ``async with``.
 
     Args:
         host: Address to bind.
         port: Port to bind; 0 for a free one.
-        api_user: The user of basic authentication that is accepted.
-        api_key: The key that belongs to it.
+        api_user: The accepted user of basic authentication.
+        api_key: The key of that user.
         qr_token: The bearer token that the WhatsApp QR host accepts.
-        balance: What the account starts with: SMS for each country, e-mails, and WhatsApp messages.
-        status_webhook: URL that changes of an SMS's status are POSTed to; None for nowhere. Every
-            change is, even where the clock jumps over several, and those of one SMS in order.
-        incoming_webhook: URL that `incoming` POSTs to; None for nowhere.
-        webhook_disorder: How the changes that `status_webhook` hears of go wrong; not at all by
-            default. May be set while the emulator runs, for the changes still to come.
-        webhook_retry_pauses: Seconds of `clock` before each further try of a webhook that did not
-            answer 2xx: ``(1, 10, 60)`` for up to three more; empty for none. A 404 or a redirect is
-            tried again as a 500 and no answer within 5 s are, and what follows does not wait for
-            it. May be set while the emulator runs.
+        balance: The initial balances of the account: SMS for each country, e-mails, and WhatsApp
+            messages.
+        status_webhook: URL that changes of an SMS's status are POSTed to; None for no webhook.
+            Every change is posted, even if the clock jumps over several, in order for each SMS.
+        incoming_webhook: URL that `incoming` POSTs to; None for no webhook.
+        webhook_disorder: Disorder of the posts to `status_webhook`; none by default. May be set
+            while the emulator runs, for later changes.
+        webhook_retry_pauses: Seconds of `clock` before each retry of a webhook whose response is
+            not a 2xx: ``(1, 10, 60)`` for up to three retries; empty for none. A 404 or a redirect
+            is retried like a 500 and like no response within 5 s; later webhooks do not wait for
+            the retry. May be set while the emulator runs.
         clock: The platform's time, as aware datetimes. Statuses and deliveries follow it.
-        ids: Identifiers to hand out, in order; they must not repeat or run out.
-        seed: What decides which requests a fault's share strikes, and which changes of status
-            a share of `webhook_disorder`.
-        rate_limit: Requests a second, past which the answer is 429; None for no limit.
-        keep_received: Whether messages are remembered. False keeps memory flat under load:
-            `received` and every report stay empty, and `received_counts` still counts.
-        report_delay: Seconds of `clock` until an accepted message is in the answers of
-            `sms.by_delivery`, `sms.by_date` and `whatsapp.messages`. It is in `received` at once.
-            May be set while the emulator runs.
-        journal: File to remember in; None for memory alone. Every call that changes something is
-            a line of it before it is answered, and an emulator that starts with the file knows
-            what the last one knew: messages, deliveries, sub-clients, balances, groups, links. It
-            survives a kill of the process, not of the machine. `requests` and clicks begin anew,
-            and changes of status are told of new messages only.
+        ids: Identifiers to assign, in order; they must not repeat or run out.
+        seed: Seed for the requests that a fault's share affects, and the changes of status that a
+            share of `webhook_disorder` affects.
+        rate_limit: Maximum requests per second; further ones get 429. None for no limit.
+        keep_received: Whether to keep messages. False keeps memory constant under load: `received`
+            and all reports stay empty, while `received_counts` still counts.
+        report_delay: Seconds of `clock` until an accepted message appears in `sms.by_delivery`,
+            `sms.by_date` and `whatsapp.messages`. It is in `received` at once. May be set while the
+            emulator runs.
+        journal: File for the state; None to keep it in memory only. Each call that changes the
+            state is written before its response, and an emulator that starts with the file restores
+            messages, deliveries, sub-clients, balances, groups and links. It survives a kill of the
+            process, but not of the machine. `requests` and clicks start from zero, and only
+            messages accepted from then on post changes of status.
 
     Example:
         ```python
@@ -86,7 +87,7 @@ class Emulator:
     port: int = 0
     api_user: str = "emulator"
     api_key: str = "emulator-key"
-    qr_token: str = "emulator-token"  # noqa: S105 - opens nothing but the emulator
+    qr_token: str = "emulator-token"  # noqa: S105 - valid only for the emulator
     balance: int = 1_000_000
     status_webhook: str | None = None
     incoming_webhook: str | None = None
@@ -110,12 +111,12 @@ class Emulator:
     _listener: asyncio.Server = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Build what needs no running loop."""
+        """Build the parts that need no running loop."""
         self._state = State(
             clock=self.clock,
             ids=self.ids,
             keep_received=self.keep_received,
-            purse=Purse.of(self.balance),
+            balances=Balances.of(self.balance),
             hooks={"status": self.status_webhook, "incoming": self.incoming_webhook},
             report_delay=lambda: self.report_delay,
         )
@@ -131,70 +132,70 @@ class Emulator:
 
     @property
     def base_url(self) -> str:
-        """The platform's base URL, what ``CONNECTUS_BASE_URL`` wants."""
+        """The platform's base URL, for ``CONNECTUS_BASE_URL``."""
         return f"http://{self._authority}{API_PREFIX}"
 
     @property
     def qr_base_url(self) -> str:
-        """The WhatsApp QR host's base URL, what ``CONNECTUS_QR_BASE_URL`` wants."""
+        """The WhatsApp QR host's base URL, for ``CONNECTUS_QR_BASE_URL``."""
         return f"http://{self._authority}{QR_PREFIX}"
 
     @property
     def received(self) -> list[Received]:
-        """Each message that reached 'the phone', in order."""
+        """Messages that reached "the phone", in order."""
         return self._state.received
 
     @property
     def received_counts(self) -> Counter[str]:
-        """How many messages reached 'the phone', per product."""
+        """Number of messages that reached "the phone", per product."""
         return self._state.received_counts
 
     @property
     def requests(self) -> Counter[str]:
-        """How many requests came, per method of the client: ``{"sms.send": 3}``.
+        """Number of requests per method of the client: ``{"sms.send": 3}``.
 
-        Refused ones and those that met a fault count as well.
+        This includes rejected requests and those affected by a fault.
         """
         return self._api.requests
 
     @property
     def webhooks(self) -> Counter[str]:
-        """What was done to both webhooks so far.
+        """Counts of both webhooks.
 
         ============== ==============================================================
-        ``posted``     requests, whatever became of them; further tries count as well
-        ``failed``     those of them that got no 2xx
-        ``retried``    those of them that were not the first try
+        ``posted``     requests, including retries, whatever their result
+        ``failed``     requests without a 2xx response
+        ``retried``    requests that were retries
         ``lost``       changes of status that were not posted
         ``duplicated`` changes of status that were posted twice
         ``swapped``    changes of status that are posted after the next one
         ``late``       changes of status that are posted later
         ============== ==============================================================
 
-        So where nothing waits any more, ``posted - retried - duplicated + lost`` is the number of
-        changes and replies, and ``failed - retried`` that of the posts given up.
+        Once nothing is pending, ``posted - retried - duplicated + lost`` is the number of changes
+        and incoming SMS, and ``failed - retried`` the number of posts given up.
         """
         return self._webhook_counts
 
     async def webhooks_settled(self) -> None:
-        """Wait until every webhook that is due, as `clock` stands, was posted and answered.
+        """Wait until every webhook due at the current `clock` is posted and answered.
 
-        Once a test has moved the clock, nothing else is needed to know that all of it arrived. What
-        is due later stays so: a change that is late, the next try of one that failed.
+        Call it after moving the clock to be sure that all webhooks have arrived. Those due later,
+        such as late changes and retries, stay pending.
         """
         await self._webhooks.settled()
 
     def status_of(self, id_message: str) -> str:
-        """The status of a message as `clock` stands, whatever the webhook was told.
+        """Return the status of a message at the current `clock`, whatever was posted.
 
         Args:
-            id_message: The id that the answer to the send named.
+            id_message: The id in the response to the send.
 
         Returns:
-            The webhook's word, such as ``"ENTREGADO"``; see `Received`.
+            The status in the webhook's form, such as ``"ENTREGADO"``; see `Received`.
 
         Raises:
-            LookupError: No message has this id, or messages are not remembered.
+            LookupError: No message has this id, or messages are not kept.
         """
         return self._state.status_of(id_message)
 
@@ -208,19 +209,19 @@ class Emulator:
     ) -> PlacedFault:
         """Put a fault in effect, until it is removed or used up.
 
-        Where several strike one request, the first placed is the outermost.
+        If several faults affect a request, the first one placed is the outermost.
 
         Args:
-            fault: What happens.
-            route: The client's method that it happens to, such as ``"sms.send"``; None for all.
-            share: Which share of those requests it happens to, above 0 up to 1.
-            times: How often it happens at most; None for without end.
+            fault: The fault.
+            route: The client's method that it affects, such as ``"sms.send"``; None for all.
+            share: The share of those requests that it affects, above 0 up to 1.
+            times: Maximum requests to affect; None for no limit.
 
         Returns:
             The fault in effect: it has `.remove()` and `.fired`, and ``with`` removes it.
 
         Raises:
-            ValueError: No such route, or a share or number of times that makes no sense.
+            ValueError: The route is unknown, or the share or the number of times is invalid.
         """
         return self._faults.place(fault, route=route, share=share, times=times)
 
@@ -230,25 +231,25 @@ class Emulator:
 
     @asynccontextmanager
     async def refusing(self) -> AsyncGenerator[None]:
-        """Refuse connections for as long as the block lasts, and close the idle ones.
+        """Refuse connections within the block, and close idle ones.
 
-        What is under way is still answered. Afterwards the port is the same as before.
+        Requests in progress are still answered. Afterwards the port is the same as before.
         """
         self._stop_listening()
-        self._let_go_of_connections()
+        self._close_idle_connections()
         try:
             yield
         finally:
             await self._listen()
 
     async def incoming(self, *, src_number: str, dst_number: str, sms_content: str) -> int | None:
-        """Receive an SMS, a reply for instance: POST it to the incoming webhook.
+        """Receive an SMS, for instance a reply: POST it to the incoming webhook.
 
-        It is posted at once, whatever `webhook_disorder` says.
+        It is posted at once, without `webhook_disorder`.
 
         Returns:
-            The status that the webhook answered, or None when it did not answer. Further tries come
-            as `webhook_retry_pauses` says.
+            The HTTP status of the webhook's response, or None without one. Retries follow
+            `webhook_retry_pauses`.
 
         Raises:
             ValueError: The emulator has no `incoming_webhook`.
@@ -261,14 +262,14 @@ class Emulator:
 
     def __reduce_ex__(self, _: SupportsIndex, /) -> NoReturn:
         raise TypeError(
-            "an Emulator cannot be pickled or copied: hand its base_url to the other process"
+            "an Emulator cannot be pickled or copied; pass its base_url to the other process"
         )
 
     async def __aenter__(self) -> Self:
-        """Listen.
+        """Start listening.
 
         Raises:
-            JournalError: The journal cannot be opened, or is another kind of file.
+            JournalError: The journal cannot be opened, or is not a journal.
         """
         async with AsyncExitStack() as stack:
             if self._journal is not None:
@@ -293,7 +294,7 @@ class Emulator:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening, drop what is under way, and leave neither task nor socket."""
+        """Stop listening, drop requests in progress, and close all tasks and sockets."""
         await self._exit.aclose()
 
     async def _listen(self) -> None:
@@ -302,7 +303,7 @@ class Emulator:
         )
         self.port = self._listener.sockets[0].getsockname()[1]
 
-    def _let_go_of_connections(self) -> None:
+    def _close_idle_connections(self) -> None:
         for connection in self._server.connections:
             if connection in self._api.busy:
                 connection.close()
@@ -316,7 +317,7 @@ class Emulator:
         self._webhooks = Webhooks(
             state=self._state,
             session=await stack.enter_async_context(aiohttp.ClientSession()),
-            status_url=self.status_webhook or "",  # watches nothing without one
+            status_url=self.status_webhook or "",  # without one, nothing is watched
             seed=self.seed,
             disorder=lambda: self.webhook_disorder,
             retry_pauses=lambda: self.webhook_retry_pauses,

@@ -1,4 +1,4 @@
-"""What the platform remembers: balances, sub-clients, deliveries, messages, links. Pure."""
+"""State of the platform: balances, sub-clients, deliveries, messages, links. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from attrs import define, field
 
-from connectus_async.emulator.balances import Pocket, Purse, country_of
+from connectus_async.emulator.balances import BalanceKey, Balances, country_of
 from connectus_async.emulator.groups import QrPhone
 from connectus_async.emulator.messages import Product, Received, billed_segments, status
 from connectus_async.emulator.refusals import NotFoundError, RefusalError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def _platform_zone() -> tzinfo:
     try:
         return ZoneInfo("America/Santiago")
-    except ZoneInfoNotFoundError:  # a plain Windows has no time zones
+    except ZoneInfoNotFoundError:  # Windows has no time zones of its own
         return timezone(timedelta(hours=-4))
 
 
@@ -33,11 +33,11 @@ DEFAULT_SRC_NUMBER: Final = "56442341000"
 DEFAULT_SRC_EMAIL: Final = "contacto@example.com"
 PRODUCTS: Final[dict[int, Product]] = {1: "sms", 2: "email", 3: "whatsapp"}
 _SHORT_ID: Final = 8
-"""Sub-clients and short links have ids of eight characters, everything else long ones."""
+"""Length of the ids of sub-clients and short links; all other ids are long."""
 
 
 class Details(TypedDict, total=False):
-    """What a message has besides product, recipient and text; see `Received`."""
+    """Further details of a message; see `Received`."""
 
     src: str | None
     subject: str
@@ -49,19 +49,19 @@ class Details(TypedDict, total=False):
 
 @define(repr=False, eq=False)
 class Client:
-    """A sub-client: an accounting account with a purse of its own."""
+    """A sub-client: an accounting account with its own balances."""
 
     id: int
     id_unique: str
     name: str
     created_at: datetime
     updated_at: datetime
-    purse: Purse = field(factory=lambda: Purse.of(0))
+    balances: Balances = field(factory=lambda: Balances.of(0))
 
 
 @define(repr=False, eq=False)
 class Delivery:
-    """A batch of messages that leaves at `deliver_at`."""
+    """A batch of messages to be sent at `deliver_at`."""
 
     id_delivery: str
     name: str
@@ -72,7 +72,7 @@ class Delivery:
 
 @define(repr=False, eq=False)
 class ShortLink:
-    """A link and how often its short form was followed."""
+    """A link, and the number of clicks on its short form."""
 
     link: str
     clicks: int = 0
@@ -90,14 +90,14 @@ def _no_delay() -> float:
 class State:
     """The emulated platform between two requests.
 
-    `watch` is called with each accepted SMS, and again when its delivery moves in time.
-    `report_delay` tells how many seconds after its acceptance a message comes into reports.
+    `watch` is called with each accepted SMS, and again when its delivery is rescheduled.
+    `report_delay` returns the seconds from acceptance until a message appears in reports.
     """
 
     clock: Callable[[], datetime]
     ids: Iterator[str]
     keep_received: bool = True
-    purse: Purse
+    balances: Balances
     watch: Callable[[Received], None] = _ignore
     report_delay: Callable[[], float] = _no_delay
     hooks: dict[str, str | None] = field(factory=dict[str, str | None])
@@ -116,14 +116,14 @@ class State:
     def accept(
         self, product: Product, recipient: str, content: str, **details: Unpack[Details]
     ) -> Received:
-        """Bill a message and take it, or raise a `RefusalError` and change nothing."""
+        """Bill and accept a message, or raise a `RefusalError` and change nothing."""
         id_client, id_delivery = details.get("id_client"), details.get("id_delivery")
-        purse = self.client(id_client).purse if id_client else self.purse
+        balances = self.client(id_client).balances if id_client else self.balances
         delivery = self._open_delivery(id_delivery, product) if id_delivery else None
         if product == "sms":
-            purse.take((product, country_of(recipient)), billed_segments(content))
+            balances.withdraw((product, country_of(recipient)), billed_segments(content))
         else:
-            purse.take((product, None), 1)
+            balances.withdraw((product, None), 1)
         message = self._receive(product, recipient, content, details)
         if delivery and self.keep_received:
             delivery.messages.append(message)
@@ -132,25 +132,25 @@ class State:
         return message
 
     def send_by_qr(self, recipient: str, content: str, conversation: str) -> Received:
-        """Take a message of the linked phone, to a number or a group; these are not billed."""
+        """Accept a message of the linked phone, to a number or a group, without billing it."""
         message = self._receive("whatsapp_qr", recipient, content, {})
         if self.keep_received:
             self.qr_phone.remember(conversation, message)
         return message
 
     def message(self, id_message: str, product: Product, field: str) -> Received:
-        """The message with that id, or `NotFoundError` naming `field`."""
+        """Return the message with an id, or raise a `NotFoundError` that names `field`."""
         message = self._messages.get(id_message)
         if message is None or message.product != product:
             raise NotFoundError(field)
         return message
 
     def status(self, message: Received) -> str:
-        """The webhook's word for the message, now."""
+        """Return the current status of a message, in the webhook's form."""
         return status(message.recipient, self.due(message), self.clock())
 
     def status_of(self, id_message: str) -> str:
-        """The webhook's word for the message with that id, or `LookupError`."""
+        """Return the current status of the message with an id, or raise a `LookupError`."""
         message = self._messages.get(id_message)
         if message is None:
             sentence = "no message has this id"
@@ -158,19 +158,19 @@ class State:
         return self.status(message)
 
     def due(self, message: Received) -> datetime:
-        """When the message leaves."""
+        """Return the time at which a message is sent."""
         if message.id_delivery is None:
             return message.time
         return self._deliveries[message.id_delivery].deliver_at
 
     def conversation(self, src_number: str, dst_number: str) -> list[Received]:
-        """WhatsApp messages from one number to another, oldest first, that reports show."""
+        """Return the reported WhatsApp messages from one number to another, oldest first."""
         return self.reported(self._conversations.get((src_number, dst_number), []))
 
     def sms_between(self, begin: date, end: date) -> list[Received]:
-        """SMS accepted from `begin` to `end`, as days of the platform's zone, that reports show.
+        """Return the reported SMS accepted from `begin` to `end`.
 
-        Both days are included.
+        Both are days in the platform's zone, and included.
         """
         start = datetime.combine(begin, time.min, PLATFORM_ZONE)
         stop = datetime.combine(end, time.max, PLATFORM_ZONE)
@@ -178,7 +178,7 @@ class State:
         return self.reported(sms)
 
     def reported(self, messages: Iterable[Received]) -> list[Received]:
-        """Those of `messages` that are old enough to be in a report."""
+        """Return the messages that are old enough to be in a report."""
         seconds = self.report_delay()
         if not seconds:
             return list(messages)
@@ -186,14 +186,14 @@ class State:
         return [message for message in messages if message.time <= newest]
 
     def create_client(self, name: str) -> Client:
-        """A new sub-client with nothing in its purse."""
+        """Create a sub-client without balance."""
         now = self.clock()
         client = Client(len(self.clients) + 1, self._short_id(self.clients), name, now, now)
         self.clients[client.id_unique] = client
         return client
 
     def client(self, id_client: str) -> Client:
-        """The sub-client with that `id_unique` or `id`, or `NotFoundError`."""
+        """Return the sub-client with an `id_unique` or `id`, or raise a `NotFoundError`."""
         found = self.clients.get(id_client) or next(
             (client for client in self.clients.values() if str(client.id) == id_client), None
         )
@@ -202,30 +202,30 @@ class State:
         return found
 
     def rename_client(self, id_client: str, name: str) -> Client:
-        """The sub-client under its new name."""
+        """Rename a sub-client, and return it."""
         client = self.client(id_client)
         client.name, client.updated_at = name, self.clock()
         return client
 
-    def add_balance(self, id_client: str, pocket: Pocket, amount: int) -> None:
-        """Move from the account's free balance to a sub-client."""
+    def add_balance(self, id_client: str, key: BalanceKey, amount: int) -> None:
+        """Move an amount from the account's free balance to a sub-client."""
         client = self.client(id_client)
-        self.purse.take(pocket, amount)
-        client.purse.give(pocket, amount)
+        self.balances.withdraw(key, amount)
+        client.balances.deposit(key, amount)
 
-    def remove_balance(self, id_client: str, pocket: Pocket, amount: int) -> None:
-        """Move from a sub-client back to the account's free balance."""
-        self.client(id_client).purse.take(pocket, amount)
-        self.purse.give(pocket, amount)
+    def remove_balance(self, id_client: str, key: BalanceKey, amount: int) -> None:
+        """Move an amount from a sub-client back to the account's free balance."""
+        self.client(id_client).balances.withdraw(key, amount)
+        self.balances.deposit(key, amount)
 
     def create_delivery(self, name: str, deliver_at: datetime, id_product: int) -> Delivery:
-        """A new delivery without messages."""
+        """Create a delivery without messages."""
         delivery = Delivery(next(self.ids), name, deliver_at, id_product)
         self._deliveries[delivery.id_delivery] = delivery
         return delivery
 
     def delivery(self, id_delivery: str) -> Delivery:
-        """The delivery with that id, or `NotFoundError`."""
+        """Return the delivery with an id, or raise a `NotFoundError`."""
         try:
             return self._deliveries[id_delivery]
         except KeyError:
@@ -234,7 +234,7 @@ class State:
     def update_delivery(
         self, id_delivery: str, name: str | None, deliver_at: datetime | None
     ) -> Delivery:
-        """Rename or move a delivery that is not executed yet."""
+        """Rename or reschedule a delivery that is not yet executed."""
         delivery = self._pending_delivery(id_delivery)
         delivery.name = name or delivery.name
         delivery.deliver_at = deliver_at or delivery.deliver_at
@@ -244,29 +244,29 @@ class State:
         return delivery
 
     def executed(self, delivery: Delivery) -> bool:
-        """Whether the delivery's time has come."""
+        """Tell whether a delivery is executed."""
         return delivery.deliver_at <= self.clock()
 
     def create_link(self, link: str) -> str:
-        """The short form of `link`, without a scheme."""
+        """Create a short link, and return it without a scheme."""
         code = self._short_id(self.links)
         self.links[code] = ShortLink(link)
         return self.link_prefix + code
 
     def short_link(self, short_link: str) -> ShortLink:
-        """The link behind a short one, which may be given as its code alone."""
+        """Return a short link, given in full or as its code."""
         try:
             return self.links[short_link.rpartition("/")[2]]
         except KeyError:
             raise NotFoundError(field="short_link") from None
 
     def new_id(self) -> str:
-        """The next long id."""
+        """Return the next long id."""
         return next(self.ids)
 
     @contextmanager
     def during(self, now: datetime, ids: Iterator[str]) -> Iterator[None]:
-        """Stop the clock at `now`, and hand out `ids`, for as long as the block lasts."""
+        """Fix the clock at `now`, and use `ids`, within the block."""
         before = self.clock, self.ids
         self.clock, self.ids = (lambda: now), ids
         try:
@@ -316,10 +316,10 @@ class State:
 
 
 def utc_now() -> datetime:
-    """The real clock."""
+    """Return the real time."""
     return datetime.now(UTC)
 
 
 def iso(moment: datetime) -> str:
-    """As in ``2019-07-17T01:35:41.000-04:00``."""
+    """Format a time as in ``2019-07-17T01:35:41.000-04:00``."""
     return moment.astimezone(PLATFORM_ZONE).isoformat(timespec="milliseconds")

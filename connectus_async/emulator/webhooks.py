@@ -1,4 +1,4 @@
-"""What the platform POSTs to the account's webhooks."""
+"""Webhooks: the platform's POSTs to the account's URLs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger(__name__)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 _JSON: Final = {"Content-Type": "application/json"}
-_AT_ONCE: Final = 32
-_LOOK_AGAIN: Final = 0.02
-"""The clock may be one that a test moves: no single sleep can wait for it."""
+_WORKERS: Final = 32
+_POLL_SECONDS: Final = 0.02
+"""Poll interval: a test may move the clock, so no single sleep can wait for it."""
 
 
 @define(eq=False)
 class Post:
-    """One body for one URL, which may take some tries."""
+    """A body for a URL, with its retries."""
 
     id: str
     url: str
@@ -44,28 +44,28 @@ class Post:
 
     @classmethod
     def of(cls, url: str, body: dict[str, Any]) -> Post:
-        """`body` as JSON; its message's id is what it is ordered by."""
+        """Make a post of `body` as JSON; posts with the same ``id_sms`` stay in order."""
         return cls(body["id_sms"], url, json.dumps(body).encode())
 
 
 @define(repr=False, eq=False)
-class _Followed:
-    """A message whose status still changes, the so-manyth that is followed."""
+class _Tracked:
+    """A message whose status still changes; `number` counts them."""
 
     number: int
     next: datetime
-    word: str | None = None
+    status_name: str | None = None
     changes: int = 0
-    held: list[Post] = field(factory=list[Post])
-    """Swapped: to be posted after the next change, the youngest change first."""
+    swapped: list[Post] = field(factory=list[Post])
+    """Swapped posts, which follow the next change, newest first."""
 
 
 @define(kw_only=True, repr=False, eq=False)
 class Webhooks:
-    """POSTs each change of an SMS's status, in order for each SMS unless disorder is on order.
+    """POSTs each change of an SMS's status, in order for each SMS apart from injected disorder.
 
-    Every change is told of, even where the clock jumps over several. `disorder` and
-    `retry_pauses` are asked anew for each change and each failure.
+    Every change is posted, even if the clock jumps over several. `disorder` and `retry_pauses` are
+    called again for each change and each failure.
     """
 
     state: State
@@ -75,51 +75,51 @@ class Webhooks:
     disorder: Callable[[], WebhookDisorder]
     retry_pauses: Callable[[], Sequence[float]]
     counts: Counter[str]
-    _followed: dict[str, _Followed] = field(factory=dict[str, _Followed])
+    _tracked: dict[str, _Tracked] = field(factory=dict[str, _Tracked])
     _numbers: Iterator[int] = field(factory=lambda: count(1))
     _planned: list[tuple[datetime, int, Callable[[], None]]] = field(
         factory=list[tuple["datetime", int, "Callable[[], None]"]]
     )
     _serial: Iterator[int] = field(factory=count)
-    _lanes: dict[str, deque[Post]] = field(factory=dict[str, deque[Post]])
+    _queues: dict[str, deque[Post]] = field(factory=dict[str, deque[Post]])
     _ready: asyncio.Queue[deque[Post]] = field(factory=asyncio.Queue[deque[Post]])
     _idle: asyncio.Event = field(factory=asyncio.Event)
 
     def watch(self, message: Received) -> None:
-        """Tell of the message's status now and from now on."""
+        """Post the message's status now and whenever it changes."""
         now = self.state.clock()
-        followed = self._followed.get(message.id)
-        if followed is None:
-            followed = self._followed[message.id] = _Followed(next(self._numbers), now)
-        self._look_at(message, followed, now)
+        tracked = self._tracked.get(message.id)
+        if tracked is None:
+            tracked = self._tracked[message.id] = _Tracked(next(self._numbers), now)
+        self._schedule_check(message, tracked, now)
 
     async def run(self) -> None:
-        """Post what is due, until cancelled, and then drop the rest."""
+        """Post what is due until cancelled, then drop the rest."""
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(_AT_ONCE):
+                for _ in range(_WORKERS):
                     group.create_task(self._work())
                 while True:
-                    self._take_due()
-                    await asyncio.sleep(_LOOK_AGAIN)
+                    self._run_due()
+                    await asyncio.sleep(_POLL_SECONDS)
         finally:
             self._planned.clear()
-            self._lanes.clear()
+            self._queues.clear()
             self._idle.set()
 
     async def settled(self) -> None:
-        """Wait until all that is due was posted and answered."""
-        self._take_due()
-        while self._lanes:
+        """Wait until every due webhook is posted and answered."""
+        self._run_due()
+        while self._queues:
             self._idle.clear()
             await self._idle.wait()
-            self._take_due()
+            self._run_due()
 
     async def post(self, post: Post) -> int | None:
-        """Try once, and plan the next try where that failed and there is to be one.
+        """Post once; after a failure, schedule the next retry, if any.
 
         Returns:
-            The status of the answer, or None when there was none.
+            The HTTP status of the response, or None without one.
         """
         self.counts["posted"] += 1
         if post.retries:
@@ -133,80 +133,80 @@ class Webhooks:
     def _plan(self, moment: datetime, act: Callable[[], None]) -> None:
         heapq.heappush(self._planned, (moment, next(self._serial), act))
 
-    def _take_due(self) -> None:
+    def _run_due(self) -> None:
         now = self.state.clock()
         while self._planned and self._planned[0][0] <= now:
             heapq.heappop(self._planned)[2]()
 
-    def _look_at(self, message: Received, followed: _Followed, moment: datetime) -> None:
-        followed.next = moment
-        self._plan(moment, partial(self._look, message, followed, moment))
+    def _schedule_check(self, message: Received, tracked: _Tracked, moment: datetime) -> None:
+        tracked.next = moment
+        self._plan(moment, partial(self._check, message, tracked, moment))
 
-    def _look(self, message: Received, followed: _Followed, moment: datetime) -> None:
-        if moment != followed.next or message.id not in self._followed:
-            return  # the delivery was moved, and another look took the place of this one
+    def _check(self, message: Received, tracked: _Tracked, moment: datetime) -> None:
+        if moment != tracked.next or message.id not in self._tracked:
+            return  # the delivery was rescheduled, and a later check replaces this one
         due = self.state.due(message)
-        word = status(message.recipient, due, moment)
+        status_name = status(message.recipient, due, moment)
         change = next_change(message.recipient, due, moment)
-        if word != followed.word:
-            followed.word = word
-            self._tell(message.id, followed, moment, last=change is None)
+        if status_name != tracked.status_name:
+            tracked.status_name = status_name
+            self._announce(message.id, tracked, moment, last=change is None)
         if change is None:
-            del self._followed[message.id]
+            del self._tracked[message.id]
         else:
-            self._look_at(message, followed, change)
+            self._schedule_check(message, tracked, change)
 
-    def _tell(self, id_sms: str, followed: _Followed, moment: datetime, *, last: bool) -> None:
-        struck = self._strikes(followed, last=last)
-        self.counts.update(struck)
-        post = Post.of(self.status_url, {"status": followed.word, "id_sms": id_sms})
-        posts = [] if "lost" in struck else [post]
-        if "duplicated" in struck:
+    def _announce(self, id_sms: str, tracked: _Tracked, moment: datetime, *, last: bool) -> None:
+        affected = self._affects(tracked, last=last)
+        self.counts.update(affected)
+        post = Post.of(self.status_url, {"status": tracked.status_name, "id_sms": id_sms})
+        posts = [] if "lost" in affected else [post]
+        if "duplicated" in affected:
             posts.append(evolve(post))
-        posts += followed.held
-        followed.held = []
-        if "swapped" in struck:
-            followed.held = posts
-        elif "late" in struck:
+        posts += tracked.swapped
+        tracked.swapped = []
+        if "swapped" in affected:
+            tracked.swapped = posts
+        elif "late" in affected:
             late = timedelta(seconds=self.disorder().late_by)
-            self._plan(moment + late, partial(self._queue, posts))
+            self._plan(moment + late, partial(self._enqueue, posts))
         else:
-            self._queue(posts)
+            self._enqueue(posts)
 
-    def _strikes(self, followed: _Followed, *, last: bool) -> set[str]:
-        followed.changes += 1
+    def _affects(self, tracked: _Tracked, *, last: bool) -> set[str]:
+        tracked.changes += 1
         disorder = self.disorder()
         if disorder == NO_DISORDER:
             return set()
-        return disorder.strikes(self.seed, followed.number, followed.changes, last=last)
+        return disorder.strikes(self.seed, tracked.number, tracked.changes, last=last)
 
-    def _queue(self, posts: list[Post]) -> None:
+    def _enqueue(self, posts: list[Post]) -> None:
         for post in posts:
-            lane = self._lanes.setdefault(post.id, deque())
-            lane.append(post)
-            if len(lane) == 1:
-                self._ready.put_nowait(lane)
+            queue = self._queues.setdefault(post.id, deque())
+            queue.append(post)
+            if len(queue) == 1:
+                self._ready.put_nowait(queue)
 
     async def _work(self) -> None:
         while True:
-            lane = await self._ready.get()
-            await self.post(lane[0])
-            self._next_in(lane)
+            queue = await self._ready.get()
+            await self.post(queue[0])
+            self._next_in(queue)
 
-    def _next_in(self, lane: deque[Post]) -> None:
-        post = lane.popleft()
-        if lane:
-            self._ready.put_nowait(lane)
+    def _next_in(self, queue: deque[Post]) -> None:
+        post = queue.popleft()
+        if queue:
+            self._ready.put_nowait(queue)
             return
-        del self._lanes[post.id]
-        if not self._lanes:
+        del self._queues[post.id]
+        if not self._queues:
             self._idle.set()
 
     def _retry(self, post: Post) -> None:
         pauses = self.retry_pauses()
         if post.retries < len(pauses):
             pause = timedelta(seconds=pauses[post.retries])
-            self._plan(self.state.clock() + pause, partial(self._queue, [post]))
+            self._plan(self.state.clock() + pause, partial(self._enqueue, [post]))
             post.retries += 1
 
     async def _try(self, post: Post) -> int | None:
@@ -217,12 +217,12 @@ class Webhooks:
             async with request as response:
                 return response.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            _log.warning("a webhook did not answer: %s", type(error).__name__)
+            _log.warning("a webhook did not respond: %s", type(error).__name__)
             return None
 
 
 def incoming_sms(id_sms: str, src_number: str, dst_number: str, sms_content: str) -> dict[str, Any]:
-    """The body that reports a reply."""
+    """Make the body of an incoming SMS."""
     return {
         "src_provider": "Emulator",
         "id_sms": id_sms,

@@ -1,32 +1,66 @@
-"""The doors of a ledger."""
+"""Doors of a ledger. Nothing behind them needs to be a file, or on this machine.
 
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Protocol
+A store has one campaign. There are three ways to it: the holder, which sends and of which there is
+one at a time; the writer of delivery statuses beside it; and readers.
+"""
 
-from connectus_async.ledger.records import Claim, Entry, Policy
-from connectus_async.ledger.states import SkipReason, State
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from connectus_async.ledger.records import (
+    EARLY_SECONDS,
+    Accepted,
+    Claim,
+    Entry,
+    Frequency,
+    Latency,
+    Loaded,
+    Loading,
+    MessageRow,
+    OpenSms,
+    Policy,
+    Recorded,
+    Report,
+    Resolution,
+    TimeGrid,
+    Total,
+    Unresolved,
+    Witnesses,
+)
+from connectus_async.ledger.states import Edited, SkipReason, State
+from connectus_async.products.sms_statuses import SmsStatus
 
 
-class Ledger(Protocol):
-    """The memory of a campaign. One sender at a time holds it."""
+class SendingLedger(ABC):
+    """Part of a ledger that sending needs: all that a sender has without a store of its own."""
 
+    @abstractmethod
     async def open(self, policy: Policy) -> None:
-        """Take hold of it. What another sender left in flight is unknown from here on."""
-        ...
+        """Become the holder. Messages that an earlier one left in flight are unknown from here on.
 
+        Raises:
+            LedgerError: Another holder has it open, it is of another campaign, or it cannot be
+                written.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
-        """Let go of it, after everything that was put down has been written."""
-        ...
+        """Write everything that was recorded, then release the ledger. Repeating it is harmless."""
 
+    @abstractmethod
     def begin(self, entry: Entry, number: int | None) -> Claim | Awaitable[Claim]:
-        """Put down that a message is about to be sent; what this gives is durable.
+        """Record that a message is about to be sent. The claim is durable once it is returned.
 
         Args:
             entry: The message.
             number: The number of its entry, if it has one.
         """
-        ...
 
+    @abstractmethod
     def finish(
         self,
         entry: Entry,
@@ -37,18 +71,19 @@ class Ledger(Protocol):
         *,
         is_kept: bool = False,
     ) -> None:
-        """Put down what became of an attempt. It is written before any later `begin` is given.
+        """Record the outcome of an attempt. It is written before any later `begin` returns.
 
         Args:
             entry: The message.
             number: The number of its entry.
-            state: What it is now.
-            reason: The sentence for that.
-            provider_id: The identifier that the API gave it.
-            is_kept: Whether who queues it is going to begin it again, or to give it up by `put`:
-                until then nobody else begins it.
+            state: Its new state.
+            reason: The reason, as a sentence.
+            provider_id: The API's identifier of the message.
+            is_kept: The caller begins the queued message again, or gives it up by `put`; until
+                then nobody else begins it.
         """
 
+    @abstractmethod
     def put(
         self,
         entry: Entry,
@@ -56,35 +91,272 @@ class Ledger(Protocol):
         skipped: SkipReason | None = None,
         reason: str | None = None,
     ) -> None:
-        """Put down that a message is not going to be sent, or waits; what is known stays as it is.
+        """Record that a message is skipped, or waits. A message that is known stays as it is.
 
         Args:
             entry: The message.
             number: The number of its entry, if it has one.
-            skipped: Why it is not going to be sent; ``None`` if it waits.
-            reason: The sentence for that.
+            skipped: The reason to skip it; ``None`` if it waits.
+            reason: The reason, as a sentence.
         """
 
+    @abstractmethod
     async def flush(self) -> None:
-        """Wait until everything that was put down is written."""
-        ...
+        """Wait until everything that was recorded is written.
 
+        Raises:
+            LedgerError: Something could not be written.
+        """
+
+    @abstractmethod
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
-        """Read messages that wait to be sent, in order, with numbers above `after`."""
-        ...
+        """Read messages that wait to be sent, in order.
 
+        Args:
+            after: The number after which to begin.
+            limit: Maximum number of messages.
+        """
+
+    @abstractmethod
     async def counts(self) -> Mapping[State, int]:
-        """Count the messages by state."""
-        ...
+        """Count the messages by state; states without any are left out."""
 
+    @abstractmethod
     async def spent(self) -> int:
         """Add up what the messages that were or may have been sent take from the balance."""
-        ...
 
-    async def facts(self) -> Mapping[str, str]:
-        """Read what is on record of the campaign itself."""
-        ...
+    @abstractmethod
+    async def metadata(self) -> Mapping[str, str]:
+        """Read the metadata of the campaign."""
 
-    async def note(self, **facts: str) -> None:
-        """Put facts of the campaign on record."""
-        ...
+    @abstractmethod
+    async def set_metadata(self, **values: str) -> None:
+        """Write metadata of the campaign; values under other names stay."""
+
+
+class Ledger(SendingLedger):
+    """Memory of a campaign, for its holder. It belongs to the event loop that opens it."""
+
+    @abstractmethod
+    def begin_known(self, numbers: Sequence[int]) -> Awaitable[object]:
+        """Record that messages of `queued` are about to be sent; all of them, once it returns.
+
+        Args:
+            numbers: The numbers of their entries; at least one. Nobody else can begin them.
+        """
+
+    @abstractmethod
+    async def begin_load(self) -> int:
+        """Begin a load, and return its number. Rows of earlier loads that are no message go."""
+
+    @abstractmethod
+    async def load(
+        self, items: Sequence[Loading], load_number: int, *, tells_left_out: bool = False
+    ) -> Sequence[Loaded]:
+        """Record messages as queued, or as skipped, in one transaction.
+
+        Args:
+            items: The messages.
+            load_number: The number of the load that they belong to.
+            tells_left_out: Report a message as skipped that an earlier load left out, since
+                `end_load` leaves it out again, unless the person has nothing yet.
+
+        Returns:
+            The result for each message.
+        """
+
+    @abstractmethod
+    async def end_load(
+        self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
+    ) -> int:
+        """Record that a source was loaded to its end.
+
+        Args:
+            load_number: The number of the load.
+            replaces: Skip the queued messages that were not in it.
+            edited: Treatment of people who may have got another text. If that is to refuse them,
+                the source does not count as loaded, so that nobody resumes it.
+
+        Returns:
+            The number of people who were left out.
+        """
+
+    @abstractmethod
+    async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
+
+    @abstractmethod
+    async def unresolved(self) -> Sequence[Unresolved]:
+        """Read the messages that may have been sent, in order."""
+
+    @abstractmethod
+    async def witnesses(
+        self, report: Report, group: Sequence[Unresolved], *, near: float, about: float, sample: int
+    ) -> Witnesses:
+        """Find accepted messages, with their identifiers, that a report of others must show.
+
+        Args:
+            report: The report.
+            group: Messages in question that it is to show; at least one.
+            near: Seconds from a message within which its neighbours are looked for.
+            about: Seconds around the group from which the sample is taken.
+            sample: Maximum number of further witnesses.
+        """
+
+    @abstractmethod
+    async def accepted_ids(self, ids: Collection[str]) -> Collection[str]:
+        """Choose, of some of the API's identifiers, those of accepted messages."""
+
+    @abstractmethod
+    async def accepted_to(self, recipients: Collection[str]) -> Sequence[Accepted]:
+        """Read the accepted messages to some recipients, each in the spelling of the entry."""
+
+    @abstractmethod
+    async def resolve(self, resolutions: Sequence[Resolution]) -> None:
+        """Record what became of messages that may have been sent; others stay as they are."""
+
+
+class DeliveryLog(ABC):
+    """Writer of delivery statuses, from any thread, beside a holder that may be sending.
+
+    Statuses may come twice and in any order: the one that says most stays. After a fork, parent and
+    child go on by themselves.
+    """
+
+    @abstractmethod
+    def open(self) -> None:
+        """Open the ledger; once is enough.
+
+        Raises:
+            LedgerError: There is no such ledger, or it cannot be written.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write everything that was recorded, then release the ledger."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def record(self, id_sms: str, status: SmsStatus, at: float | None = None) -> Future[Recorded]:
+        """Record a status.
+
+        Args:
+            id_sms: The API's identifier of the SMS, not empty. A number in hexadecimal digits may
+                be in another case than the API's.
+            status: The status.
+            at: Its time, in Unix seconds; now if left out.
+
+        Returns:
+            The result, once it is durable. It raises `LedgerError` if it cannot be written.
+        """
+
+    @abstractmethod
+    def open_sms(
+        self, after: int, limit: int, since: float = 0, until: float = float("inf")
+    ) -> Future[list[OpenSms]]:
+        """Read accepted SMS that have no final status, in order.
+
+        Args:
+            after: The number after which to begin.
+            limit: Maximum number of SMS.
+            since: Earliest time of acceptance, in Unix seconds.
+            until: Latest time of acceptance, in Unix seconds.
+        """
+
+    @abstractmethod
+    def count_open(self, since: float = 0, until: float = float("inf")) -> Future[int]:
+        """Count the SMS that `open_sms` reads, with all statuses that have come."""
+
+    @abstractmethod
+    def count_nameless(self) -> Future[int]:
+        """Count the SMS that the API accepted without giving them an identifier."""
+
+
+class LedgerReader(ABC):
+    """Ledger as it was when it was opened to be read. Blocks, and belongs to one thread.
+
+    Sentences are given without anything in them that may be a number or an address.
+    """
+
+    @abstractmethod
+    def metadata(self) -> Mapping[str, str]:
+        """Read the metadata of the campaign."""
+
+    @abstractmethod
+    def totals(self) -> Mapping[State, Total]:
+        """Add up the messages by state; states without any are left out."""
+
+    @abstractmethod
+    def skipped(self) -> Mapping[str, int]:
+        """Count the skipped messages by reason, the most frequent first."""
+
+    @abstractmethod
+    def invalid(self, limit: int) -> Sequence[Frequency]:
+        """Count the sentences about rows that could not become messages, most frequent first."""
+
+    @abstractmethod
+    def errors(self, limit: int) -> Sequence[Frequency]:
+        """Count the sentences about messages that were not accepted, most frequent first."""
+
+    @abstractmethod
+    def deliveries(self, limit: int) -> Mapping[str, int]:
+        """Count the messages by delivery status, the most frequent first."""
+
+    @abstractmethod
+    def outcomes(self, grid: TimeGrid) -> Sequence[Mapping[State, int]]:
+        """Count the messages whose outcome became known, for each part of a time."""
+
+    @abstractmethod
+    def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
+        """Measure how long the API took to answer, for each part of a time."""
+
+    @abstractmethod
+    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
+        """Read messages in order, some at a time.
+
+        Args:
+            states: Read only messages in these states.
+        """
+
+
+class LedgerStore(ABC):
+    """Place of a campaign's ledger."""
+
+    @abstractmethod
+    def ledger(self) -> Ledger:
+        """Make a ledger to send with, not open yet. Opening it creates what is not there."""
+
+    @abstractmethod
+    def trial(self) -> Ledger:
+        """Make a ledger for a dry run, not open yet.
+
+        Opening it copies what the store has, and creates nothing there; closing it deletes the
+        copy.
+        """
+
+    @abstractmethod
+    def deliveries(self, *, early_seconds: float = EARLY_SECONDS) -> DeliveryLog:
+        """Make a writer of delivery statuses, not open yet. The store must have a campaign.
+
+        Args:
+            early_seconds: How long a status is kept for an SMS that the ledger does not have yet.
+        """
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[LedgerReader]:
+        """Open the ledger to read it as it is at this moment. Blocks.
+
+        Raises:
+            LedgerError: There is no such ledger, or it cannot be read.
+        """

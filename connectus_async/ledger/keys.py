@@ -1,15 +1,29 @@
-"""One person, one spelling: by it recipients are compared, and nothing else is done with it.
+"""Keys of messages: two messages with the same key are duplicates.
 
-What is sent is what was given. But who opted out as ``+52 55 1234 5678`` did so as
-``+52 1 55 1234 5678`` too, and whose phone rings for one of them hears it ring for the other.
+Recipients are compared in one spelling, and nothing else is done with it: what is sent is what was
+given. A person who opted out as ``+52 55 1234 5678`` did so as ``+52 1 55 1234 5678`` too, since
+the same phone rings for both.
 """
 
+import hashlib
 import unicodedata
+from binascii import b2a_base64
 from typing import Final
+
+import attrs
+
+from connectus_async import arguments
+
+KEY_BYTES: Final = 15
+"""Among ten million messages two have the same key with a chance of 4 in 10^23."""
+
+ONE_SPELLING: Final = "one_spelling"
+"""The metadata of a campaign whose keys were made by `recipient_key`. A campaign without it, which
+is older, keeps its own way to make them, or each person with two spellings would be new."""
 
 _BRAZIL_WITHOUT_NINTH: Final = frozenset("689")
 """The first digit of mobiles from before the ninth (Anatel, 2012 to 2016). Landlines begin with 2
-to 5, and in 70 and 77 to 79 were radios that never got one: they are somebody else's."""
+to 5, and 70 and 77 to 79 were radios that never got one: their numbers are somebody else's."""
 
 _BRAZIL_SEVENS: Final = frozenset("123456")
 _ARGENTINA_AREAS: Final = frozenset("123")
@@ -17,12 +31,47 @@ _PUNYCODE: Final = "xn--"
 _IDEOGRAPHIC_FULL_STOP: Final = "\u3002"
 
 
+@attrs.frozen
+class KeyMaker:
+    """Maker of the keys of a campaign.
+
+    Attributes:
+        campaign: Its name: two campaigns may send the same message to the same recipient.
+        by_recipient: Each recipient gets one message at most, whatever it says.
+        by_spelling: Two spellings of a recipient are two recipients, but for capitals. The keys of
+            older ledgers were made in this way, and have to be found again.
+    """
+
+    campaign: str
+    by_recipient: bool
+    by_spelling: bool = False
+
+    def key(self, kind: str, recipient: str, content: list[str]) -> str:
+        """Make the key of a message."""
+        who = recipient.casefold() if self.by_spelling else recipient_key(recipient)
+        parts = [self.campaign, kind, who]
+        if not self.by_recipient:
+            parts += content
+        document = "\0".join(parts).encode()
+        digest = hashlib.blake2b(document, digest_size=KEY_BYTES).digest()
+        return b2a_base64(digest, newline=False).decode()
+
+    @staticmethod
+    def given(key: str) -> str:
+        """Make a key of the user's own.
+
+        Raises:
+            InvalidArgumentError: It cannot be one.
+        """
+        return f"key: {arguments.identifier('key', key)}"
+
+
 def recipient_key(recipient: str) -> str:
-    """Write a recipient in the one way in which it is compared.
+    """Write a recipient in the spelling in which recipients are compared.
 
     A mobile of Argentina has the 9 after its country code and no 15, one of Brazil its ninth digit,
     a number of Mexico no 1. An address has small letters, composed, and no punycode in its domain.
-    Whether there is such a number or address is not looked at.
+    The number or address need not exist.
 
     Args:
         recipient: The digits of a number with its country code, or an email address.
@@ -45,7 +94,7 @@ def recipient_key(recipient: str) -> str:
 
 
 def spellings(key: str) -> list[str]:
-    """Write a number in all ways of which `recipient_key` makes this one.
+    """List all spellings of a number of which `recipient_key` makes this one.
 
     >>> spellings("525512345678"), spellings("5511987654321"), spellings("56987688060")
     (['525512345678', '5215512345678'], ['5511987654321', '551187654321'], ['56987688060'])
@@ -93,7 +142,7 @@ def _domain(domain: str) -> str:
 
 
 def _label(label: str) -> str:
-    """Write a part of a domain as it reads; what is no punycode of letters stays as it is."""
+    """Decode a part of a domain; one that is no punycode of letters stays as it is."""
     if not label.startswith(_PUNYCODE):
         return label
     try:

@@ -1,16 +1,17 @@
-"""The ledger of a campaign that keeps none."""
+"""Ledger of a campaign that keeps none."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final
 
+from connectus_async.ledger.abc import SendingLedger
 from connectus_async.ledger.records import Claim, Entry, Policy
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import SkipReason, State
 
 
-class NullLedger:
-    """The memory of a campaign without a ledger: none. After a crash nobody knows who was reached.
+class NullLedger(SendingLedger):
+    """No memory at all: after a crash nobody knows who was reached.
 
-    It lets every message through, equal ones included.
+    It lets every message through, duplicates included.
     """
 
     async def open(self, policy: Policy) -> None:
@@ -19,36 +20,51 @@ class NullLedger:
     async def close(self) -> None:
         """Do nothing."""
 
-    def begin(self, entry: Entry, number: int | None) -> Claim:  # noqa: ARG002
+    def begin(self, entry: Entry, number: int | None) -> Claim | Awaitable[Claim]:  # noqa: ARG002
         """Let the message through."""
         return _LET_THROUGH
 
-    def finish(self, *_: Any, **__: Any) -> None:
+    def finish(
+        self,
+        entry: Entry,
+        number: int,
+        state: State,
+        reason: str | None,
+        provider_id: str | None,
+        *,
+        is_kept: bool = False,
+    ) -> None:
         """Forget it."""
 
-    def put(self, *_: Any, **__: Any) -> None:
+    def put(
+        self,
+        entry: Entry,
+        number: int | None,
+        skipped: SkipReason | None = None,
+        reason: str | None = None,
+    ) -> None:
         """Forget it."""
 
     async def flush(self) -> None:
         """Do nothing."""
 
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:  # noqa: ARG002
-        """Nothing waits: there is nowhere to."""
+        """Return nothing: there is nowhere to wait."""
         return ()
 
     async def counts(self) -> Mapping[State, int]:
-        """Nothing is counted."""
+        """Return nothing."""
         return {}
 
     async def spent(self) -> int:
-        """Nothing was spent before."""
+        """Return 0."""
         return 0
 
-    async def facts(self) -> Mapping[str, str]:
-        """Nothing is on record."""
+    async def metadata(self) -> Mapping[str, str]:
+        """Return nothing."""
         return {}
 
-    async def note(self, **facts: str) -> None:
+    async def set_metadata(self, **values: str) -> None:
         """Forget it."""
 
 

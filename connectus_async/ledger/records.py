@@ -1,24 +1,30 @@
-"""What goes through the doors of a ledger: plain records."""
+"""Plain records that go through the doors of a ledger."""
 
+import enum
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
 
+EARLY_SECONDS: Final = 3 * 86_400.0
+"""Seconds for which a delivery status waits for its SMS: as long as an SMS is asked for, since
+reconciling names some SMS days after they were sent."""
+
 INVALID: Final = "invalid"
-"""The kind of an entry that stands for a row that is no message."""
+"""The kind of the entry for a row that is no message."""
 
 
 class Entry(NamedTuple):
     """A message as a ledger keeps it.
 
     Attributes:
-        key: What tells it from the other messages of the campaign, without control characters;
-            ``None`` if nothing does.
-        line: The line of the file that it came from, where it came from one.
+        key: The key that duplicates have in common, without control characters; ``None`` for a
+            message that has no duplicates.
+        line: The line of the file that it came from, if it came from one.
         kind: ``"sms"``, ``"email"`` or ``"whatsapp"``; ``"invalid"`` for a row that is no message.
-        recipient: Who gets it, as it goes on the wire; empty for what is no message.
+        recipient: The recipient, as it goes on the wire; empty for what is no message.
         body: The message's other fields as a JSON object; empty for what is no message.
-        billed: What it takes from the balance.
+        billed: Units that it takes from the balance.
     """
 
     key: str | None
@@ -30,11 +36,11 @@ class Entry(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The answer to the wish to send a message.
+    """Answer to the request to send a message.
 
     Attributes:
         number: The number of its entry.
-        found: The state in which it was there already; ``None`` if it is now in flight.
+        found: The state that it had already; ``None`` if it is now in flight.
     """
 
     number: int
@@ -42,12 +48,12 @@ class Claim(NamedTuple):
 
 
 class Loading(NamedTuple):
-    """A message that is to be put down before it is sent.
+    """A message to record before it is sent.
 
     Attributes:
         entry: The message.
-        skipped: Why it is not going to be sent, if it is not.
-        reason: The sentence for that.
+        skipped: The reason to skip it, if there is one.
+        reason: The reason, as a sentence.
     """
 
     entry: Entry
@@ -56,12 +62,12 @@ class Loading(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What became of a message that was put down.
+    """Result of loading a message.
 
     Attributes:
-        skipped: Why it is not going to be sent, if it is not.
-        known: Its state, if the ledger had it from an earlier reading of its source. It comes
-            with `skipped` where its recipient may have got another text.
+        skipped: The reason for which it is skipped, if it is.
+        known: Its state, if the ledger had it from an earlier load. It comes with `skipped` where
+            its recipient may have got another text.
         first_line: For a duplicate, the line of the message that it repeats.
     """
 
@@ -78,8 +84,8 @@ class Unresolved(NamedTuple):
         kind: As in `Entry`.
         recipient: As in `Entry`.
         body: As in `Entry`.
-        started_at: When its last attempt began, in Unix seconds.
-        ended_at: When its outcome was known, in Unix seconds.
+        started_at: Begin of its last attempt, in Unix seconds.
+        ended_at: Time at which its outcome was known, in Unix seconds.
     """
 
     number: int
@@ -90,14 +96,186 @@ class Unresolved(NamedTuple):
     ended_at: float
 
 
+class Report(NamedTuple):
+    """A report of the API, by what the messages in it have in common.
+
+    Attributes:
+        kind: As in `Entry`.
+        route: Their values for the fields of `content.ROUTE`.
+        recipient: The recipient, where a report is of one.
+    """
+
+    kind: str
+    route: tuple[str | None, ...]
+    recipient: str | None = None
+
+
+class Accepted(NamedTuple):
+    """A message that the API accepted.
+
+    Attributes:
+        number: The number of its entry.
+        provider_id: The API's identifier, if it gave one.
+        recipient: As in `Entry`.
+        body: As in `Entry`.
+        started_at: Begin of its last attempt, in Unix seconds.
+        ended_at: Time at which its outcome was known, in Unix seconds.
+    """
+
+    number: int
+    provider_id: str | None
+    recipient: str
+    body: str
+    started_at: float
+    ended_at: float
+
+
+class Witnesses(NamedTuple):
+    """Accepted messages that a report must show if it is complete.
+
+    Attributes:
+        all: All of them.
+        around: By the number of each message in question, the numbers of the last witness that had
+            ended before it, and of the first that was begun after it, where there are any.
+    """
+
+    all: tuple[Accepted, ...]
+    around: Mapping[int, tuple[int | None, int | None]]
+
+
+class Resolution(NamedTuple):
+    """A new state for a message that may have been sent.
+
+    Attributes:
+        message: The message.
+        state: Its new state, which may be unknown as before.
+        reason: The reason, as a sentence.
+        provider_id: The API's identifier, if it was found.
+    """
+
+    message: Unresolved
+    state: State
+    reason: str | None = None
+    provider_id: str | None = None
+
+
+class Recorded(enum.Enum):
+    """Result of recording a delivery status."""
+
+    NEWS = "news"
+    """The ledger has it."""
+
+    OLD = "old"
+    """The ledger has it already, or one that says more."""
+
+    EARLY = "early"
+    """The ledger has no such SMS yet: the status is kept, in case the SMS comes."""
+
+
+class OpenSms(NamedTuple):
+    """An accepted SMS that has no final status.
+
+    Attributes:
+        number: The number of its entry.
+        id: The API's identifier.
+        accepted_at: Time of acceptance, in Unix seconds.
+    """
+
+    number: int
+    id: str
+    accepted_at: float
+
+
+class Total(NamedTuple):
+    """Sums over the messages of one state.
+
+    Attributes:
+        messages: Number of messages.
+        billed: What they take from the balance.
+        began: Begin of the first attempt, in Unix seconds, if there was any.
+        ended: Time of the last outcome, in Unix seconds, if there was any.
+        nameless: Number of SMS without an identifier of the API.
+    """
+
+    messages: int
+    billed: int
+    began: float | None
+    ended: float | None
+    nameless: int
+
+
+class Frequency(NamedTuple):
+    """Number of messages with the same sentence.
+
+    Attributes:
+        state: Their state.
+        sentence: The sentence, without what may be a number or an address.
+        messages: Number of messages.
+    """
+
+    state: str
+    sentence: str
+    messages: int
+
+
+class Latency(NamedTuple):
+    """Time that the API took to answer, in seconds.
+
+    Attributes:
+        p50: Half of the messages were answered within this time.
+        p95: 95 % were.
+        p99: 99 % were.
+    """
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class TimeGrid(NamedTuple):
+    """A time in equal parts.
+
+    Attributes:
+        begin: Its begin, in Unix seconds.
+        width: Length of a part, in seconds.
+        parts: Number of parts. What is outside belongs to the first or the last one.
+    """
+
+    begin: float
+    width: float
+    parts: int
+
+
+class MessageRow(NamedTuple):
+    """A message in an export. Its times are in Unix seconds, to the millisecond."""
+
+    line: int | None
+    key: str | None
+    kind: str
+    recipient: str | None
+    state: str
+    reason: str | None
+    provider_id: str | None
+    attempts: int
+    started_at: float | None
+    ended_at: float | None
+    delivery_status: str | None
+    delivered_at: float | None
+    billed: int
+
+
+MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
+"""The fields of `MessageRow` that are times."""
+
+
 class Policy(NamedTuple):
-    """What the ledger has to know to take up a campaign.
+    """Policy of a campaign, which its ledger is opened with.
 
     Attributes:
         campaign: The campaign's name.
-        identity: What makes two messages the same: ``"message"`` or ``"recipient"``.
-        on_unknown: What is to become of messages that may have been sent.
-        forgets_content: Whether only a hash of the content is kept of what was accepted.
+        identity: How duplicates are recognised: ``"message"`` or ``"recipient"``.
+        on_unknown: Treatment of messages that may have been sent.
+        forgets_content: Keep only a hash of the content of accepted messages.
     """
 
     campaign: str

@@ -1,23 +1,26 @@
-"""The states that a message of a campaign goes through, and the steps between them. Pure."""
+"""States of a message of a campaign, the steps between them, and their reasons. Pure."""
 
 import enum
 from collections.abc import Mapping
 from typing import Final
 
-from connectus_async.errors import ConnectusError, Outcome
+ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
+INTERRUPTED: Final = "the sender ended before the answer came"
+REPLACED: Final = "its source does not have it any more"
+HAS_ANOTHER: Final = "who gets it may have got another text of this campaign"
 
 
 class State(enum.StrEnum):
-    """Where a message of a campaign is."""
+    """State of a message of a campaign."""
 
     QUEUED = "queued"
-    """It was never sent, and waits to be."""
+    """It was not sent, and waits to be."""
 
     IN_FLIGHT = "in_flight"
-    """It is being sent: written down before the first byte leaves."""
+    """It is being sent: recorded before the first byte leaves."""
 
     ACCEPTED = "accepted"
-    """The API took it."""
+    """The API accepted it."""
 
     REJECTED = "rejected"
     """The API refused it: sending the same again gets the same answer."""
@@ -26,19 +29,19 @@ class State(enum.StrEnum):
     """It may have been sent; `Bulk.reconcile` asks the API."""
 
     HELD = "held"
-    """It may have been sent, the API's reports do not show it, and it waits for the user's word."""
+    """It may have been sent, the API's reports do not show it, and the user decides."""
 
     SKIPPED = "skipped"
-    """It is not going to be sent; the `SkipReason` says why."""
+    """It is not sent; the `SkipReason` says why."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing moves the message from here but the user's word."""
+        """Whether only the user can move the message from here."""
         return not STEPS[self]
 
 
 class SkipReason(enum.StrEnum):
-    """Why a message is not going to be sent."""
+    """Reason not to send a message."""
 
     INVALID = "invalid"
     """The row cannot become a message, or the message cannot be sent as it is."""
@@ -50,14 +53,14 @@ class SkipReason(enum.StrEnum):
     """The recipient is on the suppression list."""
 
     EXPIRED = "expired"
-    """The time after which it is not to be sent had passed."""
+    """It was too late to send it."""
 
     OVER_BUDGET = "over_budget"
     """The budget does not cover it."""
 
 
 class OnUnknown(enum.StrEnum):
-    """What is to become of a message that may have been sent."""
+    """Treatment of a message that may have been sent."""
 
     HOLD = "hold"
     """It is never sent again: at most once."""
@@ -91,25 +94,11 @@ STEPS: Final[Mapping[State, frozenset[State]]] = {
     State.HELD: frozenset(),
     State.SKIPPED: frozenset(),
 }
-"""The steps that a message takes by itself. The user's word can also queue what is held, and what
-was skipped as over budget."""
+"""The steps that a message takes by itself. The user can also queue held messages, and those that
+were skipped as over budget."""
 
+ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
+"""The states of messages whose last attempt has an outcome."""
 
-def after_attempt(error: Exception | None) -> State:
-    """The state of a message after an attempt to send it that raised `error`, or nothing.
-
-    >>> after_attempt(None), after_attempt(TimeoutError())
-    (<State.ACCEPTED: 'accepted'>, <State.UNKNOWN: 'unknown'>)
-    """
-    if error is None:
-        return State.ACCEPTED
-    outcome = error.outcome if isinstance(error, ConnectusError) else Outcome.UNKNOWN
-    return _AFTER[outcome]
-
-
-_AFTER: Final = {
-    Outcome.ACCEPTED: State.ACCEPTED,
-    Outcome.NOT_SENT: State.QUEUED,
-    Outcome.REJECTED: State.REJECTED,
-    Outcome.UNKNOWN: State.UNKNOWN,
-}
+COSTS: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
+"""States of a message that took from the balance, or may have."""

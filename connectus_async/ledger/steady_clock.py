@@ -1,8 +1,8 @@
-"""Ages of events, whatever is done to the system's clock.
+"""Clock that measures ages correctly when the system's clock is changed.
 
-The clock of the system jumps: it is set, a time server corrects it, a laptop sleeps. What happened
-in this process is measured by the monotonic clock. But a ledger has Unix times, written by the
-system's clock as it was then: `SteadyClock` notes each jump, and so can say when that was.
+The system's clock jumps: it is set, a time server corrects it, a laptop sleeps. Within a process,
+the monotonic clock measures ages. But a ledger has Unix times by the system's clock of that time:
+`SteadyClock` notes each jump, and can convert them.
 """
 
 import math
@@ -11,20 +11,20 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 JUMP: Final = 1.0
-"""Seconds by which the system's clock has to leave the monotonic one to have jumped."""
+"""Seconds by which the system's clock has to deviate from the monotonic one to have jumped."""
 
 SLACK: Final = 2 * JUMP
-"""Seconds by which a time may lie outside of the period that it is of: less is no jump."""
+"""Seconds by which a time may be outside its period: less is no jump."""
 
 MAX_PERIODS: Final = 64
 
 
 class _Period(NamedTuple):
-    """A time in which the system's clock did not jump.
+    """Period in which the system's clock did not jump.
 
     Attributes:
-        began: Its earliest possible begin: the last look that saw the period before.
-        noted: The look that first saw it.
+        began: Its earliest possible begin: the last look in the period before.
+        noted: The first look in it.
         ahead: Seconds by which the system's clock is ahead of the monotonic one in it.
     """
 
@@ -34,12 +34,12 @@ class _Period(NamedTuple):
 
 
 class SteadyClock:
-    """Seconds that pass evenly, and what the Unix times of this machine are in them.
+    """Clock that never jumps, with a conversion from this machine's Unix times.
 
-    It has to be asked now and then: of jumps in between, it sees what they come to.
+    It has to be read now and then: of several jumps in between, it sees the sum.
 
     Attributes:
-        made_at: The time at which it was made, in the seconds of `now`.
+        made_at: The time of its creation, in the seconds of `now`.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class SteadyClock:
         self._periods = [_Period(-math.inf, self.made_at, time.time() - self.made_at)]
 
     def now(self) -> float:
-        """Give the present, in seconds since some moment."""
+        """Return the present, in seconds since some moment."""
         now = monotonic()
         ahead = time.time() - now
         if abs(ahead - self._periods[-1].ahead) > JUMP:
@@ -57,14 +57,14 @@ class SteadyClock:
         return now
 
     def unix_now(self) -> float:
-        """Give the present as a Unix time that goes on from when this was made."""
+        """Return the present as a Unix time that never jumped since this clock was created."""
         return self.now() + self._periods[0].ahead
 
     def moment(self, unix: float) -> float:
-        """Tell when a Unix time was, in the seconds of `now`.
+        """Convert a Unix time to the seconds of `now`.
 
         An hour that the system's clock showed twice counts as the later one, so that nothing looks
-        older than it is. A time that it never showed was when this was made.
+        older than it is. A time that it never showed becomes the time of this clock's creation.
         """
         now = end = self.now()
         for began, noted, ahead in reversed(self._periods):
@@ -75,7 +75,7 @@ class SteadyClock:
         return self.made_at
 
     def span(self, since: float) -> tuple[float, float]:
-        """Give the earliest and the latest Unix time that were shown since a moment of `now`."""
+        """Return the earliest and the latest Unix time shown since a moment of `now`."""
         end = self.now()
         earliest, latest = math.inf, -math.inf
         for began, noted, ahead in reversed(self._periods):

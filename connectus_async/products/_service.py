@@ -1,4 +1,4 @@
-"""What every service is made of: a transport, and the ways to put a call to it."""
+"""Base class of all services: sends calls through a transport."""
 
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -13,7 +13,7 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class Service:
-    """The calls of one product. Get one from the client, as in ``connectus.sms``."""
+    """Calls of one product. Use the services of a client, as in ``connectus.sms``."""
 
     _host: ClassVar[Host] = Host.PLATFORM
 
@@ -44,5 +44,5 @@ class Service:
 
 
 def given(**members: Any) -> dict[str, Any]:
-    """Make a request body of the members that are not ``None``."""
+    """Return the members that are not ``None``, as a request body."""
     return {name: value for name, value in members.items() if value is not None}

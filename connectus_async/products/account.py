@@ -1,4 +1,4 @@
-"""The account: who it belongs to, what it bought, what it can send from."""
+"""The account: its company, purchases, users, and senders."""
 
 import datetime as dt
 
@@ -14,14 +14,14 @@ class Purchase(Record):
     """A purchase of balance.
 
     Attributes:
-        id_purchase: Its identifier.
-        status: The API's word for where it is.
-        payment_method: How it was paid.
-        country: For which country.
-        price: What it cost before tax, in ``currency``.
-        price_with_tax: What it cost with tax.
-        currency: The currency, such as ``CLP``.
-        datetime: When it was made; the API gives no time zone.
+        id_purchase: Identifier of the purchase.
+        status: Status in the API's words.
+        payment_method: Payment method.
+        country: Country of the balance.
+        price: Price before tax, in ``currency``.
+        price_with_tax: Price with tax, in ``currency``.
+        currency: Currency, such as ``CLP``.
+        datetime: Time of the purchase, without a time zone.
     """
 
     id_purchase: str | None = None
@@ -36,14 +36,14 @@ class Purchase(Record):
 
 @attrs.frozen(kw_only=True)
 class User(Record):
-    """Someone who can log in to the account.
+    """User who can log in to the account.
 
     Attributes:
-        name: Their name.
-        type: Their role, such as ``ADMIN``.
-        phone: Their number, in digits.
-        email: Their address.
-        banned: Whether they are shut out.
+        name: Name.
+        type: Role, such as ``ADMIN``.
+        phone: Phone number, in digits.
+        email: Email address.
+        banned: ``True`` if the user cannot log in any more.
     """
 
     name: str | None = personal()
@@ -55,12 +55,12 @@ class User(Record):
 
 @attrs.frozen(kw_only=True)
 class SourceNumber(Record):
-    """A number that SMS can come from.
+    """Number from which the account can send SMS.
 
     Attributes:
-        src_number: The number, in digits.
-        is_default: Whether it is taken where none is named.
-        country: The country it is for.
+        src_number: Number, in digits.
+        is_default: ``True`` for the number that is used where none is given.
+        country: Country of the number.
     """
 
     src_number: str | None = personal()
@@ -70,12 +70,12 @@ class SourceNumber(Record):
 
 @attrs.frozen(kw_only=True)
 class SourceEmail(Record):
-    """An address that email can come from.
+    """Address from which the account can send email.
 
     Attributes:
-        src_email: The address.
-        is_default: Whether it is the account's default.
-        is_verified: Whether it has been verified.
+        src_email: Address.
+        is_default: ``True`` for the account's default address.
+        is_verified: ``True`` if the address was verified.
     """
 
     src_email: str | None = personal()
@@ -88,17 +88,17 @@ class Account(Answer):
     """The account that the credentials belong to.
 
     Attributes:
-        id_account: Its identifier.
-        name: The company's name.
-        country: Its country.
-        phone: Its number, in digits.
-        email: Its address.
-        sms_status_hook_url: Where status changes are posted to.
-        sms_incoming_hook_url: Where replies are posted to.
-        purchases: What it bought.
-        users: Who can log in.
-        src_numbers: What SMS can come from.
-        src_emails: What email can come from.
+        id_account: Identifier of the account.
+        name: Name of the company.
+        country: Country of the company.
+        phone: Phone number, in digits.
+        email: Email address.
+        sms_status_hook_url: URL of the webhook for status changes.
+        sms_incoming_hook_url: URL of the webhook for incoming SMS.
+        purchases: Purchases of balance.
+        users: Users who can log in.
+        src_numbers: Numbers for sending SMS.
+        src_emails: Addresses for sending email.
     """
 
     id_account: str | None = None
@@ -115,10 +115,10 @@ class Account(Answer):
 
 
 class AccountService(Service):
-    """The call on the account, as ``connectus.account``."""
+    """Call on the account, as ``connectus.account``."""
 
     async def get(self) -> Account:
-        """Look up the account that the credentials belong to.
+        """Get the account that the credentials belong to.
 
         Returns:
             The account.

@@ -1,4 +1,4 @@
-"""Sub-clients: accounting accounts below the account, each with balances of its own."""
+"""Sub-clients: accounts below the main account, each with its own balances."""
 
 import datetime as dt
 from typing import Any
@@ -15,12 +15,12 @@ from connectus_async.redaction import word
 
 @attrs.frozen(kw_only=True)
 class CountryBalance(Record):
-    """How many SMS can still be sent to a country.
+    """Balance of SMS for a country.
 
     Attributes:
-        id_country: The API's number for the country.
-        country_name: Its name.
-        balance: The number of SMS.
+        id_country: Number of the country in the API.
+        country_name: Name of the country.
+        balance: Number of SMS that can still be sent.
     """
 
     id_country: int | None = None
@@ -30,12 +30,12 @@ class CountryBalance(Record):
 
 @attrs.frozen(kw_only=True)
 class ClientBalance(Record):
-    """What a sub-client can still send.
+    """Balances of a sub-client.
 
     Attributes:
-        sms_balance: The number of SMS, by country.
-        email_balance: The number of emails.
-        whatsapp_balance: The number of WhatsApp messages.
+        sms_balance: Number of SMS, by country.
+        email_balance: Number of emails.
+        whatsapp_balance: Number of WhatsApp messages.
     """
 
     sms_balance: tuple[CountryBalance, ...] = ()
@@ -45,18 +45,18 @@ class ClientBalance(Record):
 
 @attrs.frozen(kw_only=True)
 class SubClient(Answer):
-    """A sub-client. The API shows ``balance`` as a number here and as an object in the list.
+    """A sub-client. ``balance`` is a number in an answer of its own, and an object in a list.
 
     Attributes:
-        id: Its number.
-        id_account: The number of the account above it.
-        name: Its name.
-        balance: What it can still send.
-        avatar: Its picture; the type is not documented.
-        id_unique: The identifier that ``id_client`` takes elsewhere.
-        deleted: Whether it was deleted.
-        created_at: When it was created.
-        updated_at: When it was last changed.
+        id: Number of the sub-client.
+        id_account: Number of the account above it.
+        name: Name.
+        balance: Balance, in messages.
+        avatar: Picture, of an undocumented type.
+        id_unique: Identifier, which other calls take as ``id_client``.
+        deleted: ``True`` if it was deleted.
+        created_at: Time of its creation.
+        updated_at: Time of its last change.
     """
 
     id: int | None = None
@@ -72,13 +72,13 @@ class SubClient(Answer):
 
 @attrs.frozen(kw_only=True)
 class SubClients(Answer):
-    """The sub-clients, and what is not assigned to any.
+    """Sub-clients, and the balances that are not assigned to any.
 
     Attributes:
-        free_sms_balance_by_country: The number of SMS that are not assigned, by country.
-        free_email_balance: The number of emails that are not assigned.
-        free_whatsapp_balance: The number of WhatsApp messages that are not assigned.
-        clients: The sub-clients.
+        free_sms_balance_by_country: Number of unassigned SMS, by country.
+        free_email_balance: Number of unassigned emails.
+        free_whatsapp_balance: Number of unassigned WhatsApp messages.
+        clients: Sub-clients.
     """
 
     free_sms_balance_by_country: tuple[CountryBalance, ...] = ()
@@ -89,23 +89,23 @@ class SubClients(Answer):
 
 @attrs.frozen(kw_only=True)
 class BalanceChange(Answer):
-    """What the API answers to a change of balance.
+    """Answer to a change of balance.
 
     Attributes:
-        message: Its sentence about it.
+        message: Sentence of the API.
     """
 
     message: str | None = word()
 
 
 class ClientsService(Service):
-    """The calls on sub-clients, as ``connectus.clients``."""
+    """Calls on sub-clients, as ``connectus.clients``."""
 
     async def list(self) -> SubClients:
-        """List the sub-clients with their balances, and the balances not assigned to any.
+        """List the sub-clients with their balances, and the unassigned balances.
 
         Returns:
-            The sub-clients and the free balances.
+            The sub-clients and the unassigned balances.
 
         Raises:
             RequestError: The request failed.
@@ -118,17 +118,17 @@ class ClientsService(Service):
         return await self._get("/clients", SubClients)
 
     async def get(self, id: str) -> SubClient:
-        """Look up a sub-client.
+        """Get a sub-client.
 
         Args:
-            id: Its ``id_unique``.
+            id: ``id_unique`` of the sub-client.
 
         Returns:
             The sub-client.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such sub-client.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such sub-client.
             RequestError: The request failed.
 
         Source: ``GET /clients/:id``.
@@ -143,14 +143,14 @@ class ClientsService(Service):
         """Create a sub-client.
 
         Args:
-            name: Its name: one line.
+            name: Name, on one line.
 
         Returns:
             The new sub-client.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the sub-client may have been created.
+            InvalidArgumentError: The name is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the sub-client may have been created.
 
         Source: ``POST /clients``.
 
@@ -163,16 +163,16 @@ class ClientsService(Service):
         """Rename a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            name: Its new name: one line.
+            id: ``id_unique`` of the sub-client.
+            name: New name, on one line.
 
         Returns:
-            The sub-client as it is now.
+            The renamed sub-client.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether it may have been renamed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether it may have been renamed.
 
         Source: ``PATCH /clients/:id``.
 
@@ -188,22 +188,22 @@ class ClientsService(Service):
     async def add_balance(
         self, id: str, amount: int, product: Product | int, *, id_country: int | None = None
     ) -> BalanceChange:
-        """Assign some of the account's free balance to a sub-client.
+        """Assign unassigned balance of the account to a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            amount: How many messages: a whole number above zero.
-            product: For which product.
-            id_country: For which country; needed for SMS and not taken otherwise. The numbers are
-                in `list`.
+            id: ``id_unique`` of the sub-client.
+            amount: Number of messages, above zero.
+            product: Product whose balance changes.
+            id_country: Country, by the number in `list`. Required for SMS, refused for other
+                products.
 
         Returns:
-            The API's sentence about it.
+            The API's answer, in a sentence.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether the balance may have changed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether the balance may have changed.
 
         Source: ``POST /clients/:id/add_balance``.
 
@@ -219,18 +219,18 @@ class ClientsService(Service):
         """Take balance back from a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            amount: How many messages: a whole number above zero.
-            product: For which product.
-            id_country: For which country; needed for SMS and not taken otherwise.
+            id: ``id_unique`` of the sub-client.
+            amount: Number of messages, above zero.
+            product: Product whose balance changes.
+            id_country: Country, as in `add_balance`.
 
         Returns:
-            The API's sentence about it.
+            The API's answer, in a sentence.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether the balance may have changed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether the balance may have changed.
 
         Source: ``POST /clients/:id/remove_balance``.
 

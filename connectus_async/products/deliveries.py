@@ -1,4 +1,4 @@
-"""Deliveries: batches of messages under a name, which can be scheduled."""
+"""Deliveries: named batches of messages that can be scheduled."""
 
 import datetime as dt
 
@@ -13,13 +13,13 @@ from connectus_async.products.product import Product
 
 @attrs.frozen(kw_only=True)
 class Delivery(Answer):
-    """A delivery. The API does not document this answer; ``raw`` has all of it.
+    """A delivery. The API does not document this answer; ``raw`` has all of its fields.
 
     Attributes:
-        id: The identifier that ``id_delivery`` takes elsewhere.
-        name: Its name.
-        deliver_at: When it is executed; the API gives no time zone.
-        id_product: The number of its product.
+        id: Identifier, which other calls take as ``id_delivery``.
+        name: Name.
+        deliver_at: Time of execution, without a time zone.
+        id_product: Number of the product: see `Product`.
     """
 
     id: str | None = from_keys("id_delivery", "id", "delivery_id")
@@ -29,30 +29,29 @@ class Delivery(Answer):
 
 
 class DeliveriesService(Service):
-    """The calls on deliveries, as ``connectus.deliveries``."""
+    """Calls on deliveries, as ``connectus.deliveries``."""
 
     async def create(
         self, name: str, deliver_at: dt.datetime | str, id_product: Product | int
     ) -> Delivery:
-        """Create a delivery to put messages in.
+        """Create a delivery.
 
         Args:
-            name: Its name: one line.
-            deliver_at: When to execute it. An aware datetime is converted to the client's
-                ``time_zone``; a naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
-                it stands. The hour that comes twice there, or not at all, is refused: the API takes
-                no offset.
-            id_product: What it is for. A plain number is sent as it is.
+            name: Name, on one line.
+            deliver_at: Time of execution. An aware datetime is converted to the client's
+                ``time_zone``. A naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
+                it is. Times that the clocks of that zone show twice or never are refused: the API
+                takes no offset.
+            id_product: Product. A plain number is sent as it is.
 
         Returns:
-            The delivery; its ``id`` is what `SmsService.send` and the others take as
-            ``id_delivery``.
+            The delivery. Pass its ``id`` to `SmsService.send` and others as ``id_delivery``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            ConfigurationError: This machine does not know ``time_zone``, which an aware
-                datetime needs.
-            RequestError: ``.outcome`` tells whether the delivery may have been created.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            ConfigurationError: The datetime is aware, and this machine does not know
+                ``time_zone``.
+            RequestError: ``.outcome`` says whether the delivery may have been created.
 
         Source: ``POST /deliveries``.
 
@@ -67,17 +66,17 @@ class DeliveriesService(Service):
         return await self._post("/deliveries", Delivery, {"delivery": delivery})
 
     async def get(self, id: str) -> Delivery:
-        """Look up a delivery.
+        """Get a delivery.
 
         Args:
-            id: The identifier that `create` gave.
+            id: ``id`` of the delivery.
 
         Returns:
             The delivery.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such delivery.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such delivery.
             RequestError: The request failed.
 
         Source: ``GET /deliveries/:id``.
@@ -94,17 +93,17 @@ class DeliveriesService(Service):
         """Rename or reschedule a delivery that was not executed yet.
 
         Args:
-            id: The identifier that `create` gave.
-            name: Its new name; left as it is if left out.
-            deliver_at: Its new time, as in `create`; left as it is if left out.
+            id: ``id`` of the delivery.
+            name: New name, on one line. Default: unchanged.
+            deliver_at: New time, as in `create`. Default: unchanged.
 
         Returns:
-            The delivery as it is now.
+            The changed delivery.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent, or there is nothing to change.
-            NotFoundError: There is no such delivery.
-            RequestError: ``.outcome`` tells whether the delivery may have been changed.
+            InvalidArgumentError: An argument is not valid, or there is nothing to change.
+            NotFoundError: The API knows no such delivery.
+            RequestError: ``.outcome`` says whether the delivery may have been changed.
 
         Source: ``PATCH /deliveries/:id``.
 

@@ -1,4 +1,4 @@
-"""Email: send, one-time passwords, status and balance."""
+"""Email: messages, one-time passwords, status and balance."""
 
 from collections.abc import Coroutine, Mapping
 from typing import Any
@@ -23,10 +23,10 @@ class Email:
     id_client: str | None = attrs.field(default=None, kw_only=True)
 
     def body(self) -> dict[str, Any]:
-        """Check the fields, and make the body of the request that sends them.
+        """Check the fields and return the body of the request.
 
         Raises:
-            InvalidArgumentError: A field cannot be sent; it is named.
+            InvalidArgumentError: A field is not valid. The error names it.
         """
         return given(
             dst_email=arguments.email_address("dst_email", self.dst_email),
@@ -40,11 +40,11 @@ class Email:
 
 @attrs.frozen(kw_only=True)
 class EmailReceipt(Answer):
-    """What the API answers to an email that it accepted.
+    """Receipt of an email that the API accepted.
 
     Attributes:
-        id: The identifier to ask `EmailService.status` with, or ``None`` if the API gave none.
-        status: The API's word for what it did, if it says one.
+        id: Identifier for `EmailService.status`, or ``None`` if the API gave none.
+        status: Status in the API's words, or ``None``.
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
@@ -53,10 +53,10 @@ class EmailReceipt(Answer):
 
 @attrs.frozen(kw_only=True)
 class EmailStatusReport(Answer):
-    """Where an email is.
+    """Status of an email.
 
     Attributes:
-        status: The API's word for it; the words are not documented.
+        status: Status in the API's words, which are not documented.
     """
 
     status: str | None = word()
@@ -64,17 +64,17 @@ class EmailStatusReport(Answer):
 
 @attrs.frozen(kw_only=True)
 class EmailBalance(Answer):
-    """How many emails can still be sent.
+    """Balance of emails.
 
     Attributes:
-        balance: The number of emails.
+        balance: Number of emails that can still be sent.
     """
 
     balance: int | None = None
 
 
 class EmailService(Service):
-    """The email calls, as ``connectus.email``."""
+    """Email calls, as ``connectus.email``."""
 
     async def send(
         self,
@@ -89,20 +89,20 @@ class EmailService(Service):
         """Send one email.
 
         Args:
-            dst_email: Who gets it: one address.
-            subject: The subject: one line.
-            email_content: The HTML of the email.
-            src_email: One of the account's addresses to send it from.
-            id_delivery: The delivery that it is to belong to (product 2, not yet executed).
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_email: Recipient: one address.
+            subject: Subject, on one line.
+            email_content: HTML or plain text.
+            src_email: Sender: one of the account's addresses.
+            id_delivery: ``id`` of a delivery of product 2 that was not executed yet. Default: none.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the email without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the email may have been sent. It is sent again
-                by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent. The client
+                retries only while it is certain that it was not.
 
         Source: ``POST /email/send_single``.
 
@@ -122,7 +122,7 @@ class EmailService(Service):
         return await self._send_body(email.body())
 
     def _send_body(self, body: Mapping[str, Any] | bytes) -> Coroutine[Any, Any, EmailReceipt]:
-        """Send what `Email.body` made, or the JSON of it."""
+        """Send a body of `Email.body`, or its JSON."""
         return self._post("/email/send_single", EmailReceipt, body)
 
     async def send_otp(
@@ -131,17 +131,17 @@ class EmailService(Service):
         """Send a one-time password by email.
 
         Args:
-            dst_email: Who gets it: one address.
-            subject: The subject: one line.
-            email_content: The HTML with the password.
-            src_email: One of the account's addresses to send it from.
+            dst_email: Recipient: one address.
+            subject: Subject, on one line.
+            email_content: HTML or plain text with the password.
+            src_email: Sender: one of the account's addresses.
 
         Returns:
             The receipt.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the email may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent.
 
         Source: ``POST /email/send_otp_email``.
 
@@ -154,17 +154,17 @@ class EmailService(Service):
         return await self._post("/email/send_otp_email", EmailReceipt, email.body())
 
     async def status(self, id: str) -> EmailStatusReport:
-        """Ask where an email is.
+        """Get the status of an email.
 
         Args:
-            id: The identifier of its receipt.
+            id: The ``id`` of the receipt.
 
         Returns:
-            The report, with the API's word in ``status``.
+            The report, with a status in the API's words.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such email.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such email.
             RequestError: The request failed.
 
         Source: ``GET /email/:id``.
@@ -178,10 +178,10 @@ class EmailService(Service):
         return await self._get("/email/{id}", EmailStatusReport, id=arguments.identifier("id", id))
 
     async def balance(self) -> EmailBalance:
-        """Ask how many emails can still be sent.
+        """Get the balance of emails.
 
         Returns:
-            The balance, in emails.
+            The balance, as a number of emails.
 
         Raises:
             RequestError: The request failed.

@@ -1,4 +1,4 @@
-"""Messages of every kind, the answers to them, and the row that a message comes from."""
+"""Messages and receipts of every product, and rows of messages."""
 
 import attrs
 
@@ -13,13 +13,12 @@ Receipt = SmsReceipt | EmailReceipt | WhatsAppReceipt
 
 @attrs.frozen
 class Row:
-    """A message with where it comes from, or the error that stands in its place.
+    """A message, or the error in its place, with its origin.
 
     Attributes:
-        line: The number of the line in the file, from 1, if it comes from one.
-        content: The message, or why there is none.
-        key: What tells it from the other messages of its campaign; worked out from the message if
-            left out.
+        line: Line number in the file, from 1, or ``None``.
+        content: The message, or the error that prevents one.
+        key: Identity of the message in its campaign. Default: derived from the message.
     """
 
     line: int | None

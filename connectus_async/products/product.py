@@ -1,13 +1,13 @@
-"""The products by the number that the API gives them."""
+"""Products, by their numbers in the API."""
 
 import enum
 
 
 class Product(enum.IntEnum):
-    """What a balance or a delivery is for.
+    """Product of a balance or a delivery.
 
-    The API's page on deliveries swaps email and WhatsApp; its three other pages agree on these.
-    Any other number can be passed as a plain ``int``.
+    The API's page on deliveries swaps email and WhatsApp; its other three pages agree on these
+    numbers. Pass any other number as a plain ``int``.
     """
 
     SMS = 1

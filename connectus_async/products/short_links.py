@@ -1,4 +1,4 @@
-"""Short links: create them and count their clicks."""
+"""Short links and their clicks."""
 
 import attrs
 
@@ -13,7 +13,7 @@ class ShortLink(Answer):
     """A new short link.
 
     Attributes:
-        short_link: The link, without a scheme.
+        short_link: The short link without a scheme, such as ``cnct.us/13neyY``.
     """
 
     short_link: str | None = None
@@ -21,11 +21,11 @@ class ShortLink(Answer):
 
 @attrs.frozen(kw_only=True)
 class LinkEvents(Answer):
-    """What happened to a short link.
+    """Clicks on a short link.
 
     Attributes:
-        link: Where it leads.
-        clicks: How often it was followed.
+        link: Target of the short link.
+        clicks: Number of clicks.
     """
 
     link: str | None = personal()
@@ -33,20 +33,20 @@ class LinkEvents(Answer):
 
 
 class ShortLinksService(Service):
-    """The calls on short links, as ``connectus.short_links``."""
+    """Calls on short links, as ``connectus.short_links``."""
 
     async def create(self, link: str) -> ShortLink:
-        """Shorten a link. The account must have the option enabled.
+        """Create a short link. The account must have the option enabled.
 
         Args:
-            link: A URL that begins with ``https://`` or ``http://``.
+            link: Target: a URL that begins with ``https://`` or ``http://``.
 
         Returns:
             The short link.
 
         Raises:
-            InvalidArgumentError: The link cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the short link may have been created.
+            InvalidArgumentError: The link is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the short link may have been created.
 
         Source: ``POST /short_link``.
 
@@ -59,15 +59,14 @@ class ShortLinksService(Service):
         """Count the clicks of a short link.
 
         Args:
-            short_link: What `create` gave, such as ``cnct.us/13neyY``, or only the code at its
-                end. The code is what is sent.
+            short_link: Short link from `create`, such as ``cnct.us/13neyY``, or only its code.
 
         Returns:
-            Where it leads, and its clicks.
+            The target and the number of clicks.
 
         Raises:
-            InvalidArgumentError: The short link cannot be sent.
-            NotFoundError: There is no such short link.
+            InvalidArgumentError: The short link is not valid.
+            NotFoundError: The API knows no such short link.
             RequestError: The request failed.
 
         Source: ``GET /short_link/:code``.

@@ -1,8 +1,8 @@
-"""Spellings of an SMS's identifier that are the same. Pure.
+"""Comparison of SMS identifiers. Pure.
 
-The API shows identifiers of 32 hexadecimal digits. Those are numbers: a proxy, a database or a new
-version of the platform may write one in capitals, and it is still that number. Anything else may be
-an encoding in which the case tells two SMS apart, and stays as it is.
+The API gives identifiers of 32 hexadecimal digits. They are numbers: one in capitals, as a proxy, a
+database or a new version of the platform may write it, is the same. In any other identifier, case
+may matter, so it stays as it is.
 """
 
 import re
@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(
 
 
 def is_number(id_sms: str) -> bool:
-    """Tell whether an identifier is a number in hexadecimal digits, of which case says nothing.
+    """Return ``True`` if an identifier is a hexadecimal number, in which case does not matter.
 
     >>> is_number("C7925E64955445BBBE0AE39339B9514C"), is_number("aB3")
     (True, False)
@@ -23,7 +23,7 @@ def is_number(id_sms: str) -> bool:
 
 
 def folded(id_sms: str) -> str:
-    """Spell an identifier in the one way in which it is compared.
+    """Return the form of an identifier in which it is compared.
 
     >>> folded("C7925E64955445BBBE0AE39339B9514C"), folded("aB3")
     ('c7925e64955445bbbe0ae39339b9514c', 'aB3')

@@ -1,4 +1,4 @@
-"""WhatsApp from the account's own numbers: send, status and conversations."""
+"""WhatsApp from the account's own numbers: messages, status and conversations."""
 
 import datetime as dt
 from collections.abc import Coroutine, Mapping
@@ -23,10 +23,10 @@ class WhatsApp:
     id_client: str | None = attrs.field(default=None, kw_only=True)
 
     def body(self) -> dict[str, Any]:
-        """Check the fields, and make the body of the request that sends them.
+        """Check the fields and return the body of the request.
 
         Raises:
-            InvalidArgumentError: A field cannot be sent; it is named.
+            InvalidArgumentError: A field is not valid. The error names it.
         """
         return given(
             src_number=arguments.phone_number("src_number", self.src_number),
@@ -39,11 +39,11 @@ class WhatsApp:
 
 @attrs.frozen(kw_only=True)
 class WhatsAppReceipt(Answer):
-    """What the API answers to a WhatsApp message that it accepted.
+    """Receipt of a WhatsApp message that the API accepted.
 
     Attributes:
-        id: The identifier to ask `WhatsAppService.status` with, or ``None`` if the API gave none.
-        status: The API's word for what it did, if it says one.
+        id: Identifier for `WhatsAppService.status`, or ``None`` if the API gave none.
+        status: Status in the API's words, or ``None``.
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
@@ -52,10 +52,10 @@ class WhatsAppReceipt(Answer):
 
 @attrs.frozen(kw_only=True)
 class WhatsAppStatusReport(Answer):
-    """Where a WhatsApp message is.
+    """Status of a WhatsApp message.
 
     Attributes:
-        status: The API's word for it; the words are not documented.
+        status: Status in the API's words, which are not documented.
     """
 
     status: str | None = word()
@@ -66,12 +66,12 @@ class WhatsAppMessage(Record):
     """A message of a conversation. The API does not document its fields; ``raw`` has all of them.
 
     Attributes:
-        id: The identifier of the message.
-        status: The API's word for where it is.
-        src_number: The number it came from, in digits.
-        dst_number: The number it went to, in digits.
-        whatsapp_content: Its text.
-        created_at: When the API took it.
+        id: Identifier of the message.
+        status: Status in the API's words.
+        src_number: Number of the sender, in digits.
+        dst_number: Number of the recipient, in digits.
+        whatsapp_content: Text.
+        created_at: Time at which the API accepted it.
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
@@ -87,14 +87,14 @@ class WhatsAppConversation(Answer):
     """The messages between two numbers.
 
     Attributes:
-        messages: The messages in the order of the API.
+        messages: Messages in the order of the API.
     """
 
     messages: tuple[WhatsAppMessage, ...] = from_rows()
 
 
 class WhatsAppService(Service):
-    """The WhatsApp calls, as ``connectus.whatsapp``."""
+    """WhatsApp calls, as ``connectus.whatsapp``."""
 
     async def send(
         self,
@@ -108,20 +108,20 @@ class WhatsAppService(Service):
         """Send one WhatsApp message.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off.
-            whatsapp_content: The text.
-            src_number: One of the account's WhatsApp numbers to send it from.
-            id_delivery: The delivery that it is to belong to (product 3, not yet executed).
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_number: Recipient: 8 to 15 digits, country code first. ``+``, blanks and dashes are
+                removed.
+            whatsapp_content: Text.
+            src_number: Sender: one of the account's WhatsApp numbers.
+            id_delivery: ``id`` of a delivery of product 3 that was not executed yet. Default: none.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the message without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent. It is sent
-                again by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent. The
+                client retries only while it is certain that it was not.
 
         Source: ``POST /whatsapp/send_message``.
 
@@ -138,21 +138,21 @@ class WhatsAppService(Service):
         return await self._send_body(message.body())
 
     def _send_body(self, body: Mapping[str, Any] | bytes) -> Coroutine[Any, Any, WhatsAppReceipt]:
-        """Send what `WhatsApp.body` made, or the JSON of it."""
+        """Send a body of `WhatsApp.body`, or its JSON."""
         return self._post("/whatsapp/send_message", WhatsAppReceipt, body)
 
     async def status(self, message_id: str) -> WhatsAppStatusReport:
-        """Ask where a WhatsApp message is.
+        """Get the status of a WhatsApp message.
 
         Args:
-            message_id: The identifier of its receipt.
+            message_id: The ``id`` of the receipt.
 
         Returns:
             The report. The API does not document it; ``raw`` has all of it.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such message.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such message.
             RequestError: The request failed.
 
         Source: ``GET /whatsapp/status``.
@@ -170,15 +170,15 @@ class WhatsAppService(Service):
         """List the messages between one of the account's numbers and another.
 
         Args:
-            src_number: The account's number.
+            src_number: One of the account's WhatsApp numbers.
             dst_number: The other number.
 
         Returns:
-            The conversation. The API does not document it; each message keeps all of its fields
-            in ``raw``.
+            The conversation. The API does not document it; each message keeps all fields in
+            ``raw``.
 
         Raises:
-            InvalidArgumentError: A number cannot be sent.
+            InvalidArgumentError: A number is not valid.
             RequestError: The request failed.
 
         Source: ``GET /whatsapp/messages``.

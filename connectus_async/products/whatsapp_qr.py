@@ -1,7 +1,7 @@
 """WhatsApp through a phone that scanned a QR code: groups and messages.
 
-These calls go to a host of their own with a bearer token (``qr_token``). The API documents none of
-their answers, so each returns an `Answer`: ``raw`` is the JSON, ``response.body`` what else came.
+These calls go to a host of their own, with a bearer token (``qr_token``). The API documents none of
+the answers, so each call returns an `Answer`: JSON is in ``raw``, the bytes in ``response.body``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class WhatsAppQrGroupsService(Service):
-    """The calls on groups, as ``connectus.whatsapp_qr.groups``. A group goes by its name."""
+    """Calls on groups, as ``connectus.whatsapp_qr.groups``. A group is identified by its name."""
 
     _host = Host.QR
 
@@ -31,16 +31,16 @@ class WhatsAppQrGroupsService(Service):
         """Create a group.
 
         Args:
-            name: Its name: one line.
-            numbers: Who is in it: at least one number, country code first.
-            options: Options of the API, which it does not document; none if left out.
+            name: Name, on one line.
+            numbers: 1 to 1,024 members, country code first.
+            options: JSON object of options, which the API does not document. Default: empty.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the group may have been created.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the group may have been created.
 
         Source: ``POST /create-group``.
 
@@ -58,15 +58,15 @@ class WhatsAppQrGroupsService(Service):
         """Add numbers to a group.
 
         Args:
-            group_name: The group.
-            numbers: The numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether they may have been added.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether they may have been added.
 
         Source: ``POST /add-participants``.
 
@@ -77,18 +77,18 @@ class WhatsAppQrGroupsService(Service):
         return await self._post("/add-participants", Answer, _members(group_name, numbers))
 
     async def remove_participants(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Take numbers out of a group.
+        """Remove numbers from a group.
 
         Args:
-            group_name: The group.
-            numbers: The numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether they may have been removed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether they may have been removed.
 
         Source: ``POST /remove-participants``.
 
@@ -99,16 +99,16 @@ class WhatsAppQrGroupsService(Service):
         return await self._post("/remove-participants", Answer, _members(group_name, numbers))
 
     async def invite_link(self, group_name: str) -> Answer:
-        """Make a link that lets people join a group.
+        """Create a link that lets people join a group.
 
         Args:
-            group_name: The group.
+            group_name: Name of the group.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent.
+            InvalidArgumentError: The name is not valid.
             RequestError: The request failed.
 
         Source: ``GET /generate-invite-link``, with a body.
@@ -120,18 +120,18 @@ class WhatsAppQrGroupsService(Service):
         return await self._get("/generate-invite-link", Answer, body=_group(group_name))
 
     async def make_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Make members of a group its administrators.
+        """Make members of a group administrators.
 
         Args:
-            group_name: The group.
-            numbers: The members' numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers of members, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether it may have been done.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether it may have taken effect.
 
         Source: ``POST /make-group-admins``.
 
@@ -142,18 +142,18 @@ class WhatsAppQrGroupsService(Service):
         return await self._post("/make-group-admins", Answer, _members(group_name, numbers))
 
     async def demote_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Make administrators of a group plain members.
+        """Make administrators of a group ordinary members.
 
         Args:
-            group_name: The group.
-            numbers: The administrators' numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers of administrators, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether it may have been done.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether it may have taken effect.
 
         Source: ``POST /demote-group-admins``.
 
@@ -171,19 +171,19 @@ class WhatsAppQrGroupsService(Service):
         new_subject: str | None = None,
         new_description: str | None = None,
     ) -> Answer:
-        """Rename a group, or describe it anew.
+        """Change the name or the description of a group.
 
         Args:
-            group_name: The group, by its present name.
-            new_subject: Its new name: one line; left as it is if left out.
-            new_description: Its new description; left as it is if left out.
+            group_name: Current name of the group.
+            new_subject: New name, on one line. Default: unchanged.
+            new_description: New description. Default: unchanged.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent, or there is nothing to change.
-            RequestError: ``.outcome`` tells whether it may have been changed.
+            InvalidArgumentError: An argument is not valid, or there is nothing to change.
+            RequestError: ``.outcome`` says whether it may have been changed.
 
         Source: ``POST /update-group-info``.
 
@@ -205,15 +205,15 @@ class WhatsAppQrGroupsService(Service):
         """Send a message to a group.
 
         Args:
-            group_name: The group.
-            message: The text.
+            group_name: Name of the group.
+            message: Text.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent.
 
         Source: ``POST /send-message-to-group``.
 
@@ -225,16 +225,16 @@ class WhatsAppQrGroupsService(Service):
         return await self._post("/send-message-to-group", Answer, body)
 
     async def last_messages(self, group_name: str) -> Answer:
-        """Fetch the last messages of a group.
+        """Get the last messages of a group.
 
         Args:
-            group_name: The group.
+            group_name: Name of the group.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent.
+            InvalidArgumentError: The name is not valid.
             RequestError: The request failed.
 
         Source: ``GET /get-last-group-messages``, with a body.
@@ -247,7 +247,7 @@ class WhatsAppQrGroupsService(Service):
 
 
 class WhatsAppQrMessagesService(Service):
-    """The calls on messages to numbers, as ``connectus.whatsapp_qr.messages``."""
+    """Calls on messages to numbers, as ``connectus.whatsapp_qr.messages``."""
 
     _host = Host.QR
 
@@ -255,15 +255,15 @@ class WhatsAppQrMessagesService(Service):
         """Send a message to a number.
 
         Args:
-            number: Who gets it, country code first.
-            message: The text.
+            number: Recipient: 8 to 15 digits, country code first.
+            message: Text.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent.
 
         Source: ``POST /send``.
 
@@ -277,16 +277,16 @@ class WhatsAppQrMessagesService(Service):
         return await self._post("/send", Answer, body)
 
     async def last(self, number: str | int) -> Answer:
-        """Fetch the last messages to and from a number.
+        """Get the last messages to and from a number.
 
         Args:
-            number: The number, country code first.
+            number: 8 to 15 digits, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The number cannot be sent.
+            InvalidArgumentError: The number is not valid.
             RequestError: The request failed.
 
         Source: ``GET /get-last-messages``, with a body.
@@ -300,11 +300,11 @@ class WhatsAppQrMessagesService(Service):
 
 
 class WhatsAppQrService(Service):
-    """The WhatsApp QR calls, as ``connectus.whatsapp_qr``.
+    """WhatsApp QR calls, as ``connectus.whatsapp_qr``.
 
     Attributes:
-        groups: The calls on groups.
-        messages: The calls on messages to numbers.
+        groups: Calls on groups.
+        messages: Calls on messages to numbers.
     """
 
     _host = Host.QR
@@ -315,10 +315,10 @@ class WhatsAppQrService(Service):
         self.messages = WhatsAppQrMessagesService(transport)
 
     async def qr(self) -> Answer:
-        """Fetch the QR code that the phone is to scan.
+        """Get the QR code for the phone to scan.
 
         Returns:
-            The answer as it came; ``response.body`` holds it if it is an image.
+            The answer, which the API does not document. An image is in ``response.body``.
 
         Raises:
             RequestError: The request failed.
@@ -331,10 +331,10 @@ class WhatsAppQrService(Service):
         return await self._get("/qr", Answer)
 
     async def status(self) -> Answer:
-        """Ask whether a phone is connected.
+        """Get the connection status of the phone.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
             RequestError: The request failed.

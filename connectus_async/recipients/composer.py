@@ -1,4 +1,4 @@
-"""Makes messages of the rows of a file."""
+"""Makes messages from the rows of a source."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from operator import methodcaller
@@ -25,14 +25,14 @@ Check = Callable[[str, Any], Any]
 
 @attrs.frozen
 class Column:
-    """Stands for the value that each row has in a column."""
+    """Placeholder for the value of a column in each row."""
 
     name: str
 
 
 @attrs.frozen
 class _Form:
-    """What a kind of message is made of, each field with its check."""
+    """The fields of a kind of message, each with its check."""
 
     message: Callable[..., Message]
     to: tuple[str, Check]
@@ -70,30 +70,30 @@ _SOURCES: Final = ("src_number", "src_email")
 
 @attrs.frozen(kw_only=True)
 class Composer:
-    """Makes a message of each row of a source, checked as the call that sends it checks it.
+    """Makes a message from each row of a source, with the same checks as the call that sends it.
 
-    What is a `Column` is taken from each row, which must have a value there; what is not is the
-    same in all messages.
+    A `Column` is read from each row, which must have a value there. Any other value is the same in
+    all messages.
 
     Attributes:
-        kind: What to make: ``"sms"``, ``"email"`` or ``"whatsapp"``.
+        kind: The kind of message: ``"sms"``, ``"email"`` or ``"whatsapp"``.
         to: The column of the recipient; ``dst_number`` or ``dst_email`` if left out.
         sms_content: The text of an SMS.
         whatsapp_content: The text of a WhatsApp message.
         subject: The subject of an email.
         email_content: The HTML of an email.
-        src_number: The number that an SMS or a WhatsApp message comes from; for an SMS, the
-            account's default if left out.
-        src_email: The address that an email comes from.
+        src_number: The sender's number of an SMS or a WhatsApp message; for an SMS, the account's
+            default if left out.
+        src_email: The sender's address of an email.
         id_delivery: The delivery that the messages belong to.
         id_client: The sub-client that pays.
-        key: The column that tells one message from another, if its content is not to.
+        key: The column that identifies a message; its content does if left out.
         normalise: Reduces a number to its E.164 digits, as `phone_numbers.normaliser` does.
         transliterate: Rewrites the text of an SMS, as `transliteration.to_gsm7` does.
 
     Raises:
-        ConfigurationError: Something is missing, or means nothing for the kind.
-        InvalidArgumentError: A fixed value cannot be sent.
+        ConfigurationError: An option is missing, or does not apply to the kind.
+        InvalidArgumentError: A fixed value is not valid.
     """
 
     kind: Kind
@@ -160,28 +160,28 @@ class Composer:
         return self._form.to[0] if self.to is None else self.to
 
     def check(self, columns: Iterable[str]) -> None:
-        """Check that every column is there that a message is made of.
+        """Check that the source has every column that a message needs.
 
         Args:
-            columns: The columns that there are.
+            columns: The columns of the source.
 
         Raises:
-            InvalidArgumentError: One is not; what it is for is named.
+            InvalidArgumentError: A column is missing; the error names the field that needs it.
         """
         known = list(columns)
         wanted = {"to": self.recipient, **self._columns}
         if self.key is not None:
             wanted["key"] = self.key
         for field, name in wanted.items():
-            if name not in known:  # which there are is not said: they may be a recipient's line
+            if name not in known:  # the columns are not listed: they may be a recipient's data
                 raise InvalidArgumentError(
-                    field, f"there is no column {name!r} among the {len(known)} that the file names"
+                    field, f"there is no column {name!r} among the file's {len(known)} columns"
                 )
         for filler in self._texts.values():
             filler.check(known)
 
     def compose(self, line: Line) -> Row:
-        """Make the message of a row, or find the error that says why there is none."""
+        """Make the message of a row, or a row with the error that prevents it."""
         cells = line.cells
         if isinstance(cells, InvalidArgumentError):
             return Row(line.number, cells)
@@ -193,20 +193,20 @@ class Composer:
             return Row(line.number, error, key=key)
 
     async def batches(self, source: Source) -> AsyncIterator[Sequence[Row]]:
-        """Check the columns of a source, and make messages of its rows, in worker threads.
+        """Check the columns of a source, and make messages from its rows in worker threads.
 
         Yields:
-            Some hundreds of rows at a time; the source is never read ahead.
+            Batches of some hundred rows; the source is never read ahead.
 
         Raises:
-            InvalidArgumentError: The source lacks a column, or cannot be read any further.
+            InvalidArgumentError: The source lacks a column, or cannot be read further.
         """
         self.check(source.columns)
         async for lines in source.batches():
             yield await anyio.to_thread.run_sync(self._compose_all, lines)
 
     async def rows(self, source: Source) -> AsyncIterator[Row]:
-        """Do what `batches` does, and yield the rows one by one."""
+        """Like `batches`, one row at a time."""
         async for batch in self.batches(source):
             for row in batch:
                 yield row
@@ -226,9 +226,9 @@ class Composer:
     def _check_presence(self, name: str, *, needed: bool, known: bool) -> None:
         is_given = getattr(self, name) is not None
         if needed and not is_given:
-            raise ConfigurationError(name, f"is needed where kind is {self.kind}")
+            raise ConfigurationError(name, f"is required when kind is {self.kind}")
         if is_given and not known:
-            raise ConfigurationError(name, f"means nothing where kind is {self.kind}")
+            raise ConfigurationError(name, f"does not apply when kind is {self.kind}")
 
     def _key(self, cells: Mapping[str, Cell]) -> str | None:
         if self.key is None:
@@ -256,7 +256,7 @@ class Composer:
 
 
 def _cell(cells: Mapping[str, Cell], column: str) -> Any:
-    """Take a value as its file gives it: a number that a spreadsheet made a float stays one."""
+    """Return a value unformatted: a number that a spreadsheet stored as a float stays a float."""
     value = cells.get(column)
     if is_blank(value):
         raise InvalidArgumentError(column, "is empty in this row")

@@ -1,8 +1,8 @@
-"""Jinja for texts that are filled for each recipient: no template can reach out, hang or flood.
+"""Jinja templates with limits on run time and memory.
 
-Jinja's own sandbox keeps a template from our objects, but not from running for ever or filling the
-memory. So only those parts of the language are let in whose cost is known: each turn of a loop is
-paid for, nothing multiplies a text, and no list is ever built of other lists.
+Jinja's own sandbox protects our objects, but it does not limit run time or memory. So only features
+of known cost are allowed: each iteration of a loop spends from a budget, nothing multiplies a text,
+and no list is built from other lists.
 """
 
 import datetime as dt
@@ -28,13 +28,13 @@ from jinja2.visitor import NodeTransformer
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.recipients.cells import Cell, is_blank, written
+from connectus_async.recipients.cells import Cell, format_cell, is_blank
 
 MAX_NODES: Final = 10_000
-"""How many parts a template may have, its plain text apart."""
+"""Maximum nodes in a template, not counting plain text."""
 
 MAX_STEPS: Final = 100_000
-"""How many of its parts are worked through for one row: a fraction of a second."""
+"""Maximum nodes evaluated for one row: a fraction of a second."""
 
 MAX_RANGE: Final = 1_000
 MAX_PRECISION: Final = 15
@@ -62,26 +62,26 @@ _ALLOWED: Final = (
 )
 _SCALARS: Final = (str, int, float, Decimal, dt.date, dt.time, Undefined, type(None))
 
-# no template can say a name with a blank
+# a name with a space is out of a template's reach
 _STEPS: Final = " steps"
 _SCALAR: Final = " scalar"
 
 
-def compiled(
+def compile_template(
     field: str, text: str, *, html: bool
 ) -> tuple[frozenset[str], Callable[[Mapping[str, Cell]], str]]:
     """Compile a template.
 
     Args:
-        field: What an error is to call it.
+        field: The name for error messages.
         text: The template.
         html: Whether values are escaped.
 
     Returns:
-        The names of the columns that it needs, and what fills it from a row.
+        The names of its columns, and a function that fills it from a row.
 
     Raises:
-        InvalidArgumentError: It is no template, or uses what it may not.
+        InvalidArgumentError: It is not a valid template, or uses a forbidden feature.
     """
     environment = _environment(html=html)
     _check_size(field, text.count("{%") + text.count("{{"))
@@ -89,30 +89,30 @@ def compiled(
         tree = environment.parse(text)
         _check(field, tree)
         columns = frozenset(meta.find_undeclared_variables(tree)) - {"range"}
-        code = environment.compile(_Priced().visit(tree))
+        code = environment.compile(_Metered().visit(tree))
         template = environment.template_class.from_code(environment, code, environment.globals)
     except InvalidArgumentError:
         raise
     except (TemplateError, ValueError) as error:
-        where = f": look at line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
-        raise InvalidArgumentError(field, f"is not a Jinja template{where}") from None
+        where = f": see line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        raise InvalidArgumentError(field, f"is not a valid Jinja template{where}") from None
     except (SyntaxError, RecursionError):
         raise InvalidArgumentError(field, "is nested too deeply") from None
 
     def fill(row: Mapping[str, Cell]) -> str:
         values = {name: _value(name, row.get(name)) for name in columns}
         try:
-            return _joined(template.generate({**values, _STEPS: _Steps()}))
+            return _join_limited(template.generate({**values, _STEPS: _Steps()}))
         except InvalidArgumentError as error:
             raise InvalidArgumentError(error.field or field, error.problem) from None
         except _EmptyCellError as error:
             raise InvalidArgumentError(str(error), "is empty in this row") from None
         except _TooMuchError:
-            raise InvalidArgumentError(field, "goes on for too long, or writes too much") from None
+            raise InvalidArgumentError(field, "runs for too long or writes too much") from None
         except UndefinedError:
-            problem = "writes something that this row does not have"
+            problem = "uses a value that this row does not have"
             raise InvalidArgumentError(field, problem) from None
-        except Exception as error:  # noqa: BLE001 - it is the template's, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error is the template's
             problem = f"cannot be filled from this row ({type(error).__name__})"
             raise InvalidArgumentError(field, problem) from None
 
@@ -120,11 +120,11 @@ def compiled(
 
 
 class _TooMuchError(Exception):
-    """A template takes more than it may."""
+    """A template exceeds a limit."""
 
 
 class _EmptyCellError(UndefinedError):
-    """An empty cell is written out; the message is its column."""
+    """A template writes out an empty cell; the message is its column."""
 
 
 class _EmptyCell(Undefined):
@@ -135,7 +135,7 @@ class _EmptyCell(Undefined):
 
 
 class _Steps:
-    """How much a template may still do for a row."""
+    """Budget of a template for one row."""
 
     def __init__(self) -> None:
         self._left = MAX_STEPS
@@ -147,12 +147,12 @@ class _Steps:
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Computes with numbers only, and only with those of a sensible size."""
+    """Restricts arithmetic to numbers of limited size."""
 
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        numbers = int | float | Decimal | Undefined  # what is undefined has its own error
+        numbers = int | float | Decimal | Undefined  # undefined values raise their own error
         if not isinstance(left, numbers) or not isinstance(right, numbers):
             raise TypeError
         result = super().call_binop(context, operator, left, right)
@@ -161,13 +161,13 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return result
 
 
-class _Priced(NodeTransformer):
-    """Puts a price on every turn of a loop, and a check on what could grow without one."""
+class _Metered(NodeTransformer):
+    """Adds a cost to each iteration of a loop, and a check to values that could grow unchecked."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - the name of the node
-        price = nodes.Const(1 + _size(node))
+        cost = nodes.Const(1 + _size(node))
         self.generic_visit(node)
-        node.iter = _filter(_STEPS, node.iter, price)
+        node.iter = _filter(_STEPS, node.iter, cost)
         return node
 
     def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802 - the name of the node
@@ -189,7 +189,7 @@ def _environment(*, html: bool) -> _Sandbox:
         undefined=StrictUndefined, autoescape=html, finalize=_finalize, keep_trailing_newline=True
     )
     own = {"join": _join, "replace": _replace, "round": _round}
-    own |= {_STEPS: _turns, _SCALAR: _scalar}
+    own |= {_STEPS: _iterations, _SCALAR: _scalar}
     environment.filters = {name: filters.FILTERS[name] for name in FILTERS} | own
     environment.globals = {"range": _range}
     return environment
@@ -201,14 +201,14 @@ def _check(field: str, tree: nodes.Template) -> None:
         if not _is_allowed(node):
             raise InvalidArgumentError(
                 field,
-                f"has {type(node).__name__} in line {node.lineno}, which a message's template may "
-                "not have: it may have if, for, set, and the methods of texts and dates",
+                f"uses {type(node).__name__} on line {node.lineno}, which is not allowed; a "
+                "template may use if, for, set, and the methods of strings and dates",
             )
 
 
 def _check_size(field: str, size: int) -> None:
     if size > MAX_NODES:
-        raise InvalidArgumentError(field, "is too long a template")
+        raise InvalidArgumentError(field, "is too long")
 
 
 def _is_allowed(node: nodes.Node) -> bool:
@@ -242,13 +242,13 @@ def _value(name: str, cell: Cell) -> object:
 
 
 def _finalize(value: object) -> str:
-    """Write a value out; what is a text, or HTML that is escaped already, stays."""
+    """Format a value; text and escaped HTML stay as they are."""
     if isinstance(value, str | Undefined):
         return str(value) if isinstance(value, Undefined) else value
-    return written("", value)
+    return format_cell("", value)
 
 
-def _joined(chunks: Iterable[str]) -> str:
+def _join_limited(chunks: Iterable[str]) -> str:
     length = 0
     parts = []
     for chunk in chunks:
@@ -266,10 +266,10 @@ def _range(*bounds: int) -> range:
 
 
 @pass_context
-def _turns(context: Context, items: Iterable[object], price: int) -> Iterator[object]:
+def _iterations(context: Context, items: Iterable[object], cost: int) -> Iterator[object]:
     steps = context.resolve(_STEPS)
     for item in items:
-        steps.take(price)
+        steps.take(cost)
         yield item
 
 

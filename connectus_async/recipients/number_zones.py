@@ -1,8 +1,8 @@
-"""In which time zones a phone number may be: phonenumbers' answer, put right where it is wrong.
+"""Time zones of phone numbers: phonenumbers' answers, with corrections.
 
-A number that may be in several zones waits for all of them. A mobile number that may be anywhere in
-its country counts for the zones in which one in two hundred of its people live, or more: Chile's
-for Magallanes and Aysén too, but not for Easter Island, and Ecuador's not for the Galápagos.
+A number with several possible zones waits for all of them. A mobile number that may be anywhere in
+its country counts for the zones where at least one in two hundred of its people live: in Chile also
+Magallanes and Aysén, but not Easter Island; in Ecuador not the Galápagos.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from connectus_async.extras import library
 Zones = tuple[str, ...]
 
 _UNKNOWN: Final = "Etc/Unknown"
-"""The answer of phonenumbers where it knows nothing."""
+"""phonenumbers' answer for an unknown zone."""
 
 _CHIHUAHUA: Final[Zones] = ("America/Chihuahua",)
 _JUAREZ: Final[Zones] = ("America/Ciudad_Juarez",)
@@ -26,12 +26,12 @@ _RAPA_NUI: Final[Zones] = ("America/Santiago", "Pacific/Easter")
 
 @attrs.frozen
 class Correction:
-    """A wrong answer of phonenumbers about the numbers that begin with some digits.
+    """Correction of a wrong answer of phonenumbers.
 
     Attributes:
-        wrong: A number of which it is said; once phonenumbers is right about it, the correction has
-            had its time, and a test says so.
-        zones: The zones by the first digits; the longest that fit count.
+        wrong: An example of a number with a wrong answer. A test fails once phonenumbers answers
+            it correctly, so that the correction is removed.
+        zones: The zones by prefix; the longest matching prefix wins.
         source: The source of the right answer.
     """
 
@@ -69,12 +69,12 @@ CORRECTIONS: Final = (
     Correction(
         "50581234567",
         {"505": ("America/Managua",)},
-        "tzdata: Nicaragua changes no clocks, Chicago does",
+        "tzdata: no DST in Nicaragua, unlike Chicago",
     ),
     Correction(
         "5581987654321",
         {"5581": ("America/Recife",), "55813619": ("America/Noronha",)},
-        "Brazil's numbering plan: area 81 is Recife; Fernando de Noronha has one exchange of it",
+        "Brazil's numbering plan: area 81 is Recife; one exchange of it is Fernando de Noronha",
     ),
     Correction(
         "5593987654321",
@@ -93,7 +93,7 @@ CORRECTIONS: Final = (
     Correction(
         "559734811234",
         {"5597": ("America/Manaus", "America/Eirunepe")},
-        "Brazil's numbering plan: area 97 is the inner Amazonas; tzdata: its west is at -05",
+        "Brazil's numbering plan: area 97 is inner Amazonas; tzdata: its west is at -05",
     ),
     Correction(
         "555536821234",
@@ -117,7 +117,7 @@ CORRECTIONS: Final = (
             for area in "614 621 625 627 628 629 635 639 648 649 652 659".split()  # noqa: SIM905
         }
         | {"52636": _CHIHUAHUA + _JUAREZ},
-        "Mexico's numbering plan; tzdata 2022f: the state is at -06 but for Juárez and its west",
+        "Mexico's numbering plan; tzdata 2022f: the state is at -06, except Juárez and its west",
     ),
     Correction(
         "526572121234",
@@ -130,7 +130,7 @@ CORRECTIONS: Final = (
             **dict.fromkeys(("52868", "52891", "52897"), _MATAMOROS),
             **dict.fromkeys(("52862", "52873"), ("America/Monterrey", *_MATAMOROS)),
         },
-        "Mexico's numbering plan; tzdata 2022f: the border keeps the clocks of Texas",
+        "Mexico's numbering plan; tzdata 2022f: the border has the time of Texas",
     ),
     Correction(
         "526632121234",
@@ -142,9 +142,9 @@ CORRECTIONS: Final = (
         {"52997": ("America/Merida", "America/Cancun")},
         "Mexico's numbering plan: 997 reaches into Quintana Roo",
     ),
-    Correction("213551234567", {"213": ("Africa/Algiers",)}, "tzdata: Algeria changes no clocks"),
-    Correction("218912345678", {"218": ("Africa/Tripoli",)}, "tzdata: Libya changes no clocks"),
-    Correction("212650123456", {"212": ("Africa/Casablanca",)}, "tzdata: Morocco's own clocks"),
+    Correction("213551234567", {"213": ("Africa/Algiers",)}, "tzdata: no DST in Algeria"),
+    Correction("218912345678", {"218": ("Africa/Tripoli",)}, "tzdata: no DST in Libya"),
+    Correction("212650123456", {"212": ("Africa/Casablanca",)}, "tzdata: Morocco's own rules"),
     Correction("211977123456", {"211": ("Africa/Juba",)}, "tzdata: South Sudan is at +02"),
 )
 
@@ -155,11 +155,11 @@ _LENGTHS: Final = sorted({len(digits) for digits in CORRECTED}, reverse=True)
 
 
 def of_number(digits: str, number: Any) -> Zones:
-    """Tell in which zones a number may be; none if nothing is known but its country.
+    """Return the possible zones of a number; none if only its country is known.
 
     Args:
         digits: Its E.164 digits.
-        number: The same as phonenumbers reads them.
+        number: The same number, parsed by phonenumbers.
 
     Raises:
         ConfigurationError: phonenumbers is not installed.
@@ -171,7 +171,7 @@ def of_number(digits: str, number: Any) -> Zones:
 
 
 def guess(number: Any) -> Zones:
-    """Tell all zones of a number's country; where several share a calling code, of its area.
+    """Return all zones of a number's country, or of its area if countries share the calling code.
 
     Raises:
         ConfigurationError: phonenumbers is not installed.
@@ -185,7 +185,7 @@ def guess(number: Any) -> Zones:
 
 @lru_cache
 def _of_country(calling_code: str) -> Zones:
-    """Tell all zones of the numbers that begin with a calling code."""
+    """Return all zones of a calling code."""
     data = library("time_zones", "phonenumbers.tzdata", extra="phone").TIMEZONE_DATA
     tables = (data, CORRECTED)
     known = (
@@ -198,10 +198,10 @@ def _of_country(calling_code: str) -> Zones:
 
 
 def _looked_up(number: Any) -> Zones:
-    """Ask phonenumbers.
+    """Look a number up in phonenumbers.
 
-    It takes a mobile number of Jamaica for one of all that begins with +1: those of a country that
-    shares its calling code are looked up by their area.
+    For a mobile number of Jamaica it returns every zone of +1, so numbers of a country that shares
+    another's calling code are looked up by area.
     """
     zones = library("time_zones", "phonenumbers.timezone", extra="phone")
     found = zones.time_zones_for_number(number)
@@ -215,7 +215,7 @@ def _without_unknown(found: Zones) -> Zones:
 
 
 def _is_of_a_guest(number: Any) -> bool:
-    """Tell whether it is of a country that is not the first of its calling code."""
+    """Tell whether a number's country is not the main one of its calling code."""
     phonenumbers = library("time_zones", "phonenumbers", extra="phone")
     region = phonenumbers.region_code_for_number(number)
     return bool(region != phonenumbers.region_code_for_country_code(number.country_code))

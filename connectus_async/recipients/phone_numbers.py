@@ -1,4 +1,4 @@
-"""Phone numbers: whether there can be such a number, and where it is. Through phonenumbers."""
+"""Validity, country and time zones of phone numbers, through phonenumbers."""
 
 import re
 from collections import Counter
@@ -14,32 +14,32 @@ from connectus_async.extras import library
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients import number_zones
 
-_WRITTEN: Final = re.compile(r"[\d\s().+\-\N{NON-BREAKING HYPHEN}\N{EN DASH}]+")
+_WRITTEN: Final = re.compile(rf"[{arguments.DASHES}\d\s().+]+")
 
 _NO_DIGITS: Final = re.compile(r"\D+")
 
 _INTERNATIONAL: Final = "00"
-"""Written for ``+``. phonenumbers reads it as it is dialled at home: in Brazil and Colombia the
-digits of a carrier follow, so that of 0055 51 it leaves 51, and the number is one of Peru."""
+"""The prefix written in place of ``+``. phonenumbers reads it as dialled in the country: in Brazil
+and Colombia a carrier code follows, so it reduces 0055 51 to 51, a number of Peru."""
 
 _NO_COUNTRY: Final = "001"
-"""What phonenumbers calls the region of numbers such as +800, which belong to no country."""
+"""phonenumbers' region for numbers of no country, such as +800."""
 
 SERVED: Final = ("AR", "BO", "BR", "CL", "CO", "CR", "EC", "GT", "MX", "PE", "PY", "US", "UY")
-"""The countries that Connectus has balances for: there a number without ``+`` is at home."""
+"""Countries that Connectus has balances for: a number without ``+`` may belong to any of them."""
 
 NEIGHBOURS: Final = ("CU", "DO", "HN", "NI", "PA", "PR", "SV", "VE")
-"""A number without ``+`` that reads as one of elsewhere, and as one of these or of `SERVED` but for
-its country code, is taken for theirs."""
+"""A number without ``+`` of any other country is refused if it is also a national number of one of
+these or of `SERVED`: it probably lacks that country code."""
 
 FITS_NAMED: Final = 4
 
 SAMPLE: Final = 200
 RARE: Final = 20
-"""Among so many rows, one that lacks its country code says nothing of the others."""
+"""If at most one row in this many lacks its country code, that says nothing about the others."""
 
 SHORTEST_ALIKE: Final = 10
-"""From so many digits on, the plans of `SERVED` give numbers out by the thousand at least."""
+"""From this length on, numbering plans of `SERVED` assign numbers in blocks of 1,000 or more."""
 
 BLOCKS_REMEMBERED: Final = 2**17
 
@@ -48,10 +48,10 @@ _RESPELT: Final = frozenset({52, 55})
 
 
 class NoCountryCodeError(InvalidArgumentError):
-    """A number seems to lack its country code: as it is written it could be of several countries.
+    """A number seems to lack its country code: it could belong to several countries.
 
     Attributes:
-        fits: The countries of which it could be, in two capital letters.
+        fits: The candidate countries, as ISO codes such as ``CL``.
     """
 
     def __init__(self, field: str, fits: tuple[str, ...], problem: str | None = None) -> None:
@@ -64,8 +64,8 @@ class NoCountryCodeError(InvalidArgumentError):
 
 def _lacks_country_code(fits: tuple[str, ...]) -> str:
     return (
-        f"seems to lack its country code: it could be a number of {_named(fits)}; "
-        "write it with + and the code, or give the region (--region)"
+        f"seems to lack its country code (candidates: {_named(fits)}); "
+        "write it with + and the code, or set the region (--region)"
     )
 
 
@@ -74,108 +74,108 @@ def _named(countries: Sequence[str]) -> str:
 
 
 class NationalNumbers:
-    """Counts the numbers of a file that lack their country code, to refuse it if most do.
+    """Counts the numbers of a file that lack their country code, to refuse the file if most do.
 
-    The few of such a file that can be read all the same would go to strangers.
+    The few numbers of such a file that are valid as written would belong to strangers.
 
     Args:
-        region: The country that its numbers were read as, where one was given.
+        region: The region that the numbers were read with, if any.
     """
 
     def __init__(self, region: str | None) -> None:
         self._region = region
-        self._rows = self._lacking = self._good = 0
+        self._rows = self._lacking = self._valid = 0
         self._fits: Counter[str] = Counter()
-        self._some_good: list[str] = []
+        self._sample: list[str] = []
 
     def add(self, content: object) -> None:
-        """Count what was made of a row: a message, or an error."""
+        """Count the result of a row: a message or an error."""
         self._rows += 1
         if isinstance(content, NoCountryCodeError):
             self._lacking += 1
             self._fits.update(content.fits)
         elif not isinstance(content, Exception):
-            self._good += 1
-            if len(self._some_good) < SAMPLE and (digits := getattr(content, "dst_number", None)):
-                self._some_good.append(str(digits))
+            self._valid += 1
+            if len(self._sample) < SAMPLE and (digits := getattr(content, "dst_number", None)):
+                self._sample.append(str(digits))
 
     def check(self, name: str) -> None:
-        """Refuse the file, once all its rows were counted.
+        """Refuse the file if most of its numbers lack their country code. Call after the last row.
 
         Args:
-            name: Its name.
+            name: The name of the file.
 
         Raises:
-            InvalidArgumentError: More of its numbers could be of another country, whose code they
-                lack, than can be sent. What can be sent does not count where it could be of that
-                country too: an area of Brazil is the code of Peru.
+            InvalidArgumentError: More numbers seem to lack the code of some country than are valid.
+                Valid numbers that fit that country as well do not count: an area code of Brazil is
+                also the country code of Peru.
         """
-        if self._lacking <= self._good and not self._good_are_alike():
+        if self._lacking <= self._valid and not self._valid_fit_too():
             return
         fits = self._most_fitting()
         wrong = "seems to lack its country code"
         if self._region is not None:
-            wrong = f"is none of {self._region}, and could be one of another country"
+            wrong = f"is not valid in {self._region} but fits another country"
         raise InvalidArgumentError(
             name,
-            f"{self._lacking:,} of its {self._rows:,} rows have a number that {wrong}, so nothing "
-            f"is sent: say with --region of which country they are (most could be numbers of "
-            f"{_named(fits)}), or write them with + and the code",
+            f"{self._lacking:,} of its {self._rows:,} rows have a number that {wrong}; nothing was "
+            f"sent. Set the country with --region (most numbers fit {_named(fits)}), or write them "
+            "with + and the country code",
         )
 
     def _most_fitting(self) -> list[str]:
         most = max(self._fits.values())
         return sorted(country for country, count in self._fits.items() if count == most)
 
-    def _good_are_alike(self) -> bool:
-        """Tell whether most of the good ones are of the country whose code the others lack, too."""
+    def _valid_fit_too(self) -> bool:
+        """Tell whether most valid numbers also fit the country whose code the others lack."""
         is_rare = self._lacking * RARE <= self._rows
-        if is_rare or self._region is not None or not self._some_good:
+        if is_rare or self._region is not None or not self._sample:
             return False
         country = self._most_fitting()[0]
-        alike = sum(_is_of(country, digits) for digits in self._some_good)
-        return alike * 2 > len(self._some_good)
+        alike = sum(_is_of(country, digits) for digits in self._sample)
+        return alike * 2 > len(self._sample)
 
 
 def is_installed() -> bool:
-    """Tell whether numbers can be checked here: whether phonenumbers is installed."""
+    """Tell whether phonenumbers is installed."""
     return find_spec("phonenumbers") is not None
 
 
 def checker(region: str | None) -> ToDigits:
-    """Make the strictest check of numbers that there is here.
+    """Return the strictest check of numbers available.
 
     Args:
         region: As in `normaliser`.
 
     Returns:
-        What `normaliser` gives. If it is ``None`` and phonenumbers is not installed,
-        `arguments.phone_number`, which looks at the number of digits alone.
+        The function of `normaliser`. Without a region and without phonenumbers,
+        `arguments.phone_number`, which checks only the number of digits.
 
     Raises:
-        ConfigurationError: As in `normaliser`, where there is a region.
+        ConfigurationError: With a region, as in `normaliser`.
     """
     return normaliser(region) if region is not None or is_installed() else arguments.phone_number
 
 
 def normaliser(region: str | None) -> ToDigits:
-    """Make what reduces numbers to their E.164 digits, and refuses those that cannot be.
+    """Make a function that validates numbers and reduces them to their E.164 digits.
 
-    A number without ``+`` is one of the region, with its country code or without. A number of
-    another country has to be written with ``+``: without it, a mistyped number at home can be a
-    good one abroad.
+    A number without ``+`` is read as one of the region, with or without its country code. A number
+    of another country needs ``+``: without it, a mistyped domestic number could be a valid foreign
+    one.
 
     Args:
-        region: The country whose numbers are written without ``+``, such as ``CL``; if ``None``,
-            every number begins with its country code, with ``+`` or without. One without ``+``
-            that is of none of the countries that Connectus serves so, and but for its country code
-            could be of one, is refused.
+        region: The country whose numbers are written without ``+``, such as ``CL``. If ``None``,
+            every number begins with its country code, with or without ``+``; one without ``+`` is
+            refused if it is not valid in a country that Connectus serves, but would be with that
+            country's code in front.
 
     Returns:
-        A function that takes what an error is to call the number, and the number, as
-        `arguments.phone_number` does. It raises `InvalidArgumentError` with the reason, and never
-        shows the number. With a region it gives E.164, without one the digits as they are written.
-        A number in an older spelling (Mexico with 1, Brazil without its ninth digit) is kept so.
+        A function of a field name, for error messages, and a number, as `arguments.phone_number`.
+        It raises `InvalidArgumentError` with the reason, and never shows the number. With a region
+        it returns E.164, without one the digits as written. Older spellings (Mexico with 1, Brazil
+        without the ninth digit) are kept.
 
     Raises:
         ConfigurationError: There is no such country, or phonenumbers is not installed.
@@ -189,7 +189,7 @@ def normaliser(region: str | None) -> ToDigits:
 
 
 def country(digits: str) -> str | None:
-    """Tell the country of a number, in two capital letters; ``None`` if it is of none.
+    """Return the ISO code of a number's country, or ``None`` if it has none.
 
     Args:
         digits: Its E.164 digits.
@@ -208,11 +208,11 @@ def country(digits: str) -> str | None:
 
 
 def time_zones(digits: str, *, guess: bool = True) -> tuple[str, ...]:
-    """Tell in which time zones a number may be, by their IANA names; none if it has no country.
+    """Return the IANA names of a number's possible time zones; none if it has no country.
 
     Args:
         digits: Its E.164 digits.
-        guess: Whether, where nothing is known but the country, all zones of that are told.
+        guess: Whether to return all zones of the country if nothing else is known.
 
     Raises:
         ConfigurationError: phonenumbers is not installed.
@@ -252,14 +252,14 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
         return _e164(field, number) if region else _as_given(field, text, number)
     if region is None or text.startswith("+"):
         raise InvalidArgumentError(field, problem)
-    problem += f"; one from outside {region} is written with + and its country code"
+    problem += "; write foreign numbers with + and the country code"
     if fits := _fits(_NO_DIGITS.sub("", text).removeprefix("0")):
         raise NoCountryCodeError(field, fits, problem)
     raise InvalidArgumentError(field, problem)
 
 
 def _with_plus(region: str | None, field: str, text: str) -> str:
-    """Write ``+`` for 00, unless what follows could be a number at home that was filled with 0."""
+    """Replace 00 by ``+``, unless the rest could be a national number padded with zeros."""
     if text.startswith("+"):
         return text
     is_plain = text.isascii() and text.isdigit()
@@ -269,13 +269,13 @@ def _with_plus(region: str | None, field: str, text: str) -> str:
     digits = digits.removeprefix(_INTERNATIONAL)
     if digits.startswith("0") or (digits and region is not None and _is_of(region, digits)):
         raise InvalidArgumentError(
-            field, "begins with 00, and no country code that is certain; write + in place of 00"
+            field, "begins with 00, but its country code is ambiguous; write + in place of 00"
         )
     return f"+{digits}"
 
 
 def _international_digits(field: str, text: str) -> str:
-    """Read a number that begins with its country code, without a ``+`` that says so."""
+    """Read a number that begins with its country code, without ``+``."""
     if len(text) >= SHORTEST_ALIKE and text.isascii() and text.isdigit() and _is_block(text[:-3]):
         return text
     number = None
@@ -290,14 +290,14 @@ def _international_digits(field: str, text: str) -> str:
     if fits := _fits(arguments.phone_number(field, digits.removeprefix("0"))):
         raise NoCountryCodeError(field, fits)
     if problem is not None:
-        arguments.phone_number(field, digits)  # what it says comes first
+        arguments.phone_number(field, digits)  # its error comes first
         raise InvalidArgumentError(field, problem)
     return _as_given(field, text, number)
 
 
 @lru_cache(BLOCKS_REMEMBERED)
 def _is_block(head: str) -> bool:
-    """Tell whether the thousand numbers that begin so are of `SERVED`, written as they are."""
+    """Tell whether a block of 1,000 numbers belongs to a `SERVED` country as written."""
     digits = f"{head}000"
     number = _international(digits)
     return (
@@ -315,12 +315,12 @@ def _is_served(number: Any) -> bool:
 
 
 def _fits(digits: str) -> tuple[str, ...]:
-    """Tell of which countries digits could be a number, but for the country code."""
+    """List the countries in which digits are a valid national number."""
     return tuple(region for region in sorted(SERVED + NEIGHBOURS) if _is_of(region, digits))
 
 
 def _is_of(region: str, digits: str) -> bool:
-    """Tell whether digits are a number of a country, but for the country code."""
+    """Tell whether digits are a valid national number of a country."""
     phonenumbers = _phonenumbers()
     return len(digits) in _lengths(region) and phonenumbers.is_valid_number_for_region(
         phonenumbers.PhoneNumber(
@@ -337,11 +337,11 @@ def _lengths(region: str) -> tuple[int, ...]:
 
 
 def _as_given(field: str, text: str, number: Any) -> str:
-    """Take the digits as they stand, as `arguments.phone_number` does, wherever it takes them.
+    """Keep the digits as written, where `arguments.phone_number` accepts them.
 
-    A ledger has its keys of them: in another form, though a better one, the message would be new.
-    So those with a 0 or more for calls at home, of which phonenumbers takes no notice, are refused:
-    as they stand they are nobody's, and on no suppression list.
+    The keys of a ledger come from these digits: in another form the message would be a new one.
+    phonenumbers ignores trunk prefixes, such as 0. Numbers with one are refused: as written they
+    belong to nobody, and no suppression list has them.
     """
     canonical = _e164(field, number)
     try:
@@ -353,8 +353,7 @@ def _as_given(field: str, text: str, number: Any) -> str:
     if recipient_key(digits) != recipient_key(canonical):
         raise InvalidArgumentError(
             field,
-            "has a prefix for calls within its country, such as 0, after the country code: leave "
-            "the prefix out",
+            "has a trunk prefix, such as 0, after the country code; remove the prefix",
         )
     return digits
 
@@ -366,7 +365,7 @@ def _e164(field: str, number: Any) -> str:
 
 
 def _present(number: Any) -> Any:
-    """Write a number as phonenumbers knows it: it has forgotten older spellings that still work."""
+    """Convert older spellings, which still work, to the one that phonenumbers supports."""
     if number.country_code not in _RESPELT:
         return number
     phonenumbers = _phonenumbers()
@@ -377,12 +376,12 @@ def _present(number: Any) -> Any:
 
 
 def _may_lack_a_digit(digits: str) -> bool:
-    """Tell an old mobile of Brazil that looks as one of today of which a digit was forgotten."""
+    """Tell whether an old Brazilian mobile could be a current one with a digit missing."""
     return len(digits) == 12 and digits.startswith("55") and digits[4] == "9"
 
 
 def _text(field: str, value: str | int) -> str:
-    """Refuse what phonenumbers would make a number of: letters, extensions, decimal numbers."""
+    """Refuse letters, extensions and decimal numbers, which phonenumbers would accept."""
     if isinstance(value, str) and _WRITTEN.fullmatch(value):
         arguments.refuse_a_decimal(field, value)
         return value.strip()
@@ -397,8 +396,8 @@ def _parsed(region: str | None, field: str, text: str) -> Any:
         return phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
         problem = {
-            error.INVALID_COUNTRY_CODE: "begins with no country code",
-            error.NOT_A_NUMBER: "is no phone number",
+            error.INVALID_COUNTRY_CODE: "does not begin with a country code",
+            error.NOT_A_NUMBER: "is not a phone number",
             error.TOO_LONG: "is too long for a phone number",
         }.get(error.error_type, "is too short for a phone number")
         raise InvalidArgumentError(field, problem) from None
@@ -409,19 +408,19 @@ def _problem(number: Any) -> str | None:
     number = _present(number)
     result = phonenumbers.ValidationResult
     problem = {
-        result.INVALID_COUNTRY_CODE: "begins with no country code",
-        result.TOO_SHORT: "is too short for a number of {}",
+        result.INVALID_COUNTRY_CODE: "does not begin with a country code",
+        result.TOO_SHORT: "is too short for {}",
         result.IS_POSSIBLE_LOCAL_ONLY: "lacks its area code",
-        result.TOO_LONG: "is too long for a number of {}",
-        result.INVALID_LENGTH: "has not as many digits as a number of {}",
+        result.TOO_LONG: "is too long for {}",
+        result.INVALID_LENGTH: "has the wrong length for {}",
     }.get(phonenumbers.is_possible_number_with_reason(number))
     if problem is None and not phonenumbers.is_valid_number(number):
-        problem = "is no number that is in use in {}"
+        problem = "is not a valid {} number"
     return None if problem is None else problem.format(_plan(number))
 
 
 def _abroad(region: str, number: Any) -> str | None:
-    """Tell of which other country a number is, where its country has its calling code from that."""
+    """Describe a number of another country that shares the region's calling code."""
     phonenumbers = _phonenumbers()
     code = number.country_code
     is_guest = phonenumbers.region_code_for_country_code(code) != region

@@ -1,4 +1,4 @@
-"""What a campaign is going to be, known before its first message leaves: counts, costs, needs."""
+"""Preflight of a campaign: counts, costs and balances, before its first message is sent."""
 
 import datetime as dt
 import unicodedata
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from connectus_async import arguments
-from connectus_async.errors import ConfigurationError, ConnectusError, InvalidArgumentError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, safe_text
 from connectus_async.extras import library
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.clients import ClientBalance, CountryBalance, SubClients
@@ -20,7 +20,8 @@ from connectus_async.products.product import Product
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients import phone_numbers
-from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, neighbour
+from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, block_start
+from connectus_async.redaction import one_line
 from connectus_async.segmentation import Segments, segments
 from connectus_async.transliteration import to_gsm7
 
@@ -28,9 +29,7 @@ DEFAULT_EXAMPLES: Final = 20
 CHARACTERS_SHOWN: Final = 10
 MAX_SENTENCE_CHARACTERS: Final = 300
 UNKNOWN_COUNTRY: Final = "unknown"
-UNCHECKED: Final = (
-    "whether there are such numbers was not checked: pip install 'connectus-async[phone]'"
-)
+UNCHECKED: Final = "phone numbers were not validated: pip install 'connectus-async[phone]'"
 
 COUNTRY_NAMES: Final[Mapping[str, str]] = {
     "AR": "Argentina",
@@ -47,16 +46,16 @@ COUNTRY_NAMES: Final[Mapping[str, str]] = {
     "US": "Estados Unidos",
     "UY": "Uruguay",
 }
-"""The countries of the balances in the API's words, by their ISO 3166 codes."""
+"""The API's names of the countries of its balances, by ISO 3166 code."""
 
 
 @attrs.frozen
 class Skipped:
-    """The rows that are skipped for one reason.
+    """The rows skipped for one reason.
 
     Attributes:
-        count: How many they are.
-        examples: A sentence for each of the first of them.
+        count: The number of rows.
+        examples: A sentence for each of the first rows.
     """
 
     count: int
@@ -65,13 +64,13 @@ class Skipped:
 
 @attrs.frozen
 class CharacterCost:
-    """What a character costs that GSM-7 does not have.
+    """The cost of a character that is not in GSM-7.
 
     Attributes:
-        character: It.
-        messages: How many SMS have it.
-        extra_parts: How many carrier parts those SMS take more than they would in GSM-7's closest
-            form; an SMS with two such characters counts for both.
+        character: The character.
+        messages: The number of SMS that have it.
+        extra_parts: The additional carrier parts of those SMS, compared with their closest form in
+            GSM-7; an SMS with two such characters counts for both.
     """
 
     character: str = attrs.field(repr=False)
@@ -81,15 +80,15 @@ class CharacterCost:
 
 @attrs.frozen
 class Need:
-    """What a campaign takes from one balance.
+    """The amount that a campaign takes from one balance.
 
     Attributes:
         id_client: The sub-client that pays; ``None`` for the account's unassigned balance.
-        product: For what.
-        country: The ISO code of the country that an SMS goes to, or ``unknown``; ``None`` for all
+        product: The product of the balance.
+        country: The ISO code of the destination country of SMS, or ``unknown``; ``None`` for all
             countries together: for email and WhatsApp, which have one balance, and for SMS without
             the extra ``phone``.
-        amount: How many SMS are billed, or how many emails or WhatsApp messages are sent.
+        amount: The number of SMS billed, or of emails or WhatsApp messages sent.
     """
 
     id_client: str | None
@@ -98,7 +97,7 @@ class Need:
     amount: int
 
     def __str__(self) -> str:
-        """Say whose balance of what it is."""
+        """Name the balance."""
         payer = f"sub-client {self.id_client}" if self.id_client else "the account"
         country = f" to {self.country}" if self.country else ""
         return f"{_PRODUCT_NAMES[self.product]}{country} of {payer}"
@@ -106,11 +105,11 @@ class Need:
 
 @attrs.frozen
 class Shortfall:
-    """A need that its balance does not cover, or of which that cannot be told.
+    """A need that its balance does not cover, or may not cover.
 
     Attributes:
-        need: What is needed.
-        balance: What there is; ``None`` if the API's list does not say.
+        need: The need.
+        balance: The balance; ``None`` if the API's list does not have it.
     """
 
     need: Need
@@ -118,45 +117,45 @@ class Shortfall:
 
     @property
     def missing(self) -> int | None:
-        """How many messages the balance lacks; ``None`` if that cannot be told."""
+        """The number of messages that the balance lacks; ``None`` if it is unknown."""
         return None if self.balance is None else self.need.amount - self.balance
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Describe the shortfall in a sentence."""
         if self.missing is None:
-            return f"{self.need}: needs {self.need.amount:,}, cannot tell what there is"
+            return f"{self.need}: needs {self.need.amount:,}, balance unknown"
         return (
             f"{self.need}: needs {self.need.amount:,}, has {self.balance:,}, lacks {self.missing:,}"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Write it as JSON has it."""
+        """Convert it to types that JSON has."""
         return {**_need_as_dict(self.need), "balance": self.balance, "missing": self.missing}
 
 
 @attrs.frozen(kw_only=True)
 class PreflightReport:
-    """What a campaign is going to be. Everything below ``skipped`` is about what is to be sent.
+    """Forecast of a campaign. Everything below ``skipped`` counts only messages to be sent.
 
     Attributes:
         rows: All rows of the source.
-        to_send: Messages that this run is going to send.
-        known: Rows that an earlier run dealt with, and that this one does not send, by their state.
-        skipped: Rows that are not going to be sent, by the reason.
-        sms: How many of the messages are SMS.
-        emails: How many are emails.
-        whatsapp: How many are WhatsApp messages.
-        billed_sms: SMS on the bill.
-        parts: Parts in which carriers take the SMS to the phones.
+        to_send: Messages that this run will send.
+        known: Rows that an earlier run dealt with and this run does not send, by state.
+        skipped: Rows that will not be sent, by reason.
+        sms: The number of SMS.
+        emails: The number of emails.
+        whatsapp: The number of WhatsApp messages.
+        billed_sms: SMS billed.
+        parts: Parts that carriers split the SMS into.
         ucs2: SMS that a character forces into UCS-2.
-        extra_parts: Parts that those take more than they would in GSM-7's closest form.
+        extra_parts: The additional parts of those, compared with their closest form in GSM-7.
         ucs2_characters: The characters that force most SMS into UCS-2, most frequent first.
-        by_country: Messages to numbers by the ISO code of the country, ``unknown`` among them;
-            ``None`` without the extra ``phone``.
-        needs: What is taken from each balance.
-        in_quiet_hours: Messages that cannot leave now; ``None`` without quiet hours.
-        budget: What the campaign may take from the balances; ``None`` without a budget.
-        seconds: How long sending takes at the rate; ``None`` without a rate.
+        by_country: Messages to numbers by ISO code of the country, or ``unknown``; ``None`` without
+            the extra ``phone``.
+        needs: The amount taken from each balance.
+        in_quiet_hours: Messages that cannot be sent now; ``None`` without quiet hours.
+        budget: The most that the campaign may take from the balances; ``None`` without a budget.
+        seconds: The time that sending takes at the rate; ``None`` without a rate.
     """
 
     rows: int
@@ -179,7 +178,7 @@ class PreflightReport:
 
     @property
     def already_sent(self) -> int:
-        """Messages that were or may have been sent before, and are not sent again."""
+        """Messages that an earlier run sent or may have sent, and that are not sent again."""
         return sum(count for state, count in self.known.items() if state is not State.SKIPPED)
 
     @property
@@ -191,7 +190,7 @@ class PreflightReport:
         return skipped.count if skipped else 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Write it as JSON has it."""
+        """Convert it to types that JSON has."""
         return {
             **{name: getattr(self, name) for name in attrs.fields_dict(type(self))},
             "known": {str(state): count for state, count in self.known.items()},
@@ -208,15 +207,15 @@ class PreflightReport:
 
 
 class Preflight:
-    """Adds up what a campaign is going to be, row by row; its memory does not grow with them.
+    """Adds up the forecast of a campaign, row by row, in constant memory.
 
     Args:
-        examples: How many rows are named for each reason to skip one; the others are counted.
-        quiet_hours: If given, messages that cannot leave at `now` are counted.
-        now: The present moment, with a time zone; the clock's if left out.
-        budget: What the campaign may take from the balances: SMS as they are billed, one for each
+        examples: Maximum examples for each reason to skip a row; further rows are only counted.
+        quiet_hours: If given, messages that cannot be sent at `now` are counted.
+        now: The current time, with a time zone; by default that of the clock.
+        budget: The most that the campaign may take from the balances: SMS as billed, one for each
             email and WhatsApp message.
-        spent: What it took before.
+        spent: The amount it took before.
 
     Example:
         >>> preflight = Preflight()
@@ -258,13 +257,13 @@ class Preflight:
         known: State | None = None,
         first_line: int | None = None,
     ) -> None:
-        """Add the next row. What the ledger's `Loaded` says of it are the other arguments.
+        """Add the next row. The other arguments come from the ledger's `Loaded`.
 
         Args:
-            row: The row. One that is an error, or a message whose recipient is none, is invalid.
-            skipped: Why it is not going to be sent, if it is not.
-            known: The state in which an earlier run left it; what that left queued is to be sent.
-            first_line: For a duplicate, the line on which the message was first.
+            row: The row. An error, or a message with an invalid recipient, counts as invalid.
+            skipped: The reason to skip it, if any.
+            known: The state in which an earlier run left it; a queued message is still to be sent.
+            first_line: For a duplicate, the line of the first message.
         """
         self._rows += 1
         if known not in (None, State.QUEUED):
@@ -280,11 +279,11 @@ class Preflight:
         rate: float | None = None,
         rate_unit: Literal["messages", "segments"] = "messages",
     ) -> PreflightReport:
-        """Say what was added up so far.
+        """Make the report of the rows so far.
 
         Args:
-            rate: How many are sent a second.
-            rate_unit: Of what: of messages, or of SMS as they are billed.
+            rate: The rate per second.
+            rate_unit: The unit of the rate: messages, or SMS as billed.
         """
         messages = self._products.total()
         weight = messages if rate_unit == "messages" else self._needs.total()
@@ -381,10 +380,10 @@ _PRODUCT_NAMES: Final[Mapping[Product, str]] = {
 }
 
 _SENTENCES: Final[Mapping[SkipReason, str]] = {
-    SkipReason.INVALID: "cannot be sent as it is",
-    SkipReason.DUPLICATE: "the campaign has the same message already",
+    SkipReason.INVALID: "is not a valid message",
+    SkipReason.DUPLICATE: "the campaign already has the same message",
     SkipReason.SUPPRESSED: "the recipient is on the suppression list",
-    SkipReason.EXPIRED: "the time after which it is not to be sent has passed",
+    SkipReason.EXPIRED: "the message has expired",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
 }
 
@@ -398,11 +397,8 @@ def _sentence(row: Row, reason: SkipReason, first_line: int | None) -> str:
 
 
 def _said(error: Exception) -> str:
-    """The sentence of one of our errors, which shows nothing personal, or another's type."""
-    sentence = str(error) if isinstance(error, ConnectusError) else type(error).__name__
-    printable = "".join(sign if sign.isprintable() else "?" for sign in sentence)
-    shortened = printable[:MAX_SENTENCE_CHARACTERS]
-    return shortened if shortened == printable else f"{shortened}…"
+    """Return the sentence of an error of ours, which has no personal data, or another's type."""
+    return one_line(safe_text(error), MAX_SENTENCE_CHARACTERS)
 
 
 def _recipient(message: Message) -> str:
@@ -416,26 +412,26 @@ def _recipient(message: Message) -> str:
 
 
 def _country_finder() -> Callable[[str], str | None] | None:
-    """What tells the country of a number, if it is installed."""
+    """Return a function from a number to its country, if phonenumbers is installed."""
     try:
         library("by_country", "phonenumbers", extra="phone")
     except ConfigurationError:
         return None
     country = lru_cache(NUMBERS_REMEMBERED)(phone_numbers.country)
-    return lambda digits: country(neighbour(digits)) or country(digits)
+    return lambda digits: country(block_start(digits)) or country(digits)
 
 
 def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Shortfall]:
-    """Compare what a campaign needs with the balances that pay for it.
+    """Compare the needs of a campaign with the balances that pay for it.
 
     Args:
-        report: What it needs.
-        sub_clients: What ``connectus.clients.list()`` answered.
+        report: The report with the needs.
+        sub_clients: The answer of ``connectus.clients.list()``.
 
     Returns:
-        The needs that are not covered, and those of which it cannot be told: a country or a
-        sub-client that the answer does not have is never taken for enough. Where the countries of
-        the SMS are not known, the balances of all of them together are what there is at most.
+        The needs that are not covered or may not be: a country or sub-client that is missing in the
+        answer never counts as covered. If the countries of the SMS are unknown, they are compared
+        with the sum of all countries' balances, which is an upper bound.
     """
     found = ((need, _balance(need, sub_clients)) for need in report.needs)
     return [
@@ -481,7 +477,7 @@ def _sms_balance(country: str | None, balances: Iterable[CountryBalance]) -> int
 
 
 def _plain(name: str) -> str:
-    """A name without accents and capitals: the API may learn to write them."""
+    """Remove accents and case from a name: the API may come to write them."""
     letters = unicodedata.normalize("NFKD", name.strip().casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
@@ -491,11 +487,11 @@ def _need_as_dict(need: Need) -> dict[str, Any]:
 
 
 def render(report: PreflightReport, shortfalls: Sequence[Shortfall] | None = None) -> str:
-    """Write a report for a terminal: no recipient and no text is in it.
+    """Format a report for a terminal, without recipients or texts.
 
     Args:
         report: The report.
-        shortfalls: What `compare_balance` found; ``None`` if the balance was not looked up.
+        shortfalls: The result of `compare_balance`; ``None`` if the balance was not looked up.
     """
     lines = [*_rows_lines(report), *_message_lines(report), *_country_lines(report)]
     lines += [f"  {fact}" for fact in _limits(report)]
@@ -519,22 +515,23 @@ def _message_lines(report: PreflightReport) -> Iterator[str]:
     if report.sms:
         yield (
             f"  {report.sms:,} SMS: {report.billed_sms:,} billed, "
-            f"{_number_of(report.parts, 'part')} for the carriers"
+            f"{_number_of(report.parts, 'carrier part')}"
         )
-    if report.ucs2:
+    if report.extra_parts:
         yield (
-            f"    {report.ucs2:,} need UCS-2, which takes "
-            f"{_number_of(report.extra_parts, 'part')} more than the closest GSM-7"
+            f"    {report.ucs2:,} need UCS-2, which costs "
+            f"{_number_of(report.extra_parts, 'part')} more than GSM-7"
         )
     for cost in report.ucs2_characters:
-        yield (
-            f"      {_shown(cost.character)}: in {cost.messages:,} SMS, "
-            f"{_number_of(cost.extra_parts, 'part')} more"
-        )
+        if cost.extra_parts:
+            yield (
+                f"      {_shown(cost.character)}: in {cost.messages:,} SMS, "
+                f"{_number_of(cost.extra_parts, 'part')} more"
+            )
     if report.emails:
-        yield f"  {report.emails:,} by email"
+        yield f"  {_number_of(report.emails, 'email')}"
     if report.whatsapp:
-        yield f"  {report.whatsapp:,} by WhatsApp"
+        yield f"  {_number_of(report.whatsapp, 'WhatsApp message')}"
 
 
 def _number_of(count: int, noun: str) -> str:
@@ -556,26 +553,26 @@ def _country_lines(report: PreflightReport) -> Iterator[str]:
 
 
 def _country_shown(country: str) -> str:
-    return "numbers of an unknown country" if country == UNKNOWN_COUNTRY else country
+    return "an unknown country" if country == UNKNOWN_COUNTRY else country
 
 
 def _limits(report: PreflightReport) -> Iterator[str]:
     if report.in_quiet_hours is not None:
-        yield f"{report.in_quiet_hours:,} in quiet hours now"
+        yield f"{report.in_quiet_hours:,} now in quiet hours"
     if report.budget is not None:
         yield f"{report.over_budget or 0:,} not covered by the budget of {report.budget:,}"
     if report.seconds is not None:
-        yield f"{dt.timedelta(seconds=round(report.seconds))} to send at the set rate"
+        yield f"{dt.timedelta(seconds=round(report.seconds))} to send at the given rate"
 
 
 def _balance_lines(report: PreflightReport, shortfalls: Sequence[Shortfall]) -> Iterator[str]:
     has_countries = report.by_country is not None or not report.sms
     if shortfalls:
-        yield "the balance may not cover it:"
+        yield "the balance may be too low:"
         yield from (f"  {shortfall}" for shortfall in shortfalls)
     elif has_countries:
         yield "the balance covers it"
     else:
         yield "the balance of all countries together covers it"
     if not has_countries:
-        yield "  to compare it country by country: pip install 'connectus-async[phone]'"
+        yield "  to compare each country: pip install 'connectus-async[phone]'"

@@ -1,4 +1,4 @@
-"""The hours in which no message is to leave, by the clock of the recipient."""
+"""Quiet hours: local times of the recipient at which no message is sent."""
 
 import datetime as dt
 import logging
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from connectus_async import tz_database
-from connectus_async.config import TIME_ZONE
+from connectus_async.config import TIME_ZONE, check_time_zone
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients import phone_numbers
@@ -26,23 +26,22 @@ _log: Final = logging.getLogger("connectus_async")
 
 @attrs.frozen
 class QuietHours:
-    """A time of day in which nobody is to get a message.
+    """Local times at which no message is sent.
 
-    The recipient's time zone is worked out from the number. A number that may be in several, as in
-    the United States, is left alone while it is quiet in any of them; one of which only the country
-    is known, in any of that country. The fallback counts for email, for numbers of no country, and
-    for those whose zones leave no hour free. What is put into a delivery is judged when it is put
-    there, not when the platform executes it.
+    The number gives the recipient's time zone. If it may be in several, as in the United States,
+    all of them must be outside quiet hours; if only its country is known, all zones of the country.
+    The fallback zone applies to email, to numbers of no country, and to numbers whose zones leave
+    no hour free. Messages for a delivery are checked when they are added to it, not when the
+    platform executes it.
 
     Args:
-        begin: The local time at which it becomes quiet.
-        end: The local time from which messages may leave again; before `begin` if the quiet goes
-            on past midnight.
-        time_zone: The fallback, by its IANA name.
+        begin: The local time at which quiet hours begin.
+        end: The local time at which they end; before `begin` if they continue past midnight.
+        time_zone: The IANA name of the fallback zone.
 
     Raises:
-        ConfigurationError: The times make no sense, the zone is not known here, or the extra
-            ``phone`` is not installed.
+        ConfigurationError: The times are invalid, the zone is unknown, or the extra ``phone`` is
+            not installed.
 
     Example:
         >>> night = QuietHours.parse("21:00-08:00")
@@ -59,17 +58,16 @@ class QuietHours:
         if self.begin.tzinfo or self.end.tzinfo:
             raise ConfigurationError("quiet_hours", "must be local times, without a time zone")
         if self.begin == self.end:
-            raise ConfigurationError("quiet_hours", "begin when they end: no message could leave")
+            raise ConfigurationError("quiet_hours", "begin when they end; no message could be sent")
         library("quiet_hours", "phonenumbers.timezone", extra="phone")
-        if self.time_zone != TIME_ZONE:
-            tz_database.check(self.time_zone)
+        check_time_zone(self.time_zone)
 
     @classmethod
     def parse(cls, text: str, *, time_zone: str = TIME_ZONE) -> Self:
-        """Read quiet hours such as ``21:00-08:00``; ``24:00`` is midnight too.
+        """Parse quiet hours such as ``21:00-08:00``; ``24:00`` also means midnight.
 
         Raises:
-            ConfigurationError: The text is none, or as for the class.
+            ConfigurationError: The text is invalid, or as for the class.
         """
         times = _FORM.fullmatch(text)
         if times is None:
@@ -77,27 +75,28 @@ class QuietHours:
         return cls(_time(times[1]), _time(times[2]), time_zone)
 
     def load(self) -> None:
-        """Read the time zones of all phone numbers, blocking; `until` reads no file then.
+        """Load the time zones of all phone numbers, blocking, so that `until` reads no file.
 
-        The log warns, once, where the rules of this machine are too old to be relied on.
+        Logs a warning, once, if the time zone rules of this machine are too old to rely on.
 
         Raises:
-            ConfigurationError: This machine does not know the fallback.
+            ConfigurationError: This machine does not know the fallback zone.
         """
         import_module("connectus_async.recipients.time_zones").load()
         tz_database.zone(self.time_zone)
         _warn_of_old_rules()
 
     def until(self, recipient: str, now: dt.datetime) -> dt.datetime | None:
-        """Tell when a message to a recipient may leave.
+        """Return the end of the quiet hours for a recipient.
 
         Args:
             recipient: The digits of a number, with its country code, or an email address.
-            now: The present moment, with a time zone.
+            now: The current time, with a time zone.
 
         Returns:
-            ``None`` if it may leave now, else the moment from which it may, by the recipient's
-            clock. When the clocks are put forward over the end, that is as much later.
+            ``None`` if a message may be sent now, else the time from which it may, in the
+            recipient's time zone. If the clocks are put forward over that time, it is as much
+            later.
 
         Raises:
             InvalidArgumentError: `now` has no time zone.
@@ -108,20 +107,20 @@ class QuietHours:
         fallback = (tz_database.zone(self.time_zone),)
         zones = fallback if "@" in recipient else _zones_of(recipient) or fallback
         moment = now.astimezone(dt.UTC)
-        freed = self._freed(zones, moment)
-        return freed.astimezone(zones[0]) if freed > moment else None
+        free_from = self._first_free(zones, moment)
+        return free_from.astimezone(zones[0]) if free_from > moment else None
 
-    def _freed(self, zones: tuple[ZoneInfo, ...], moment: dt.datetime) -> dt.datetime:
-        """The first moment at which it is quiet in no zone; in the fallback if there is none."""
-        freed = moment
-        while ends := [end for zone in zones if (end := self._end(freed, zone))]:
-            freed = max(ends)
-            if freed - moment > 2 * _DAY:  # around the whole world, as for a toll-free number
-                return self._freed((tz_database.zone(self.time_zone),), moment)
-        return freed
+    def _first_free(self, zones: tuple[ZoneInfo, ...], moment: dt.datetime) -> dt.datetime:
+        """Return the first moment outside quiet hours in all zones, or else in the fallback."""
+        free_from = moment
+        while ends := [end for zone in zones if (end := self._end(free_from, zone))]:
+            free_from = max(ends)
+            if free_from - moment > 2 * _DAY:  # zones all around the world, as for toll-free
+                return self._first_free((tz_database.zone(self.time_zone),), moment)
+        return free_from
 
     def _end(self, moment: dt.datetime, zone: ZoneInfo) -> dt.datetime | None:
-        """When the quiet ends in a zone in which it is quiet, in UTC."""
+        """Return the end, in UTC, of the quiet hours in a zone; ``None`` outside them."""
         local = moment.astimezone(zone)
         if not self._covers(local.time()):
             return None
@@ -134,7 +133,7 @@ class QuietHours:
 
     def _ends(self, local: dt.datetime) -> Iterator[dt.datetime]:
         for day in (local.date(), local.date() + _DAY):
-            for fold in (0, 1):  # an hour that comes twice has its ends twice
+            for fold in (0, 1):  # an hour that occurs twice has two ends
                 end = dt.datetime.combine(day, self.end.replace(fold=fold), local.tzinfo)
                 yield end.astimezone(dt.UTC)
 
@@ -157,28 +156,28 @@ def _not_times() -> ConfigurationError:
     return ConfigurationError("quiet_hours", "must be two times such as 21:00-08:00")
 
 
-def neighbour(digits: str) -> str:
-    """A number that stands for the thousand around it: they have one country and time zone.
+def block_start(digits: str) -> str:
+    """Return the first number of a block of 1,000, which share one country and time zone.
 
-    >>> neighbour("56987688060")
+    >>> block_start("56987688060")
     '56987688000'
     """
     return digits[:-3] + "000" if len(digits) >= 10 else digits
 
 
 def _zones_of(digits: str) -> tuple[ZoneInfo, ...]:
-    return _zones_known(neighbour(digits)) or _zones_possible(digits)
+    return _zones_known(block_start(digits)) or _zones_possible(digits)
 
 
 @lru_cache(NUMBERS_REMEMBERED)
 def _zones_known(digits: str) -> tuple[ZoneInfo, ...]:
-    return _found(phone_numbers.time_zones(digits, guess=False))
+    return _zones(phone_numbers.time_zones(digits, guess=False))
 
 
 @lru_cache(NUMBERS_REMEMBERED)
 def _zones_possible(digits: str) -> tuple[ZoneInfo, ...]:
-    return _found(phone_numbers.time_zones(digits))
+    return _zones(phone_numbers.time_zones(digits))
 
 
-def _found(names: Iterable[str]) -> tuple[ZoneInfo, ...]:
+def _zones(names: Iterable[str]) -> tuple[ZoneInfo, ...]:
     return tuple(tz_database.zone(name) for name in names)

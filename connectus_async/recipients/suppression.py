@@ -1,7 +1,7 @@
-"""Numbers and addresses that must get nothing, from a file that may grow while a campaign runs.
+"""Suppression list of numbers and addresses, from a file that may change while a campaign runs.
 
-A file that another program is writing looks like a shorter list. So who was on the list stays on it
-until the file was left alone for a while, and who is new on it counts at once.
+A file that another program is writing looks like a shorter list. So additions count at once, but
+removals only after the file has not changed for a while.
 """
 
 import re
@@ -24,47 +24,47 @@ from connectus_async.recipients.phone_numbers import checker
 
 MAX_LINE_CHARACTERS: Final = 1_024
 UTF_8: Final = "utf-8-sig"
-"""UTF-8, with or without the byte order mark that spreadsheets put in front."""
+"""UTF-8, with or without the byte order mark that spreadsheets write."""
 
 SETTLED_AFTER: Final = 60.0
-"""Seconds without a change of the file until who is not on it any more is taken off the list. It is
-long: nobody is harmed by a message that comes a campaign later."""
+"""Seconds without a change before removals count. It is long, since a late removal harms nobody:
+the message goes out with a later campaign."""
 
-FIRST_LOOKS_APART: Final = 0.25
-RESTED_FOR: Final = 3.0
-"""Seconds that it must have been left alone then: a program that asks an API for page after page
-rests in between."""
+FIRST_READ_INTERVAL: Final = 0.25
+QUIET_BEFORE_FIRST_USE: Final = 3.0
+"""Seconds without a change before a first read counts. A program that writes page after page of an
+API pauses in between."""
 
-MOST_FIRST_LOOKS: Final = 40
-"""Where a list is read for the first time, two looks have to agree: there is no older list."""
+MAX_FIRST_READS: Final = 40
+"""A first read needs two reads that agree: there is no older list to fall back on."""
 
-UNSETTLED: Final = "goes on changing: wait until it is written"
-HOLLOW: Final = (
-    "is empty, as a file is that is about to be written: a list of nobody needs a line, such as "
+UNSETTLED: Final = "keeps changing; wait until it is written"
+EMPTY: Final = (
+    "is empty, as if it were about to be written; for an empty list, add a comment line such as "
     "# nobody"
 )
 
-MOST_WRONG_LINES: Final = 1_000
-"""Then it is another kind of file, and is not read to its end."""
+MAX_WRONG_LINES: Final = 1_000
+"""Reading stops there: it is another kind of file."""
 
 _ON_THE_WIRE: Final = re.compile(r"[1-9][0-9]{7,14}")
 
 
 class SuppressionList:
-    """Recipients that must get nothing.
+    """Recipients that must not be contacted.
 
-    People are compared, not spellings: a number of Argentina, Brazil or Mexico with its mobile
-    digit or without, an address in small letters or capitals, its domain in letters or in punycode.
-    `read` makes a list of a file, and `refresh` follows the file.
+    Spelling does not matter: numbers of Argentina, Brazil and Mexico match with or without their
+    mobile digit, addresses match in any case, with their domain in Unicode or in punycode. `read`
+    makes a list from a file, and `refresh` follows the file.
 
     Args:
-        recipients: Numbers, in any form that a message takes them in, and email addresses.
-        to_digits: How numbers are read; needed where some have no country code. If left out, they
-            are checked with the extra ``phone`` where it is installed, so that one without its
+        recipients: Numbers, in any form that a message accepts, and email addresses.
+        to_digits: The parser of numbers; required if some have no country code. By default they are
+            checked with the extra ``phone``, if it is installed, so that a number without its
             country code is an error and not a stranger's.
 
     Raises:
-        InvalidArgumentError: One is neither; its place is named.
+        InvalidArgumentError: An entry is neither; the error names its place.
 
     Example:
         >>> "56987688060" in SuppressionList(["+56 9 8768 8060", "ana@example.com"])
@@ -82,8 +82,8 @@ class SuppressionList:
         self._to_digits = to_digits = to_digits or checker(None)
         self._path: Path | None = None
         self._stamp: _Stamp | None = None
-        self._next: _Entries | None = None  # what the file has, while that is not sure yet
-        self._is_sure_at = 0.0
+        self._next: _Entries | None = None  # the file's content, until it has settled
+        self._settled_at = 0.0
         self._entries = _entries_of(
             _comparable(f"recipients[{place}]", recipient, to_digits)
             for place, recipient in enumerate(recipients)
@@ -93,21 +93,21 @@ class SuppressionList:
     def read(cls, path: Path | str, *, to_digits: ToDigits | None = None) -> Self:
         """Read a list from a text file, blocking.
 
-        The file has one number or email address a line, in UTF-8. Empty lines do not count, and
-        neither does what follows a ``#`` that begins a line or comes after a blank. It is not a
-        CSV file: in a line with more on it, an opt-out could be overlooked.
+        The file has one number or email address per line, in UTF-8. Empty lines are ignored, and so
+        are comments: text after a ``#`` at the start of a line or after white space. It is not a
+        CSV file: in a line with more than one value, an opt-out could be overlooked.
 
-        It is looked at twice, a quarter of a second apart. One that was changed within the last
-        three seconds, or has nothing in it at all, may be half written: it is looked at again
-        until it was left alone for so long, and for ten seconds at most.
+        The file is read twice, a quarter of a second apart. A file that changed within the last
+        three seconds, or is empty, may be half written: it is read again until it has been
+        unchanged for that long, for ten seconds at most.
 
         Args:
-            path: Where it is.
+            path: The path of the file.
             to_digits: As for the class.
 
         Raises:
-            InvalidArgumentError: The file cannot be read, goes on changing, has not one byte, or
-                a line is neither number nor address; the file and the line are named.
+            InvalidArgumentError: The file cannot be read, keeps changing, is empty, or a line is
+                neither number nor address; the error names the file and the line.
         """
         suppressed = cls(to_digits=to_digits)
         suppressed._path = Path(path)
@@ -116,70 +116,70 @@ class SuppressionList:
 
     @property
     def count(self) -> int:
-        """How many different recipients it has."""
+        """Number of distinct recipients."""
         return self._entries.count
 
     @property
-    def _is_hollow(self) -> bool:
+    def _is_empty(self) -> bool:
         return self._stamp is not None and not self._stamp.size
 
     def refresh(self) -> bool:
-        """Read the file again if it has changed, blocking. A list without a file stays as it is.
+        """Read the file again if it has changed, blocking. A list without a file does not change.
 
-        Unless the file has changed this only looks at its size, its times and its inode. Others may
-        look recipients up meanwhile. Who is new in the file is on the list from here on. Who is not
-        in it any more stays on the list until a look a minute later finds the same file with the
-        same people. It is best to write a new file and to rename it over the old one.
+        If the file has not changed, this only checks its size, its times and its inode. Other
+        threads may use the list meanwhile. Additions count at once. Removals count only when a call
+        a minute later finds the file unchanged. To update the file safely, write a new one and
+        rename it over the old one.
 
         Returns:
-            Whether it was read.
+            Whether the file was read.
 
         Raises:
-            InvalidArgumentError: The file has gone, cannot be read, has lost all its entries, or
-                has a line that is neither number nor address. The list keeps what it had, takes
-                what could be read, and every further call raises until the file is mended.
+            InvalidArgumentError: The file is gone, cannot be read, has lost all its entries, or has
+                a line that is neither number nor address. The list keeps its entries, adds those
+                that could be read, and every further call raises until the file is fixed.
         """
         if self._path is None:
             return False
-        stamp = _stamp(self._path)  # before reading: a change meanwhile is seen the next time
+        stamp = _stamp(self._path)  # before reading, so that the next call sees a change meanwhile
         is_same = stamp == self._stamp
-        if is_same and (self._next is None or monotonic() < self._is_sure_at):
+        if is_same and (self._next is None or monotonic() < self._settled_at):
             return False
-        found = self._found(self._path)
+        found = self._read_entries(self._path)
         if is_same and found == self._next:
             self._entries, self._next = found, None
         else:
-            self._next, self._is_sure_at = found, monotonic() + SETTLED_AFTER
+            self._next, self._settled_at = found, monotonic() + SETTLED_AFTER
         self._stamp = stamp
         return True
 
     def _read_first(self, path: Path) -> None:
         self.refresh()
-        rested_at = monotonic() + RESTED_FOR - _age(path)
-        for _ in range(MOST_FIRST_LOOKS):
-            sleep(FIRST_LOOKS_APART)
+        settled_at = monotonic() + QUIET_BEFORE_FIRST_USE - _age(path)
+        for _ in range(MAX_FIRST_READS):
+            sleep(FIRST_READ_INTERVAL)
             if self.refresh():
-                rested_at = monotonic() + RESTED_FOR
-            elif monotonic() >= rested_at and not self._is_hollow:
+                settled_at = monotonic() + QUIET_BEFORE_FIRST_USE
+            elif monotonic() >= settled_at and not self._is_empty:
                 break
         else:
-            raise InvalidArgumentError(path.name, HOLLOW if self._is_hollow else UNSETTLED)
+            raise InvalidArgumentError(path.name, EMPTY if self._is_empty else UNSETTLED)
         if self._entries == self._next:
             self._next = None
 
-    def _found(self, path: Path) -> "_Entries":
-        """Read all that is in the file, and put it on the list beside who was there."""
-        gathered = _Gathered()
+    def _read_entries(self, path: Path) -> "_Entries":
+        """Read the file, and add its entries to the list."""
+        collector = _Collector()
         try:
-            gathered.add(_recipients_in(path, self._to_digits))
+            collector.add(_recipients_in(path, self._to_digits))
         finally:
-            entries = gathered.entries()
+            entries = collector.entries()
             self._entries = self._entries.with_those_of(entries)
-        if gathered.wrong:
-            raise _bad_lines(path, gathered.wrong)
+        if collector.wrong:
+            raise _bad_lines(path, collector.wrong)
         if self._entries.count and not entries.count:
             raise InvalidArgumentError(
-                path.name, f"is empty now, and had {self._entries.count:,} entries before"
+                path.name, f"is now empty; it had {self._entries.count:,} entries before"
             )
         return entries
 
@@ -188,7 +188,7 @@ class SuppressionList:
             return int(recipient_key(recipient)) in self._entries
         try:
             return _comparable("recipient", recipient, arguments.phone_number) in self._entries
-        except InvalidArgumentError:  # nothing can be sent to it anyway
+        except InvalidArgumentError:  # no message can go to it anyway
             return False
 
     def __repr__(self) -> str:
@@ -197,7 +197,7 @@ class SuppressionList:
 
 @attrs.frozen
 class _Entries:
-    """Recipients in little room: a number takes eight bytes."""
+    """Compact set of recipients: eight bytes per number."""
 
     numbers: "array[int]"
     addresses: frozenset[str]
@@ -220,8 +220,8 @@ class _Entries:
         return place < len(self.numbers) and self.numbers[place] == recipient
 
 
-class _Gathered:
-    """Recipients that are being read."""
+class _Collector:
+    """Recipients read so far."""
 
     def __init__(self) -> None:
         self.wrong: list[InvalidArgumentError] = []
@@ -235,7 +235,7 @@ class _Gathered:
                 self._addresses.add(recipient)
             else:
                 self.wrong.append(recipient)
-                if len(self.wrong) == MOST_WRONG_LINES:
+                if len(self.wrong) == MAX_WRONG_LINES:
                     break
 
     def entries(self) -> _Entries:
@@ -244,13 +244,13 @@ class _Gathered:
 
 
 def _entries_of(recipients: Iterable[int | str]) -> _Entries:
-    gathered = _Gathered()
-    gathered.add(recipients)
-    return gathered.entries()
+    collector = _Collector()
+    collector.add(recipients)
+    return collector.entries()
 
 
 def _comparable(field: str, recipient: Any, to_digits: ToDigits) -> int | str:
-    """The key of a recipient; that of a number as an int."""
+    """Return the key of a recipient, as an int for a number."""
     if isinstance(recipient, str) and "@" in recipient:
         return recipient_key(arguments.email_address(field, recipient))
     return int(recipient_key(to_digits(field, recipient)))
@@ -265,7 +265,7 @@ def _recipients_in(
             while line := file.readline(MAX_LINE_CHARACTERS):
                 number += 1
                 if len(line) == MAX_LINE_CHARACTERS:
-                    raise _bad_line(path, number, f"has {MAX_LINE_CHARACTERS:,} characters or more")
+                    raise _bad_line(path, number, f"has {MAX_LINE_CHARACTERS:,} or more characters")
                 if entry := _without_comment(line):
                     yield _entry(path, number, entry, to_digits)
     except OSError as error:
@@ -292,19 +292,19 @@ def _bad_lines(path: Path, wrong: list[InvalidArgumentError]) -> InvalidArgument
     first, *others = wrong
     if not others:
         return first
-    count = f"{len(others):,}{' or more' if len(wrong) == MOST_WRONG_LINES else ''}"
-    return InvalidArgumentError(path.name, f"{first.problem}; {count} further lines are wrong too")
+    count = f"{len(others):,}{' or more' if len(wrong) == MAX_WRONG_LINES else ''}"
+    return InvalidArgumentError(path.name, f"{first.problem}; {count} more lines are wrong")
 
 
 def _bad_line(path: Path, number: int, problem: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         path.name,
-        f"line {number} is neither a number nor an email address, for it {problem}",
+        f"line {number} is not a valid number or email address: it {problem}",
     )
 
 
 class _Stamp(NamedTuple):
-    """What of a file changes when its content does."""
+    """Attributes of a file that change with its content."""
 
     device: int
     inode: int
@@ -318,13 +318,13 @@ def _stamp(path: Path) -> _Stamp:
         file = path.stat()
     except OSError as error:
         raise _unreadable(path, error) from None
-    if not (S_ISREG(file.st_mode) or S_ISDIR(file.st_mode)):  # a pipe blocks, and is read once
+    if not (S_ISREG(file.st_mode) or S_ISDIR(file.st_mode)):  # a pipe blocks, and reads only once
         raise InvalidArgumentError(path.name, "is not a regular file; save it as one first")
     return _Stamp(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns)
 
 
 def _age(path: Path) -> float:
-    """Tell how long ago a file was written; no clock tells of one from the future."""
+    """Return the seconds since a file was written; 0 for a time in the future."""
     try:
         return max(0.0, time() - path.stat().st_mtime)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Texts that are filled from the columns of a row."""
+"""Templates: texts filled from the columns of a row."""
 
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
@@ -9,16 +9,16 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
-from connectus_async.recipients.cells import Cell, written
+from connectus_async.recipients.cells import Cell, format_cell
 
 Engine = Literal["plain", "jinja"]
 
 
 @attrs.frozen
 class Template:
-    """A text in which ``{name}`` stands for the column ``name``; ``{{`` and ``}}`` are braces.
+    """A text where ``{name}`` stands for the column ``name``, and ``{{`` and ``}}`` for braces.
 
-    A placeholder is the name of a column and nothing else: it reaches no attribute and no index.
+    A placeholder is only the name of a column: no attributes, no indexes.
 
     >>> template = Template.parse("text", "Hola {name}")
     >>> template.fill({"name": "Ana"})
@@ -31,12 +31,12 @@ class Template:
 
     @classmethod
     def parse(cls, field: str, text: str, *, html: bool = False) -> "Template":
-        """Read a template.
+        """Parse a template.
 
         Args:
-            field: What an error is to call it.
+            field: The name for error messages.
             text: The text.
-            html: Whether it is HTML: what a row puts into it is then escaped.
+            html: Whether it is HTML; the values of a row are then escaped.
 
         Raises:
             InvalidArgumentError: A brace or a placeholder is malformed.
@@ -45,12 +45,12 @@ class Template:
             pieces = list(Formatter().parse(text))
         except ValueError as error:
             raise InvalidArgumentError(
-                field, f"has a brace without its pair ({error}); write {{{{ or }}}} for a brace"
+                field, f"has an unmatched brace ({error}); write {{{{ or }}}} for a literal brace"
             ) from None
         for _, name, form, conversion in pieces:
             if name is not None and (form or conversion or not _is_column(name)):
                 raise InvalidArgumentError(
-                    field, "has a placeholder that is not the plain name of a column"
+                    field, "has a placeholder that is not just the name of a column"
                 )
         return cls(field, tuple((literal, name) for literal, name, _, _ in pieces), html)
 
@@ -58,17 +58,17 @@ class Template:
         """Check that every placeholder is a column.
 
         Raises:
-            InvalidArgumentError: One is not; it is named, with the columns that there are.
+            InvalidArgumentError: One is not; the error names it and lists the columns.
         """
         names = (name for _, name in self.parts if name is not None)
         _check(self.field, names, columns, "{{{}}}")
 
     def fill(self, row: Mapping[str, Cell]) -> str:
-        """Write the text for a row.
+        """Fill the template from a row.
 
         Raises:
             InvalidArgumentError: The row has no value for a placeholder, or one that cannot be
-                written; the column is named.
+                written; the error names the column.
         """
         return "".join(
             literal + ("" if name is None else self._value(row, name))
@@ -76,7 +76,7 @@ class Template:
         )
 
     def _value(self, row: Mapping[str, Cell], name: str) -> str:
-        value = written(name, row.get(name))
+        value = format_cell(name, row.get(name))
         return escape(value) if self.html else value
 
 
@@ -84,12 +84,12 @@ class Template:
 class JinjaTemplate:
     """A Jinja template, in a sandbox. ``{{ name }}`` stands for the column ``name``.
 
-    It has ``if``, ``for``, ``set``, the tests, the harmless filters, and the methods of texts and
-    dates; no macros, includes or blocks. It cannot run for long or write without end. A column
-    whose name is no identifier cannot be named in it.
+    It supports ``if``, ``for``, ``set``, tests, safe filters, and the methods of strings and
+    dates; no macros, includes or blocks. Its run time and its output are limited. It can only use
+    columns whose names are identifiers.
 
-    An empty cell is false in an ``if`` and can be given a ``default``; written out, it is an error
-    of its row.
+    An empty cell is false in an ``if``, and accepts a ``default``. Written out, it is an error of
+    its row.
 
     >>> template = JinjaTemplate.parse("text", "{{ name|upper }}{% if vip %}, gracias{% endif %}")
     >>> template.fill({"name": "Ana", "vip": ""})
@@ -102,38 +102,37 @@ class JinjaTemplate:
 
     @classmethod
     def parse(cls, field: str, text: str, *, html: bool = False) -> "JinjaTemplate":
-        """Read a template.
+        """Parse a template.
 
         Args:
-            field: What an error is to call it.
+            field: The name for error messages.
             text: The text.
-            html: Whether it is HTML: what a row puts into it is then escaped, unless the template
-                says ``|safe``.
+            html: Whether it is HTML; the values of a row are then escaped, except with ``|safe``.
 
         Raises:
-            InvalidArgumentError: It is no Jinja template, or uses what it may not.
+            InvalidArgumentError: It is not a valid Jinja template, or uses a forbidden feature.
             ConfigurationError: Jinja is not installed.
         """
         library(field, "jinja2", extra="jinja")
-        from connectus_async.recipients.jinja_sandbox import compiled  # noqa: PLC0415 - it needs jinja2
+        from connectus_async.recipients.jinja_sandbox import compile_template  # noqa: PLC0415 - it needs jinja2
 
-        columns, render = compiled(field, text, html=html)
+        columns, render = compile_template(field, text, html=html)
         return cls(field, columns, render)
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that every name is a column.
 
         Raises:
-            InvalidArgumentError: One is not; it is named, with the columns that there are.
+            InvalidArgumentError: One is not; the error names it and lists the columns.
         """
         _check(self.field, sorted(self.columns), columns, "{{{{ {} }}}}")
 
     def fill(self, row: Mapping[str, Cell]) -> str:
-        """Write the text for a row.
+        """Fill the template from a row.
 
         Raises:
-            InvalidArgumentError: The row has no value for something that is written out (the column
-                is named), or the template fails on it or goes on for too long (the field is named).
+            InvalidArgumentError: The row has no value for a column that is written out (the error
+                names the column), or the template fails or exceeds a limit (it names the field).
         """
         return self._render(row)
 
@@ -144,16 +143,16 @@ Filler = Template | JinjaTemplate
 def parse_template(
     field: str, text: str, *, engine: Engine = "plain", html: bool = False
 ) -> Filler:
-    """Read a template.
+    """Parse a template.
 
     Args:
-        field: What an error is to call it.
+        field: The name for error messages.
         text: The text.
         engine: ``"plain"`` for ``{name}``, ``"jinja"`` for Jinja.
-        html: Whether it is HTML: what a row puts into it is then escaped.
+        html: Whether it is HTML; the values of a row are then escaped.
 
     Raises:
-        InvalidArgumentError: It is malformed, or there is no such engine.
+        InvalidArgumentError: The template is malformed, or the engine is unknown.
         ConfigurationError: Jinja is not installed.
     """
     if engine == "plain":
@@ -168,7 +167,7 @@ def _check(field: str, names: Iterable[str], columns: Iterable[str], form: str) 
     for name in names:
         if name not in known:
             raise InvalidArgumentError(
-                field, f"has no column for {form.format(name)}; the columns are {', '.join(known)}"
+                field, f"{form.format(name)} is not a column; the columns are {', '.join(known)}"
             )
 
 

@@ -1,6 +1,6 @@
-"""The time zones of all phone numbers, read before the first message: no file is read amid them.
+"""Preloads the time zones of all phone numbers, so that sending a message reads no file.
 
-It is imported by `QuietHours.load`, off the event loop.
+`QuietHours.load` imports it, off the event loop.
 """
 
 from contextlib import suppress
@@ -14,7 +14,7 @@ from connectus_async.recipients.number_zones import CORRECTED
 
 
 def load() -> None:
-    """Read them all, blocking; `tz_database` remembers them."""
+    """Load every zone into the cache of `tz_database`. Blocking."""
     for name in {*chain(*TIMEZONE_DATA.values(), *CORRECTED.values())}:
-        with suppress(ConfigurationError):  # it is an error where the zone is needed
+        with suppress(ConfigurationError):  # raised later, if the zone is needed
             tz_database.zone(name)

@@ -1,1 +1,1 @@
-"""What a campaign's ledger tells people: a table of all messages, and one page to pass on."""
+"""Reports of a campaign, from its ledger: an export of all messages, and a page of figures."""

@@ -1,4 +1,4 @@
-"""A file that is written beside the one that it replaces, so that half of it never looks whole."""
+"""Atomic replacement of a file, so that half of it never looks whole."""
 
 import os
 import secrets
@@ -14,16 +14,17 @@ BELONGS_TO_A_LEDGER: Final = ("", "-wal", "-shm", "-journal", ".lock")
 
 @contextmanager
 def replacing(target: Path, ledger: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Give a new file to write; it takes the target's place once the block has ended well.
+    """Open a new file to write. It replaces the target when the block ends without an error.
 
     Args:
-        target: The file to make or to replace. Through a symbolic link, what it points at.
+        target: The file to create or to replace. A symbolic link is followed.
         ledger: The ledger, which is never replaced, nor are the files beside it.
-        mode: Who may read and write the file, less what the umask takes away.
+        mode: The permissions of the file, less the umask.
 
     Raises:
-        InvalidArgumentError: The target is the ledger's, no regular file, or in no folder.
-        OSError: It cannot be written; the target is as it was.
+        InvalidArgumentError: The target is the ledger, is no regular file, or its folder is
+            missing.
+        OSError: The file cannot be written. The target is unchanged.
     """
     target = target.resolve()
     _check(target, ledger)

@@ -1,157 +1,245 @@
-"""The charts of a campaign's page: SVG that needs no script, no font and no network."""
+"""The charts of a campaign's page: where everything is drawn, and what is said of it."""
 
-import sys
-from collections.abc import Sequence
-from typing import Any, Final
-from xml.etree.ElementTree import Element
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta, tzinfo
+from itertools import groupby
+from typing import Final, NamedTuple
 
-from connectus_async.extras import library
-from connectus_async.ledger.states import State
-from connectus_async.report.figures import ATTEMPTED, Bucket, Latency, Timeline
-from connectus_async.report.words import clock, duration, moment, number, title
+import attrs
 
-WIDTH: Final = 520
-HEIGHT: Final = 300
+from connectus_async.ledger.records import Latency
+from connectus_async.ledger.states import ATTEMPTED, State
+from connectus_async.report.figures import Bucket, Timeline
+from connectus_async.report.scales import time_ticks, unit_of, value_ticks
+from connectus_async.report.words import duration, moment, number, tick_labels, title
+
+WIDTH: Final = 440
+HEIGHT: Final = 260
 """Half of a wide page and all of a phone: the text stays legible on both."""
-LABELS_OF_TIME: Final = 5
 
-_NEEDED_BY_SCRIPTS_ONLY: Final = frozenset({"script", "desc"})
+LEFT: Final = 66
+RIGHT: Final = 402
+TOP: Final = 14
+BOTTOM: Final = 216
+"""The corners of the part within the axes."""
 
+MOST_STEPS_OF_TIME: Final = 4
+LEAST_SECONDS: Final = 2.0
+"""On the axis of time, whose ticks are a second apart at least."""
+GAP: Final = 0.6
+NARROWEST_BAR: Final = 1.5
 
-def throughput(timeline: Timeline) -> str:
-    """Draw the messages a second over time, stacked by outcome."""
-    present = outcomes(timeline)
-    colors = [f"var(--{state.value})" for state in present]
-    chart = _pygal().StackedBar(
-        style=_style(colors), value_formatter=number, **_over_time(timeline)
-    )
-    chart._series_margin = chart._serie_margin = 0.02  # noqa: SLF001
-    for state in present:
-        rates = [bucket.outcomes.get(state, 0) / timeline.width for bucket in timeline.buckets]
-        chart.add(
-            title(state),
-            [
-                {"value": rate, "tooltip": f"{moment(bucket.begin)}: {number(rate)} a second"}
-                if rate
-                else None
-                for bucket, rate in zip(timeline.buckets, rates, strict=True)
-            ],
-        )
-    return _drawn(chart, f"Messages a second over time. {throughput_said(timeline)}")
+Point = tuple[float, float]
 
 
-def outcomes(timeline: Timeline) -> list[State]:
-    """The outcomes that there were, in the order in which the chart stacks them."""
-    return [
+class Tick(NamedTuple):
+    """A label on an axis.
+
+    Attributes:
+        place: How far from the left or from the top it is.
+        text: What it says.
+        day: What it says below, on an axis of time.
+    """
+
+    place: float
+    text: str
+    day: str = ""
+
+
+class Bar(NamedTuple):
+    """A part of a stacked bar.
+
+    Attributes:
+        state: Which messages it stands for.
+        top: How far from the top it begins.
+        height: How high it is.
+    """
+
+    state: State
+    top: float
+    height: float
+
+
+@attrs.frozen
+class Part:
+    """A part of the time, over the whole height of a chart.
+
+    Attributes:
+        left: How far from the left it begins.
+        width: How wide it is.
+        tip: What is shown of it when it is pointed at.
+        bars: The stacked bars in it, the lowest first.
+    """
+
+    left: float
+    width: float
+    tip: str
+    bars: Sequence[Bar] = ()
+
+
+class Line(NamedTuple):
+    """A line of a chart.
+
+    Attributes:
+        name: What it shows.
+        runs: Its points, without those that have no value: where those are, it is interrupted.
+    """
+
+    name: str
+    runs: Sequence[Sequence[Point]]
+
+
+@attrs.frozen(kw_only=True)
+class Chart:
+    """A chart over time.
+
+    Attributes:
+        name: Which it is, in one word.
+        heading: What it shows.
+        sentence: What there is to see.
+        values: The axis of values.
+        times: The axis of time.
+        parts: The parts of the time, with their bars.
+        lines: The lines, the first at the bottom.
+        legend: What each color stands for, by its name.
+    """
+
+    name: str
+    heading: str
+    sentence: str
+    values: Sequence[Tick]
+    times: Sequence[Tick]
+    parts: Sequence[Part]
+    lines: Sequence[Line] = ()
+    legend: Mapping[str, str]
+
+
+def throughput(timeline: Timeline, zone: tzinfo) -> Chart:
+    """Place the messages a second over time, stacked by outcome.
+
+    Args:
+        timeline: The figures.
+        zone: The zone whose clocks are shown.
+    """
+    present = [
         state for state in ATTEMPTED if any(state in bucket.outcomes for bucket in timeline.buckets)
     ]
-
-
-def throughput_said(timeline: Timeline) -> str:
-    """Say what the chart shows."""
     rates = [sum(bucket.outcomes.values()) / timeline.width for bucket in timeline.buckets]
-    mean = sum(rates) / len(rates)
-    return f"On average {number(mean)}, between {number(min(rates))} and {number(max(rates))}."
-
-
-def latency(timeline: Timeline) -> str:
-    """Draw how long the API took to answer, over time, as percentiles."""
-    chart = _pygal().Line(
-        style=_style([f"var(--{name})" for name in Latency._fields]),
-        value_formatter=duration,
-        dots_size=1.2,
-        allow_interruptions=True,
-        **_over_time(timeline),
+    ticks = value_ticks(max(rates))
+    return Chart(
+        name="throughput",
+        heading="Messages a second",
+        sentence=f"On average {number(sum(rates) / len(rates))}, "
+        f"between {number(min(rates))} and {number(max(rates))}.",
+        values=[Tick(_height(tick, ticks), number(tick)) for tick in ticks],
+        times=_times(timeline, zone),
+        parts=[
+            attrs.evolve(part, bars=_bars(bucket, timeline.width, ticks))
+            for part, bucket in zip(
+                _parts(timeline, zone, _outcomes_said), timeline.buckets, strict=True
+            )
+        ],
+        legend={state.value: title(state) for state in present},
     )
-    for name in Latency._fields:
-        chart.add(name, [_percentile(bucket, name) for bucket in timeline.buckets])
-    return _drawn(chart, f"Time until the API answered. {latency_said(timeline)}")
 
 
-def latency_said(timeline: Timeline) -> str:
-    """Say what the chart shows."""
+def latency(timeline: Timeline, zone: tzinfo) -> Chart:
+    """Place how long the API took to answer, over time, as percentiles.
+
+    Args:
+        timeline: The figures, with a latency at least.
+        zone: The zone whose clocks are shown.
+    """
     known = [bucket.latency for bucket in timeline.buckets if bucket.latency]
+    longest = max(each.p99 for each in known)
     medians = [each.p50 for each in known]
-    return (
-        f"Half within {duration(min(medians))} to {duration(max(medians))}; "
-        f"99 % within {duration(max(each.p99 for each in known))} at worst."
+    unit, name = unit_of(longest)
+    ticks = value_ticks(longest / unit)
+    return Chart(
+        name="latency",
+        heading="Time until the API answered",
+        sentence=f"Half within {duration(min(medians))} to {duration(max(medians))}; "
+        f"99 % within {duration(longest)} at worst.",
+        values=[Tick(_height(tick, ticks), f"{number(tick)} {name}") for tick in ticks],
+        times=_times(timeline, zone),
+        parts=_parts(timeline, zone, _latency_said),
+        lines=[
+            Line(percentile, _runs(timeline, place, unit, ticks))
+            for place, percentile in reversed([*enumerate(Latency._fields)])
+        ],
+        legend={
+            "p50": "half of the answers (p50)",
+            "p95": "95 % (p95)",
+            "p99": "99 % (p99)",
+        },
     )
 
 
-def _pygal() -> Any:
-    pygal = library("report", "pygal", extra="report")
-    # Its import hook is of Python 3.3's kind: every later import that fails would warn of it.
-    sys.meta_path[:] = [hook for hook in sys.meta_path if hasattr(hook, "find_spec")]
-    return pygal
+def _height(value: float, ticks: Sequence[float]) -> float:
+    return round(BOTTOM - (BOTTOM - TOP) * value / ticks[-1], 2)
 
 
-def _percentile(bucket: Bucket, name: str) -> dict[str, Any] | None:
-    if bucket.latency is None:
-        return None
-    seconds = getattr(bucket.latency, name)
-    return {"value": seconds, "tooltip": f"{moment(bucket.begin)}: {name} {duration(seconds)}"}
+def _place(seconds: float, timeline: Timeline) -> float:
+    return round(LEFT + (RIGHT - LEFT) * seconds / _span(timeline), 2)
 
 
-def _over_time(timeline: Timeline) -> dict[str, Any]:
-    buckets = timeline.buckets
-    every = -(-len(buckets) // LABELS_OF_TIME)
-    span = timeline.width * len(buckets)
-    labels = [
-        "" if place % every else clock(bucket.begin, span) for place, bucket in enumerate(buckets)
+def _span(timeline: Timeline) -> float:
+    return max(timeline.width * len(timeline.buckets), LEAST_SECONDS)
+
+
+def _times(timeline: Timeline, zone: tzinfo) -> list[Tick]:
+    begin = timeline.buckets[0].begin
+    end = begin + timedelta(seconds=_span(timeline))
+    ticks = time_ticks(begin, end, zone, MOST_STEPS_OF_TIME)
+    return [
+        Tick(_place((tick - begin).total_seconds(), timeline), *label)
+        for tick, label in zip(ticks, tick_labels(ticks), strict=True)
     ]
-    return {
-        "height": HEIGHT,
-        "x_labels": labels,
-        "x_labels_major": [label for label in labels if label],
-        "show_minor_x_labels": False,
-        "truncate_label": -1,
-        "show_legend": False,
-        "max_scale": 5,
-        "include_x_axis": True,
-    }
 
 
-def _style(colors: Sequence[str]) -> Any:
-    return library("report", "pygal.style", extra="report").Style(
-        background="transparent",
-        plot_background="transparent",
-        foreground="var(--text)",
-        foreground_strong="var(--text)",
-        foreground_subtle="var(--line)",
-        guide_stroke_color="var(--line)",
-        major_guide_stroke_color="var(--line)",
-        guide_stroke_dasharray="none",
-        major_guide_stroke_dasharray="none",
-        font_family="inherit",
-        label_font_size=14,
-        major_label_font_size=14,
-        value_font_size=14,
-        legend_font_size=14,
-        opacity="1",
-        opacity_hover=".7",
-        stroke_opacity="1",
-        stroke_width="1.6",
-        stroke_width_hover="1.6",
-        transition="0s",
-        colors=tuple(colors),
-    )
+def _parts(timeline: Timeline, zone: tzinfo, said: Callable[[Bucket], str]) -> list[Part]:
+    width = _place(timeline.width, timeline) - LEFT
+    return [
+        Part(
+            left=_place(place * timeline.width, timeline),
+            width=round(max(width - GAP, NARROWEST_BAR), 2),
+            tip=f"{moment(bucket.begin.astimezone(zone))}: {said(bucket)}",
+        )
+        for place, bucket in enumerate(timeline.buckets)
+    ]
 
 
-def _drawn(chart: Any, label: str) -> str:
-    chart.config(width=WIDTH, margin=6, spacing=8, js=[], disable_xml_declaration=True)
-    chart.add_xml_filter(lambda svg: _quiet(svg, label))
-    svg: str = chart.render(is_unicode=True)
-    return svg
+def _outcomes_said(bucket: Bucket) -> str:
+    counts = {state: bucket.outcomes[state] for state in ATTEMPTED if state in bucket.outcomes}
+    return ", ".join(f"{number(count)} {state}" for state, count in counts.items()) or "none"
 
 
-def _quiet(svg: Element, label: str) -> Element:
-    """Leave only what is seen and read out."""
-    for parent in list(svg.iter()):
-        for child in list(parent):
-            if not isinstance(child.tag, str) or child.tag in _NEEDED_BY_SCRIPTS_ONLY:
-                parent.remove(child)
-    if (title_of_all := svg.find("title")) is not None:
-        svg.remove(title_of_all)
-    svg.set("role", "img")
-    svg.set("aria-label", label)
-    return svg
+def _latency_said(bucket: Bucket) -> str:
+    if bucket.latency is None:
+        return "no answer"
+    percentiles = bucket.latency._asdict()
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in percentiles.items())
+
+
+def _bars(bucket: Bucket, seconds: float, ticks: Sequence[float]) -> list[Bar]:
+    bars, messages, bottom = [], 0, float(BOTTOM)
+    for state in ATTEMPTED:
+        if state in bucket.outcomes:
+            messages += bucket.outcomes[state]
+            top = _height(messages / seconds, ticks)
+            bars.append(Bar(state, top, round(bottom - top, 2)))
+            bottom = top
+    return bars
+
+
+def _runs(timeline: Timeline, place: int, unit: float, ticks: Sequence[float]) -> list[list[Point]]:
+    """Draw a percentile in the middle of each part of the time, and nothing where there is none."""
+    points = [
+        bucket.latency
+        and (
+            _place((index + 0.5) * timeline.width, timeline),
+            _height(bucket.latency[place] / unit, ticks),
+        )
+        for index, bucket in enumerate(timeline.buckets)
+    ]
+    return [[*filter(None, run)] for drawn, run in groupby(points, key=bool) if drawn]

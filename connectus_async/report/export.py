@@ -1,16 +1,18 @@
-"""A campaign's messages as a table, one row each: CSV, JSON lines or Parquet."""
+"""Export of a campaign's messages as a table: CSV, JSON Lines or Parquet."""
 
 import csv
 import io
-import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TextIO
 
 from connectus_async._json import dumps
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger import open_store
+from connectus_async.ledger.records import MOMENTS, MessageRow
 from connectus_async.ledger.states import State
 from connectus_async.report._target import replacing
 from connectus_async.report.spreadsheet import guarded
@@ -20,52 +22,17 @@ Batches = Iterator[list[tuple[Any, ...]]]
 
 FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl", "parquet")
 TEXT_FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl")
-ROWS_A_BATCH: Final = 20_000
-"""What is in memory at once, and a row group of Parquet."""
 
 PRIVATE: Final = 0o600
-"""Recipients are for the ledger's owner, and so is an export of them."""
+"""Only the owner of the ledger may see the recipients, here too."""
 
-COLUMNS: Final = (
-    "line",
-    "key",
-    "kind",
-    "recipient",
-    "state",
-    "reason",
-    "id",
-    "attempts",
-    "started_at",
-    "ended_at",
-    "delivery_status",
-    "delivered_at",
-    "billed",
-)
-MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
+COLUMNS: Final = tuple("id" if name == "provider_id" else name for name in MessageRow._fields)
 NUMBERS: Final = frozenset({"line", "attempts", "billed"})
 
-TEXT_ROWS: Final = """
-    SELECT line, key, kind, recipient, state, reason, provider_id, attempts,
-           strftime('%Y-%m-%dT%H:%M:%fZ', round(started_at, 3), 'unixepoch'),
-           strftime('%Y-%m-%dT%H:%M:%fZ', round(ended_at, 3), 'unixepoch'),
-           delivery_status,
-           strftime('%Y-%m-%dT%H:%M:%fZ', round(delivered_at, 3), 'unixepoch'), billed
-    FROM message
-    WHERE :states IS NULL OR state IN (SELECT value FROM json_each(:states))
-    ORDER BY id
-"""
-"""In the order of `COLUMNS`, moments as ISO 8601. Both round alike, so that formats agree."""
-
-PARQUET_ROWS: Final = """
-    SELECT line, key, kind, recipient, state, reason, provider_id, attempts,
-           CAST(round(round(started_at, 3) * 1000) AS INTEGER),
-           CAST(round(round(ended_at, 3) * 1000) AS INTEGER), delivery_status,
-           CAST(round(round(delivered_at, 3) * 1000) AS INTEGER), billed
-    FROM message
-    WHERE :states IS NULL OR state IN (SELECT value FROM json_each(:states))
-    ORDER BY id
-"""
-"""In the order of `COLUMNS`, moments in Unix milliseconds."""
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC).timestamp()
+LATEST: Final = datetime.max.replace(tzinfo=UTC).timestamp()
+"""Other times, of a clock that is wrong, are left out: not every format can have them."""
 
 
 def export(
@@ -75,49 +42,49 @@ def export(
     format: Format | None = None,
     states: Collection[State] | None = None,
 ) -> int:
-    """Write a campaign's messages as a table, in the order of their arrival. Blocks.
+    """Write a campaign's messages as a table, in order of arrival. Blocks.
 
     The columns are ``line``, ``key``, ``kind``, ``recipient``, ``state``, ``reason``, ``id`` (the
     API's), ``attempts``, ``started_at`` and ``ended_at`` of the last attempt,
-    ``delivery_status``, ``delivered_at`` and ``billed``. What the messages say is not in it, the
-    recipients are. Moments are in UTC, to the millisecond: ISO 8601 text, in Parquet timestamps.
+    ``delivery_status``, ``delivered_at`` and ``billed``. The table has the recipients, but not the
+    content of the messages. Times are in UTC, to the millisecond: as text in ISO 8601, in Parquet
+    as timestamps.
 
-    CSV has a byte order mark in front, without which Excel misreads accents; a stream gets none.
-    Text in which a spreadsheet might see a formula gets an apostrophe before it (see `guarded`);
-    the other formats have every text as it is.
+    A CSV file begins with a byte order mark, without which Excel misreads accents; a stream does
+    not. In CSV, text that a spreadsheet might take for a formula gets an apostrophe before it (see
+    `guarded`). The other formats leave text as it is.
 
-    The ledger is read as it stands at this moment; a campaign may go on writing it.
+    The export shows the ledger as it is at this moment. A campaign may keep writing to it.
 
     Args:
         ledger: The ledger.
-        target: The file to write, which is replaced if it is there, but only when all is written,
-            and which only its owner may read; or a text stream, for CSV opened with ``newline=""``.
-        format: ``"csv"``, ``"jsonl"`` or ``"parquet"``; if left out, what the target's name ends
-            in.
-        states: Only messages in these states.
+        target: The file to write, or a text stream, for CSV opened with ``newline=""``. A file is
+            replaced only when all is written, and only its owner may read it.
+        format: ``"csv"``, ``"jsonl"`` or ``"parquet"``; by default, the target's extension.
+        states: Export only messages in these states.
 
     Returns:
-        The number of rows, the header of CSV not counted.
+        The number of rows, without the header of CSV.
 
     Raises:
         LedgerError: The ledger cannot be read.
-        InvalidArgumentError: The target or the format cannot be.
+        InvalidArgumentError: The target or the format is not valid.
         ConfigurationError: Parquet needs ``pip install 'connectus-async[parquet]'``.
-        OSError: The target cannot be written, and is as it was.
+        OSError: The target cannot be written. It is unchanged.
 
     Example:
         export(Path("navidad.db"), Path("navidad.csv"), states=[State.REJECTED, State.UNKNOWN])
     """
     chosen = _format(target, format)
-    query = PARQUET_ROWS if chosen == "parquet" else TEXT_ROWS
-    parameters = {"states": None if states is None else _json_array(states)}
-    with reading(ledger) as connection:
-        batches = _batches(connection.execute(query, parameters))
+    wanted = _checked(states)
+    with open_store(ledger).read() as reader:
+        rows = reader.messages(wanted)
         if not isinstance(target, Path):
-            return _TEXT_WRITERS[chosen](batches, target)
-        write = _into_parquet if chosen == "parquet" else _into_text_file(chosen)
+            return _TEXT_WRITERS[chosen](_converted(rows, _iso_8601), target)
         with replacing(target, ledger, mode=PRIVATE) as file:
-            return write(batches, file)
+            if chosen == "parquet":
+                return _write_parquet(_converted(rows, _milliseconds), file)
+            return _write_text_file(chosen, _converted(rows, _iso_8601), file)
 
 
 def _format(target: Path | TextIO, format: Format | None) -> Format:
@@ -129,16 +96,44 @@ def _format(target: Path | TextIO, format: Format | None) -> Format:
     raise InvalidArgumentError("format", f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
 
 
-def _json_array(states: Collection[State]) -> str:
+def _checked(states: Collection[State] | None) -> list[State] | None:
     try:
-        return dumps([State(state).value for state in states]).decode()
+        return None if states is None else [State(state) for state in states]
     except ValueError:
         raise InvalidArgumentError("states", f"must be some of {', '.join(State)}") from None
 
 
-def _batches(cursor: sqlite3.Cursor) -> Batches:
-    while batch := cursor.fetchmany(ROWS_A_BATCH):
-        yield batch
+def _converted(
+    batches: Iterable[Sequence[MessageRow]], convert: Callable[[float | None], object]
+) -> Batches:
+    """Convert the times, a column at a time: a table may have millions of rows."""
+    for batch in batches:
+        columns = [
+            map(convert, column) if name in MOMENTS else column
+            for name, column in zip(COLUMNS, zip(*batch, strict=True), strict=True)
+        ]
+        yield list(zip(*columns, strict=True))
+
+
+def _milliseconds(moment: float | None) -> int | None:
+    return None if moment is None or not EARLIEST <= moment < LATEST else round(moment * 1000)
+
+
+def _iso_8601(moment: float | None) -> str | None:
+    """Write a time as text.
+
+    >>> _iso_8601(1_793_973_600.25), _iso_8601(None)
+    ('2026-11-06T14:00:00.250Z', None)
+    """
+    milliseconds = _milliseconds(moment)
+    if milliseconds is None:
+        return None
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
 def _write_csv(batches: Batches, file: TextIO) -> int:
@@ -168,17 +163,14 @@ _TEXT_WRITERS: Final[dict[str, Callable[[Batches, TextIO], int]]] = {
 _ENCODINGS: Final = {"csv": "utf-8-sig", "jsonl": "utf-8"}
 
 
-def _into_text_file(chosen: Format) -> Callable[[Batches, BinaryIO], int]:
-    def write(batches: Batches, file: BinaryIO) -> int:
-        text = io.TextIOWrapper(file, encoding=_ENCODINGS[chosen], newline="")
-        count = _TEXT_WRITERS[chosen](batches, text)
-        text.detach()
-        return count
-
-    return write
+def _write_text_file(chosen: Format, batches: Batches, file: BinaryIO) -> int:
+    text = io.TextIOWrapper(file, encoding=_ENCODINGS[chosen], newline="")
+    count = _TEXT_WRITERS[chosen](batches, text)
+    text.detach()
+    return count
 
 
-def _into_parquet(batches: Batches, file: BinaryIO) -> int:
+def _write_parquet(batches: Batches, file: BinaryIO) -> int:
     pa = library("parquet", "pyarrow", extra="parquet")
     parquet = library("parquet", "pyarrow.parquet", extra="parquet")
     schema = pa.schema([(name, _parquet_type(pa, name)) for name in COLUMNS])

@@ -1,12 +1,13 @@
 """A campaign on one page, to be passed on: it needs nothing else and names nobody."""
 
-from datetime import UTC, datetime
+import shlex
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from connectus_async.extras import library
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
@@ -21,17 +22,19 @@ LEFT: Final = {
 """What is left to do, by state."""
 
 
-def write_page(ledger: Path, target: Path) -> None:
+def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:
     """Write a campaign's report as one HTML page, which is whole without a network. Blocks.
 
     It has the campaign's name, the name of its source, totals, throughput and latency over time,
     errors, what was skipped and what became of deliveries. No recipient, no key and no text of a
-    message is on it. While something is left to do, it says so at the top. The ledger is read as
-    it stands at this moment; a campaign may go on writing it.
+    message is on it. While something is left to do, it says so at the top, with why the campaign
+    stopped last, if that is on record, and the command to go on with. The ledger is read as it
+    stands at this moment; a campaign may go on writing it.
 
     Args:
         ledger: The ledger.
         target: The file to write, which is replaced if it is there, but only when all is written.
+        zone: The time zone in which the page shows times, and which it names.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -42,33 +45,60 @@ def write_page(ledger: Path, target: Path) -> None:
     Example:
         write_page(Path("navidad.db"), Path("navidad.html"))
     """
-    with reading(ledger) as connection:
-        figures = read_figures(connection)
-    page = _render(figures, datetime.now(UTC))
+    with open_store(ledger).read() as reader:
+        figures = read_figures(reader)
+    page = _render(figures, datetime.now(UTC), zone, commands(figures, ledger.name))
     with replacing(target, ledger) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="replace"))
 
 
-def _render(figures: Figures, now: datetime) -> str:
+def commands(figures: Figures, ledger: str) -> list[str]:
+    """Write the commands that go on with a campaign, for the shell.
+
+    Args:
+        figures: The campaign.
+        ledger: The name of its ledger.
+    """
+    names = []
+    if figures.counts[State.QUEUED] and figures.is_loaded:
+        names.append("resume")
+    if figures.counts[State.UNKNOWN] or figures.counts[State.IN_FLIGHT]:
+        names.append("reconcile")
+    file = shlex.quote(f"./{ledger}" if ledger.startswith("-") else ledger)
+    return [f"connectus bulk {name} {file}" for name in names]
+
+
+def _read(template: str) -> str:
+    return files("connectus_async.report").joinpath(template).read_text("utf-8")
+
+
+def _render(figures: Figures, now: datetime, zone: tzinfo, to_go_on: list[str]) -> str:
     jinja = library("report", "jinja2", extra="report")
     environment = jinja.Environment(
-        autoescape=True, undefined=jinja.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        loader=jinja.FunctionLoader(_read),
+        undefined=jinja.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "duration": duration,
-        "moment": moment,
+        "moment": lambda at: moment(at.astimezone(zone)),
         "number": number,
+        "offset": lambda at: str(timezone(at.astimezone(zone).utcoffset() or timedelta())),
         "title_of": title,
     }
-    source = files("connectus_async.report").joinpath("page.html").read_text("utf-8")
-    page: str = environment.from_string(source).render(
+    page: str = environment.get_template("page.html").render(
         figures=figures,
         charts=charts,
+        commands=to_go_on,
         left=[(figures.counts[state], said) for state, said in LEFT.items()],
         now=now,
         percent=percent,
         present={state: count for state, count in figures.counts.items() if count},
         share=lambda count, counts: round(100 * count / max(counts.values()), 2),
         State=State,
+        zone=zone,
+        zone_name=str(zone),
     )
     return page

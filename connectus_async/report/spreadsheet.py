@@ -1,4 +1,4 @@
-"""Text that a spreadsheet shows as it is, instead of working it out as a formula. Pure."""
+"""Protection of text from being evaluated as a formula by a spreadsheet. Pure."""
 
 import re
 from typing import Any, Final
@@ -15,16 +15,15 @@ _PHONE_NUMBER: Final = re.compile(r"\+[0-9]+")
 
 
 def guarded(cell: Any) -> Any:
-    r"""Put an apostrophe before what a spreadsheet might take for the beginning of a formula.
+    r"""Put an apostrophe before text that a spreadsheet might take for a formula.
 
-    That is an equals sign, a plus, a minus or an at sign, in any width, and however many blanks
-    and quotes stand before it; a tab or a line break. It is looked for where the cell begins, and
-    where one might begin for a spreadsheet that splits at semicolons, bars, tabs or line breaks
-    as well: Excel does so in most of Latin America.
+    A formula begins with an equals sign, a plus, a minus or an at sign, in any width, after any
+    number of blanks and quotes; or with a tab or a line break. It may begin at the start of the
+    cell, or after a semicolon, bar, tab or line break, at which some spreadsheets split cells:
+    Excel does in most of Latin America.
 
     Args:
-        cell: Any value. Only text is guarded; numbers stay numbers, and so does a phone number of
-            a plus and digits.
+        cell: Any value. Only text is guarded, and not a phone number of a plus and digits.
 
     >>> guarded("=1+1"), guarded("+56987688060"), guarded(-5), guarded("ok;=1+1")
     ("'=1+1", '+56987688060', -5, "ok;'=1+1")
@@ -35,7 +34,7 @@ def guarded(cell: Any) -> Any:
 
 
 def _is_harmless(cell: str) -> bool:
-    """Whether a cell plainly begins no formula: quick, for a table has millions of them."""
+    """Tell quickly whether a cell surely has no formula: a table has millions of cells."""
     if cell[:1].isalnum():
         return not _SPLITS_CELLS.search(cell)
     return bool(_PHONE_NUMBER.fullmatch(cell))

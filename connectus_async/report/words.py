@@ -1,11 +1,20 @@
 """Figures as people read them. Pure."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
+
+MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+"""Not by the locale of who writes the page: its other words are English."""
 
 A_MINUTE: Final = 60
 AN_HOUR: Final = 3600
 A_DAY: Final = 86_400
+HALF_A_DAY: Final = timedelta(hours=12)
 
 
 def number(value: float) -> str:
@@ -63,19 +72,31 @@ def moment(at: datetime) -> str:
     >>> moment(datetime(2026, 11, 6, 14, 0, 9))
     '2026-11-06 14:00:09'
     """
-    return f"{at:%Y-%m-%d %H:%M:%S}"
+    return f"{at:%Y-%m-%d %H:%M:%S}{_which(at)}"
 
 
-def clock(at: datetime, seconds: float) -> str:
-    """Write a moment as short as an axis over so many seconds needs it.
+def tick_labels(ticks: Sequence[datetime]) -> list[tuple[str, str]]:
+    """Write the moments of an axis, each as its time and its day; the day only where it is new.
 
-    >>> at = datetime(2026, 11, 6, 14, 0, 9)
-    >>> clock(at, 10), clock(at, 7200), clock(at, 200_000)
-    ('14:00:09', '14:00', '11-06 14:00')
+    >>> tick_labels([datetime(2026, 11, 6, 18), datetime(2026, 11, 7), datetime(2026, 11, 7, 6)])
+    [('18:00', '6 Nov'), ('00:00', '7 Nov'), ('06:00', '')]
     """
-    if seconds > A_DAY:
-        return f"{at:%m-%d %H:%M}"
-    return f"{at:%H:%M}" if seconds > 10 * A_MINUTE else f"{at:%H:%M:%S}"
+    days = [f"{tick.day} {MONTHS[tick.month - 1]}" for tick in ticks]
+    if len(ticks) > 1 and all(later - tick > HALF_A_DAY for tick, later in pairwise(ticks)):
+        return [(day, "") for day in days]
+    pattern = "%H:%M:%S" if any(tick.second for tick in ticks) else "%H:%M"
+    times = [f"{tick:{pattern}}{_which(tick)}" for tick in ticks]
+    known = [days[0] if len({*days}) == 1 else "", *days]
+    return [
+        (time, "" if day == before else day)
+        for time, day, before in zip(times, days, known, strict=False)
+    ]
+
+
+def _which(at: datetime) -> str:
+    """Tell apart the two moments at which clocks that are put back show the same."""
+    is_shown_twice = at.utcoffset() != at.replace(fold=1 - at.fold).utcoffset()
+    return f" {at:%Z}" if is_shown_twice else ""
 
 
 def title(word: str) -> str:

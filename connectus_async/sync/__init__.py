@@ -1,4 +1,4 @@
-"""The blocking client: the same calls as the async one, for code that does not await.
+"""Blocking client: the same calls as the async one, for code that does not await.
 
 Example:
     with Connectus(api_user="…", api_key="…") as connectus:
@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 from connectus_async._lazy import lazily
 
 if TYPE_CHECKING:
-    from connectus_async.sync._generated import Bulk, Connectus
-
-_HOMES = {
-    "_generated": ("Bulk", "Connectus"),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
-
-__all__ = ["Bulk", "Connectus"]
+    from connectus_async.sync._generated import Bulk as Bulk
+    from connectus_async.sync._generated import Connectus as Connectus
+else:
+    __all__, __getattr__, __dir__ = lazily(__name__)

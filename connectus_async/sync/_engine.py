@@ -1,11 +1,11 @@
-"""One event loop in a daemon thread, and the tasks that other threads wait for.
+"""An event loop in a daemon thread, and the tasks on it that other threads wait for.
 
-- `Engine` is a loop in a thread of one process, and the object that was built for it. After a fork
-  the child leaves it alone and starts another. It is never finalized there, which would take the
-  parent's sockets out of the epoll that both share: the frames of a thread that did not come along
-  are never cleared, and those of the loop's thread hold all that belongs to it.
-- `Operation` is a task on the loop, and the thread that waits for it. All that the loop has to say
-  to that thread goes through the operation's inbox: replies, and jobs to be run there.
+- `Engine` is a loop in a thread of one process, with the object that was built for it. A forked
+  child leaves it alone and starts another. There it is never finalized, which would remove the
+  parent's sockets from the epoll that both share: the frames of the loop's thread, which does not
+  exist in the child, are never cleared and keep everything alive.
+- `Operation` is a task on the loop, with the thread that waits for it. The loop talks to that
+  thread through the operation's inbox: it puts in replies, and jobs for the thread to run.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ OwnedT = TypeVar("OwnedT")
 Body: TypeAlias = Callable[["Operation"], Coroutine[Any, Any, object]]
 
 GRACE: Final = 5.0
-"""Seconds that a cancelled task gets to end."""
+"""Seconds for a cancelled task to end."""
 
 POLL: Final = 0.25
-"""Seconds from look to look: a blocked thread sees no async exception, nor Ctrl-C on Windows."""
+"""Seconds between checks: a blocked thread sees no async exception, nor Ctrl-C on Windows."""
 
 _PACKAGE: Final = __name__.partition(".")[0]
 
@@ -51,7 +51,7 @@ class _Reply(NamedTuple):
 
 
 class _Job:
-    """A function that the loop wants to be run in the waiting thread."""
+    """Function that the loop has the waiting thread run."""
 
     def __init__(self, engine: "Engine[Any]", function: Callable[[], object]) -> None:
         self.reply: asyncio.Future[_Reply] = engine.loop.create_future()
@@ -73,7 +73,7 @@ class _Job:
 
 
 class Operation:
-    """A task on the loop, and the thread that waits for it."""
+    """Task on the loop, with the thread that waits for it."""
 
     def __init__(self, engine: "Engine[Any]", name: str, body: Body) -> None:
         self.engine = engine
@@ -92,7 +92,7 @@ class Operation:
         return not self._is_done and self.engine.is_usable()
 
     def exchange(self, callback: Callable[..., None], *args: object) -> object:
-        """Have the loop run a callback of this operation, and wait for the reply."""
+        """Run a callback of this operation on the loop, and wait for the reply."""
         self.engine.admit(self)
         try:
             self.engine.schedule(callback, *args)
@@ -126,7 +126,7 @@ class Operation:
     # On the loop:
 
     def start(self) -> None:
-        body, self._body = self._body, None  # contexts outlive the call, its arguments need not
+        body, self._body = self._body, None  # contexts outlive the call; its arguments need not
         if body is None or self._is_abandoned or self.engine.is_ending:
             self.finish(_Reply(None, self.ending() if self.engine.is_ending else _over()))
         else:
@@ -147,11 +147,11 @@ class Operation:
         self._is_done = True
         self._refuse_jobs()
         self.engine.operations.discard(self)
-        if not self.engine.is_exiting:  # then who still waits is a daemon thread, to be left asleep
+        if not self.engine.is_exiting:  # then only daemon threads still wait: let them sleep
             self._inbox.put(reply)
 
     def ending(self) -> ConnectusError:
-        """Say what became of this because the loop ends, or has ended."""
+        """Return the error for an operation that the end of the loop cut off."""
         if self.task is None:
             return self.refusal()
         return ConnectionLostError(
@@ -159,12 +159,12 @@ class Operation:
         )
 
     def refusal(self) -> ConnectusError:
-        """Say that the loop has ended, and that nothing more was done for this."""
+        """Return the error for an operation that the loop did not start, because it had ended."""
         note = self.engine.death_note
         return ClientClosedError() if note is None else NotSentError(self._name, note)
 
     def deliver(self, request: object) -> None:
-        """Hand over what `converse` waits for, unless the task is at its end already."""
+        """Deliver the request that `converse` waits for, unless the task has ended already."""
         if self._is_done:
             self.finish(_Reply(None, _over()))
         elif self._request is not None and not self._request.done():
@@ -203,7 +203,7 @@ class Operation:
 
 
 class Engine(Generic[OwnedT]):
-    """One event loop in one thread of one process."""
+    """Event loop in one thread of one process."""
 
     def __init__(
         self, owned: OwnedT, close: Callable[[OwnedT], Awaitable[None]], new_loop: LoopFactory
@@ -228,7 +228,7 @@ class Engine(Generic[OwnedT]):
 
     @property
     def death_note(self) -> str | None:
-        """The error that the loop died of, in words, if it did."""
+        """Description of the error that ended the loop, or ``None``."""
         if self.death is None:
             return None
         return f"the client's event loop ended with {type(self.death).__name__}: {self.death}"
@@ -255,11 +255,11 @@ class Engine(Generic[OwnedT]):
         try:
             self.loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
-            if not self.loop.is_closed():  # if it is, `_run` has the last word
+            if not self.loop.is_closed():  # if it is, `_run` replies to the operations
                 raise
 
     def admit(self, operation: Operation) -> None:
-        """See to it that the operation gets a reply, whatever becomes of the loop."""
+        """Register the operation, so that it gets a reply even if the loop ends."""
         self.refuse_own_thread()
         self.refuse_other_process()
         self.operations.add(operation)
@@ -292,13 +292,13 @@ class Engine(Generic[OwnedT]):
         except BaseException as error:
             self.death = error
             self._stop.set()
-            self._run_until(shutdown)  # if it still can, in order
+            self._run_until(shutdown)  # in order, if it still can
             raise
         self.failure = shutdown.exception()
 
     def _run_until(self, shutdown: asyncio.Task[None]) -> None:
         while not shutdown.done():
-            with contextlib.suppress(KeyboardInterrupt, SystemExit):  # its task has it, too
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):  # its task gets it too
                 self.loop.run_forever()
 
     async def _shutdown(self) -> None:
@@ -316,7 +316,7 @@ def _over() -> RuntimeError:
 
 
 def _shortened(traceback: TracebackType | None) -> TracebackType | None:
-    """Drop this package's frames, but for the one that raised."""
+    """Drop the frames of this package, except the one that raised."""
     links: list[TracebackType] = []
     while traceback is not None:
         links.append(traceback)

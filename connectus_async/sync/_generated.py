@@ -1,12 +1,12 @@
 # Generated: change client.py, products/ or bulk/sender.py instead, then run `nox -s generate`.
-"""The blocking client and its services: each method waits for the async one of its name."""
+"""Blocking client and services. Each method waits for the async one of the same name."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async.answer import Answer
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary, Reconciliation
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
-    from connectus_async.sync._link import Campaign, Link
+    from connectus_async.sync._bridge import Bridge, BulkBridge
 
 
 class Service:
-    """The calls of one product. Get one from the client, as in ``connectus.sms``."""
+    """Calls of one product. Use the services of a client, as in ``connectus.sms``."""
 
-    def __init__(self, link: "Link") -> None:
-        self._link = link
+    def __init__(self, bridge: "Bridge") -> None:
+        self._bridge = bridge
 
 
 class AccountService(Service):
-    """The call on the account, as ``connectus.account``."""
+    """Call on the account, as ``connectus.account``."""
 
     def get(self) -> Account:
-        """Look up the account that the credentials belong to.
+        """Get the account that the credentials belong to.
 
         Returns:
             The account.
@@ -62,17 +62,17 @@ class AccountService(Service):
         Example:
             connectus.account.get().name
         """
-        return self._link.runner.call(self._link.client.account.get)
+        return self._bridge.runner.call(self._bridge.client.account.get)
 
 
 class ClientsService(Service):
-    """The calls on sub-clients, as ``connectus.clients``."""
+    """Calls on sub-clients, as ``connectus.clients``."""
 
     def list(self) -> SubClients:
-        """List the sub-clients with their balances, and the balances not assigned to any.
+        """List the sub-clients with their balances, and the unassigned balances.
 
         Returns:
-            The sub-clients and the free balances.
+            The sub-clients and the unassigned balances.
 
         Raises:
             RequestError: The request failed.
@@ -82,20 +82,20 @@ class ClientsService(Service):
         Example:
             connectus.clients.list().free_email_balance
         """
-        return self._link.runner.call(self._link.client.clients.list)
+        return self._bridge.runner.call(self._bridge.client.clients.list)
 
     def get(self, id: str) -> SubClient:
-        """Look up a sub-client.
+        """Get a sub-client.
 
         Args:
-            id: Its ``id_unique``.
+            id: ``id_unique`` of the sub-client.
 
         Returns:
             The sub-client.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such sub-client.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such sub-client.
             RequestError: The request failed.
 
         Source: ``GET /clients/:id``.
@@ -104,42 +104,42 @@ class ClientsService(Service):
             client = connectus.clients.create("Colegio Darwin")
             connectus.clients.get(client.id_unique).name
         """
-        return self._link.runner.call(self._link.client.clients.get, id)
+        return self._bridge.runner.call(self._bridge.client.clients.get, id)
 
     def create(self, name: str) -> SubClient:
         """Create a sub-client.
 
         Args:
-            name: Its name: one line.
+            name: Name, on one line.
 
         Returns:
             The new sub-client.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the sub-client may have been created.
+            InvalidArgumentError: The name is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the sub-client may have been created.
 
         Source: ``POST /clients``.
 
         Example:
             connectus.clients.create("Colegio Darwin").id_unique
         """
-        return self._link.runner.call(self._link.client.clients.create, name)
+        return self._bridge.runner.call(self._bridge.client.clients.create, name)
 
     def update(self, id: str, name: str) -> SubClient:
         """Rename a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            name: Its new name: one line.
+            id: ``id_unique`` of the sub-client.
+            name: New name, on one line.
 
         Returns:
-            The sub-client as it is now.
+            The renamed sub-client.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether it may have been renamed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether it may have been renamed.
 
         Source: ``PATCH /clients/:id``.
 
@@ -147,27 +147,27 @@ class ClientsService(Service):
             client = connectus.clients.create("Colegio Darwin")
             connectus.clients.update(client.id_unique, "Colegio Charles Darwin")
         """
-        return self._link.runner.call(self._link.client.clients.update, id, name)
+        return self._bridge.runner.call(self._bridge.client.clients.update, id, name)
 
     def add_balance(
         self, id: str, amount: int, product: Product | int, *, id_country: int | None = None
     ) -> BalanceChange:
-        """Assign some of the account's free balance to a sub-client.
+        """Assign unassigned balance of the account to a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            amount: How many messages: a whole number above zero.
-            product: For which product.
-            id_country: For which country; needed for SMS and not taken otherwise. The numbers are
-                in `list`.
+            id: ``id_unique`` of the sub-client.
+            amount: Number of messages, above zero.
+            product: Product whose balance changes.
+            id_country: Country, by the number in `list`. Required for SMS, refused for other
+                products.
 
         Returns:
-            The API's sentence about it.
+            The API's answer, in a sentence.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether the balance may have changed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether the balance may have changed.
 
         Source: ``POST /clients/:id/add_balance``.
 
@@ -175,8 +175,8 @@ class ClientsService(Service):
             client = connectus.clients.create("Colegio Darwin")
             connectus.clients.add_balance(client.id_unique, 28, Product.SMS, id_country=1)
         """
-        return self._link.runner.call(
-            self._link.client.clients.add_balance, id, amount, product, id_country=id_country
+        return self._bridge.runner.call(
+            self._bridge.client.clients.add_balance, id, amount, product, id_country=id_country
         )
 
     def remove_balance(
@@ -185,18 +185,18 @@ class ClientsService(Service):
         """Take balance back from a sub-client.
 
         Args:
-            id: Its ``id_unique``.
-            amount: How many messages: a whole number above zero.
-            product: For which product.
-            id_country: For which country; needed for SMS and not taken otherwise.
+            id: ``id_unique`` of the sub-client.
+            amount: Number of messages, above zero.
+            product: Product whose balance changes.
+            id_country: Country, as in `add_balance`.
 
         Returns:
-            The API's sentence about it.
+            The API's answer, in a sentence.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            NotFoundError: There is no such sub-client.
-            RequestError: ``.outcome`` tells whether the balance may have changed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            NotFoundError: The API knows no such sub-client.
+            RequestError: ``.outcome`` says whether the balance may have changed.
 
         Source: ``POST /clients/:id/remove_balance``.
 
@@ -205,58 +205,57 @@ class ClientsService(Service):
             connectus.clients.add_balance(client.id_unique, 28, Product.EMAIL)
             connectus.clients.remove_balance(client.id_unique, 8, Product.EMAIL)
         """
-        return self._link.runner.call(
-            self._link.client.clients.remove_balance, id, amount, product, id_country=id_country
+        return self._bridge.runner.call(
+            self._bridge.client.clients.remove_balance, id, amount, product, id_country=id_country
         )
 
 
 class DeliveriesService(Service):
-    """The calls on deliveries, as ``connectus.deliveries``."""
+    """Calls on deliveries, as ``connectus.deliveries``."""
 
     def create(
         self, name: str, deliver_at: dt.datetime | str, id_product: Product | int
     ) -> Delivery:
-        """Create a delivery to put messages in.
+        """Create a delivery.
 
         Args:
-            name: Its name: one line.
-            deliver_at: When to execute it. An aware datetime is converted to the client's
-                ``time_zone``; a naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
-                it stands. The hour that comes twice there, or not at all, is refused: the API takes
-                no offset.
-            id_product: What it is for. A plain number is sent as it is.
+            name: Name, on one line.
+            deliver_at: Time of execution. An aware datetime is converted to the client's
+                ``time_zone``. A naive one, or text of the form ``YYYY-MM-DD HH:MM:SS``, is sent as
+                it is. Times that the clocks of that zone show twice or never are refused: the API
+                takes no offset.
+            id_product: Product. A plain number is sent as it is.
 
         Returns:
-            The delivery; its ``id`` is what `SmsService.send` and the others take as
-            ``id_delivery``.
+            The delivery. Pass its ``id`` to `SmsService.send` and others as ``id_delivery``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            ConfigurationError: This machine does not know ``time_zone``, which an aware
-                datetime needs.
-            RequestError: ``.outcome`` tells whether the delivery may have been created.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            ConfigurationError: The datetime is aware, and this machine does not know
+                ``time_zone``.
+            RequestError: ``.outcome`` says whether the delivery may have been created.
 
         Source: ``POST /deliveries``.
 
         Example:
             connectus.deliveries.create("Navidad", "2099-12-24 09:00:00", Product.SMS)
         """
-        return self._link.runner.call(
-            self._link.client.deliveries.create, name, deliver_at, id_product
+        return self._bridge.runner.call(
+            self._bridge.client.deliveries.create, name, deliver_at, id_product
         )
 
     def get(self, id: str) -> Delivery:
-        """Look up a delivery.
+        """Get a delivery.
 
         Args:
-            id: The identifier that `create` gave.
+            id: ``id`` of the delivery.
 
         Returns:
             The delivery.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such delivery.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such delivery.
             RequestError: The request failed.
 
         Source: ``GET /deliveries/:id``.
@@ -265,7 +264,7 @@ class DeliveriesService(Service):
             delivery = connectus.deliveries.create("Navidad", "2099-12-24 09:00:00", 1)
             connectus.deliveries.get(delivery.id).name
         """
-        return self._link.runner.call(self._link.client.deliveries.get, id)
+        return self._bridge.runner.call(self._bridge.client.deliveries.get, id)
 
     def update(
         self, id: str, *, name: str | None = None, deliver_at: dt.datetime | str | None = None
@@ -273,17 +272,17 @@ class DeliveriesService(Service):
         """Rename or reschedule a delivery that was not executed yet.
 
         Args:
-            id: The identifier that `create` gave.
-            name: Its new name; left as it is if left out.
-            deliver_at: Its new time, as in `create`; left as it is if left out.
+            id: ``id`` of the delivery.
+            name: New name, on one line. Default: unchanged.
+            deliver_at: New time, as in `create`. Default: unchanged.
 
         Returns:
-            The delivery as it is now.
+            The changed delivery.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent, or there is nothing to change.
-            NotFoundError: There is no such delivery.
-            RequestError: ``.outcome`` tells whether the delivery may have been changed.
+            InvalidArgumentError: An argument is not valid, or there is nothing to change.
+            NotFoundError: The API knows no such delivery.
+            RequestError: ``.outcome`` says whether the delivery may have been changed.
 
         Source: ``PATCH /deliveries/:id``.
 
@@ -291,13 +290,13 @@ class DeliveriesService(Service):
             delivery = connectus.deliveries.create("Navidad", "2099-12-24 09:00:00", 1)
             connectus.deliveries.update(delivery.id, deliver_at="2099-12-25 09:00:00")
         """
-        return self._link.runner.call(
-            self._link.client.deliveries.update, id, name=name, deliver_at=deliver_at
+        return self._bridge.runner.call(
+            self._bridge.client.deliveries.update, id, name=name, deliver_at=deliver_at
         )
 
 
 class EmailService(Service):
-    """The email calls, as ``connectus.email``."""
+    """Email calls, as ``connectus.email``."""
 
     def send(
         self,
@@ -312,20 +311,20 @@ class EmailService(Service):
         """Send one email.
 
         Args:
-            dst_email: Who gets it: one address.
-            subject: The subject: one line.
-            email_content: The HTML of the email.
-            src_email: One of the account's addresses to send it from.
-            id_delivery: The delivery that it is to belong to (product 2, not yet executed).
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_email: Recipient: one address.
+            subject: Subject, on one line.
+            email_content: HTML or plain text.
+            src_email: Sender: one of the account's addresses.
+            id_delivery: ``id`` of a delivery of product 2 that was not executed yet. Default: none.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the email without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the email may have been sent. It is sent again
-                by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent. The client
+                retries only while it is certain that it was not.
 
         Source: ``POST /email/send_single``.
 
@@ -334,8 +333,8 @@ class EmailService(Service):
                 "ana@example.com", "Hola", "<h1>Hola</h1>", src_email="contacto@empresa.cl"
             )
         """
-        return self._link.runner.call(
-            self._link.client.email.send,
+        return self._bridge.runner.call(
+            self._bridge.client.email.send,
             dst_email,
             subject,
             email_content,
@@ -350,17 +349,17 @@ class EmailService(Service):
         """Send a one-time password by email.
 
         Args:
-            dst_email: Who gets it: one address.
-            subject: The subject: one line.
-            email_content: The HTML with the password.
-            src_email: One of the account's addresses to send it from.
+            dst_email: Recipient: one address.
+            subject: Subject, on one line.
+            email_content: HTML or plain text with the password.
+            src_email: Sender: one of the account's addresses.
 
         Returns:
             The receipt.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the email may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent.
 
         Source: ``POST /email/send_otp_email``.
 
@@ -369,22 +368,26 @@ class EmailService(Service):
                 "ana@example.com", "Tu clave", "<b>493021</b>", src_email="contacto@empresa.cl"
             )
         """
-        return self._link.runner.call(
-            self._link.client.email.send_otp, dst_email, subject, email_content, src_email=src_email
+        return self._bridge.runner.call(
+            self._bridge.client.email.send_otp,
+            dst_email,
+            subject,
+            email_content,
+            src_email=src_email,
         )
 
     def status(self, id: str) -> EmailStatusReport:
-        """Ask where an email is.
+        """Get the status of an email.
 
         Args:
-            id: The identifier of its receipt.
+            id: The ``id`` of the receipt.
 
         Returns:
-            The report, with the API's word in ``status``.
+            The report, with a status in the API's words.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such email.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such email.
             RequestError: The request failed.
 
         Source: ``GET /email/:id``.
@@ -395,13 +398,13 @@ class EmailService(Service):
             )
             connectus.email.status(receipt.id).status
         """
-        return self._link.runner.call(self._link.client.email.status, id)
+        return self._bridge.runner.call(self._bridge.client.email.status, id)
 
     def balance(self) -> EmailBalance:
-        """Ask how many emails can still be sent.
+        """Get the balance of emails.
 
         Returns:
-            The balance, in emails.
+            The balance, as a number of emails.
 
         Raises:
             RequestError: The request failed.
@@ -411,45 +414,44 @@ class EmailService(Service):
         Example:
             connectus.email.balance().balance
         """
-        return self._link.runner.call(self._link.client.email.balance)
+        return self._bridge.runner.call(self._bridge.client.email.balance)
 
 
 class ShortLinksService(Service):
-    """The calls on short links, as ``connectus.short_links``."""
+    """Calls on short links, as ``connectus.short_links``."""
 
     def create(self, link: str) -> ShortLink:
-        """Shorten a link. The account must have the option enabled.
+        """Create a short link. The account must have the option enabled.
 
         Args:
-            link: A URL that begins with ``https://`` or ``http://``.
+            link: Target: a URL that begins with ``https://`` or ``http://``.
 
         Returns:
             The short link.
 
         Raises:
-            InvalidArgumentError: The link cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the short link may have been created.
+            InvalidArgumentError: The link is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the short link may have been created.
 
         Source: ``POST /short_link``.
 
         Example:
             connectus.short_links.create("https://www.connectus.cl").short_link
         """
-        return self._link.runner.call(self._link.client.short_links.create, link)
+        return self._bridge.runner.call(self._bridge.client.short_links.create, link)
 
     def events(self, short_link: str) -> LinkEvents:
         """Count the clicks of a short link.
 
         Args:
-            short_link: What `create` gave, such as ``cnct.us/13neyY``, or only the code at its
-                end. The code is what is sent.
+            short_link: Short link from `create`, such as ``cnct.us/13neyY``, or only its code.
 
         Returns:
-            Where it leads, and its clicks.
+            The target and the number of clicks.
 
         Raises:
-            InvalidArgumentError: The short link cannot be sent.
-            NotFoundError: There is no such short link.
+            InvalidArgumentError: The short link is not valid.
+            NotFoundError: The API knows no such short link.
             RequestError: The request failed.
 
         Source: ``GET /short_link/:code``.
@@ -458,11 +460,11 @@ class ShortLinksService(Service):
             created = connectus.short_links.create("https://www.connectus.cl")
             connectus.short_links.events(created.short_link).clicks
         """
-        return self._link.runner.call(self._link.client.short_links.events, short_link)
+        return self._bridge.runner.call(self._bridge.client.short_links.events, short_link)
 
 
 class SmsService(Service):
-    """The SMS calls, as ``connectus.sms``."""
+    """SMS calls, as ``connectus.sms``."""
 
     def send(
         self,
@@ -476,23 +478,23 @@ class SmsService(Service):
         """Send one SMS.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off. Whether there is such a number is not looked at.
-            sms_content: The text. Each started 160 characters are billed as one SMS; see
-                `segments`.
-            src_number: One of the account's numbers to send it from; the account's default if
-                left out.
-            id_delivery: The delivery that it is to belong to, of `DeliveriesService.create`; the
-                default delivery if left out.
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_number: Recipient: 8 to 15 digits, country code first. ``+``, blanks and dashes are
+                removed. The client does not check that the number exists.
+            sms_content: Text. Connectus bills one SMS for every 160 characters or part of them;
+                see `segments`.
+            src_number: Sender: one of the account's numbers. Default: the account's default
+                number.
+            id_delivery: ``id`` of a delivery, from `DeliveriesService.create`. Default: the
+                account's default delivery.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the SMS without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the SMS may have been sent. It is sent again
-                by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent. The client
+                retries only while it is certain that it was not.
 
         Source: ``POST /sms/send_individual``.
 
@@ -500,15 +502,15 @@ class SmsService(Service):
             receipt = connectus.sms.send("+56 9 8768 8060", "Hola")
             receipt.id
         """
-        receipt = self._link.runner.call(
-            self._link.client.sms.send,
+        receipt = self._bridge.runner.call(
+            self._bridge.client.sms.send,
             dst_number,
             sms_content,
             src_number=src_number,
             id_delivery=id_delivery,
             id_client=id_client,
         )
-        return self._link.blocking(receipt)
+        return self._bridge.blocking(receipt)
 
     def send_otp(
         self,
@@ -518,47 +520,48 @@ class SmsService(Service):
         src_number: str | int | None = None,
         save_content: Literal["hash"] | None = None,
     ) -> BlockingSmsReceipt:
-        """Send a one-time password, on a route of its own that costs more than `send`.
+        """Send a one-time password. It has its own route, which costs more than `send`.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first.
-            sms_content: The text with the password.
-            src_number: One of the account's numbers to send it from.
-            save_content: ``"hash"`` if Connectus is to keep only a hash of the text.
+            dst_number: Recipient: 8 to 15 digits, country code first.
+            sms_content: Text with the password.
+            src_number: Sender: one of the account's numbers. Default: the account's default number.
+            save_content: ``"hash"`` makes Connectus keep only a hash of the text. Default: it keeps
+                the text.
 
         Returns:
             The receipt.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the SMS may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent.
 
         Source: ``POST /sms/send_otp``.
 
         Example:
             connectus.sms.send_otp("56987688060", "Tu clave: 493021", save_content="hash")
         """
-        receipt = self._link.runner.call(
-            self._link.client.sms.send_otp,
+        receipt = self._bridge.runner.call(
+            self._bridge.client.sms.send_otp,
             dst_number,
             sms_content,
             src_number=src_number,
             save_content=save_content,
         )
-        return self._link.blocking(receipt)
+        return self._bridge.blocking(receipt)
 
     def status(self, id: str) -> SmsStatusReport:
-        """Ask where an SMS is.
+        """Get the status of an SMS.
 
         Args:
-            id: The identifier of its receipt.
+            id: The ``id`` of the receipt.
 
         Returns:
-            The report, with ``status`` in the words of SMPP.
+            The report, with an SMPP status.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such SMS.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such SMS.
             RequestError: The request failed.
 
         Source: ``GET /sms/:id``.
@@ -568,19 +571,19 @@ class SmsService(Service):
             report = connectus.sms.status(receipt.id)
             report.status is SmppStatus.DELIVRD
         """
-        return self._link.runner.call(self._link.client.sms.status, id)
+        return self._bridge.runner.call(self._bridge.client.sms.status, id)
 
     def by_delivery(self, delivery_id: str) -> SmsReport:
         """List the SMS of a delivery.
 
         Args:
-            delivery_id: The identifier that `DeliveriesService.create` gave.
+            delivery_id: ``id`` of a delivery, from `DeliveriesService.create`.
 
         Returns:
-            The report. The API does not document it; each row keeps all of its fields in ``raw``.
+            The report. The API does not document its rows; each keeps all fields in ``raw``.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
+            InvalidArgumentError: The identifier is not valid.
             RequestError: The request failed.
 
         Source: ``GET /sms/delivery_info``.
@@ -590,21 +593,21 @@ class SmsService(Service):
             connectus.sms.send("56987688060", "Hola", id_delivery=delivery.id)
             connectus.sms.by_delivery(delivery.id).messages
         """
-        return self._link.runner.call(self._link.client.sms.by_delivery, delivery_id)
+        return self._bridge.runner.call(self._bridge.client.sms.by_delivery, delivery_id)
 
     def by_date(self, begin_date: dt.date | str, end_date: dt.date | str) -> SmsReport:
         """List the SMS of a range of days.
 
         Args:
-            begin_date: The first day, as a date or ``YYYY-MM-DD``; of an aware datetime, the day
-                that it is in the client's ``time_zone``.
-            end_date: The last day, which is included.
+            begin_date: First day: a date, text of the form ``YYYY-MM-DD``, or an aware datetime,
+                which is converted to the client's ``time_zone``.
+            end_date: Last day, inclusive, in the same forms.
 
         Returns:
-            The report. The API does not document it; each row keeps all of its fields in ``raw``.
+            The report. The API does not document its rows; each keeps all fields in ``raw``.
 
         Raises:
-            InvalidArgumentError: A date cannot be read, or the range ends before it begins.
+            InvalidArgumentError: A date is not valid, or the range ends before it begins.
             RequestError: The request failed.
 
         Source: ``GET /sms/date_report``.
@@ -612,11 +615,11 @@ class SmsService(Service):
         Example:
             connectus.sms.by_date("2026-07-01", "2026-07-31").messages
         """
-        return self._link.runner.call(self._link.client.sms.by_date, begin_date, end_date)
+        return self._bridge.runner.call(self._bridge.client.sms.by_date, begin_date, end_date)
 
 
 class WhatsAppService(Service):
-    """The WhatsApp calls, as ``connectus.whatsapp``."""
+    """WhatsApp calls, as ``connectus.whatsapp``."""
 
     def send(
         self,
@@ -630,28 +633,28 @@ class WhatsAppService(Service):
         """Send one WhatsApp message.
 
         Args:
-            dst_number: Who gets it: 8 to 15 digits, country code first. ``+``, blanks and dashes
-                are taken off.
-            whatsapp_content: The text.
-            src_number: One of the account's WhatsApp numbers to send it from.
-            id_delivery: The delivery that it is to belong to (product 3, not yet executed).
-            id_client: The sub-client that pays (its ``id_unique``); the account if left out.
+            dst_number: Recipient: 8 to 15 digits, country code first. ``+``, blanks and dashes are
+                removed.
+            whatsapp_content: Text.
+            src_number: Sender: one of the account's WhatsApp numbers.
+            id_delivery: ``id`` of a delivery of product 3 that was not executed yet. Default: none.
+            id_client: ``id_unique`` of the sub-client that pays. Default: the account pays.
 
         Returns:
-            The receipt. Its ``id`` is ``None`` if the API accepted the message without naming it.
+            The receipt. Its ``id`` is ``None`` if the API gave none.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent. It is sent
-                again by itself only while that is certain not to be so.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent. The
+                client retries only while it is certain that it was not.
 
         Source: ``POST /whatsapp/send_message``.
 
         Example:
             connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp.send,
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp.send,
             dst_number,
             whatsapp_content,
             src_number=src_number,
@@ -660,17 +663,17 @@ class WhatsAppService(Service):
         )
 
     def status(self, message_id: str) -> WhatsAppStatusReport:
-        """Ask where a WhatsApp message is.
+        """Get the status of a WhatsApp message.
 
         Args:
-            message_id: The identifier of its receipt.
+            message_id: The ``id`` of the receipt.
 
         Returns:
             The report. The API does not document it; ``raw`` has all of it.
 
         Raises:
-            InvalidArgumentError: The identifier cannot be sent.
-            NotFoundError: There is no such message.
+            InvalidArgumentError: The identifier is not valid.
+            NotFoundError: The API knows no such message.
             RequestError: The request failed.
 
         Source: ``GET /whatsapp/status``.
@@ -681,21 +684,21 @@ class WhatsAppService(Service):
             )
             connectus.whatsapp.status(receipt.id).status
         """
-        return self._link.runner.call(self._link.client.whatsapp.status, message_id)
+        return self._bridge.runner.call(self._bridge.client.whatsapp.status, message_id)
 
     def messages(self, src_number: str | int, dst_number: str | int) -> WhatsAppConversation:
         """List the messages between one of the account's numbers and another.
 
         Args:
-            src_number: The account's number.
+            src_number: One of the account's WhatsApp numbers.
             dst_number: The other number.
 
         Returns:
-            The conversation. The API does not document it; each message keeps all of its fields
-            in ``raw``.
+            The conversation. The API does not document it; each message keeps all fields in
+            ``raw``.
 
         Raises:
-            InvalidArgumentError: A number cannot be sent.
+            InvalidArgumentError: A number is not valid.
             RequestError: The request failed.
 
         Source: ``GET /whatsapp/messages``.
@@ -704,11 +707,13 @@ class WhatsAppService(Service):
             connectus.whatsapp.send("56987688060", "Hola", src_number="56999944837")
             connectus.whatsapp.messages("56999944837", "56987688060").messages
         """
-        return self._link.runner.call(self._link.client.whatsapp.messages, src_number, dst_number)
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp.messages, src_number, dst_number
+        )
 
 
 class WhatsAppQrGroupsService(Service):
-    """The calls on groups, as ``connectus.whatsapp_qr.groups``. A group goes by its name."""
+    """Calls on groups, as ``connectus.whatsapp_qr.groups``. A group is identified by its name."""
 
     def create(
         self, name: str, numbers: Iterable[str | int], options: Mapping[str, Any] | None = None
@@ -716,39 +721,39 @@ class WhatsAppQrGroupsService(Service):
         """Create a group.
 
         Args:
-            name: Its name: one line.
-            numbers: Who is in it: at least one number, country code first.
-            options: Options of the API, which it does not document; none if left out.
+            name: Name, on one line.
+            numbers: 1 to 1,024 members, country code first.
+            options: JSON object of options, which the API does not document. Default: empty.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the group may have been created.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the group may have been created.
 
         Source: ``POST /create-group``.
 
         Example:
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.create, name, numbers, options
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.create, name, numbers, options
         )
 
     def add_participants(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
         """Add numbers to a group.
 
         Args:
-            group_name: The group.
-            numbers: The numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether they may have been added.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether they may have been added.
 
         Source: ``POST /add-participants``.
 
@@ -756,23 +761,23 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.add_participants("Vecinos", ["34624477715"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.add_participants, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.add_participants, group_name, numbers
         )
 
     def remove_participants(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Take numbers out of a group.
+        """Remove numbers from a group.
 
         Args:
-            group_name: The group.
-            numbers: The numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether they may have been removed.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether they may have been removed.
 
         Source: ``POST /remove-participants``.
 
@@ -780,21 +785,21 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112", "34624477715"])
             connectus.whatsapp_qr.groups.remove_participants("Vecinos", ["34624477715"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.remove_participants, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.remove_participants, group_name, numbers
         )
 
     def invite_link(self, group_name: str) -> Answer:
-        """Make a link that lets people join a group.
+        """Create a link that lets people join a group.
 
         Args:
-            group_name: The group.
+            group_name: Name of the group.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent.
+            InvalidArgumentError: The name is not valid.
             RequestError: The request failed.
 
         Source: ``GET /generate-invite-link``, with a body.
@@ -803,21 +808,23 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.invite_link("Vecinos").raw
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.groups.invite_link, group_name)
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.invite_link, group_name
+        )
 
     def make_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Make members of a group its administrators.
+        """Make members of a group administrators.
 
         Args:
-            group_name: The group.
-            numbers: The members' numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers of members, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether it may have been done.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether it may have taken effect.
 
         Source: ``POST /make-group-admins``.
 
@@ -825,23 +832,23 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.make_admins("Vecinos", ["584141924112"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.make_admins, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.make_admins, group_name, numbers
         )
 
     def demote_admins(self, group_name: str, numbers: Iterable[str | int]) -> Answer:
-        """Make administrators of a group plain members.
+        """Make administrators of a group ordinary members.
 
         Args:
-            group_name: The group.
-            numbers: The administrators' numbers, country code first.
+            group_name: Name of the group.
+            numbers: 1 to 1,024 numbers of administrators, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether it may have been done.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether it may have taken effect.
 
         Source: ``POST /demote-group-admins``.
 
@@ -850,26 +857,26 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.make_admins("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.demote_admins("Vecinos", ["584141924112"])
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.demote_admins, group_name, numbers
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.demote_admins, group_name, numbers
         )
 
     def update_info(
         self, group_name: str, *, new_subject: str | None = None, new_description: str | None = None
     ) -> Answer:
-        """Rename a group, or describe it anew.
+        """Change the name or the description of a group.
 
         Args:
-            group_name: The group, by its present name.
-            new_subject: Its new name: one line; left as it is if left out.
-            new_description: Its new description; left as it is if left out.
+            group_name: Current name of the group.
+            new_subject: New name, on one line. Default: unchanged.
+            new_description: New description. Default: unchanged.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent, or there is nothing to change.
-            RequestError: ``.outcome`` tells whether it may have been changed.
+            InvalidArgumentError: An argument is not valid, or there is nothing to change.
+            RequestError: ``.outcome`` says whether it may have been changed.
 
         Source: ``POST /update-group-info``.
 
@@ -877,8 +884,8 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.update_info("Vecinos", new_subject="Vecinas")
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.update_info,
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.update_info,
             group_name,
             new_subject=new_subject,
             new_description=new_description,
@@ -888,15 +895,15 @@ class WhatsAppQrGroupsService(Service):
         """Send a message to a group.
 
         Args:
-            group_name: The group.
-            message: The text.
+            group_name: Name of the group.
+            message: Text.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent.
 
         Source: ``POST /send-message-to-group``.
 
@@ -904,21 +911,21 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.send("Vecinos", "Hola")
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.send, group_name, message
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.send, group_name, message
         )
 
     def last_messages(self, group_name: str) -> Answer:
-        """Fetch the last messages of a group.
+        """Get the last messages of a group.
 
         Args:
-            group_name: The group.
+            group_name: Name of the group.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The name cannot be sent.
+            InvalidArgumentError: The name is not valid.
             RequestError: The request failed.
 
         Source: ``GET /get-last-group-messages``, with a body.
@@ -927,46 +934,48 @@ class WhatsAppQrGroupsService(Service):
             connectus.whatsapp_qr.groups.create("Vecinos", ["584141924112"])
             connectus.whatsapp_qr.groups.last_messages("Vecinos").raw
         """
-        return self._link.runner.call(
-            self._link.client.whatsapp_qr.groups.last_messages, group_name
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.groups.last_messages, group_name
         )
 
 
 class WhatsAppQrMessagesService(Service):
-    """The calls on messages to numbers, as ``connectus.whatsapp_qr.messages``."""
+    """Calls on messages to numbers, as ``connectus.whatsapp_qr.messages``."""
 
     def send(self, number: str | int, message: str) -> Answer:
         """Send a message to a number.
 
         Args:
-            number: Who gets it, country code first.
-            message: The text.
+            number: Recipient: 8 to 15 digits, country code first.
+            message: Text.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: An argument cannot be sent; nothing was.
-            RequestError: ``.outcome`` tells whether the message may have been sent.
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            RequestError: ``.outcome`` says whether the message may have been sent.
 
         Source: ``POST /send``.
 
         Example:
             connectus.whatsapp_qr.messages.send("584141992998", "Hola")
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.messages.send, number, message)
+        return self._bridge.runner.call(
+            self._bridge.client.whatsapp_qr.messages.send, number, message
+        )
 
     def last(self, number: str | int) -> Answer:
-        """Fetch the last messages to and from a number.
+        """Get the last messages to and from a number.
 
         Args:
-            number: The number, country code first.
+            number: 8 to 15 digits, country code first.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
-            InvalidArgumentError: The number cannot be sent.
+            InvalidArgumentError: The number is not valid.
             RequestError: The request failed.
 
         Source: ``GET /get-last-messages``, with a body.
@@ -975,27 +984,27 @@ class WhatsAppQrMessagesService(Service):
             connectus.whatsapp_qr.messages.send("584141992998", "Hola")
             connectus.whatsapp_qr.messages.last("584141992998").raw
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.messages.last, number)
+        return self._bridge.runner.call(self._bridge.client.whatsapp_qr.messages.last, number)
 
 
 class WhatsAppQrService(Service):
-    """The WhatsApp QR calls, as ``connectus.whatsapp_qr``.
+    """WhatsApp QR calls, as ``connectus.whatsapp_qr``.
 
     Attributes:
-        groups: The calls on groups.
-        messages: The calls on messages to numbers.
+        groups: Calls on groups.
+        messages: Calls on messages to numbers.
     """
 
-    def __init__(self, link: "Link") -> None:
-        super().__init__(link)
-        self.groups = WhatsAppQrGroupsService(link)
-        self.messages = WhatsAppQrMessagesService(link)
+    def __init__(self, bridge: "Bridge") -> None:
+        super().__init__(bridge)
+        self.groups = WhatsAppQrGroupsService(bridge)
+        self.messages = WhatsAppQrMessagesService(bridge)
 
     def qr(self) -> Answer:
-        """Fetch the QR code that the phone is to scan.
+        """Get the QR code for the phone to scan.
 
         Returns:
-            The answer as it came; ``response.body`` holds it if it is an image.
+            The answer, which the API does not document. An image is in ``response.body``.
 
         Raises:
             RequestError: The request failed.
@@ -1005,13 +1014,13 @@ class WhatsAppQrService(Service):
         Example:
             connectus.whatsapp_qr.qr().response.body
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.qr)
+        return self._bridge.runner.call(self._bridge.client.whatsapp_qr.qr)
 
     def status(self) -> Answer:
-        """Ask whether a phone is connected.
+        """Get the connection status of the phone.
 
         Returns:
-            The answer as it came.
+            The answer, which the API does not document: JSON in ``raw``.
 
         Raises:
             RequestError: The request failed.
@@ -1021,26 +1030,26 @@ class WhatsAppQrService(Service):
         Example:
             connectus.whatsapp_qr.status().raw
         """
-        return self._link.runner.call(self._link.client.whatsapp_qr.status)
+        return self._bridge.runner.call(self._bridge.client.whatsapp_qr.status)
 
 
-class Bulk(OfOneProcess):
-    """Sends many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
+class Bulk(Unpicklable):
+    """Sender of many messages. Get one with ``connectus.bulk()`` and use it with ``with``.
 
     Leaving the ``with`` early, by ``break``, an exception or Ctrl-C, pulls no further
-    messages, waits for the answers of those that are being sent, and counts them all in the
-    summary. What has not left by then stays queued.
+    message, waits for the answers to the messages in flight, and counts them all in the summary.
+    The others stay queued.
 
     Attributes:
-        summary: The count of all outcomes so far.
+        summary: Count of all outcomes so far.
     """
 
-    def __init__(self, campaign: "Campaign") -> None:
-        self._campaign = campaign
-        self.summary = campaign.summary
+    def __init__(self, bridge: "BulkBridge") -> None:
+        self._bridge = bridge
+        self.summary = bridge.summary
 
     def __enter__(self) -> Self:
-        self._campaign.enter()
+        self._bridge.enter()
         return self
 
     def __exit__(
@@ -1049,17 +1058,18 @@ class Bulk(OfOneProcess):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._campaign.exit(kind, error, traceback)
+        self._bridge.exit(kind, error, traceback)
 
     def stream(self, messages: Iterable[Message | Row] | None = None) -> Iterator[BlockingOutcome]:
-        """Send messages, and yield the outcome of each as it is known.
+        """Send messages, and yield the outcome of each.
 
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 that may block. It is pulled as messages are sent, never ahead of them, in the
                 thread that waits for their outcomes. If
-                left out, what waits in the ledger is sent. With ``edited="refuse"`` or
-                ``"remaining"`` it is put down to its end first, as by `load` with ``replaces``.
+                left out, the messages that are queued in the ledger are sent. With
+                ``edited="refuse"`` or ``"remaining"`` it is loaded to its end first, as by `load`
+                with ``replaces``.
 
         Yields:
             One `MessageOutcome` for each message, in the order of completion.
@@ -1068,17 +1078,17 @@ class Bulk(OfOneProcess):
             ConnectusError: Every further message would fail too: wrong credentials, an exhausted
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
-                the source is left alone.
-            ConfigurationError: With ``edited="refuse"``: people may have got another text of this
-                ledger already. Nothing was sent.
-            Exception: What the source itself raised, after the outcomes of what it had given.
+                the source is not pulled.
+            ConfigurationError: With ``edited="refuse"``: recipients may have got another text of
+                this ledger already. Nothing was sent.
+            Exception: An error of the source, after the outcomes of its messages so far.
 
         Example:
             with connectus.bulk() as bulk:
                 for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     print(outcome.state)
         """
-        return self._campaign.runner.iterate(self._campaign.stream, self._campaign.pulled(messages))
+        return self._bridge.runner.iterate(self._bridge.stream, self._bridge.pulled(messages))
 
     def run(
         self,
@@ -1094,7 +1104,7 @@ class Bulk(OfOneProcess):
                 thread that called `run`. It may use the client itself.
 
         Returns:
-            The counts of everything that this sender sent.
+            The count of all outcomes of this sender.
 
         Raises:
             ConnectusError: As in `stream`.
@@ -1104,10 +1114,10 @@ class Bulk(OfOneProcess):
                 summary = bulk.run([Sms("56987688060", "Hola")])
             summary.accepted
         """
-        return self._campaign.runner.call(
-            self._campaign.sender.run,
-            self._campaign.pulled(messages),
-            on_outcome=self._campaign.called("on_outcome", on_outcome),
+        return self._bridge.runner.call(
+            self._bridge.sender.run,
+            self._bridge.pulled(messages),
+            on_outcome=self._bridge.called("on_outcome", on_outcome),
         )
 
     def load(
@@ -1117,53 +1127,54 @@ class Bulk(OfOneProcess):
         replaces: bool = False,
         on_row: Callable[[Row, Loaded], object] | None = None,
     ) -> int:
-        """Put messages down in the ledger without sending them; `stream` and `run` do that then.
+        """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
-        Rows that cannot become a message, duplicates and suppressed recipients are put down as
-        skipped, with their lines. What the ledger has from before stays as it is.
+        Rows that cannot become a message, duplicates and suppressed recipients are recorded as
+        skipped, with their lines. Messages that are in the ledger already stay as they are.
 
         Args:
             messages: As in `stream`. It is read to its end.
-            replaces: Whether what earlier calls left queued, and this source does not have, is
-                skipped: after a text was corrected, nobody is to get the old one as well.
-            on_row: Called with each row and what became of it.
+            replaces: Whether to skip messages that earlier calls left queued and that this source
+                does not have: after a text was corrected, nobody gets the old one as well.
+            on_row: Called with each row and its result.
 
         Returns:
-            How many rows there were.
+            The number of rows.
 
         Raises:
-            ConfigurationError: There is no ledger. With ``edited="refuse"``: people may have got
-                another text of this ledger already; it says how many, and nothing is to be sent.
+            ConfigurationError: There is no ledger. With ``edited="refuse"``: recipients may have
+                got another text of this ledger already; the error has their number, and nothing
+                was sent.
             LedgerError: The ledger cannot be written.
-            Exception: What the source itself raised. Loading the same source again takes it up.
+            Exception: An error of the source. Load the same source again to resume.
 
         Example:
             with connectus.bulk(ledger="navidad.db") as bulk:
                 bulk.load([Sms("56987688060", "Hola")])
                 bulk.run()
         """
-        return self._campaign.runner.call(
-            self._campaign.sender.load,
-            self._campaign.pulled(messages),
+        return self._bridge.runner.call(
+            self._bridge.sender.load,
+            self._bridge.pulled(messages),
             replaces=replaces,
-            on_row=self._campaign.called("on_row", on_row),
+            on_row=self._bridge.called("on_row", on_row),
         )
 
     def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
-        """Ask the API's reports what became of the messages whose outcome is unknown.
+        """Look for the messages whose outcome is unknown in the API's reports.
 
         Args:
-            settle: Seconds after the last attempt before a report is believed to be complete, and
-                between two reads. Default 60. The first read is not before the client's timeout and
-                10 seconds have passed since the attempt began, for which a request can be on its
-                way after it was given up.
+            settle: Seconds after the last attempt until a report is taken to be complete, and
+                between two reports. Default 60. The first report is fetched no earlier than the
+                client's timeout and 10 seconds after the attempt began: a request may still arrive
+                until then, even if it was given up.
 
         Returns:
-            How many turned out to be accepted, and what became of the others. With
-            ``on_unknown="resend_if_absent"``, those that are absent are queued again: which is
-            proven only where the same report shows messages of this ledger that were accepted
-            before and after them. What is not proven stays unknown; ``reasons`` says what would
-            prove it.
+            The number of messages that were accepted, and the states of the others. With
+            ``on_unknown="resend_if_absent"``, absent messages are queued again. An absence is
+            proven only if the same report shows messages of this ledger that were accepted before
+            and after. Without that proof a message stays unknown; ``reasons`` says what would prove
+            it.
 
         Raises:
             ConfigurationError: There is no ledger, or a stream is under way.
@@ -1176,7 +1187,7 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 bulk.reconcile(settle=30).accepted
         """
-        return self._campaign.runner.call(self._campaign.sender.reconcile, settle=settle)
+        return self._bridge.runner.call(self._bridge.sender.reconcile, settle=settle)
 
     def counts(self) -> Mapping[State, int]:
         """Count all messages of the ledger, those of earlier runs included.
@@ -1193,13 +1204,13 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 (bulk.counts())[State.ACCEPTED]
         """
-        return self._campaign.runner.call(self._campaign.sender.counts)
+        return self._bridge.runner.call(self._bridge.sender.counts)
 
     def spent(self) -> int:
-        """Add up what the campaign took from the balance, or may have taken.
+        """Sum the messages that the campaign took from the balance, or may have taken.
 
         Returns:
-            SMS as they are billed, and one for each email and WhatsApp message.
+            The number of billed SMS, plus one for each email and WhatsApp message.
 
         Raises:
             ConfigurationError: There is no ledger.
@@ -1210,13 +1221,14 @@ class Bulk(OfOneProcess):
                 bulk.run([Sms("56987688060", "Hola")])
                 bulk.spent()
         """
-        return self._campaign.runner.call(self._campaign.sender.spent)
+        return self._bridge.runner.call(self._bridge.sender.spent)
 
     def note(self, **facts: str) -> None:
-        """Put facts of the campaign on record in the ledger.
+        """Record metadata of the campaign in the ledger.
 
         Args:
-            facts: Texts by name. Reports show ``source``, the name of the file of recipients.
+            facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
+                ``stopped``, why the campaign stopped last, which is empty once it goes on.
 
         Raises:
             ConfigurationError: There is no ledger.
@@ -1227,10 +1239,10 @@ class Bulk(OfOneProcess):
                 bulk.note(source="recipients.csv")
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.runner.call(self._campaign.sender.note, **facts)
+        self._bridge.runner.call(self._bridge.sender.note, **facts)
 
     def pause(self) -> None:
-        """Let no further message leave until `resume`. What is being sent is finished.
+        """Send no further message until `resume`. Messages in flight are finished.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1238,10 +1250,10 @@ class Bulk(OfOneProcess):
                 bulk.resume()
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.pause)
+        self._bridge.tell(self._bridge.sender.pause)
 
     def resume(self) -> None:
-        """Let messages leave again after `pause`.
+        """Send messages again after `pause`.
 
         Example:
             with connectus.bulk() as bulk:
@@ -1249,26 +1261,26 @@ class Bulk(OfOneProcess):
                 bulk.resume()
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.resume)
+        self._bridge.tell(self._bridge.sender.resume)
 
     def cancel(self) -> None:
-        """End the stream that is under way, as soon as what is being sent is finished.
+        """Stop the present stream. It ends when the messages in flight are finished.
 
-        What has not left stays queued in the ledger, or in the source.
+        The others stay queued in the ledger, or in the source.
 
         Example:
             with connectus.bulk() as bulk:
                 for outcome in bulk.stream([Sms("56987688060", "Hola")]):
                     bulk.cancel()
         """
-        self._campaign.tell(self._campaign.sender.cancel)
+        self._bridge.tell(self._bridge.sender.cancel)
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate while messages are sent.
+        """Change the rate limit, at any time.
 
         Args:
-            rate: Messages or segments a second at most, as ``rate_unit`` says; ``None`` for as many
-                as the API takes.
+            rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as
+                many as the API takes.
 
         Raises:
             ConfigurationError: It is not above zero.
@@ -1278,13 +1290,13 @@ class Bulk(OfOneProcess):
                 bulk.set_rate(50)
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.set_rate, rate)
+        self._bridge.tell(self._bridge.sender.set_rate, rate)
 
     def set_concurrency(self, concurrency: int) -> None:
-        """Change how many messages are on their way at a time, while they are sent.
+        """Change the maximum number of messages in flight, at any time.
 
         Args:
-            concurrency: From 1 to what ``bulk()`` was given.
+            concurrency: From 1 to the ``concurrency`` of ``bulk()``.
 
         Raises:
             ConfigurationError: It is not in that range.
@@ -1294,29 +1306,29 @@ class Bulk(OfOneProcess):
                 bulk.set_concurrency(8)
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._campaign.tell(self._campaign.sender.set_concurrency, concurrency)
+        self._bridge.tell(self._bridge.sender.set_concurrency, concurrency)
 
     def progress(self) -> Progress:
-        """Tell how far it is, and how it is paced.
+        """Return the present progress and pace.
 
         Returns:
-            What holds now; it does not change by itself.
+            The figures of this moment; they do not change later.
 
         Example:
             with connectus.bulk() as bulk:
                 bulk.run([Sms("56987688060", "Hola")])
                 bulk.progress().summary.accepted
         """
-        return self._campaign.tell(self._campaign.sender.progress)
+        return self._bridge.tell(self._bridge.sender.progress)
 
     def watch(self, seconds: float = 0.5) -> Iterator[Progress]:
-        """Yield the progress again and again, for as long as the sender is entered.
+        """Yield the progress at intervals, until the sender is left.
 
         Args:
-            seconds: How long to wait between two.
+            seconds: Length of an interval.
 
         Yields:
-            What holds at the time. The last one comes when the sender has been left.
+            The progress of each moment. The last one comes after the sender was left.
 
         Raises:
             ConfigurationError: ``seconds`` is not above zero.
@@ -1328,23 +1340,23 @@ class Bulk(OfOneProcess):
                     break
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        return self._campaign.runner.iterate(self._campaign.sender.watch, seconds)
+        return self._bridge.runner.iterate(self._bridge.sender.watch, seconds)
 
 
 class Connectus:
-    """The Connectus API for code that blocks.
+    """Client of the Connectus API for code that blocks.
 
     Use it with ``with``, or call `close` when done. It connects with the first call. Threads
     may share it, and a forked process connects anew.
 
     Attributes:
-        sms: Send SMS and one-time passwords, and ask where they are.
-        email: Send email, and ask for its status and balance.
-        whatsapp: Send WhatsApp messages from the account's numbers.
+        sms: SMS, one-time passwords, status and reports.
+        email: Email, one-time passwords, status and balance.
+        whatsapp: WhatsApp messages from the account's numbers, status and conversations.
         clients: Sub-clients and their balances.
         short_links: Short links and their clicks.
-        account: The account.
-        deliveries: Deliveries, which can be scheduled.
+        account: Details of the account.
+        deliveries: Deliveries: named batches of messages that can be scheduled.
         whatsapp_qr: WhatsApp through a phone that scanned a QR code.
 
     Example:
@@ -1374,39 +1386,40 @@ class Connectus:
         ca_file: "str | PathLike[str] | None" = None,
         proxy: str | None = None,
     ) -> None:
-        """Make a client. Nothing is sent yet.
+        """Create a client. It makes no request yet.
 
         Args:
-            api_user: The user name of the API; ``CONNECTUS_API_USER`` if left out.
-            api_key: Its key; ``CONNECTUS_API_KEY`` if left out.
-            qr_token: The bearer token of the WhatsApp QR host; ``CONNECTUS_QR_TOKEN`` if left out.
-            base_url: Where the API is; ``CONNECTUS_BASE_URL`` or the real one if left out.
-            qr_base_url: Where the WhatsApp QR host is; ``CONNECTUS_QR_BASE_URL`` or the real one.
-            timeout: Seconds that one try may take in all. Default 30.
-            connect_timeout: Seconds that it may take to connect once the name is resolved, TLS
-                included; through a proxy, from the first step to the last. Default 5.
-            max_retries: How many more tries a call gets where a repetition is safe. Default 2.
-            backoff_base: Seconds that the pause before the second try is drawn from; it doubles
-                with each try. Default 0.5.
-            backoff_cap: Seconds that such a pause has at most. Default 8.
-            retry_after_cap: Seconds of a ``Retry-After`` that are waited for; at more, the call
-                fails at once. Default 60.
-            max_connections: Connections open at a time. Default 100.
-            keepalive_timeout: Seconds that an idle connection is kept. Keep it below the server's:
-                a message on a connection that the server is closing ends as unknown. Default 4.
-            max_response_bytes: The largest answer that is read. Default 16 MiB.
-            time_zone: The zone that aware datetimes are converted to, for the API's dates have
-                none. Default ``America/Santiago``.
-            ssl_context: TLS settings of your own.
-            ca_file: A file of certificates in PEM, of authorities that are trusted besides those of
-                the system; ``CONNECTUS_CA_FILE`` if left out.
-            proxy: The URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
-                ``"none"`` for none. If left out, ``CONNECTUS_PROXY`` or the customary
-                ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which are not
-                heeded for this machine.
+            api_user: User name of the API. Default: ``CONNECTUS_API_USER``.
+            api_key: Key of the API. Default: ``CONNECTUS_API_KEY``.
+            qr_token: Bearer token of the WhatsApp QR host. Default: ``CONNECTUS_QR_TOKEN``.
+            base_url: URL of the API. Default: ``CONNECTUS_BASE_URL``, or the public one.
+            qr_base_url: URL of the WhatsApp QR host. Default: ``CONNECTUS_QR_BASE_URL``, or the
+                public one.
+            timeout: Maximum seconds of one try, from start to end. Default 30.
+            connect_timeout: Maximum seconds to connect after name resolution, including TLS;
+                through a proxy, including all of its steps. Default 5.
+            max_retries: Maximum number of retries of a call that is safe to repeat. Default 2.
+            backoff_base: Maximum seconds of the random pause before the first retry. It doubles
+                with each retry. Default 0.5.
+            backoff_cap: Maximum seconds of any such pause. Default 8.
+            retry_after_cap: Maximum ``Retry-After``, in seconds, that a call waits for. With a
+                longer one it fails at once. Default 60.
+            max_connections: Maximum number of open connections. Default 100.
+            keepalive_timeout: Seconds for which an idle connection is kept. Keep it below the
+                server's: a message on a connection that the server is closing ends as unknown.
+                Default 4.
+            max_response_bytes: Maximum size of an answer, in bytes. Default 16 MiB.
+            time_zone: IANA name of the zone that aware datetimes are converted to, since the API's
+                dates have no offset. Default: ``CONNECTUS_TIME_ZONE``, or ``America/Santiago``.
+            ssl_context: TLS settings. Default: those of the system.
+            ca_file: Path of a PEM file with certificate authorities to trust in addition to the
+                system's. Default: ``CONNECTUS_CA_FILE``.
+            proxy: URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
+                ``"none"`` for no proxy. Default: ``CONNECTUS_PROXY``, or the usual ``HTTPS_PROXY``,
+                ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which do not apply to this machine.
 
         Raises:
-            ConfigurationError: A setting is missing or makes no sense; it is named.
+            ConfigurationError: A setting is missing or not valid. The error names it.
         """
         config = Config.from_environment(
             api_user=api_user,
@@ -1428,20 +1441,20 @@ class Connectus:
             ca_file=ca_file,
             proxy=proxy,
         )
-        from connectus_async.sync._link import Link  # noqa: PLC0415 - brings asyncio, aiohttp
+        from connectus_async.sync._bridge import Bridge  # noqa: PLC0415 - brings asyncio, aiohttp
 
-        self._use(Link(config))
+        self._use(Bridge(config))
 
-    def _use(self, link: "Link") -> None:
-        self._link = link
-        self.sms = SmsService(link)
-        self.email = EmailService(link)
-        self.whatsapp = WhatsAppService(link)
-        self.clients = ClientsService(link)
-        self.short_links = ShortLinksService(link)
-        self.account = AccountService(link)
-        self.deliveries = DeliveriesService(link)
-        self.whatsapp_qr = WhatsAppQrService(link)
+    def _use(self, bridge: "Bridge") -> None:
+        self._bridge = bridge
+        self.sms = SmsService(bridge)
+        self.email = EmailService(bridge)
+        self.whatsapp = WhatsAppService(bridge)
+        self.clients = ClientsService(bridge)
+        self.short_links = ShortLinksService(bridge)
+        self.account = AccountService(bridge)
+        self.deliveries = DeliveriesService(bridge)
+        self.whatsapp_qr = WhatsAppQrService(bridge)
 
     def with_options(
         self,
@@ -1450,25 +1463,25 @@ class Connectus:
         connect_timeout: float | None = None,
         max_retries: int | None = None,
     ) -> Self:
-        """Copy the client with other limits, over the same connections.
+        """Return a client with other limits that shares the connections of this one.
 
         Args:
-            timeout: Seconds that one try may take in all; as it is if left out.
-            connect_timeout: Seconds that it may take to connect; as it is if left out.
-            max_retries: How many more tries a call gets; as it is if left out.
+            timeout: Maximum seconds of one try. Default: unchanged.
+            connect_timeout: Maximum seconds to connect. Default: unchanged.
+            max_retries: Maximum number of retries. Default: unchanged.
 
         Returns:
-            The copy. It is closed together with the client that it was made of.
+            The copy. Closing either client closes both.
 
         Raises:
-            ConfigurationError: An option makes no sense.
+            ConfigurationError: An option is not valid.
 
         Example:
             connectus.with_options(timeout=5, max_retries=0).account.get()
         """
         copy = object.__new__(type(self))
         copy._use(
-            self._link.with_options(
+            self._bridge.with_options(
                 timeout=timeout, connect_timeout=connect_timeout, max_retries=max_retries
             )
         )
@@ -1492,44 +1505,47 @@ class Connectus:
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
     ) -> "Bulk":
-        """Send many messages, a limited number at a time.
+        """Make a bulk sender. It sends many messages with bounded concurrency.
 
         Args:
-            ledger: File that records the campaign, message by message. The campaign is resumed from
-                it after a crash, and nothing is sent twice. Only one process at a time can open it
-                to send. Without one, a crash forgets who was reached.
-            campaign: Name of the campaign, where several campaigns send the same messages.
-            concurrency: Maximum concurrent messages, at most the client's ``max_connections``. It
-                is lowered while the API is slow or fails.
-            rate: Maximum messages or segments a second; without a limit if left out.
-            rate_unit: Unit of `rate`: ``"messages"``, or ``"segments"``, which are billed.
-            identity: How duplicates are recognised, of which one is sent: ``"message"`` (recipient
-                and content) or ``"recipient"``. Two spellings of a number or an address are one
-                recipient; in a ledger of an older version they are two.
-            on_unknown: Treatment of messages that may have been sent: ``"hold"`` never sends them
-                again; ``"resend_if_absent"`` does after `Bulk.reconcile` did not find them;
-                ``"resend"`` does when the ledger is opened again, so that a person may get a
-                message twice.
-            edited: Treatment of recipients who may have received another text of the same ledger
-                that the source no longer has: ``"refuse"`` raises and sends nothing,
-                ``"remaining"`` leaves them out, ``"everyone"`` sends to them as well, which a
-                campaign with several texts for one person needs. The first two read the source to
-                its end before the first message is sent.
-            suppression: Recipients who must get nothing. They are checked again right before each
-                message. While the file of the list cannot be read, nothing is sent; after ten
-                seconds the campaign stops.
-            quiet_hours: Hours without messages, by the recipient's clock. A message that is due in
-                them stays queued.
-            expires_at: Time from which the remaining messages are skipped.
-            budget: Maximum that the campaign may take from the balance (SMS as they are billed).
-            forget_content: Whether the ledger keeps only a hash of the text of accepted messages.
+            ledger: Path of the file that records the campaign, message by message, so that it can
+                resume after a crash without sending anything twice. Only one sender at a time can
+                have it open. Default: no file; a crash forgets who was reached.
+            campaign: Name of the campaign. Needed where several campaigns send the same message.
+            concurrency: Maximum number of concurrent messages, up to the client's
+                ``max_connections``. It falls by itself while the API is slow or fails.
+            rate: Maximum messages or segments per second. Default: as many as the API accepts.
+            rate_unit: Unit of `rate`: ``"messages"``, or ``"segments"`` for billed SMS.
+            identity: How duplicates are recognised: by ``"message"`` (recipient and content) or by
+                ``"recipient"``. Only one of several duplicates is sent. Spellings of one number or
+                address are one recipient, except in a ledger made by an older version.
+            on_unknown: Treatment of a message that may have been sent: ``"hold"`` never sends it
+                again; ``"resend_if_absent"`` sends it again if `Bulk.reconcile` did not find it;
+                ``"resend"`` sends it again when the ledger is next opened, so that a person may get
+                it twice.
+            edited: Treatment of recipients who may have got another text of the same ledger that
+                the source no longer has: ``"refuse"`` sends nothing and raises; ``"remaining"``
+                leaves them out; ``"everyone"`` sends to them as well, as a campaign with several
+                texts for one person needs. The first two read the whole source before the first
+                message is sent.
+            suppression: Recipients who must get nothing. It is checked again right before each
+                message. While its file cannot be read, nothing is sent; after ten seconds the
+                campaign stops.
+            quiet_hours: Hours, in the recipient's time zone, in which nothing is sent. Messages due
+                then stay queued.
+            expires_at: Aware datetime from which on the remaining messages are skipped. Default:
+                never.
+            budget: Maximum balance that the campaign may spend in total, in messages (in billed SMS
+                for SMS). Default: no limit.
+            forget_content: ``True`` makes the ledger keep only a hash of the text of accepted
+                messages.
             patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
 
         Returns:
-            The bulk sender, for ``with``.
+            The bulk sender, for use with ``with``.
 
         Raises:
-            ConfigurationError: An option makes no sense; it is named.
+            ConfigurationError: An option is not valid. The error names it.
             LedgerError: On entering: the ledger is in use, damaged, or of another campaign.
 
         Example:
@@ -1538,7 +1554,7 @@ class Connectus:
                 for outcome in bulk.stream(messages):
                     print(outcome.state, outcome.id)
         """
-        work = self._link.campaign(
+        bridge = self._bridge.bulk(
             ledger=ledger,
             campaign=campaign,
             concurrency=concurrency,
@@ -1554,11 +1570,11 @@ class Connectus:
             forget_content=forget_content,
             patience=patience,
         )
-        return Bulk(work)
+        return Bulk(bridge)
 
     def close(self) -> None:
-        """Close the connections. A request under way ends with an unknown outcome."""
-        self._link.runner.close()
+        """Close the connections. A request in progress ends with an unknown outcome."""
+        self._bridge.runner.close()
 
     def __enter__(self) -> Self:
         return self
@@ -1572,4 +1588,4 @@ class Connectus:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._link.config.base_url}>"
+        return f"<{type(self).__name__} {self._bridge.config.base_url}>"

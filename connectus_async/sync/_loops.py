@@ -1,8 +1,8 @@
-"""The event loop of the blocking client: the fastest that works where it is started.
+"""Event loop of the blocking client: the fastest one that works where it is started.
 
-gevent and eventlet make threads greenlets, which all run in one thread. There the loop's greenlet
-must let the others run while it waits, and must not leave what a thread has only one of, such as
-its running loop, as theirs: they would be told that they cannot block, or start a loop.
+gevent and eventlet turn threads into greenlets, which share one thread. There the loop's greenlet
+must let the others run while it waits. It must also hide from them the state that a thread has only
+once, such as its running loop: otherwise they could neither block nor start a loop of their own.
 """
 
 import _thread
@@ -26,7 +26,7 @@ LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
 
 class _OwnThreads:
-    """Runs functions in threads of their own: an executor takes none once the main thread ends."""
+    """Runs each function in its own thread: an executor accepts none once the main thread ends."""
 
     def run_in_executor(
         self: Any, executor: Any, function: Callable[..., T], *args: Any
@@ -37,7 +37,7 @@ class _OwnThreads:
         work = functools.partial(_work, self, future, functools.partial(function, *args))
         try:
             self.start_thread(work)
-        except RuntimeError:  # the interpreter exits: better to wait for it here than to fail
+        except RuntimeError:  # the interpreter exits: wait here rather than fail
             work()
         return future
 
@@ -73,7 +73,7 @@ else:
 
 
 class _Shared(NamedTuple):
-    """State that asyncio keeps once for each thread."""
+    """State that asyncio keeps once per thread."""
 
     loop: asyncio.AbstractEventLoop | None = None
     firstiter: Any = None
@@ -89,13 +89,13 @@ class _Shared(NamedTuple):
 
 
 class _Turns:
-    """Gives each loop of a thread's greenlets what is the thread's, for as long as it has its turn.
+    """Swaps the state of a thread whenever its greenlets take turns, so that each loop has its own.
 
-    A greenlet gives up its turn where its loop waits for sockets, and in any callback that waits
-    for a lock or a thread. So every switch of greenlets comes by here.
+    A greenlet gives up its turn when its loop waits for sockets, and in any callback that waits for
+    a lock or a thread. So this traces every switch of greenlets.
 
     Args:
-        before: The function that traced the switches so far.
+        before: Trace function that was set before.
     """
 
     def __init__(self, before: Callable[[str, tuple[Any, Any]], object] | None) -> None:
@@ -119,7 +119,7 @@ class _Turns:
 
     @contextlib.contextmanager
     def taken(self, greenlet: object) -> Iterator[None]:
-        """Have the greenlet of a loop, which is the one that runs, take turns with the others."""
+        """Let the current greenlet, which runs a loop, take turns with the others."""
         self._others = _Shared.now()
         self._of_loops[greenlet] = _Shared()
         _Shared().put()
@@ -131,7 +131,7 @@ class _Turns:
 
 
 class _GreenLoop(_OwnThreads, asyncio.SelectorEventLoop):  # type: ignore[misc]
-    """A loop in a greenlet, which shares its thread with others."""
+    """Loop in a greenlet that shares its thread with others."""
 
     def __init__(self, selector_class: Any) -> None:
         pid = os.getpid()
@@ -147,7 +147,7 @@ class _GreenLoop(_OwnThreads, asyncio.SelectorEventLoop):  # type: ignore[misc]
         super().__init__(Selector())
 
     def start_thread(self, work: Callable[[], None]) -> None:
-        """Start a greenlet, without waiting for its start."""
+        """Start a greenlet without waiting for it to run."""
         _thread.start_new_thread(work, ())
 
     def run_forever(self) -> None:
@@ -160,7 +160,7 @@ _turns_of_threads: Final[dict[int, _Turns]] = {}
 
 @contextlib.contextmanager
 def _turns() -> Iterator[None]:
-    """Have this greenlet take turns with the others of its thread."""
+    """Let this greenlet take turns with the others of its thread."""
     greenlets, thread = import_module("greenlet"), threading.get_native_id()
     tracing = greenlets.gettrace()
     turns = _turns_of_threads.get(thread)
@@ -177,13 +177,13 @@ def _turns() -> Iterator[None]:
 
 
 def _sleep_for_ever() -> None:
-    """Wait, in the child of a fork, as the sockets are the parent's."""
+    """Wait, in a forked child, since the sockets are the parent's."""
     while True:
         threading.Event().wait()
 
 
 def loop_factory() -> LoopFactory:
-    """Import the fastest loop that is installed, and make it, or where need be another, later."""
+    """Import the fastest loop; return a function that makes it, or one for greenlets."""
     fastest = _fastest_loop()
 
     def make() -> asyncio.AbstractEventLoop:
@@ -194,7 +194,7 @@ def loop_factory() -> LoopFactory:
 
 
 def _green_selector() -> type[selectors.BaseSelector] | None:
-    """Give the selector that lets other greenlets run, where threads are greenlets."""
+    """Return the selector that lets other greenlets run; ``None`` if threads are real."""
     gevent, eventlet = map(sys.modules.get, ("gevent.monkey", "eventlet.patcher"))
     if gevent is not None and gevent.is_module_patched("threading"):
         selector: type[selectors.BaseSelector] = import_module("gevent.selectors").DefaultSelector
@@ -207,7 +207,7 @@ def _green_selector() -> type[selectors.BaseSelector] | None:
 def _fastest_loop() -> LoopFactory:
     try:
         import uvloop  # noqa: PLC0415 - optional
-    except (ImportError, RuntimeError):  # the latter at exit, for it brings executors
+    except (ImportError, RuntimeError):  # the latter at exit, since it imports executors
         return _StockLoop
 
     class Loop(_OwnThreads, uvloop.Loop):  # type: ignore[misc]

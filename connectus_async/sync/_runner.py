@@ -1,7 +1,7 @@
-"""The blocking side of async code: calls, iterations and ``with`` blocks for any number of threads.
+"""Blocking access to async code: calls, iterations and ``with`` blocks, from any number of threads.
 
-It knows coroutines, async iterators and async context managers, and nothing of Connectus. The loop
-and its thread are in `_engine`.
+It knows coroutines, async iterators and async context managers, but not Connectus. The loop and its
+thread are in `_engine`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from collections.abc import (
 from types import TracebackType
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, cast
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async.errors import ClientClosedError
 from connectus_async.sync._engine import (
     GRACE,
@@ -42,15 +42,15 @@ _MORE: Final = True
 _ENOUGH: Final = False
 
 
-class Runner(OfOneProcess, Generic[OwnedT]):
+class Runner(Unpicklable, Generic[OwnedT]):
     """Lets any number of threads call async code and wait for it.
 
-    The thread of the loop starts with the first use. A forked child gets another thread, another
-    loop and another owned object with its own first use.
+    The first use starts the thread of the loop. In a forked child, the first use starts another
+    thread with another loop and another owned object.
 
     Args:
-        factory: Makes the async object of which the methods are called: one in each process.
-        close: Closes such an object, on the loop.
+        factory: Makes the async object whose methods are called, once per process.
+        close: Closes the object, on the loop.
     """
 
     def __init__(
@@ -59,27 +59,29 @@ class Runner(OfOneProcess, Generic[OwnedT]):
         self._engine: Engine[OwnedT] | None = None
         self._factory = factory
         self._close = close
-        self._new_loop = loop_factory()  # now: a fork during an import would deadlock the child
+        self._new_loop = (
+            loop_factory()
+        )  # now, since a fork during an import would deadlock the child
         self._locks: dict[int, threading.RLock] = {}
         self._is_closed = False
 
     @property
     def owned(self) -> OwnedT:
-        """The async object of this process. Do not keep it: a fork makes it useless."""
+        """Async object of this process. Do not keep it: a fork makes it useless."""
         return self._usable_engine().owned
 
     def call(
         self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run an async function, and return what it returns or raise what it raises.
+        """Run an async function, and return its result or raise its error.
 
-        Whatever interrupts the wait, such as Ctrl-C, cancels the task before it is raised again.
+        An exception that interrupts the wait, such as Ctrl-C, cancels the task and is raised again.
 
         Raises:
-            ClientClosedError: The runner is closed; nothing was run.
-            ConnectionLostError: The runner was closed, or its loop died, meanwhile.
-            NotSentError: The loop died before; nothing was run.
-            RuntimeError: The caller is on the loop's own thread.
+            ClientClosedError: The runner is closed. Nothing was run.
+            ConnectionLostError: The runner was closed, or its loop died, during the call.
+            NotSentError: The loop died before the call. Nothing was run.
+            RuntimeError: The caller is on the thread of the loop.
         """
         operation = self._operation(function, lambda _: function(*args, **kwargs))
         return cast("T", operation.exchange(operation.start))
@@ -87,19 +89,19 @@ class Runner(OfOneProcess, Generic[OwnedT]):
     def iterate(
         self, function: Callable[P, AsyncIterable[T]], /, *args: P.args, **kwargs: P.kwargs
     ) -> "Iteration[T]":
-        """Iterate over what an async generator function gives, from one task, item by item."""
+        """Iterate over an async generator, item by item, in one task."""
         operation = self._operation(function, lambda it: _pump(it, function(*args, **kwargs)))
         return Iteration(self, operation)
 
-    def hold(
+    def context(
         self, function: Callable[P, _Manager[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> "Held[T]":
-        """Enter and exit, in one task, the async context manager that a function gives."""
-        operation = self._operation(function, lambda it: _hold(it, function(*args, **kwargs)))
-        return Held(self, operation)
+    ) -> "BlockingContext[T]":
+        """Enter and exit the async context manager that a function returns, in one task."""
+        operation = self._operation(function, lambda it: _enter(it, function(*args, **kwargs)))
+        return BlockingContext(self, operation)
 
     def close(self) -> None:
-        """Cancel what is under way, close the owned object, end the thread. Can be repeated."""
+        """Cancel the tasks, close the owned object and end the thread. It can be called again."""
         with self._lock():
             self._is_closed = True
             engine = self._engine
@@ -121,7 +123,7 @@ class Runner(OfOneProcess, Generic[OwnedT]):
         return Operation(self._usable_engine(), name, body)
 
     def _lock(self) -> threading.RLock:
-        """Return this process's lock: another process's may be held by a thread it left behind."""
+        """Return the lock of this process. A thread of the parent may have the parent's lock."""
         return self._locks.setdefault(os.getpid(), threading.RLock())
 
     def _usable_engine(self) -> Engine[OwnedT]:
@@ -140,10 +142,10 @@ class Runner(OfOneProcess, Generic[OwnedT]):
 
 
 class Iteration(Iterator[T]):
-    """One pass over an async iterator, for one thread at a time. Nothing is pulled ahead."""
+    """One pass over an async iterator, for one thread at a time. It pulls no item ahead."""
 
     def __init__(self, runner: Runner[Any], operation: Operation) -> None:
-        self._runner = runner  # kept alive, for it stops the loop when it goes
+        self._runner = runner  # kept alive: when it is deleted, the loop stops
         self._operation = operation
         self._is_paused = False
         self._is_over = False
@@ -162,7 +164,7 @@ class Iteration(Iterator[T]):
         return cast("T", item)
 
     def close(self) -> None:
-        """Close the async iterator, in the task that ran it."""
+        """Close the async iterator in the task that ran it."""
         is_over, self._is_over = self._is_over, True
         if self._is_paused and not is_over and self._operation.is_open():
             self._operation.exchange(self._operation.deliver, _ENOUGH)
@@ -172,8 +174,8 @@ class Iteration(Iterator[T]):
             self._operation.engine.schedule(self._operation.deliver, _ENOUGH)
 
 
-class Held(contextlib.AbstractContextManager[T, bool | None]):
-    """An async context manager, for a plain ``with``."""
+class BlockingContext(contextlib.AbstractContextManager[T, bool | None]):
+    """Async context manager, for a plain ``with``."""
 
     def __init__(self, runner: Runner[Any], operation: Operation) -> None:
         self._runner = runner
@@ -200,16 +202,16 @@ class Held(contextlib.AbstractContextManager[T, bool | None]):
 
 
 def pulled(source: Iterable[T] | AsyncIterable[T]) -> Iterable[T] | AsyncIterable[T]:
-    """Make a plain iterable one that an async function can pull without blocking the loop.
+    """Make an iterable that an async function can pull from without blocking the loop.
 
-    Each item is pulled in the thread of the caller, which waits anyway: what is bound to a thread,
-    such as a cursor, keeps working. Lists and tuples, which cannot block, stay as they are.
+    The calling thread, which waits anyway, pulls each item. So objects that are bound to a thread,
+    such as cursors, keep working. Lists and tuples cannot block, and stay as they are.
     """
     return source if isinstance(source, list | tuple | AsyncIterable) else _Pulled(source)
 
 
 def called(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Make a plain callback an async one that runs in the thread of the caller.
+    """Make an async callback that runs a plain one in the calling thread.
 
     There, unlike on the loop, it may block and use the runner itself.
     """
@@ -254,7 +256,7 @@ async def _pump(operation: Operation, items: AsyncIterable[T]) -> object:
     return _END
 
 
-async def _hold(operation: Operation, manager: _Manager[Any]) -> bool | None:
+async def _enter(operation: Operation, manager: _Manager[Any]) -> bool | None:
     value = await manager.__aenter__()
     try:
         error = cast("BaseException | None", await operation.converse(value))

@@ -1,25 +1,25 @@
-"""A handler that only writes: the statuses of webhooks into a campaign's ledger."""
+"""Handler of webhooks that records statuses in a campaign's ledger."""
 
 from typing import TYPE_CHECKING
 
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger
-from connectus_async.webhooks.events import Event, StatusUpdate
+from connectus_async.ledger import open_store
+from connectus_async.webhooks.events import Event, status_of
 
 if TYPE_CHECKING:
     from os import PathLike
 
 
 class LedgerHandler:
-    """Writes statuses into a campaign's ledger: a plain handler, for a receiver of any kind.
+    """Records statuses in a campaign's ledger: a plain handler, for a receiver of any kind.
 
-    Of all words about an SMS the one that says most stays, whatever comes late or twice. An event
-    counts as handled when it is on disk: beside the SMS if it was faster than the answer to the
-    send, until the sender names the SMS, for three days. The ledger is opened with the first event,
-    and so in each worker of a server that forks, also if there was one before. Where webhooks are
-    lost, `Tracker` and ``connectus bulk track`` ask for what is missing.
+    Statuses may come late, twice or in any order: the most advanced one counts. A call returns when
+    the status is on disk. A status that comes before the response to the send is kept in the
+    ledger for three days, until the campaign records the SMS. The first event opens the ledger; in
+    a server that forks, each process opens it by itself, even if it was open before the fork. If
+    webhooks get lost, `Tracker` and ``connectus bulk track`` poll the missing statuses.
 
     Args:
-        ledger: The ledger, which must be there. Its sender may be running.
+        ledger: The ledger, which must exist. Its campaign may be running.
 
     Example:
         ```python
@@ -28,19 +28,19 @@ class LedgerHandler:
     """
 
     def __init__(self, ledger: "str | PathLike[str]") -> None:
-        self._ledger = DeliveryLedger(ledger)
+        self._ledger = open_store(ledger).deliveries()
 
     def __call__(self, event: Event) -> None:
-        """Write an event down, if it is about the status of an SMS.
+        """Record an event, if it is the status of an SMS.
 
         Raises:
-            LedgerError: The ledger cannot be written. A receiver then answers 500.
+            LedgerError: The status cannot be recorded. A receiver then answers 500.
         """
-        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
-            return
-        self._ledger.open()
-        self._ledger.record(event.id_sms, event.status).result()
+        reported = status_of(event)
+        if reported is not None:
+            self._ledger.open()
+            self._ledger.record(*reported).result()
 
     def close(self) -> None:
-        """Write what is still to be written, and close the ledger; an event opens it again."""
+        """Write everything that was recorded, then close the ledger. An event opens it again."""
         self._ledger.close()

@@ -1,4 +1,4 @@
-"""From send to delivered: joins sends with the events of webhooks, and asks where none come.
+"""Tracker of SMS from send to delivered, by the events of webhooks and by polling.
 
 ```python
 async with tracking.Tracker(connectus) as tracker:
@@ -15,7 +15,6 @@ import math
 import time
 import zlib
 from asyncio import wrap_future
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from inspect import iscoroutinefunction
@@ -26,22 +25,23 @@ from weakref import WeakValueDictionary
 import anyio
 from anyio.to_thread import run_sync
 
+from connectus_async._expiring import ExpiringDict
 from connectus_async.bulk.options import check_above_zero
 from connectus_async.errors import ConfigurationError, ConnectusError, DeliveryTimeoutError
-from connectus_async.ledger.sqlite.delivery import EARLY_SECONDS, DeliveryLedger, Recorded
-from connectus_async.ledger.sqlite.delivery_rows import OpenSms
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import DeliveryLog
+from connectus_async.ledger.records import EARLY_SECONDS, OpenSms, Recorded
 from connectus_async.ledger.steady_clock import SteadyClock
-from connectus_async.products.sms import SmsReceipt, SmsService, SmsStatus, trackable_id
+from connectus_async.products.sms import SmsReceipt, SmsService, ask, trackable_id
 from connectus_async.products.sms_ids import folded
 from connectus_async.products.sms_polling import (
     FIRST_PAUSE,
     JITTER,
     LONGEST_PAUSE,
-    Backoff,
-    ask,
+    PollSchedule,
 )
-from connectus_async.products.sms_statuses import is_news
-from connectus_async.webhooks.events import Event, StatusUpdate
+from connectus_async.products.sms_statuses import SmsStatus, is_news
+from connectus_async.webhooks.events import Event, StatusUpdate, status_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -55,14 +55,14 @@ PATIENCE: Final = EARLY_SECONDS
 CONCURRENCY: Final = 16
 
 RECOUNT_SECONDS: Final = 5.0
-"""Not every change in a ledger is one that the tracker made."""
+"""Pause between two counts of open SMS, since others write to the ledger too."""
 
 MAX_REMEMBERED: Final = 65_536
 REMEMBERED_FOR: Final = 3_600.0
 MAX_UNREAD: Final = 10_000
 PAGE: Final = 1_000
-READING_SHARE: Final = 0.1
-"""Of the time, that may go into looking for open SMS in a large ledger."""
+READ_SHARE: Final = 0.1
+"""Maximum share of the time that goes into reading open SMS from a large ledger."""
 
 NAMELESS: Final = "SMS that were accepted without an id, and cannot be followed: %d"
 
@@ -73,7 +73,7 @@ class Tracked:
     """An SMS that a `Tracker` follows.
 
     Attributes:
-        id: What the API calls it.
+        id: Its provider id.
     """
 
     def __init__(self, id: str) -> None:
@@ -85,26 +85,27 @@ class Tracked:
 
     @property
     def status(self) -> SmsStatus | None:
-        """The word that says most of what is known of it; ``None`` before the first one."""
+        """Its status; ``None`` before the first one."""
         return self._status
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more is expected: see `SmsStatus.is_final`."""
+        """Whether no other status is expected. See `SmsStatus.is_final`."""
         return self._status is not None and self._status.is_final
 
     async def delivered(self, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the usual word
-        """Wait until it is delivered, or is known not to be.
+        """Wait for its final status.
 
         Args:
-            timeout: Seconds to wait at most; without limit if left out.
+            timeout: Maximum number of seconds to wait; no limit by default.
 
         Returns:
-            Whether it was delivered; `status` says what else became of it.
+            Whether it was delivered. `status` has the status.
 
         Raises:
-            DeliveryTimeoutError: It had no final status in time, or in that of the tracker.
-            ConnectusError: The tracker was left, or cannot ask.
+            DeliveryTimeoutError: It had no final status within the timeout or the tracker's
+                patience.
+            ConnectusError: The tracker was left, or cannot poll.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -133,7 +134,7 @@ class Tracked:
         self._is_over.set()
 
     async def _silence(self, seconds: float) -> None:
-        """Wait until it was neither heard of nor asked for, for a time, or is over."""
+        """Wait until no status and no poll came for a time, or it is over."""
         while not self._is_over.is_set():
             left = self._touched_at + seconds - time.monotonic()
             if left <= 0:
@@ -145,39 +146,38 @@ class Tracked:
 class Tracker:
     """Follows SMS to their final status. Use it with ``async with``.
 
-    `handle` is the handler for a receiver. Where the webhook is silent about an SMS, or there is
-    none, the API is asked, ever less often until the status is final. What comes late, twice, or in
-    another order does no harm: of all words about an SMS the one that says most is its status. A
-    final one comes after all others, and of two final ones ENTREGADO counts.
+    `handle` is the handler for a receiver. If no webhook reports an SMS, the tracker polls the API,
+    less and less often until the status is final. Statuses may come late, twice or in any order:
+    the most advanced one counts: ENTREGADO before any other final status, and that before the rest.
 
-    With a ledger, all of its accepted SMS are followed, those that its sender is still sending
-    included, and their statuses are written into it, where ``connectus bulk status`` and the report
-    show them. An event counts as handled when it is on disk, also if it was faster than the answer
-    to the send: a status whose SMS the ledger does not have yet is kept in it for three days, until
-    the sender names the SMS. The SMS are read page by page and never held all at once.
+    With a ledger, the tracker follows all of its accepted SMS, also those of a campaign that is
+    still running, and records their statuses in it, where ``connectus bulk status`` and the report
+    show them. `handle` returns when an event is on disk. A status that comes before the response to
+    the send is kept in the ledger for three days, until the campaign records the SMS. The SMS are
+    read page by page, so memory does not grow with the campaign.
 
-    Without a ledger all is in memory, and lost when the process ends: an event counts as handled
-    when it was heard. One about an SMS that is not followed yet is remembered for an hour. What was
-    lost is found by asking, once the SMS is followed again.
+    Without a ledger, statuses are in memory only, and lost when the process ends. To poll a status
+    again, follow its SMS again. The status of an SMS that is not followed yet is remembered for an
+    hour.
 
-    An identifier of hexadecimal digits is the same in capitals. An SMS that the API accepted
-    without an identifier cannot be followed; the log says how many of a ledger there are.
+    A provider id of hexadecimal digits is the same in upper and lower case. An SMS that the API
+    accepted without an id cannot be followed; the log has the number of such SMS in a ledger.
 
     Args:
-        connectus: The client to ask with, of the event loop that the tracker is entered in. The
+        connectus: The client to poll with, used in the event loop that enters the tracker. The
             receipts of its ``sms`` then wait through the tracker.
-        ledger: The ledger of a campaign, which must be there.
-        polls: Whether to ask at all.
-        poll_after: Seconds until an SMS is asked for, while no webhook has come. Default 2. Each
-            further pause is twice as long.
-        poll_after_silence: The same, once webhooks come: seconds since the last event about an
-            SMS, or since an SMS of the ledger was accepted. Default 60.
-        longest_pause: Seconds between two polls of an SMS at most. Default 900.
-        patience: Seconds after which an SMS is not asked for any more. Default three days.
-        concurrency: How many polls there are at a time. Default 16.
+        ledger: The ledger of a campaign, which must exist.
+        polls: Poll the API.
+        poll_after: Seconds until the first poll of an SMS, while no webhook has come. Default 2.
+            Each further pause is twice as long.
+        poll_after_silence: The same once webhooks come: seconds since the last event about an SMS,
+            or since an SMS of the ledger was accepted. Default 60.
+        longest_pause: Maximum number of seconds between two polls of an SMS. Default 900.
+        patience: Seconds after which an SMS is no longer polled. Default three days.
+        concurrency: Maximum number of concurrent polls. Default 16.
 
     Raises:
-        ConfigurationError: An argument makes no sense; it is named.
+        ConfigurationError: An argument is not valid; the message names it.
 
     Example:
         ```python
@@ -207,18 +207,20 @@ class Tracker:
         check_above_zero("patience", patience)
         _check_concurrency(concurrency)
         self._sms: SmsService = connectus.sms
-        self._ledger = None if ledger is None else DeliveryLedger(ledger)
+        self._ledger = None if ledger is None else open_store(ledger).deliveries()
         self._polls = polls
-        self._without_webhook = Backoff(poll_after, longest_pause)
-        self._with_webhook = Backoff(poll_after_silence, longest_pause)
+        self._without_webhook = PollSchedule(poll_after, longest_pause)
+        self._with_webhook = PollSchedule(poll_after_silence, longest_pause)
         self._backoff = self._without_webhook
         self._patience = patience
-        self._room = asyncio.Semaphore(concurrency)
+        self._poll_limit = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
-        self._remembered = _Remembered(MAX_REMEMBERED, REMEMBERED_FOR)
+        self._remembered: ExpiringDict[str, SmsStatus] = ExpiringDict(
+            MAX_REMEMBERED, REMEMBERED_FOR
+        )
         self._tracked: WeakValueDictionary[str, Tracked] = WeakValueDictionary()
         self._open: dict[str, Tracked] = {}
-        self._streams: set[MemoryObjectSendStream[Event]] = set()
+        self._subscribers: set[MemoryObjectSendStream[Event]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock = SteadyClock()
         self._entered_at: float | None = None
@@ -235,7 +237,7 @@ class Tracker:
         self._clock = SteadyClock()
         self._entered_at = self._clock.now()
         if self._ledger is not None:
-            await self._take_up(self._ledger)
+            await self._open_ledger(self._ledger)
         self._sms._tracker = self  # noqa: SLF001 - so that receipts wait through it
         return self
 
@@ -253,16 +255,16 @@ class Tracker:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            for stream in self._streams:
+            for stream in self._subscribers:
                 stream.close()
             if self._ledger is not None:
                 await run_sync(self._ledger.close)
 
     @property
     def left(self) -> int:
-        """How many SMS of the ledger were still without a final status, as far as is known.
+        """Number of SMS of the ledger without a final status, at the last count.
 
-        They are counted now and then: what a campaign adds meanwhile is not known at once.
+        They are counted every few seconds, so SMS that a campaign adds appear a little later.
         """
         return max(0, self._left)
 
@@ -273,10 +275,10 @@ class Tracker:
             sms: The receipt of a send, or its ``id``.
 
         Returns:
-            The SMS with its status. It is followed to its end, also if this is not kept.
+            The SMS with its status. The tracker follows it even if you drop this object.
 
         Raises:
-            InvalidArgumentError: The API gave the SMS no ``id``.
+            InvalidArgumentError: The SMS has no ``id``.
             ConfigurationError: The tracker was not entered, or was left.
 
         Example:
@@ -302,53 +304,53 @@ class Tracker:
         return tracked
 
     async def delivered(self, sms: SmsReceipt | str, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as above
-        """Follow an SMS, and wait until it is delivered, or is known not to be.
+        """Follow an SMS and wait for its final status.
 
         Args:
-            sms: As of `track`.
-            timeout: As of `Tracked.delivered`.
+            sms: As in `track`.
+            timeout: As in `Tracked.delivered`.
 
         Returns:
             Whether it was delivered.
 
         Raises:
             DeliveryTimeoutError: It had no final status in time.
-            ConnectusError: As of `track` and `Tracked.delivered`.
+            ConnectusError: As in `track` and `Tracked.delivered`.
         """
         return await self.track(sms).delivered(timeout=timeout)
 
     async def events(self) -> AsyncIterator[Event]:
-        """Yield what comes from the moment on at which the first one is waited for.
+        """Yield events from the first iteration on.
 
         Yields:
-            Each `StatusUpdate` that told something new, also those that a poll found, which have no
-            ``raw``; each `IncomingSms` and `UnknownEvent`. It ends when the tracker is left. Who
-            does not read lets events wait: past 10,000 `handle` waits too.
+            Each `StatusUpdate` with a new status, also from polls, without ``raw``; each
+            `IncomingSms` and `UnknownEvent`. The iteration ends when the tracker is left. If
+            10,000 events are unread, `handle` waits.
 
         Raises:
             ConfigurationError: The tracker was not entered, or was left.
         """
         self._check_entered()
         sending, receiving = anyio.create_memory_object_stream[Event](MAX_UNREAD)
-        self._streams.add(sending)
+        self._subscribers.add(sending)
         try:
             with receiving:
                 async for event in receiving:
                     yield event
         finally:
-            self._streams.discard(sending)
+            self._subscribers.discard(sending)
             sending.close()
 
     async def handle(self, event: Event) -> None:
-        """Take an event of a webhook: the handler for `asgi`, `aiohttp_app` and `aiohttp_routes`.
+        """Handle an event of a webhook: pass this to `asgi`, `aiohttp_app` or `aiohttp_routes`.
 
-        Statuses are for the SMS that are followed, and for the ledger. All else is only passed on
-        to `events`, in memory: whoever must not lose a reply gives the receiver a handler that
-        writes it down before it calls this one.
+        Statuses go to the SMS that are followed and to the ledger. Other events only go to
+        `events`, in memory. If you must not lose a reply, give the receiver a handler that stores
+        it before it calls this one.
 
         Raises:
-            LedgerError: It cannot be written into the ledger. A receiver then answers 500, so that
-                the platform may try again.
+            LedgerError: The status cannot be recorded. A receiver then answers 500, so that the
+                platform may try again.
             ConfigurationError: The tracker was not entered, or was left.
         """
         self._check_entered()
@@ -357,13 +359,13 @@ class Tracker:
             await self._publish(event)
 
     async def poll(self) -> int:
-        """Ask now for every SMS that is followed and has no final status.
+        """Poll every SMS that is followed and has no final status, now.
 
         Returns:
-            How many have none after that, in the ledger and beside it.
+            The number of SMS without a final status afterwards.
 
         Raises:
-            RequestError: The API refuses to be asked, for instance for wrong credentials.
+            RequestError: The API refuses the poll, for instance because of wrong credentials.
             LedgerError: The ledger cannot be read or written.
             ConfigurationError: The tracker was not entered, or was left.
         """
@@ -374,16 +376,16 @@ class Tracker:
         return await self._count_open()
 
     async def until_final(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as above
-        """Wait until every SMS that is followed has a final status, or was given up.
+        """Wait until every SMS that is followed has a final status or was given up.
 
-        What the sender of the ledger has not sent by then is not waited for: end its run first.
+        It does not wait for SMS that the campaign has yet to send: end the campaign's run first.
 
         Args:
-            timeout: Seconds to wait at most; without limit if left out.
+            timeout: Maximum number of seconds to wait; no limit by default.
 
         Raises:
-            DeliveryTimeoutError: Some had none in time.
-            ConnectusError: As of `poll`.
+            DeliveryTimeoutError: Some SMS had no final status in time.
+            ConnectusError: As in `poll`.
         """
         self._check_entered()
         try:
@@ -391,7 +393,7 @@ class Tracker:
                 while True:
                     pulse = self._pulse
                     if await self._count_open() == 0:
-                        await self._say_who_is_nameless()
+                        await self._warn_of_nameless()
                         return
                     if self._failure is not None:
                         raise self._failure
@@ -400,11 +402,11 @@ class Tracker:
         except TimeoutError:
             raise DeliveryTimeoutError(timeout) from None
 
-    async def _take_up(self, ledger: DeliveryLedger) -> None:
+    async def _open_ledger(self, ledger: DeliveryLog) -> None:
         await run_sync(ledger.open)
         try:
             self._left = await self._count_in_ledger(ledger)
-            await self._say_who_is_nameless()
+            await self._warn_of_nameless()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await run_sync(ledger.close)
@@ -425,9 +427,8 @@ class Tracker:
         task.add_done_callback(self._tasks.discard)
 
     async def _is_news(self, event: Event) -> bool:
-        if not isinstance(event, StatusUpdate) or not event.id_sms or event.status is None:
-            return True
-        return await self._settle(event.id_sms, event.status)
+        reported = status_of(event)
+        return True if reported is None else await self._settle(*reported)
 
     async def _settle(self, id_sms: str, status: SmsStatus) -> bool:
         """Take a status of an SMS; tell whether it is news."""
@@ -445,20 +446,27 @@ class Tracker:
         key = folded(id_sms)
         tracked = self._tracked.get(key)
         if tracked is None:
-            return self._remembered.hear(key, status)
+            return self._remember(key, status)
         is_new = tracked._hear(status)  # noqa: SLF001 - as above
         if is_new:
-            self._remembered.hear(key, status)
+            self._remember(key, status)
             self._beat()
         return is_new
 
+    def _remember(self, key: str, status: SmsStatus) -> bool:
+        """Remember a status; return ``True`` if it is news."""
+        if not is_news(status, self._remembered.get(key)):
+            return False
+        self._remembered[key] = status
+        return True
+
     async def _publish(self, event: Event) -> None:
-        for stream in list(self._streams):
+        for stream in list(self._subscribers):
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await stream.send(event)
 
     async def _follow(self, tracked: Tracked) -> None:
-        """Ask for an SMS, whenever it was silent for long, until it is final or too old."""
+        """Poll an SMS after each silence, until it is final or too old."""
         begun, polls = time.monotonic(), 0
         try:
             while time.monotonic() - begun < self._patience:
@@ -478,7 +486,7 @@ class Tracker:
             self._beat()
 
     async def _poll(self, id_sms: str) -> None:
-        async with self._room:
+        async with self._poll_limit:
             status = await ask(self._sms, id_sms)
         if status is not None and await self._settle(id_sms, status):
             await self._publish(StatusUpdate(id_sms=id_sms, status=status))
@@ -500,41 +508,41 @@ class Tracker:
             return
         raise failure
 
-    async def _sweep_for_ever(self, ledger: DeliveryLedger) -> None:
+    async def _sweep_for_ever(self, ledger: DeliveryLog) -> None:
         try:
             while True:
                 started = time.monotonic()
                 now = self._clock.now()
-                reading = await self._sweep(ledger, self._is_due(now, self._swept_at))
+                seconds = await self._sweep(ledger, self._is_due(now, self._swept_at))
                 self._swept_at = now
                 self._left = await self._count_in_ledger(ledger)
                 self._beat()
-                pause = max(self._backoff.first, reading / READING_SHARE)
+                pause = max(self._backoff.first, seconds / READ_SHARE)
                 await asyncio.sleep(max(0.0, started + pause - time.monotonic()))
         except ConnectusError as error:
             _log.warning("delivery statuses are not polled any more: %s", error)
             self._fail(error)
 
-    async def _sweep(self, ledger: DeliveryLedger, is_due: Callable[[OpenSms], bool]) -> float:
-        """Read the SMS of the ledger that have no final status, and ask for those that are due.
+    async def _sweep(self, ledger: DeliveryLog, is_due: Callable[[OpenSms], bool]) -> float:
+        """Read the open SMS of the ledger, and poll those that are due.
 
         Returns:
-            The seconds that reading took.
+            The seconds that it took to read them.
         """
-        after, reading = 0, 0.0
+        after, seconds = 0, 0.0
         while True:
             began = time.monotonic()
             page = await wrap_future(ledger.open_sms(after, PAGE, *self._span()))
-            reading += time.monotonic() - began
+            seconds += time.monotonic() - began
             if not page:
-                return reading
+                return seconds
             after = page[-1].number
             await self._poll_all([sms.id for sms in page if is_due(sms)])
 
     def _is_due(self, now: float, before: float) -> Callable[[OpenSms], bool]:
-        """Make the rule by which an SMS is asked for now if a pause ended since the last time.
+        """Make the test for SMS whose pause ended since the last sweep.
 
-        Nothing has to be remembered of an SMS for it: its age says how often it was asked for.
+        It needs no memory of an SMS: the age tells the number of polls.
         """
         backoff, entered_at, moment = self._backoff, self._check_entered(), self._clock.moment
 
@@ -547,7 +555,7 @@ class Tracker:
         return is_due
 
     def _span(self) -> tuple[float, float]:
-        """Give the period in which the API took the SMS that are still followed: at first, any."""
+        """Return the period in which the SMS that are still followed were accepted."""
         now, entered_at = self._clock.now(), self._check_entered()
         if now - entered_at <= self._patience:
             return 0.0, math.inf
@@ -560,11 +568,11 @@ class Tracker:
         self._left = await self._count_in_ledger(self._ledger)
         return open_here + self._left
 
-    def _count_in_ledger(self, ledger: DeliveryLedger) -> Awaitable[int]:
+    def _count_in_ledger(self, ledger: DeliveryLog) -> Awaitable[int]:
         return wrap_future(ledger.count_open(*self._span()))
 
-    async def _say_who_is_nameless(self) -> None:
-        """Put into the log how many SMS cannot be followed, whenever there are more of them."""
+    async def _warn_of_nameless(self) -> None:
+        """Log the number of SMS that cannot be followed, when it rises."""
         if self._ledger is None:
             return
         before, self._nameless = self._nameless, await wrap_future(self._ledger.count_nameless())
@@ -583,32 +591,8 @@ class Tracker:
         self._beat()
 
 
-class _Remembered:
-    """The statuses that were heard last, of a number of SMS and for a time."""
-
-    def __init__(self, size: int, seconds: float) -> None:
-        self._size = size
-        self._seconds = seconds
-        self._heard: OrderedDict[str, tuple[SmsStatus, float]] = OrderedDict()
-
-    def get(self, id_sms: str) -> SmsStatus | None:
-        """Give the status of an SMS, if one is remembered."""
-        status, heard_at = self._heard.get(id_sms, (None, 0.0))
-        return status if heard_at + self._seconds > time.monotonic() else None
-
-    def hear(self, id_sms: str, status: SmsStatus) -> bool:
-        """Take a status; tell whether it is news."""
-        if not is_news(status, self.get(id_sms)):
-            return False
-        self._heard[id_sms] = status, time.monotonic()
-        self._heard.move_to_end(id_sms)
-        if len(self._heard) > self._size:
-            self._heard.popitem(last=False)
-        return True
-
-
 def _first(errors: BaseExceptionGroup[ConnectusError]) -> ConnectusError:
-    """Find one of the errors: they are all about the same."""
+    """Return one of the errors, since all have the same cause."""
     error = errors.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
 

@@ -1,9 +1,9 @@
-"""The receiver for aiohttp: an application, or routes for one."""
+"""Receiver for aiohttp: an application, or routes for one."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from connectus_async.webhooks.gate import Gate, Head
+from connectus_async.webhooks.access import AccessCheck, RequestHead
 from connectus_async.webhooks.receiver import DEFAULT_TIMEOUT, AsyncReceiver, Handler
 
 if TYPE_CHECKING:
@@ -19,24 +19,24 @@ def aiohttp_app(
     insecure: bool = False,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> "web.Application":
-    """Make an aiohttp application that receives webhooks: to run, or to add to another.
+    """Make an aiohttp application that receives webhooks, to run or to add to another.
 
-    `connectus_async.webhooks` says what protects it, how events are ordered, and what is answered.
+    See `connectus_async.webhooks` for security, the order of events, and the responses.
 
     Args:
         handler: Called with each event. An async function is awaited; any other runs in a worker
             thread.
-        secret: What the URL must have as the last segment of its path or as the query value
-            ``secret``: 16 or more letters, digits, ``-`` and ``_``.
+        secret: The required last segment of the URL's path, or its query value ``secret``: 16 or
+            more letters, digits, ``-`` and ``_``.
         allowed_networks: The addresses and networks that may post, such as ``203.0.113.0/24``; any
-            if left out.
+            by default.
         trusted_proxies: The addresses and networks of your own proxies, whose ``X-Forwarded-For``
-            is believed; ``"unix"`` for one that comes through a Unix socket.
-        insecure: Whether there may be neither ``secret`` nor ``allowed_networks``.
-        timeout: Seconds in which a body has to come.
+            is trusted; ``"unix"`` for a proxy that connects through a Unix socket.
+        insecure: Whether to allow a receiver without ``secret`` and ``allowed_networks``.
+        timeout: Seconds within which a body must arrive.
 
     Raises:
-        ConfigurationError: Nothing protects the receiver, or an argument makes no sense.
+        ConfigurationError: Nothing protects the receiver, or an argument is invalid.
 
     Example:
         ```python
@@ -44,7 +44,7 @@ def aiohttp_app(
         app.add_subapp("/webhooks", webhooks.aiohttp_app(handle, secret=SECRET))
         ```
     """
-    from aiohttp import web  # noqa: PLC0415 - it takes a while, and WSGI never needs it
+    from aiohttp import web  # noqa: PLC0415 - slow to import, and WSGI does not need it
 
     app = web.Application()
     app.add_routes(
@@ -71,26 +71,26 @@ def aiohttp_routes(
     insecure: bool = False,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> "list[web.RouteDef]":
-    """Make routes that receive webhooks, at a path and everywhere below it.
+    """Make routes that receive webhooks, at a path and at everything below it.
 
     Args:
-        handler: As of `aiohttp_app`.
-        path: Where they are, such as ``/webhooks``.
-        secret: As of `aiohttp_app`.
-        allowed_networks: As of `aiohttp_app`.
-        trusted_proxies: As of `aiohttp_app`.
-        insecure: As of `aiohttp_app`.
-        timeout: As of `aiohttp_app`.
+        handler: As for `aiohttp_app`.
+        path: The path, such as ``/webhooks``.
+        secret: As for `aiohttp_app`.
+        allowed_networks: As for `aiohttp_app`.
+        trusted_proxies: As for `aiohttp_app`.
+        insecure: As for `aiohttp_app`.
+        timeout: As for `aiohttp_app`.
 
     Raises:
-        ConfigurationError: Nothing protects the receiver, or an argument makes no sense.
+        ConfigurationError: Nothing protects the receiver, or an argument is invalid.
 
     Example:
         ```python
         app.add_routes(webhooks.aiohttp_routes(handle, "/webhooks", secret=SECRET))
         ```
     """
-    gate = Gate(
+    access = AccessCheck(
         secret=secret,
         allowed_networks=allowed_networks,
         trusted_proxies=trusted_proxies,
@@ -98,25 +98,25 @@ def aiohttp_routes(
     )
     from aiohttp import web  # noqa: PLC0415 - as above
 
-    receiver = AsyncReceiver(handler, gate, timeout)
+    receiver = AsyncReceiver(handler, access, timeout)
 
     async def receive(request: web.Request) -> web.Response:
         async def chunk() -> tuple[bytes, bool]:
             content = request.content
             return await content.readany(), not content.at_eof()
 
-        reply = await receiver.receive(_head(request), chunk)
-        response = web.Response(body=reply.body, status=reply.status, headers=reply.fields)
-        if reply.closes:
+        answer = await receiver.receive(_head(request), chunk)
+        response = web.Response(body=answer.body, status=answer.status, headers=answer.fields)
+        if answer.closes:
             response.force_close()
         return response
 
     return [web.route("*", path or "/", receive), web.route("*", path + "/{tail:.*}", receive)]
 
 
-def _head(request: "web.Request") -> Head:
+def _head(request: "web.Request") -> RequestHead:
     headers = request.headers
-    return Head(
+    return RequestHead(
         method=request.method,
         path=request.path,
         query=request.rel_url.raw_query_string,

@@ -1,10 +1,16 @@
-"""The receiver for ASGI: FastAPI, Starlette, Litestar, or a server such as uvicorn alone."""
+"""Receiver for ASGI: FastAPI, Starlette, Litestar, or a plain server such as uvicorn."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from connectus_async.webhooks.gate import BROKEN_OFF, Gate, Head, Refused, Reply
+from connectus_async.webhooks.access import (
+    INCOMPLETE,
+    AccessCheck,
+    RejectedRequest,
+    RequestHead,
+    WebhookResponse,
+)
 from connectus_async.webhooks.receiver import DEFAULT_TIMEOUT, AsyncReceiver, Handler
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -23,24 +29,24 @@ def asgi(
     insecure: bool = False,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> AsgiApp:
-    """Make an ASGI app that receives webhooks: to run as it is, or to mount in another.
+    """Make an ASGI app that receives webhooks, to run by itself or to mount in another app.
 
-    `connectus_async.webhooks` says what protects it, how events are ordered, and what is answered.
+    See `connectus_async.webhooks` for security, the order of events, and the responses.
 
     Args:
         handler: Called with each event. An async function is awaited; any other runs in a worker
             thread.
-        secret: What the URL must have as the last segment of its path or as the query value
-            ``secret``: 16 or more letters, digits, ``-`` and ``_``.
+        secret: The required last segment of the URL's path, or its query value ``secret``: 16 or
+            more letters, digits, ``-`` and ``_``.
         allowed_networks: The addresses and networks that may post, such as ``203.0.113.0/24``; any
-            if left out.
+            by default.
         trusted_proxies: The addresses and networks of your own proxies, whose ``X-Forwarded-For``
-            is believed; ``"unix"`` for one that comes through a Unix socket.
-        insecure: Whether there may be neither ``secret`` nor ``allowed_networks``.
-        timeout: Seconds in which a body has to come.
+            is trusted; ``"unix"`` for a proxy that connects through a Unix socket.
+        insecure: Whether to allow a receiver without ``secret`` and ``allowed_networks``.
+        timeout: Seconds within which a body must arrive.
 
     Raises:
-        ConfigurationError: Nothing protects the receiver, or an argument makes no sense.
+        ConfigurationError: Nothing protects the receiver, or an argument is invalid.
 
     Example:
         ```python
@@ -48,13 +54,13 @@ def asgi(
         app.mount("/webhooks", webhooks.asgi(handle, secret=SECRET))
         ```
     """
-    gate = Gate(
+    access = AccessCheck(
         secret=secret,
         allowed_networks=allowed_networks,
         trusted_proxies=trusted_proxies,
         insecure=insecure,
     )
-    return _App(AsyncReceiver(handler, gate, timeout))
+    return _App(AsyncReceiver(handler, access, timeout))
 
 
 class _App:
@@ -66,7 +72,7 @@ class _App:
             case "http":
                 await self._http(scope, receive, send)
             case "lifespan":
-                await _live(receive, send)
+                await _lifespan(receive, send)
             case "websocket":
                 await send({"type": "websocket.close"})
 
@@ -74,28 +80,28 @@ class _App:
         async def chunk() -> tuple[bytes, bool]:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Refused(BROKEN_OFF)
+                raise RejectedRequest(INCOMPLETE)
             return message.get("body", b""), message.get("more_body", False)
 
-        reply = await self._receiver.receive(_head(scope), chunk)
+        answer = await self._receiver.receive(_head(scope), chunk)
         is_http_1 = scope.get("http_version", "1.1").startswith("1")
-        headers = _headers(reply, closes=reply.closes and is_http_1)
-        # whoever wraps us may add to the list of headers: each answer has one of its own
+        headers = _headers(answer, closes=answer.closes and is_http_1)
+        # a middleware may add headers to the list, so each response gets a copy
         await send(
-            {"type": "http.response.start", "status": reply.status, "headers": list(headers)}
+            {"type": "http.response.start", "status": answer.status, "headers": list(headers)}
         )
-        await send({"type": "http.response.body", "body": reply.body})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    """Start and stop with the server, there being nothing to do."""
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Acknowledge startup and shutdown."""
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def _head(scope: Scope) -> Head:
+def _head(scope: Scope) -> RequestHead:
     length, encoding, hops = None, b"", []
     for name, value in scope["headers"]:
         if name == b"content-length":
@@ -105,7 +111,7 @@ def _head(scope: Scope) -> Head:
         elif name == b"x-forwarded-for":
             hops.append(value)
     client = scope.get("client")
-    return Head(
+    return RequestHead(
         method=scope["method"],
         path=scope["path"],
         query=scope["query_string"].decode("latin-1"),
@@ -117,6 +123,6 @@ def _head(scope: Scope) -> Head:
 
 
 @lru_cache(maxsize=64)
-def _headers(reply: Reply, *, closes: bool) -> tuple[tuple[bytes, bytes], ...]:
-    headers = tuple((name.lower().encode(), value.encode()) for name, value in reply.fields)
+def _headers(answer: WebhookResponse, *, closes: bool) -> tuple[tuple[bytes, bytes], ...]:
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in answer.fields)
     return (*headers, (b"connection", b"close")) if closes else headers

@@ -1,10 +1,10 @@
-"""The receiver for Django: a view."""
+"""Receiver for Django: a view."""
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
-from connectus_async.webhooks.gate import Gate
+from connectus_async.webhooks.access import AccessCheck
 from connectus_async.webhooks.receiver import Handler, ThreadedReceiver, check_plain
 from connectus_async.webhooks.wsgi_receiver import head_of, reader
 
@@ -19,23 +19,23 @@ def django_view(
 ) -> Callable[..., Any]:
     """Make a Django view that receives webhooks, under WSGI or ASGI.
 
-    `connectus_async.webhooks` says what protects it, how events are ordered, and what is answered.
-    It is exempt from the CSRF check. Where ``ATOMIC_REQUESTS`` is set, each call of the handler is
-    a transaction of its own, so that an event counts as handled only when it is committed.
+    See `connectus_async.webhooks` for security, the order of events, and the responses.
+    The view is exempt from the CSRF check. If ``ATOMIC_REQUESTS`` is set, each call of the handler
+    is a transaction of its own, so that an event counts as handled only once committed.
 
     Args:
-        handler: Called with each event, in the thread of its request: a plain function.
-        secret: What the URL must have as the last segment of its path or as the query value
-            ``secret``: 16 or more letters, digits, ``-`` and ``_``.
+        handler: A plain function, called with each event in the thread of its request.
+        secret: The required last segment of the URL's path, or its query value ``secret``: 16 or
+            more letters, digits, ``-`` and ``_``.
         allowed_networks: The addresses and networks that may post, such as ``203.0.113.0/24``; any
-            if left out.
+            by default.
         trusted_proxies: The addresses and networks of your own proxies, whose ``X-Forwarded-For``
-            is believed; ``"unix"`` for one that comes through a Unix socket.
-        insecure: Whether there may be neither ``secret`` nor ``allowed_networks``.
+            is trusted; ``"unix"`` for a proxy that connects through a Unix socket.
+        insecure: Whether to allow a receiver without ``secret`` and ``allowed_networks``.
 
     Raises:
         ConfigurationError: Nothing protects the receiver, the handler is async, or an argument
-            makes no sense.
+            is invalid.
 
     Example:
         ```python
@@ -43,7 +43,7 @@ def django_view(
         urlpatterns = [path("webhooks/<str:secret>", view)]
         ```
     """
-    gate = Gate(
+    access = AccessCheck(
         secret=secret,
         allowed_networks=allowed_networks,
         trusted_proxies=trusted_proxies,
@@ -51,22 +51,22 @@ def django_view(
     )
     http = import_module("django.http")
     check_plain(handler)
-    receiver = ThreadedReceiver(_in_transactions(handler), gate)
+    receiver = ThreadedReceiver(_in_transactions(handler), access)
 
     def view(request: Any, *_: object, **__: object) -> Any:
-        reply = receiver.receive(head_of(request.META), _reader(request))
-        response = http.HttpResponse(reply.body, status=reply.status, headers=dict(reply.fields))
-        response._has_been_logged = True  # noqa: SLF001 - Django would log the path, the secret
+        answer = receiver.receive(head_of(request.META), _reader(request))
+        response = http.HttpResponse(answer.body, status=answer.status, headers=dict(answer.fields))
+        response._has_been_logged = True  # noqa: SLF001 - Django would log the path with the secret
         return response
 
-    view.csrf_exempt = True  # type: ignore[attr-defined]  # as Django's decorator has it
+    view.csrf_exempt = True  # type: ignore[attr-defined]  # as Django's decorator does
     return _without_transaction(view)
 
 
 def _in_transactions(handler: Handler) -> Handler:
-    """Put the transactions around the handler that Django would put around the view.
+    """Wrap the handler, instead of the view, in the transactions of ``ATOMIC_REQUESTS``.
 
-    Those end after the view: what fails to commit would already be remembered as handled.
+    Those of the view end after it: an event whose commit failed would count as handled.
     """
     db = import_module("django.db")
     for alias, database in db.connections.settings.items():

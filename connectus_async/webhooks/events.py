@@ -1,4 +1,4 @@
-"""What the platform posts to a webhook, read: pure functions and types."""
+"""Webhook events: types, and a pure parser."""
 
 import json
 import math
@@ -11,14 +11,14 @@ import attrs
 
 from connectus_async.answer import Record
 from connectus_async.errors import WebhookError
-from connectus_async.products.sms import SmsStatus
+from connectus_async.products.sms_statuses import SmsStatus
 from connectus_async.redaction import personal, plain, word
 
 MAX_DEPTH: Final = 32
-"""Lists and objects in each other. What the platform documents is one deep."""
+"""Maximum nesting; the documented events have one level."""
 
 _MAX_DIGITS: Final = 100
-"""Of a whole number; what is longer stays text, for reading it takes ever longer."""
+"""Maximum digits of an integer; a longer one stays text, since parsing time grows with length."""
 _TOO_LARGE: Final = 10**_MAX_DIGITS
 
 _SCALARS: Final = (str, int, float, NoneType)
@@ -37,12 +37,12 @@ class _Event(Record):
 
 @attrs.frozen(kw_only=True)
 class StatusUpdate(_Event):
-    """An SMS that was sent has another status.
+    """The status of a sent SMS changed.
 
     Attributes:
         id_sms: The SMS: the ``id`` of its receipt.
-        status: Its status now; a word that this SDK does not know has ``is_known`` false.
-        raw: The JSON object as it came, with the fields that this SDK does not know.
+        status: Its new status; ``is_known`` is false for one that this SDK does not know.
+        raw: The JSON object as received, including fields that this SDK does not know.
     """
 
     status: SmsStatus | None = None
@@ -50,19 +50,19 @@ class StatusUpdate(_Event):
 
 @attrs.frozen(kw_only=True)
 class IncomingSms(_Event):
-    """An SMS came in, for instance a reply.
+    """An incoming SMS, for instance a reply.
 
-    The two fields of its content may say different things: the platform's own example does. Where
-    ``content_agrees`` is false, ``binary_content`` is what to look at beside ``sms_content``.
+    Its two content fields may differ, as in the platform's own example. If ``content_agrees`` is
+    false, look at ``binary_content`` as well as ``sms_content``.
 
     Attributes:
-        id_sms: The identifier of this SMS. It is not that of the SMS that it answers.
+        id_sms: The identifier of this SMS, not of the SMS that it answers.
         src_provider: The carrier that it came through.
-        src_number: Who wrote it, in digits.
-        dst_number: The number of the account that got it, in digits.
+        src_number: The sender's number, in digits.
+        dst_number: The account's number that received it, in digits.
         sms_content: The text.
-        sms_content_binary: The bytes of the text, in hexadecimal digits as they came.
-        raw: The JSON object as it came, with the fields that this SDK does not know.
+        sms_content_binary: The bytes of the text, in hexadecimal digits as received.
+        raw: The JSON object as received, including fields that this SDK does not know.
     """
 
     src_provider: str | None = word()
@@ -83,9 +83,9 @@ class IncomingSms(_Event):
 
     @property
     def content_agrees(self) -> bool | None:
-        """Whether the bytes are ``sms_content`` in any encoding that an SMS may have.
+        """Whether the bytes are ``sms_content`` in UTF-8, UCS-2 or Latin-1.
 
-        These are UTF-8, UCS-2 and Latin-1. ``None`` where either is missing or cannot be read.
+        ``None`` if either is missing or cannot be read.
         """
         content, binary = self.sms_content, self.content_bytes
         if content is None or binary is None:
@@ -94,10 +94,10 @@ class IncomingSms(_Event):
 
     @property
     def binary_content(self) -> str | None:
-        """The text that the bytes are, or ``None`` where there are none.
+        """The decoded bytes, or ``None`` without any.
 
-        That is ``sms_content`` where they agree. Otherwise they are taken for UCS-2 if there are
-        zeros among them and for UTF-8 if not, and for Latin-1 where they are neither.
+        This is ``sms_content`` if they agree. Otherwise they are decoded as UCS-2 if they include a
+        zero, else as UTF-8, and as Latin-1 if that fails.
         """
         return self.sms_content if self.content_agrees else _text_of(self.content_bytes)
 
@@ -107,33 +107,39 @@ class UnknownEvent(_Event):
     """An event of a kind that this SDK does not know.
 
     Attributes:
-        id_sms: The SMS that it is about, if it says so.
-        raw: The JSON object as it came.
+        id_sms: The SMS that it concerns, if given.
+        raw: The JSON object as received.
     """
 
 
 Event: TypeAlias = StatusUpdate | IncomingSms | UnknownEvent
-"""What `parse` returns."""
+"""Any event, as `parse` returns it."""
+
+
+def status_of(event: Event) -> tuple[str, SmsStatus] | None:
+    """Return the SMS and the status that an event reports; ``None`` if it reports none."""
+    if isinstance(event, StatusUpdate) and event.id_sms and event.status is not None:
+        return event.id_sms, event.status
+    return None
 
 
 def parse(body: bytes | str | Mapping[str, Any]) -> Event:
-    """Read what the platform posted to a webhook.
+    """Parse the body of a webhook.
 
-    A missing field is ``None``, and so is one of another type than documented. Of a name that comes
-    twice, the last counts. Fields can always be encoded: half a surrogate pair, which JSON can
-    spell, becomes U+FFFD in them and stays as it came in ``raw``. A number that Python cannot hold
-    is text in ``raw``.
+    A field that is missing or has another type than documented is ``None``. The last of repeated
+    names counts. Fields can always be encoded: a lone surrogate, which JSON allows, becomes U+FFFD
+    in them and stays unchanged in ``raw``. A number out of Python's range is text in ``raw``.
 
     Args:
-        body: The body of the request, or the JSON object that was read from it.
+        body: The body of the request, or the JSON object parsed from it.
 
     Returns:
-        The event, by its fields: what has ``sms_content`` or ``sms_content_binary`` is an
-        `IncomingSms` unless its ``status`` is one of the seven; anything else with ``status`` is a
-        `StatusUpdate`, and with a source an `IncomingSms`.
+        The event, by its fields: one with ``sms_content`` or ``sms_content_binary`` is an
+        `IncomingSms`, unless its ``status`` is one of the seven known; any other with ``status`` is
+        a `StatusUpdate`, and any other with a source an `IncomingSms`.
 
     Raises:
-        WebhookError: The body is not a JSON object, or is nested more than 32 deep.
+        WebhookError: The body is not a JSON object, or is nested more than 32 levels deep.
 
     >>> parse(b'{"status": "ENTREGADO", "id_sms": "c7925e64955445bbbe0ae39339b9514c"}')
     StatusUpdate(id_sms='c7925e64955445bbbe0ae39339b9514c', status=<SmsStatus 'ENTREGADO'>)
@@ -174,8 +180,8 @@ def _read(body: object) -> dict[str, Any]:
         value = _decoder.decode(_decoded(body))
     except RecursionError:
         raise WebhookError("is nested too deeply") from None
-    except ValueError:  # whose words may quote the body
-        raise WebhookError("is not JSON") from None
+    except ValueError:  # its message may quote the body
+        raise WebhookError("is not valid JSON") from None
     if not isinstance(value, dict):
         raise WebhookError("is JSON, but not an object")
     return value
@@ -204,7 +210,7 @@ _decoder: Final = json.JSONDecoder(parse_int=_whole, parse_float=_real, parse_co
 
 
 def is_flat(raw: Mapping[str, Any]) -> bool:
-    """Tell whether an object holds neither lists nor objects, like all that are documented."""
+    """Tell whether an object contains no lists or objects, like all documented ones."""
     return all(isinstance(member, _SCALARS) for member in raw.values())
 
 

@@ -1,9 +1,9 @@
-"""The receiver for Flask: a blueprint."""
+"""Receiver for Flask: a blueprint."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from connectus_async.webhooks.gate import Gate
+from connectus_async.webhooks.access import AccessCheck
 from connectus_async.webhooks.receiver import Handler, ThreadedReceiver
 from connectus_async.webhooks.wsgi_receiver import head_of, reader
 
@@ -22,24 +22,24 @@ def flask_blueprint(
     insecure: bool = False,
     name: str = "connectus_webhooks",
 ) -> "flask.Blueprint":
-    """Make a Flask blueprint that receives webhooks, at its prefix and everywhere below.
+    """Make a Flask blueprint that receives webhooks, at its prefix and at everything below it.
 
-    `connectus_async.webhooks` says what protects it, how events are ordered, and what is answered.
+    See `connectus_async.webhooks` for security, the order of events, and the responses.
 
     Args:
-        handler: Called with each event, in the thread of its request: a plain function.
-        secret: What the URL must have as the last segment of its path or as the query value
-            ``secret``: 16 or more letters, digits, ``-`` and ``_``.
+        handler: A plain function, called with each event in the thread of its request.
+        secret: The required last segment of the URL's path, or its query value ``secret``: 16 or
+            more letters, digits, ``-`` and ``_``.
         allowed_networks: The addresses and networks that may post, such as ``203.0.113.0/24``; any
-            if left out.
+            by default.
         trusted_proxies: The addresses and networks of your own proxies, whose ``X-Forwarded-For``
-            is believed; ``"unix"`` for one that comes through a Unix socket.
-        insecure: Whether there may be neither ``secret`` nor ``allowed_networks``.
-        name: The name of the blueprint; an app can have each once.
+            is trusted; ``"unix"`` for a proxy that connects through a Unix socket.
+        insecure: Whether to allow a receiver without ``secret`` and ``allowed_networks``.
+        name: The name of the blueprint, unique in the app.
 
     Raises:
         ConfigurationError: Nothing protects the receiver, the handler is async, or an argument
-            makes no sense.
+            is invalid.
 
     Example:
         ```python
@@ -47,21 +47,21 @@ def flask_blueprint(
         app.register_blueprint(blueprint, url_prefix="/webhooks")
         ```
     """
-    gate = Gate(
+    access = AccessCheck(
         secret=secret,
         allowed_networks=allowed_networks,
         trusted_proxies=trusted_proxies,
         insecure=insecure,
     )
-    import flask  # noqa: PLC0415 - who calls this has it
+    import flask  # noqa: PLC0415 - optional
 
-    receiver = ThreadedReceiver(handler, gate)
+    receiver = ThreadedReceiver(handler, access)
     blueprint = flask.Blueprint(name, __name__)
 
-    def receive(path: str = "") -> flask.Response:  # noqa: ARG001 - the gate looks at all of it
+    def receive(path: str = "") -> flask.Response:  # noqa: ARG001 - the access check reads the whole path
         environ = flask.request.environ
-        reply = receiver.receive(head_of(environ), reader(environ))
-        return flask.Response(reply.body, reply.status, reply.fields)
+        answer = receiver.receive(head_of(environ), reader(environ))
+        return flask.Response(answer.body, answer.status, answer.fields)
 
     for rule in ("/", "/<path:path>"):
         blueprint.add_url_rule(

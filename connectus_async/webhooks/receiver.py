@@ -1,4 +1,4 @@
-"""What all receivers share: read an event, call its handler once, in order, and answer."""
+"""Core of all receivers: parse an event, call the handler once and in order, and respond."""
 
 import hashlib
 import inspect
@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import traceback
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from weakref import WeakSet
@@ -18,35 +18,36 @@ import anyio
 import anyio.to_thread
 import attrs
 
+from connectus_async._expiring import ExpiringDict
 from connectus_async.errors import ConfigurationError, WebhookError
-from connectus_async.products.sms import SmsStatus
 from connectus_async.products.sms_ids import folded
-from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, parse
-from connectus_async.webhooks.gate import (
-    BROKEN_OFF,
+from connectus_async.products.sms_statuses import SmsStatus
+from connectus_async.webhooks.access import (
     BUSY,
     FAILED,
+    INCOMPLETE,
     MAX_BODY,
     NO_LENGTH,
-    TAKEN,
+    OK,
     TOO_SLOW,
+    AccessCheck,
     Body,
-    Gate,
-    Head,
-    Refused,
-    Reply,
+    RejectedRequest,
+    RequestHead,
+    WebhookResponse,
 )
+from connectus_async.webhooks.events import Event, IncomingSms, StatusUpdate, parse
 from connectus_async.webhooks.time_limit import within
 
 Handler: TypeAlias = Callable[[Event], object]
-"""What is called with each event. What it returns does not matter; that it returns does."""
+"""Callable for each event. Its result is ignored; an exception means that it failed."""
 
 ReadChunk: TypeAlias = Callable[[], Awaitable[tuple[bytes, bool]]]
-"""Gives the next part of a body, and whether there is more of it."""
+"""Returns the next chunk of a body, and whether more follows."""
 
 DEFAULT_TIMEOUT: Final = 10.0
 MAX_EVENTS: Final = 1_000
-"""That are being handled or wait for their turn."""
+"""Maximum events being handled or waiting."""
 
 REMEMBERED: Final = 32_768
 REMEMBERED_FOR: Final = 86_400.0
@@ -63,13 +64,13 @@ class _Signal(Protocol):
 SignalT = TypeVar("SignalT", bound=_Signal)
 
 
-class Handled:
-    """Remembers which events were handled, up to a number of them and for a time.
+class HandledEvents:
+    """Remembers handled events, up to a number of them and for a time.
 
     Args:
-        size: How many.
-        age: For how many seconds since it last came.
-        clock: The present in seconds.
+        size: Maximum events.
+        age: Seconds since an event last came after which it is forgotten.
+        clock: The clock, in seconds.
     """
 
     def __init__(
@@ -78,15 +79,10 @@ class Handled:
         age: float = REMEMBERED_FOR,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._size = size
-        self._age = age
-        self._clock = clock
-        self._seen: OrderedDict[bytes, float] = OrderedDict()
-        self._lock = threading.Lock()
+        self._seen: ExpiringDict[bytes, bool] = ExpiringDict(size, age, clock)
 
     def __contains__(self, digest: bytes) -> bool:
-        seen = self._seen.get(digest)
-        if seen is None or seen <= self._clock() - self._age:
+        if self._seen.get(digest) is None:
             return False
         self.add(digest)
         return True
@@ -95,28 +91,20 @@ class Handled:
         return len(self._seen)
 
     def add(self, digest: bytes) -> None:
-        """Remember an event, and forget those that are too old or too many."""
-        now = self._clock()
-        with self._lock:
-            self._seen[digest] = now
-            self._seen.move_to_end(digest)
-            while len(self._seen) > self._size or self._oldest() <= now - self._age:
-                self._seen.popitem(last=False)
+        """Remember an event, and forget the oldest ones beyond the limits."""
+        self._seen[digest] = True
 
-    def begin_anew(self) -> None:
-        """Leave the lock to the parent of this process, and remember the same."""
-        self._lock = threading.Lock()
-
-    def _oldest(self) -> float:
-        return next(iter(self._seen.values()))
+    def after_fork(self) -> None:
+        """Replace the lock, which a thread of the parent may hold, and keep the events."""
+        self._seen.after_fork()
 
 
-class Turns(Generic[SignalT]):
-    """Lets the events of one SMS take turns, in the order in which they came.
+class KeyedQueues(Generic[SignalT]):
+    """Queues of events: those with the same key run one at a time, in the order they arrive.
 
     Args:
-        signal: Makes what an event waits for until it is its turn.
-        limit: How many events there may be at a time, of all SMS together.
+        signal: Makes the signal that a queued event waits for.
+        limit: Maximum events in all queues together.
     """
 
     def __init__(self, signal: Callable[[], SignalT], limit: int = MAX_EVENTS) -> None:
@@ -127,14 +115,14 @@ class Turns(Generic[SignalT]):
         self._lock = threading.Lock()
 
     def join(self, key: Hashable) -> SignalT | None:
-        """Get in line; ``None`` means that it is its turn already.
+        """Join a queue; ``None`` means that the event can run at once.
 
         Raises:
-            Refused: There are too many.
+            RejectedRequest: The queues are full.
         """
         with self._lock:
             if self._count >= self._limit:
-                raise Refused(BUSY)
+                raise RejectedRequest(BUSY)
             self._count += 1
             if key not in self._waiting:
                 self._waiting[key] = deque()
@@ -144,7 +132,7 @@ class Turns(Generic[SignalT]):
             return signal
 
     def leave(self, key: Hashable) -> None:
-        """Let the next one in."""
+        """Leave a queue after running, and wake the next event."""
         with self._lock:
             self._count -= 1
             waiting = self._waiting[key]
@@ -154,7 +142,7 @@ class Turns(Generic[SignalT]):
                 del self._waiting[key]
 
     def abandon(self, key: Hashable, signal: SignalT) -> None:
-        """Leave the line, or the turn if it has come meanwhile."""
+        """Leave a queue without running, whether or not the signal has come meanwhile."""
         with self._lock:
             is_waiting = signal in self._waiting[key]
             if is_waiting:
@@ -166,41 +154,41 @@ class Turns(Generic[SignalT]):
 
 @attrs.define
 class _Received:
-    """An event, and by what it is known again.
+    """An event with its identity.
 
     Attributes:
         event: The event.
-        identity: The same of an event that comes again; ``None`` if nothing tells that it does.
-        line: The key that it shares with those that it must not overtake.
+        identity: The identity, equal for duplicates; ``None`` if duplicates cannot be recognised.
+        queue: The key of its queue, shared with events that it must not overtake.
     """
 
     event: Event
     identity: bytes | None
-    line: Hashable
+    queue: Hashable
 
 
 class _Receiver(Generic[SignalT]):
-    """Memory of events in a receiver. A forked child remembers them too, and begins its own lines.
+    """State of a receiver. A forked child keeps the handled events, and begins with empty queues.
 
     Args:
-        signal: As of `Turns`.
+        signal: As for `KeyedQueues`.
     """
 
     def __init__(self, signal: Callable[[], SignalT]) -> None:
         self._signal = signal
-        self._handled = Handled()
-        self._turns = Turns(signal)
+        self._handled = HandledEvents()
+        self._queues = KeyedQueues(signal)
         _receivers.add(self)
 
-    def begin_anew(self) -> None:
-        """Leave the lines and locks to the parent, whose threads are not here to let go of them."""
-        self._handled.begin_anew()
-        self._turns = Turns(self._signal)
+    def after_fork(self) -> None:
+        """Replace queues and locks, which threads of the parent may hold."""
+        self._handled.after_fork()
+        self._queues = KeyedQueues(self._signal)
 
     def _was_handled(self, received: _Received) -> bool:
         return received.identity is not None and received.identity in self._handled
 
-    def _note(self, received: _Received) -> None:
+    def _remember(self, received: _Received) -> None:
         if received.identity is not None:
             self._handled.add(received.identity)
 
@@ -208,79 +196,81 @@ class _Receiver(Generic[SignalT]):
 _receivers: Final[WeakSet[_Receiver[Any]]] = WeakSet()
 
 
-def _begin_anew() -> None:
+def _after_fork() -> None:
     for receiver in list(_receivers):
-        receiver.begin_anew()
+        receiver.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class AsyncReceiver(_Receiver[anyio.Event]):
-    """The core of receivers on an event loop.
+    """Core of receivers on an event loop.
 
     Args:
         handler: Called with each event: awaited if it is async, else run in a worker thread.
-        gate: Who may come in.
-        timeout: Seconds in which a body has to come.
+        access: The access check.
+        timeout: Seconds within which a body must arrive.
 
     Raises:
-        ConfigurationError: The handler cannot be called, or the timeout makes no sense.
+        ConfigurationError: The handler is not callable, or the timeout is invalid.
     """
 
-    def __init__(self, handler: Handler, gate: Gate, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self, handler: Handler, access: AccessCheck, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
         _check_handler(handler)
         _check_timeout(timeout)
         super().__init__(anyio.Event)
         self._handler = handler
         self._is_async = _is_async(handler)
-        self._gate = gate
+        self._access = access
         self._timeout = timeout
 
-    async def receive(self, head: Head, chunk: ReadChunk) -> Reply:
-        """Answer a request."""
+    async def receive(self, head: RequestHead, chunk: ReadChunk) -> WebhookResponse:
+        """Respond to a request."""
         try:
-            self._gate.check(head)
+            self._access.check(head)
             received = _read(await self._in_time(chunk))
-            return await self._in_turn(received)
-        except Refused as refused:
-            return refused.reply
+            return await self._in_order(received)
+        except RejectedRequest as rejected:
+            return rejected.response
 
     async def _in_time(self, chunk: ReadChunk) -> bytes:
         try:
             return await within(self._timeout, _whole(chunk))
         except TimeoutError:
-            raise Refused(TOO_SLOW) from None
+            raise RejectedRequest(TOO_SLOW) from None
 
-    async def _in_turn(self, received: _Received) -> Reply:
-        signal = self._turns.join(received.line)
+    async def _in_order(self, received: _Received) -> WebhookResponse:
+        signal = self._queues.join(received.queue)
         if signal is not None:
             try:
                 await signal.wait()
             except BaseException:
-                self._turns.abandon(received.line, signal)
+                self._queues.abandon(received.queue, signal)
                 raise
         try:
-            return await self._once(received)
+            return await self._handle_once(received)
         finally:
-            self._turns.leave(received.line)
+            self._queues.leave(received.queue)
 
-    async def _once(self, received: _Received) -> Reply:
+    async def _handle_once(self, received: _Received) -> WebhookResponse:
         if self._was_handled(received):
-            return TAKEN
+            return OK
         try:
             await self._call(received.event)
-        except Refused:
+        except RejectedRequest:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the platform may try again
+        except Exception as error:  # noqa: BLE001 - after any error the platform may retry
             return _failed(error)
-        self._note(received)
-        return TAKEN
+        self._remember(received)
+        return OK
 
     async def _call(self, event: Event) -> None:
         if self._is_async:
-            await self._handler(event)  # type: ignore[misc]  # it has been looked at
+            await self._handler(event)  # type: ignore[misc]  # checked in the constructor
             return
         result = await anyio.to_thread.run_sync(self._handler, event)
         if inspect.isawaitable(result):
@@ -288,59 +278,59 @@ class AsyncReceiver(_Receiver[anyio.Event]):
 
 
 class ThreadedReceiver(_Receiver[threading.Event]):
-    """The core of receivers that have a thread for each request.
+    """Core of receivers with a thread for each request.
 
     Args:
-        handler: Called with each event, in the thread of its request. Several run at a time.
-        gate: Who may come in.
+        handler: Called with each event, in the thread of its request, concurrently.
+        access: The access check.
 
     Raises:
-        ConfigurationError: The handler cannot be called, or is async.
+        ConfigurationError: The handler is not callable, or is async.
     """
 
-    def __init__(self, handler: Handler, gate: Gate) -> None:
+    def __init__(self, handler: Handler, access: AccessCheck) -> None:
         check_plain(handler)
         super().__init__(threading.Event)
         self._handler = handler
-        self._gate = gate
+        self._access = access
 
-    def receive(self, head: Head, read: Callable[[int], bytes] | None) -> Reply:
-        """Answer a request.
+    def receive(self, head: RequestHead, read: Callable[[int], bytes] | None) -> WebhookResponse:
+        """Respond to a request.
 
         Args:
-            head: The request.
-            read: Reads up to so many bytes of the body, and none at its end; ``None`` where the
-                body has no end.
+            head: The head of the request.
+            read: Reads up to the given number of bytes of the body, and none at its end; ``None``
+                if the end cannot be told.
         """
         try:
-            self._gate.check(head)
+            self._access.check(head)
             received = _read(_body(read, head.length))
-            return self._in_turn(received)
-        except Refused as refused:
-            return refused.reply
+            return self._in_order(received)
+        except RejectedRequest as rejected:
+            return rejected.response
 
-    def _in_turn(self, received: _Received) -> Reply:
-        signal = self._turns.join(received.line)
+    def _in_order(self, received: _Received) -> WebhookResponse:
+        signal = self._queues.join(received.queue)
         if signal is not None:
             try:
                 signal.wait()
             except BaseException:
-                self._turns.abandon(received.line, signal)
+                self._queues.abandon(received.queue, signal)
                 raise
         try:
-            return self._once(received)
+            return self._handle_once(received)
         finally:
-            self._turns.leave(received.line)
+            self._queues.leave(received.queue)
 
-    def _once(self, received: _Received) -> Reply:
+    def _handle_once(self, received: _Received) -> WebhookResponse:
         if self._was_handled(received):
-            return TAKEN
+            return OK
         try:
             self._call(received.event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the platform may try again
+        except Exception as error:  # noqa: BLE001 - after any error the platform may retry
             return _failed(error)
-        self._note(received)
-        return TAKEN
+        self._remember(received)
+        return OK
 
     def _call(self, event: Event) -> None:
         result = self._handler(event)
@@ -350,15 +340,15 @@ class ThreadedReceiver(_Receiver[threading.Event]):
 
 
 def check_plain(handler: Handler) -> None:
-    """Check that a handler can be called where there is no event loop.
+    """Check that a handler can be called without an event loop.
 
     Raises:
-        ConfigurationError: It is async, or cannot be called at all.
+        ConfigurationError: It is async, or not callable.
     """
     _check_handler(handler)
     if _is_async(handler):
         raise ConfigurationError(
-            "handler", "is async: WSGI, Django and Flask take a plain function"
+            "handler", "is async; WSGI, Django and Flask need a plain function"
         )
 
 
@@ -375,7 +365,7 @@ def _check_timeout(timeout: object) -> None:
 
 def _is_async(handler: Any) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - of an object whose calls are async
+        getattr(handler, "__call__", None)  # noqa: B004 - for an object with an async __call__
     )
 
 
@@ -384,59 +374,58 @@ async def _whole(chunk: ReadChunk) -> bytes:
     while has_more:
         try:
             part, has_more = await chunk()
-        except Refused:
+        except RejectedRequest:
             raise
-        except Exception as error:  # noqa: BLE001 - as of `_chunk`
+        except Exception as error:  # noqa: BLE001 - as in `_chunk`
             raise _unreadable(error) from None
         body.add(part)
     return body.whole()
 
 
 def _body(read: Callable[[int], bytes] | None, length: str | None) -> bytes:
-    """Read a body as long as it says, or to its end but never past the limit."""
+    """Read a body to its stated length, or to its end, up to the maximum size."""
     if read is None:
-        raise Refused(NO_LENGTH)
+        raise RejectedRequest(NO_LENGTH)
     body = Body()
     left = MAX_BODY + 1 if length is None else int(length)
     while left > 0 and (chunk := _chunk(read, left)):
         body.add(chunk)
         left -= len(chunk)
     if length is not None and left > 0:
-        raise Refused(BROKEN_OFF)
+        raise RejectedRequest(INCOMPLETE)
     return body.whole()
 
 
 def _chunk(read: Callable[[int], bytes], size: int) -> bytes:
     try:
         return read(size)
-    except Refused:
+    except RejectedRequest:
         raise
-    except Exception as error:  # noqa: BLE001 - what a server cannot read is no fault of ours
+    except Exception as error:  # noqa: BLE001 - each server has its own errors
         raise _unreadable(error) from None
 
 
-def _unreadable(error: Exception) -> Refused:
-    """Answer a body that breaks off; each server has errors of its own for it."""
-    _log.info("a webhook was answered 400: reading it raised %s", type(error).__name__)
-    return Refused(BROKEN_OFF)
+def _unreadable(error: Exception) -> RejectedRequest:
+    """Make the response to a body that cannot be read."""
+    _log.info("webhook rejected with 400: reading it raised %s", type(error).__name__)
+    return RejectedRequest(INCOMPLETE)
 
 
 def _read(body: bytes) -> _Received:
     try:
         event = parse(body)
     except WebhookError as error:
-        _log.info("a webhook was answered 400: %s", error)
-        raise Refused(Reply(400, str(error))) from None
+        _log.info("webhook rejected with 400: %s", error)
+        raise RejectedRequest(WebhookResponse(400, str(error))) from None
     return _Received(event, _identity(event), folded(event.id_sms) if event.id_sms else object())
 
 
 def _identity(event: Event) -> bytes | None:
-    """Tell by what an event is known again, whatever the platform adds to it when it tries again.
+    """Return the identity of an event, which ignores fields that a retry may add.
 
-    That is the identifier with the status, and of an SMS that came in the identifier with what it
-    says and between whom: if that is another, nobody's words are lost. What is of a kind that is
-    not known may tell of something else each time, unless all of it is the same. Without an
-    identifier, the same words are taken for another event: two people may answer "sí".
+    It is the identifier with the status; for an incoming SMS, with its content and numbers, so that
+    no message is lost. An unknown event may report something new each time, unless all its fields
+    are the same. Without an identifier there is no identity: two people may answer "sí".
     """
     if not event.id_sms:
         return None
@@ -452,14 +441,14 @@ def _identity(event: Event) -> bytes | None:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _failed(error: Exception) -> Reply:
-    """Say where a handler failed; what its error says may be about somebody."""
+def _failed(error: Exception) -> WebhookResponse:
+    """Log where a handler failed, without the error's message, which may have personal data."""
     frames = [
         f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
         for frame, line in traceback.walk_tb(error.__traceback__)
     ]
     where = " > ".join(frames[-MAX_FRAMES:])
     _log.error(
-        "a webhook was answered 500: its handler raised %s at %s", type(error).__name__, where
+        "webhook answered with 500: its handler raised %s at %s", type(error).__name__, where
     )
     return FAILED

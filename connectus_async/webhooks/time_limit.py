@@ -1,4 +1,4 @@
-"""A time limit that costs nothing where there is nothing to wait for."""
+"""A time limit without cost if there is nothing to wait for."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
@@ -8,13 +8,13 @@ T = TypeVar("T")
 
 
 async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await a coroutine, for so long at most.
+    """Await a coroutine with a time limit.
 
-    The body of an event has mostly come when it is asked for, and a timer takes as long as the rest
-    of what is done with it. So the first step is taken without one.
+    The body of an event has usually arrived already, and a timer would take as long as all other
+    work on the event. So the first step runs without a timer.
 
     Raises:
-        TimeoutError: It took too long, and was cancelled.
+        TimeoutError: The coroutine took too long, and was cancelled.
     """
     try:
         waits_for = coroutine.send(None)
@@ -26,7 +26,7 @@ async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class _Begun(Awaitable[T]):
-    """The rest of a coroutine, of which the loop has yet to hear what the first step waits for."""
+    """A coroutine after its first step; the loop does not know yet what that waits for."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: object) -> None:
         self._coroutine = coroutine

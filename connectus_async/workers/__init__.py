@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 from connectus_async._lazy import lazily
 
 if TYPE_CHECKING:
-    from connectus_async.workers.dispatcher import Failure
-    from connectus_async.workers.processes import SenderProcesses
-
-_HOMES = {
-    "dispatcher": ("Failure",),
-    "processes": ("SenderProcesses",),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazily(__name__, _HOMES)
-
-__all__ = ["Failure", "SenderProcesses"]
+    from connectus_async.workers.dispatcher import Failure as Failure
+    from connectus_async.workers.processes import SenderProcesses as SenderProcesses
+else:
+    __all__, __getattr__, __dir__ = lazily(__name__)

@@ -14,13 +14,14 @@ from typing import Any, Final
 import attrs
 
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
+from connectus_async.bulk.failures import ANSWERED
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
+from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.sqlite.ledger import SqliteLedger
-from connectus_async.ledger.states import SkipReason, State
+from connectus_async.ledger.states import COSTS, SkipReason, State
 from connectus_async.workers.frames import FrameProtocol, Item
 
 READ_BATCH: Final = 1_000
@@ -39,9 +40,7 @@ ADVICE: Final = f" ({UnknownOutcomeError.advice})"
 ALL_ENDED: Final = "all sender processes ended early: run it again to resume"
 
 _log: Final = logging.getLogger("connectus_async")
-_COSTS: Final = frozenset({State.ACCEPTED, State.UNKNOWN})
 _STATES: Final = {state.value: state for state in State}
-_ANSWERS: Final = frozenset({State.ACCEPTED, State.REJECTED})
 
 
 @attrs.frozen
@@ -109,7 +108,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, ledger: SqliteLedger, *, waiting: int, guards: Guards, circuit_breaker: CircuitBreaker
+        self, ledger: Ledger, *, waiting: int, guards: Guards, circuit_breaker: CircuitBreaker
     ) -> None:
         self.summary = BulkSummary()
         self.failure: Exception | None = None
@@ -240,13 +239,13 @@ class Dispatcher:
         entry = sender.begun.pop(number)
         state = _STATES[value]
         self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
-        if state not in _COSTS:
+        if state not in COSTS:
             self._guards.give_back(entry)
         if state is State.QUEUED:
             sender.assigned[number] = entry
         else:
             self.summary.counts[state] += 1
-        if state in _ANSWERS:
+        if state in ANSWERED:
             self._circuit_breaker.answered()
         elif state is State.UNKNOWN:
             self._judge(reason or "")

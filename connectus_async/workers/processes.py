@@ -15,7 +15,7 @@ import anyio
 import attrs
 from anyio.to_thread import run_sync
 
-from connectus_async._one_process import OfOneProcess
+from connectus_async._one_process import Unpicklable
 from connectus_async._version import __version__
 from connectus_async.bulk.options import BulkOptions, check_above_zero
 from connectus_async.bulk.outcomes import BulkSummary
@@ -47,7 +47,7 @@ def check_processes(processes: int, concurrency: int) -> None:
         raise ConfigurationError("processes", "must be 1 on Windows")
 
 
-class SenderProcesses(OfOneProcess):
+class SenderProcesses(Unpicklable):
     """Sends the queued messages of a ledger from several processes. Use it with ``async with``.
 
     One process sends as fast as one core allows. Several share the campaign's options: the

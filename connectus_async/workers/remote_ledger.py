@@ -65,7 +65,7 @@ class RemoteLedger(NullLedger):
         """Wait for the job."""
         return (await self._job).value
 
-    def begin(  # type: ignore[override] # as a `Ledger` it may answer later
+    def begin(
         self,
         entry: Entry,  # noqa: ARG002
         number: int | None,

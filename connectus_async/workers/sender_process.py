@@ -19,9 +19,8 @@ from anyio.to_thread import run_sync
 
 from connectus_async._program import collect_seldom, ignore_signals
 from connectus_async._version import __version__
-from connectus_async.bulk.outcomes import sentence
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import ConfigurationError, safe_text
 from connectus_async.ledger.states import State
 from connectus_async.workers.remote_ledger import RemoteLedger
 
@@ -45,7 +44,7 @@ async def main() -> None:
     try:
         await _do(job, ledger)
     except Exception as error:  # noqa: BLE001 - the dispatcher reports it, in one sentence
-        await ledger.done(sentence(error))
+        await ledger.done(safe_text(error))
     await ledger.leave()
 
 
@@ -70,7 +69,7 @@ async def _sent(bulk: "Bulk", ledger: RemoteLedger) -> str | None:
             if outcome.error is not None and outcome.state is not State.QUEUED:
                 ledger.tell(outcome.line, outcome.state, outcome.skipped, str(outcome.error))
     except Exception as error:  # noqa: BLE001 - the dispatcher reports it, in one sentence
-        return sentence(error)
+        return safe_text(error)
     return None
 
 

@@ -5,11 +5,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from report_ledgers import campaign, message, write_ledger
+from report_ledgers import BEGIN, campaign, message, over_two_days, write_ledger
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -31,7 +33,31 @@ SWITCHES = (
     "disable-component-update",
     "disable-sync",
 )
-WIDTHS = {"desktop": 1200, "phone": 360}
+WIDTHS = {"desktop": 1280, "phone": 390, "small phone": 360}
+SANTIAGO = ZoneInfo("America/Santiago")
+CLOCKS_PUT_BACK = datetime(2026, 4, 4, 23, tzinfo=SANTIAGO).timestamp()
+
+
+def at(begin: float, step: float, latency: float = 0.25) -> list[dict[str, Any]]:
+    """Make a hundred messages, one after another."""
+    moments = [begin + place * step for place in range(100)]
+    return [message(started_at=moment, ended_at=moment + latency) for moment in moments]
+
+
+CAMPAIGNS = {
+    "none": [],
+    "one": [message()],
+    "2 days": [*over_two_days()],
+    "seconds": at(BEGIN, 0.04, 0.97),
+    "an hour twice": at(CLOCKS_PUT_BACK, 70),
+    "a month": at(BEGIN, 27_000, 95),
+    "many a second": at(BEGIN, 0.0002, 0.001),
+    "long words": [
+        message(state="rejected", reason="400: " + "x" * 300),
+        message(state="rejected", reason="400: " + "a long sentence " * 20),
+        message(state="queued", started_at=None, ended_at=None),
+    ],
+}
 HOSTILE = "<script>alert(1)</script>"
 
 CONTRAST_OF = """
@@ -66,6 +92,22 @@ OVERLAPPING = """
     });
 """
 
+HEIGHTS_OF_LABELS = """
+    return [...document.querySelectorAll("figure svg text")].map(text =>
+        parseFloat(getComputedStyle(text).fontSize)
+        * text.ownerSVGElement.getBoundingClientRect().width
+        / text.ownerSVGElement.viewBox.baseVal.width);
+"""
+POINTED_AT = """
+    const figure = document.querySelector(arguments[0]);
+    figure.scrollIntoView();
+    return [...figure.querySelectorAll(".part")].map(part => {
+        const box = part.querySelector(".room").getBoundingClientRect();
+        const there = document.elementFromPoint(box.x + box.width / 2, box.y + box.height * 0.7);
+        return there.closest(".part").querySelector("title").textContent;
+    });
+"""
+
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
@@ -93,7 +135,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
         message(state="skipped", reason=f"invalid: {HOSTILE}"),
     ]
     path = tmp_path_factory.mktemp("campaign") / "navidad.db"
-    return write_ledger(path, messages, name=f"Navidad {HOSTILE}")
+    return write_ledger(path, messages, name=f"Navidad {HOSTILE}", stopped=f"401 {HOSTILE}")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +143,15 @@ def page(ledger: Path) -> Path:
     path = ledger.with_suffix(".html")
     write_page(ledger, path)
     return path
+
+
+@pytest.fixture(scope="module", params=CAMPAIGNS)
+def any_page(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The page of a campaign of some shape."""
+    path = tmp_path_factory.mktemp("shape") / f"{'a long name ' * 9}.db"
+    write_ledger(path, CAMPAIGNS[request.param], stopped="y" * 150, name="Navidad " * 20)
+    write_page(path, path.with_suffix(".html"), zone=SANTIAGO)
+    return path.with_suffix(".html")
 
 
 @pytest.fixture(params=WIDTHS)
@@ -155,7 +206,7 @@ def test_what_others_wrote_is_text(browser: Chrome, page: Path):
 
     assert browser.execute_script("return document.scripts.length") == 0
     assert browser.title == f"Navidad {HOSTILE} · campaign report"
-    for place in ("h1", "#errors", "#invalid"):
+    for place in ("h1", "#errors", "#invalid", "#stopped"):
         assert HOSTILE in found(browser, place)[0].text
 
 
@@ -197,8 +248,8 @@ def test_the_figures_over_time_add_up(browser: Chrome, page: Path, ledger: Path)
 @pytest.mark.parametrize(
     ("marks", "least"),
     [
-        ("#throughput svg .rect", 90),
-        ("#latency svg path.line[class*=reactive], #latency svg .series path", 3),
+        ("#throughput svg .bar", 90),
+        ("#latency svg polyline.line", 3),
         ("#outcomes .track div", 5),
         ("#skipped .track div", 3),
         ("#deliveries .track div", 2),
@@ -245,6 +296,58 @@ def test_it_fits_every_screen(browser: Chrome, page: Path, width: int):
     assert browser.execute_script(OVERLAPPING) == []
 
 
+def test_a_campaign_of_any_shape_fits_every_screen(browser: Chrome, any_page: Path, width: int):
+    """However long it took, and however its labels are written."""
+    test_it_fits_every_screen(browser, any_page, width)
+
+
+def test_labels_are_large_enough_to_read(browser: Chrome, page: Path, width: int):
+    """A chart is scaled to its place, and its text with it."""
+    show(browser, page, width=width)
+
+    assert min(browser.execute_script(HEIGHTS_OF_LABELS)) >= 10
+
+
+def test_percentiles_that_are_the_same_are_all_seen(browser: Chrome, tmp_path: Path):
+    """Where they lie on each other, the lower one is narrower and above, with gaps if dashed."""
+    ledger = write_ledger(tmp_path / "a.db", at(BEGIN, 1))
+    write_page(ledger, tmp_path / "a.html")
+    show(browser, tmp_path / "a.html")
+
+    lines = found(browser, "#latency svg polyline.line")
+    assert len({line.get_attribute("points") for line in lines}) == 1
+    widths = [float(line.value_of_css_property("stroke-width")[:-2]) for line in lines]
+    assert widths == sorted(widths, reverse=True)
+    assert len({*widths}) == 3
+    assert len({line.value_of_css_property("stroke") for line in lines}) == 3
+    assert lines[1].value_of_css_property("stroke-dasharray") != "none"
+
+
+def test_what_is_pointed_at_is_named(browser: Chrome, page: Path):
+    """Each part of the time says its figures, over its whole height and above the lines."""
+    show(browser, page)
+
+    for figure in ("#throughput", "#latency"):
+        tips = browser.execute_script(POINTED_AT, figure)
+        assert len(tips) == len({*tips}) > 90
+        assert all(tip and ": " in tip for tip in tips)
+
+
+def test_a_screen_reader_has_a_name_and_a_description(browser: Chrome, page: Path):
+    """As Chromium hands them on; the marks in it are not read out one by one."""
+    show(browser, page)
+
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    images = [
+        node["name"]["value"]
+        for node in nodes
+        if node.get("role", {}).get("value") == "image" and not node["ignored"]
+    ]
+    assert len(images) == 2
+    assert images[0].startswith("Messages a second over time On average ")
+    assert images[1].startswith("Time until the API answered over time Half within ")
+
+
 @pytest.mark.parametrize(
     ("selector", "behind", "property"),
     [
@@ -253,7 +356,9 @@ def test_it_fits_every_screen(browser: Chrome, page: Path, width: int):
         ("#status strong", "#status", "color"),
         (".card dt", ".card", "color"),
         ("#errors td.sentence", "#errors", "color"),
-        ("#throughput svg .axis text.major", "#throughput", "fill"),
+        ("#throughput svg .axis text", "#throughput", "fill"),
+        ("#commands code", "#commands code", "color"),
+        ("#stopped", "#status", "color"),
     ],
 )
 def test_text_is_legible_by_day_and_by_night(
@@ -274,7 +379,7 @@ def test_day_and_night_differ(browser: Chrome, page: Path):
         seen.add(
             (
                 found(browser, "body")[0].value_of_css_property("background-color"),
-                found(browser, "#throughput svg .rect")[0].value_of_css_property("fill"),
+                found(browser, "#throughput svg .bar")[0].value_of_css_property("fill"),
             )
         )
 
@@ -287,5 +392,5 @@ def test_it_prints_without_what_is_folded_away(browser: Chrome, page: Path):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
 
     assert not found(browser, "#by-time")[0].is_displayed()
-    assert found(browser, "#throughput svg .rect")[0].is_displayed()
+    assert found(browser, "#throughput svg .bar")[0].is_displayed()
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -36,7 +36,7 @@ from connectus_async import (
 )
 from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.sqlite.ledger import ONE_SPELLING
+from connectus_async.ledger.keys import ONE_SPELLING
 
 FIRST = 56_960_000_000
 SANTIAGO = ZoneInfo("America/Santiago")
@@ -455,13 +455,13 @@ class Doubtful(SuppressionList):
         """Look at the file."""
         self.looks += 1
         if not self.is_mended:
-            raise InvalidArgumentError("opt-outs.txt", "is empty now")
+            raise InvalidArgumentError("opt-outs.txt", "is now empty")
         return False
 
 
 @pytest.fixture
 def _looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectus_async.bulk.sender.REFRESH_SECONDS", 0)
+    monkeypatch.setattr("connectus_async.bulk.suppression_watch.REFRESH_SECONDS", 0)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -475,7 +475,7 @@ async def test_while_the_suppression_list_cannot_be_read_nobody_is_reached(
     connectus: AsyncConnectus, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ):
     """A list that is being rewritten is soon whole: the campaign waits, and goes on."""
-    monkeypatch.setattr("connectus_async.bulk.sender.MOST_FAILED_LOOKS", 10**9)
+    monkeypatch.setattr("connectus_async.bulk.suppression_watch.MOST_FAILED_READS", 10**9)
     suppression = Doubtful()
     async with connectus.bulk(suppression=suppression) as bulk:
         await until(lambda: bulk.progress().is_paused)
@@ -487,6 +487,21 @@ async def test_while_the_suppression_list_cannot_be_read_nobody_is_reached(
             suppression.is_mended = True
 
         assert bulk.summary.accepted == 3
+
+
+@asyncio_only
+@pytest.mark.usefixtures("_looks_at_once")
+async def test_a_sender_that_is_entered_again_reaches_people_once_the_list_is_mended(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """A list that could not be read when the sender was left holds nobody back for ever."""
+    suppression = Doubtful()
+    bulk = connectus.bulk(suppression=suppression)
+    async with bulk:
+        await until(lambda: bulk.progress().is_paused)
+    suppression.is_mended = True
+    async with bulk:
+        assert (await bulk.run(messages(1))).accepted == 1
 
 
 class Followed(SuppressionList):
@@ -534,7 +549,7 @@ async def test_a_suppression_list_that_stays_broken_stops_the_campaign(
     """With what is wrong with it; everything stays queued."""
     async with connectus.bulk(ledger=ledger, suppression=Doubtful()) as bulk:
         await until(lambda: bulk.progress().is_paused)
-        with pytest.raises(InvalidArgumentError, match="is empty now"):
+        with pytest.raises(InvalidArgumentError, match="is now empty"):
             await bulk.run(messages(3))
         assert set(await bulk.counts()) <= {State.QUEUED}
     assert emulator.received == []

@@ -39,7 +39,8 @@ from connectus_async import (
     Sms,
     WhatsApp,
 )
-from connectus_async.bulk.pacing import Backoff, Pacer
+from connectus_async.bulk.pacing import Pacer
+from connectus_async.bulk.pacing.backoff import Backoff
 from connectus_async.bulk.reconcile import ALTERED, NO_REPORT
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.sqlite import key_index
@@ -494,7 +495,7 @@ def test_no_sequence_of_events_sends_twice_or_loses_a_message(monkeypatch: pytes
     """Whatever happens in whatever order, the ledger knows who was reached."""
     monkeypatch.setattr(Backoff, "FIRST", 0.0005)
     monkeypatch.setattr(Backoff, "LONGEST", 0.001)
-    monkeypatch.setattr(Pacer, "_begin_to_seek", lambda *_: None)
+    monkeypatch.setattr(Pacer, "_start_throttling", lambda *_: None)
     monkeypatch.setattr(key_index, "MOST_IN_MEMORY", 3)
     run_state_machine_as_test(
         CampaignMachine,

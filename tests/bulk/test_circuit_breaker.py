@@ -1,4 +1,4 @@
-"""When a campaign stops itself: neither too early, at a passing fault, nor after all is burnt."""
+"""Circuit breaker: trips neither too early, at a passing fault, nor after all is burnt."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -20,14 +20,14 @@ from connectus_async import (
 from connectus_async.bulk import run, sender
 from connectus_async.bulk.circuit_breaker import (
     FIRST_TRIES,
+    FOREIGN_FIRST,
+    FOREIGN_IN_A_ROW,
     REFUSED_AGAIN,
     UNKNOWN_FIRST,
     UNKNOWN_IN_A_ROW,
-    UNREADABLE_FIRST,
-    UNREADABLE_IN_A_ROW,
     CircuitBreaker,
 )
-from connectus_async.bulk.pacing import Backoff
+from connectus_async.bulk.pacing.backoff import Backoff
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import (
     BadRequestError,
@@ -76,15 +76,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def patience(clock: Clock) -> CircuitBreaker:
+def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker(60.0, concurrency=8, retry_after_cap=300.0, clock=clock)
 
 
 @pytest.fixture
-def answered(patience: CircuitBreaker) -> CircuitBreaker:
+def answered(breaker: CircuitBreaker) -> CircuitBreaker:
     """A campaign that has had an answer."""
-    patience.answered()
-    return patience
+    breaker.answered()
+    return breaker
 
 
 @pytest.mark.parametrize(
@@ -100,9 +100,9 @@ def answered(patience: CircuitBreaker) -> CircuitBreaker:
         WrongEventLoopError(),
     ],
 )
-def test_an_error_that_all_would_meet_stops_at_once(patience: CircuitBreaker, error: Exception):
+def test_an_error_that_all_would_meet_stops_at_once(breaker: CircuitBreaker, error: Exception):
     """The error itself says why."""
-    assert patience.failed(error) is error
+    assert breaker.failed(error) is error
 
 
 def test_a_refused_message_stops_nothing(answered: CircuitBreaker):
@@ -111,18 +111,18 @@ def test_a_refused_message_stops_nothing(answered: CircuitBreaker):
         assert answered.failed(BadRequestError(CALL, "400")) is None
 
 
-def test_an_address_that_never_answers_stops_after_a_few_tries(patience: CircuitBreaker):
+def test_an_address_that_never_answers_stops_after_a_few_tries(breaker: CircuitBreaker):
     """A wrong address is told from an outage by never having answered."""
-    verdicts = [patience.failed(REFUSED) for _ in range(FIRST_TRIES)]
+    verdicts = [breaker.failed(REFUSED) for _ in range(FIRST_TRIES)]
 
     assert verdicts == [None] * (FIRST_TRIES - 1) + [REFUSED]
 
 
-def test_a_server_that_throttles_is_there(patience: CircuitBreaker):
+def test_a_server_that_throttles_is_there(breaker: CircuitBreaker):
     """429 from the first request on is no wrong address: it is waited for."""
     for _ in range(10 * FIRST_TRIES):
-        assert patience.failed(throttled()) is None
-    assert patience.failed(REFUSED) is None
+        assert breaker.failed(throttled()) is None
+    assert breaker.failed(REFUSED) is None
 
 
 def test_an_outage_is_waited_for_as_long_as_there_is_patience(
@@ -191,9 +191,9 @@ def test_unknowns_of_every_kind_count(answered: CircuitBreaker, error: Exception
     assert [verdict is not None for verdict in verdicts] == [False] * 99 + [True]
 
 
-def test_where_nothing_ever_came_fewer_unknowns_stop_a_campaign(patience: CircuitBreaker):
+def test_where_nothing_ever_came_fewer_unknowns_stop_a_campaign(breaker: CircuitBreaker):
     """Who loses each answer from the first one on, is no API that has a bad moment."""
-    verdicts = [patience.failed(LOST) for _ in range(UNKNOWN_FIRST)]
+    verdicts = [breaker.failed(LOST) for _ in range(UNKNOWN_FIRST)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 9 + [True]
 
@@ -208,9 +208,9 @@ def test_an_answer_between_them_ends_a_row_of_unknowns(answered: CircuitBreaker)
 
 def test_the_limit_grows_with_the_concurrency(clock: Clock):
     """What was on its way when the server went away fails together, and says it only once."""
-    patience = CircuitBreaker(60.0, concurrency=200, retry_after_cap=300.0, clock=clock)
-    patience.answered()
-    verdicts = [patience.failed(LOST) for _ in range(400)]
+    breaker = CircuitBreaker(60.0, concurrency=200, retry_after_cap=300.0, clock=clock)
+    breaker.answered()
+    verdicts = [breaker.failed(LOST) for _ in range(400)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 399 + [True]
 
@@ -218,11 +218,11 @@ def test_the_limit_grows_with_the_concurrency(clock: Clock):
 PAGE = UnreadableAnswerError(CALL, "200, but the answer cannot be read (text/html)")
 
 
-def test_pages_in_place_of_the_api_stop_a_campaign_after_a_few(patience: CircuitBreaker):
+def test_pages_in_place_of_the_api_stop_a_campaign_after_a_few(breaker: CircuitBreaker):
     """Nobody gets a message from a firewall; what came is said."""
-    verdicts = [patience.failed(PAGE) for _ in range(UNREADABLE_FIRST)]
+    verdicts = [breaker.failed(PAGE) for _ in range(FOREIGN_FIRST)]
 
-    assert verdicts[:-1] == [None] * (UNREADABLE_FIRST - 1)
+    assert verdicts[:-1] == [None] * (FOREIGN_FIRST - 1)
     assert isinstance(verdicts[-1], CampaignStoppedError)
     assert str(verdicts[-1]).startswith(
         "3 answers in a row were none of the API's (200, but the answer cannot be read "
@@ -233,10 +233,10 @@ def test_pages_in_place_of_the_api_stop_a_campaign_after_a_few(patience: Circuit
 def test_pages_amid_a_campaign_stop_it_after_a_few_more(answered: CircuitBreaker):
     """The API is there; a page now and then is passed over."""
     for _ in range(5):
-        for _ in range(UNREADABLE_IN_A_ROW - 1):
+        for _ in range(FOREIGN_IN_A_ROW - 1):
             assert answered.failed(PAGE) is None
         answered.answered()
-    verdicts = [answered.failed(PAGE) for _ in range(UNREADABLE_IN_A_ROW)]
+    verdicts = [answered.failed(PAGE) for _ in range(FOREIGN_IN_A_ROW)]
 
     assert [verdict is not None for verdict in verdicts] == [False] * 9 + [True]
 
@@ -281,7 +281,7 @@ async def test_a_page_for_every_message_costs_a_few(
 
     However many may be on their way: the first few show who answers.
     """
-    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    monkeypatch.setattr(run, "FIRST_ANSWER_SECONDS", 600)
     page = "<title>Checking your browser</title>"
     emulator.fault(Fault.status(200, page, {"Content-Type": "text/html"}), route="sms.send")
     async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
@@ -293,7 +293,7 @@ async def test_a_page_for_every_message_costs_a_few(
     assert "it is not JSON (text/html, 36 bytes, titled “Checking your browser”)" in str(
         caught.value
     )
-    assert UNREADABLE_FIRST <= counts[State.UNKNOWN] < 2 * UNREADABLE_FIRST
+    assert FOREIGN_FIRST <= counts[State.UNKNOWN] < 2 * FOREIGN_FIRST
     assert counts == {
         State.UNKNOWN: counts[State.UNKNOWN],
         State.QUEUED: 300 - counts[State.UNKNOWN],
@@ -322,7 +322,7 @@ async def test_a_wrong_base_url_rejects_nobody(
     count: int,
 ):
     """It is the path that is refused, not the message: after three requests all wait."""
-    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    monkeypatch.setattr(run, "FIRST_ANSWER_SECONDS", 600)
     wrong = emulator.fault(fault, route="sms.send")
     async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
         await bulk.load(messages(count))
@@ -330,7 +330,7 @@ async def test_a_wrong_base_url_rejects_nobody(
             await bulk.run()
         counts = await bulk.counts()
         assert counts == {State.QUEUED: count}
-        assert wrong.fired == UNREADABLE_FIRST
+        assert wrong.fired == FOREIGN_FIRST
 
         emulator.clear_faults()
         assert (await bulk.run()).accepted == count
@@ -340,7 +340,7 @@ async def test_a_redirect_for_every_message_costs_a_few(
     emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A portal that wants a login is not asked a hundred times."""
-    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    monkeypatch.setattr(run, "FIRST_ANSWER_SECONDS", 600)
     emulator.fault(Fault.status(302, "", {"Location": "/login"}), route="sms.send")
     async with client.bulk(ledger=tmp_path / "a.db", concurrency=64) as bulk:
         await bulk.load(messages(300))
@@ -348,7 +348,7 @@ async def test_a_redirect_for_every_message_costs_a_few(
             await bulk.run()
         counts = await bulk.counts()
 
-    assert UNREADABLE_FIRST <= counts[State.UNKNOWN] < 2 * UNREADABLE_FIRST
+    assert FOREIGN_FIRST <= counts[State.UNKNOWN] < 2 * FOREIGN_FIRST
 
 
 PAGE_404 = Fault.status(404, "<h1>Not Found</h1>", {"Content-Type": "text/html"})
@@ -401,7 +401,7 @@ async def test_after_an_answer_as_many_are_on_their_way_as_may_be(
     emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """One message is accepted, and then eight are on their way together."""
-    monkeypatch.setattr(run, "OPENING_SECONDS", 600)
+    monkeypatch.setattr(run, "FIRST_ANSWER_SECONDS", 600)
     all_came = asyncio.Event()
 
     async def wait(number: int) -> None:
@@ -421,7 +421,7 @@ async def test_a_slow_first_answer_is_not_waited_for(
     emulator: Emulator, client: AsyncConnectus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """After a second, as many are on their way as may be."""
-    monkeypatch.setattr(run, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(run, "FIRST_ANSWER_SECONDS", 0)
     all_came = asyncio.Event()
 
     async def wait(number: int) -> None:

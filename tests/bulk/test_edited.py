@@ -11,8 +11,7 @@ from connectus_async import AsyncConnectus, Email, Sms
 from connectus_async.bulk.loading import EditedError
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import ConfigurationError
-from connectus_async.ledger.sqlite.ledger import HAS_ANOTHER
-from connectus_async.ledger.states import SkipReason, State
+from connectus_async.ledger.states import HAS_ANOTHER, SkipReason, State
 from connectus_async.products.messages import Row
 
 FIRST = 56_960_000_000
@@ -81,7 +80,7 @@ async def test_what_is_refused_is_not_sent_by_running_on(
         with pytest.raises(ConfigurationError, match="2 people"):
             await bulk.load(texts(NEW, 0, 1))
         await bulk.run()
-        assert (await bulk._ledger.facts())["loaded"] == "0"
+        assert (await bulk._ledger.metadata())["loaded"] == "0"
 
     assert got(emulator) == Counter({(0, OLD): 1, (1, OLD): 1})
 

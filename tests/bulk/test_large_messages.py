@@ -8,7 +8,7 @@ from hostile import HostileServer, http, keep_alive
 
 from connectus_async import AsyncConnectus, Email, State
 from connectus_async.bulk.channels import LARGE
-from connectus_async.bulk.weighted_semaphore import Room
+from connectus_async.bulk.weighted_semaphore import WeightedSemaphore
 
 COUNT = 12
 
@@ -36,7 +36,7 @@ async def test_large_messages_go_as_many_at_a_time_as_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ):
     """Each is in memory several times while it is sent: 32 of 4 MB took 840 MB."""
-    monkeypatch.setattr("connectus_async.bulk.run.AT_ONCE", 3 * LARGE)
+    monkeypatch.setattr("connectus_async.bulk.run.LARGE_CHARACTERS", 3 * LARGE)
 
     assert await connections_of(emails(LARGE)) == 3
     assert await connections_of(emails(9 * LARGE)) == 1
@@ -45,11 +45,11 @@ async def test_large_messages_go_as_many_at_a_time_as_there_is_room_for(
 
 async def test_room_is_given_on_whatever_becomes_of_who_had_it_or_waits_for_it():
     """A message that fails, or whose worker is cancelled, keeps no other from being sent."""
-    room = Room(10)
+    semaphore = WeightedSemaphore(10)
     entered = []
 
     async def stay(size: int) -> None:
-        async with room.taken(size):
+        async with semaphore.taken(size):
             entered.append(size)
             await asyncio.Event().wait()
 

@@ -24,32 +24,32 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def write(mailbox: OutcomeQueue, *indexes: int) -> None:
+async def write(queue: OutcomeQueue, *indexes: int) -> None:
     for index in indexes:
-        await mailbox.put(outcome(index))
+        await queue.put(outcome(index))
 
 
 async def test_outcomes_come_in_the_order_in_which_they_were_put():
     """The oldest is read first."""
-    mailbox = OutcomeQueue(10)
-    await write(mailbox, *range(5))
-    mailbox.finish()
+    queue = OutcomeQueue(10)
+    await write(queue, *range(5))
+    queue.finish()
 
     taken = []
-    while (item := await mailbox.take()) is not None:
+    while (item := await queue.take()) is not None:
         taken.append(item.index)
 
     assert taken == [0, 1, 2, 3, 4]
 
 
 async def test_a_reader_waits_for_the_next_outcome():
-    """An empty mailbox that is not finished holds the reader up."""
-    mailbox = OutcomeQueue(10)
-    reader = asyncio.create_task(mailbox.take())
+    """An empty queue that is not finished holds the reader up."""
+    queue = OutcomeQueue(10)
+    reader = asyncio.create_task(queue.take())
     await turns()
     assert not reader.done()
 
-    await write(mailbox, 7)
+    await write(queue, 7)
 
     item = await reader
     assert item is not None
@@ -58,85 +58,85 @@ async def test_a_reader_waits_for_the_next_outcome():
 
 async def test_a_slow_reader_holds_the_writers_up():
     """So memory is flat: no more than the limit waits, and one writer goes on for each taken."""
-    mailbox = OutcomeQueue(2)
-    writers = [asyncio.create_task(write(mailbox, index)) for index in range(4)]
+    queue = OutcomeQueue(2)
+    writers = [asyncio.create_task(write(queue, index)) for index in range(4)]
     await turns()
     assert sum(writer.done() for writer in writers) == 1
 
-    await mailbox.take()
+    await queue.take()
     await turns()
     assert sum(writer.done() for writer in writers) == 2
 
     for _ in range(3):
-        await mailbox.take()
+        await queue.take()
     await turns()
     assert all(writer.done() for writer in writers)
 
 
 async def test_what_was_put_before_the_end_is_read_before_it():
     """The end says that no more comes, not that what came is dropped."""
-    mailbox = OutcomeQueue(10)
-    await write(mailbox, 1)
-    mailbox.finish()
+    queue = OutcomeQueue(10)
+    await write(queue, 1)
+    queue.finish()
 
-    first = await mailbox.take()
+    first = await queue.take()
     assert first is not None
     assert first.index == 1
-    assert await mailbox.take() is None
-    assert await mailbox.take() is None
+    assert await queue.take() is None
+    assert await queue.take() is None
 
 
 async def test_the_end_wakes_a_reader_that_waits():
-    """A reader of an empty mailbox learns of the end."""
-    mailbox = OutcomeQueue(10)
-    reader = asyncio.create_task(mailbox.take())
+    """A reader of an empty queue learns of the end."""
+    queue = OutcomeQueue(10)
+    reader = asyncio.create_task(queue.take())
     await turns()
 
-    mailbox.finish()
+    queue.finish()
 
     assert await reader is None
 
 
 async def test_writers_go_on_when_nobody_reads_any_more():
     """Workers that have outcomes to name are let go, those who wait and those who come later."""
-    mailbox = OutcomeQueue(1)
-    writers = [asyncio.create_task(write(mailbox, index)) for index in range(3)]
+    queue = OutcomeQueue(1)
+    writers = [asyncio.create_task(write(queue, index)) for index in range(3)]
     await turns()
     assert not any(writer.done() for writer in writers)
 
-    mailbox.abandon()
+    queue.abandon()
     await asyncio.gather(*writers)
-    await write(mailbox, 8, 9)
+    await write(queue, 8, 9)
 
-    mailbox.finish()
-    assert await mailbox.take() is None
+    queue.finish()
+    assert await queue.take() is None
 
 
 async def test_a_reader_that_gave_up_takes_no_outcome_with_it():
     """A cancelled read loses nothing: the next one gets it."""
-    mailbox = OutcomeQueue(10)
-    reader = asyncio.create_task(mailbox.take())
+    queue = OutcomeQueue(10)
+    reader = asyncio.create_task(queue.take())
     await turns()
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
 
-    await write(mailbox, 3)
+    await write(queue, 3)
 
-    item = await mailbox.take()
+    item = await queue.take()
     assert item is not None
     assert item.index == 3
 
 
 async def test_a_writer_that_gave_up_stands_in_nobodys_way():
     """Its outcome is read all the same, and the others are woken in their turn."""
-    mailbox = OutcomeQueue(1)
-    writers = [asyncio.create_task(write(mailbox, index)) for index in range(3)]
+    queue = OutcomeQueue(1)
+    writers = [asyncio.create_task(write(queue, index)) for index in range(3)]
     await turns()
     writers[0].cancel()
     await turns()
 
-    taken = [await mailbox.take() for _ in range(3)]
+    taken = [await queue.take() for _ in range(3)]
     await turns()
 
     assert [item.index for item in taken if item is not None] == [0, 1, 2]

@@ -31,8 +31,7 @@ from connectus_async.bulk.reconcile import (
 )
 from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.sqlite.ledger import ABSENT
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import ABSENT, State
 from connectus_async.products.messages import Row
 
 FIRST = 56_960_000_000

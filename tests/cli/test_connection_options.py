@@ -91,7 +91,7 @@ def test_no_proxy_whatever_the_environment_says(run, server):
 
     refused = run(*sms, **variables, **elsewhere)
     assert refused.exit_code == 1
-    assert "proxy: CONNECTUS_PROXY: SOCKS proxies cannot be used" in refused.stderr
+    assert "proxy: CONNECTUS_PROXY: SOCKS proxies are not supported" in refused.stderr
     assert run(*sms, "--proxy", "none", **variables).exit_code == 0
     assert len(server.received) == 1
 
@@ -113,7 +113,7 @@ def test_a_file_that_holds_no_certificates_is_refused(run, server, recipients):
 
     assert (result.exit_code, result.stderr) == (
         1,
-        "connectus: ca_file: holds no certificates in PEM\n",
+        "connectus: ca_file: contains no PEM certificates\n",
     )
     assert run("sms", "send", NUMBER, "Hola", "--ca-file", "/no/such").exit_code == 2
     assert not server.received

@@ -310,7 +310,7 @@ def test_a_replay_to_nobody(run, tmp_path, unused_url):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b"nonsense", "line 2: the body of a webhook is not JSON"),
+        (b"nonsense", "line 2: the body of a webhook is not valid JSON"),
         (b"[]", "line 2: the body of a webhook is JSON, but not an object"),
         (b'{"a": "' + b"x" * 70_000 + b'"}', "line 2 is longer than any event"),
     ],

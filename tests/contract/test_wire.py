@@ -19,6 +19,8 @@ from awaited import CLIENTS
 from connectus_async import AsyncConnectus, Outcome, RequestError
 from connectus_async.emulator import Emulator
 
+pytestmark = pytest.mark.both("either library writes and reads the JSON")
+
 HERE = Path(__file__).parent
 CALLS = json.loads((HERE / "calls.json").read_text("utf-8"))
 ANSWERS = json.loads((HERE / "answers.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What a message costs, and whose balance pays."""
+"""The cost of a message, and the balance that pays."""
 
 import pytest
 
@@ -185,7 +185,7 @@ async def test_a_send_draws_on_the_client_it_names_and_else_on_the_free_balance(
 
 
 async def test_without_free_balance_a_send_without_client_is_refused(calling):
-    """What clients hold is not the account's to spend."""
+    """The account cannot spend the balance of its sub-clients."""
     async with Emulator(balance=1) as emulator:
         call = calling(emulator)
         client = await new_client(call)

@@ -1,4 +1,4 @@
-"""The checks and the answer of each call."""
+"""Validation and response of each call."""
 
 import hashlib
 import io
@@ -97,7 +97,7 @@ async def test_every_call_answers_and_is_counted_under_the_name_of_the_clients_m
     ],
 )
 async def test_a_wrong_api_key_is_refused(call, emulator, authorization):
-    """401 with the API's own sentence, on every platform call, and nothing is acted upon."""
+    """401 with the API's own message for every platform call, without acting."""
     for request in requests_below("/api_v3"):
         answer = await call.request(emulator.base_url, request, {}, authorization)
         assert answer == (401, {"error": "You must submit an API key"})
@@ -106,7 +106,7 @@ async def test_a_wrong_api_key_is_refused(call, emulator, authorization):
 
 @pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic emulator-token", "Bearer"])
 async def test_a_wrong_qr_token_is_refused(call, emulator, authorization):
-    """The QR host wants its bearer token, for every call."""
+    """The QR host requires its bearer token for every call."""
     for request in requests_below("/qr_host"):
         answer = await call.request(emulator.qr_base_url, request, {}, authorization)
         assert answer == (401, {"error": "You must submit an API key"})
@@ -148,7 +148,7 @@ REPORT = "GET /sms/date_report"
                 {},
             )
         ],
-        (SMS, {"dst_number": "4915112345678", "sms_content": "a"}, "dst_number is of a country"),
+        (SMS, {"dst_number": "4915112345678", "sms_content": "a"}, "dst_number is in a country"),
         (SMS, {"dst_number": NUMBER, "sms_content": "a", "src_number": "x"}, "src_number must"),
         (SMS, {"dst_number": NUMBER, "sms_content": "a", "id_client": ""}, "id_client must"),
         (OTP, {"dst_number": NUMBER}, "sms_content is missing"),
@@ -182,7 +182,11 @@ REPORT = "GET /sms/date_report"
         (REPORT, None, "begin_date is missing"),
         (f"{REPORT}?begin_date=2026-07-01", None, "end_date is missing"),
         (f"{REPORT}?begin_date=1-7-2026&end_date=2026-07-01", None, "begin_date must be a date"),
-        (f"{REPORT}?begin_date=2026-02-30&end_date=2026-07-01", None, "begin_date is no day"),
+        (
+            f"{REPORT}?begin_date=2026-02-30&end_date=2026-07-01",
+            None,
+            "begin_date is not a calendar date",
+        ),
         (f"{REPORT}?begin_date=2026-07-02&end_date=2026-07-01", None, "end_date is before"),
         ("GET /sms/delivery_info", None, "delivery_id is missing"),
         ("GET /whatsapp/status", None, "message_id is missing"),
@@ -222,11 +226,11 @@ async def test_the_qr_host_refuses_by_name_as_well(call, request_, body, error):
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        (b"", "body is not JSON"),
-        (b"{", "body is not JSON"),
-        (b"\xff", "body is not JSON"),
-        (b"[" * 200_000, "body is not JSON"),
-        (b'{"dst_number": ' + b"9" * 5000 + b"}", "body is not JSON"),
+        (b"", "body is not valid JSON"),
+        (b"{", "body is not valid JSON"),
+        (b"\xff", "body is not valid JSON"),
+        (b"[" * 200_000, "body is not valid JSON"),
+        (b'{"dst_number": ' + b"9" * 5000 + b"}", "body is not valid JSON"),
         (b"[]", "body must be a JSON object"),
         (b"null", "body must be a JSON object"),
     ],
@@ -320,7 +324,7 @@ async def test_received_has_everything_that_was_sent(call, emulator, clock):
 
 
 async def test_no_repr_shows_a_number_or_a_text(call, emulator):
-    """Neither of what was received nor of what holds it."""
+    """Neither in received messages nor in their containers."""
     await call.sms(sms_content="confidencial")
     await call(MAIL, EMAIL | {"subject": "confidencial"})
     shown = repr([emulator, emulator.received, emulator._state, emulator._api])

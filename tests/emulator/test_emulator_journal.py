@@ -1,4 +1,4 @@
-"""The journal: what one emulator accepted, the next one knows, however the first one ended."""
+"""The journal: an emulator restores the state of the previous one, however that ended."""
 
 import asyncio
 import json
@@ -112,7 +112,7 @@ async def test_the_next_emulator_knows_what_the_last_one_knew(start, calling, cl
 
 
 async def test_it_goes_on_where_the_last_one_stopped(start, calling):
-    """What comes after a start is remembered beside what came before it."""
+    """Calls after a restart are added to those before it."""
     for sent in range(3):
         async with start() as emulator:
             assert sent == len(emulator.received)
@@ -121,7 +121,7 @@ async def test_it_goes_on_where_the_last_one_stopped(start, calling):
 
 
 async def test_an_emulator_that_starts_twice_does_not_remember_twice(start, calling):
-    """What it has in memory it does not read again."""
+    """Lines already in memory are not replayed."""
     emulator = start()
     for sent in (1, 2):
         async with emulator:
@@ -192,17 +192,17 @@ async def test_a_file_of_another_kind_is_refused_and_left_alone(start, journal):
     """A list of recipients is not to be overwritten by mistake."""
     for content in ("dst_number\n56987688060\n", "56987688060", "[]\n", '{"call": "a"}\n', "\n"):
         journal.write_text(content)
-        with pytest.raises(JournalError, match=r"journal is no journal of an emulator: line 1"):
+        with pytest.raises(JournalError, match=r"journal is not an emulator's journal: line 1"):
             async with start():
                 pass
         assert content == journal.read_text()
 
 
 async def test_a_journal_of_a_richer_emulator_is_refused(start, calling):
-    """Its line is named, and nobody's number."""
+    """The error names the line, but no number."""
     async with start() as emulator:
         await calling(emulator).sms()
-    with pytest.raises(JournalError, match=r"line 1 is refused, sms balance is insufficient$"):
+    with pytest.raises(JournalError, match=r"line 1 is rejected, sms balance is insufficient$"):
         async with start(balance=0):
             pass
 
@@ -253,7 +253,7 @@ async def test_a_command_says_what_is_wrong_with_its_journal(journal):
     _, errors = await process.communicate()
     assert process.returncode == 1
     assert errors.decode().endswith(
-        f"journal: {journal} is no journal of an emulator: line 1 is none of its own\n"
+        f"journal: {journal} is not an emulator's journal: line 1 is invalid\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""A server that is slow, late or told to stop for a moment, and many faults at once."""
+"""A slow, delayed or paused server, and many faults at once."""
 
 import asyncio
 import sys
@@ -78,7 +78,7 @@ async def test_a_queue_is_served_in_order(call, emulator):
 
 
 async def test_answers_take_the_longer_the_more_come_at_once(call, emulator):
-    """Five at a time through one pair of hands take five times as long, at least."""
+    """Five requests processed one at a time take at least five times as long."""
     loop = asyncio.get_running_loop()
     with emulator.fault(Fault.queue(0.02, at_a_time=1)):
         started = loop.time()

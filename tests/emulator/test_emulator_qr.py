@@ -1,4 +1,4 @@
-"""Groups and messages of the phone that is linked by QR."""
+"""Groups and messages of the phone linked by QR code."""
 
 import pytest
 
@@ -43,7 +43,7 @@ async def test_a_groups_name_is_its_key(call):
 
 
 async def test_participants_and_admins_come_and_go(call):
-    """Whoever leaves is no admin any more."""
+    """A participant who leaves is no longer an admin."""
     await create(call)
     _, group = await in_group(call, "POST /add-participants", numbers=[EVA, ANA])
     assert group["participants"] == [ANA, BEA, EVA]

@@ -1,4 +1,4 @@
-"""Starting, refusing and stopping, and what can be set."""
+"""Start, refusal of connections, stop, and settings."""
 
 import asyncio
 import re
@@ -113,7 +113,7 @@ async def test_closing_leaves_nothing_behind(calling, fault, monkeypatch):
 
 
 async def test_a_port_in_use_leaves_nothing_behind(emulator):
-    """What was half built is unwound."""
+    """A partial start is undone."""
     tasks = asyncio.all_tasks()
     with pytest.raises(OSError, match="address already in use"):
         async with Emulator(port=emulator.port):

@@ -1,4 +1,4 @@
-"""Webhooks that come twice, in the wrong order, late, never or again, and how a test waits."""
+"""Duplicated, swapped, late, lost and retried webhooks, and waiting for them."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -77,7 +77,7 @@ async def settle(emulator, clock, **by):
 
 
 async def test_a_test_waits_for_all_that_is_due(call, clock, emulator, recorder):
-    """The clock jumps over three changes, and each is told, in order."""
+    """The clock jumps over three changes, and each is posted, in order."""
     await call.sms()
     await settle(emulator, clock)
     assert recorder.words == ["EN_COLA"]
@@ -285,7 +285,7 @@ def changes(told):
 
 
 async def test_thousands_of_changes_in_disorder_are_posted(start, calling, clock, recorder):
-    """Over a few connections, and the counts say what was done to them."""
+    """Over a few connections, and the counts match the disorder."""
     disorder = WebhookDisorder(duplicated=0.1, swapped=0.1, lost=0.05)
     async with start(webhook_disorder=disorder) as emulator:
         call = calling(emulator)

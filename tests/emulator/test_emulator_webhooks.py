@@ -1,4 +1,4 @@
-"""What the platform POSTs to the account's webhooks."""
+"""The platform's POSTs to the account's webhooks."""
 
 import asyncio
 
@@ -92,7 +92,7 @@ async def test_a_moved_delivery_is_told_at_its_new_time(call, clock, receiver):
 
 
 async def test_a_webhook_that_fails_does_not_stop_the_rest(call, clock, receiver):
-    """A 500 is taken for told, and the next change is told as usual."""
+    """A 500 counts as posted, and the next change is posted as usual."""
     receiver.status = 500
     await call.sms()
     await receiver.next()
@@ -119,7 +119,7 @@ async def test_a_webhook_that_is_not_there_is_logged(caplog, unused_url):
     async with Emulator(incoming_webhook=unused_url) as emulator:
         reply = {"src_number": "56987688060", "dst_number": "56442341000", "sms_content": "Sí"}
         assert await emulator.incoming(**reply) is None
-    assert "a webhook did not answer: ClientConnectorError" in caplog.text
+    assert "a webhook did not respond: ClientConnectorError" in caplog.text
     assert "56987688060" not in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks' fast sink: quick, but it counts and refuses as it says."""
+"""The benchmarks' fast sink: it counts and rejects requests as documented."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ async def test_without_authorization_nothing_is_received():
 
 @pytest.mark.parametrize(("bodies", "distinct"), [([b"a", b"b", b"a"], 2), ([b"a"], 1)])
 async def test_it_can_count_distinct_bodies(bodies, distinct):
-    """If it is asked to, for that takes memory."""
+    """On request, since it costs memory."""
     async with fast_sink("--distinct") as (reader, writer, stop):
         for body in bodies:
             writer.write(request(body))

@@ -35,7 +35,7 @@ from anyio.from_thread import start_blocking_portal
 
 import connectus_async
 from connectus_async import AsyncConnectus, Connectus, Sms, _json
-from connectus_async.bulk.pacing import Aimd
+from connectus_async.bulk.pacing.concurrency import Aimd
 from connectus_async.ledger.records import Entry, Policy
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import OnUnknown, State
@@ -301,35 +301,38 @@ def calls_per_message(case: Case) -> Figures:
 # What is said about it
 
 
-def complaint_about(case: str, now: Figures, baseline: Figures) -> str | None:
+def complaint_about(case: str, now: Figures, expected: float) -> str | None:
     """Say in what way the figures are too far from the baseline, if they are."""
-    calls, expected = sum(now.values()), sum(baseline.values())
+    calls = sum(now.values())
     change = calls / expected - 1
     if abs(change) < TOLERATED:
         return None
     sentence = f"{case}: {calls:.1f} calls, {change:+.0%} on the baseline of {expected:.1f}."
     if change < 0:
         return f"{sentence} Keep what was won: record the baseline anew by {COMMAND}."
-    changes = Counter({name: now[name] - baseline.get(name, 0.0) for name in now})
-    rises = [f"{name} {rise:+.1f}" for name, rise in changes.most_common(MOST_NAMED) if rise > 0]
+    most = [f"{name} {calls:.1f}" for name, calls in Counter(now).most_common(MOST_NAMED)]
     return (
-        f"{sentence} Most rose: {'; '.join(rises)}. If that has to be, record the baseline anew by"
-        f" {COMMAND}, and explain the rise in the commit."
+        f"{sentence} Most are for: {'; '.join(most)}. Compare all with those of the commit before:"
+        f" {COMMAND} prints them. If the rise has to be, record the baseline anew, and explain it"
+        " in the commit."
     )
 
 
-def recorded() -> dict[str, Figures]:
+def recorded() -> dict[str, float]:
     """Read the baseline."""
-    baseline: dict[str, Figures] = json.loads(BASELINE.read_text())
+    baseline: dict[str, float] = json.loads(BASELINE.read_text())
     return baseline
 
 
 def record() -> None:
-    """Write the baseline, and print its sums."""
-    baseline = {name: calls_per_message(case) for name, case in CASES.items()}
+    """Write the baseline, and print what each of its sums is made of."""
+    found = {name: calls_per_message(case) for name, case in CASES.items()}
+    baseline = {name: round(sum(figures.values()), 1) for name, figures in found.items()}
     BASELINE.write_text(f"{json.dumps(baseline, indent=1)}\n")
-    for name, figures in baseline.items():
-        sys.stdout.write(f"{sum(figures.values()):6.1f} calls: {name}\n")
+    for name, figures in found.items():
+        sys.stdout.write(f"{baseline[name]:6.1f} calls: {name}\n")
+        for function, calls in Counter(figures).most_common():
+            sys.stdout.write(f"{calls:10.1f} {function}\n")
 
 
 if __name__ == "__main__":

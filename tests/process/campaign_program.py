@@ -17,8 +17,7 @@ from functools import partial
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk import reconcile
 from connectus_async.ledger.sqlite import key_index
-from connectus_async.ledger.sqlite.ledger import INTERRUPTED
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import INTERRUPTED, State
 
 FIRST_NUMBER = 56_960_000_000
 SETTLE = 0.05

@@ -7,8 +7,7 @@ import re
 import shlex
 import signal
 import sqlite3
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
@@ -17,6 +16,7 @@ from random import Random
 
 import attrs
 from campaign_program import WITNESS, numbers
+from forks import Fork, forked
 from scripts import ROOT
 
 from connectus_async.emulator import Emulator, Fault
@@ -117,12 +117,12 @@ class Ended:
         return shlex.split(words)
 
 
-async def ended(process: Process) -> Ended:
+async def ended(process: Fork | Process) -> Ended:
     output, errors = await process.communicate()
     return Ended(process.returncode, output.decode(), errors.decode())
 
 
-def command(*args: object, emulator: Emulator) -> AbstractAsyncContextManager[Process]:
+def command(*args: object, emulator: Emulator) -> AbstractAsyncContextManager[Fork]:
     """Start a command of the package."""
     return started("-m", "connectus_async", *args, environment=environment(emulator))
 
@@ -192,7 +192,7 @@ def states_in(ledger: Path) -> Counter[str]:
 
 
 @contextmanager
-def killed(process: Process, emulator: Emulator, kill: Kill | None) -> Iterator[None]:
+def killed(process: Fork, emulator: Emulator, kill: Kill | None) -> Iterator[None]:
     """Have the emulator end a process at a request, for as long as a block lasts."""
     if kill is None or kill.at == "statement":
         yield
@@ -212,16 +212,9 @@ def killed(process: Process, emulator: Emulator, kill: Kill | None) -> Iterator[
 
 
 @asynccontextmanager
-async def started(*args: object, environment: dict[str, str]) -> AsyncIterator[Process]:
+async def started(*args: object, environment: dict[str, str]) -> AsyncIterator[Fork]:
     """Start a Python process, which ends with the block at the latest."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", *map(str, args)),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=environment,
-        cwd=ROOT,
-    )
+    process = await forked(*args, environment=environment)
     try:
         yield process
     finally:

@@ -121,6 +121,7 @@ async def test_two_starts_at_once(emulator, file, gate):
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+@pytest.mark.both("either loop gets signals")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interruption_drains_and_says_how_to_go_on(emulator, file, gate, signum):
     """The command that it prints sends the rest, each exactly once."""
@@ -140,6 +141,7 @@ async def test_an_interruption_drains_and_says_how_to_go_on(emulator, file, gate
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_a_second_interruption_stops(emulator, file, gate):
     """What was cut off is on record as unknown; asking for it and resuming reach everybody once."""
     async with command(*send(file), emulator=emulator) as process:
@@ -202,7 +204,7 @@ async def test_an_edited_text_is_refused_until_the_user_says_who_gets_it(emulato
     assert reached(emulator) == Counter(numbers(40))
     everyone = await ran(*new, "--edited", "everyone", emulator=emulator)
 
-    said = "30 people of this file may have got another text of this campaign already"
+    said = "30 people may have got another text of this campaign already"
     assert (tried.code, said in tried.output) == (0, True)
     assert [(end.code, said in end.errors) for end in (*refused, again)] == [(1, True)] * 3
     assert resumed.code == 1

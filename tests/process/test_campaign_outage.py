@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from asyncio.subprocess import Process
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from campaign_program import WITNESS, numbers
 from campaigns import Campaign, asked_later, command, ran, started
 from campaigns import reached as reached_by
+from forks import Fork
 
 from connectus_async.emulator import Emulator
 from connectus_async.ledger.states import State
@@ -41,7 +41,7 @@ async def test_an_api_that_is_killed_and_restarted(journal, tmp_path):
     kills = [(chance.randint(50, 150), after) for after in (False, True) * 5]
     campaign = Campaign(emulator=Emulator(), ledger=tmp_path / "campaign.db", total=2_000)
 
-    async def serve(stack: AsyncExitStack, **kill: object) -> Process:
+    async def serve(stack: AsyncExitStack, **kill: object) -> Fork:
         settings = {"port": campaign.emulator.port, "journal": str(journal), **kill}
         arguments = (PROGRAM, json.dumps(settings))
         server = await stack.enter_async_context(started(*arguments, environment={**os.environ}))
@@ -77,7 +77,7 @@ async def test_the_commands_while_the_emulator_command_is_killed(journal, tmp_pa
     file.write_text(f"dst_number\n{WITNESS}\n")
     emulator = Emulator()
 
-    async def serve(stack: AsyncExitStack) -> Process:
+    async def serve(stack: AsyncExitStack) -> Fork:
         arguments = ("emulator", "--port", emulator.port, "--journal", journal, "--json")
         server = await stack.enter_async_context(command(*arguments, emulator=emulator))
         settings = json.loads(await server.stdout.readline())

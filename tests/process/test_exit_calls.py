@@ -8,6 +8,8 @@ from asyncio.subprocess import PIPE
 import pytest
 from scripts import LIMIT
 
+pytestmark = pytest.mark.both("either loop ends with its process")
+
 AT_EXIT = "atexit.register(call)"
 AFTER_THE_MAIN_THREAD = """
 def after_the_main_thread():
@@ -39,8 +41,8 @@ def send():
 """
 
 EXITING = (
-    "POST /sms/send_individual: no connection: Python is exiting, and its event loops look up no "
-    "host names any more (nothing was sent; send before the main thread ends)"
+    "POST /sms/send_individual: no connection: Python is exiting and no longer resolves "
+    "host names (nothing was sent; send before the main thread ends)"
 )
 ONE = """with Connectus() as connectus:
         connectus.sms.send("56987688060", "Hola")"""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from pathlib import Path
 import attrs
 import pytest
 from aiohttp import web
+from forks import Fork, forked
 from scripts import LIMIT
 
 from connectus_async.cli.runner import run
 from connectus_async.emulator import Emulator, Fault
+
+pytestmark = pytest.mark.both("either loop gets signals")
 
 COMMAND = (sys.executable, "-m", "connectus_async")
 IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
@@ -167,7 +171,7 @@ os.close(terminal)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
-Start = Callable[..., Coroutine[None, None, Process]]
+Start = Callable[..., Coroutine[None, None, Process | Fork]]
 
 
 @attrs.define
@@ -203,7 +207,7 @@ def gate(emulator: Emulator) -> Gate:
 @pytest.fixture
 async def start(emulator: Emulator) -> AsyncIterator[Start]:
     """Start a command, which ends with the test at the latest."""
-    processes: list[Process] = []
+    processes: list[Process | Fork] = []
 
     async def start(
         *args: object,
@@ -211,22 +215,25 @@ async def start(emulator: Emulator) -> AsyncIterator[Start]:
         command: Sequence[str] = COMMAND,
         stderr: int = PIPE,
         stdin: int | None = None,
-    ) -> Process:
+    ) -> Process | Fork:
         environment = {
             **os.environ,
             "CONNECTUS_BASE_URL": emulator.base_url,
             "CONNECTUS_API_USER": emulator.api_user,
             "CONNECTUS_API_KEY": emulator.api_key,
         }
-        process = await asyncio.create_subprocess_exec(
-            *before,
-            *command,
-            *map(str, args),
-            stdin=stdin,
-            stdout=PIPE,
-            stderr=stderr,
-            env=environment,
-        )
+        if (before, command, stderr, stdin) == ((), COMMAND, PIPE, None):
+            process = await forked(*COMMAND[1:], *args, environment=environment)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *before,
+                *command,
+                *map(str, args),
+                stdin=stdin,
+                stdout=PIPE,
+                stderr=stderr,
+                env=environment,
+            )
         processes.append(process)
         return process
 
@@ -292,6 +299,10 @@ async def test_an_interrupted_campaign_is_told_in_words(emulator, gate, start, c
     *_, summary, advice = output.decode().splitlines()
     assert summary == ("28 of 1,000 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 972 queued")
     assert advice.startswith("972 are still queued: continue with connectus bulk resume ")
+    *_, ledger = shlex.split(advice)
+    page = await asyncio.create_subprocess_exec(*COMMAND, "bulk", "report", ledger, stdout=PIPE)
+    await page.communicate()
+    assert "<strong>Stopped:</strong> interrupted" in Path(f"{ledger}.html").read_text("utf-8")
     assert errors.decode() == "connectus: stopped: interrupted\n"
 
 

@@ -15,6 +15,8 @@ from scripts import LIMIT, ROOT, SLOW
 from connectus_async.config import ENVIRONMENT
 from connectus_async.emulator import Emulator, Fault
 
+pytestmark = pytest.mark.both("either loop ends with its process")
+
 HEAD = """
 import atexit, contextlib, multiprocessing, sys, threading, warnings
 from connectus_async import Connectus, ConnectusError, Sms

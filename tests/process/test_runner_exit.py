@@ -3,6 +3,8 @@
 import pytest
 from scripts import ran
 
+pytestmark = pytest.mark.both("either loop ends with its process")
+
 
 def test_a_runner_that_was_never_closed():
     """What it owns is closed at exit."""
@@ -32,7 +34,7 @@ async def items():
         await asyncio.sleep(0)
         say("finished")
 
-held = runner.hold(manager)
+held = runner.context(manager)
 held.__enter__()
 iteration = runner.iterate(items)
 next(iteration)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from scripts import ran
 
+pytestmark = pytest.mark.both("either loop is forked")
+
 FORK = """
 def fork(child):
     sys.stdout.flush()
@@ -193,13 +195,13 @@ def child():
 parent = os.getpid()
 iteration = runner.iterate(items)
 next(iteration)
-with runner.hold(manager):
+with runner.context(manager):
     fork(child)
     say(next(iteration))
 runner.close()
 """
     assert ran(FORK + script) == [
-        "this was begun before the process was forked: begin it again in the child",
+        "this was started before the process forked: start it again in the child",
         "[1, 2]",
         "closed",
         "child 0",
@@ -230,7 +232,7 @@ except RuntimeError as error:
 runner.close()
 """
     assert ran(script) == [
-        "this was begun before the process was forked: begin it again in the child",
+        "this was started before the process forked: start it again in the child",
         "3",
         "closed",
         "child 0",

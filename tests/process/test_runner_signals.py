@@ -5,6 +5,8 @@ import signal
 import pytest
 from scripts import ended, ran, started
 
+pytestmark = pytest.mark.both("either loop gets signals")
+
 
 def signalled(script, number=signal.SIGINT, code=0, begun="forever begun"):
     """Send a signal once the script says that it has begun; return what it says from then on."""
@@ -142,8 +144,8 @@ runner.close()
     [
         "next(runner.iterate(items))",
         "for item in runner.iterate(items, 1): pass",
-        "with runner.hold(contextlib.asynccontextmanager(items)): say('entered')",
-        "with runner.hold(contextlib.asynccontextmanager(items), 1): pass",
+        "with runner.context(contextlib.asynccontextmanager(items)): say('entered')",
+        "with runner.context(contextlib.asynccontextmanager(items), 1): pass",
     ],
     ids=["first item", "later item", "enter", "exit"],
 )
@@ -195,7 +197,7 @@ def test_inside_a_running_loop():
     script = """
 async def notebook():
     say(runner.call(add, 1, 2))
-    with runner.hold(contextlib.AsyncExitStack):
+    with runner.context(contextlib.AsyncExitStack):
         say(list(runner.iterate(items)))
 
 async def items():

@@ -5,7 +5,8 @@ import os
 import re
 import signal
 import sqlite3
-from asyncio.subprocess import PIPE, Process
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing, suppress
@@ -31,11 +32,12 @@ from campaigns import (
     ran,
     reached,
     send,
-    started,
     states_in,
     write,
 )
 from campaigns import environment as environment_of
+from forks import Fork
+from scripts import ROOT
 
 from connectus_async.cli.bulk import STOPPED
 from connectus_async.emulator import Emulator, Fault
@@ -64,7 +66,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def senders_of(process: Process) -> list[int]:
+async def senders_of(process: Fork) -> list[int]:
     """Find the processes that a command has started."""
     pairs = await (asyncio.to_thread(parents) if HAS_PROC else listed_parents())
     return [pid for pid, parent in pairs if parent == process.pid]
@@ -166,12 +168,15 @@ async def test_all_senders_are_killed(emulator, file):
         with emulator.fault(Fault.call(before=before), route="sms.send"):
             stopped = await ended(process)
     states = states_in(ledger_of(file))
+    with closing(sqlite3.connect(ledger_of(file))) as connection:
+        reason = connection.execute("SELECT value FROM campaign WHERE name = 'stopped'").fetchone()
     rest = await ran(*stopped.advice("resume"), emulator=emulator)
     asked = await asked_later(*stopped.advice("reconcile"), *SETTLE, *RESEND, emulator=emulator)
     resumed = await ran(*stopped.advice("resume"), emulator=emulator)
 
     assert (stopped.code, rest.code, asked.code, resumed.code) == (3, 3, 0, 0)
     assert f"connectus: stopped: {ALL_ENDED}\n" in stopped.errors
+    assert reason == (ALL_ENDED,)
     assert "Traceback" not in stopped.errors
     assert 1 <= states[State.UNKNOWN] <= CONCURRENCY
     assert states[State.ACCEPTED] + states[State.UNKNOWN] + states[State.QUEUED] == ROWS
@@ -233,6 +238,7 @@ async def test_a_message_that_cannot_be_read(emulator, file, gate):
     assert resumed.errors == "connectus: stopped: JSONDecodeError\n"
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_an_interruption_drains_all(emulator, file, gate):
     """A terminal sends Ctrl-C to every process; all finish, and the rest is sent by `resume`."""
     async with command(*send(file, *SEVERAL), emulator=emulator) as process:
@@ -254,6 +260,7 @@ async def test_an_interruption_drains_all(emulator, file, gate):
     assert reached(emulator) == Counter(numbers(ROWS))
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_a_second_interruption_stops_all(emulator, file, gate):
     """No process is left, and what was cut off is on record as unknown."""
     async with command(*send(file, *SEVERAL), emulator=emulator) as process:
@@ -281,7 +288,7 @@ RACE = re.compile(r"Traceback.*?OSError: Signal \d+ ignored due to race conditio
 """What Python itself says of a signal that comes while its handler is changed."""
 
 
-async def interrupted_to_its_end(process: Process) -> Ended:
+async def interrupted_to_its_end(process: Fork) -> Ended:
     """Send Ctrl-C again and again, as somebody does who keeps the key down."""
     ending = asyncio.create_task(ended(process))
     while not ending.done():
@@ -292,6 +299,7 @@ async def interrupted_to_its_end(process: Process) -> Ended:
     return attrs.evolve(stopped, errors=RACE.sub("", stopped.errors))
 
 
+@pytest.mark.both("either loop gets signals")
 @pytest.mark.parametrize("options", [(), SEVERAL])
 async def test_impatience(emulator, file, gate, options):
     """However many interruptions there are, the command ends, and its processes with it."""
@@ -311,6 +319,7 @@ async def test_impatience(emulator, file, gate, options):
     assert states[State.UNKNOWN] + states[State.IN_FLIGHT] == CONCURRENCY
 
 
+@pytest.mark.both("either loop gets signals")
 async def test_impatience_before_anything_is_sent(emulator, file):
     """The command ends then as well, with all still queued."""
     asked = asyncio.Event()
@@ -330,9 +339,16 @@ async def test_impatience_before_anything_is_sent(emulator, file):
 
 async def test_nothing_complains(emulator, file):
     """In development mode, with every warning an error, standard error stays empty."""
-    arguments = ("-X", "dev", "-m", "connectus_async", *send(file, *SEVERAL))
-    async with started(*arguments, environment=environment_of(emulator)) as process:
-        sent = await ended(process)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-W", "error", "-m", "connectus_async"),
+        *map(str, send(file, *SEVERAL)),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env=environment_of(emulator),
+        cwd=ROOT,
+    )
+    sent = await ended(process)
 
     assert (sent.code, SLOW_LOOP.sub("", sent.errors)) == (0, "")
     assert reached(emulator) == Counter(numbers(ROWS))

@@ -11,8 +11,8 @@ IDS = "abcdefgh"
 
 FORK = """
 from connectus_async import LedgerError, SmsStatus, tracking, webhooks
-from connectus_async.ledger.sqlite import delivery as delivery_status
-from connectus_async.webhooks.gate import Gate, Head
+from connectus_async.ledger.sqlite import fork_guard
+from connectus_async.webhooks.access import AccessCheck, RequestHead
 from connectus_async.webhooks.receiver import ThreadedReceiver
 
 path = sys.argv[1]
@@ -45,7 +45,7 @@ def post(body):
         part = bytes(data[:size])
         del data[:size]
         return part
-    head = Head(method="POST", path="/", query="", peer=None)
+    head = RequestHead(method="POST", path="/", query="", peer=None)
     return receiver.receive(head, read).status
 """
 
@@ -145,7 +145,7 @@ def test_a_ledger_that_was_being_written_in_a_fork_is_refused_in_the_child(path)
     """Its parent's status is written; the child is told what to do, and does not hang."""
     script = """
 import sqlite3
-delivery_status.FORK_PATIENCE = 0.01
+fork_guard.LONGEST_WAIT = 0.01
 
 def child():
     try:
@@ -317,7 +317,7 @@ def handler(event):
         begun.set()
         may_end.wait()
 
-receiver = ThreadedReceiver(handler, Gate(insecure=True))
+receiver = ThreadedReceiver(handler, AccessCheck(insecure=True))
 queued, sent, done = (
     b'{"id_sms": "a", "status": "%b"}' % word for word in (b"EN_COLA", b"ENVIADO", b"ENTREGADO")
 )
@@ -346,7 +346,7 @@ say(post(queued), names)
 def test_a_receiver_is_free_in_the_child_wherever_another_thread_is(path):
     """It may be amid what it does with its lines, or with what it remembers."""
     script = """
-receiver = ThreadedReceiver(lambda event: None, Gate(insecure=True))
+receiver = ThreadedReceiver(lambda event: None, AccessCheck(insecure=True))
 is_over = threading.Event()
 
 def work(name):

@@ -1,4 +1,4 @@
-"""How a cell is written in a text: in one way, or not at all."""
+"""Formatting of cells: one written form, or an error."""
 
 import datetime as dt
 from decimal import Decimal
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import InvalidArgumentError
-from connectus_async.recipients.cells import is_blank, written
+from connectus_async.recipients.cells import format_cell, is_blank
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from connectus_async.recipients.cells import is_blank, written
 )
 def test_a_cell_is_written_without_its_type(cell: object, text: str):
     """A whole number has no decimals, and a day no time."""
-    assert written("name", cell) == text
+    assert format_cell("name", cell) == text
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_a_cell_is_written_without_its_type(cell: object, text: str):
         ("", "is empty in this row"),
         (" \n", "is empty in this row"),
         (float("nan"), "is empty in this row"),
-        (True, "is true or false"),
-        (float("inf"), "is too large or too small"),
-        (1e300, "is too large or too small"),
-        (1e-300, "is too large or too small"),
-        (Decimal("Infinity"), "is too large or too small"),
+        (True, "is a boolean"),
+        (float("inf"), "is a number too large or too small"),
+        (1e300, "is a number too large or too small"),
+        (1e-300, "is a number too large or too small"),
+        (Decimal("Infinity"), "is a number too large or too small"),
         ([1], "must be text or a number, not list"),
         ({"a": 1}, "must be text or a number, not dict"),
         (b"Ana", "must be text or a number, not bytes"),
@@ -54,16 +54,16 @@ def test_a_cell_is_written_without_its_type(cell: object, text: str):
 def test_a_cell_that_has_no_one_way_to_be_written_is_refused(cell: object, problem: str):
     """The column is named, and the value never shown."""
     with pytest.raises(InvalidArgumentError, match=f"name: {problem}"):
-        written("name", cell)
+        format_cell("name", cell)
 
 
 @given(st.one_of(st.integers(), st.floats(), st.text(), st.none(), st.decimals()))
 def test_a_cell_is_blank_or_written_without_blanks(cell: float | str | Decimal | None):
-    """What is written is never empty, and reads as the number that it was."""
+    """The result is never empty, and parses as the same number."""
     if is_blank(cell):
         return
     try:
-        text = written("name", cell)
+        text = format_cell("name", cell)
     except InvalidArgumentError:
         assert isinstance(cell, int | float | Decimal)
         return

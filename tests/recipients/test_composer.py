@@ -1,4 +1,4 @@
-"""A row becomes a message that can be sent, or the error that says why it cannot."""
+"""A row becomes a valid message, or an error with the reason."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,14 +120,14 @@ def test_a_row_without_its_key_is_an_error(key: Cell):
 
 
 def test_a_broken_line_stays_its_error():
-    """What the source found wrong is not looked at again."""
+    """An error of the source is not checked again."""
     error = InvalidArgumentError("row", "has 3 cells, but the header has 2")
 
     assert Composer(kind="sms", sms_content=TEXT).compose(Line(5, error)) == Row(5, error)
 
 
 def test_what_a_normaliser_makes_is_checked_too():
-    """It may be the user's own, and forget the country code."""
+    """A user's own function may forget the country code."""
     composer = Composer(kind="sms", sms_content=TEXT, normalise=lambda _field, _value: "0987")
 
     assert str(compose(composer).content).startswith("dst_number: has 4 digits")
@@ -136,15 +136,15 @@ def test_what_a_normaliser_makes_is_checked_too():
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"to": "phone"}, "to: there is no column 'phone' among the 4 that the file names"),
+        ({"to": "phone"}, "to: there is no column 'phone' among the file's 4 columns"),
         ({"src_number": Column("src")}, "src_number: there is no column 'src'"),
         ({"id_client": Column("client")}, "id_client: there is no column 'client'"),
         ({"key": "uid"}, "key: there is no column 'uid'"),
-        ({"sms_content": Template.parse("text", "{nombre}")}, "text: has no column for {nombre}"),
+        ({"sms_content": Template.parse("text", "{nombre}")}, "text: {nombre} is not a column"),
     ],
 )
 def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], problem: str):
-    """What it is for is named, and not which columns there are, but for a placeholder."""
+    """The error names the field; only that of a placeholder lists the columns."""
     composer = Composer(**{"kind": "sms", "sms_content": TEXT, **fields})
 
     Composer(kind="sms", sms_content=TEXT).check(ROW)
@@ -158,12 +158,12 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
     ("fields", "problem"),
     [
         ({"kind": "fax"}, "kind: must be one of sms, email, whatsapp"),
-        ({"kind": "sms"}, "sms_content: is needed where kind is sms"),
-        ({"kind": "whatsapp", "whatsapp_content": TEXT}, "src_number: is needed where kind is"),
-        ({"kind": "email", "subject": TEXT}, "email_content: is needed where kind is email"),
-        ({"kind": "email", "subject": TEXT, "email_content": TEXT}, "src_email: is needed"),
-        ({"kind": "sms", "sms_content": TEXT, "subject": TEXT}, "subject: means nothing where"),
-        ({"kind": "sms", "sms_content": TEXT, "src_email": "a@b.cl"}, "src_email: means nothing"),
+        ({"kind": "sms"}, "sms_content: is required when kind is sms"),
+        ({"kind": "whatsapp", "whatsapp_content": TEXT}, "src_number: is required when kind is"),
+        ({"kind": "email", "subject": TEXT}, "email_content: is required when kind is email"),
+        ({"kind": "email", "subject": TEXT, "email_content": TEXT}, "src_email: is required"),
+        ({"kind": "sms", "sms_content": TEXT, "subject": TEXT}, "subject: does not apply"),
+        ({"kind": "sms", "sms_content": TEXT, "src_email": "a@b.cl"}, "src_email: does not apply"),
         (
             {
                 "kind": "email",
@@ -172,7 +172,7 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
                 "src_email": "a@b.cl",
                 "normalise": normaliser("CL"),
             },
-            "normalise: means nothing where kind is email",
+            "normalise: does not apply when kind is email",
         ),
         (
             {
@@ -181,7 +181,7 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
                 "src_number": NUMBER,
                 "transliterate": str.upper,
             },
-            "transliterate: means nothing where kind is whatsapp",
+            "transliterate: does not apply when kind is whatsapp",
         ),
         ({"kind": "sms", "sms_content": TEXT, "src_number": "x"}, "src_number: has something"),
         ({"kind": "sms", "sms_content": TEXT, "id_delivery": "."}, "id_delivery: has only dots"),

@@ -81,15 +81,15 @@ async def test_an_index_is_no_column():
 @pytest.mark.parametrize(
     ("frame", "problem"),
     [
-        (pl.LazyFrame({"a": [1]}), "is lazy: collect it, or write it to Parquet"),
+        (pl.LazyFrame({"a": [1]}), "is lazy; collect it, or write it to Parquet"),
         ([{"a": 1}], "must be a dataframe, not list"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "two of its columns the same"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "gives two columns the same name"),
         (pl.DataFrame(), "is empty"),
     ],
     ids=["lazy", "list", "doubled column", "empty"],
 )
 def test_what_is_no_table_is_refused(frame: object, problem: str):
-    """The error says what it is instead."""
+    """The error names the actual type."""
     with pytest.raises(InvalidArgumentError, match=f"dataframe: .*{problem}"):
         from_dataframe(frame)
 

@@ -1,4 +1,4 @@
-"""Excel workbooks: a number is one only where the cell shows its digits."""
+"""Excel workbooks: a number counts only if the cell shows its digits."""
 
 import datetime as dt
 import sys
@@ -93,7 +93,7 @@ async def test_a_whole_number_that_shows_its_digits_is_an_int(path: Path, form: 
 async def test_a_number_that_shows_something_else_stays_a_float(
     path: Path, value: float, form: str
 ):
-    """What Excel shows is not what the cell holds, so no phone number is made of it."""
+    """Excel shows another value than the cell has, so it cannot be a phone number."""
     write(path, ["dst_number"], [value], formats={"A2": form})
 
     (line,) = await lines_of(path)
@@ -143,7 +143,7 @@ async def test_a_sheet_is_asked_for_by_its_name(path: Path):
     """With several, the first is not taken for the one that is meant."""
     two_sheets(path)
 
-    with pytest.raises(InvalidArgumentError, match="has several sheets; say which: Mayo, Junio"):
+    with pytest.raises(InvalidArgumentError, match="has several sheets; choose one: Mayo, Junio"):
         await open_source(path)
     with pytest.raises(InvalidArgumentError, match="has no sheet 'Julio': Mayo, Junio"):
         await open_source(path, sheet="Julio")
@@ -164,10 +164,10 @@ async def test_a_hidden_sheet_does_not_count(path: Path):
     "rows", [[], [[None, "  "]], [["a", "a"]]], ids=["empty", "blank", "doubled column"]
 )
 async def test_a_sheet_without_a_header_is_refused(path: Path, rows: list[list[object]]):
-    """Its first row has to name the columns."""
+    """Its first row must name the columns."""
     write(path, *rows)
 
-    with pytest.raises(InvalidArgumentError, match=r"recipients\.xlsx: (is empty|names columns)"):
+    with pytest.raises(InvalidArgumentError, match=r"recipients\.xlsx: (is empty|gives columns)"):
         await open_source(path)
 
 
@@ -180,7 +180,7 @@ async def test_a_file_that_is_no_workbook_is_refused(path: Path, written: bytes)
     """One sentence, whatever the library says of it."""
     path.write_bytes(written)
 
-    with pytest.raises(InvalidArgumentError, match="is no Excel workbook, or damaged, or has a"):
+    with pytest.raises(InvalidArgumentError, match="is not an Excel workbook, is damaged, or"):
         await open_source(path)
 
 
@@ -210,7 +210,7 @@ async def test_a_workbook_that_unpacks_into_too_much_is_refused(path: Path, name
         for _ in range(size):
             part.write(bytes(2**20))
 
-    with pytest.raises(InvalidArgumentError, match="holds more than memory takes"):
+    with pytest.raises(InvalidArgumentError, match="is too large when unpacked"):
         await open_source(path)
 
 

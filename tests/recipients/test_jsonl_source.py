@@ -1,4 +1,4 @@
-"""JSON Lines: an object a line, and a line that is none is an error of its own."""
+"""JSON Lines: one object per line; any other line is an error of its row."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ async def test_values_keep_their_types(path: Path):
 
 
 async def test_the_columns_are_the_keys_of_the_first_object(path: Path):
-    """What later objects have besides is no column, and the number of rows is not known."""
+    """Additional keys of later objects are no columns, and the number of rows is unknown."""
     path.write_text('{"a": 1, "b": 2}\n{"a": 1, "c": 3}\n', "utf-8")
 
     source = await open_source(path)
@@ -53,20 +53,20 @@ async def test_an_encoding_can_be_named(tmp_path: Path, suffix: str):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{", "is not JSON"),
-        ('{"a": 1} {"a": 2}', "is not JSON"),
+        ("{", "is not valid JSON"),
+        ('{"a": 1} {"a": 2}', "is not valid JSON"),
         ("[1]", "is not a JSON object"),
         ("56987688060", "is not a JSON object"),
-        ('{"a": NaN}', "is not JSON"),
-        ('{"a": 1, "a": 2}', "is not JSON"),
-        ('{"a": ' + "[" * 100_000, "is not JSON"),
-        ('{"a": ' + "9" * 5_000 + "}", "is not JSON"),
-        ('{"a": "\0"}', "is not JSON"),
+        ('{"a": NaN}', "is not valid JSON"),
+        ('{"a": 1, "a": 2}', "is not valid JSON"),
+        ('{"a": ' + "[" * 100_000, "is not valid JSON"),
+        ('{"a": ' + "9" * 5_000 + "}", "is not valid JSON"),
+        ('{"a": "\0"}', "is not valid JSON"),
     ],
     ids=["open", "two", "list", "number", "NaN", "double key", "deep", "huge", "zero byte"],
 )
 async def test_a_bad_line_becomes_its_error(path: Path, line: str, problem: str):
-    """The lines around it are not touched, and what it says is not shown."""
+    """The lines around it are unaffected, and its content is not shown."""
     path.write_text(f'{{"a": 1}}\n{line}\n{{"a": 2}}\n', "utf-8")
 
     first, bad, last = await lines_of(path)
@@ -83,10 +83,10 @@ async def test_a_bad_line_becomes_its_error(path: Path, line: str, problem: str)
         (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b"{}\n", "is empty"),
-        (b"\n[\n", "is not JSON Lines: line 2 is not JSON that can be read"),
-        (b"dst_number,name\n", "is not JSON Lines: line 1"),
-        (b"[1]\n", "is not JSON Lines: line 1 is not a JSON object"),
-        (b'{"a": "Jos\xe9"}\n', "is not utf-8 in line 1"),
+        (b"\n[\n", "is not valid JSON Lines: line 2 is not valid JSON"),
+        (b"dst_number,name\n", "is not valid JSON Lines: line 1"),
+        (b"[1]\n", "is not valid JSON Lines: line 1 is not a JSON object"),
+        (b'{"a": "Jos\xe9"}\n', "is not utf-8 on line 1"),
     ],
 )
 async def test_a_file_that_does_not_begin_with_an_object_is_refused(
@@ -105,5 +105,5 @@ async def test_an_endless_line_is_given_up(path: Path):
         file.write(b'{"a": 1}\n{"a": "')
         file.truncate(2**30)
 
-    with pytest.raises(InvalidArgumentError, match="1,048,576 characters, which begins in line 2"):
+    with pytest.raises(InvalidArgumentError, match="1,048,576 characters, which begins on line 2"):
         await lines_of(path)

@@ -1,4 +1,4 @@
-"""What phonenumbers says wrongly of the time zones of numbers, and for how long it does."""
+"""Corrections of phonenumbers' time zones, as long as they are needed."""
 
 import datetime as dt
 
@@ -53,7 +53,7 @@ def test_a_correction_says_why_and_names_zones_that_there_are(correction: Correc
     ],
 )
 def test_a_number_is_where_its_first_digits_say(digits: str, zones: tuple[str, ...]):
-    """The longest that are known count; a country that shares its code has an area of its own."""
+    """The longest known prefix wins; countries that share a calling code are told by area."""
     assert time_zones(digits) == zones
 
 

@@ -1,4 +1,4 @@
-"""Parquet files, whose cells have types of their own."""
+"""Parquet files, with typed cells."""
 
 import datetime as dt
 import sys
@@ -86,7 +86,7 @@ async def test_a_file_that_is_no_parquet_is_refused(path: Path, written: bytes):
     with pytest.raises(InvalidArgumentError) as caught:
         await open_source(path)
 
-    problem = "cannot be read: it is no Parquet file, or not whole"
+    problem = "cannot be read: it is not a Parquet file, or is incomplete"
     assert str(caught.value) == f"recipients.parquet: {problem}"
 
 
@@ -95,12 +95,12 @@ async def test_a_file_that_is_not_whole_is_refused(path: Path):
     parquet.write_table(pa.table({"a": range(10_000)}), path)
     path.write_bytes(path.read_bytes()[:-100])
 
-    with pytest.raises(InvalidArgumentError, match="no Parquet file, or not whole"):
+    with pytest.raises(InvalidArgumentError, match="not a Parquet file, or is incomplete"):
         await open_source(path)
 
 
 async def test_a_file_that_is_damaged_further_down_is_refused(path: Path):
-    """What cannot be unpacked is no row."""
+    """A page that cannot be decompressed has no rows."""
     parquet.write_table(pa.table({"a": [f"{n:x}" for n in range(10_000)]}), path)
     written = bytearray(path.read_bytes())
     written[4:2_000] = b"\xff" * 1_996
@@ -114,7 +114,7 @@ async def test_two_columns_of_one_name_are_refused(path: Path):
     """A placeholder would not say which."""
     parquet.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
 
-    with pytest.raises(InvalidArgumentError, match="names columns 1 and 2 the same"):
+    with pytest.raises(InvalidArgumentError, match="gives columns 1 and 2 the same name"):
         await open_source(path)
 
 

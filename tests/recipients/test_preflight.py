@@ -1,4 +1,4 @@
-"""What a campaign is going to be: counted row by row, compared with the balance, written down."""
+"""Preflight of a campaign: counted row by row, compared with the balance, printed."""
 
 import datetime as dt
 import doctest
@@ -99,7 +99,7 @@ def test_messages_are_counted_by_product():
 
 
 def test_rows_that_are_not_sent_cost_nothing():
-    """What is skipped and what was sent before is in no other figure."""
+    """Skipped messages and those sent before are in no other figure."""
     preflight = Preflight()
     sms = Sms(CHILE, "ça va")
     for reason in SkipReason:
@@ -122,7 +122,7 @@ def test_rows_that_are_not_sent_cost_nothing():
 
 
 def test_every_skipped_row_is_named_with_its_reason():
-    """By its line, or by its place where it has none; never by what is in it."""
+    """By its line, or else by its place; never by its content."""
     preflight = Preflight()
     preflight.add(Row(2, InvalidArgumentError("name", "is empty in this row")), SkipReason.INVALID)
     preflight.add(Row(3, InvalidArgumentError("name", "is empty in this row")))
@@ -147,7 +147,7 @@ def test_every_skipped_row_is_named_with_its_reason():
     )
     assert skipped[SkipReason.DUPLICATE].examples == (
         "line 6: the same message as on line 5",
-        "line 7: the campaign has the same message already",
+        "line 7: the campaign already has the same message",
     )
     assert skipped[SkipReason.SUPPRESSED].examples == (
         "line 8: the recipient is on the suppression list",
@@ -187,7 +187,7 @@ def test_memory_does_not_grow_with_the_rows():
 
 
 def test_numbers_of_all_countries_of_the_balances():
-    """Each is told by its number, for SMS and WhatsApp alike."""
+    """Each is recognised by its number, for SMS and WhatsApp alike."""
     messages = [Sms(number, "Hola") for number in NUMBERS.values()]
     report = report_of([*messages, *messages, whatsapp(SPAIN), Sms(NOWHERE, "Hola"), email()])
 
@@ -196,7 +196,7 @@ def test_numbers_of_all_countries_of_the_balances():
 
 
 def test_without_the_extra_there_are_no_countries(monkeypatch: pytest.MonkeyPatch):
-    """What is needed is one number for all of them."""
+    """The need is one number for all countries."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
     report = report_of([Sms(CHILE, "Hola"), Sms(PERU, "Hola")])
 
@@ -211,7 +211,7 @@ def test_without_the_extra_there_are_no_countries(monkeypatch: pytest.MonkeyPatc
         (
             4,
             [
-                "the balance may not cover it:",
+                "the balance may be too low:",
                 "  SMS of the account: needs 4, has 3, lacks 1",
             ],
         ),
@@ -229,16 +229,16 @@ def test_without_the_extra_the_balance_is_compared_as_a_whole(
     )
     answer = SubClients(free_sms_balance_by_country=(chile, peru, other))
 
-    hint = "  to compare it country by country: pip install 'connectus-async[phone]'"
+    hint = "  to compare each country: pip install 'connectus-async[phone]'"
     unchecked, *rest = render(report, compare_balance(report, answer)).splitlines()[2:]
-    assert unchecked.startswith("  whether there are such numbers was not checked: pip install")
+    assert unchecked.startswith("  phone numbers were not validated: pip install")
     assert rest == [*lines, hint]
 
 
 def test_a_balance_that_the_api_does_not_tell_is_no_balance_of_all(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """Without the extra either, what is not in the list may be anything."""
+    """Also without the extra: a balance missing in the list is unknown."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
 
     (shortfall,) = compare_balance(report_of([Sms(CHILE, "Hola")]), SubClients())
@@ -304,7 +304,7 @@ def test_quiet_hours_are_counted_by_the_recipients_clock():
     ],
 )
 def test_the_duration_follows_from_the_rate(options: dict[str, Any], seconds: float | None):
-    """By messages, or by what they weigh on the bill."""
+    """By messages, or by billed SMS."""
     preflight = Preflight()
     for message in (Sms(CHILE, "a" * 321), email(), whatsapp()):
         preflight.add(Row(None, message))
@@ -394,7 +394,7 @@ def test_what_cannot_be_told_is_never_enough(balances: SubClients, message: Any)
     (shortfall,) = compare_balance(report_of([message]), balances)
 
     assert (shortfall.balance, shortfall.missing) == (None, None)
-    assert str(shortfall).endswith("needs 1, cannot tell what there is")
+    assert str(shortfall).endswith("needs 1, balance unknown")
 
 
 @pytest.mark.parametrize("balance", [None, 12])
@@ -416,7 +416,7 @@ def test_accents_and_capitals_of_a_country_do_not_matter(name: str):
 
 
 async def test_it_agrees_with_what_the_api_takes(connectus: AsyncConnectus, emulator: Emulator):
-    """What is said to be lacking is what the API refuses to send."""
+    """The reported shortfall is exactly what the API refuses to send."""
     free = (await connectus.clients.list()).free_sms_balance_by_country[0].balance
     client = await connectus.clients.create("Colegio Darwin")
     await connectus.clients.add_balance(client.id_unique, free, Product.SMS, id_country=1)
@@ -450,7 +450,7 @@ def full_report() -> PreflightReport:
 
 
 def test_a_report_is_read_in_the_terminal():
-    """All figures, with separators; the lines of rows, and nothing of what is in them."""
+    """All figures with separators, and the lines of rows without their content."""
     shortfalls = [
         Shortfall(Need(None, Product.SMS, "CL", 1_002), 1),
         Shortfall(Need("da82la12", Product.EMAIL, None, 1_002), None),
@@ -464,23 +464,33 @@ def test_a_report_is_read_in_the_terminal():
         "    and 1 more",
         "  1 skipped: over budget",
         "    line 1005: the budget does not cover it",
-        "  1,003 SMS: 1,004 billed, 2,007 parts for the carriers",
-        "    1,003 need UCS-2, which takes 1,002 parts more than the closest GSM-7",
+        "  1,003 SMS: 1,004 billed, 2,007 carrier parts",
+        "    1,003 need UCS-2, which costs 1,002 parts more than GSM-7",
         "      í (U+00ED LATIN SMALL LETTER I WITH ACUTE): in 1,002 SMS, 1,002 parts more",
-        "      U+200D ZERO WIDTH JOINER: in 1 SMS, 0 parts more",
-        "  1 by email",
-        "  1 by WhatsApp",
+        "  1 email",
+        "  1 WhatsApp message",
         "  1,002 to CL",
         "  1 to PE",
-        "  1 to numbers of an unknown country",
-        "  1 in quiet hours now",
+        "  1 to an unknown country",
+        "  1 now in quiet hours",
         "  1 not covered by the budget of 1,200",
-        "  2:47:30 to send at the set rate",
-        "the balance may not cover it:",
+        "  2:47:30 to send at the given rate",
+        "the balance may be too low:",
         "  SMS to CL of the account: needs 1,002, has 1, lacks 1,001",
-        "  email of sub-client da82la12: needs 1,002, cannot tell what there is",
+        "  email of sub-client da82la12: needs 1,002, balance unknown",
     ]
     assert render(full_report(), []).endswith("\nthe balance covers it")
+
+
+def test_ucs2_is_named_only_where_it_costs_parts():
+    """And a character that cannot be printed, by its code point."""
+    free, costly = Preflight(), Preflight()
+    free.add(Row(2, Sms(CHILE, "a\u00a0")))
+    costly.add(Row(2, Sms(CHILE, "a" * 100 + "\u00a0")))
+
+    assert "UCS-2" not in render(free.report())
+    assert "U+00A0" not in render(free.report())
+    assert "      U+00A0 NO-BREAK SPACE: in 1 SMS, 1 part more" in render(costly.report())
 
 
 def test_a_report_is_json():

@@ -1,4 +1,4 @@
-"""When a message may leave, by the clock of who gets it."""
+"""Quiet hours in the recipient's time zone."""
 
 import datetime as dt
 import doctest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connectus_async import ConfigurationError, InvalidArgumentError
 from connectus_async.recipients import phone_numbers
-from connectus_async.recipients.quiet_hours import QuietHours, neighbour
+from connectus_async.recipients.quiet_hours import QuietHours, block_start
 
 NIGHT = QuietHours(dt.time(21), dt.time(8))
 SANTIAGO = ZoneInfo("America/Santiago")
@@ -82,11 +82,11 @@ def test_what_is_no_hours_is_refused(text: str):
 
 def test_settings_that_make_no_sense_are_refused():
     """Before the first message, not at it."""
-    with pytest.raises(ConfigurationError, match="no message could leave"):
+    with pytest.raises(ConfigurationError, match="no message could be sent"):
         QuietHours.parse("08:00-08:00")
     with pytest.raises(ConfigurationError, match="without a time zone"):
         QuietHours(dt.time(21, tzinfo=dt.UTC), dt.time(8))
-    with pytest.raises(ConfigurationError, match="'America/Satniago' is not known here"):
+    with pytest.raises(ConfigurationError, match="'America/Satniago' is unknown here"):
         QuietHours.parse("21:00-08:00", time_zone="America/Satniago")
     with pytest.raises(InvalidArgumentError, match="now: must have a time zone"):
         NIGHT.until(CHILE, dt.datetime(2026, 7, 31, 12))
@@ -248,11 +248,11 @@ def test_the_fallback_is_for_those_whose_zone_is_not_known(recipient: str):
 @pytest.mark.parametrize("number", [number for number, _ in COUNTRIES.values()])
 @given(last=st.integers(0, 999))
 def test_neighbours_are_in_one_zone_and_country(number: str, last: int):
-    """What is worked out for one of a thousand numbers holds for the others."""
+    """The result for one number of a block holds for the whole block."""
     one = f"{number[:-3]}{last:03}"
 
-    assert phone_numbers.time_zones(one) == phone_numbers.time_zones(neighbour(one))
-    assert phone_numbers.country(one) == phone_numbers.country(neighbour(one))
+    assert phone_numbers.time_zones(one) == phone_numbers.time_zones(block_start(one))
+    assert phone_numbers.country(one) == phone_numbers.country(block_start(one))
 
 
 TIMES = st.times().map(lambda time: time.replace(second=0, microsecond=0))
@@ -268,7 +268,7 @@ MOMENTS = st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2027, 1, 1), timezon
 def test_the_moment_is_free_and_does_not_move(
     begin: dt.time, end: dt.time, now: dt.datetime, number: str
 ):
-    """At that moment the message may leave, and who asks meanwhile hears no other one."""
+    """The message may be sent at that moment, and any earlier call returns the same moment."""
     assume(begin != end)
     hours = QuietHours(begin, end)
     moment = hours.until(number, now) or now

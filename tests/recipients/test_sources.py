@@ -69,7 +69,7 @@ async def test_a_header_may_come_after_empty_lines(path: Path):
 
 
 async def test_an_encoding_and_a_delimiter_can_be_named(path: Path):
-    """A file that is not UTF-8 is read as what the user says it is."""
+    """A file that is not UTF-8 is read with the encoding that the user gives."""
     path.write_bytes(b"dst_number:name\n56987688060:Jos\xe9\n")
 
     assert await lines_of(path, encoding="latin-1", delimiter=":") == [Line(2, JOSE)]
@@ -89,7 +89,7 @@ async def test_missing_cells_are_empty(path: Path):
     ("row", "problem"),
     [
         ("56987688060,Ana,surplus", "row: has 3 cells, but the header has 2"),
-        ("56987688060,A\0na", "row: has a zero byte in it"),
+        ("56987688060,A\0na", "row: has a null byte"),
     ],
 )
 async def test_a_bad_row_becomes_its_error(path: Path, row: str, problem: str):
@@ -111,7 +111,7 @@ async def test_a_row_that_the_end_of_the_file_cuts_short_is_refused(path: Path):
     whole, cut = await lines_of(path)
 
     assert isinstance(whole.cells, Mapping)
-    assert "breaks off at the end of the file" in str(cut.cells)
+    assert "is cut off by the end of the file" in str(cut.cells)
 
 
 async def test_the_line_of_a_row_counts_line_breaks_in_cells(path: Path):
@@ -141,10 +141,10 @@ async def test_cells_are_masked(path: Path):
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b" , ,\n", "is empty"),
-        (b"name,name\n", "names columns 1 and 2 the same"),
-        (b"d\0s\0t\0,\0n\0\n\0", "has a zero byte in its header"),
-        ("dst_number,name\n".encode("utf-16"), "is not utf-8 in line 1"),
-        (b'"dst_number,name\n', "cannot be read after line 0: a quote opens in the next row"),
+        (b"name,name\n", "gives columns 1 and 2 the same name"),
+        (b"d\0s\0t\0,\0n\0\n\0", "has a null byte in its header"),
+        ("dst_number,name\n".encode("utf-16"), "is not utf-8 on line 1"),
+        (b'"dst_number,name\n', "cannot be read after line 0: the next row has an unclosed quote"),
     ],
     ids=["empty", "blank", "no names", "doubled column", "zero bytes", "utf-16", "open quote"],
 )
@@ -159,22 +159,25 @@ async def test_a_file_without_a_header_is_refused_at_once(path: Path, written: b
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        (b"56987688060,Ana\n56987688060,Jos\xe9\n", "is not utf-8 in line 3; name its encoding"),
-        (b'56987688060,Ana\n56987688060,"Ana\n', "cannot be read after line 2: a quote opens"),
+        (b"56987688060,Ana\n56987688060,Jos\xe9\n", "is not utf-8 on line 3; specify its encoding"),
+        (
+            b'56987688060,Ana\n56987688060,"Ana\n',
+            "cannot be read after line 2: the next row has an unclosed quote",
+        ),
         (b'56987688060,"Ana\n56987688061,"Eva"\n', "cannot be read after line 1: "),
-        (b"56987688060,Ana\n" + b"x" * 2**21, "1,048,576 characters, which begins in line 3"),
+        (b"56987688060,Ana\n" + b"x" * 2**21, "1,048,576 characters, which begins on line 3"),
         (
             b'56987688060,Ana\n5,"' + b"x\n" * 2**20,
             "after line 2: the next row has a cell of more than",
         ),
-        (b"5,y" * 2**19, "1,048,576 characters, which begins in line 2"),
+        (b"5,y" * 2**19, "1,048,576 characters, which begins on line 2"),
     ],
     ids=["latin-1", "truncated", "open quote", "long line", "swallowing quote", "many cells"],
 )
 async def test_a_file_that_breaks_further_down_is_named_with_the_line(
     path: Path, written: bytes, problem: str
 ):
-    """Nothing of what it says is shown, and no row swallows the others."""
+    """Its content is not shown, and no row swallows the others."""
     path.write_bytes(HEADER.encode() + written)
 
     with pytest.raises(InvalidArgumentError, match=problem) as caught:
@@ -190,7 +193,7 @@ async def test_rows_before_the_break_are_read(path: Path):
     batches = (await open_source(path)).batches()
 
     assert len(await anext(batches)) == 500
-    with pytest.raises(InvalidArgumentError, match="in line 602"):
+    with pytest.raises(InvalidArgumentError, match="on line 602"):
         await anext(batches)
 
 
@@ -274,7 +277,9 @@ async def test_an_encoding_that_is_not_there_is_named(path: Path, encoding: str)
     """A misspelt encoding is not taken for a broken file."""
     path.write_text("dst_number\n", "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=f"encoding: '{encoding}' is not known"):
+    with pytest.raises(
+        InvalidArgumentError, match=f"encoding: '{encoding}' is not a known encoding"
+    ):
         await open_source(path, encoding=encoding)
 
 
@@ -289,11 +294,14 @@ async def test_text_that_an_encoding_cannot_say_is_refused(path: Path):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("recipients.pdf", "does not end with one of .csv, .jsonl, .ndjson, .parquet, .tsv"),
-        ("recipients", "does not end with one of"),
-        ("recipients.csv.gz", "does not end with one of"),
-        ("Recipients.XLS", "is .xls, which is not read; save it as .xlsx"),
-        ("recipients.ods", "is .ods, which is not read; save it as .xlsx"),
+        (
+            "recipients.pdf",
+            "has no supported extension; use one of .csv, .jsonl, .ndjson, .parquet, .tsv",
+        ),
+        ("recipients", "has no supported extension; use one of"),
+        ("recipients.csv.gz", "has no supported extension; use one of"),
+        ("Recipients.XLS", "is .xls, which is not supported; save it as .xlsx"),
+        ("recipients.ods", "is .ods, which is not supported; save it as .xlsx"),
     ],
 )
 async def test_a_format_that_is_not_read_is_refused_by_its_name(
@@ -323,7 +331,7 @@ async def test_an_option_of_another_format_is_refused(
     tmp_path: Path, name: str, options: dict[str, str]
 ):
     """It would be ignored, and the user not be told."""
-    with pytest.raises(InvalidArgumentError, match="means nothing for a") as caught:
+    with pytest.raises(InvalidArgumentError, match="does not apply to a") as caught:
         await open_source(tmp_path / name, **options)
 
     assert caught.value.field in options

@@ -1,4 +1,4 @@
-"""Who must get nothing: read from a file, looked up at the wire, followed while it changes."""
+"""Suppression list: read from a file, checked before sending, refreshed while it changes."""
 
 import doctest
 import importlib
@@ -116,7 +116,9 @@ def test_a_line_that_is_neither_stops(path: Path, line: str):
     """An opt-out that is overlooked is worse than a stop; the line is named and never shown."""
     path.write_text(f"{OTHER}\n\n{line}\n{ADDRESS}\n", "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: line 3 is neither") as caught:
+    with pytest.raises(
+        InvalidArgumentError, match=r"opt-outs\.txt: line 3 is not a valid number or email address"
+    ) as caught:
         SuppressionList.read(path)
 
     assert line[-9:] not in str(caught.value)
@@ -124,12 +126,12 @@ def test_a_line_that_is_neither_stops(path: Path, line: str):
 
 
 def test_all_wrong_lines_are_counted_and_all_others_count(path: Path):
-    """So that a list is not mended line by line, and nobody on it is overlooked meanwhile."""
+    """A user need not fix the list line by line, and no valid entry is lost meanwhile."""
     path.write_text(f"{NUMBER}\n", "utf-8")
     suppressed = SuppressionList.read(path)
     path.write_text(f"Ana\n{NUMBER}\n987\n{ADDRESS}\nana@\n", "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=r": line 1 .*; 2 further lines are wrong too$"):
+    with pytest.raises(InvalidArgumentError, match=r": line 1 .*; 2 more lines are wrong$"):
         suppressed.refresh()
     assert ADDRESS in suppressed
 
@@ -138,7 +140,7 @@ def test_a_file_of_another_kind_is_not_read_to_its_end(path: Path):
     """A thousand lines tell."""
     path.write_text("Ana Soto\n" * 1_000 + NUMBER, "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=r"; 999 or more further lines are wrong too$"):
+    with pytest.raises(InvalidArgumentError, match=r"; 999 or more more lines are wrong$"):
         SuppressionList.read(path)
 
 
@@ -147,7 +149,7 @@ def test_a_file_of_another_kind_is_not_read_to_its_end(path: Path):
     [
         (b"56987688060\njos\xe9@ejemplo.cl\n", "is not UTF-8 after line"),
         ("56987688060\n".encode("utf-16"), "is not UTF-8 after line 0"),
-        (b"56987688060" * 1_000_000, "line 1 is neither"),
+        (b"56987688060" * 1_000_000, "line 1 is not a valid number or email address"),
     ],
     ids=["latin-1", "utf-16", "a line of 11 MB"],
 )
@@ -176,7 +178,7 @@ def test_a_list_of_values_names_the_wrong_one():
 
 
 def test_national_numbers_need_to_be_told(path: Path):
-    """They are read as the campaign reads its own."""
+    """They are read with the campaign's own region."""
     path.write_text(f"9 8768 8060\n{ADDRESS}\n", "utf-8")
 
     assert NUMBER in SuppressionList.read(path, to_digits=normaliser("CL"))
@@ -195,17 +197,19 @@ ONE_PERSON = [
 
 @pytest.mark.parametrize(("one", "other"), [*ONE_PERSON, *[pair[::-1] for pair in ONE_PERSON]])
 def test_people_are_on_the_list_however_they_are_spelt(path: Path, one: str, other: str):
-    """Who opted out in one spelling gets nothing in the other."""
+    """An opt-out in one spelling also covers the other."""
     path.write_text(f"{one}\n", "utf-8")
 
     assert other in SuppressionList.read(path)
 
 
 def test_a_number_without_its_country_code_is_an_error_with_its_line(path: Path):
-    """It would be somebody's abroad, and who opted out would be reached."""
+    """It would be a stranger's number abroad, and the opt-out would be ignored."""
     path.write_text(f"{OTHER}\n987688060\n", "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=r"line 2 is neither .* lack its country code"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"line 2 is not a valid .* lack its country code"
+    ):
         SuppressionList.read(path)
 
 
@@ -215,7 +219,9 @@ def test_a_decimal_number_is_an_error_with_its_line(path: Path, line: str):
     path.write_text(f"+{OTHER}\n{line}\n", "utf-8")
 
     for to_digits in (None, normaliser("CL"), arguments.phone_number):
-        with pytest.raises(InvalidArgumentError, match=r"line 2 is neither .*; format the column"):
+        with pytest.raises(
+            InvalidArgumentError, match=r"line 2 is not a valid .*; format the column"
+        ):
             SuppressionList.read(path, to_digits=to_digits)
 
 
@@ -298,7 +304,9 @@ def test_what_can_be_read_of_a_broken_file_counts_at_once(path: Path):
     suppressed = SuppressionList.read(path)
     path.write_text(f"{OTHER}\n{ADDRESS[:9]}", "utf-8")
 
-    with pytest.raises(InvalidArgumentError, match=r"line 2 is neither"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"line 2 is not a valid number or email address"
+    ):
         suppressed.refresh()
 
     assert NUMBER in suppressed
@@ -328,7 +336,7 @@ def test_a_file_of_some_time_ago_is_not_waited_for(path: Path, clock: Clock):
 
     SuppressionList.read(path)
 
-    assert clock.now == suppression.FIRST_LOOKS_APART
+    assert clock.now == suppression.FIRST_READ_INTERVAL
 
 
 def test_a_file_that_was_emptied_to_be_written_is_waited_for(path: Path, clock: Clock):
@@ -349,7 +357,7 @@ def test_a_file_that_stays_empty_is_not_believed(path: Path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
 def test_a_pipe_is_refused(path: Path):
-    """It would block for ever, and cannot be looked at again."""
+    """It would block forever, and cannot be read again."""
     os.mkfifo(path)
 
     with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: is not a regular file"):
@@ -361,7 +369,7 @@ def test_a_file_that_goes_on_changing_is_not_believed(path: Path, clock: Clock):
     path.write_text(f"{NUMBER}\n", "utf-8")
     clock.meanwhile = [_append(path)] * 100
 
-    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: goes on changing"):
+    with pytest.raises(InvalidArgumentError, match=r"opt-outs\.txt: keeps changing"):
         SuppressionList.read(path)
     assert clock.now == pytest.approx(10)
 
@@ -378,16 +386,16 @@ def _append(path: Path) -> Callable[[], object]:
     ("broken", "problem"),
     [
         (None, "cannot be read: No such"),
-        ("", "is empty now, and had 2 entries before"),
-        ("# all gone\n", "is empty now"),
-        (f"{NUMBER}\n{ADDRESS[:9]}", "line 2 is neither"),
+        ("", "is now empty; it had 2 entries before"),
+        ("# all gone\n", "is now empty"),
+        (f"{NUMBER}\n{ADDRESS[:9]}", "line 2 is not a valid number or email address"),
     ],
     ids=["gone", "empty", "only a comment", "half written"],
 )
 def test_a_list_never_forgets_because_its_file_broke(
     path: Path, clock: Clock, broken: str | None, problem: str
 ):
-    """Every refresh says what is wrong until it is mended, and who was on the list stays on it."""
+    """Every refresh raises until the file is fixed, and the list keeps its entries."""
     path.write_text(f"{NUMBER}\n{ADDRESS}\n", "utf-8")
     suppressed = SuppressionList.read(path)
     path.unlink()
@@ -411,7 +419,7 @@ def test_a_list_never_forgets_because_its_file_broke(
 
 
 def test_a_list_of_values_has_nothing_to_refresh():
-    """It stays what it is."""
+    """It does not change."""
     suppressed = SuppressionList([NUMBER])
 
     assert suppressed.refresh() is False
@@ -434,7 +442,7 @@ NUMBERS = st.integers(10_000_000, 10**15 - 1).filter(_has_one_spelling)
 
 @given(inside=st.sets(NUMBERS), asked=st.sets(NUMBERS))
 def test_it_is_a_set_of_numbers(inside: set[int], asked: set[int]):
-    """Exactly who was put in is in it, however often."""
+    """It contains exactly its entries, however often they are added."""
     listed = [*inside, *map(str, inside)]
     suppressed = SuppressionList(listed, to_digits=arguments.phone_number)
 

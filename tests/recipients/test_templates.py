@@ -37,19 +37,19 @@ def test_a_malformed_placeholder_is_refused(text: str):
 @pytest.mark.parametrize("text", ["{name.__class__}", "{name[0]}"])
 def test_a_placeholder_reaches_no_attribute_and_no_index(text: str):
     """A template from outside cannot look into our objects."""
-    with pytest.raises(InvalidArgumentError, match="plain name of a column"):
+    with pytest.raises(InvalidArgumentError, match="just the name of a column"):
         Template.parse("text", text)
 
 
 @pytest.mark.parametrize("engine", ["plain", "jinja"])
 def test_the_columns_are_named_where_one_is_missing(engine: str):
-    """A misspelt placeholder shows what could have been meant."""
+    """The error of a misspelt placeholder lists the columns."""
     form = {"plain": "Hola {nombre}", "jinja": "Hola {{ nombre }}"}[engine]
     template = parse_template("text", form, engine=engine)
 
     template.check(["nombre", "dst_number"])
     with pytest.raises(
-        InvalidArgumentError, match=r"nombre ?\}+; the columns are dst_number, name"
+        InvalidArgumentError, match=r"nombre ?\}+ is not a column; the columns are dst_number, name"
     ):
         template.check(["dst_number", "name"])
 
@@ -82,7 +82,7 @@ def test_an_engine_is_one_of_two():
 
 
 def test_neither_template_shows_its_text():
-    """It may hold what is meant for one person only."""
+    """It may contain personal text."""
     for template in (Template.parse("text", "Hola {name}"), JinjaTemplate.parse("text", "Hola")):
         assert "Hola" not in repr(template)
 

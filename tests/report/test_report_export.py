@@ -15,8 +15,8 @@ from pyarrow import parquet
 from report_ledgers import BEGIN, SECRET, campaign, message, write_ledger
 
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, LedgerError
+from connectus_async.ledger.sqlite import reading
 from connectus_async.ledger.states import State
-from connectus_async.report import export as module
 from connectus_async.report.export import COLUMNS, FORMATS, TEXT_FORMATS, export
 
 ACCEPTED = message(
@@ -115,7 +115,7 @@ def test_parquet_has_types(ledger: Path, tmp_path: Path):
 
 def test_all_formats_have_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """In the order of arrival, also over many batches."""
-    monkeypatch.setattr(module, "ROWS_A_BATCH", 7)
+    monkeypatch.setattr(reading, "ROWS_A_BATCH", 7)
     ledger = write_ledger(tmp_path / "a.db", campaign(100))
     targets = {ending: tmp_path / f"a.{ending}" for ending in FORMATS}
 
@@ -154,6 +154,19 @@ def test_moments_agree_between_the_formats_to_the_millisecond(tmp_path: Path):
     assert [_iso(row["started_at"]) for row in rows] == [
         row["started_at"] for row in read_jsonl(tmp_path / "a.jsonl")
     ]
+
+
+def test_a_time_that_is_past_all_calendars_is_left_out(tmp_path: Path):
+    """A clock that was wrong spoils no export, in any of its formats."""
+    ledger = write_ledger(tmp_path / "a.db", [message(started_at=1e12), message(started_at=-1.5)])
+    for ending in FORMATS:
+        export(ledger, tmp_path / f"a.{ending}")
+
+    shown = [None, "1969-12-31T23:59:58.500Z"]
+    rows = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [row["started_at"] for row in read_jsonl(tmp_path / "a.jsonl")] == shown
+    assert [_iso(row["started_at"]) for row in rows] == shown
+    assert [row["started_at"] or None for row in read_csv(tmp_path / "a.csv")] == shown
 
 
 def test_only_the_states_that_were_asked_for(tmp_path: Path):
@@ -312,7 +325,7 @@ def test_memory_does_not_grow_with_the_campaign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
 ):
     """Ten times the messages take no more of it."""
-    monkeypatch.setattr(module, "ROWS_A_BATCH", 100)
+    monkeypatch.setattr(reading, "ROWS_A_BATCH", 100)
     small = write_ledger(tmp_path / "small.db", campaign(1_000))
     large = write_ledger(tmp_path / "large.db", campaign(10_000))
     export(small, tmp_path / f"warm.{format}")

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from report_ledgers import BEGIN, campaign, message, write_ledger
 
-from connectus_async.ledger.sqlite.reading import reading
-from connectus_async.ledger.states import State
+from connectus_async.ledger import open_store
+from connectus_async.ledger.records import Frequency
+from connectus_async.ledger.states import ATTEMPTED, State
 from connectus_async.report.figures import (
-    ATTEMPTED,
     MAX_BUCKETS,
     MOST_FREQUENT,
     Figures,
-    Frequency,
     read_figures,
 )
 
@@ -25,8 +24,8 @@ UNSENT = {"attempts": 0, "started_at": None, "ended_at": None}
 
 
 def figures_of(tmp_path: Path, messages: Iterable[Mapping[str, Any]], **facts: str) -> Figures:
-    with reading(write_ledger(tmp_path / "a.db", messages, **facts)) as connection:
-        return read_figures(connection)
+    with open_store(write_ledger(tmp_path / "a.db", messages, **facts)).read() as reader:
+        return read_figures(reader)
 
 
 def test_totals_are_by_state_and_every_state_is_named(tmp_path: Path):

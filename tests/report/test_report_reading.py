@@ -9,8 +9,8 @@ from report_ledgers import add, campaign, message, write_ledger
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.sqlite import reading as _reading
-from connectus_async.ledger.sqlite.ledger import SCHEMA_VERSION
 from connectus_async.ledger.sqlite.reading import open_for_reading, reading
+from connectus_async.ledger.sqlite.schema import SCHEMA_VERSION
 
 COUNT = "SELECT COUNT(*) FROM message"
 

@@ -44,6 +44,8 @@ from connectus_async.products import sms_polling
 from connectus_async.products._service import Service
 from connectus_async.sync import _generated
 
+pytestmark = pytest.mark.both("the blocking client runs on either loop")
+
 FIRST = 56_960_000_000
 THREADS = 64
 WAIT = 100
@@ -276,7 +278,7 @@ def test_a_client_that_was_never_used_can_be_closed():
 
 
 def test_a_call_on_the_clients_own_loop_is_refused(blocking: Connectus):
-    """An async source runs there; a blocking call in it would wait for itself for ever."""
+    """An async source runs there; a blocking call in it would deadlock."""
 
     async def source() -> AsyncIterator[Sms]:
         yield Sms(FIRST, blocking.account.get().name)
@@ -300,7 +302,7 @@ def test_a_receipt_blocks_until_its_sms_is_delivered_or_not(
 ):
     """That of a copy and of a bulk sender as well, and in a notebook's cell: it returns a bool."""
     now = [dt.datetime(2026, 11, 30, tzinfo=dt.UTC)]
-    monkeypatch.setattr(sms_polling, "Backoff", partial(sms_polling.Backoff, first=0.01))
+    monkeypatch.setattr(sms_polling, "PollSchedule", partial(sms_polling.PollSchedule, first=0.01))
 
     def send(blocking: Connectus) -> list[Any]:
         good, bad = FIRST + 1234, FIRST  # whose last digits are 0000

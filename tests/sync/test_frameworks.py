@@ -14,6 +14,8 @@ from fastapi.testclient import TestClient
 from connectus_async import Connectus, ConnectusError, InvalidArgumentError, Outcome
 from connectus_async.emulator import Emulator, Fault
 
+pytestmark = pytest.mark.both("the blocking client runs on either loop")
+
 SMS = {"to": "56987688060", "text": "Hola"}
 STATUSES = {Outcome.REJECTED: 422, Outcome.NOT_SENT: 503, Outcome.UNKNOWN: 502}
 

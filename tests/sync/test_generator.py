@@ -24,7 +24,7 @@ RULES = {
     "head": "# Head.\n\n{imports}\n",
     "classes": {"AsyncConnectus": "Connectus"},
     "methods": {"AsyncConnectus.__init__": "copy"},
-    "renamed": {"transport": "link"},
+    "renamed": {"transport": "bridge"},
 }
 
 
@@ -59,7 +59,7 @@ def method(source: str, **tables: Any) -> str:
     return textwrap.dedent(rest.partition("\n\n\nclass")[0])
 
 
-CALL = "return self._link.runner.call(self._link.client.sms.send"
+CALL = "return self._bridge.runner.call(self._bridge.client.sms.send"
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_lines_are_broken_as_the_formatter_does():
         "def send(",
         f"    self, {line}, *, last",
         "):",
-        "    return self._link.runner.call(",
-        "        self._link.client.sms.send,",
+        "    return self._bridge.runner.call(",
+        "        self._bridge.client.sms.send,",
         *(f"        {name}," for name in names),
         "        last=last,",
         "    )",
@@ -150,8 +150,8 @@ class GroupsService(Service):
 
     text = written(nested + parent, methods={"SmsService.__init__": "copy"})
 
-    assert "self._link.runner.call(self._link.client.sms.groups.send)" in text
-    assert "def __init__(self, link):\n        self.groups = GroupsService(link)" in text
+    assert "self._bridge.runner.call(self._bridge.client.sms.groups.send)" in text
+    assert "def __init__(self, bridge):\n        self.groups = GroupsService(bridge)" in text
 
 
 def test_what_is_imported_is_what_is_used():
@@ -222,14 +222,14 @@ def test_a_rule_changes_a_phrase_an_annotation_and_an_argument():
             """Send what a coroutine gives."""
         ''',
         annotations={"AsyncIterator": "Iterator"},
-        arguments={"SmsService.source": "pulled(source)", "SmsService.note": "called(note)"},
+        arguments={"SmsService.source": "pulled(source)", "SmsService.note": "f(note)"},
         phrases={"a coroutine": "a function"},
     )
 
     assert found == (
         "def send(self, source: Iterator[int], *, note: Note) -> None:\n"
         '    """Send what a function gives."""\n'
-        f"    {CALL}, pulled(source), note=called(note))"
+        f"    {CALL}, pulled(source), note=f(note))"
     )
 
 
@@ -266,9 +266,9 @@ def send(self, transport: Transport) -> None:
     ]
     return x
 """
-    found = method(source, methods={"SmsService.send": "copy"}, renamed={"Transport": "Link"})
+    found = method(source, methods={"SmsService.send": "copy"}, renamed={"Transport": "Bridge"})
 
-    assert found == source.strip().replace("transport", "link").replace("Transport", "Link")
+    assert found == source.strip().replace("transport", "bridge").replace("Transport", "Bridge")
 
 
 def test_the_methods_of_async_with_become_those_of_with():

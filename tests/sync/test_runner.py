@@ -18,6 +18,8 @@ from connectus_async.errors import ClientClosedError, ConnectionLostError, NotSe
 from connectus_async.sync._engine import Operation
 from connectus_async.sync._runner import Runner, called, pulled
 
+pytestmark = pytest.mark.both("the blocking client runs on either loop")
+
 WAIT = 100
 """Seconds after which a test gives up; never waited for."""
 
@@ -327,7 +329,7 @@ def test_a_call_from_the_loops_own_thread_is_refused_at_once(runner):
 
     runner.call(use, lambda: runner.call(runner.owned.add, 1))
     runner.call(use, lambda: next(runner.iterate(items)))
-    runner.call(use, runner.hold(contextlib.AsyncExitStack).__enter__)
+    runner.call(use, runner.context(contextlib.AsyncExitStack).__enter__)
 
 
 # Close
@@ -408,7 +410,7 @@ def test_close_lets_managers_and_iterators_clean_up_before_the_owned_object_goes
             seen.append(("iterator", owned.is_closed))
 
     iteration = runner.iterate(items)
-    with runner.hold(manager):
+    with runner.context(manager):
         next(iteration)
         runner.close()
     assert sorted(seen) == [("iterator", False), ("manager", False)]
@@ -808,7 +810,7 @@ def test_a_manager_is_entered_and_left_in_one_task(runner):
             tasks.start_soon(anyio.sleep, 0)
             yield "value"
 
-    with runner.hold(manager) as value:
+    with runner.context(manager) as value:
         assert value == "value"
         assert runner.call(runner.owned.add, 1) == 1
 
@@ -826,7 +828,7 @@ def test_an_exception_is_handed_in(runner, kind):
         async def __aexit__(self, *details):
             seen.append(details)
 
-    with pytest.raises(kind) as caught, runner.hold(Manager):
+    with pytest.raises(kind) as caught, runner.context(Manager):
         raise error
     assert caught.value is error
     assert [(one, two) for one, two, _ in seen] == [(kind, error)]
@@ -840,7 +842,7 @@ def test_an_exception_that_is_raised_again_keeps_its_traceback(runner):
         async def __aexit__(self, kind, error, traceback):
             raise error
 
-    with pytest.raises(LookupError) as caught, runner.hold(Manager):
+    with pytest.raises(LookupError) as caught, runner.context(Manager):
         raise LookupError
     (frame,) = traceback.extract_tb(caught.tb)
     assert frame.line == "raise LookupError"
@@ -861,15 +863,15 @@ def test_a_manager_may_suppress_or_replace_an_exception(runner):
         except LookupError as error:
             raise ValueError("replaced") from error
 
-    with runner.hold(suppresses):
+    with runner.context(suppresses):
         raise LookupError
-    with pytest.raises(ValueError, match="replaced"), runner.hold(replaces):
+    with pytest.raises(ValueError, match="replaced"), runner.context(replaces):
         raise LookupError
 
 
 def test_a_manager_is_good_for_one_time(runner):
     """A second time is refused at once."""
-    held = runner.hold(contextlib.AsyncExitStack)
+    held = runner.context(contextlib.AsyncExitStack)
     with held:
         pass
     with pytest.raises(RuntimeError, match="is over"):
@@ -886,7 +888,7 @@ def test_a_manager_that_cannot_be_entered(runner):
         raise LookupError("locked")
         yield
 
-    with pytest.raises(LookupError, match="locked"), runner.hold(manager):
+    with pytest.raises(LookupError, match="locked"), runner.context(manager):
         pytest.fail("entered")
 
 
@@ -904,7 +906,7 @@ def test_what_fails_in_the_background_of_a_manager_is_raised_on_leaving(runner):
             tasks.start_soon(fail)
             yield
 
-    with pytest.raises(ExceptionGroup) as caught, runner.hold(manager):
+    with pytest.raises(ExceptionGroup) as caught, runner.context(manager):
         assert has_failed.wait(WAIT)
     assert caught.group_contains(LookupError, match="in the background")
 

@@ -288,7 +288,7 @@ async def test_an_sms_is_given_up_after_a_time(connectus, emulator):
     receipt = await connectus.sms.send(ENDLESS, "Hola")
     async with Tracker(connectus, **SOON, patience=0.05) as tracker:
         tracked = tracker.track(receipt)
-        with pytest.raises(DeliveryTimeoutError, match="in the time that it is followed"):
+        with pytest.raises(DeliveryTimeoutError, match="within the tracking time"):
             await tracked.delivered()
         await tracker.until_final(timeout=1)
         await tracker.handle(update(receipt.id, "ENTREGADO"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import DeliveryTimeoutError, Outcome, SmppStatus, SmsStatus
-from connectus_async.products.sms_polling import JITTER, Backoff
+from connectus_async.products.sms_polling import JITTER, PollSchedule
 from connectus_async.products.sms_statuses import in_words_of_webhooks, is_news, rank
 
 WORDS = [*SmsStatus, SmsStatus("LEIDO")]
@@ -68,7 +68,7 @@ def test_what_a_poll_says_is_put_in_the_words_of_webhooks(smpp, word):
 
 def test_pauses_double_up_to_the_longest_and_are_spread():
     """Also after more polls than a float can double."""
-    backoff = Backoff(2, 15)
+    backoff = PollSchedule(2, 15)
 
     assert [2, 4, 8, 15, 15] == [backoff.length(polls) for polls in (0, 1, 2, 3, 10**6)]
     drawn = [backoff.pause(0) for _ in range(1_000)]
@@ -79,7 +79,7 @@ def test_pauses_double_up_to_the_longest_and_are_spread():
 @given(st.floats(0.1, 100), st.floats(0.1, 1_000), st.integers(0, 30))
 def test_as_many_polls_are_due_as_there_were_pauses(first, longest, polls):
     """Neither one more just before, nor one less just after."""
-    backoff = Backoff(first, longest)
+    backoff = PollSchedule(first, longest)
     age = sum(backoff.length(number) for number in range(polls))
 
     assert backoff.polls_within(age * (1 + 1e-9)) == polls
@@ -93,5 +93,5 @@ def test_the_error_of_a_delivery_that_took_too_long_is_a_timeout():
     assert isinstance(error, TimeoutError)
     assert error.outcome is Outcome.ACCEPTED
     assert str(error) == "no final status within 60 s"
-    assert str(DeliveryTimeoutError(None)) == "no final status in the time that it is followed"
+    assert str(DeliveryTimeoutError(None)) == "no final status within the tracking time"
     assert str(pickle.loads(pickle.dumps(error))) == str(copy.copy(error)) == str(error)

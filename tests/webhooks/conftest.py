@@ -1,4 +1,4 @@
-"""A receiver of each kind, open for as long as a test lasts."""
+"""Fixtures: a receiver of each kind."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""One behaviour, whatever runs it: each test runs with every receiver, under its own server."""
+"""Common behaviour: each test runs with every receiver, under its own server."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from webhook_servers import (
 )
 
 from connectus_async.webhooks import IncomingSms, StatusUpdate, UnknownEvent
-from connectus_async.webhooks.gate import MAX_BODY
+from connectus_async.webhooks.access import MAX_BODY
 
 ACCESS_LOGS = {"aiohttp.access", "django.server", "uvicorn.access", "werkzeug"}
 """Of the servers: they name the path, unless they are told not to."""
@@ -75,7 +75,7 @@ def test_an_event_reaches_the_handler(client, inbox, body, kind):
 
 
 def test_the_secret_is_the_end_of_the_path_or_a_query_value(client, inbox):
-    """The platform is told a URL, and the receiver does not ask which."""
+    """Either form of the URL works."""
     places = [
         SECRET,
         f"{SECRET}/",
@@ -94,7 +94,7 @@ def test_the_secret_is_the_end_of_the_path_or_a_query_value(client, inbox):
 
 @pytest.mark.parametrize("method", ["POST", "GET", "OPTIONS"])
 def test_without_the_secret_there_is_nothing_here(client, inbox, caplog, method):
-    """Whatever is asked: 404, and the log does not say what came."""
+    """Any request gets 404, and the log does not show it."""
     caplog.set_level(logging.DEBUG)
     for at in WITHOUT_SECRET:
         answer = client.answer(INCOMING, at, method=method, headers={"X-Secret": SECRET})
@@ -130,7 +130,7 @@ def test_an_address_that_is_allowed(start, inbox):
 
 
 def test_an_address_behind_a_proxy(start, inbox):
-    """The last one that the proxy names counts; what is left of it, anybody may have written."""
+    """The last address, which the proxy adds, counts; anyone may have written the others."""
     client = start(allowed_networks=["203.0.113.0/24"], trusted_proxies=["127.0.0.1"])
     for forwarded in ["203.0.113.5, 198.51.100.1", "203.0.113.5, nonsense", "", "203.0.113.5,"]:
         assert (forwarded, client.post(headers={"X-Forwarded-For": forwarded})) == (forwarded, 404)
@@ -149,7 +149,7 @@ def test_nothing_but_a_post(client, inbox):
 
 
 def test_what_is_not_an_event(client, inbox):
-    """It is answered 400, in words that do not quote it."""
+    """It gets 400, and the response does not quote it."""
     for body in NOT_AN_EVENT:
         answer = client.answer(body)
         assert (body[:20], answer.status) == (body[:20], 400)
@@ -168,7 +168,7 @@ def test_headers_in_lower_case_and_an_old_version(client, inbox, version):
 
 
 def test_a_content_type_does_not_matter(client, inbox):
-    """The platform documents none, and a proxy may write its own."""
+    """The platform documents none, and a proxy may set its own."""
     types = ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=x", ""]
     for number, content_type in enumerate(types):
         body = STATUS | {"id_sms": str(number)}
@@ -187,7 +187,7 @@ def test_a_body_is_not_compressed(client, inbox):
 
 
 def test_a_body_as_large_as_may_be(client, inbox):
-    """The limit is part of what is allowed."""
+    """The limit itself is allowed."""
     assert client.post(of_size(MAX_BODY)) == 200
     assert len(inbox.calls) == 1
 
@@ -230,7 +230,7 @@ def test_a_body_in_chunks(client, inbox, size):
 @pytest.mark.parametrize("chunked", [False, True])
 @with_receivers(*ASYNC, bare_wsgi)  # the servers of Django and Flask read on after the answer
 def test_a_large_body_takes_no_memory_to_speak_of(client, inbox, chunked):
-    """Of 32 megabytes, what is held is the limit, and what a server reads ahead."""
+    """Of 32 megabytes, only the limit and the server's read-ahead are in memory."""
     content = of_size(32 * 2**20)
     content = b"".join(chunks(content)) if chunked else content
     start = head(SECRET, length=None if chunked else len(content))
@@ -262,7 +262,7 @@ def test_a_slow_body(start, inbox, sent):
 
 
 def test_a_body_that_breaks_off(client, inbox, caplog):
-    """The handler never hears of it, and the next one is welcome."""
+    """The handler is not called, and the next request works."""
     with client.connected() as connection:
         connection.sendall(head(SECRET, length=100) + json.dumps(STATUS).encode())
     with client.connected() as connection:
@@ -278,7 +278,7 @@ def failing(event):
 
 
 def test_a_handler_that_raises(client, inbox, caplog):
-    """The answer is 500; when the platform tries again, so does the handler."""
+    """The response is 500; a retry of the platform calls the handler again."""
     caplog.set_level(logging.DEBUG)
     inbox.do = failing
     statuses = [client.post(INCOMING) for _ in range(2)]
@@ -296,7 +296,7 @@ def test_a_handler_that_raises(client, inbox, caplog):
 
 
 def test_an_event_that_comes_again(client, inbox):
-    """It is answered 200 and not handed over, however its JSON is written."""
+    """It gets 200 without a call of the handler, however its JSON is formatted."""
     bodies = [
         json.dumps(INCOMING).encode(),
         json.dumps(INCOMING, indent=2).encode(),
@@ -308,7 +308,7 @@ def test_an_event_that_comes_again(client, inbox):
 
 
 def test_events_that_look_alike(client, inbox):
-    """Another SMS, another status, an SMS that came in, or other words: another event."""
+    """Another SMS, another status, an incoming SMS, or another text: another event."""
     bodies = [
         STATUS,
         STATUS | {"id_sms": "1"},
@@ -324,7 +324,7 @@ def test_events_that_look_alike(client, inbox):
 
 @pytest.mark.parametrize("body", [STATUS, INCOMING])
 def test_an_event_that_comes_again_with_more_in_it(client, inbox, body):
-    """What the platform adds when it tries again makes no other event of it."""
+    """Fields that the platform adds in a retry do not make it another event."""
     again = [body | {"attempt": 2}, body | {"sent_at": {"second": [1]}}]
     again.append(body | {"id_sms": body["id_sms"].upper()})
 
@@ -333,7 +333,7 @@ def test_an_event_that_comes_again_with_more_in_it(client, inbox, body):
 
 
 def test_two_people_may_answer_in_the_same_words(client, inbox):
-    """Without an identifier nothing tells that an event comes again."""
+    """Without an identifier, a duplicate cannot be recognised."""
     reply = {name: INCOMING[name] for name in INCOMING if name != "id_sms"}
     bodies = [reply, reply | {"id_sms": ""}, reply | {"id_sms": None}, {"status": "ENTREGADO"}]
 
@@ -343,7 +343,7 @@ def test_two_people_may_answer_in_the_same_words(client, inbox):
 
 
 def test_an_event_of_a_kind_that_is_new_is_known_again_by_all_of_it(client, inbox):
-    """It may tell something else of the same SMS each time."""
+    """It may report something new about the same SMS each time."""
     bodies = [{"id_sms": ID, "clicks": 1}, {"id_sms": ID, "clicks": 2}, STATUS | {"status": 1}]
 
     for body in bodies:
@@ -377,7 +377,7 @@ def test_the_same_event_twice_at_a_time(client, inbox, first_fails):
 
 
 def test_events_of_one_sms_are_handled_one_at_a_time(client, inbox):
-    """Those of others meanwhile."""
+    """Events of others run meanwhile."""
     running, at_a_time = set(), []
     others_may_go_on = threading.Barrier(3, timeout=LIMIT)
 

@@ -1,4 +1,4 @@
-"""The core of all receivers: what is remembered, whose turn it is, and how much may wait."""
+"""Core of all receivers: handled events, their order, and the limit of waiting ones."""
 
 import functools
 import json
@@ -12,18 +12,24 @@ import pytest
 from webhook_servers import ID, LIMIT, STATUS, Inbox, asynchronous
 
 from connectus_async.webhooks import Event
-from connectus_async.webhooks.gate import MAX_BODY, Gate, Head, Refused, Reply
+from connectus_async.webhooks.access import (
+    MAX_BODY,
+    AccessCheck,
+    RejectedRequest,
+    RequestHead,
+    WebhookResponse,
+)
 from connectus_async.webhooks.receiver import (
     MAX_EVENTS,
     REMEMBERED,
     AsyncReceiver,
-    Handled,
+    HandledEvents,
+    KeyedQueues,
     ThreadedReceiver,
-    Turns,
 )
 
-OPEN = Gate(insecure=True)
-HEAD = Head(method="POST", path="/", query="", peer=None)
+OPEN = AccessCheck(insecure=True)
+HEAD = RequestHead(method="POST", path="/", query="", peer=None)
 
 
 def encoded(body: dict[str, Any]) -> bytes:
@@ -49,8 +55,8 @@ def reading(content: bytes) -> Callable[[int], bytes]:
 
 
 def test_what_was_handled_is_remembered():
-    """Up to a number; what came last is what is remembered."""
-    handled = Handled(size=2)
+    """Up to a number: the latest events are remembered."""
+    handled = HandledEvents(size=2)
     for digest in (b"1", b"2", b"3"):
         handled.add(digest)
 
@@ -63,7 +69,7 @@ def test_what_was_handled_is_remembered():
 def test_what_was_handled_is_forgotten_in_time():
     """An event that still comes again stays known."""
     now = 0.0
-    handled = Handled(age=10, clock=lambda: now)
+    handled = HandledEvents(age=10, clock=lambda: now)
     handled.add(b"1")
     handled.add(b"2")
     now = 9.0
@@ -77,7 +83,7 @@ def test_what_was_handled_is_forgotten_in_time():
 
 def test_memory_has_an_end():
     """However many events there are."""
-    handled = Handled()
+    handled = HandledEvents()
     for number in range(REMEMBERED + 100):
         handled.add(number.to_bytes(16))
 
@@ -86,55 +92,55 @@ def test_memory_has_an_end():
 
 def test_turns_are_taken_in_the_order_of_arrival():
     """Others do not wait."""
-    turns = Turns(threading.Event)
-    assert turns.join("a") is None
-    waiting = [turns.join("a") for _ in range(3)]
-    assert turns.join("b") is None
+    queues = KeyedQueues(threading.Event)
+    assert queues.join("a") is None
+    waiting = [queues.join("a") for _ in range(3)]
+    assert queues.join("b") is None
 
     for signal in waiting:
         assert not signal.is_set()
-        turns.leave("a")
+        queues.leave("a")
         assert signal.is_set()
-    turns.leave("a")
-    assert turns.join("a") is None
+    queues.leave("a")
+    assert queues.join("a") is None
 
 
 def test_who_leaves_the_line_holds_nobody_up():
-    """Neither from its middle nor with a turn that has just come."""
-    turns = Turns(threading.Event, limit=4)
-    turns.join("a")
-    second, third, fourth = (turns.join("a") for _ in range(3))
-    turns.abandon("a", third)
-    turns.leave("a")
+    """Neither from the middle, nor when the signal has just come."""
+    queues = KeyedQueues(threading.Event, limit=4)
+    queues.join("a")
+    second, third, fourth = (queues.join("a") for _ in range(3))
+    queues.abandon("a", third)
+    queues.leave("a")
     assert second.is_set()
-    turns.abandon("a", second)
+    queues.abandon("a", second)
     assert fourth.is_set()
-    turns.leave("a")
+    queues.leave("a")
 
-    assert [turns.join(key) for key in range(4)] == [None] * 4
+    assert [queues.join(key) for key in range(4)] == [None] * 4
 
 
 def test_a_line_has_an_end():
-    """What is too much may come again later."""
-    turns = Turns(threading.Event, limit=2)
-    turns.join("a")
-    turns.join("a")
+    """An event beyond the limit may come again later."""
+    queues = KeyedQueues(threading.Event, limit=2)
+    queues.join("a")
+    queues.join("a")
     for key in ("a", "b"):
-        with pytest.raises(Refused) as refused:
-            turns.join(key)
-        assert refused.value.reply.status == 503
-        assert refused.value.reply.headers == (("Retry-After", "5"),)
-    turns.leave("a")
+        with pytest.raises(RejectedRequest) as rejected:
+            queues.join(key)
+        assert rejected.value.response.status == 503
+        assert rejected.value.response.headers == (("Retry-After", "5"),)
+    queues.leave("a")
 
-    assert turns.join("b") is None
+    assert queues.join("b") is None
 
 
 async def test_events_of_one_sms_are_handled_in_the_order_in_which_they_came():
-    """Those that wait do so in line."""
+    """Waiting events keep their order."""
     inbox = Inbox()
     first_may_end = anyio.Event()
     bodies = [STATUS | {"status": str(number)} for number in range(20)]
-    replies: list[Reply] = []
+    replies: list[WebhookResponse] = []
 
     async def handle(event: Event) -> None:
         inbox(event)
@@ -156,7 +162,7 @@ async def test_events_of_one_sms_are_handled_in_the_order_in_which_they_came():
 
 
 async def test_a_request_that_is_cancelled_lets_the_next_one_in():
-    """The one that was cancelled while it was handled may come again."""
+    """An event cancelled while it was handled may come again."""
     inbox = Inbox()
     never = anyio.Event()
 
@@ -185,7 +191,7 @@ async def test_a_request_that_is_cancelled_lets_the_next_one_in():
 
 
 async def test_too_many_events_at_a_time():
-    """They are answered 503 without being handed over."""
+    """They get 503 without a call of the handler."""
     may_end = anyio.Event()
     statuses: list[int] = []
 
@@ -228,7 +234,7 @@ def handlers(inbox: Inbox) -> Iterator[Any]:
 
 
 async def test_a_handler_may_be_written_in_many_ways():
-    """It is awaited, or runs in a thread; what it returns is its own matter."""
+    """It is awaited, or runs in a thread; its result is ignored."""
     inbox = Inbox()
     for number, handler in enumerate(handlers(inbox)):
         receiver = AsyncReceiver(handler, OPEN)
@@ -246,7 +252,7 @@ async def test_a_plain_handler_does_not_hold_up_the_loop():
 
 
 def test_an_async_handler_in_disguise_is_a_failure(caplog: pytest.LogCaptureFixture):
-    """Without a loop it cannot run, and the event is not taken for handled."""
+    """Without a loop it cannot run, and the event does not count as handled."""
     inbox = Inbox()
     receiver = ThreadedReceiver(lambda event: asynchronous(inbox)(event), OPEN)  # noqa: PLW0108
     statuses = [receiver.receive(HEAD, reading(encoded(STATUS))).status for _ in range(2)]
@@ -272,7 +278,7 @@ async def test_a_body_without_end_is_not_read_to_its_end():
 
 
 def test_a_stream_without_end_is_not_read_to_its_end():
-    """What is asked for is never more than the limit and a byte."""
+    """No more than the limit and one byte is ever read."""
     asked: list[int] = []
 
     def read(size: int) -> bytes:
@@ -295,7 +301,7 @@ def test_a_stream_that_fails(failure: OSError):
 
 
 def test_an_interrupt_in_a_line_is_passed_on():
-    """Whoever waits behind gets the turn."""
+    """The next waiting event runs."""
     inbox = Inbox()
     inbox.do = lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
     receiver = ThreadedReceiver(inbox, OPEN)
@@ -313,14 +319,14 @@ def test_threads_wait_in_line():
     inbox.do = lambda _: may_go_on.wait(LIMIT)
     receiver = ThreadedReceiver(inbox, OPEN)
     joined = threading.Semaphore(0)
-    join = receiver._turns.join
+    join = receiver._queues.join
 
     def joining(key: str) -> threading.Event | None:
         signal = join(key)
         joined.release()
         return signal
 
-    receiver._turns.join = joining
+    receiver._queues.join = joining
     bodies = [STATUS | {"status": str(number)} for number in range(5)]
     threads = []
     for body in bodies:
@@ -336,7 +342,7 @@ def test_threads_wait_in_line():
 
 
 def test_the_log_leads_to_the_error(caplog: pytest.LogCaptureFixture):
-    """Its way through the code is named, and none of its words."""
+    """The traceback's places are logged, but not the message."""
     caplog.set_level(logging.ERROR)
 
     def inner(depth: int) -> None:
@@ -347,6 +353,6 @@ def test_the_log_leads_to_the_error(caplog: pytest.LogCaptureFixture):
     ThreadedReceiver(lambda _: inner(20), OPEN).receive(HEAD, reading(encoded(STATUS)))
 
     (line,) = caplog.messages
-    assert line.startswith("a webhook was answered 500: its handler raised LookupError at ")
+    assert line.startswith("webhook answered with 500: its handler raised LookupError at ")
     assert line.count(" in inner") == 8
     assert ID not in caplog.text

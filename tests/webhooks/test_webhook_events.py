@@ -1,4 +1,4 @@
-"""What the platform posts, read: an event of some kind or one error, whatever comes."""
+"""Parsing of webhooks: any input becomes an event or a WebhookError."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def incoming(content: object, binary: object) -> IncomingSms:
 
 @pytest.mark.parametrize("status", SmsStatus)
 def test_a_status_of_the_documentation(status: SmsStatus):
-    """The word is a member of the enumeration."""
+    """The status is a member of the enumeration."""
     event = parse(json.dumps({"status": status, "id_sms": ID}))
 
     assert event == StatusUpdate(id_sms=ID, status=status)
@@ -72,7 +72,7 @@ def test_the_encodings_of_json(encoding: str):
 
 
 def test_a_status_that_is_new():
-    """It becomes a member that says so."""
+    """It becomes a member with ``is_known`` false."""
     event = parse(STATUS | {"status": "LEIDO"})
 
     assert event.status == "LEIDO"
@@ -89,7 +89,7 @@ def test_a_status_that_is_no_word(status: object):
 
 
 def test_fields_that_are_not_documented_stay():
-    """They may mean something to somebody."""
+    """Users may need them."""
     event = parse(STATUS | {"carrier": "Wom"})
 
     assert event == StatusUpdate(id_sms=ID, status=SmsStatus.ENTREGADO)
@@ -98,7 +98,7 @@ def test_fields_that_are_not_documented_stay():
 
 @pytest.mark.parametrize("missing", INCOMING)
 def test_any_field_may_be_missing(missing: str):
-    """What is there makes the event."""
+    """The existing fields decide the event."""
     body = {name: value for name, value in INCOMING.items() if name != missing}
 
     assert parse(body) == IncomingSms(**body)
@@ -122,7 +122,7 @@ def test_any_field_may_be_missing(missing: str):
     ],
 )
 def test_the_fields_tell_what_it_is(body: dict[str, object], kind: type):
-    """A known status outweighs a content, and a content a status that nobody knows."""
+    """A known status outweighs content, and content outweighs an unknown status."""
     assert type(parse(body)) is kind
 
 
@@ -172,7 +172,7 @@ def test_contents_that_agree(text: str, encoding: str):
     ],
 )
 def test_a_content_that_is_better_in_bytes(content: str | None, binary: bytes, text: str):
-    """What the platform could not write as text is still in the bytes."""
+    """Text that the platform could not encode is still in the bytes."""
     event = incoming(content, binary.hex().upper())
 
     assert event.content_bytes == binary
@@ -190,7 +190,7 @@ def test_bytes_that_cannot_be_read(binary: object):
 
 
 def test_half_a_surrogate_pair():
-    """A field can always be stored or printed, and the raw event has what came."""
+    """A field can always be encoded, and the raw event is unchanged."""
     event = parse(r'{"sms_content": "a\ud83d", "sms_content_binary": "6100", "status": "\udc00"}')
 
     assert event.sms_content == "a\ufffd"
@@ -210,7 +210,7 @@ def test_of_a_name_that_comes_twice_the_last_counts():
 
 @pytest.mark.parametrize("digits", ["9" * 101, "9" * 60_000, "-1e999", "1" * 400 + ".5"])
 def test_a_number_that_python_cannot_hold(digits: str):
-    """It is text, and takes no time to speak of."""
+    """It becomes text, at negligible cost."""
     assert parse(f'{{"n": {digits}}}').raw == {"n": digits}
     assert parse(f'{{"id_sms": {digits}}}').id_sms == digits
 
@@ -233,10 +233,10 @@ def test_a_number_that_python_cannot_hold(digits: str):
 )
 def test_what_is_not_json(body: bytes | str):
     """One error, which does not quote it."""
-    with pytest.raises(WebhookError, match="is not JSON") as raised:
+    with pytest.raises(WebhookError, match="is not valid JSON") as raised:
         parse(body)
 
-    assert str(raised.value) == "the body of a webhook is not JSON"
+    assert str(raised.value) == "the body of a webhook is not valid JSON"
     assert raised.value.__suppress_context__
 
 
@@ -277,7 +277,7 @@ def test_a_mapping_that_holds_itself():
 
 
 def test_the_error_is_one_of_the_tree():
-    """It can be caught as what it is, and as what Python calls it."""
+    """It can be caught as a ConnectusError and as a ValueError."""
     assert issubclass(WebhookError, ConnectusError)
     assert issubclass(WebhookError, ValueError)
 

@@ -1,4 +1,4 @@
-"""What a receiver owes to its framework alone."""
+"""Behaviour specific to each framework."""
 
 import subprocess
 import sys
@@ -144,7 +144,7 @@ async def test_only_http_1_has_a_connection_to_close(version):
 
 
 def test_whoever_wraps_the_app_may_add_headers():
-    """They are in the answer at hand, and in no later one."""
+    """They are in the current response only."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
         async def adding(message: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ def test_a_client_that_goes_is_no_event():
 
 @pytest.mark.parametrize("error", [ClientDisconnect(), RuntimeError(NUMBER), OSError(), EOFError()])
 async def test_a_body_that_a_server_cannot_read(error, caplog):
-    """Whatever it or a middleware raises, it is no failure of the handler."""
+    """An error of the server or a middleware is not a failure of the handler."""
     caplog.set_level("INFO", "connectus_async")
 
     async def receive() -> dict[str, Any]:
@@ -191,14 +191,14 @@ async def test_a_body_that_a_server_cannot_read(error, caplog):
     scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
     await webhooks.asgi(inbox, insecure=True)(scope, receive, send)
 
-    assert (sent[0]["status"], sent[1]["body"]) == (400, b"the body breaks off")
+    assert (sent[0]["status"], sent[1]["body"]) == (400, b"the body is incomplete")
     assert f"reading it raised {type(error).__name__}" in caplog.text
     assert NUMBER not in caplog.text
     assert inbox.calls == []
 
 
 def test_all_headers_of_a_name_count():
-    """A proxy may add one of its own instead of a word to the last."""
+    """A proxy may add another field instead of extending the last one."""
     options = {"allowed_networks": ["203.0.113.5"], "trusted_proxies": ["127.0.0.1"]}
     routes = webhooks.aiohttp_routes(print, "/webhooks", **options)
     app = web.Application()
@@ -242,7 +242,7 @@ def test_django_does_not_log_the_path(caplog):
 
 
 def test_importing_the_receivers_brings_no_framework():
-    """Whoever has one of them has no need of the others."""
+    """A user of one framework does not need the others."""
     program = "import sys; from connectus_async.webhooks import *; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True

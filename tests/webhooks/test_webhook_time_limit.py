@@ -1,4 +1,4 @@
-"""A time limit without a timer where nothing has to be waited for."""
+"""A time limit without a timer if there is nothing to wait for."""
 
 import asyncio
 from typing import Any
@@ -13,7 +13,7 @@ SHORT = 0.01
 
 
 async def test_what_is_there_at_once_takes_no_timer():
-    """That is what it is for."""
+    """Its purpose."""
 
     async def coroutine() -> str:
         return "result"

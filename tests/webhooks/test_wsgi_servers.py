@@ -1,4 +1,4 @@
-"""WSGI servers differ in how a body is read and in how it fails: each way, without the server."""
+"""How WSGI servers read bodies and fail, simulated without the servers."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from django.urls import re_path
 from webhook_servers import INCOMING, NUMBER, SECRET, STATUS, Inbox
 
 from connectus_async import webhooks
-from connectus_async.webhooks.gate import MAX_BODY
+from connectus_async.webhooks.access import MAX_BODY
 
 
 @contextmanager
@@ -103,10 +103,10 @@ ERRORS = [
 def test_a_body_that_a_server_cannot_read_is_no_failure_of_ours(
     post: Post, inbox: Inbox, error: Exception, framing: dict[str, Any], caplog
 ):
-    """It is answered 400, whatever the server raises; the log has the name of that and no more."""
+    """It gets 400, whatever the server raises; the log has only the error's type."""
     caplog.set_level(logging.INFO, "connectus_async")
 
-    assert post(BrokenOff(error), **framing) == (400, b"the body breaks off")
+    assert post(BrokenOff(error), **framing) == (400, b"the body is incomplete")
     assert inbox.calls == []
     assert "reading it raised " in caplog.text
     assert NUMBER not in caplog.text
@@ -132,7 +132,7 @@ def uwsgi(monkeypatch: pytest.MonkeyPatch) -> list[bytes | Exception]:
 
 
 def test_chunks_are_read_in_the_way_of_uwsgi(post: Post, inbox: Inbox, uwsgi: list[Any]):
-    """It hands them to who asks its module, and to nobody else."""
+    """Only its own module returns them."""
     content = json.dumps(STATUS).encode()
     uwsgi += [content[:9], content[9:], b""]
 
@@ -150,7 +150,7 @@ def test_chunks_of_uwsgi_have_the_same_limit(post: Post, inbox: Inbox, uwsgi: li
 
 
 def test_chunks_that_uwsgi_cannot_read(post: Post, inbox: Inbox, uwsgi: list[Any]):
-    """The answer says what has to be set, if it is not."""
+    """The response names the missing setting."""
     uwsgi += [b"{", OSError("unable to receive chunked part")]
     status, said = post(NOTHING, **CHUNKED)
 

@@ -1,4 +1,4 @@
-"""Every receiver under its own server on loopback, and a client that may be as bad as it likes."""
+"""Every receiver under its own server on loopback, and a client that may misbehave."""
 
 import json
 import queue

@@ -33,6 +33,8 @@ from connectus_async.workers.dispatcher import (
 from connectus_async.workers.frames import HEAD, MAX_BYTES, FrameProtocol
 from connectus_async.workers.remote_ledger import RemoteLedger
 
+pytestmark = pytest.mark.both("either loop carries the frames between processes")
+
 LIMIT = 500
 LOOPS = [False, *([True] if find_spec("uvloop") else [])]
 JOB = {"api_key": "secret-key"}
@@ -82,7 +84,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable]:
     ) -> Campaign:
         ledger = SqliteLedger(tmp_path / "campaign.db")
         await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
-        reading = await ledger.begin_reading()
+        reading = await ledger.begin_load()
         await ledger.load([Loading(entry) for entry in entries(count, body)], reading)
         dispatcher = Dispatcher(
             ledger,

@@ -31,6 +31,8 @@ from connectus_async.workers.sender_process import _do
 
 FIRST = 56_960_000_000
 
+pytestmark = pytest.mark.both("either loop carries the frames between processes")
+
 
 @pytest.mark.parametrize(("concurrency", "processes"), [(64, 2), (64, 3), (5, 5), (400, 7)])
 def test_the_limits_are_shared(tmp_path, concurrency, processes):

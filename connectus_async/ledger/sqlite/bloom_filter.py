@@ -1,4 +1,4 @@
-"""A set of texts in a fixed amount of memory: it may take a text for another, but forgets none."""
+"""Bloom filter: a set of texts in a fixed amount of memory, with false positives."""
 
 from collections.abc import Iterable
 from itertools import combinations
@@ -10,13 +10,13 @@ _PAIR: Final = 32
 
 
 class BloomFilter:
-    """Tells of most texts that they are new, and needs neither them nor much memory for it.
+    """Set of texts that recognises most new ones as new, and never an old one.
 
-    A text sets two bits, both in one byte: that takes one look, and is wrong twice as often as if
-    they could be anywhere.
+    A text sets two bits, both in one byte: one look-up is enough, and false positives are twice as
+    frequent as if the bits could be anywhere.
 
     Args:
-        size: Its bytes, a power of two.
+        size: Its size in bytes, a power of two.
 
     Example:
         >>> names = BloomFilter(1 << 10)
@@ -29,10 +29,10 @@ class BloomFilter:
         self._last = size - 1
 
     def add(self, texts: Iterable[str]) -> list[str]:
-        """Put texts into the set.
+        """Add texts to the set.
 
         Returns:
-            Those that may have been there; all others were not.
+            Those that may have been there; all others are new.
         """
         bits, last = self._bits, self._last
         found = []

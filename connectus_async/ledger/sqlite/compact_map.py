@@ -1,19 +1,18 @@
-"""Numbers by text, in some 50 bytes each for texts of 20 characters, where a dict takes 170."""
+"""Map from text to number, of some 50 bytes for 20 characters, where a dict takes 170."""
 
 from collections.abc import Iterable
 from typing import Final
 
 BUCKETS: Final = 1 << 13
-"""Few enough that there is something in each, and so many that a look into one is short."""
+"""Few enough that each has something in it, and so many that a search in one is short."""
 
 _LAST: Final = BUCKETS - 1
 
 
 class CompactMap:
-    r"""A number for each text, of which nothing can be changed: it only grows, and is cleared.
+    r"""Map from text to number that only grows, until it is cleared.
 
-    What belongs into one bucket is one text: ``"\0Ana\t1\0Luis\t2"``. So the texts must not have
-    control characters.
+    A bucket is one text: ``"\0Ana\t1\0Luis\t2"``. So the keys must not have control characters.
 
     Example:
         >>> ages = CompactMap()
@@ -29,7 +28,7 @@ class CompactMap:
         return self._length
 
     def put(self, items: Iterable[tuple[str, int]]) -> None:
-        """Put numbers in, of texts that are not there yet."""
+        """Add the numbers of texts that are not there yet."""
         buckets = self._buckets
         for text, number in items:
             buckets[hash(text) & _LAST] += f"\0{text}\t{number}"
@@ -42,6 +41,6 @@ class CompactMap:
         return int(rest.partition("\0")[0]) if found else None
 
     def clear(self) -> None:
-        """Take everything out."""
+        """Remove everything."""
         self._buckets = [""] * BUCKETS
         self._length = 0

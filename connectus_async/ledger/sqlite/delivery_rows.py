@@ -1,25 +1,25 @@
-"""Delivery statuses in a ledger: the statements, and their use.
+"""Statements that record delivery statuses, and their use.
 
-A status may be faster than the answer to its send: then the ledger has no such SMS yet. It is kept
-in a table of its own until the sender names the SMS, so that what was taken is on disk whoever
-restarts. That table is made by who first writes a status: a ledger that has none is as good, and an
-older version of this package does not see it.
+A status may come before the response to its send: then the ledger has no such SMS yet. A table of
+its own keeps the status until the holder records the SMS, so that a restart loses nothing. The
+first writer of a status creates that table. A ledger without it is valid, and older versions of
+this package ignore it.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from connectus_async import _json
-from connectus_async.products.sms import SmsStatus
+from connectus_async.ledger.records import OpenSms
 from connectus_async.products.sms_ids import folded, is_number
-from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, rank
+from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, SmsStatus, rank
 
 MAX_EARLY: Final = 100_000
-"""Of the statuses that came too early, so many of the newest are kept: some 10 MB."""
+"""Maximum number of early statuses, of which the newest are kept: some 10 MB."""
 
 MAX_ID: Final = 256
-"""Characters of an identifier. Those of the API have 32."""
+"""Maximum length of a provider id. The API's have 32 characters."""
 
 PAGE: Final = 1_000
 
@@ -49,7 +49,7 @@ RANK: Final = _rank_of("delivery_status")
 
 
 def _is(id_sms: str, is_number: str) -> str:
-    """Make the condition that a message is the SMS of that identifier; the index finds it."""
+    """Write the condition that a message is the SMS with a provider id; it uses the index."""
     return (
         f"message.kind = 'sms' AND message.provider_id = {id_sms} COLLATE NOCASE"
         f" AND ({is_number} OR message.provider_id = {id_sms})"
@@ -67,7 +67,7 @@ FROM (
 WHERE {_is("news.id", "news.is_number")} AND {RANK} < news.place
 RETURNING provider_id
 """
-"""One statement a group, as in ``sqlite_ledger``, and for the same reason."""
+"""One statement for many statuses, for the reason that `ledger` gives."""
 
 KNOWN: Final = f"""
 SELECT asked.id
@@ -96,7 +96,7 @@ DELETE FROM early_status WHERE number <= (SELECT max(number) FROM early_status) 
 """
 
 DROP_OLD: Final = "DELETE FROM early_status WHERE kept_at < ?"
-LET_GO: Final = "DELETE FROM early_status WHERE id IN (SELECT value FROM json_each(?))"
+TAKE: Final = "DELETE FROM early_status WHERE id IN (SELECT value FROM json_each(?))"
 
 NAMED: Final = f"""
 SELECT early.number, early.id, early.status, early.said_at FROM early_status AS early
@@ -120,38 +120,33 @@ SELECT id, provider_id, coalesce(ended_at, 0) FROM message
 WHERE {FOLLOWED} AND id > ? ORDER BY id LIMIT ?
 """
 COUNT_OPEN: Final = f"SELECT count(*) FROM message NOT INDEXED WHERE {FOLLOWED}"
-"""In the order of the table: in that of the index, SQLite would look for each row on its own."""
+"""Without the index, with which SQLite would fetch each row on its own."""
 
 COUNT_NAMELESS: Final = """
 SELECT count(*) FROM message
 WHERE kind = 'sms' AND state = 'accepted' AND coalesce(provider_id, '') = ''
 """
 
-Word: TypeAlias = tuple[SmsStatus, float]
-"""A status, and when it was said in Unix seconds."""
 
-
-class OpenSms(NamedTuple):
-    """An SMS of a ledger that has no final status.
+class TimedStatus(NamedTuple):
+    """A status of an SMS.
 
     Attributes:
-        number: Its place in the ledger.
-        id: The API's identifier of it.
-        accepted_at: The time at which the API took it, in Unix seconds.
+        status: The status.
+        at: Its time, in Unix seconds.
     """
 
-    number: int
-    id: str
-    accepted_at: float
+    status: SmsStatus
+    at: float
 
 
 class Written(NamedTuple):
-    """Result of writing statuses.
+    """Result of recording statuses.
 
     Attributes:
-        moved: The SMS that took theirs.
-        known: The SMS that the ledger has.
-        dropped: The number of statuses that were let go before an SMS took them.
+        moved: SMS whose status changed.
+        known: SMS that the ledger has.
+        dropped: Number of early statuses that were dropped.
     """
 
     moved: set[str]
@@ -160,55 +155,57 @@ class Written(NamedTuple):
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """See to it that an SMS is quickly found, and that what comes too early has a place."""
+    """Create the index by provider id and the table of early statuses."""
     connection.execute(INDEX)
     connection.execute(EARLY_TABLE)
 
 
-def record(connection: sqlite3.Connection, words: Mapping[str, Word], now: float) -> Written:
-    """Write statuses, or keep those whose SMS the ledger does not have yet.
+def record(
+    connection: sqlite3.Connection, statuses: Mapping[str, TimedStatus], now: float
+) -> Written:
+    """Record statuses, and keep those whose SMS the ledger does not have yet.
 
-    In one transaction: the sender may be about to name an SMS between two questions.
+    It is one transaction, since the holder may record an SMS between two statements.
 
     Args:
         connection: The ledger.
-        words: By the SMS, as `folded` spells it, the one that says most.
+        statuses: The best status of each SMS, by provider id as `folded` spells it.
         now: The time, in Unix seconds.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        best, earlier = dict(words), _earlier(connection, words)
-        for id_sms, word in earlier.items():
-            best[id_sms] = better(word, best[id_sms])
-        rows = [_row(id_sms, *word) for id_sms, word in best.items()]
+        best, earlier = dict(statuses), _earlier(connection, statuses)
+        for id_sms, status in earlier.items():
+            best[id_sms] = better(status, best[id_sms])
+        rows = [_row(id_sms, *status) for id_sms, status in best.items()]
         moved = {folded(id_sms) for (id_sms,) in connection.execute(RECORD, (_document(rows),))}
         rest = [(id_sms, is_number(id_sms)) for id_sms in best if id_sms not in moved]
         known = moved | {id_sms for (id_sms,) in connection.execute(KNOWN, (_document(rest),))}
         if taken := known & earlier.keys():
-            connection.execute(LET_GO, (_document(list(taken)),))
+            connection.execute(TAKE, (_document(list(taken)),))
         dropped = _keep(connection, {it: best[it] for it in best if it not in known}, now)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.rollback()
         raise
-    # what moved may be an earlier word: then the one that was to be written is no news
-    return Written({it for it in moved if best[it] == words[it]}, known, dropped)
+    # where an early status was better, the new one is no news
+    return Written({it for it in moved if best[it] == statuses[it]}, known, dropped)
 
 
-def _earlier(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, Word]:
+def _earlier(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, TimedStatus]:
     rows = connection.execute(EARLIER, (_document(list(ids)),))
-    return {id_sms: (SmsStatus(status), said_at) for id_sms, status, said_at in rows}
+    return {id_sms: TimedStatus(SmsStatus(status), said_at) for id_sms, status, said_at in rows}
 
 
-def _keep(connection: sqlite3.Connection, words: Mapping[str, Word], now: float) -> int:
-    """Keep statuses that came too early; tell how many were dropped for it."""
+def _keep(connection: sqlite3.Connection, statuses: Mapping[str, TimedStatus], now: float) -> int:
+    """Keep early statuses; return how many were dropped for it."""
     rows = [
         (id_sms, is_number(id_sms), status, said_at)
-        for id_sms, (status, said_at) in words.items()
+        for id_sms, (status, said_at) in statuses.items()
         if len(id_sms) <= MAX_ID
     ]
-    dropped = len(words) - len(rows)
+    dropped = len(statuses) - len(rows)
     if rows:
         connection.execute(KEEP, (now, _document(rows)))
         dropped += connection.execute(DROP_SURPLUS, (MAX_EARLY,)).rowcount
@@ -216,39 +213,61 @@ def _keep(connection: sqlite3.Connection, words: Mapping[str, Word], now: float)
 
 
 def has_early(connection: sqlite3.Connection) -> bool:
-    """Tell whether there are statuses that wait for their SMS."""
+    """Tell whether there are early statuses."""
     ((answer,),) = connection.execute(HAS_EARLY)
     return bool(answer)
 
 
 def join(connection: sqlite3.Connection, now: float) -> None:
-    """Give the SMS that the sender has named by now the statuses that came before."""
+    """Move early statuses to SMS that the holder has recorded by now."""
     for page in _named(connection):
         record(connection, page, now)
 
 
-def _named(connection: sqlite3.Connection) -> Iterator[dict[str, Word]]:
-    """Find statuses whose SMS is there, without holding up the sender."""
+def _named(connection: sqlite3.Connection) -> Iterator[dict[str, TimedStatus]]:
+    """Find early statuses whose SMS is recorded, in pages, so that the holder need not wait."""
     after = 0
     while rows := connection.execute(NAMED, (after, PAGE)).fetchall():
         after = rows[-1][0]
-        yield {id_sms: (SmsStatus(status), said_at) for _, id_sms, status, said_at in rows}
+        yield {
+            id_sms: TimedStatus(SmsStatus(status), said_at) for _, id_sms, status, said_at in rows
+        }
 
 
 def drop_old(connection: sqlite3.Connection, before: float) -> int:
-    """Let go of what has waited since before a time; tell how many those were."""
+    """Drop early statuses that were kept before a time; return how many."""
     return connection.execute(DROP_OLD, (before,)).rowcount
 
 
 def changes(connection: sqlite3.Connection) -> int:
-    """Give a number that is another one once anybody else has written into the ledger."""
+    """Return a number that changes when another connection writes to the ledger."""
     ((version,),) = connection.execute(CHANGED)
     return int(version)
 
 
-def better(one: Word, other: Word) -> Word:
-    """Choose the word that says more; of two that say the same, the first one."""
-    return other if rank(other[0]) > rank(one[0]) else one
+def better(one: TimedStatus, other: TimedStatus) -> TimedStatus:
+    """Choose the status of the higher rank; of equal ones, the first."""
+    return other if rank(other.status) > rank(one.status) else one
+
+
+def open_sms(
+    connection: sqlite3.Connection, since: float, until: float, after: int, limit: int
+) -> list[OpenSms]:
+    """Read accepted SMS that have no final status. See `DeliveryLog.open_sms`."""
+    rows = connection.execute(OPEN, (since, until, after, limit))
+    return list(map(OpenSms._make, rows))
+
+
+def count_open(connection: sqlite3.Connection, since: float, until: float) -> int:
+    """Count the SMS that `open_sms` reads."""
+    ((total,),) = connection.execute(COUNT_OPEN, (since, until))
+    return int(total)
+
+
+def count_nameless(connection: sqlite3.Connection) -> int:
+    """Count the accepted SMS without a provider id."""
+    ((total,),) = connection.execute(COUNT_NAMELESS)
+    return int(total)
 
 
 def _row(id_sms: str, status: SmsStatus, at: float) -> tuple[object, ...]:

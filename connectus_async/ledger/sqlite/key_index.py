@@ -1,12 +1,12 @@
-"""Which number a key has in a ledger: the newest keys in memory, all others in a sorted table.
+"""Index from keys to numbers: the newest keys in memory, all others in a sorted table.
 
 A key is random, so an index that takes each at once changes a page of its own for almost every
 message: more bytes than the messages themselves, and more with each message that is there. Here
 the newest wait in memory and go in together, in order.
 
-What waits is on the disk with its message: whoever opens the ledger puts it in first. And as each
-look at the table would read a page of its own, a filter knows of most new keys that they are not
-there, unless there were too many to read when the ledger was opened.
+A key that waits is on disk with its message: the next holder puts it into the table first. Since
+each look-up in the table would read a page of its own, a filter knows of most new keys that they
+are not there, unless there were too many to read when the ledger was opened.
 
 A key must not have control characters: SQLite reads a text in JSON up to the first NUL.
 """
@@ -24,12 +24,12 @@ MOST_IN_MEMORY: Final = 1 << 17
 for 100 messages then; with a quarter as many keys, 109 times."""
 
 FILTER_BYTES: Final = 1 << 21
-"""After a million keys, one new key in forty is looked for in the table; after ten million, every
-second."""
+"""After a million keys, one new key in forty is looked up in the table; after ten million, every
+second one."""
 
 MOST_READ: Final = 1 << 17
-"""Keys that are read for the filter when a ledger is opened, in a tenth of a second. With more than
-these there is none: a large campaign is to go on at once."""
+"""Keys that are read for the filter when a ledger is opened, in a tenth of a second. With more keys
+there is no filter: a large campaign is to go on at once."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS known_key (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
@@ -38,8 +38,8 @@ BEGIN DELETE FROM known_key WHERE key = old.key; END;
 CREATE TRIGGER IF NOT EXISTS forget_old_key AFTER UPDATE OF key ON message
 BEGIN DELETE FROM known_key WHERE key = old.key; END;
 """
-"""A message may be deleted by hand, to have it sent again: so the table forgets it by itself. What
-else is changed by hand shows in the number of the keys, when the ledger is opened."""
+"""A message may be deleted by hand, to have it sent again: so the table forgets it by itself. Other
+changes by hand show in the number of keys, when the ledger is opened."""
 
 FIND: Final = "SELECT key, id FROM known_key WHERE key IN (SELECT value FROM json_each(?))"
 
@@ -58,9 +58,9 @@ VERSION: Final = "PRAGMA data_version"
 
 
 class KeyIndex:
-    """The keys of one ledger. Numbers have to grow with each message that is put down.
+    """Keys of one ledger. Numbers have to grow with each message that is recorded.
 
-    What changes the table, the caller makes a transaction.
+    The caller begins and commits the transactions.
     """
 
     def __init__(self) -> None:
@@ -69,8 +69,8 @@ class KeyIndex:
         self._version = 0
         self._seen: BloomFilter | None = None  # without one, every key may have been there
 
-    def take_up(self, connection: sqlite3.Connection) -> None:
-        """Put all keys into the table; make it anew if somebody changed the ledger by hand."""
+    def prepare(self, connection: sqlite3.Connection) -> None:
+        """Put all keys into the table; rebuild it if the ledger was changed by hand."""
         self._seen = None
         ((self._highest,),) = connection.execute(HIGHEST_IN_TABLE)
         self.merge(connection)
@@ -91,27 +91,27 @@ class KeyIndex:
     def add(
         self, connection: sqlite3.Connection, keys: Sequence[tuple[str, int]]
     ) -> dict[int, int]:
-        """Note keys that are about to be put down, each with its number.
+        """Note keys that are about to be recorded, each with its number.
 
         Returns:
-            By the numbers of those that are there already, the numbers under which they are.
+            For those that are known already, their numbers by the ones given.
         """
         candidates = self._candidates([key for key, _ in keys])
         if not candidates:
             self._newest.put(keys)
             return {}
         known = self._find(connection, candidates)
-        twins = {}
+        duplicates = {}
         for key, number in keys:
             first = known.setdefault(key, number)
             if first == number:
                 self.note(key, number)
             else:
-                twins[number] = first
-        return twins
+                duplicates[number] = first
+        return duplicates
 
     def find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:
-        """Find the numbers of keys. From here on all are looked for, so they may be noted."""
+        """Find the numbers of keys. All of them may be noted from here on."""
         candidates = self._candidates(keys)
         return self._find(connection, candidates) if candidates else {}
 
@@ -120,9 +120,9 @@ class KeyIndex:
         self._newest.put([(key, number)])
 
     def merge(self, connection: sqlite3.Connection) -> None:
-        """Put into the table what the ledger has beyond it."""
+        """Put the keys into the table that the ledger has beyond it."""
         ((version,),) = connection.execute(VERSION)
-        if version != self._version:  # somebody may have put messages down by hand
+        if version != self._version:  # messages may have been added by hand
             self._version = version
             self._see(connection, BEYOND, self._highest)
         ((highest,),) = connection.execute(HIGHEST)
@@ -135,7 +135,7 @@ class KeyIndex:
             self._seen.add(key for (key,) in connection.execute(query, values))
 
     def _candidates(self, keys: Sequence[str]) -> Sequence[str]:
-        """Leave out keys that certainly are not there; from here on, all count as seen."""
+        """Leave out keys that certainly are new; from here on, all count as seen."""
         return keys if self._seen is None else self._seen.add(keys)
 
     def _find(self, connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, int]:

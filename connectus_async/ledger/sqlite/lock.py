@@ -1,4 +1,4 @@
-"""A lock that one process at a time holds on a ledger, and that names its holder."""
+"""Lock of a ledger, which one process at a time has, and which names it."""
 
 import os
 import sys
@@ -26,24 +26,24 @@ _LOCKED_BYTE: Final = 2**30
 """Past the process id, which others must be able to read."""
 
 MOMENT_SECONDS: Final = 10.0
-"""Seconds to wait for a holder that needs the lock for a moment."""
+"""Seconds to wait for a process that needs the lock for a moment."""
 
 PAUSE: Final = 0.01
 NEWLINE: Final = "\n"
 BRIEFLY: Final = " for a moment\n"
 
-_held: Final[dict[tuple[int, Path], "LedgerLock"]] = {}
-"""This process's locks, by its id: the system gives a process the lock that it holds again."""
+_locks: Final[dict[tuple[int, Path], "LedgerLock"]] = {}
+"""This process's locks, by its id: the system gives a process the lock that it has again."""
 
 
-def was_held_in_fork(ledger: Path) -> bool:
-    """Tell whether a process that this one was forked from was sending a ledger at that moment.
+def was_open_in_fork(ledger: Path) -> bool:
+    """Tell whether the process that this one was forked from was the holder of a ledger then.
 
-    SQLite in this process takes the locks of that sender for its own, for as long as it lives.
+    SQLite in this process takes the locks of that holder for its own, for as long as it lives.
     """
     ledger = ledger.resolve()
     lock = ledger.with_name(ledger.name + ".lock")
-    return any(pid != os.getpid() and held == lock for pid, held in list(_held))
+    return any(pid != os.getpid() and open_then == lock for pid, open_then in list(_locks))
 
 
 def _not_made(folder: Path, error: OSError) -> str:
@@ -54,18 +54,18 @@ def _not_made(folder: Path, error: OSError) -> str:
     return f"its lock cannot be made in {folder}: {error.strerror}"
 
 
-class _HeldBrieflyError(LedgerError):
-    """Somebody has the lock for a moment."""
+class _BriefError(LedgerError):
+    """Another process has the lock for a moment."""
 
 
 class LedgerLock:
-    """The lock of one ledger. The system takes it from a process that ends, however it ends.
+    """Lock of one ledger. The system releases it when its process ends, however it ends.
 
     Args:
         ledger: The ledger's path; the lock is a file beside it, or beside what it is a link to.
 
     Attributes:
-        is_brief: It is held for a moment only.
+        is_brief: It is taken for a moment only.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -75,20 +75,20 @@ class LedgerLock:
         self.is_brief = False
 
     def acquire(self, *, for_a_moment: bool = False) -> None:
-        """Take the lock; wait for a holder that has it for a moment.
+        """Take the lock; wait for a process that has it for a moment.
 
         Args:
-            for_a_moment: It is given back at once; nobody is waited for then.
+            for_a_moment: It is released at once, and nobody is waited for.
 
         Raises:
-            LedgerError: Another sender holds it; the process is named. Or its file cannot be made.
+            LedgerError: Another process has it, which is named, or its file cannot be created.
         """
         self.is_brief = for_a_moment
         give_up_at = time.monotonic() + MOMENT_SECONDS
         while True:
             try:
                 self._acquire()
-            except _HeldBrieflyError:
+            except _BriefError:
                 if for_a_moment or time.monotonic() > give_up_at:
                     raise
                 time.sleep(PAUSE)
@@ -98,14 +98,14 @@ class LedgerLock:
     def _acquire(self) -> None:
         ledger = self._ledger.resolve()
         mark = os.getpid(), ledger.with_name(ledger.name + ".lock")
-        found = _held.setdefault(mark, self)  # in one step, for other threads come here too
+        found = _locks.setdefault(mark, self)  # in one step, for other threads come here too
         if found is not self or self._mark is not None:
-            kind = _HeldBrieflyError if found.is_brief else LedgerError
+            kind = _BriefError if found.is_brief else LedgerError
             raise kind(self._ledger.name, f"is in use by this process ({mark[0]}) already")
         try:
             self._descriptor = self._locked(mark[1])
         except BaseException:
-            del _held[mark]
+            del _locks[mark]
             raise
         self._mark = mark
         self._write_holder(self._descriptor)
@@ -122,20 +122,20 @@ class LedgerLock:
             said = os.read(descriptor, 40).decode(errors="replace")
             os.close(descriptor)
             holder = said.removesuffix(BRIEFLY).strip() or "unknown"
-            raise (_HeldBrieflyError if said.endswith(BRIEFLY) else LedgerError)(
+            raise (_BriefError if said.endswith(BRIEFLY) else LedgerError)(
                 name, f"is in use by process {holder}: wait for it, or end it first"
             ) from None
         return descriptor
 
     def release(self) -> None:
-        """Give the lock back, if it is held."""
+        """Release the lock, if it was taken."""
         descriptor, self._descriptor = self._descriptor, None
         mark, self._mark = self._mark, None
         if descriptor is not None and mark is not None:
             os.close(descriptor)
-            _held.pop(mark, None)
+            _locks.pop(mark, None)
 
     def _write_holder(self, descriptor: int) -> None:
-        with suppress(OSError):  # on a full disk the lock holds all the same, namelessly
+        with suppress(OSError):  # on a full disk the lock works too, without the name
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}{BRIEFLY if self.is_brief else NEWLINE}".encode())

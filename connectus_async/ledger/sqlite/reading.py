@@ -1,50 +1,63 @@
-"""A ledger, opened to be read: also while a campaign writes it, and never changed."""
+"""Reader of a ledger's file. It works beside the holder and never writes."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from connectus_async import _json
 from connectus_async.errors import LedgerError
+from connectus_async.ledger.abc import LedgerReader
+from connectus_async.ledger.records import (
+    MOMENTS,
+    Frequency,
+    Latency,
+    MessageRow,
+    TimeGrid,
+    Total,
+)
+from connectus_async.ledger.sqlite import metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
-from connectus_async.ledger.sqlite.ledger import APPLICATION_ID, SCHEMA_VERSION
+from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
+from connectus_async.ledger.sqlite.rows import COLUMNS
+from connectus_async.ledger.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from connectus_async.ledger.states import State
+from connectus_async.redaction import scrubbed
 
 LOCK_TIMEOUT: Final = 5.0
-"""Seconds to wait for a ledger that another program has locked for a moment."""
+"""Seconds to wait for a lock that another program has on the file."""
 
-MESSAGES: Final = """
-SELECT id, key, line, kind, recipient, body, billed, state, reason, attempts, provider_id,
-       started_at, ended_at, delivery_status, delivered_at
-FROM message LIMIT 0
+MESSAGES: Final = f"""
+SELECT {", ".join(COLUMNS)}, delivery_status, delivered_at FROM message LIMIT 0
 """
-FACTS: Final = "SELECT name, value FROM campaign"
+"""The columns of every version of the schema."""
+
+_COLUMNS: Final = [f"round({it}, 3)" if it in MOMENTS else it for it in MessageRow._fields]
+ROWS: Final = f"""
+SELECT {", ".join(_COLUMNS)} FROM message
+WHERE :states IS NULL OR state IN (SELECT value FROM json_each(:states))
+ORDER BY id
+"""
+ROWS_A_BATCH: Final = 20_000
+"""Rows of an export in memory at a time."""
+
 BEGIN: Final = "BEGIN"
 APPLICATION: Final = "PRAGMA application_id"
 VERSION: Final = "PRAGMA user_version"
-NO_CAMPAIGN: Final = "is not a ledger: it holds no campaign"
-
-_PROBLEMS: Final = {
-    sqlite3.SQLITE_NOTADB: "is not a ledger: it is no SQLite file",
-    sqlite3.SQLITE_ERROR: NO_CAMPAIGN,
-    sqlite3.SQLITE_BUSY: "is locked by another program: try again when that has ended",
-    sqlite3.SQLITE_CORRUPT: "is damaged and cannot be read to its end",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: a ledger's folder must be writable to read it",
-    sqlite3.SQLITE_FULL: "cannot be read: the disk for temporary files is full",
-}
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a ledger as it stands at this moment; what is written to it later does not show.
+    """Open a snapshot of a ledger's file: it does not show what is written later.
 
     Args:
-        path: Where it is.
+        path: The file.
 
     Returns:
-        A connection that cannot write, in a transaction, to be closed by the caller.
+        A connection that cannot write, in a transaction. The caller closes it.
 
     Raises:
-        LedgerError: There is no such file, it is no ledger, without its log, or cannot be read.
+        LedgerError: The file is missing, is no ledger, lacks its log, or cannot be read.
     """
     if not path.is_file():
         raise LedgerError(path.name, "there is no such file")
@@ -54,7 +67,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             connection.execute(BEGIN)
             _check_kind(connection, path)
             connection.execute(MESSAGES)
-            check_whole(dict(connection.execute(FACTS)), path)
+            check_whole(metadata.read(connection), path)
         except BaseException:
             connection.close()
             raise
@@ -72,9 +85,82 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Read a ledger in a block; what SQLite cannot read in it is a `LedgerError` too."""
+    """Open a snapshot for a block. An error of SQLite in the block becomes a `LedgerError`."""
     with closing(open_for_reading(path)) as connection, _problems_named(path):
         yield connection
+
+
+@contextmanager
+def read(path: Path) -> Iterator["SqliteReader"]:
+    """Open a snapshot for a block. See `LedgerStore.read`."""
+    with reading(path) as connection:
+        yield SqliteReader(connection)
+
+
+class SqliteReader(LedgerReader):
+    """Snapshot of a ledger's file. See `LedgerReader`.
+
+    Args:
+        connection: The snapshot, from `open_for_reading`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.create_function(statistics.SHAREABLE, 1, _shareable, deterministic=True)
+
+    def metadata(self) -> Mapping[str, str]:
+        """Read the metadata of the campaign."""
+        return metadata.read(self._connection)
+
+    def totals(self) -> Mapping[State, Total]:
+        """Add up the messages by state. A state without messages is left out."""
+        rows = self._connection.execute(statistics.TOTALS)
+        return {State(state): Total(*sums) for state, *sums in rows}
+
+    def skipped(self) -> Mapping[str, int]:
+        """Count the skipped messages by reason, the most frequent first."""
+        return dict(self._connection.execute(statistics.SKIPPED))
+
+    def invalid(self, limit: int) -> Sequence[Frequency]:
+        """Count the invalid rows by what is wrong with them, the most frequent first."""
+        return self._frequencies(statistics.INVALID, limit)
+
+    def errors(self, limit: int) -> Sequence[Frequency]:
+        """Count the messages that were not accepted, by state and reason."""
+        return self._frequencies(statistics.ERRORS, limit)
+
+    def deliveries(self, limit: int) -> Mapping[str, int]:
+        """Count the messages by delivery status, the most frequent first."""
+        return dict(self._connection.execute(statistics.DELIVERIES, (limit,)))
+
+    def outcomes(self, grid: TimeGrid) -> Sequence[Mapping[State, int]]:
+        """Count the outcomes in each part of a time by state."""
+        parts: list[dict[State, int]] = [{} for _ in range(grid.parts)]
+        rows = self._connection.execute(statistics.OUTCOMES, grid._asdict())
+        for part, state, messages in rows:
+            parts[part][State(state)] = messages
+        return parts
+
+    def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
+        """Measure the latency in each part of a time; ``None`` for a part without an answer."""
+        parts: list[Latency | None] = [None] * grid.parts
+        for part, *percentiles in self._connection.execute(statistics.LATENCIES, grid._asdict()):
+            parts[part] = Latency(*percentiles)
+        return parts
+
+    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
+        """Read the messages in order of arrival, in batches."""
+        wanted = None if states is None else _json.dumps(list(states)).decode()
+        cursor = self._connection.execute(ROWS, {"states": wanted})
+        while batch := cursor.fetchmany(ROWS_A_BATCH):
+            yield list(map(MessageRow._make, batch))
+
+    def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
+        return [Frequency(*row) for row in self._connection.execute(query, (limit,))]
+
+
+def _shareable(sentence: str) -> str:
+    return scrubbed(sentence)
 
 
 @contextmanager
@@ -82,5 +168,4 @@ def _problems_named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        problem = _PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        raise LedgerError(path.name, problem or f"cannot be read: {error}") from error
+        raise reading_failed(path, error) from error

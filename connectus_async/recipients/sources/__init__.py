@@ -1,4 +1,4 @@
-"""Where the messages of a campaign come from: tables, read lazily and off the event loop."""
+"""Sources of recipients: tables, read lazily and off the event loop."""
 
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 PARQUET: Final = frozenset({".parquet"})
 EXCEL: Final = frozenset({".xlsx", ".xlsm"})
 OLD_SPREADSHEETS: Final = frozenset({".xls", ".xlsb", ".ods"})
-"""Formats whose readers do not tell how a cell shows its number."""
+"""Formats whose readers do not report the number format of a cell."""
 
 __all__ = [
     "MAX_ROW_CHARACTERS",
@@ -41,9 +41,9 @@ __all__ = [
 async def open_source(
     path: Path, *, encoding: str = UTF_8, delimiter: str | None = None, sheet: str | None = None
 ) -> Source:
-    """Open a file of recipients, and read its header. What its name ends with says what it is.
+    """Open a file of recipients, and read its header. Its extension gives its format.
 
-    | ends with | is read as | needs |
+    | extension | format | requires |
     |---|---|---|
     | ``.csv``, ``.tsv``, ``.txt`` | CSV | |
     | ``.jsonl``, ``.ndjson`` | JSON Lines | |
@@ -51,19 +51,18 @@ async def open_source(
     | ``.xlsx``, ``.xlsm`` | Excel | ``connectus-async[excel]`` |
 
     Args:
-        path: Where it is.
-        encoding: How the text of CSV or JSON Lines is encoded; UTF-8 with or without byte order
-            mark if left out.
-        delimiter: What stands between two cells of CSV; if left out, the one of comma, semicolon,
-            tab and bar that the header has most of.
-        sheet: The name of the sheet of a workbook; may be left out where there is only one.
+        path: The path of the file.
+        encoding: The encoding of CSV or JSON Lines; by default UTF-8, with or without byte order
+            mark.
+        delimiter: The delimiter of CSV; by default the most frequent one in the header of comma,
+            semicolon, tab and vertical bar.
+        sheet: The sheet of a workbook; optional if there is only one.
 
     Returns:
-        The source. Its rows are read as they are asked for, and what is wrong further down is known
-        when they are.
+        The source. It reads rows on demand, so an error further down appears only then.
 
     Raises:
-        InvalidArgumentError: The file cannot be read; it is named, with the line.
+        InvalidArgumentError: The file cannot be read; the error names it, with the line.
         ConfigurationError: The library for its format is not installed.
     """
     return await anyio.to_thread.run_sync(
@@ -92,11 +91,13 @@ def _open(path: Path, encoding: str, delimiter: str | None, sheet: str | None) -
 def _refuse(path: Path, **given: bool) -> None:
     for name, is_given in given.items():
         if is_given:
-            raise InvalidArgumentError(name, f"means nothing for a {path.suffix} file")
+            raise InvalidArgumentError(name, f"does not apply to a {path.suffix} file")
 
 
 def _not_read(path: Path, suffix: str) -> InvalidArgumentError:
     if suffix in OLD_SPREADSHEETS:
-        return InvalidArgumentError(path.name, f"is {suffix}, which is not read; save it as .xlsx")
+        return InvalidArgumentError(
+            path.name, f"is {suffix}, which is not supported; save it as .xlsx"
+        )
     known = ", ".join(sorted(CSV | JSON_LINES | PARQUET | EXCEL))
-    return InvalidArgumentError(path.name, f"does not end with one of {known}")
+    return InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")

@@ -1,4 +1,4 @@
-"""What all sources share."""
+"""Base of all sources."""
 
 import abc
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from connectus_async.redaction import masked
 
 LINES_A_BATCH: Final = 500
 MAX_ROW_CHARACTERS: Final = 2**20
-"""The longest row of a text file: memory is bounded by it, whatever the file holds."""
+"""Maximum length of a row of a text file; it bounds memory, whatever the file contains."""
 
 
 @attrs.frozen
@@ -23,9 +23,9 @@ class Line:
     """A row of a source.
 
     Attributes:
-        number: Its number: in a text file that of its last line, in a sheet that of its row, else
-            that of the row; from 1.
-        cells: Its cells by the name of their column, or the error that the row has instead.
+        number: Its number, from 1: the last line of the row in a text file, the sheet's own row
+            number in a workbook, else the place of the row.
+        cells: Its cells by column name, or the error of the row.
     """
 
     number: int
@@ -37,9 +37,9 @@ class Source(abc.ABC):
     """A table whose rows become messages. It can be read more than once.
 
     Attributes:
-        name: The name of its file, or what the caller calls it.
+        name: The name of its file, or the name that the caller gave it.
         columns: The names of its columns.
-        length: How many rows it has, where that is known without reading them.
+        length: Its number of rows, if known without reading them.
     """
 
     name: str
@@ -48,31 +48,31 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def lines(self) -> Generator[Line, None, None]:
-        """Read the rows that are not empty, one at a time. It blocks: it is for worker threads.
+        """Read the rows that are not empty, one at a time. Blocking: for worker threads.
 
         Raises:
-            InvalidArgumentError: The source cannot be read any further; it is named.
+            InvalidArgumentError: The source cannot be read further; the error names it.
         """
 
     async def batches(self) -> AsyncIterator[Sequence[Line]]:
-        """Read the rows in worker threads, some hundreds at a time, and never ahead.
+        """Read the rows in worker threads, in batches of some hundred, and never ahead.
 
         Raises:
-            InvalidArgumentError: The source cannot be read any further; it is named.
+            InvalidArgumentError: The source cannot be read further; the error names it.
         """
         lines = self.lines()
         try:
             while batch := await anyio.to_thread.run_sync(list, islice(lines, LINES_A_BATCH)):
                 yield batch
         finally:
-            with suppress(ValueError):  # its thread still reads: Ctrl-C is not held up by anyio
+            with suppress(ValueError):  # its thread still reads: Ctrl-C does not wait for it
                 lines.close()
 
     async def count(self) -> int:
-        """Count the rows, by reading to the end where their number is not known.
+        """Count the rows; where their number is unknown, read to the end.
 
         Raises:
-            InvalidArgumentError: The source cannot be read to its end; it is named.
+            InvalidArgumentError: The source cannot be read to its end; the error names it.
         """
         if self.length is not None:
             return self.length
@@ -80,28 +80,28 @@ class Source(abc.ABC):
 
 
 def check_columns(file: str, columns: Sequence[str]) -> None:
-    """Check that a header names columns, and no two the same. Blank names are of no column.
+    """Check that a header names columns, and each only once. A blank name is no column.
 
     Raises:
-        InvalidArgumentError: It does not.
+        InvalidArgumentError: The header is blank, or repeats a name.
     """
     first_place: dict[str, int] = {}
     for place, name in enumerate(columns, 1):
         if name and first_place.setdefault(name, place) != place:
             raise InvalidArgumentError(
-                file, f"names columns {first_place[name]} and {place} the same"
+                file, f"gives columns {first_place[name]} and {place} the same name"
             )
     if not first_place:
         raise InvalidArgumentError(file, "is empty; its first line must name the columns")
 
 
-def named(header: Iterable[str], cells: Iterable[Cell]) -> dict[str, Cell]:
-    """Put the cells of a row under their names; a cell under a blank name goes."""
+def by_column(header: Iterable[str], cells: Iterable[Cell]) -> dict[str, Cell]:
+    """Map column names to the cells of a row, without columns that have a blank name."""
     row = dict(zip(header, cells, strict=False))
     row.pop("", None)
     return row
 
 
-def surplus(cells: Sequence[Cell], header: Sequence[str]) -> InvalidArgumentError:
-    """Make the error of a row that is longer than the header."""
+def too_many_cells(cells: Sequence[Cell], header: Sequence[str]) -> InvalidArgumentError:
+    """Make the error for a row that is longer than the header."""
     return InvalidArgumentError("row", f"has {len(cells)} cells, but the header has {len(header)}")

@@ -1,4 +1,4 @@
-"""The lines of a text file, read one at a time; none is longer than memory takes."""
+"""Lines of a text file, read one at a time, with a limit on their length."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -10,7 +10,7 @@ from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS
 
 UTF_8: Final = "utf-8-sig"
-"""UTF-8, with or without the byte order mark that spreadsheets put in front."""
+"""UTF-8, with or without the byte order mark that spreadsheets write."""
 
 
 @attrs.define
@@ -18,11 +18,11 @@ class TextLines:
     """Iterates over the lines of a file, with their line breaks.
 
     Attributes:
-        path: Where it is.
-        encoding: How its text is encoded.
-        number: The number of the last line that was read.
-        row: The number of the line on which the row began that is being read.
-        is_complete: Whether the last line that was read ends with a line break.
+        path: The path of the file.
+        encoding: Its encoding.
+        number: The number of the last line read.
+        row: The number of the first line of the current row.
+        is_complete: Whether the last line read ends with a line break.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class TextLines:
     _length: int = 0
 
     def begin_row(self) -> None:
-        """Say that the next line is the first of another row."""
+        """Begin a new row at the next line."""
         self.row = self.number + 1
         self._length = 0
 
@@ -41,7 +41,7 @@ class TextLines:
         """Read the lines.
 
         Raises:
-            InvalidArgumentError: The file cannot be read any further; it is named, with the line.
+            InvalidArgumentError: The file cannot be read further; the error names it and the line.
         """
         try:
             yield from self._read()
@@ -50,12 +50,14 @@ class TextLines:
                 self.path.name, f"cannot be read: {error.strerror}"
             ) from None
         except LookupError:
-            raise InvalidArgumentError("encoding", f"{self.encoding!r} is not known") from None
+            raise InvalidArgumentError(
+                "encoding", f"{self.encoding!r} is not a known encoding"
+            ) from None
         except UnicodeError:
             raise self._wrong_encoding(f"after line {self.number}") from None
 
     def _read(self) -> Generator[str, None, None]:
-        # what cannot be decoded comes as half a surrogate pair: only so is its line known
+        # surrogateescape, since a strict decoder does not tell the line of a wrong byte
         with self.path.open(encoding=self.encoding, errors="surrogateescape", newline="") as file:
             while line := file.readline(MAX_ROW_CHARACTERS + 1 - self._length):
                 self.number += 1
@@ -64,21 +66,21 @@ class TextLines:
                 if self._length > MAX_ROW_CHARACTERS:
                     raise self._too_long()
                 if not (line.isascii() or _can_be_encoded(line)):
-                    raise self._wrong_encoding(f"in line {self.number}")
+                    raise self._wrong_encoding(f"on line {self.number}")
                 yield line
 
     def _too_long(self) -> InvalidArgumentError:
         return InvalidArgumentError(
             self.path.name,
-            f"has a row of more than {MAX_ROW_CHARACTERS:,} characters, which begins in line "
-            f"{self.row}: a quote may have been left open, or it is no text file",
+            f"has a row of more than {MAX_ROW_CHARACTERS:,} characters, which begins on line "
+            f"{self.row}; a quote may be unclosed, or it is not a text file",
         )
 
     def _wrong_encoding(self, where: str) -> InvalidArgumentError:
         return InvalidArgumentError(
             self.path.name,
-            f"is not {self.encoding.removesuffix('-sig')} {where}; name its encoding, "
-            "which from a spreadsheet is often latin-1 or cp1252",
+            f"is not {self.encoding.removesuffix('-sig')} {where}; specify its encoding "
+            "(spreadsheets often use latin-1 or cp1252)",
         )
 
 

@@ -11,7 +11,13 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank
-from connectus_async.recipients.sources._source import Line, Source, check_columns, named, surplus
+from connectus_async.recipients.sources._source import (
+    Line,
+    Source,
+    by_column,
+    check_columns,
+    too_many_cells,
+)
 from connectus_async.recipients.sources._text import TextLines
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -22,13 +28,13 @@ Cells = tuple[int, list[str], bool]
 
 @attrs.frozen(kw_only=True)
 class CsvFile(Source):
-    """A CSV file. A row that is cut short by the end of the file has that as its error.
+    """A CSV file. A row that the end of the file cuts short is an error.
 
     Attributes:
-        path: Where it is.
-        encoding: How its text is encoded.
-        delimiter: What stands between two cells.
-        header: The names in its first line, the blank ones included.
+        path: The path of the file.
+        encoding: Its encoding.
+        delimiter: Its delimiter.
+        header: The names in its first line, including blank ones.
     """
 
     path: Path
@@ -38,16 +44,16 @@ class CsvFile(Source):
 
     @classmethod
     def open(cls, path: Path, encoding: str, delimiter: str | None) -> "CsvFile":
-        """Read the header of a file. It blocks.
+        """Read the header of a file. Blocking.
 
         Args:
-            path: Where it is.
-            encoding: How its text is encoded.
-            delimiter: What stands between two cells; if ``None``, the one of comma, semicolon,
-                tab and bar that the header has most of.
+            path: The path of the file.
+            encoding: Its encoding.
+            delimiter: Its delimiter; if ``None``, the most frequent one in the header of comma,
+                semicolon, tab and vertical bar.
 
         Raises:
-            InvalidArgumentError: It cannot be read; it is named, with the line.
+            InvalidArgumentError: It cannot be read; the error names it, with the line.
         """
         delimiter = delimiter or _delimiter(path, encoding)
         with closing(_rows(path, encoding, delimiter)) as rows:
@@ -55,7 +61,7 @@ class CsvFile(Source):
         header = [name.strip() for name in cells]
         if "\0" in "".join(header):
             raise InvalidArgumentError(
-                path.name, "has a zero byte in its header: it is no text, or of another encoding"
+                path.name, "has a null byte in its header; it is not text, or has another encoding"
             )
         check_columns(path.name, header)
         return cls(
@@ -68,7 +74,7 @@ class CsvFile(Source):
         )
 
     def lines(self) -> Generator[Line, None, None]:
-        """Read the rows below the header that are not empty. It blocks."""
+        """Read the rows below the header that are not empty. Blocking."""
         with closing(_rows(self.path, self.encoding, self.delimiter)) as rows:
             next(rows, None)
             for number, cells, is_complete in rows:
@@ -80,14 +86,14 @@ class CsvFile(Source):
     def _by_column(self, cells: list[str], *, is_complete: bool) -> dict[str, Cell]:
         missing = len(self.header) - len(cells)
         if missing < 0 and not all(map(is_blank, cells[missing:])):
-            raise surplus(cells, self.header)
+            raise too_many_cells(cells, self.header)
         if missing > 0 and not is_complete:
             raise InvalidArgumentError(
-                "row", "breaks off at the end of the file; the file may not be whole"
+                "row", "is cut off by the end of the file; the file may be incomplete"
             )
         if "\0" in "".join(cells):
-            raise InvalidArgumentError("row", "has a zero byte in it, which is no text")
-        return named(self.header, chain(cells, [""] * missing))
+            raise InvalidArgumentError("row", "has a null byte, which is not text")
+        return by_column(self.header, chain(cells, [""] * missing))
 
 
 def _rows(path: Path, encoding: str, delimiter: str) -> Generator[Cells, None, None]:
@@ -108,10 +114,10 @@ def _rows(path: Path, encoding: str, delimiter: str) -> Generator[Cells, None, N
 
 def _reason(error: csv.Error) -> str:
     if "unexpected end of data" in str(error):
-        return "a quote opens in the next row and never closes; the file may not be whole"
+        return "the next row has an unclosed quote; the file may be incomplete"
     if "field larger" in str(error):
-        limit = csv.field_size_limit()  # of the whole process, so it is left as it is
-        return f"the next row has a cell of more than {limit:,} characters; is a quote left open?"
+        limit = csv.field_size_limit()  # a setting of the whole process: not ours to change
+        return f"the next row has a cell of more than {limit:,} characters; a quote may be unclosed"
     return str(error)
 
 

@@ -1,4 +1,4 @@
-"""Dataframes of any library that narwhals knows."""
+"""Dataframes of any library that narwhals supports."""
 
 from collections.abc import Generator
 from typing import Any
@@ -13,16 +13,16 @@ from connectus_async.recipients.sources._source import LINES_A_BATCH, Line, Sour
 
 @attrs.frozen(kw_only=True)
 class DataFrame(Source):
-    """A dataframe in memory; `from_dataframe` makes it. A row is known by its place, from 1.
+    """A dataframe in memory; `from_dataframe` makes it. Rows are numbered from 1.
 
     Attributes:
-        frame: The dataframe, as narwhals wraps it.
+        frame: The dataframe, wrapped by narwhals.
     """
 
     frame: Any = attrs.field(repr=False)
 
     def lines(self) -> Generator[Line, None, None]:
-        """Read the rows. It blocks."""
+        """Read the rows. Blocking."""
         for start in range(0, len(self.frame), LINES_A_BATCH):
             rows = self.frame[start : start + LINES_A_BATCH].iter_rows()
             for number, row in enumerate(rows, start + 1):
@@ -30,18 +30,18 @@ class DataFrame(Source):
 
 
 def from_dataframe(frame: Any, *, name: str = "dataframe") -> DataFrame:
-    """Make a source of a dataframe: pandas, polars, pyarrow, or any that narwhals knows.
+    """Make a source from a dataframe of pandas, polars, pyarrow, or any that narwhals supports.
 
-    It is read in slices and not copied as a whole. A column of whole numbers that pandas made
-    floats, because one was missing, is refused as phone numbers: make it text first.
+    It is read in slices, never copied as a whole. pandas turns whole numbers into floats when one
+    is missing; such a column is refused as phone numbers, so convert it to text first.
 
     Args:
-        frame: The dataframe. A lazy one has to be collected, or written to Parquet, which is read
-            without ever being in memory as a whole.
-        name: What errors are to call it.
+        frame: The dataframe. Collect a lazy one, or write it to Parquet, which is read without
+            loading the whole file into memory.
+        name: The name for error messages.
 
     Raises:
-        InvalidArgumentError: It is no dataframe, or is lazy, or its columns cannot be told apart.
+        InvalidArgumentError: It is not a dataframe, is lazy, or repeats a column name.
         ConfigurationError: narwhals is not installed.
     """
     narwhals = library(name, "narwhals", extra="dataframes")
@@ -51,11 +51,11 @@ def from_dataframe(frame: Any, *, name: str = "dataframe") -> DataFrame:
         raise InvalidArgumentError(
             name, f"must be a dataframe, not {type(frame).__name__}"
         ) from None
-    except ValueError:  # pandas lets two columns have one name, narwhals does not
-        raise InvalidArgumentError(name, "names two of its columns the same") from None
+    except ValueError:  # pandas allows repeated column names, narwhals does not
+        raise InvalidArgumentError(name, "gives two columns the same name") from None
     if isinstance(wrapped, narwhals.LazyFrame):
         raise InvalidArgumentError(
-            name, "is lazy: collect it, or write it to Parquet and send the file"
+            name, "is lazy; collect it, or write it to Parquet and send the file"
         )
     columns = [str(column) for column in wrapped.columns]
     check_columns(name, columns)
@@ -63,7 +63,7 @@ def from_dataframe(frame: Any, *, name: str = "dataframe") -> DataFrame:
 
 
 def _cell(value: Any) -> Cell:
-    if type(value).__name__ in {"NAType", "NaTType"}:  # what pandas has for no value
+    if type(value).__name__ in {"NAType", "NaTType"}:  # pandas' missing values
         return None
     if type(value).__module__ == "numpy":
         value = value.item()

@@ -1,4 +1,4 @@
-"""Excel workbooks, through openpyxl: it reads row by row, and tells how a cell shows its number."""
+"""Excel workbooks, through openpyxl: it reads row by row, and gives a cell's number format."""
 
 import re
 from collections.abc import Generator, Iterator, Sequence
@@ -14,21 +14,27 @@ import attrs
 from connectus_async.errors import ConnectusError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients.cells import Cell, is_blank
-from connectus_async.recipients.sources._source import Line, Source, check_columns, named, surplus
+from connectus_async.recipients.sources._source import (
+    Line,
+    Source,
+    by_column,
+    check_columns,
+    too_many_cells,
+)
 
 MAX_ROWS: Final = 2**20
-"""As many as Excel has."""
+"""Excel's own limit."""
 
 MAX_EXACT: Final = 10**15
-"""Excel keeps 15 digits of a number and puts zeros in place of the others."""
+"""Excel keeps 15 digits of a number and replaces the rest with zeros."""
 
 MAX_SHARED_TEXT: Final = 256 * 2**20
-"""The bytes of the part of a workbook that openpyxl keeps in memory: its texts."""
+"""Maximum bytes of the shared strings, which openpyxl keeps in memory."""
 
 MAX_PACKED: Final = 500
-"""How many times larger than packed a part may be, if it is large: those of Excel are about 10."""
+"""Maximum compression ratio of a large part; Excel's own parts have about 10."""
 
-NO_WORKBOOK: Final = "it is no Excel workbook, or damaged, or has a password"
+NO_WORKBOOK: Final = "it is not an Excel workbook, is damaged, or has a password"
 LARGE: Final = 64 * 2**20
 
 _IGNORED: Final = re.compile(r"_.|\[[^\]]*\]")
@@ -37,18 +43,18 @@ _PLAIN: Final = re.compile(r"General|@|[#, ]*0?(\.0+)?", re.IGNORECASE)
 
 @attrs.frozen(kw_only=True)
 class ExcelFile(Source):
-    """A sheet of a workbook (.xlsx, .xlsm). A row is known by its number in the sheet.
+    """A sheet of a workbook (.xlsx, .xlsm). Rows keep the number they have in the sheet.
 
-    Every number of a workbook is a float. It becomes an ``int`` only where the cell shows just its
-    digits: it is whole, has at most 15 digits, and its format is the general one or one of plain
-    digits. In every other format, the scientific one above all, it becomes a ``float``, which no
-    phone number may be. A formula is what Excel last worked it out to, and a cell with an error
-    such as #N/A is empty.
+    A workbook stores every number as a float. It becomes an ``int`` only if the cell shows exactly
+    its digits: it is whole, has at most 15 digits, and its format is general or plain digits. In
+    any other format, above all the scientific one, it becomes a ``float``, which is refused as a
+    phone number. A formula has the value that Excel last computed. A cell with an error such as
+    #N/A is empty.
 
     Attributes:
-        path: Where it is.
+        path: The path of the workbook.
         sheet: The name of the sheet.
-        header: The names in its first row that is not empty, the blank ones included.
+        header: The names in its first row that is not empty, including blank ones.
     """
 
     path: Path
@@ -57,17 +63,17 @@ class ExcelFile(Source):
 
     @classmethod
     def open(cls, path: Path, sheet: str | None) -> "ExcelFile":
-        """Read the header of a sheet. It blocks.
+        """Read the header of a sheet. Blocking.
 
         Args:
-            path: Where the workbook is.
-            sheet: The name of the sheet; may be left out where only one shows.
+            path: The path of the workbook.
+            sheet: The name of the sheet; optional if only one is visible.
 
         Raises:
-            InvalidArgumentError: The workbook cannot be read, or has no such sheet; it is named.
+            InvalidArgumentError: The workbook cannot be read, or has no such sheet.
             ConfigurationError: openpyxl is not installed.
         """
-        with _reading(path) as workbook:
+        with _opened(path) as workbook:
             sheet = _sheet(path, workbook, sheet)
             with closing(_rows(path, workbook[sheet])) as rows:
                 _, cells = next(rows, (0, []))
@@ -77,22 +83,22 @@ class ExcelFile(Source):
         return cls(name=path.name, columns=columns, path=path, sheet=sheet, header=header)
 
     def lines(self) -> Generator[Line, None, None]:
-        """Read the rows below the header that are not empty. It blocks."""
+        """Read the rows below the header that are not empty. Blocking."""
         with (
-            _reading(self.path) as workbook,
+            _opened(self.path) as workbook,
             closing(_rows(self.path, workbook[self.sheet])) as rows,
         ):
             next(rows, None)
             for number, cells in rows:
                 missing = len(self.header) - len(cells)
                 if missing < 0 and not all(map(is_blank, cells[missing:])):
-                    yield Line(number, surplus(cells, self.header))
+                    yield Line(number, too_many_cells(cells, self.header))
                 else:
-                    yield Line(number, named(self.header, chain(cells, [None] * missing)))
+                    yield Line(number, by_column(self.header, chain(cells, [None] * missing)))
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     openpyxl = library(path.name, "openpyxl", extra="excel")
     try:
         with path.open("rb") as file:
@@ -113,7 +119,7 @@ def _refuse_a_bomb(path: Path, file: Any) -> None:
         is_kept = part.filename.casefold().endswith("sharedstrings.xml")
         if is_bomb or (is_kept and part.file_size > MAX_SHARED_TEXT):
             raise InvalidArgumentError(
-                path.name, "holds more than memory takes; save the sheet as CSV"
+                path.name, "is too large when unpacked; save the sheet as CSV"
             )
     file.seek(0)
 
@@ -124,13 +130,13 @@ def _sheet(path: Path, workbook: Any, name: str | None) -> str:
         return str(shown[0])
     if name is not None and name in {sheet.title for sheet in workbook.worksheets}:
         return name
-    problem = "has several sheets; say which" if name is None else f"has no sheet {name!r}"
+    problem = "has several sheets; choose one" if name is None else f"has no sheet {name!r}"
     raise InvalidArgumentError(path.name, f"{problem}: {', '.join(shown)}")
 
 
 def _rows(path: Path, sheet: Any) -> Generator[tuple[int, list[Cell]], None, None]:
     """Read the rows that are not empty, the header first."""
-    sheet.reset_dimensions()  # programs write wrong ones, which would cut rows off
+    sheet.reset_dimensions()  # some programs write wrong ones, which would cut off rows
     for number, row in enumerate(sheet.rows, 1):
         if number > MAX_ROWS:
             raise InvalidArgumentError(path.name, f"has more than {MAX_ROWS:,} rows")
@@ -156,6 +162,6 @@ def _number(value: float, *, shows_digits: bool) -> int | float:
 
 @lru_cache
 def _shows_digits(form: str) -> bool:
-    """Tell whether a whole number in some format is shown as its digits and nothing else."""
+    """Tell whether a number format shows a whole number as its plain digits."""
     positive = form.partition(";")[0]
     return _PLAIN.fullmatch(_IGNORED.sub("", positive).strip()) is not None

@@ -1,4 +1,4 @@
-"""JSON Lines: an object a line."""
+"""JSON Lines: one object per line."""
 
 import json
 from collections.abc import Generator
@@ -18,12 +18,12 @@ from connectus_async.recipients.sources._text import TextLines
 class JsonLinesFile(Source):
     """A file of JSON Lines.
 
-    Its columns are the keys of its first object. A later object may lack some, which are then empty
-    cells, and may have others, which no template can name.
+    Its columns are the keys of its first object. Keys that a later object lacks are empty cells;
+    additional keys are ignored.
 
     Attributes:
-        path: Where it is.
-        encoding: How its text is encoded.
+        path: The path of the file.
+        encoding: Its encoding.
     """
 
     path: Path
@@ -31,26 +31,26 @@ class JsonLinesFile(Source):
 
     @classmethod
     def open(cls, path: Path, encoding: str) -> "JsonLinesFile":
-        """Read the first object of a file. It blocks.
+        """Read the first object of a file. Blocking.
 
         Raises:
-            InvalidArgumentError: It cannot be read, or does not begin with an object.
+            InvalidArgumentError: The file cannot be read, or does not begin with an object.
         """
         with closing(_rows(path, encoding)) as rows:
             number, text = next(rows, (0, ""))
         if not text:
-            raise InvalidArgumentError(path.name, "is empty; each of its lines must be an object")
+            raise InvalidArgumentError(path.name, "is empty; each line must be a JSON object")
         try:
             columns = list(_object(text))
         except InvalidArgumentError as error:
             raise InvalidArgumentError(
-                path.name, f"is not JSON Lines: line {number} {error.problem}"
+                path.name, f"is not valid JSON Lines: line {number} {error.problem}"
             ) from None
         check_columns(path.name, columns)
         return cls(name=path.name, columns=columns, path=path, encoding=encoding)
 
     def lines(self) -> Generator[Line, None, None]:
-        """Read the objects. It blocks."""
+        """Read the objects. Blocking."""
         with closing(_rows(self.path, self.encoding)) as rows:
             for number, text in rows:
                 try:
@@ -72,7 +72,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         value = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        raise InvalidArgumentError("row", "is not JSON that can be read") from None
+        raise InvalidArgumentError("row", "is not valid JSON") from None
     if not isinstance(value, dict):
         raise InvalidArgumentError("row", "is not a JSON object")
     return value

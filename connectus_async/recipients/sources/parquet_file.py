@@ -15,35 +15,34 @@ from connectus_async.recipients.sources._source import LINES_A_BATCH, Line, Sour
 
 @attrs.frozen(kw_only=True)
 class ParquetFile(Source):
-    """A Parquet file. A row is known by its place, from 1.
+    """A Parquet file. Rows are numbered from 1.
 
-    Memory is bounded by the largest of the file's row groups, which writers commonly keep to a
-    million rows.
+    The largest row group bounds memory; writers commonly limit row groups to a million rows.
 
     Attributes:
-        path: Where it is.
+        path: The path of the file.
     """
 
     path: Path
 
     @classmethod
     def open(cls, path: Path) -> "ParquetFile":
-        """Read what a file says of itself. It blocks.
+        """Read the metadata of a file. Blocking.
 
         Raises:
-            InvalidArgumentError: It cannot be read; it is named.
+            InvalidArgumentError: It cannot be read; the error names it.
             ConfigurationError: pyarrow is not installed.
         """
-        with _reading(path) as file:
+        with _opened(path) as file:
             columns = [str(name) for name in file.schema_arrow.names]
             length = int(file.metadata.num_rows)
         check_columns(path.name, columns)
         return cls(name=path.name, columns=columns, length=length, path=path)
 
     def lines(self) -> Generator[Line, None, None]:
-        """Read the rows. It blocks."""
+        """Read the rows. Blocking."""
         number = 0
-        with _reading(self.path) as file:
+        with _opened(self.path) as file:
             for batch in file.iter_batches(LINES_A_BATCH, use_threads=False):
                 for cells in _rows(batch):
                     number += 1
@@ -51,21 +50,21 @@ class ParquetFile(Source):
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     pyarrow = library(path.name, "pyarrow", extra="parquet")
     parquet = library(path.name, "pyarrow.parquet", extra="parquet")
     try:
         with path.open("rb") as file:
             yield parquet.ParquetFile(file, pre_buffer=False)
     except (OSError, pyarrow.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or "it is no Parquet file, or not whole"
+        reason = getattr(error, "strerror", None) or "it is not a Parquet file, or is incomplete"
         raise InvalidArgumentError(path.name, f"cannot be read: {reason}") from None
 
 
 def _rows(batch: Any) -> list[dict[str, Cell] | InvalidArgumentError]:
     try:
         return list(batch.to_pylist())
-    except (ValueError, OverflowError):  # Python has no such date, or the text is no UTF-8
+    except (ValueError, OverflowError):  # a date out of Python's range, or text that is not UTF-8
         return [_row(batch.slice(place, 1)) for place in range(batch.num_rows)]
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from old_schemas import SCHEMAS
 
 from connectus_async import LedgerError
 from connectus_async.ledger.records import Entry, Loading, Policy
 from connectus_async.ledger.sqlite import key_index
 from connectus_async.ledger.sqlite.key_index import KeyIndex
-from connectus_async.ledger.sqlite.ledger import SCHEMA_VERSION, SqliteLedger
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
+from connectus_async.ledger.sqlite.schema import SCHEMA_VERSION
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
 
 POLICY = Policy("", "message", OnUnknown.HOLD, forgets_content=False)
@@ -75,7 +77,7 @@ def test_a_key_is_begun_once_whatever_comes_between(
 async def _follow(steps: list[tuple[str, list[str]]], folder: Path) -> None:
     path = folder / "0.db"
     ledger = await opened(path)
-    reading = await ledger.begin_reading()
+    reading = await ledger.begin_load()
     begun: set[str] = set()
     for number, (step, keys) in enumerate(steps, 1):
         if step == "begin":
@@ -125,19 +127,9 @@ async def test_keys_that_were_in_memory_are_in_the_table_after_a_restart(path: P
         await ledger.close()
 
 
-VERSION_1 = """
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY, key TEXT UNIQUE, line INTEGER, kind TEXT NOT NULL, recipient TEXT,
-    body TEXT, billed INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT,
-    attempts INTEGER NOT NULL DEFAULT 0, provider_id TEXT, started_at REAL, ended_at REAL,
-    delivery_status TEXT, delivered_at REAL, reading INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX open_message ON message (state, id)
-    WHERE state IN ('queued', 'in_flight', 'unknown', 'held');
-CREATE INDEX over_budget ON message (id) WHERE state = 'skipped' AND reason = 'over_budget';
-CREATE TABLE campaign (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA application_id = 0x436E6374;
-PRAGMA user_version = 1;
+VERSION_1 = (
+    SCHEMAS[1]
+    + """
 INSERT INTO campaign VALUES ('name', ''), ('identity', 'message');
 INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
     ('a', 'sms', '56987688060', '{}', 1, 'accepted'),
@@ -145,6 +137,7 @@ INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
     ('c', 'sms', '56987688060', '{}', 1, 'queued'),
     (NULL, 'invalid', '', '', 0, 'skipped');
 """
+)
 
 
 async def test_a_ledger_of_the_first_version_goes_on(path: Path):
@@ -196,7 +189,7 @@ async def test_a_ledger_of_the_second_version_goes_on(path: Path):
 
     ledger = await opened(path)
     claims = [await ledger.begin(entry(key), None) for key in "abcde"]
-    facts = await ledger.facts()
+    facts = await ledger.metadata()
     await ledger.close()
 
     assert [claim.found for claim in claims] == [*[State.UNKNOWN] * 4, None]
@@ -245,7 +238,7 @@ def test_a_new_key_is_looked_for_only_where_too_many_were_there(
     monkeypatch.setattr(key_index, "MOST_READ", most_read)
     connection.execute("INSERT INTO message VALUES (1, 'a')")
     keys = KeyIndex()
-    keys.take_up(connection)
+    keys.prepare(connection)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
 
@@ -284,7 +277,7 @@ async def test_keys_of_what_could_not_be_loaded_are_not_known(path: Path):
     """One message that SQLite cannot hold takes the others of its batch with it, and their keys."""
     ledger = await opened(path)
     await ledger.begin(entry("z"), None)
-    reading = await ledger.begin_reading()
+    reading = await ledger.begin_load()
     with pytest.raises(OverflowError):
         await ledger.load(
             [Loading(entry("a")), Loading(entry("b")._replace(billed=2**70))], reading

@@ -18,10 +18,11 @@ import pytest
 
 from connectus_async import AsyncConnectus, InvalidArgumentError, LedgerError, Sms
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.records import INVALID, Claim, Entry, Loading, Policy
-from connectus_async.ledger.sqlite import key_index
-from connectus_async.ledger.sqlite import ledger as sqlite_ledger
-from connectus_async.ledger.sqlite.ledger import ABSENT, SqliteLedger, Task, content_hash
+from connectus_async.ledger.content import content_hash
+from connectus_async.ledger.records import Claim, Entry, Loading, Policy
+from connectus_async.ledger.sqlite import key_index, resuming, writer
+from connectus_async.ledger.sqlite.holder import HolderFile, Task
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.sqlite.lock import LedgerLock
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
 from connectus_async.products.messages import Row
@@ -112,42 +113,6 @@ async def crashed(ledger: SqliteLedger, to: Path) -> Path:
     return await asyncio.to_thread(copy, ledger.path, to)
 
 
-async def test_what_is_begun_is_on_the_disk_before_it_is_given(ledger: SqliteLedger, path: Path):
-    """Whoever holds a claim may send: a kill at this moment finds the message in flight."""
-    claim = await ledger.begin(entry(), None)
-
-    assert claim == Claim(1)
-    assert rows(path, "key, state, attempts") == [("a", "in_flight", 1)]
-    assert rows(path, "started_at IS NOT NULL AND ended_at IS NULL") == [1]
-
-
-async def test_what_was_put_down_before_a_begin_is_on_the_disk_after_it(
-    ledger: SqliteLedger, path: Path
-):
-    """The order of the calls is the order on the disk, whatever is waited for."""
-    first = await ledger.begin(entry("a"), None)
-    ledger.finish(entry("a"), first.number, State.ACCEPTED, None, "id-a")
-    ledger.put(entry("b"), None, SkipReason.SUPPRESSED, None)
-    await ledger.begin(entry("c"), None)
-
-    assert rows(path, "key, state, reason, provider_id") == [
-        ("a", "accepted", None, "id-a"),
-        ("b", "skipped", "suppressed", None),
-        ("c", "in_flight", None, None),
-    ]
-
-
-async def test_flush_waits_for_everything(ledger: SqliteLedger, path: Path):
-    """What was put down without being waited for is on the disk then."""
-    claims = [await ledger.begin(entry(str(index)), None) for index in range(3)]
-    for claim in claims:
-        ledger.finish(entry(), claim.number, State.REJECTED, "400", None)
-
-    await ledger.flush()
-
-    assert rows(path, "state") == ["rejected"] * 3
-
-
 @pytest.mark.parametrize("keys", ["keys in memory"], indirect=True)
 async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path):
     """A thousand messages that begin together cost four waits for the disk."""
@@ -166,113 +131,6 @@ async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path
     assert [statement.split()[0] for statement in statements] == ["COMMIT", *["INSERT"] * 4]
 
 
-async def test_known_messages_begin_together(ledger: SqliteLedger, path: Path):
-    """What is given is durable for all of them, however many statements it took."""
-    loading = [Loading(entry(str(index))) for index in range(600)]
-    await ledger.load(loading, await ledger.begin_reading())
-
-    assert (await ledger.begin_known(range(1, 601))).number == 600
-    assert rows(path, "state") == ["in_flight"] * 600
-
-
-@pytest.mark.parametrize("count", [2, 5])
-async def test_the_same_key_twice_at_once_begins_once(ledger: SqliteLedger, path: Path, count: int):
-    """The others are told that it is in flight."""
-    async with held_up(ledger):
-        begun = [ledger.begin(entry(), None) for _ in range(count)]
-    claims = await asyncio.gather(*begun)
-
-    assert claims == [Claim(1), *[Claim(1, State.IN_FLIGHT)] * (count - 1)]
-    assert rows(path, "state, attempts") == [("in_flight", 1)]
-
-
-@pytest.mark.parametrize(
-    "state", [State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.IN_FLIGHT, State.SKIPPED]
-)
-async def test_what_is_there_is_not_begun_again(ledger: SqliteLedger, path: Path, state: State):
-    """Whoever gives it again is told in which state it is, and the row stays as it is."""
-    if state is State.SKIPPED:
-        ledger.put(entry(), None, SkipReason.EXPIRED, None)
-    else:
-        await ledger.begin(entry(), None)
-    if state not in {State.SKIPPED, State.IN_FLIGHT}:
-        ledger.finish(entry(), 1, state, "why", "id")
-    await ledger.flush()
-    before = rows(path)
-
-    assert await ledger.begin(entry(), None) == Claim(1, state)
-    assert rows(path) == before
-
-
-async def test_a_queued_message_that_is_given_again_is_begun_once(ledger: SqliteLedger, path: Path):
-    """Loaded before and streamed now: one row, and one of many claims is good."""
-    await ledger.load([Loading(entry("a")), Loading(entry("b"))], await ledger.begin_reading())
-
-    async with held_up(ledger):
-        begun = [ledger.begin(entry("b"), None) for _ in range(4)]
-    claims = await asyncio.gather(*begun)
-
-    assert [claim.found for claim in claims].count(None) == 1
-    assert {claim.number for claim in claims} == {rows(path, "id")[1]}
-    assert rows(path, "state, attempts") == [("queued", 0), ("in_flight", 1)]
-
-
-async def test_a_message_that_was_not_sent_can_be_begun_again(ledger: SqliteLedger, path: Path):
-    """After 429 it is queued, and each attempt is counted."""
-    for _ in range(3):
-        claim = await ledger.begin(entry(), None)
-        assert claim == Claim(1)
-        ledger.finish(entry(), 1, State.QUEUED, "429", None)
-    assert await ledger.begin(entry(), 1) == Claim(1)
-    await ledger.flush()
-
-    assert rows(path, "state, attempts, reason") == [("in_flight", 4, None)]
-
-
-@pytest.mark.parametrize("state", [State.ACCEPTED, State.UNKNOWN, State.IN_FLIGHT])
-async def test_what_is_not_queued_is_not_begun_by_its_number(
-    ledger: SqliteLedger, path: Path, state: State
-):
-    """Whoever does so does not know what became of it: that ends the campaign."""
-    await ledger.begin(entry(), None)
-    ledger.finish(entry(), 1, State.QUEUED, "429", None)
-    assert await ledger.begin(entry(), None) == Claim(1)
-    if state is not State.IN_FLIGHT:
-        ledger.finish(entry(), 1, state, None, None)
-    await ledger.flush()
-    before = rows(path)
-
-    with pytest.raises(LedgerError, match="changed by somebody else"):
-        await ledger.begin(entry(), 1)
-    assert rows(path) == before
-
-
-async def test_what_another_sends_meanwhile_is_sorted_out_in_one_group(ledger: SqliteLedger):
-    """Two that want the same queued message at the same moment: one gets it."""
-    await ledger.begin(entry(), None)
-    ledger.finish(entry(), 1, State.QUEUED, "429", None)
-
-    async with held_up(ledger):
-        begun = [
-            ledger.begin(entry(), None),
-            ledger.begin(entry(), 1),
-            ledger.begin(entry("b"), None),
-        ]
-    claims = await asyncio.gather(*begun)
-
-    assert claims[:2] == [Claim(1, State.IN_FLIGHT), Claim(1)]
-    assert claims[2].found is None
-
-
-async def test_a_message_without_a_key_is_one_of_its_own(ledger: SqliteLedger, path: Path):
-    """Nothing tells two of them apart, so both are kept."""
-    ledger.put(Entry(None, None, INVALID, "", "", 0), None, SkipReason.INVALID, "is empty")
-    ledger.put(Entry(None, None, INVALID, "", "", 0), None, SkipReason.INVALID, "is empty")
-    await ledger.flush()
-
-    assert rows(path, "kind, state, reason") == [("invalid", "skipped", "invalid: is empty")] * 2
-
-
 TEXTS = [
     "nul \0 in the middle",
     "quotes ' \" and \\ and \n and ;--",
@@ -280,21 +138,6 @@ TEXTS = [
     "{{ name }} %s {0} \ufeff",
     "x" * 100_000,
 ]
-
-
-@pytest.mark.parametrize("text", TEXTS)
-async def test_any_text_comes_back_as_it_was(path: Path, text: str):
-    """What is sent after a restart is what was given before it."""
-    given = entry("streamed", text=text)
-    async with opened(path) as ledger:
-        await ledger.begin(given, None)
-        ledger.finish(given, 1, State.QUEUED, "429", None)
-        await ledger.load([Loading(entry("loaded", text=text))], await ledger.begin_reading())
-    async with opened(path) as ledger:
-        queued = await ledger.queued(0, 10)
-
-    assert [json.loads(found.body)["sms_content"] for _, found in queued] == [text] * 2
-    assert queued[0][1] == given
 
 
 @pytest.mark.parametrize("text", [*TEXTS[:4], TEXTS[4][:30_000]])
@@ -371,17 +214,6 @@ async def test_what_is_found_to_be_accepted_is_forgotten_too(
     assert b"secreto" not in left
 
 
-async def test_content_that_may_be_sent_again_is_kept(
-    emulator: Emulator, client: AsyncConnectus, path: Path
-):
-    """Only what was accepted is forgotten: the others need their texts."""
-    emulator.fault(Fault.too_many(86_400), route="sms.send")
-    async with client.bulk(ledger=path, forget_content=True) as bulk:
-        await bulk.load([Sms(FIRST, "secreto")])
-
-    assert rows(path, "body") == ['{"sms_content":"secreto"}']
-
-
 async def test_a_forgotten_message_is_known_again(
     emulator: Emulator, client: AsyncConnectus, path: Path
 ):
@@ -426,63 +258,6 @@ async def test_what_a_crash_leaves_in_flight_is_unknown(ledger: SqliteLedger, tm
     ]
 
 
-@pytest.mark.parametrize(
-    ("on_unknown", "states"),
-    [
-        (OnUnknown.HOLD, ["unknown", "held", "held"]),
-        (OnUnknown.RESEND_IF_ABSENT, ["unknown", "queued", "held"]),
-        (OnUnknown.RESEND, ["queued", "queued", "queued"]),
-    ],
-)
-async def test_the_users_word_says_what_becomes_of_the_unknown(
-    path: Path, on_unknown: OnUnknown, states: list[str]
-):
-    """Unknown, held as absent, and held because nobody can tell."""
-    async with opened(path) as ledger:
-        for key in "abc":
-            await ledger.begin(entry(key), None)
-    async with opened(path) as ledger:
-        for number, reason in ((2, ABSENT), (3, "ambiguous")):
-            await ledger.ask(
-                lambda connection, number=number, reason=reason: connection.execute(
-                    "UPDATE message SET state = 'held', reason = ? WHERE id = ?", (reason, number)
-                )
-            )
-
-    async with opened(path, on_unknown=on_unknown):
-        assert rows(path, "state") == states
-
-
-async def test_facts_are_kept(path: Path):
-    """Those of the campaign are there from the first; one that is noted again is replaced."""
-    async with opened(path, campaign="navidad") as ledger:
-        await ledger.note(source="a.csv", total="3")
-        await ledger.note(source='b\'s "file" 😀.csv')
-    async with opened(path, campaign="navidad") as ledger:
-        facts = await ledger.facts()
-
-    assert facts["name"] == "navidad"
-    assert facts["identity"] == "message"
-    assert facts["source"] == 'b\'s "file" 😀.csv'
-    assert facts["total"] == "3"
-    assert float(facts["created_at"]) > 0
-
-
-async def test_numbers_go_on_after_the_last(path: Path):
-    """No number is given twice, after a restart or between loading and streaming."""
-    async with opened(path) as ledger:
-        await ledger.begin(entry("a"), None)
-        await ledger.load([Loading(entry("b")), Loading(entry("b"))], await ledger.begin_reading())
-        await ledger.begin(entry("c"), None)
-    async with opened(path) as ledger:
-        await ledger.begin(entry("d"), None)
-        await ledger.load([Loading(entry("e"))], await ledger.begin_reading())
-
-    keys = rows(path, "key")
-    assert [key for key in keys if key is not None] == ["a", "b", "c", "d", "e"]
-    assert len(set(rows(path, "id"))) == len(keys)
-
-
 class PromptQueue(SimpleQueue[object]):
     """Lets the writer do what it is given before the loop goes on, as threads may switch there."""
 
@@ -503,8 +278,8 @@ class PromptQueue(SimpleQueue[object]):
 @pytest.fixture
 def full_after_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hand two rows over at once, and have them written before anything else happens."""
-    monkeypatch.setattr(sqlite_ledger, "MOST_ROWS", 2)
-    monkeypatch.setattr(sqlite_ledger, "SimpleQueue", PromptQueue)
+    monkeypatch.setattr(writer, "MOST_ROWS", 2)
+    monkeypatch.setattr(writer, "SimpleQueue", PromptQueue)
 
 
 async def test_who_waits_for_the_last_row_of_a_full_group_is_told(full_after_two: None, path: Path):
@@ -530,63 +305,12 @@ async def test_what_is_tried_again_is_nobody_elses_in_a_full_group_either(
         assert (await again).found is State.QUEUED
 
 
-async def test_a_ledger_that_could_not_be_opened_can_be_later(path: Path):
-    """Nothing of the first try is left."""
-    ledger = SqliteLedger(path)
-    async with opened(path):
-        with pytest.raises(LedgerError):
-            await ledger.open(policy())
-        await ledger.close()
-    await ledger.open(policy())
-
-    assert (await ledger.begin(entry(), None)).found is None
-    await ledger.close()
-
-
-@pytest.mark.parametrize("is_new", [False, True])
-async def test_who_is_refused_can_try_again_at_once(path: Path, is_new: bool):
-    """The first try has let go of the file when its refusal is heard."""
-    async with opened(path):
-        pass
-    ledger = SqliteLedger(path)
-    for _ in range(30):
-        ledger = SqliteLedger(path) if is_new else ledger
-        with pytest.raises(LedgerError, match="a ledger is of one campaign"):
-            await ledger.open(policy("another"))
-    await ledger.open(policy())
-    assert (await ledger.begin(entry(), None)).found is None
-    await ledger.close()
-
-
-async def test_closing_writes_what_is_pending(path: Path):
-    """Nobody needs to flush before."""
-    ledger = SqliteLedger(path)
-    await ledger.open(policy())
-    await ledger.begin(entry(), None)
-    for index in range(500):
-        ledger.put(entry(f"skipped {index}"), None, SkipReason.EXPIRED, None)
-    ledger.finish(entry(), 1, State.ACCEPTED, None, "id")
-    await ledger.close()
-
-    assert rows(path, "state").count("skipped") == 500
-    assert rows(path, "state")[0] == "accepted"
-
-
 async def test_closing_leaves_one_file(path: Path):
     """The log is taken into it, so that it can be copied and sent by itself."""
     async with opened(path) as ledger:
         await ledger.begin(entry(), None)
 
     assert sorted(file.name for file in path.parent.iterdir()) == ["a.db", "a.db.lock"]
-
-
-async def test_closing_twice_does_nothing_more(path: Path):
-    """Nor does closing what was never opened."""
-    ledger = SqliteLedger(path)
-    await ledger.close()
-    await ledger.open(policy())
-    await ledger.close()
-    await ledger.close()
 
 
 async def test_after_a_failure_nothing_is_given_any_more(ledger: SqliteLedger, path: Path):
@@ -598,7 +322,7 @@ async def test_after_a_failure_nothing_is_given_any_more(ledger: SqliteLedger, p
     ledger.finish(entry("a"), 1, State.ACCEPTED, None, "id")
     with pytest.raises(LedgerError):
         await ledger.begin(entry("b"), None)
-    for ask in (ledger.flush, ledger.counts, ledger.facts, ledger.unresolved):
+    for ask in (ledger.flush, ledger.counts, ledger.metadata, ledger.unresolved):
         with pytest.raises(LedgerError):
             await ask()
     assert rows(path, "key, state") == [("a", "in_flight")]
@@ -645,7 +369,7 @@ async def test_a_row_that_somebody_else_changes_fails_loudly(ledger: SqliteLedge
 
 async def test_a_loading_that_was_taken_back_leaves_its_keys_free(ledger: SqliteLedger, path: Path):
     """Or its messages would be known without being there, and nobody would send them."""
-    reading = await ledger.begin_reading()
+    reading = await ledger.begin_load()
     with pytest.raises(UnicodeEncodeError):
         await ledger.load(
             [Loading(entry("a")), Loading(entry("b", line=2, text="\ud800"))], reading
@@ -658,19 +382,6 @@ async def test_a_loading_that_was_taken_back_leaves_its_keys_free(ledger: Sqlite
     assert rows(path, "key, state") == [("a", "in_flight"), ("b", "queued")]
 
 
-async def test_a_row_that_is_no_message_is_put_down_by_each_reading(
-    ledger: SqliteLedger, path: Path
-):
-    """A new reading forgets those of the last one, wherever their keys are."""
-    invalid = Entry("line 2", 2, INVALID, "", "", 0)
-    for _ in range(2):
-        await ledger.begin_reading()
-        ledger.put(invalid, None, SkipReason.INVALID, "is empty")
-        ledger.put(entry("a"), None)
-        await ledger.flush()
-        assert sorted(rows(path, "key")) == ["a", "line 2"]
-
-
 async def test_a_message_that_was_deleted_by_hand_is_new(path: Path):
     """That is what somebody does who wants it sent again."""
     async with opened(path) as ledger:
@@ -681,14 +392,6 @@ async def test_a_message_that_was_deleted_by_hand_is_new(path: Path):
     async with opened(path) as ledger:
         claims = await asyncio.gather(*(ledger.begin(entry(key), None) for key in "ab"))
         assert [claim.found for claim in claims] == [State.UNKNOWN, None]
-
-
-async def test_what_was_over_the_budget_waits_again(path: Path):
-    """Another budget may cover it; nothing is held against it."""
-    async with opened(path) as ledger:
-        ledger.put(entry(), None, SkipReason.OVER_BUDGET)
-    async with opened(path):
-        assert rows(path, "state, reason") == [("queued", None)]
 
 
 @pytest.mark.parametrize("how", ["begin", "put", "load"])
@@ -753,13 +456,13 @@ async def test_keys_are_not_merged_by_two(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
     async with opened(path) as first:
-        arrange_keys = first._arrange_keys
+        arrange_keys = first._writer._arrange_keys
 
-        def merge_later(connection: sqlite3.Connection, task: Task) -> None:
+        def merge_later(file: HolderFile, task: Task) -> None:
             is_to_merge.wait(100)
-            arrange_keys(connection, task)
+            arrange_keys(file, task)
 
-        monkeypatch.setattr(first, "_arrange_keys", merge_later)
+        monkeypatch.setattr(first._writer, "_arrange_keys", merge_later)
         await first.begin(entry("a"), None)
         async with opened(path) as second:
             is_to_merge.set()
@@ -776,7 +479,7 @@ async def test_two_that_hold_one_ledger_do_not_both_send(
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
     async with opened(path) as first:
-        await first.load([Loading(entry("a")), Loading(entry("b"))], await first.begin_reading())
+        await first.load([Loading(entry("a")), Loading(entry("b"))], await first.begin_load())
         async with opened(path) as second:
             for key in "bc":
                 assert (await second.begin(entry(key), None)).found is None
@@ -800,7 +503,7 @@ async def test_who_takes_a_ledger_over_looks_at_it_when_the_other_is_shut_out(
     """Else what the other begins meanwhile would be seen by neither."""
     monkeypatch.setattr(LedgerLock, "acquire", lambda _: None)
     monkeypatch.setattr(LedgerLock, "release", lambda _: None)
-    loop, look, refused = asyncio.get_running_loop(), sqlite_ledger._take_up, []
+    loop, look, refused = asyncio.get_running_loop(), resuming.resume, []
 
     async def try_to_begin() -> bool:
         return await is_refused(first.begin(entry("a"), None))
@@ -810,7 +513,7 @@ async def test_who_takes_a_ledger_over_looks_at_it_when_the_other_is_shut_out(
         look(*args)
 
     async with opened(path) as first:
-        monkeypatch.setattr(sqlite_ledger, "_take_up", look_late)
+        monkeypatch.setattr(resuming, "resume", look_late)
         async with opened(path) as second:
             assert (await second.begin(entry("a"), None)).found is None
     assert refused == [True]
@@ -914,7 +617,7 @@ def test_a_loop_that_ends_amid_a_campaign_loses_no_record(path: Path):
 
 
 async def _closed(ledger: SqliteLedger) -> None:
-    ledger._loop = asyncio.get_running_loop()
+    ledger._writer._loop = asyncio.get_running_loop()
     await ledger.close()
 
 

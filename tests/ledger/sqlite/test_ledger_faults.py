@@ -18,7 +18,7 @@ import pytest
 
 from connectus_async import AsyncConnectus, LedgerError, Sms
 from connectus_async.emulator import Emulator
-from connectus_async.ledger.sqlite.ledger import SCHEMA_VERSION
+from connectus_async.ledger.sqlite.schema import SCHEMA_VERSION
 from connectus_async.ledger.states import State
 from connectus_async.products.messages import Row
 
@@ -148,7 +148,7 @@ async def test_a_full_disk_ends_a_loading(emulator: Emulator, client: AsyncConne
             await bulk.run()
 
     async with client.bulk(ledger=path) as bulk:
-        assert (await bulk._ledger.facts())["loaded"] == "0"
+        assert (await bulk._ledger.metadata())["loaded"] == "0"
     assert emulator.requests["sms.send"] == 0
 
 
@@ -518,10 +518,10 @@ async def test_a_source_that_breaks_off_while_it_is_loaded_sends_nothing(
         for _ in range(2):
             with pytest.raises(EOFError, match="line 602"):
                 await bulk.load(source())
-            assert (await bulk._ledger.facts())["loaded"] == "0"
+            assert (await bulk._ledger.metadata())["loaded"] == "0"
             assert await bulk.counts() == {State.QUEUED: 600}
         await bulk.load(messages(601))
-        assert (await bulk._ledger.facts())["loaded"] == "1"
+        assert (await bulk._ledger.metadata())["loaded"] == "1"
         assert await bulk.counts() == {State.QUEUED: 601}
 
     assert emulator.requests["sms.send"] == 0

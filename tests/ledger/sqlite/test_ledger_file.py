@@ -20,7 +20,6 @@ from report_ledgers import message, write_ledger
 
 import connectus_async
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
-from connectus_async.cli.bulk import _copy
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.emulator import Emulator
 from connectus_async.errors import ConfigurationError
@@ -31,9 +30,10 @@ from connectus_async.ledger.sqlite.connection import (
     NO_CHECKPOINTS,
     connect,
 )
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger
+from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.lock import LedgerLock
 from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger.sqlite.trial import _copy
 from connectus_async.ledger.states import State
 
 FIRST = 56_960_000_000
@@ -136,11 +136,11 @@ async def test_no_connection_makes_a_checkpoint_by_itself(
 
 def tracked(path: Path, emulator: Emulator) -> None:
     """Write every status of all SMS, beside a reader."""
-    with DeliveryLedger(path) as delivery, reading(path):
+    with SqliteDeliveryLog(path) as delivery, reading(path):
         told(delivery, [sms.id for sms in emulator.received])
 
 
-def told(delivery: DeliveryLedger, ids: list[str]) -> None:
+def told(delivery: SqliteDeliveryLog, ids: list[str]) -> None:
     """Write every status of some SMS, each in a transaction of its own."""
     for word in WORDS:
         for id_sms in ids:
@@ -189,7 +189,7 @@ async def test_the_log_of_a_campaign_stays_small(
             largest = max(largest, await run_sync(log_of, path))
 
     async with client.bulk(ledger=path, concurrency=4) as bulk:
-        beside = DeliveryLedger(path)
+        beside = SqliteDeliveryLog(path)
         await run_sync(beside.open)
         if loads:
             await bulk.load(messages(5_000), on_row=look)
@@ -204,10 +204,10 @@ async def test_the_log_of_a_campaign_stays_small(
 def test_the_log_of_a_finished_campaign_stays_small(path: Path, others: int):
     """Webhooks come for days, in several processes, and no sender moves the log."""
     write_ledger(path, [message(provider_id=str(number)) for number in range(100)])
-    beside = [DeliveryLedger(path) for _ in range(others)]
+    beside = [SqliteDeliveryLog(path) for _ in range(others)]
     for ledger in beside:
         ledger.open()
-    with DeliveryLedger(path) as delivery:
+    with SqliteDeliveryLog(path) as delivery:
         largest = []
         for word in WORDS:
             for number in range(100):
@@ -223,7 +223,7 @@ def test_the_log_of_a_finished_campaign_stays_small(path: Path, others: int):
 def test_a_log_that_is_read_is_moved_later(path: Path):
     """A reader is not waited for; what it still reads stays."""
     write_ledger(path, [message(provider_id=str(number)) for number in range(100)])
-    with DeliveryLedger(path) as delivery:
+    with SqliteDeliveryLog(path) as delivery:
         with reading(path) as old:
             told(delivery, [str(number) for number in range(100)])
             query = "SELECT count(delivery_status) FROM message"
@@ -281,7 +281,7 @@ OPEN = """
 import asyncio, sys
 from pathlib import Path
 from connectus_async import LedgerError
-from connectus_async.ledger.sqlite.delivery import DeliveryLedger
+from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.records import Policy
 from connectus_async.ledger.sqlite.reading import open_for_reading
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
@@ -298,7 +298,7 @@ def tried(open_it):
 path = Path(sys.argv[1])
 policy = Policy("", "message", OnUnknown.HOLD, forgets_content=False)
 tried(lambda: asyncio.run(SqliteLedger(path).open(policy)))
-tried(lambda: DeliveryLedger(path).open())
+tried(lambda: SqliteDeliveryLog(path).open())
 tried(lambda: open_for_reading(path))
 """
 
@@ -398,7 +398,7 @@ async def test_odd_names_are_files(
     monkeypatch.chdir(tmp_path)
 
     def look() -> int:
-        with reading(Path(name)) as connection, DeliveryLedger(name) as delivery:
+        with reading(Path(name)) as connection, SqliteDeliveryLog(Path(name)) as delivery:
             ((rows,),) = connection.execute("SELECT count(*) FROM message")
             return min(rows, delivery.count_open().result())
 

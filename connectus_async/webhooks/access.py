@@ -1,4 +1,4 @@
-"""Who may come in: by the secret, by the address, and with a body of what size."""
+"""Access check of requests: secret, address, method and body size."""
 
 import hmac
 import logging
@@ -14,10 +14,10 @@ import attrs
 from connectus_async.errors import ConfigurationError
 
 MAX_BODY: Final = 64 * 1024
-"""Bytes. What the platform documents is a few hundred."""
+"""Maximum bytes of a body; the documented events have a few hundred."""
 
 UNIX: Final = "unix"
-"""Stands for the peer of a Unix socket, which has no address."""
+"""Name for the peer of a Unix socket, which has no address."""
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{16,}")
 _ENCODED: Final = re.compile(rb"[%+]")
@@ -29,14 +29,14 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 
 @attrs.frozen(eq=False)
-class Reply:
-    """What is answered.
+class WebhookResponse:
+    """Response to a webhook.
 
     Attributes:
         status: The HTTP status code.
-        text: A sentence for whoever looks into the platform's log.
-        headers: Header fields beyond those of the text.
-        closes: Whether the connection is of no further use: there is more on it than was read.
+        text: A sentence for the platform's log.
+        headers: Additional header fields.
+        closes: Whether the connection must close, since a part of the body is unread.
     """
 
     status: int
@@ -46,12 +46,12 @@ class Reply:
 
     @property
     def body(self) -> bytes:
-        """The text in bytes."""
+        """The encoded text."""
         return self.text.encode()
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """All header fields but those that the server writes."""
+        """All header fields, except those that the server adds."""
         return [
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(self.body))),
@@ -59,41 +59,47 @@ class Reply:
         ]
 
 
-TAKEN: Final = Reply(HTTPStatus.OK)
-NOT_FOUND: Final = Reply(HTTPStatus.NOT_FOUND)
-NOT_POST: Final = Reply(HTTPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", "POST"),))
-NO_LENGTH: Final = Reply(HTTPStatus.LENGTH_REQUIRED, "the body has no length", closes=True)
-TOO_LARGE: Final = Reply(
+OK: Final = WebhookResponse(HTTPStatus.OK)
+NOT_FOUND: Final = WebhookResponse(HTTPStatus.NOT_FOUND)
+NOT_POST: Final = WebhookResponse(HTTPStatus.METHOD_NOT_ALLOWED, headers=(("Allow", "POST"),))
+NO_LENGTH: Final = WebhookResponse(
+    HTTPStatus.LENGTH_REQUIRED, "the body has no length", closes=True
+)
+TOO_LARGE: Final = WebhookResponse(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {MAX_BODY} bytes", closes=True
 )
-TOO_SLOW: Final = Reply(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time", closes=True)
-BROKEN_OFF: Final = Reply(HTTPStatus.BAD_REQUEST, "the body breaks off", closes=True)
-ENCODED: Final = Reply(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed", closes=True)
-FAILED: Final = Reply(HTTPStatus.INTERNAL_SERVER_ERROR, "the event could not be handled")
-BUSY: Final = Reply(
-    HTTPStatus.SERVICE_UNAVAILABLE, "too many events at a time", (("Retry-After", "5"),)
+TOO_SLOW: Final = WebhookResponse(
+    HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time", closes=True
+)
+INCOMPLETE: Final = WebhookResponse(HTTPStatus.BAD_REQUEST, "the body is incomplete", closes=True)
+ENCODED: Final = WebhookResponse(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed", closes=True
+)
+FAILED: Final = WebhookResponse(HTTPStatus.INTERNAL_SERVER_ERROR, "the handler failed")
+BUSY: Final = WebhookResponse(
+    HTTPStatus.SERVICE_UNAVAILABLE, "too many concurrent events", (("Retry-After", "5"),)
 )
 
 
-class Refused(Exception):  # noqa: N818 - an answer like others
-    """A request gets this answer, and nothing else happens."""
+class RejectedRequest(Exception):  # noqa: N818 - a response like others
+    """A request is answered with a response, and not handled."""
 
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply)
-        self.reply = reply
+    def __init__(self, response: WebhookResponse) -> None:
+        super().__init__(response)
+        self.response = response
 
 
 @attrs.define(kw_only=True)
-class Head:
-    """A request but for its body.
+class RequestHead:
+    """A request without its body.
 
     Attributes:
         method: The HTTP method.
-        path: The path, from wherever the server has it, decoded.
-        query: The part after the question mark, as it came.
-        peer: The address at the other end of the connection; empty or ``None`` for a Unix socket.
-        forwarded_for: All ``X-Forwarded-For``, joined by commas.
-        length: The ``Content-Length``, if there is one.
+        path: The decoded path.
+        query: The query string, as received.
+        peer: The address of the peer; empty or ``None`` for a Unix socket.
+        forwarded_for: All ``X-Forwarded-For`` fields, joined by commas.
+        length: The ``Content-Length``, if any.
         encoding: The ``Content-Encoding``.
     """
 
@@ -112,8 +118,8 @@ def _secret(value: str | None) -> bytes | None:
     if not isinstance(value, str) or not _SECRET.fullmatch(value):
         raise ConfigurationError(
             "secret",
-            "must be 16 or more letters, digits, - and _, for it is a part of a URL; "
-            "secrets.token_urlsafe() makes one",
+            "must be 16 or more letters, digits, - and _, since it is part of a URL; "
+            "use secrets.token_urlsafe()",
         )
     return value.encode()
 
@@ -133,18 +139,19 @@ def _networks(setting: str, names: Iterable[str]) -> tuple[Network, ...]:
         raise ConfigurationError(setting, str(error)) from None
 
 
-class Gate:
-    """Lets a request in or refuses it, by its head.
+class AccessCheck:
+    """Accepts or rejects a request by its head.
 
     Args:
-        secret: What the last segment of the path or the query value ``secret`` must be.
-        allowed_networks: Where requests may come from, such as ``["203.0.113.0/24"]``; from
-            anywhere if empty.
-        trusted_proxies: Whose ``X-Forwarded-For`` is believed; ``"unix"`` is a Unix socket's peer.
-        insecure: Whether a receiver may be open to everybody.
+        secret: The required last segment of the path, or query value ``secret``.
+        allowed_networks: The networks that requests may come from, such as ``["203.0.113.0/24"]``;
+            any if empty.
+        trusted_proxies: The proxies whose ``X-Forwarded-For`` is trusted; ``"unix"`` for the peer
+            of a Unix socket.
+        insecure: Whether to allow a receiver without protection.
 
     Raises:
-        ConfigurationError: Nothing protects the receiver, or a setting makes no sense.
+        ConfigurationError: Nothing protects the receiver, or a setting is invalid.
     """
 
     def __init__(
@@ -163,29 +170,29 @@ class Gate:
         if self._secret is None and not self._allowed and not insecure:
             raise ConfigurationError(
                 "secret",
-                "is missing: pass one, or allowed_networks; insecure=True would let everybody in",
+                "is missing; pass one, or allowed_networks (insecure=True accepts every request)",
             )
 
-    def check(self, head: Head) -> None:
-        """Look at a request before its body is read.
+    def check(self, head: RequestHead) -> None:
+        """Check a request before its body is read.
 
-        Who has no business here gets 404 and is told nothing more.
+        An unauthorized request gets a 404 without details.
 
         Raises:
-            Refused: It is not let in.
+            RejectedRequest: The request is not accepted.
         """
         if not self._has_secret(head):
-            _refuse(NOT_FOUND, "a wrong secret or none")
+            _reject(NOT_FOUND, "wrong or missing secret")
         if self._allowed and not self._is_allowed(head):
-            _refuse(NOT_FOUND, "from an address that is not allowed")
+            _reject(NOT_FOUND, "address not allowed")
         if head.method != "POST":
-            _refuse(NOT_POST, "not a POST")
+            _reject(NOT_POST, "not a POST")
         if head.encoding and head.encoding.strip().lower() != "identity":
-            _refuse(ENCODED, "a body that is compressed")
+            _reject(ENCODED, "compressed body")
         if head.length is not None:
             _check_length(head.length)
 
-    def _has_secret(self, head: Head) -> bool:
+    def _has_secret(self, head: RequestHead) -> bool:
         if self._secret is None:
             return True
         words = [head.path.rstrip("/").rpartition("/")[2].encode(errors="replace")]
@@ -195,12 +202,12 @@ class Gate:
         found = [hmac.compare_digest(word, self._secret) for word in words]
         return any(found)
 
-    def _is_allowed(self, head: Head) -> bool:
+    def _is_allowed(self, head: RequestHead) -> bool:
         address = self._origin(head)
         return address is not None and _is_in(address, self._allowed)
 
-    def _origin(self, head: Head) -> Address | None:
-        """Find who sent it: the last one, seen from us, whom we do not trust to tell."""
+    def _origin(self, head: RequestHead) -> Address | None:
+        """Return the sender's address: the first one, from our end, that is not a trusted proxy."""
         address = _address(head.peer) if head.peer else None
         if not head.forwarded_for:
             return address
@@ -213,42 +220,42 @@ class Gate:
 
 
 class Body:
-    """A body on its way, of which no more is kept than may come."""
+    """A body being received, up to the maximum size."""
 
     def __init__(self) -> None:
         self._received = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take what came.
+        """Add a chunk.
 
         Raises:
-            Refused: It is too much.
+            RejectedRequest: The body is too large.
         """
         if len(self._received) + len(chunk) > MAX_BODY:
-            _refuse(TOO_LARGE, "a body that is too large")
+            _reject(TOO_LARGE, "body too large")
         self._received += chunk
 
     def whole(self) -> bytes:
-        """Return all of it."""
+        """Return the whole body."""
         return bytes(self._received)
 
 
 def _decoded(part: str) -> bytes:
-    """Decode a name or value of a query, once; a server has decoded the path already."""
+    """Decode a name or value of a query; the server has already decoded the path."""
     written = part.encode(errors="replace")
     return unquote_to_bytes(written.replace(b"+", b" ")) if _ENCODED.search(written) else written
 
 
-def _refuse(reply: Reply, why: str) -> Never:
-    _log.info("a webhook was answered %d: %s", reply.status, why)
-    raise Refused(reply)
+def _reject(response: WebhookResponse, reason: str) -> Never:
+    _log.info("webhook rejected with %d: %s", response.status, reason)
+    raise RejectedRequest(response)
 
 
 def _check_length(digits: str) -> None:
     if not digits.isascii() or not digits.isdecimal():
-        _refuse(BROKEN_OFF, "a length that is no number")
+        _reject(INCOMPLETE, "invalid Content-Length")
     if len(digits) > _MAX_DIGITS or int(digits) > MAX_BODY:
-        _refuse(TOO_LARGE, "a body that is too large")
+        _reject(TOO_LARGE, "body too large")
 
 
 def _is_in(address: Address | None, networks: tuple[Network, ...]) -> bool:
@@ -256,7 +263,7 @@ def _is_in(address: Address | None, networks: tuple[Network, ...]) -> bool:
 
 
 def _address(text: str) -> Address | None:
-    """Read an address, with a port or without; one of IPv4 in IPv6 is the former."""
+    """Parse an address, with or without a port; convert IPv4-mapped IPv6 to IPv4."""
     host = text.strip()
     if host.startswith("["):
         host = host[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""Who may come in: what a receiver has to be told, and what it makes of secrets and addresses."""
+"""Access check: required settings, secrets and addresses."""
 
 import hmac
 from unittest.mock import patch
@@ -7,7 +7,13 @@ import pytest
 from webhook_servers import ID, SECRET, asynchronous
 
 from connectus_async import ConfigurationError, webhooks
-from connectus_async.webhooks.gate import MAX_BODY, Body, Gate, Head, Refused
+from connectus_async.webhooks.access import (
+    MAX_BODY,
+    AccessCheck,
+    Body,
+    RejectedRequest,
+    RequestHead,
+)
 
 FACTORIES = {
     "aiohttp_app": webhooks.aiohttp_app,
@@ -25,22 +31,24 @@ def ignore(_event: webhooks.Event) -> None:
     pass
 
 
-def head(path: str = f"/{SECRET}", **fields: str | None) -> Head:
-    return Head(**{"method": "POST", "path": path, "query": "", "peer": "192.0.2.1"} | fields)
+def head(path: str = f"/{SECRET}", **fields: str | None) -> RequestHead:
+    return RequestHead(
+        **{"method": "POST", "path": path, "query": "", "peer": "192.0.2.1"} | fields
+    )
 
 
-def status(gate: Gate, head: Head) -> int:
+def status(access: AccessCheck, head: RequestHead) -> int:
     try:
-        gate.check(head)
-    except Refused as refused:
-        return refused.reply.status
+        access.check(head)
+    except RejectedRequest as rejected:
+        return rejected.response.status
     return 200
 
 
 @every_receiver
 def test_a_receiver_without_protection_is_not_made(make):
-    """Unless that is said in as many words."""
-    with pytest.raises(ConfigurationError, match="secret: is missing: pass one, or allowed_netw"):
+    """Unless the caller asks for it explicitly."""
+    with pytest.raises(ConfigurationError, match="secret: is missing; pass one, or allowed_netw"):
         make(ignore)
     with pytest.raises(ConfigurationError):
         make(ignore, trusted_proxies=["192.0.2.1"])
@@ -83,7 +91,7 @@ def test_a_setting_that_makes_no_sense_is_named(make, options, setting):
 @every_receiver
 @pytest.mark.parametrize("handler", [None, "handle", 4])
 def test_a_handler_has_to_be_called(make, handler):
-    """That is found out before the first event."""
+    """The error comes before the first event."""
     with pytest.raises(ConfigurationError, match="handler: must be a function"):
         make(handler, secret=SECRET)
 
@@ -103,7 +111,7 @@ def test_where_there_is_no_loop_a_handler_is_not_async(name, handler):
 @pytest.mark.parametrize("name", ["aiohttp_app", "aiohttp_routes", "asgi"])
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "10", None, True])
 def test_a_timeout_that_makes_no_sense(name, timeout):
-    """A body has to have some time, and not all of it."""
+    """A body must have some time, but not forever."""
     with pytest.raises(ConfigurationError, match="timeout: must be a finite number above zero"):
         FACTORIES[name](ignore, secret=SECRET, timeout=timeout)
 
@@ -118,10 +126,12 @@ def test_a_receiver_does_not_show_its_secret(make):
 
 
 def test_a_secret_is_compared_in_constant_time():
-    """How long it takes tells nothing of how much of a guess was right."""
-    gate = Gate(secret=SECRET)
+    """The time of a comparison does not reveal how much of a guess is right."""
+    access = AccessCheck(secret=SECRET)
     with patch.object(hmac, "compare_digest", wraps=hmac.compare_digest) as compare:
-        assert status(gate, head("/x", query=f"secret={SECRET}&secret=no&secret=%6Eo+%FF%")) == 200
+        assert (
+            status(access, head("/x", query=f"secret={SECRET}&secret=no&secret=%6Eo+%FF%")) == 200
+        )
 
     assert [call.args for call in compare.call_args_list] == [
         (guess, SECRET.encode()) for guess in (b"x", SECRET.encode(), b"no", b"no \xff%")
@@ -130,16 +140,16 @@ def test_a_secret_is_compared_in_constant_time():
 
 @pytest.mark.parametrize("query", ["secret=\udcff", "\udcff=%FF", "secret=ñ%", "secret=%\udcff+"])
 def test_a_query_that_is_no_text(query):
-    """Whatever a server may hand on: it is refused, and nothing breaks."""
-    assert status(Gate(secret=SECRET), head("/", query=query)) == 404
-    assert status(Gate(secret=SECRET), head("/", query=f"{query}&secret={SECRET}")) == 200
+    """Whatever a server passes on, it is rejected and nothing breaks."""
+    assert status(AccessCheck(secret=SECRET), head("/", query=query)) == 404
+    assert status(AccessCheck(secret=SECRET), head("/", query=f"{query}&secret={SECRET}")) == 200
 
 
 @pytest.mark.parametrize("path", ["", "/", "//", f"/{SECRET}/x", f"/{SECRET}\udcff", "/\0", "/ñ"])
 def test_a_path_without_the_secret(path):
-    """Whatever a server may hand on."""
-    assert status(Gate(secret=SECRET), head(path)) == 404
-    assert status(Gate(secret=SECRET), head(path, query=f"secret={SECRET}")) == 200
+    """Whatever a server passes on."""
+    assert status(AccessCheck(secret=SECRET), head(path)) == 404
+    assert status(AccessCheck(secret=SECRET), head(path, query=f"secret={SECRET}")) == 200
 
 
 NETWORKS = ["192.0.2.0/24", "2001:db8::/32"]
@@ -160,11 +170,11 @@ NETWORKS = ["192.0.2.0/24", "2001:db8::/32"]
     ],
 )
 def test_addresses_and_networks(peer, expected):
-    """One of IPv4 is the same in the clothes of IPv6."""
-    gate = Gate(allowed_networks=NETWORKS)
+    """An IPv4 address matches in its IPv6-mapped form."""
+    access = AccessCheck(allowed_networks=NETWORKS)
 
-    assert status(gate, head(peer=peer)) == expected
-    assert status(gate, head(peer="198.51.100.1", forwarded_for=peer or "")) == 404
+    assert status(access, head(peer=peer)) == expected
+    assert status(access, head(peer="198.51.100.1", forwarded_for=peer or "")) == 404
 
 
 @pytest.mark.parametrize(
@@ -191,26 +201,26 @@ def test_addresses_and_networks(peer, expected):
     ],
 )
 def test_addresses_behind_proxies(peer, forwarded, expected):
-    """Each proxy is believed as to who came to it, and nobody else is."""
-    gate = Gate(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8", "unix"])
+    """Each trusted proxy is believed about its own peer, and nobody else is."""
+    access = AccessCheck(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8", "unix"])
 
-    assert status(gate, head(peer=peer, forwarded_for=forwarded)) == expected
+    assert status(access, head(peer=peer, forwarded_for=forwarded)) == expected
 
 
 def test_a_unix_socket_is_trusted_only_if_it_is_named():
     """Any program on the machine may have one."""
-    gate = Gate(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8"])
+    access = AccessCheck(allowed_networks=NETWORKS, trusted_proxies=["10.0.0.0/8"])
 
-    assert status(gate, head(peer=None, forwarded_for="192.0.2.1")) == 404
+    assert status(access, head(peer=None, forwarded_for="192.0.2.1")) == 404
 
 
 def test_an_address_and_the_secret_are_both_needed():
     """Where both are set."""
-    gate = Gate(secret=SECRET, allowed_networks=NETWORKS)
+    access = AccessCheck(secret=SECRET, allowed_networks=NETWORKS)
 
-    assert status(gate, head()) == 200
-    assert status(gate, head("/no")) == 404
-    assert status(gate, head(peer="198.51.100.1")) == 404
+    assert status(access, head()) == 200
+    assert status(access, head("/no")) == 404
+    assert status(access, head(peer="198.51.100.1")) == 404
 
 
 @pytest.mark.parametrize(
@@ -222,16 +232,16 @@ def test_an_address_and_the_secret_are_both_needed():
     ids=ascii,
 )
 def test_the_length_of_a_body(length, expected):
-    """A server may hand on what is none."""
-    assert status(Gate(insecure=True), head(length=length)) == expected
+    """A server may pass on an invalid one."""
+    assert status(AccessCheck(insecure=True), head(length=length)) == expected
 
 
 def test_a_body_grows_up_to_the_limit():
-    """What goes beyond is not even looked at."""
+    """Bytes beyond it are not kept."""
     body = Body()
     body.add(b"x" * MAX_BODY)
     body.add(b"")
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedRequest):
         body.add(b"x")
 
     assert body.whole() == b"x" * MAX_BODY

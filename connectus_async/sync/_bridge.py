@@ -1,4 +1,4 @@
-"""The way from a blocking client to the async one behind it: each process has one of its own."""
+"""Bridge from the blocking client to the async one behind it: each process has its own."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -14,21 +14,21 @@ from connectus_async.client import AsyncConnectus, client_factory
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.products.sms import BlockingSmsReceipt, SmsReceipt
-from connectus_async.sync._runner import Held, Runner, called, pulled
+from connectus_async.sync._runner import BlockingContext, Runner, called, pulled
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Link:
-    """What a blocking client and its services share.
+class Bridge:
+    """Access of a blocking client and its services to the async client.
 
     Args:
         config: The settings.
-        original: The link that it shares the connections of, if it is that of a copy.
+        original: The bridge whose connections it shares, for a copy of a client.
     """
 
-    def __init__(self, config: Config, original: "Link | None" = None) -> None:
+    def __init__(self, config: Config, original: "Bridge | None" = None) -> None:
         self.config = config
         self.runner: Runner[AsyncConnectus] = (
             original.runner if original else Runner(client_factory(config), AsyncConnectus.close)
@@ -38,7 +38,7 @@ class Link:
 
     @property
     def client(self) -> AsyncConnectus:
-        """The async client of this process. Do not keep it: a fork makes it useless."""
+        """Async client of this process. Do not keep it: a fork makes it useless."""
         client = self.runner.owned
         if self._is_copy:
             client = client.with_options(
@@ -55,31 +55,31 @@ class Link:
 
     @staticmethod
     def blocking(receipt: SmsReceipt) -> BlockingSmsReceipt:
-        """Tell the type checker what the client's receipts are."""
+        """Cast a receipt to the type that it has for the type checker."""
         return cast("BlockingSmsReceipt", receipt)
 
     def _delivered(self, id_sms: str, timeout: float | None) -> bool:
         return self.runner.call(self.client.sms._delivered, id_sms, timeout)  # noqa: SLF001
 
     def with_options(self, **options: Any) -> Self:
-        """Make a link of other options over the same connections."""
+        """Return a bridge with other options over the same connections."""
         return type(self)(self.config.with_options(**options), self)
 
-    def campaign(self, **options: Any) -> "Campaign":
-        """Make what a blocking bulk sender works through."""
-        return Campaign(self, options)
+    def bulk(self, **options: Any) -> "BulkBridge":
+        """Return the bridge of a blocking bulk sender."""
+        return BulkBridge(self, options)
 
 
-class Campaign:
-    """The async sender behind a blocking one: made when entered, for the process that enters it."""
+class BulkBridge:
+    """Bridge to an async bulk sender. Entering it makes one, for the process that enters it."""
 
-    def __init__(self, link: Link, options: Mapping[str, Any]) -> None:
-        link.config.check_concurrency(BulkOptions(**options).concurrency)
-        self.runner = link.runner
+    def __init__(self, bridge: Bridge, options: Mapping[str, Any]) -> None:
+        bridge.config.check_concurrency(BulkOptions(**options).concurrency)
+        self.runner = bridge.runner
         self.summary = BulkSummary()
-        self._link = link
+        self._bridge = bridge
         self._options = options
-        self._entered: tuple[int, Held[Bulk], Bulk] | None = None
+        self._entered: tuple[int, BlockingContext[Bulk], Bulk] | None = None
 
     @overload
     @staticmethod
@@ -91,20 +91,20 @@ class Campaign:
 
     @staticmethod
     def pulled(messages: Messages | None) -> Messages | None:
-        """Have the messages, if there are any, pulled in the thread of the caller."""
+        """Return the messages such that the caller's thread pulls them."""
         return None if messages is None else pulled(messages)
 
     @staticmethod
     def called(
         name: str, function: Callable[..., object] | None
     ) -> Callable[..., Coroutine[Any, Any, object]] | None:
-        """Make a plain callback, if there is one, an async one that runs in the caller's thread."""
+        """Return an async callback that runs a plain one in the caller's thread."""
         if iscoroutinefunction(function):
             raise InvalidArgumentError(name, "must be a plain function here, not async")
         return None if function is None else called(function)
 
     def tell(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a plain method of the sender on its own thread."""
+        """Call a plain method of the sender in the thread of its event loop."""
 
         async def told() -> T:
             return method(*args, **kwargs)
@@ -113,10 +113,10 @@ class Campaign:
 
     @property
     def sender(self) -> Bulk:
-        """The async sender of this process.
+        """Async sender of this process.
 
         Raises:
-            ConfigurationError: It was not entered, or not in this process.
+            ConfigurationError: It was not entered in this process.
         """
         pid, _, sender = self._entered or (None, None, None)
         if sender is None or pid != os.getpid():
@@ -127,21 +127,21 @@ class Campaign:
 
     @property
     def stream(self) -> Callable[[Messages | None], AsyncIterator[BlockingOutcome]]:
-        """The stream of the async sender, the receipts of which block."""
+        """Stream of the async sender, cast to outcomes whose receipts block."""
         return cast(
             "Callable[[Messages | None], AsyncIterator[BlockingOutcome]]", self.sender.stream
         )
 
     def enter(self) -> None:
-        """Make a sender and enter it.
+        """Make an async sender and enter it.
 
         Raises:
-            ConfigurationError: It is entered already.
+            ConfigurationError: It was entered before, and not left.
         """
         if self._entered is not None and self._entered[0] == os.getpid():
             raise ConfigurationError("bulk", "is entered already: make another with bulk()")
-        held = self.runner.hold(self._make_sender)
-        self._entered = os.getpid(), held, held.__enter__()
+        context = self.runner.context(self._make_sender)
+        self._entered = os.getpid(), context, context.__enter__()
 
     def exit(
         self,
@@ -149,12 +149,12 @@ class Campaign:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Pull no further messages, and wait for those under way."""
+        """Pull no more messages, and wait for those under way."""
         entered, self._entered = self._entered, None
         if entered is not None:
             entered[1].__exit__(kind, error, traceback)
 
     def _make_sender(self) -> Bulk:
-        sender = self._link.client.bulk(**self._options)
+        sender = self._bridge.client.bulk(**self._options)
         sender.summary = self.summary
         return sender

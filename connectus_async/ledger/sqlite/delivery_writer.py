@@ -1,0 +1,228 @@
+"""Thread that records delivery statuses. It writes all that wait in one transaction."""
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger.records import Recorded
+from connectus_async.ledger.sqlite import delivery_rows
+from connectus_async.ledger.sqlite.connection import LOST, Checkpoints, connect
+from connectus_async.ledger.sqlite.delivery_rows import TimedStatus, Written, better
+from connectus_async.ledger.sqlite.early_statuses import EarlyStatuses
+from connectus_async.ledger.sqlite.fork_guard import fork_guard
+from connectus_async.ledger.sqlite.problems import writing_failed
+from connectus_async.ledger.sqlite.reading import open_for_reading
+from connectus_async.ledger.steady_clock import SteadyClock
+
+LOCK_TIMEOUT: Final = 30.0
+
+Task = Callable[[sqlite3.Connection], Any]
+
+_log: Final = logging.getLogger("connectus_async")
+_clock: Final = SteadyClock()
+
+
+class NewStatus(NamedTuple):
+    """A status to record.
+
+    Attributes:
+        id_sms: The provider id of its SMS, as `folded` spells it.
+        status: The status and its time.
+        future: The future of the result.
+    """
+
+    id_sms: str
+    status: TimedStatus
+    future: Future[Recorded]
+
+
+class Question(NamedTuple):
+    """A function to run with the connection.
+
+    Attributes:
+        task: The function.
+        future: The future of its result.
+        needs_all: Move early statuses to their SMS first.
+    """
+
+    task: Task
+    future: Future[Any]
+    needs_all: bool
+
+
+class DeliveryWriter:
+    """Thread with a connection to a ledger, until it is told to end.
+
+    Attributes:
+        path: The ledger, resolved.
+        queue: Its tasks in order; ``None`` is the end. Hold the lock of `fork_guard` to put one.
+        opened: Done once the ledger is open or could not be opened.
+    """
+
+    def __init__(self, path: Path, early_seconds: float) -> None:
+        self.queue: SimpleQueue[NewStatus | Question | None] = SimpleQueue()
+        self.opened: Future[None] = Future()
+        self.path = path.resolve()
+        self._path = path
+        self._pid = os.getpid()
+        self._early = EarlyStatuses(_clock, early_seconds)
+        self._has_failed = False
+        self._is_ending = False
+        self._thread = threading.Thread(
+            target=self._run, name=f"connectus delivery {path.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Start the thread, which opens the ledger."""
+        fork_guard.writers.add(self)
+        try:
+            self._thread.start()
+        except BaseException:
+            fork_guard.writers.discard(self)
+            raise
+
+    def end(self) -> None:
+        """Tell it to end after what it was asked to do before."""
+        self._is_ending = True
+        self.queue.put(None)
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait until it has ended, and tell whether it has."""
+        if self._thread is threading.current_thread():
+            return False
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def is_of_this_process(self) -> bool:
+        """Tell whether this process started it, and not the one that it was forked from."""
+        return self._pid == os.getpid()
+
+    def is_usable(self) -> bool:
+        """Tell whether it takes further tasks."""
+        return self.is_of_this_process() and not (self._is_ending or self._has_failed)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            fork_guard.writers.discard(self)
+
+    def _work(self) -> None:
+        try:
+            connection = _opened(self._path)
+            self._early.resume(connection)
+        except (sqlite3.Error, LedgerError, OSError) as error:
+            self._refuse(writing_failed(self._path, error))
+            return
+        with closing(connection):
+            self.opened.set_result(None)
+            checkpoints = Checkpoints(self._path, connection, is_holder=False)
+            while self._do_next(connection):
+                if connection.total_changes >= checkpoints.due_at:
+                    checkpoints.make()
+        self._early.warn()
+
+    def _refuse(self, failure: LedgerError) -> None:
+        """Fail all tasks of a ledger that could not be opened. The next status tries again."""
+        self._has_failed = True
+        self.opened.set_exception(failure)
+        while (item := self.queue.get()) is not None:
+            _settle(item.future, failure)
+
+    def _do_next(self, connection: sqlite3.Connection) -> bool:
+        """Do all tasks that wait; tell whether to continue."""
+        statuses: list[NewStatus] = []
+        for item in self._arrived():
+            if isinstance(item, NewStatus):
+                statuses.append(item)
+                continue
+            self._record(connection, statuses)
+            statuses = []
+            if item is None:
+                self._join(connection, at_once=True)
+                return False
+            self._answer(connection, item)
+        self._record(connection, statuses)
+        self._join(connection)
+        return True
+
+    def _arrived(self) -> Iterable[NewStatus | Question | None]:
+        try:
+            yield self.queue.get(timeout=self._early.pause())
+            while True:
+                yield self.queue.get_nowait()
+        except Empty:
+            return
+
+    def _record(self, connection: sqlite3.Connection, statuses: Sequence[NewStatus]) -> None:
+        """Record statuses in one transaction."""
+        best: dict[str, TimedStatus] = {}
+        for id_sms, status, _ in statuses:
+            best[id_sms] = better(best[id_sms], status) if id_sms in best else status
+        if not best:
+            return
+        try:
+            written = delivery_rows.record(connection, best, _clock.unix_now())
+        except sqlite3.Error as error:
+            failure = writing_failed(self._path, error)
+            for item in statuses:
+                _settle(item.future, failure)
+            return
+        self._early.add(best.keys() - written.known, written.dropped)
+        for item in statuses:
+            _settle(item.future, _result(item, best, written))
+
+    def _join(self, connection: sqlite3.Connection, *, at_once: bool = False) -> None:
+        """Move early statuses to their SMS. A failure is logged and tried again."""
+        try:
+            self._early.join(connection, at_once=at_once)
+        except sqlite3.Error as error:
+            _log.warning("%s", writing_failed(self._path, error))
+
+    def _answer(self, connection: sqlite3.Connection, question: Question) -> None:
+        if question.needs_all:
+            self._join(connection, at_once=True)
+        try:
+            answer = question.task(connection)
+        except sqlite3.Error as error:
+            _settle(question.future, writing_failed(self._path, error))
+        else:
+            _settle(question.future, answer)
+
+
+def _result(item: NewStatus, best: dict[str, TimedStatus], written: Written) -> Recorded:
+    if item.id_sms not in written.known:
+        return Recorded.EARLY
+    is_best = best[item.id_sms].status == item.status.status
+    return Recorded.NEWS if is_best and item.id_sms in written.moved else Recorded.OLD
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    if fork_guard.was_open_in_fork(path):
+        raise LedgerError(path.name, LOST)
+    open_for_reading(path).close()  # raises the right error for a file that is no ledger
+    connection = connect(path, "rw", LOCK_TIMEOUT)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        delivery_rows.prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _settle(future: Future[Any], result: object) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

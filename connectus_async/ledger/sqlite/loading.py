@@ -1,0 +1,169 @@
+"""Loading of sources: messages are recorded as queued or skipped before any is sent."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from connectus_async.ledger.keys import recipient_key
+from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
+from connectus_async.ledger.sqlite import metadata
+from connectus_async.ledger.sqlite.holder import HolderFile
+from connectus_async.ledger.sqlite.rows import NOTHING, at_rest, bound
+from connectus_async.ledger.states import HAS_ANOTHER, REPLACED, Edited, SkipReason, State
+
+REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
+LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
+RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
+"""The reasons for which a message waits again once its source has it."""
+
+COLUMNS: Final = ("id", *Entry._fields, "state", "reason", "ended_at", "reading")
+"""The columns of a message that is loaded; ``reading`` is the number of its last load."""
+
+NULLABLE: Final = frozenset({"key", "line", "reason", "ended_at"})
+
+
+def _parameter(column: str) -> str:
+    return f"nullif(?, {NOTHING})" if column in NULLABLE else "?"
+
+
+LOAD: Final = f"""
+INSERT INTO message ({", ".join(COLUMNS)}) VALUES ({", ".join(map(_parameter, COLUMNS))})
+"""
+LOADED: Final = "SELECT line, state, reading, reason FROM message WHERE id = ?"
+SEE_AGAIN: Final = "UPDATE message SET line = ?, reading = ? WHERE id = ?"
+QUEUE_AGAIN: Final = """
+UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
+"""
+FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ?"
+
+REPLACE: Final = """
+UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
+WHERE state = 'queued' AND reading <> ?
+"""
+
+MAY_HAVE: Final = """
+FROM message WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND reading <> :load
+"""
+SUPERSEDED: Final = f"SELECT 1 {MAY_HAVE} LIMIT 1"
+EDITED: Final = f"""
+state = 'queued' AND reading = :load
+AND person(recipient) IN (SELECT person(recipient) {MAY_HAVE})
+"""
+"""Messages to people who got, or may have got, something that their source does not have any more.
+Two passes over all messages, however many they are; ``person`` is `recipient_key`."""
+
+COUNT_EDITED: Final = f"SELECT count(DISTINCT person(recipient)) FROM message WHERE {EDITED}"
+LEAVE_OUT: Final = f"""
+UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
+"""
+LEFT_OUT: Final = f"""
+SELECT id, {", ".join(Entry._fields)} FROM message
+WHERE state = 'skipped' AND reason = ? AND reading = ? AND id > ? ORDER BY id LIMIT ?
+"""
+
+
+def begin(file: HolderFile) -> int:
+    """Begin a load. See `Ledger.begin_load`."""
+    connection = file.connection
+    number = metadata.load_number(connection) + 1
+    file.keys.merge(connection)  # from the table they go by themselves
+    connection.execute(FORGET_INVALID, (INVALID,))
+    metadata.write(connection, {metadata.LOAD: str(number), metadata.LOADED: "0"})
+    return number
+
+
+def end(connection: sqlite3.Connection, number: int, *, replaces: bool, edited: Edited) -> int:
+    """Record that a source was loaded to its end. See `Ledger.end_load`."""
+    if replaces:
+        connection.execute(REPLACE, (REPLACED_BECAUSE, time.time(), number))
+    people = 0 if edited is Edited.EVERYONE else _leave_out(connection, number)
+    is_refused = people and edited is Edited.REFUSE
+    metadata.write(connection, {metadata.LOADED: "0" if is_refused else "1"})
+    return people
+
+
+def left_out(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+    """Read the messages of the last load that `end` left out."""
+    values = (LEFT_OUT_BECAUSE, metadata.load_number(connection), after, limit)
+    rows = connection.execute(LEFT_OUT, values)
+    return [(number, Entry(*columns)) for number, *columns in rows]
+
+
+class Load:
+    """Messages of one load that are recorded together.
+
+    Args:
+        file: The ledger.
+        number: The number of the load.
+        numbers: Numbers for new messages; a duplicate takes one as well.
+        tells_left_out: As in `Ledger.load`.
+    """
+
+    def __init__(
+        self, file: HolderFile, number: int, numbers: Iterator[int], *, tells_left_out: bool
+    ) -> None:
+        self._file = file
+        self._connection = file.connection
+        self._number = number
+        self._numbers = numbers
+        self._tells_left_out = tells_left_out
+        self._known: dict[str, int] = {}
+
+    def record(self, items: Sequence[Loading]) -> Sequence[Loaded]:
+        """Record messages. See `Ledger.load`."""
+        keys = [item.entry.key for item in items if item.entry.key]
+        self._known = self._file.keys.find(self._connection, keys)
+        return [self._record(item) for item in items]
+
+    def _record(self, item: Loading) -> Loaded:
+        entry = item.entry
+        number = self._known.get(entry.key) if entry.key else None
+        if number is None:
+            self._insert(*item)
+            return Loaded(item.skipped)
+        found = self._connection.execute(LOADED, (number,)).fetchone()
+        if found is None:
+            raise self._file.was_changed()
+        line, state, seen, reason = found
+        if seen == self._number:
+            return self._duplicate(entry, line)
+        self._connection.execute(SEE_AGAIN, (entry.line, self._number, number))
+        if reason not in RETURNS or item.skipped is not None:
+            return Loaded(None, State(state))
+        self._connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
+        if self._tells_left_out and reason == LEFT_OUT_BECAUSE:
+            return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+        return Loaded(None, State.QUEUED)
+
+    def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
+        first = "an earlier message" if line is None else f"line {line}"
+        nothing = Entry(None, entry.line, INVALID, "", "", 0)
+        self._insert(nothing, SkipReason.DUPLICATE, f"of {first}")
+        return Loaded(SkipReason.DUPLICATE, first_line=line)
+
+    def _insert(self, entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
+        number = next(self._numbers)
+        row = (number, *bound(entry), *at_rest(skipped, reason), self._number)
+        self._connection.execute(LOAD, row)
+        if entry.key:
+            self._file.keys.note(entry.key, number)
+            self._known[entry.key] = number
+
+
+def _leave_out(connection: sqlite3.Connection, number: int) -> int:
+    """Skip messages to people who may have got another text; return the number of people."""
+    values = {"load": number}
+    if connection.execute(SUPERSEDED, values).fetchone() is None:
+        return 0
+    connection.create_function("person", 1, _person, deterministic=True)
+    ((people,),) = connection.execute(COUNT_EDITED, values)
+    if people:
+        because = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}
+        connection.execute(LEAVE_OUT, {**values, **because})
+    return int(people)
+
+
+def _person(recipient: str | None) -> str | None:
+    """Compare people as keys and suppression do; a row that is no message has no recipient."""
+    return None if recipient is None else recipient_key(recipient)

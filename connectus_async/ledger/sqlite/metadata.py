@@ -1,0 +1,37 @@
+"""Metadata of a campaign: texts by name."""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+from connectus_async.ledger.sqlite.rows import storable
+
+HOLDER: Final = "holder"
+"""Names who opened the ledger last."""
+
+LOAD: Final = "reading"
+"""The number of the last load."""
+
+LOADED: Final = "loaded"
+"""Tells whether a source was loaded to its end."""
+
+READ: Final = "SELECT name, value FROM campaign"
+WRITE: Final = """
+INSERT INTO campaign VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+
+
+def read(connection: sqlite3.Connection) -> dict[str, str]:
+    """Read all of it."""
+    return dict(connection.execute(READ))
+
+
+def write(connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
+    """Write some of it; values under other names stay."""
+    rows = [(name, storable(value)) for name, value in values.items()]
+    connection.executemany(WRITE, rows)
+
+
+def load_number(connection: sqlite3.Connection) -> int:
+    """Read the number of the last load; 0 if there was none."""
+    return int(read(connection).get(LOAD, 0))

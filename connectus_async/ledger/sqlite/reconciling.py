@@ -1,0 +1,167 @@
+"""Questions and changes of a reconciliation: unknown messages, and accepted ones beside them."""
+
+import sqlite3
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from connectus_async import _json
+from connectus_async.ledger.content import ROUTE, hashed
+from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
+from connectus_async.ledger.sqlite.rows import storable
+from connectus_async.ledger.states import State
+
+UNRESOLVED: Final = """
+SELECT id, kind, recipient, body, started_at, max(coalesce(ended_at, started_at), started_at)
+FROM message WHERE state = 'unknown' ORDER BY id
+"""
+"""In the order of `Unresolved`."""
+
+ACCEPTED: Final = f"SELECT id, {', '.join(Accepted._fields[1:])} FROM message"
+BY_NUMBER: Final = f"{ACCEPTED} WHERE id IN (SELECT value FROM json_each(?))"
+BY_RECIPIENT: Final = f"""
+{ACCEPTED} WHERE state = 'accepted' AND recipient IN (SELECT value FROM json_each(?))
+"""
+KNOWN_IDS: Final = """
+SELECT provider_id FROM message
+WHERE provider_id IN (SELECT value FROM json_each(?)) AND state = 'accepted'
+"""
+
+SAME_ROUTE: Final = " AND ".join(f"json_extract(body, '$.{name}') IS ?" for name in ROUTE)
+IN_REPORT: Final = f"""
+state = 'accepted' AND provider_id IS NOT NULL AND kind = ? AND {SAME_ROUTE}
+"""
+TO_RECIPIENT: Final = "AND recipient = ?"
+NEIGHBOURS: Final = """
+SELECT id, started_at, ended_at FROM message
+WHERE ended_at >= ? AND started_at <= ? AND {in_report}
+"""
+SAMPLE: Final = """
+SELECT id FROM message
+WHERE started_at BETWEEN ? AND ? AND {in_report} ORDER BY random() LIMIT ?
+"""
+
+RESOLVE: Final = """
+UPDATE message SET state = ?, reason = ?, provider_id = coalesce(?, provider_id),
+                   body = coalesce(?, body)
+WHERE id = ? AND state = 'unknown'
+"""
+
+
+class _Nearest(NamedTuple):
+    """An accepted message next to one in question: its time on that side, and its number."""
+
+    at: float
+    number: int
+
+
+def unresolved(connection: sqlite3.Connection) -> Sequence[Unresolved]:
+    """Read the messages that may have been sent, in order."""
+    return [Unresolved(*row) for row in connection.execute(UNRESOLVED)]
+
+
+def witnesses(
+    connection: sqlite3.Connection,
+    report: Report,
+    group: Sequence[Unresolved],
+    *,
+    near: float,
+    about: float,
+    sample: int,
+) -> Witnesses:
+    """Find accepted messages that a report must show. See `Ledger.witnesses`."""
+    begin = min(message.started_at for message in group)
+    end = max(message.ended_at for message in group)
+    in_report, values = _in_report(report)
+    rows = connection.execute(
+        NEIGHBOURS.format(in_report=in_report), (begin - near, end + near, *values)
+    )
+    around = _neighbours(group, rows, near)
+    more = connection.execute(
+        SAMPLE.format(in_report=in_report), (begin - about, end + about, *values, sample)
+    )
+    numbers = {number for pair in around.values() for number in pair if number is not None}
+    numbers |= {number for (number,) in more}
+    found = connection.execute(BY_NUMBER, (_document(numbers),))
+    return Witnesses(tuple(Accepted(*row) for row in found), around)
+
+
+def accepted_ids(connection: sqlite3.Connection, ids: Collection[str]) -> Collection[str]:
+    """Choose, of some of the API's identifiers, those of accepted messages."""
+    return {found for (found,) in connection.execute(KNOWN_IDS, (_document(ids),))}
+
+
+def accepted_to(connection: sqlite3.Connection, recipients: Collection[str]) -> Sequence[Accepted]:
+    """Read the accepted messages to some recipients."""
+    rows = connection.execute(BY_RECIPIENT, (_document(recipients),))
+    return [Accepted(*row) for row in rows]
+
+
+def resolve(
+    connection: sqlite3.Connection, resolutions: Iterable[Resolution], *, forgets_content: bool
+) -> None:
+    """Record what became of messages that may have been sent."""
+
+    def values(resolution: Resolution) -> tuple[Any, ...]:
+        message, state, reason, provider_id = resolution
+        is_forgotten = forgets_content and state is State.ACCEPTED
+        body = hashed(message.body) if is_forgotten else None
+        provider_id = provider_id and storable(provider_id)
+        return state, reason, provider_id, body, message.number
+
+    connection.executemany(RESOLVE, map(values, resolutions))
+
+
+def _in_report(report: Report) -> tuple[str, tuple[str | None, ...]]:
+    """Make the condition that a report shows a message, and its parameters.
+
+    Nobody says whether a report shows the messages of another sub-client, or of a delivery that is
+    still to come.
+    """
+    if report.recipient is None:
+        return IN_REPORT, (report.kind, *report.route)
+    return IN_REPORT + TO_RECIPIENT, (report.kind, *report.route, report.recipient)
+
+
+def _neighbours(
+    group: Sequence[Unresolved], accepted: Iterable[tuple[int, float, float]], near: float
+) -> Mapping[int, tuple[int | None, int | None]]:
+    """Find, for each message, the last one that had ended before it and the first begun after it.
+
+    One pass over what may be a million messages: each is compared with the message that it is next
+    to, and those farther off take what is nearest to them.
+    """
+    begun = sorted(group, key=lambda message: message.started_at)
+    ended = sorted(group, key=lambda message: message.ended_at)
+    starts = [message.started_at for message in begun]
+    ends = [message.ended_at for message in ended]
+    last: list[_Nearest | None] = [None] * (len(group) + 1)
+    first: list[_Nearest | None] = [None] * (len(group) + 1)
+    for number, started_at, ended_at in accepted:
+        place = bisect_left(starts, ended_at)
+        if (best := last[place]) is None or best.at < ended_at:
+            last[place] = _Nearest(ended_at, number)
+        place = bisect_right(ends, started_at)
+        if (best := first[place]) is None or best.at > started_at:
+            first[place] = _Nearest(started_at, number)
+    before = {
+        message.number: found.number if found and found.at >= message.started_at - near else None
+        for message, found in zip(begun, _carried(last), strict=False)
+    }
+    after = {
+        message.number: found.number if found and found.at <= message.ended_at + near else None
+        for message, found in zip(reversed(ended), _carried(reversed(first)), strict=False)
+    }
+    return {number: (before[number], after[number]) for number in before}
+
+
+def _carried(found: Iterable[_Nearest | None]) -> Iterator[_Nearest | None]:
+    """Put the one before in the place of each that is missing."""
+    nearest = None
+    for one in found:
+        nearest = one or nearest
+        yield nearest
+
+
+def _document(values: Collection[Any]) -> str:
+    return _json.dumps(list(values)).decode()

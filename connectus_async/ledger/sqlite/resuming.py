@@ -1,0 +1,58 @@
+"""Opening of a campaign: what an earlier holder left becomes what the policy says."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger.records import Policy
+from connectus_async.ledger.sqlite import metadata
+from connectus_async.ledger.sqlite.connection import check_whole
+from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
+
+OVER_BUDGET: Final = f"state = 'skipped' AND reason = '{SkipReason.OVER_BUDGET}'"
+WAITS_AGAIN: Final = {
+    OnUnknown.HOLD: OVER_BUDGET,
+    OnUnknown.RESEND: f"state IN ('in_flight', 'unknown', 'held') OR {OVER_BUDGET}",
+    OnUnknown.RESEND_IF_ABSENT: f"state = 'held' AND reason = :absent OR {OVER_BUDGET}",
+}
+"""Messages of an earlier run that are sent, by the treatment of the unknown ones."""
+
+RESUME: Final = f"""
+UPDATE message SET
+    state = CASE WHEN {{waits_again}} THEN 'queued' ELSE 'unknown' END,
+    reason = CASE WHEN state = 'in_flight' THEN :interrupted
+                  WHEN {OVER_BUDGET} THEN NULL
+                  ELSE reason END,
+    ended_at = CASE WHEN state = 'in_flight' THEN :now ELSE ended_at END
+WHERE state = 'in_flight' OR {{waits_again}}
+"""
+"""Messages in flight have ended by now: their sender was the holder, and is it no more."""
+
+
+def check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) -> None:
+    """Check that a ledger is whole and of this campaign; a new one is of it from now on.
+
+    Raises:
+        LedgerError: It is not.
+    """
+    found = metadata.read(connection)
+    check_whole(found, path)
+    wanted = {"name": policy.campaign, "identity": policy.identity}
+    for name, value in wanted.items():
+        if found.get(name, value) != value:
+            raise LedgerError(
+                path.name,
+                f"its campaign has the {name} {found[name]!r}, not {value!r}: a ledger is of one "
+                "campaign; choose another path",
+            )
+    metadata.write(connection, wanted)
+
+
+def resume(connection: sqlite3.Connection, policy: Policy) -> None:
+    """Give the messages that are left the states that the policy wants, in one pass over all."""
+    statement = RESUME.format(waits_again=WAITS_AGAIN[policy.on_unknown])
+    connection.execute(
+        statement, {"absent": ABSENT, "interrupted": INTERRUPTED, "now": time.time()}
+    )

@@ -1,0 +1,62 @@
+"""Stores that the conformance suite runs on. A further kind of store is a further entry here."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pytest
+from old_schemas import SCHEMAS
+
+from connectus_async.ledger import open_store
+from connectus_async.ledger.abc import LedgerStore
+from connectus_async.ledger.sqlite import key_index
+
+MakeStore: TypeAlias = Callable[[], LedgerStore]
+"""Makes a store without messages, another one each time."""
+
+
+def _in_files(folder: Path, prepare: Callable[[Path], None] = lambda _: None) -> MakeStore:
+    numbers = count(1)
+
+    def make() -> LedgerStore:
+        path = folder / f"{next(numbers)}.db"
+        prepare(path)
+        return open_store(path)
+
+    return make
+
+
+def _new(folder: Path, _: pytest.MonkeyPatch) -> MakeStore:
+    return _in_files(folder)
+
+
+def _of_schema(
+    version: int, *, most_in_memory: int
+) -> Callable[[Path, pytest.MonkeyPatch], MakeStore]:
+    def write(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(f"PRAGMA synchronous = OFF; {SCHEMAS[version]}")
+
+    def stores(folder: Path, patch: pytest.MonkeyPatch) -> MakeStore:
+        patch.setattr(key_index, "MOST_IN_MEMORY", most_in_memory)
+        return _in_files(folder, write)
+
+    return stores
+
+
+STORES: Final = {"SQLite": _new}
+"""Stores that have no campaign yet."""
+
+VARIANTS: Final = {
+    "SQLite of schema 1, keys in memory and table": _of_schema(1, most_in_memory=3),
+    "SQLite of schema 2, keys in memory and table": _of_schema(2, most_in_memory=3),
+    "SQLite of schema 3, keys in the table": _of_schema(3, most_in_memory=1),
+}
+"""Old ledgers, which have other tables. Of as few messages as in a test, a new one has all keys in
+memory; these have some or all of them in the table."""
+
+every_variant: Final = pytest.mark.parametrize("make_store", [*STORES, *VARIANTS], indirect=True)
+"""Run a test on the variants too: it is about keys, or about what an opening finds."""

@@ -218,10 +218,11 @@ def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
                 ledger.name,
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
+        opened = open_store(ledger).ledger()
         options = await run_sync(settings.options, ledger)
         async with (
             _client(settings) as client,
-            _entered(client, ledger, options) as (sender, opened),
+            sender_over(client, opened, options) as sender,
             _stop_noted(sender),
         ):
             await _check_unchecked(opened, ledger.name)
@@ -285,8 +286,9 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> 
 
     async def command() -> tuple[Reconciliation, int]:
         _, settings = await run_sync(_recorded, ledger, given)
+        opened = open_store(ledger).ledger()
         options = await run_sync(settings.options, ledger)
-        async with _client(settings) as client, _entered(client, ledger, options) as (sender, _):
+        async with _client(settings) as client, sender_over(client, opened, options) as sender:
             await sender.note(settings=settings.written())
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
@@ -378,17 +380,6 @@ def _client(settings: Settings) -> AsyncConnectus:
     return AsyncConnectus(max_connections=settings.concurrency, **connection())
 
 
-@asynccontextmanager
-async def _entered(
-    client: AsyncConnectus, path: Path, options: CampaignOptions, *, is_trial: bool = False
-) -> AsyncIterator[tuple[Bulk, Ledger]]:
-    """Open a ledger, or a copy of it that is deleted at the end, with a sender over it."""
-    store = open_store(path)
-    ledger = store.trial() if is_trial else store.ledger()
-    async with sender_over(client, ledger, options) as sender:
-        yield sender, ledger
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -408,7 +399,8 @@ async def send_source(
         ConfigurationError: Recipients may have received another text of the same ledger.
     """
     options = await run_sync(settings.options, ledger, edited)
-    async with _entered(client, ledger, options) as (sender, _), _stop_noted(sender):
+    opened = open_store(ledger).ledger()
+    async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(settings=settings.written(), source=source.name, stopped="")
         report, people = await _loaded(sender, source, composer, options)
         if people:
@@ -464,10 +456,10 @@ async def _dry_run(
     edited: Edited,
     as_json: bool,
 ) -> int:
-    """Load a source into a copy of the ledger, which knows earlier messages; print the report."""
+    """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
     options = await run_sync(settings.options, ledger, edited)
     client, has_credentials = _client_for_dry_run(settings)
-    async with client, _entered(client, ledger, options, is_trial=True) as (sender, _):
+    async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
         report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await _shortfalls(client, report) if asks else None

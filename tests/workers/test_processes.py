@@ -8,13 +8,12 @@ import ssl
 import subprocess
 import textwrap
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from awaited import asyncio_only
-from blockbuster import blockbuster_ctx
 
 import connectus_async
 from connectus_async import AsyncConnectus, QuietHours, Sms, State, SuppressionList
@@ -79,15 +78,6 @@ def test_more_processes_than_cores_are_no_error_but_more_than_messages_at_a_time
     Settings(processes=64).options(tmp_path / "campaign.db")
     with pytest.raises(ConfigurationError, match="must be at most the concurrency, which is 64"):
         Settings(processes=65).options(tmp_path / "campaign.db")
-
-
-@pytest.fixture(autouse=True)
-def no_blocking() -> Iterator[None]:
-    """Fail a test in which our code blocks the loop, but where it starts a process, in no time."""
-    with blockbuster_ctx("connectus_async") as watched:
-        for function in watched.functions.values():
-            function.can_block_in("connectus_async/workers/processes.py", "_start_one")
-        yield
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import inspect
 import os
+import pickle
 import signal
 import ssl
 import subprocess
@@ -74,6 +75,13 @@ async def test_a_sender_of_another_version():
     """It was installed while the command ran: it does not take part."""
     with pytest.raises(ConfigurationError, match="was installed meanwhile"):
         await _do({"version": "0.0"}, None)
+
+
+async def test_options_that_no_other_process_can_import():
+    """A function of the user's own program is in none of its modules: that is named."""
+    options = pickle.dumps(ord).replace(b"ord", b"???")
+    with pytest.raises(ConfigurationError, match="to a module, which a process can import"):
+        await _do({"version": connectus_async.__version__, "options": options}, None)
 
 
 def test_more_processes_than_cores_are_no_error_but_more_than_messages_at_a_time_are(tmp_path):

@@ -137,6 +137,7 @@ class Bulk(Unpicklable):
         if options.quiet_hours is not None:
             await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:
+            self._hold_back(SUPPRESSION)  # it may have changed since it was made
             watch = watch_suppression(
                 options.suppression,
                 hold_back=partial(self._hold_back, SUPPRESSION),

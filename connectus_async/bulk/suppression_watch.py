@@ -21,7 +21,7 @@ async def watch_suppression(
     go_on: Callable[[], object],
     stop: Callable[[Exception], object],
 ) -> None:
-    """Refresh a suppression list until cancelled.
+    """Refresh a suppression list until cancelled, for the first time at once.
 
     While it cannot be read, nobody is reached: they may be new on it.
 
@@ -33,7 +33,6 @@ async def watch_suppression(
     """
     failures = 0
     while True:
-        await asyncio.sleep(REFRESH_SECONDS)
         try:
             await run_sync(suppression.refresh)
         except Exception as error:  # noqa: BLE001 - without the list nobody is reached
@@ -44,3 +43,4 @@ async def watch_suppression(
         else:
             failures = 0
             go_on()
+        await asyncio.sleep(REFRESH_SECONDS)

@@ -56,9 +56,9 @@ class SenderProcesses(Unpicklable):
     rest.
 
     It sends the messages that `Bulk.load` has recorded. Until it is left, the bulk sender itself
-    neither loads, sends nor reconciles, and its `pause`, `set_rate` and `set_concurrency` reach no
-    process. Leaving early, by ``break`` or an exception, waits for the answers of the messages
-    under way. A cancellation kills the processes instead, and these messages are unknown.
+    neither loads, sends nor reconciles, and its `pause`, `cancel`, `set_rate` and `set_concurrency`
+    reach no process. Leaving early, by ``break`` or an exception, waits for the answers of the
+    messages under way. A cancellation kills the processes instead, and these messages are unknown.
 
     Each process is a new interpreter that imports the package, not the program that started it, and
     ignores Ctrl-C and SIGTERM: this process decides when they stop. There are none on Windows.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 from anyio.to_thread import run_sync
@@ -25,6 +25,7 @@ from connectus_async.ledger.states import State
 from connectus_async.workers.remote_ledger import RemoteLedger
 
 if TYPE_CHECKING:
+    from connectus_async.bulk.options import BulkOptions
     from connectus_async.bulk.sender import Bulk
 
 PROGRESS_SECONDS: Final = 0.25
@@ -53,13 +54,24 @@ async def _do(job: Mapping[str, Any], ledger: RemoteLedger) -> None:
         raise ConfigurationError(
             "processes", f"version {__version__} was installed meanwhile: start again"
         )
-    options = await run_sync(pickle.loads, job["options"])
+    options = await run_sync(_unpickled, job["options"])
     client = AsyncConnectus(**job["client"])
     async with client, sender_over(client, ledger, options) as bulk:
         ledger.on_stop = bulk.cancel
         async with _progress_told(bulk, ledger):
             while await ledger.done(await _sent(bulk, ledger)):
                 pass
+
+
+def _unpickled(options: bytes) -> "BulkOptions":
+    try:
+        return cast("BulkOptions", pickle.loads(options))  # noqa: S301 - the dispatcher's
+    except Exception:  # noqa: BLE001 - whose words may have a person in them
+        raise ConfigurationError(
+            "processes",
+            "cannot have this suppression list or these quiet hours: move the functions and classes"
+            " in them from the program to a module, which a process can import",
+        ) from None
 
 
 async def _sent(bulk: "Bulk", ledger: RemoteLedger) -> str | None:

@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import functools
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -539,6 +540,23 @@ async def test_nobody_is_reached_while_the_list_is_half_written(
 
     assert summary.skipped_by == {SkipReason.SUPPRESSED: 20}
     assert recipients(emulator) == [str(FIRST + 20)]
+
+
+async def test_a_list_that_grew_before_the_sender_was_entered(
+    connectus: AsyncConnectus, emulator: Emulator, tmp_path: Path
+):
+    """It may have been read hours before: it is read again before anybody is reached."""
+    path = tmp_path / "suppressed.txt"
+    path.write_text(f"{FIRST}\n", "utf-8")
+    os.utime(path, (0, 0))
+    suppression = await anyio.to_thread.run_sync(SuppressionList.read, path)
+    path.write_text(f"{FIRST}\n{FIRST + 1}\n", "utf-8")
+
+    async with connectus.bulk(suppression=suppression) as bulk:
+        summary = await bulk.run(messages(3))
+
+    assert summary.skipped_by == {SkipReason.SUPPRESSED: 2}
+    assert recipients(emulator) == [str(FIRST + 2)]
 
 
 @asyncio_only

@@ -3,6 +3,8 @@
 import ast
 import asyncio
 import inspect
+import os
+import pickle
 import signal
 import ssl
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.to_thread import run_sync
 from awaited import asyncio_only
 
 import connectus_async
@@ -71,6 +74,13 @@ async def test_a_sender_of_another_version():
     """It was installed while the command ran: it does not take part."""
     with pytest.raises(ConfigurationError, match="was installed meanwhile"):
         await _do({"version": "0.0"}, None)
+
+
+async def test_options_that_no_other_process_can_import():
+    """A function of the user's own program is in none of its modules: that is named."""
+    options = pickle.dumps(ord).replace(b"ord", b"???")
+    with pytest.raises(ConfigurationError, match="to a module, which a process can import"):
+        await _do({"version": connectus_async.__version__, "options": options}, None)
 
 
 def test_more_processes_than_cores_are_no_error_but_more_than_messages_at_a_time_are(tmp_path):
@@ -199,6 +209,31 @@ async def test_a_campaign_of_the_library_is_sent_by_processes(settings, emulator
     assert later.skipped_by == {SkipReason.OVER_BUDGET: 2}
     assert counts[State.ACCEPTED] == 50
     assert len({message.recipient for message in emulator.received}) == 50
+
+
+async def test_a_suppression_list_that_cannot_be_read_when_processes_start(
+    settings, emulator, tmp_path
+):
+    """They hold back too: who is new on it is reached by none of them."""
+    listed = tmp_path / "suppressed.txt"
+    listed.write_text(f"{FIRST}\n")
+    os.utime(listed, (0, 0))
+    suppression = await run_sync(SuppressionList.read, listed)
+    async with (
+        AsyncConnectus(**settings) as connectus,
+        connectus.bulk(ledger=tmp_path / "campaign.db", suppression=suppression) as bulk,
+    ):
+        await bulk.load(Sms(FIRST + index, "Hola") for index in range(10))
+        listed.write_text("nobody\n")
+        async with SenderProcesses(bulk, processes=2) as sending:
+            async for progress in sending.watch(0.05):
+                if progress.is_paused or progress.summary.total == 9:
+                    break
+            listed.write_text("".join(f"{FIRST + index}\n" for index in range(10)))
+            reasons = Counter([failure.skipped async for failure in sending.stream()])
+
+    assert reasons == {SkipReason.SUPPRESSED: 9}
+    assert emulator.received == []
 
 
 async def test_one_sends_at_a_time(bulk: Bulk):

@@ -103,6 +103,7 @@ class Bulk(Unpicklable):
         self._run: Run | None = None
         self._suppression_watch: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = self._is_delegated = False
+        self._loads = 0
         self._pauses: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -293,7 +294,11 @@ class Bulk(Unpicklable):
         loader = Loader(
             ledger, self._channels, self._key_maker, options.suppression, options.edited
         )
-        return await loader.load(messages, on_row, replaces=replaces)
+        self._loads += 1
+        try:
+            return await loader.load(messages, on_row, replaces=replaces)
+        finally:
+            self._loads -= 1
 
     async def reconcile(self, *, settle: float = DEFAULT_SETTLE) -> Reconciliation:
         """Look for the messages whose outcome is unknown in the API's reports.
@@ -550,6 +555,10 @@ class Bulk(Unpicklable):
         ledger, guards = self._entered_ledger(), self._check_entered()
         await self._end_abandoned()
         self._check_idle()
+        if self._loads:
+            raise ConfigurationError("bulk", "is loading: wait for its end first")
+        if USER in self._pauses:
+            raise ConfigurationError("bulk", "is paused: resume it first, no sender process pauses")
         self._is_delegated = True
         try:
             breaker = self._circuit_breaker()

@@ -247,6 +247,30 @@ async def test_one_sends_at_a_time(bulk: Bulk):
     await bulk.load([])
 
 
+async def test_processes_do_not_begin_amid_a_load(bulk: Bulk):
+    """Its end may skip messages that a process was assigned."""
+    senders = SenderProcesses(bulk, processes=1)
+
+    async def source() -> AsyncIterator[Sms]:
+        yield Sms(FIRST, "Hola")
+        with pytest.raises(ConfigurationError, match="is loading"):
+            await senders.__aenter__()
+
+    await bulk.load(source())
+    async with SenderProcesses(bulk, processes=1):
+        pass
+
+
+async def test_processes_do_not_begin_while_the_sender_is_paused(bulk: Bulk):
+    """They would send, for no pause reaches them."""
+    bulk.pause()
+    with pytest.raises(ConfigurationError, match="is paused"):
+        await SenderProcesses(bulk, processes=1).__aenter__()
+    bulk.resume()
+    async with SenderProcesses(bulk, processes=1):
+        pass
+
+
 async def test_processes_are_entered_once(senders: SenderProcesses):
     """Before it there is nothing to ask, and others are made for another time."""
     with pytest.raises(ConfigurationError, match="must be entered first"):

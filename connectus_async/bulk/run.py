@@ -24,7 +24,7 @@ from connectus_async.errors import (
 from connectus_async.ledger.abc import SendingLedger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import INVALID, Claim, Entry
-from connectus_async.ledger.states import COSTS, SkipReason, State
+from connectus_async.ledger.states import MAY_BE_SENT, SkipReason, State
 from connectus_async.products.email import Email
 from connectus_async.products.messages import Message, Receipt
 
@@ -267,7 +267,7 @@ class Run:
         self, job: Job, entry: Entry, number: int, error: Exception, latency: float
     ) -> MessageOutcome:
         state = self._judged(job, error, latency)
-        if state not in COSTS:
+        if state not in MAY_BE_SENT:
             self._guards.give_back(entry)
         is_kept = state is State.QUEUED and not self.feed.is_stopped
         self._ledger.finish(entry, number, state, safe_text(error), None, is_kept=is_kept)

@@ -100,5 +100,5 @@ were skipped as over budget."""
 ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
 """The states of messages whose last attempt has an outcome."""
 
-COSTS: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
-"""States of a message that took from the balance, or may have."""
+MAY_BE_SENT: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
+"""States of messages that were or may have been sent: each may have taken from the balance."""

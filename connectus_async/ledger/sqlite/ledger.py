@@ -21,7 +21,8 @@ from connectus_async.ledger.records import (
     Witnesses,
 )
 from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending
-from connectus_async.ledger.sqlite.holder import HolderFile, Task
+from connectus_async.ledger.sqlite.connection import Task
+from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import (
     NOTHING,
     UNCHANGED,

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from connectus_async.errors import LedgerError
-from connectus_async.ledger.keys import ONE_SPELLING
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.sqlite import key_index, metadata
 
 APPLICATION_ID: Final = 0x436E6374
 """Tells our files from other SQLite files."""
 
 SCHEMA_VERSION: Final = 4
-"""Since 4 there may be the metadata `ONE_SPELLING`: who does not know it would make other keys. In
-1, each key went into an index of the table at once; such a ledger keeps it, and goes on. In 1 and 2
-there were indexes of what is open and of what is over the budget, in 2 metadata with the number up
-to which the keys are in their table."""
+"""Since 4 there may be the metadata `ONE_SPELLING`: a version that does not know it would make
+other keys. In 1, each key went into an index of the table at once; such a ledger keeps that index.
+In 1 and 2 there were indexes of what is open and of what is over the budget, in 2 metadata with the
+number up to which the keys are in their table."""
 
 SCHEMA: Final = f"""
 CREATE TABLE message (
@@ -72,7 +72,11 @@ def create(connection: sqlite3.Connection, path: Path) -> int:
     connection.execute("PRAGMA journal_mode = WAL")
     if not tables:
         connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        metadata.write(connection, {"created_at": f"{time.time():.3f}", ONE_SPELLING: "1"})
+        made = {
+            metadata_names.CREATED_AT: f"{time.time():.3f}",
+            metadata_names.ONE_SPELLING: "1",
+        }
+        metadata.write(connection, made)
     return int(version)
 
 

@@ -25,8 +25,9 @@ from connectus_async.ledger.sqlite.rows import (
     NOTHING,
     STATE,
     Row,
+    listed,
 )
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import MAY_BE_SENT, State
 
 MOST_ROWS: Final = 256
 """In one statement."""
@@ -81,9 +82,8 @@ SELECT id, {", ".join(Entry._fields)} FROM message
 WHERE state = 'queued' AND id > ? ORDER BY id LIMIT ?
 """
 COUNTS: Final = "SELECT state, count(*) FROM message GROUP BY 1"
-SPENT: Final = """
-SELECT coalesce(sum(billed), 0) FROM message
-WHERE state IN ('accepted', 'in_flight', 'unknown', 'held')
+SPENT: Final = f"""
+SELECT coalesce(sum(billed), 0) FROM message WHERE state IN ({listed(MAY_BE_SENT)})
 """
 
 

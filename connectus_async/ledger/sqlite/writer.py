@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Claim, Policy
 from connectus_async.ledger.sqlite import switch_interval
-from connectus_async.ledger.sqlite.connection import Checkpoints
-from connectus_async.ledger.sqlite.holder import HolderFile, Task, open_as_holder
+from connectus_async.ledger.sqlite.connection import Checkpoints, Task
+from connectus_async.ledger.sqlite.holder import HolderFile, open_as_holder
 from connectus_async.ledger.sqlite.problems import writing_failed
 from connectus_async.ledger.sqlite.rows import ID, Row
 from connectus_async.ledger.sqlite.sending import MOST_ROWS, Group, Sending

@@ -139,7 +139,7 @@ def origin(error: Exception) -> Origin:
 
 
 _BELIEVED: Final = (ContentTooLargeError, *STOPS_THE_CAMPAIGN)
-"""Refusals that mean the same whoever wrote them."""
+"""Refusals that mean the same from a gateway as from the API."""
 
 
 def _origin_of_unknown(status: int, body: bytes) -> Origin:

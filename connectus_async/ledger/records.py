@@ -1,4 +1,4 @@
-"""Plain records that go through the doors of a ledger."""
+"""Plain records that go through the doors of a ledger. They do nothing, and know no store."""
 
 import enum
 from collections.abc import Mapping
@@ -33,6 +33,11 @@ class Entry(NamedTuple):
     recipient: str
     body: str
     billed: int
+
+
+def no_message(line: int | None, key: str | None = None) -> Entry:
+    """Make the entry for a row that is no message."""
+    return Entry(key, line, INVALID, "", "", 0)
 
 
 class Claim(NamedTuple):
@@ -269,7 +274,7 @@ MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
 
 
 class Policy(NamedTuple):
-    """Policy of a campaign, which its ledger is opened with.
+    """Policy with which a ledger is opened.
 
     Attributes:
         campaign: The campaign's name.

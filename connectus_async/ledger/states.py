@@ -36,7 +36,7 @@ class State(enum.StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether only the user can move the message from here."""
+        """``True`` if only the user can move the message from here."""
         return not STEPS[self]
 
 
@@ -76,7 +76,7 @@ class Edited(enum.StrEnum):
     """Treatment of people who may have got another text of the same ledger already."""
 
     REFUSE = "refuse"
-    """Nothing is sent, and how many they are is said."""
+    """Nothing is sent, and the error gives their number."""
 
     REMAINING = "remaining"
     """They get nothing more; only those who have nothing yet get the new text."""

@@ -48,7 +48,7 @@ class Timeline:
 
     @property
     def has_latency(self) -> bool:
-        """Whether any message was answered."""
+        """``True`` if any message was answered."""
         return any(bucket.latency is not None for bucket in self.buckets)
 
 
@@ -115,13 +115,13 @@ class Figures:
 
     @property
     def is_done(self) -> bool:
-        """Whether no recorded message is left to send, to wait for or to reconcile."""
+        """``True`` if no recorded message is left to send, to wait for or to reconcile."""
         left = (State.QUEUED, State.IN_FLIGHT, State.UNKNOWN)
         return not any(self.counts[state] for state in left)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the source is known to be loaded and every message is done."""
+        """``True`` if the source is known to be loaded and every message is done."""
         return self.is_done and self.is_loaded is True
 
 

@@ -15,6 +15,7 @@ import attrs
 
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
 from connectus_async.bulk.failures import ANSWERED
+from connectus_async.bulk.feed import STOPPED
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
@@ -33,7 +34,6 @@ ROUNDS: Final = 4
 """Parts in which a sender gets its share of the remaining messages, so that all end together."""
 
 ENDED: Final = "its sender ended before the answer came"
-STOPPED: Final = "it was stopped before"
 ADVICE: Final = f" ({UnknownOutcomeError.advice})"
 """End of a sentence about one message."""
 

@@ -1,4 +1,4 @@
-"""Pacer: who may send now, and how long the others wait. It decides no rate and no limit itself."""
+"""Pacer: lets workers send now or wait. The rate and the limits come from its controllers."""
 
 import asyncio
 import math
@@ -85,7 +85,7 @@ class Pacer:
 
     @property
     def is_paused(self) -> bool:
-        """Whether `pause` holds all messages back."""
+        """``True`` while `pause` stops all messages."""
         return self._paused_by_user
 
     @property

@@ -18,8 +18,8 @@ from connectus_async.ledger.sqlite.lock import LedgerLock
 OLDEST_SQLITE: Final = (3, 38, 0)
 
 IS_HOLDER: Final = f"(SELECT value FROM campaign WHERE name = '{metadata.HOLDER}') = ?"
-"""The condition that nobody opened it after us, as somebody can who deletes the file of the lock:
-what both begin, each would send."""
+"""The condition that nobody has opened the ledger since. Deleting the lock's file would allow that,
+and each holder would send what both begin."""
 
 
 class HolderFile:

@@ -222,7 +222,7 @@ class SqliteLedger(Ledger):
         return found
 
     async def resolve(self, resolutions: Sequence[Resolution]) -> None:
-        """Record what became of messages that may have been sent."""
+        """Record new states of messages that may have been sent. See `Ledger.resolve`."""
         await self.ask(
             partial(
                 reconciling.resolve,

@@ -7,7 +7,7 @@ from typing import Final
 
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
+from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.sqlite import metadata
 from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import NOTHING, at_rest, bound, listed, skip_reason
@@ -146,8 +146,7 @@ class Load:
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
         first = "an earlier message" if line is None else f"line {line}"
-        nothing = Entry(None, entry.line, INVALID, "", "", 0)
-        self._insert(nothing, SkipReason.DUPLICATE, f"of {first}")
+        self._insert(no_message(entry.line), SkipReason.DUPLICATE, f"of {first}")
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     def _insert(self, entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Lock of a ledger, which one process at a time has, and which names it."""
+"""Lock of a ledger, which one process has at a time. Its file names that process."""
 
 import os
 import sys

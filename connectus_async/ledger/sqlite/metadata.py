@@ -7,7 +7,7 @@ from typing import Final
 from connectus_async.ledger.sqlite.rows import storable
 
 HOLDER: Final = "holder"
-"""Names who opened the ledger last."""
+"""The token of the holder that opened the ledger last."""
 
 LOAD: Final = "reading"
 """The number of the last load."""

@@ -100,7 +100,7 @@ def accepted_to(connection: sqlite3.Connection, recipients: Collection[str]) -> 
 def resolve(
     connection: sqlite3.Connection, resolutions: Iterable[Resolution], *, forgets_content: bool
 ) -> None:
-    """Record what became of messages that may have been sent."""
+    """Record new states of messages that may have been sent. See `Ledger.resolve`."""
 
     def values(resolution: Resolution) -> tuple[Any, ...]:
         message, state, reason, provider_id = resolution

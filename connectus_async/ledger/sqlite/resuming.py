@@ -1,4 +1,4 @@
-"""Opening of a campaign: what an earlier holder left becomes what the policy says."""
+"""Opening of a campaign: checks, and new states for messages that an earlier holder left."""
 
 import sqlite3
 import time

@@ -49,7 +49,7 @@ DELETE FROM campaign WHERE name = 'keys_merged_to';
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 """No index has the state of a message: it would change three times with each, which took as much as
-all the rest of its two changes. What waits is read in order of its number, from the last one on."""
+all the rest of its two changes. Queued messages are read by number, each batch after the last."""
 
 
 def create(connection: sqlite3.Connection, path: Path) -> int:

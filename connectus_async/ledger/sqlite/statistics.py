@@ -1,4 +1,4 @@
-"""SQL of a campaign's statistics. SQLite adds up, so that the campaign's size does not matter.
+"""SQL of a campaign's statistics. SQLite adds up, so that no message is read into Python.
 
 `SHAREABLE` is a function of the connection that removes personal data from a sentence.
 """

@@ -5,8 +5,7 @@ While the writer writes a group of changes, the next one gathers. A question is 
 own, after all changes that were made before it. The log is moved into the file by the rule of
 `connection`, after some thousand pages.
 
-The first error of the file is the last thing that a writer does: from then on, everyone who asks
-gets it.
+After the first error of the file a writer does nothing more, and everyone who asks gets that error.
 """
 
 import asyncio
@@ -193,7 +192,7 @@ class Writer:
         except (sqlite3.Error, LedgerError) as error:
             self._fail(file, error)
             self._tell([(question.future, None, self._failure)])
-        except Exception as error:  # noqa: BLE001 - it belongs to who asked
+        except Exception as error:  # noqa: BLE001 - the caller gets it
             self._tell([(question.future, None, error)])
             with suppress(sqlite3.Error):  # what comes next tells what is wrong with the disk
                 file.connection.rollback()

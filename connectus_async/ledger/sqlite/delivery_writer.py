@@ -19,7 +19,7 @@ from connectus_async.ledger.sqlite.delivery_rows import TimedStatus, Written, be
 from connectus_async.ledger.sqlite.early_statuses import EarlyStatuses
 from connectus_async.ledger.sqlite.fork_guard import fork_guard
 from connectus_async.ledger.sqlite.problems import writing_failed
-from connectus_async.ledger.sqlite.reading import open_for_reading
+from connectus_async.ledger.sqlite.reader import open_for_reading
 from connectus_async.ledger.steady_clock import SteadyClock
 
 LOCK_TIMEOUT: Final = 30.0

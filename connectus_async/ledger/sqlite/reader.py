@@ -84,7 +84,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a snapshot for a block. An error of SQLite in the block becomes a `LedgerError`."""
     with closing(open_for_reading(path)) as connection, _problems_named(path):
         yield connection
@@ -93,7 +93,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def read(path: Path) -> Iterator["SqliteReader"]:
     """Open a snapshot for a block. See `LedgerStore.read`."""
-    with reading(path) as connection:
+    with snapshot(path) as connection:
         yield SqliteReader(connection)
 
 

@@ -116,8 +116,7 @@ class Figures:
     @property
     def is_done(self) -> bool:
         """``True`` if no recorded message is left to send, to wait for or to reconcile."""
-        left = (State.QUEUED, State.IN_FLIGHT, State.UNKNOWN)
-        return not any(self.counts[state] for state in left)
+        return not any(self.counts[state] for state in State if not state.is_final)
 
     @property
     def is_finished(self) -> bool:

@@ -12,14 +12,14 @@ from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
 from connectus_async.report.figures import Figures, read_figures
-from connectus_async.report.words import duration, moment, number, percent, title
+from connectus_async.report.formats import duration, moment, number, percent, title
 
 LEFT: Final = {
     State.QUEUED: "still queued: running the campaign again sends them",
     State.IN_FLIGHT: "in flight: being sent, or cut off when their sender ended",
     State.UNKNOWN: "unknown: may have been sent; reconciling asks the API",
 }
-"""What is left to do, by state."""
+"""Open tasks, by state."""
 
 
 def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:

@@ -1,4 +1,4 @@
-"""The scales of charts: round ticks for values, and for time by the clocks of a zone."""
+"""Scales of charts: round ticks for values, and for time by the clocks of a zone."""
 
 import math
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def time_ticks(begin: datetime, end: datetime, zone: tzinfo, most: int) -> list[
         end: The last moment.
         zone: The zone. An hour that its clocks show twice has its ticks twice; one that they leave
             out has none, but a day whose midnight is left out begins right after that.
-        most: How many steps there may be.
+        most: Maximum number of steps.
     """
     step = _time_step((end - begin).total_seconds(), most)
     ticks = {

@@ -1,4 +1,4 @@
-"""The one rule for what a failure means, to the message, the pacer and the campaign. Pure.
+"""Meaning of each failure, to the message, the pacer and the campaign. Pure.
 
 Anything that depends on earlier failures is in `circuit_breaker`.
 """
@@ -78,7 +78,7 @@ class Consequence:
 
 
 def consequence(error: Exception) -> Consequence:
-    """Tell what a failure means. It depends on the error alone.
+    """Return the meaning of a failure. It depends on the error alone.
 
     >>> consequence(TimeoutError()).state
     <State.UNKNOWN: 'unknown'>

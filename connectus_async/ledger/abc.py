@@ -336,7 +336,7 @@ class LedgerStore(ABC):
 
     @abstractmethod
     def ledger(self) -> Ledger:
-        """Make a ledger to send with, not open yet. Opening it creates what is not there."""
+        """Make a ledger to send with, not open yet. Opening it creates a missing campaign."""
 
     @abstractmethod
     def trial(self) -> Ledger:

@@ -73,7 +73,7 @@ def _time_step(seconds: float, most: int) -> timedelta:
 
 
 def _readings(begin: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
-    """Yield what a clock may show between two moments, if it is put back in between too."""
+    """Yield the times that a clock may show between two moments, even if it is put back."""
     put = abs((end.utcoffset() or timedelta()) - (begin.utcoffset() or timedelta()))
     first, last = begin.replace(tzinfo=None) - put, end.replace(tzinfo=None) + put
     first -= (first - datetime.min) % step  # noqa: DTZ901 - what a clock shows has no zone

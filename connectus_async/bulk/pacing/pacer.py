@@ -124,7 +124,7 @@ class Pacer:
     def release(
         self, signal: Signal, *, latency: float, retry_after: float | None = None, cost: float = 1
     ) -> None:
-        """Return the permission after a request, and learn from how it ended.
+        """Return the permission after a request, and adapt to its result.
 
         Args:
             signal: What the end of the request says about the server.

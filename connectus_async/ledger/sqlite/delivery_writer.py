@@ -88,7 +88,7 @@ class DeliveryWriter:
             raise
 
     def end(self) -> None:
-        """Tell it to end after what it was asked to do before."""
+        """Tell it to end once its earlier tasks are done."""
         self._is_ending = True
         self.queue.put(None)
 

@@ -29,7 +29,7 @@ class Writer(Protocol):
         ...
 
     def end(self) -> None:
-        """Tell it to end after what it was asked to do before."""
+        """Tell it to end once its earlier tasks are done."""
         ...
 
     def join(self, seconds: float | None = None) -> bool:

@@ -64,7 +64,7 @@ class SqliteLedger(Ledger):
         self._next_number = self._file.next_number
 
     async def close(self) -> None:
-        """Write what is still to be written, and release the file."""
+        """Write all remaining changes, and release the file."""
         await self._writer.end()
 
     def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
@@ -139,7 +139,7 @@ class SqliteLedger(Ledger):
         return found
 
     async def spent(self) -> int:
-        """Add up what was or may have been taken from the balance."""
+        """Add up the amounts that were or may have been taken from the balance."""
         total: int = await self.ask(sending.spent)
         return total
 

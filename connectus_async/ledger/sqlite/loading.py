@@ -75,7 +75,7 @@ def begin(file: HolderFile) -> int:
     """Begin a load. See `Ledger.begin_load`."""
     connection = file.connection
     number = metadata.load_number(connection) + 1
-    file.keys.merge(connection)  # from the table they go by themselves
+    file.keys.merge(connection)  # the table forgets deleted messages by itself
     connection.execute(FORGET_INVALID, (INVALID,))
     metadata.write(connection, {metadata.LOAD: str(number), metadata_names.LOADED: "0"})
     return number

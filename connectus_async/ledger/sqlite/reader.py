@@ -48,7 +48,7 @@ VERSION: Final = "PRAGMA user_version"
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a snapshot of a ledger's file: it does not show what is written later.
+    """Open a snapshot of a ledger's file: it does not show later changes.
 
     Args:
         path: The file.

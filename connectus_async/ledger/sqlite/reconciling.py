@@ -129,7 +129,7 @@ def _neighbours(
     """Find, for each message, the last one that had ended before it and the first begun after it.
 
     One pass over what may be a million messages: each is compared with the message that it is next
-    to, and those farther off take what is nearest to them.
+    to, and those farther off take the nearest one found.
     """
     begun = sorted(group, key=lambda message: message.started_at)
     ended = sorted(group, key=lambda message: message.ended_at)

@@ -15,7 +15,7 @@ APPLICATION_ID: Final = 0x436E6374
 SCHEMA_VERSION: Final = 4
 """Since 4 there may be the metadata `ONE_SPELLING`: a version that does not know it would make
 other keys. In 1, each key went into an index of the table at once; such a ledger keeps that index.
-In 1 and 2 there were indexes of what is open and of what is over the budget, in 2 metadata with the
+In 1 and 2 there were indexes of open messages and of those over the budget, in 2 metadata with the
 number up to which the keys are in their table."""
 
 SCHEMA: Final = f"""

@@ -92,7 +92,7 @@ class Group:
 
     Attributes:
         rows: The rows.
-        waiters: The futures of those who wait for a row to be begun, each with its number.
+        waiters: The futures of the callers that wait for a row to be begun, each with its number.
         kept: The places among the rows of those that are going to be tried again.
     """
 
@@ -105,7 +105,7 @@ class Group:
 
     @property
     def futures(self) -> list[Future[Any]]:
-        """The futures of all who wait."""
+        """The futures of all callers that wait."""
         return [future for future, _ in self.waiters]
 
 
@@ -197,6 +197,6 @@ def counts(connection: sqlite3.Connection) -> Mapping[State, int]:
 
 
 def spent(connection: sqlite3.Connection) -> int:
-    """Add up what was or may have been taken from the balance."""
+    """Add up the amounts that were or may have been taken from the balance."""
     ((total,),) = connection.execute(SPENT)
     return int(total)

@@ -169,7 +169,7 @@ class Pacer:
             self._bucket = None
         elif self._bucket is None:
             self._bucket = TokenBucket(allowed, now)
-            self._bucket.hold(self._paused_until)
+            self._bucket.pause(self._paused_until)
         else:
             self._fill(self._bucket, now)
         self._reconsider()
@@ -315,7 +315,7 @@ class Pacer:
         until = self._paused_until = max(self._paused_until, now + seconds)
         if self._bucket:
             self._fill(self._bucket, now)
-            self._bucket.hold(until)
+            self._bucket.pause(until)
         if self._cubic:
             self._cubic.pause(now, until)
         self._backoff.begin(now)

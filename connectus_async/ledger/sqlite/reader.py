@@ -21,7 +21,11 @@ from connectus_async.ledger.sqlite import metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
 from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
 from connectus_async.ledger.sqlite.rows import COLUMNS
-from connectus_async.ledger.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from connectus_async.ledger.sqlite.schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    application_and_version,
+)
 from connectus_async.ledger.states import State
 from connectus_async.redaction import scrubbed
 
@@ -42,10 +46,6 @@ ORDER BY id
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
-BEGIN: Final = "BEGIN"
-APPLICATION: Final = "PRAGMA application_id"
-VERSION: Final = "PRAGMA user_version"
-
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """Open a snapshot of a ledger's file: it does not show later changes.
@@ -64,7 +64,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with _problems_named(path):
         connection = connect(path, "ro", LOCK_TIMEOUT)
         try:
-            connection.execute(BEGIN)
+            connection.execute("BEGIN")
             _check_kind(connection, path)
             connection.execute(MESSAGES)
             check_whole(metadata.read(connection), path)
@@ -75,8 +75,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute(APPLICATION).fetchone()
-    (version,) = connection.execute(VERSION).fetchone()
+    application, version = application_and_version(connection)
     if application != APPLICATION_ID:
         raise LedgerError(path.name, NO_CAMPAIGN)
     if version > SCHEMA_VERSION:

@@ -52,16 +52,20 @@ PRAGMA user_version = {SCHEMA_VERSION};
 all the rest of its two changes. Queued messages are read by number, each batch after the last."""
 
 
+def application_and_version(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Read from a file its application id and the version of its schema."""
+    ((application,),) = connection.execute("PRAGMA application_id")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    return int(application), int(version)
+
+
 def create(connection: sqlite3.Connection, path: Path) -> int:
     """Create the tables in a new file; return the version of the schema before `upgrade`.
 
     Raises:
         LedgerError: The file is no ledger, or was made by a newer version of this package.
     """
-    (application,), (version,) = (
-        connection.execute(f"PRAGMA {name}").fetchone()
-        for name in ("application_id", "user_version")
-    )
+    application, version = application_and_version(connection)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != APPLICATION_ID:
         raise LedgerError(path.name, "is a SQLite file but no ledger: choose another path")
@@ -77,7 +81,7 @@ def create(connection: sqlite3.Connection, path: Path) -> int:
             metadata_names.ONE_SPELLING: "1",
         }
         metadata.write(connection, made)
-    return int(version)
+    return version
 
 
 def upgrade(connection: sqlite3.Connection, version: int) -> None:

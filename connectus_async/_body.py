@@ -93,7 +93,7 @@ def parsed(body: bytes, content_type: str) -> Any:
     return _json.loads(text.encode())
 
 
-def words(body: bytes, content_type: str) -> str:
+def decoded_text(body: bytes, content_type: str) -> str:
     """Decode any body as text."""
     return _decoded(body, content_type) or body.decode("utf-8", "replace")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from connectus_async._body import words
+from connectus_async._body import decoded_text
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.converter import names_message
 from connectus_async.redaction import looks_personal, scrubbed
@@ -163,7 +163,7 @@ def is_plain_answer(response: Response) -> bool:
     """Tell whether a body is a short plain text, which may be an answer, and not a web page."""
     if len(response.body) > 4 * MOST_PLAIN_CHARACTERS:
         return False
-    text = words(response.body, response.headers.get("Content-Type", "")).strip()
+    text = decoded_text(response.body, response.headers.get("Content-Type", "")).strip()
     if not 0 < len(text) <= MOST_PLAIN_CHARACTERS or text[0] in "<{[" or "\ufffd" in text:
         return False
     first = re.split(r"\W", text, maxsplit=1)[0].lower()
@@ -186,7 +186,7 @@ def described(response: Response, sent: object) -> str:
     facts = f"{name}, {len(response.body):,} bytes"
     from html import unescape  # noqa: PLC0415 - 2,000 entities, needed only here
 
-    title = _TITLE.search(words(response.body[:_MOST_SEARCHED_BYTES], content_type))
+    title = _TITLE.search(decoded_text(response.body[:_MOST_SEARCHED_BYTES], content_type))
     quoted = _CODE_NUMBER.sub("…", scrubbed(unescape(title[2]).strip(), sent)) if title else ""
     if len(quoted) > MOST_QUOTED_CHARACTERS:
         quoted = quoted[:MOST_QUOTED_CHARACTERS].rstrip("…") + "…"

@@ -78,7 +78,7 @@ def from_rows() -> Any:
 
 
 class OpenEnum(enum.StrEnum):
-    """Enum of words of the API. An unknown word becomes a member too.
+    """Enum of values of the API. An unknown value becomes a member too.
 
     >>> class Colour(OpenEnum):
     ...     ROJO = "ROJO"
@@ -99,5 +99,5 @@ class OpenEnum(enum.StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """``True`` if this SDK knows the word."""
+        """``True`` if this SDK knows the value."""
         return self._name_ in type(self).__members__

@@ -216,7 +216,7 @@ class Config:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether any credentials are set."""
+        """``True`` if any credentials are set."""
         return not (self.api_user is None and self.api_key is None and self.qr_token is None)
 
     def proxy_for(self, base_url: str) -> str | None:

@@ -166,10 +166,10 @@ def _to_float(value: Any, _: Any) -> float:
 
 
 def _to_bool(value: Any, _: Any) -> bool:
-    word = str(value).lower()
-    if word not in _TRUE | _FALSE:
+    text = str(value).lower()
+    if text not in _TRUE | _FALSE:
         raise ValueError(type(value))
-    return word in _TRUE
+    return text in _TRUE
 
 
 def _to_datetime(value: Any, _: Any) -> dt.datetime:

@@ -187,7 +187,7 @@ class RequestError(ConnectusError):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the request may have changed or sent something; a query never does."""
+        """``True`` if the request may have changed or sent something; a query never does."""
         return self.outcome is Outcome.UNKNOWN and not self.call.startswith("GET ")
 
     def __str__(self) -> str:
@@ -340,7 +340,7 @@ class UnreadableAnswerError(UnknownOutcomeError):
 
 
 def safe_text(error: Exception) -> str:
-    """Describe an error without personal data: the words of errors that are not ours may have some.
+    """Describe an error without personal data, which the message of a foreign error may contain.
 
     >>> safe_text(CampaignStoppedError("stopped")), safe_text(ValueError("Ana"))
     ('stopped', 'ValueError')

@@ -42,7 +42,7 @@ def plain(value: object) -> str:
     return repr(text) if value is not None and is_plain else masked(value)
 
 
-def word() -> Any:
+def api_constant() -> Any:
     """Declare an optional attrs field for an API constant; other text is masked in a ``repr``."""
     return attrs.field(default=None, repr=plain)
 

@@ -1,1 +1,1 @@
-"""What writes parts of this package; nothing of it runs in a program that uses the package."""
+"""Generators of parts of this package. No program that uses the package runs them."""

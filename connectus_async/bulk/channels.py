@@ -1,4 +1,4 @@
-"""Channels: how each kind of message is checked, given a key, written to a ledger and sent."""
+"""Channels: the check, the key, the form in a ledger and the delivery of each kind of message."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final

@@ -151,7 +151,7 @@ class CircuitBreaker:
         limit = FOREIGN_IN_A_ROW if self._was_answered else FOREIGN_FIRST
         if self._foreign < limit:
             return None
-        became = (
+        effect = (
             "these messages may or may not have been sent, and the rest is spared"
             if self._may_have_acted
             else "nothing was sent, and all wait"
@@ -159,7 +159,7 @@ class CircuitBreaker:
         return CampaignStoppedError(
             f"{self._foreign} answers in a row were none of the API's ({reason}): something may "
             "answer in its place, so look at the base URL and at what is on the way to it; "
-            f"{became}"
+            f"{effect}"
         )
 
     def _count_not_sent(self, error: NotSentError) -> Exception | None:

@@ -9,9 +9,7 @@ from typing import Final
 from connectus_async import _json
 from connectus_async.answer import Response, http_date
 from connectus_async.ledger.abc import SendingLedger
-
-OFFSETS: Final = "clock_offsets"
-"""Name of the metadata of a campaign with the offsets, in seconds."""
+from connectus_async.ledger.metadata_names import CLOCK_OFFSETS
 
 CLOCK_SKEW: Final = 300.0
 """Largest offset, in seconds, on which nothing depends."""
@@ -58,9 +56,9 @@ async def record_offset(ledger: SendingLedger, response: Response | None) -> Non
     _log.warning(
         "this machine's clock is %+d s from the API's: times in the ledger are ours", -offset
     )
-    text = with_offset((await ledger.metadata()).get(OFFSETS), offset)
+    text = with_offset((await ledger.metadata()).get(CLOCK_OFFSETS), offset)
     if text is not None:
-        await ledger.set_metadata(**{OFFSETS: text})
+        await ledger.set_metadata(**{CLOCK_OFFSETS: text})
 
 
 def with_offset(text: str | None, offset: float) -> str | None:

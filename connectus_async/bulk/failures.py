@@ -1,4 +1,4 @@
-"""The one rule for what a failure means, to the message, the pacer and the campaign. Pure.
+"""Meaning of each failure, to the message, the pacer and the campaign. Pure.
 
 Anything that depends on earlier failures is in `circuit_breaker`.
 """
@@ -78,7 +78,7 @@ class Consequence:
 
 
 def consequence(error: Exception) -> Consequence:
-    """Tell what a failure means. It depends on the error alone.
+    """Return the meaning of a failure. It depends on the error alone.
 
     >>> consequence(TimeoutError()).state
     <State.UNKNOWN: 'unknown'>
@@ -139,7 +139,7 @@ def origin(error: Exception) -> Origin:
 
 
 _BELIEVED: Final = (ContentTooLargeError, *STOPS_THE_CAMPAIGN)
-"""Refusals that mean the same whoever wrote them."""
+"""Refusals that mean the same from a gateway as from the API."""
 
 
 def _origin_of_unknown(status: int, body: bytes) -> Origin:

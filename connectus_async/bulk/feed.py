@@ -19,6 +19,7 @@ ROWS_A_READ: Final = 500
 GRACE: Final = 5.0
 """Seconds for a source to give a message that it is about to, after the campaign has failed."""
 
+STOPPED: Final = "it was stopped before"
 CANCELLED: Final = "the source of the messages was cancelled"
 
 

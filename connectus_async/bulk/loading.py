@@ -15,7 +15,7 @@ from connectus_async.bulk.feed import Messages, from_messages
 from connectus_async.errors import ConfigurationError, safe_text
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
+from connectus_async.ledger.records import Loaded, Loading, no_message
 from connectus_async.ledger.states import Edited, SkipReason
 from connectus_async.products.messages import Message, Row
 
@@ -136,8 +136,7 @@ class Loader:
         try:
             entry = entry_of(self._channels, row.content, row.line, row.key, self._key_maker)
         except Exception as error:  # noqa: BLE001 - one row never stops the others
-            nothing = Entry(None, row.line, INVALID, "", "", 0)
-            return Loading(nothing, SkipReason.INVALID, safe_text(error))
+            return Loading(no_message(row.line), SkipReason.INVALID, safe_text(error))
         if self._suppression is not None and entry.recipient in self._suppression:
             return Loading(entry, SkipReason.SUPPRESSED)
         return Loading(entry)

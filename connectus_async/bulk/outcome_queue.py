@@ -1,4 +1,4 @@
-"""Queue for outcomes, from many workers to one reader, who may be slower than they are."""
+"""Queue for outcomes, from many workers to one reader, which may be slower."""
 
 import asyncio
 from collections import deque
@@ -25,7 +25,7 @@ class OutcomeQueue:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether the reader has left."""
+        """``True`` if the reader has left."""
         return not self._has_reader
 
     async def put(self, item: MessageOutcome) -> None:

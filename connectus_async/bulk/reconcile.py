@@ -23,13 +23,14 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from connectus_async import _json
-from connectus_async.bulk.clock_offsets import CLOCK_SKEW, OFFSETS, ahead, is_new, offsets_in
+from connectus_async.bulk.clock_offsets import CLOCK_SKEW, ahead, is_new, offsets_in
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.config import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import HASH, content_hash, route_of
 from connectus_async.ledger.keys import recipient_key, spellings
+from connectus_async.ledger.metadata_names import CLOCK_OFFSETS
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
 from connectus_async.ledger.states import ABSENT, OnUnknown, State
 from connectus_async.products.sms import SmsService
@@ -156,7 +157,8 @@ class Reconciler:
         asked = [message for message in unresolved if message.kind != "email"]
         if asked:
             await asyncio.sleep(max(self._unsettled(message, settle) for message in asked))
-            self._offsets |= offsets_in((await self._ledger.metadata()).get(OFFSETS))
+            metadata = await self._ledger.metadata()
+            self._offsets |= offsets_in(metadata.get(CLOCK_OFFSETS))
         for report, group in self._groups(unresolved):
             verdicts = await self._verdicts(report, group, settle)
             await self._ledger.resolve(
@@ -360,7 +362,6 @@ class _Proof:
     """Proof of an absence: the messages that a snapshot shows around the absent ones."""
 
     def __init__(self, snapshot: Snapshot, witnesses: Witnesses) -> None:
-        self._sightings = snapshot.sightings
         self._around = witnesses.around
         self._witnesses = {witness.number: witness for witness in witnesses.all}
         self._shown = _by_id(snapshot)

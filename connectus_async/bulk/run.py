@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from connectus_async.bulk.channels import LARGE, Channel, entry_of
 from connectus_async.bulk.circuit_breaker import FOREIGN_FIRST, CircuitBreaker
 from connectus_async.bulk.failures import DOUBTED, OUTCOMES, consequence
-from connectus_async.bulk.feed import Feed, Job
+from connectus_async.bulk.feed import STOPPED, Feed, Job
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcome_queue import OutcomeQueue
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
@@ -23,8 +23,8 @@ from connectus_async.errors import (
 )
 from connectus_async.ledger.abc import SendingLedger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import INVALID, Claim, Entry
-from connectus_async.ledger.states import COSTS, SkipReason, State
+from connectus_async.ledger.records import Claim, Entry, no_message
+from connectus_async.ledger.states import MAY_BE_SENT, SkipReason, State
 from connectus_async.products.email import Email
 from connectus_async.products.messages import Message, Receipt
 
@@ -120,7 +120,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether all workers have ended."""
+        """``True`` if all workers have ended."""
         return not self._workers
 
     async def ended(self) -> None:
@@ -183,7 +183,7 @@ class Run:
 
     def _invalid(self, job: Job, error: Exception) -> MessageOutcome:
         key = None if job.line is None else f"line {job.line}"
-        entry = Entry(key, job.line, INVALID, "", "", 0)
+        entry = no_message(job.line, key)
         self._ledger.put(entry, None, SkipReason.INVALID, safe_text(error))
         return _outcome(job, State.SKIPPED, error, skipped=SkipReason.INVALID)
 
@@ -196,7 +196,7 @@ class Run:
                 self._pacer.try_acquire(job.weight) or await self._acquired(job.weight)
             ):
                 self._ledger.put(entry, job.number)
-                error = self.feed.failure or CampaignStoppedError("it was stopped before")
+                error = self.feed.failure or CampaignStoppedError(STOPPED)
                 return _outcome(job, State.QUEUED, error)
             try:
                 outcome = await self._attempt(job, entry)
@@ -267,7 +267,7 @@ class Run:
         self, job: Job, entry: Entry, number: int, error: Exception, latency: float
     ) -> MessageOutcome:
         state = self._judged(job, error, latency)
-        if state not in COSTS:
+        if state not in MAY_BE_SENT:
             self._guards.give_back(entry)
         is_kept = state is State.QUEUED and not self.feed.is_stopped
         self._ledger.finish(entry, number, state, safe_text(error), None, is_kept=is_kept)

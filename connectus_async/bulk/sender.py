@@ -34,7 +34,8 @@ from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.abc import Ledger, SendingLedger
-from connectus_async.ledger.keys import ONE_SPELLING, KeyMaker
+from connectus_async.ledger.keys import KeyMaker
+from connectus_async.ledger.metadata_names import LOADED, ONE_SPELLING
 from connectus_async.ledger.null import NullLedger
 from connectus_async.ledger.records import Loaded, Policy
 from connectus_async.ledger.states import Edited, State
@@ -207,7 +208,7 @@ class Bulk(Unpicklable):
         run = self._start(messages)
         try:
             if messages is not None:
-                await self._ledger.set_metadata(loaded="0")
+                await self._ledger.set_metadata(**{LOADED: "0"})
             is_clock_known = False
             while (outcome := await run.outcomes.take()) is not None:
                 if not is_clock_known and outcome.receipt is not None:
@@ -222,7 +223,7 @@ class Bulk(Unpicklable):
         if self._run is not run:
             raise ConfigurationError("bulk", "was left before its stream had ended")
         if messages is not None and run.feed.is_exhausted:
-            await self._ledger.set_metadata(loaded="1")
+            await self._ledger.set_metadata(**{LOADED: "1"})
         await self._ledger.flush()
 
     async def run(
@@ -381,11 +382,11 @@ class Bulk(Unpicklable):
         """
         return await self._entered_ledger().spent()
 
-    async def note(self, **facts: str) -> None:
+    async def note(self, **values: str) -> None:
         """Record metadata of the campaign in the ledger.
 
         Args:
-            facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
+            values: Texts by name. Reports show ``source``, the name of the file of recipients, and
                 ``stopped``, why the campaign stopped last, which is empty once it goes on.
 
         Raises:
@@ -397,7 +398,7 @@ class Bulk(Unpicklable):
                 await bulk.note(source="recipients.csv")
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        await self._entered_ledger().set_metadata(**facts)
+        await self._entered_ledger().set_metadata(**values)
 
     def pause(self) -> None:
         """Send no further message until `resume`. Messages in flight are finished.

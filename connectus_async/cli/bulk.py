@@ -45,9 +45,8 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
-from connectus_async.ledger import open_store
+from connectus_async.ledger import metadata_names, open_store
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.keys import ONE_SPELLING
 from connectus_async.ledger.records import Entry, Loaded
 from connectus_async.ledger.states import Edited, OnUnknown, State
 from connectus_async.products.messages import Row
@@ -226,7 +225,7 @@ def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
             _stop_noted(sender),
         ):
             await _check_unchecked(opened, ledger.name)
-            await sender.note(settings=settings.written(), stopped="")
+            await sender.note(**_metadata(settings))
             code, _ = await _sent(sender, options, ledger, as_json=as_json)
         return code
 
@@ -238,7 +237,7 @@ async def _check_unchecked(ledger: Ledger, name: str) -> None:
 
     Earlier versions recorded national numbers as they were written; these would reach strangers.
     """
-    if ONE_SPELLING in await ledger.metadata():
+    if metadata_names.ONE_SPELLING in await ledger.metadata():
         return
     to_digits = checker(None)
     last = wrong = 0
@@ -289,7 +288,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> 
         opened = open_store(ledger).ledger()
         options = await run_sync(settings.options, ledger)
         async with _client(settings) as client, sender_over(client, opened, options) as sender:
-            await sender.note(settings=settings.written())
+            await sender.note(**{metadata_names.SETTINGS: settings.written()})
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
         return found, counts.get(State.QUEUED, 0)
@@ -401,7 +400,7 @@ async def send_source(
     options = await run_sync(settings.options, ledger, edited)
     opened = open_store(ledger).ledger()
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
-        await sender.note(settings=settings.written(), source=source.name, stopped="")
+        await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
@@ -442,9 +441,14 @@ async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
         raise
 
 
+def _metadata(settings: Settings) -> dict[str, str]:
+    """Make the metadata of a campaign that goes on with these options."""
+    return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
+
+
 async def _note_stop(sender: Bulk, reason: str) -> None:
     with suppress(LedgerError):  # a ledger that cannot be written may be the reason
-        await sender.note(stopped=reason)
+        await sender.note(**{metadata_names.STOPPED: reason})
 
 
 async def _dry_run(

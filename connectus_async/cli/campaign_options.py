@@ -10,6 +10,7 @@ import attrs
 
 from connectus_async.bulk.options import BulkOptions, plain, plain_forms
 from connectus_async.errors import LedgerError
+from connectus_async.ledger.metadata_names import IDENTITY, NAME, SETTINGS
 from connectus_async.ledger.states import Edited, OnUnknown
 from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.quiet_hours import QuietHours
@@ -60,13 +61,13 @@ class Settings:
     def read(cls, ledger: Path, metadata: Mapping[str, str], **given: Any) -> Self:
         """Take the values that a ledger has recorded, overridden by those given now."""
         try:
-            recorded = json.loads(metadata.get("settings", "{}"))
+            recorded = json.loads(metadata.get(SETTINGS, "{}"))
             known = {name: recorded[name] for name in FORMS if name in recorded}
         except (ValueError, TypeError):
             raise LedgerError(ledger.name, "its settings cannot be read: it is damaged") from None
         fixed = {
-            "campaign": metadata.get("name", ""),
-            "identity": metadata.get("identity", "message"),
+            "campaign": metadata.get(NAME, ""),
+            "identity": metadata.get(IDENTITY, "message"),
         }
         now = {name: value for name, value in given.items() if value is not None}
         return cls(**{**known, **fixed, **now})

@@ -101,7 +101,7 @@ class _Answer:
     """Answer to a post; where there was none, the status that a gateway gives."""
 
     status: int
-    words: str
+    text: str
 
     @property
     def is_success(self) -> bool:
@@ -143,7 +143,7 @@ class _Listener:
     async def _forward(self, session: "ClientSession", to: str, event: Event) -> None:
         answer = await _post(session, to, json.dumps(event.raw).encode())
         if not answer.is_success:
-            raise _rejected(WebhookResponse(answer.status), f"forward-to: {answer.words}")
+            raise _rejected(WebhookResponse(answer.status), f"forward-to: {answer.text}")
 
 
 def _opened(setting: str, path: Path, mode: str) -> IO[bytes]:
@@ -188,7 +188,7 @@ async def _replay(file: Path, to: str) -> int:
                 if not answer.is_success:
                     raise ConfigurationError(
                         "to",
-                        f"{answer.words} to line {number}; events posted before it: {posted:,}",
+                        f"{answer.text} to line {number}; events posted before it: {posted:,}",
                     )
                 posted += 1
     return posted

@@ -30,7 +30,7 @@ class Call:
 
     @property
     def params_in_body(self) -> bool:
-        """Whether parameters are a JSON body; the QR host expects one for GET as well."""
+        """``True`` if parameters are a JSON body; the QR host expects one for GET as well."""
         return self.prefix == QR_PREFIX or self.method != "GET"
 
 

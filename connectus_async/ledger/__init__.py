@@ -1,4 +1,8 @@
-"""Memory of a campaign, and the only place that knows how it is stored."""
+"""Memory of a campaign, and the only place that knows how it is stored.
+
+Other packages use the doors in `abc`, the records and the states. A store is a package of its own,
+reached by `open_store` alone.
+"""
 
 from os import PathLike
 from pathlib import Path

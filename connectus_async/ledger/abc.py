@@ -214,7 +214,7 @@ class Ledger(SendingLedger):
 
     @abstractmethod
     async def resolve(self, resolutions: Sequence[Resolution]) -> None:
-        """Record what became of messages that may have been sent; others stay as they are."""
+        """Record new states of messages that may have been sent; others stay as they are."""
 
 
 class DeliveryLog(ABC):
@@ -285,7 +285,7 @@ class DeliveryLog(ABC):
 
 
 class LedgerReader(ABC):
-    """Ledger as it was when it was opened to be read. Blocks, and belongs to one thread.
+    """Snapshot of a ledger. Its methods block, and it belongs to one thread.
 
     Sentences are given without anything in them that may be a number or an address.
     """
@@ -336,7 +336,7 @@ class LedgerStore(ABC):
 
     @abstractmethod
     def ledger(self) -> Ledger:
-        """Make a ledger to send with, not open yet. Opening it creates what is not there."""
+        """Make a ledger to send with, not open yet. Opening it creates a missing campaign."""
 
     @abstractmethod
     def trial(self) -> Ledger:

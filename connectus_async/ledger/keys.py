@@ -17,10 +17,6 @@ from connectus_async import arguments
 KEY_BYTES: Final = 15
 """Among ten million messages two have the same key with a chance of 4 in 10^23."""
 
-ONE_SPELLING: Final = "one_spelling"
-"""The metadata of a campaign whose keys were made by `recipient_key`. A campaign without it, which
-is older, keeps its own way to make them, or each person with two spellings would be new."""
-
 _BRAZIL_WITHOUT_NINTH: Final = frozenset("689")
 """The first digit of mobiles from before the ninth (Anatel, 2012 to 2016). Landlines begin with 2
 to 5, and 70 and 77 to 79 were radios that never got one: their numbers are somebody else's."""

@@ -1,4 +1,4 @@
-"""Ledger of a campaign that keeps none."""
+"""Ledger for a campaign that keeps no record."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final

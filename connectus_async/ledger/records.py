@@ -1,4 +1,4 @@
-"""Plain records that go through the doors of a ledger."""
+"""Plain records that go through the doors of a ledger. They do nothing, and know no store."""
 
 import enum
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from connectus_async.ledger.states import OnUnknown, SkipReason, State
 
 EARLY_SECONDS: Final = 3 * 86_400.0
 """Seconds for which a delivery status waits for its SMS: as long as an SMS is asked for, since
-reconciling names some SMS days after they were sent."""
+reconciling finds the identifiers of some SMS days after they were sent."""
 
 INVALID: Final = "invalid"
 """The kind of the entry for a row that is no message."""
@@ -22,8 +22,8 @@ class Entry(NamedTuple):
             message that has no duplicates.
         line: The line of the file that it came from, if it came from one.
         kind: ``"sms"``, ``"email"`` or ``"whatsapp"``; ``"invalid"`` for a row that is no message.
-        recipient: The recipient, as it goes on the wire; empty for what is no message.
-        body: The message's other fields as a JSON object; empty for what is no message.
+        recipient: The recipient, as it goes on the wire; empty for a row that is no message.
+        body: The message's other fields as a JSON object; empty for a row that is no message.
         billed: Units that it takes from the balance.
     """
 
@@ -33,6 +33,11 @@ class Entry(NamedTuple):
     recipient: str
     body: str
     billed: int
+
+
+def no_message(line: int | None, key: str | None = None) -> Entry:
+    """Make the entry for a row that is no message."""
+    return Entry(key, line, INVALID, "", "", 0)
 
 
 class Claim(NamedTuple):
@@ -97,7 +102,7 @@ class Unresolved(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A report of the API, by what the messages in it have in common.
+    """A report of the API, identified by the fields that its messages share.
 
     Attributes:
         kind: As in `Entry`.
@@ -269,7 +274,7 @@ MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
 
 
 class Policy(NamedTuple):
-    """Policy of a campaign, which its ledger is opened with.
+    """Policy with which a ledger is opened.
 
     Attributes:
         campaign: The campaign's name.

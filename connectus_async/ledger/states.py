@@ -36,7 +36,7 @@ class State(enum.StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether only the user can move the message from here."""
+        """``True`` if only the user can move the message from here."""
         return not STEPS[self]
 
 
@@ -76,7 +76,7 @@ class Edited(enum.StrEnum):
     """Treatment of people who may have got another text of the same ledger already."""
 
     REFUSE = "refuse"
-    """Nothing is sent, and how many they are is said."""
+    """Nothing is sent, and the error gives their number."""
 
     REMAINING = "remaining"
     """They get nothing more; only those who have nothing yet get the new text."""
@@ -100,5 +100,5 @@ were skipped as over budget."""
 ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
 """The states of messages whose last attempt has an outcome."""
 
-COSTS: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
-"""States of a message that took from the balance, or may have."""
+MAY_BE_SENT: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
+"""States of messages that were or may have been sent: each may have taken from the balance."""

@@ -6,7 +6,7 @@ import attrs
 
 from connectus_async.answer import Answer, Record
 from connectus_async.products._service import Service
-from connectus_async.redaction import personal, word
+from connectus_async.redaction import api_constant, personal
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +25,7 @@ class Purchase(Record):
     """
 
     id_purchase: str | None = None
-    status: str | None = word()
+    status: str | None = api_constant()
     payment_method: str | None = None
     country: str | None = None
     price: float | None = None

@@ -10,7 +10,7 @@ from connectus_async.answer import Answer, Record
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.products._service import Service, given
 from connectus_async.products.product import Product
-from connectus_async.redaction import word
+from connectus_async.redaction import api_constant
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +95,7 @@ class BalanceChange(Answer):
         message: Sentence of the API.
     """
 
-    message: str | None = word()
+    message: str | None = api_constant()
 
 
 class ClientsService(Service):

@@ -8,7 +8,7 @@ import attrs
 from connectus_async import arguments
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, from_keys
 from connectus_async.products._service import Service, given
-from connectus_async.redaction import masked, word
+from connectus_async.redaction import api_constant, masked
 
 
 @attrs.frozen
@@ -48,7 +48,7 @@ class EmailReceipt(Answer):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = word()
+    status: str | None = api_constant()
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +59,7 @@ class EmailStatusReport(Answer):
         status: Status in the API's words, which are not documented.
     """
 
-    status: str | None = word()
+    status: str | None = api_constant()
 
 
 @attrs.frozen(kw_only=True)

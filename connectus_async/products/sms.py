@@ -18,8 +18,8 @@ from connectus_async.errors import (
     RequestError,
 )
 from connectus_async.products._service import Service, given
-from connectus_async.products.sms_statuses import SmppStatus, SmsStatus, in_words_of_webhooks
-from connectus_async.redaction import masked, personal, word
+from connectus_async.products.sms_statuses import SmppStatus, SmsStatus, webhook_status
+from connectus_async.redaction import api_constant, masked, personal
 
 if TYPE_CHECKING:
     from connectus_async.transport import Transport
@@ -87,7 +87,7 @@ class SmsReceipt(_Awaitable):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = word()
+    status: str | None = api_constant()
 
     def delivered(self, *, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
         """Wait until the SMS is delivered or has failed for good. With the blocking client, block.
@@ -193,7 +193,7 @@ class SentSms(Record):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = word()
+    status: str | None = api_constant()
     src_number: str | None = personal()
     dst_number: str | None = personal()
     sms_content: str | None = personal()
@@ -429,4 +429,4 @@ async def ask(sms: SmsService, id_sms: str) -> SmsStatus | None:
         raise
     except (RequestError, InvalidArgumentError):
         return None
-    return in_words_of_webhooks(report.status)
+    return webhook_status(report.status)

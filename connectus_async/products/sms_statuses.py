@@ -11,7 +11,7 @@ from connectus_async.answer import OpenEnum
 
 
 class SmsStatus(OpenEnum):
-    """Status of an SMS in webhooks. An unknown word becomes a member too."""
+    """Status of an SMS in webhooks. An unknown value becomes a member too."""
 
     PROGRAMADO = "PROGRAMADO"
     EN_COLA = "EN_COLA"
@@ -172,20 +172,20 @@ def is_news(status: SmsStatus, before: SmsStatus | None) -> bool:
     return rank(status) > rank(before)
 
 
-def in_words_of_webhooks(status: SmppStatus | None) -> SmsStatus | None:
+def webhook_status(status: SmppStatus | None) -> SmsStatus | None:
     """Translate an SMPP status; ``None`` where it says nothing of delivery.
 
     An SMPP error that is not known to pass is final: the carrier did not accept the SMS.
 
-    >>> in_words_of_webhooks(SmppStatus.DELIVRD), in_words_of_webhooks(SmppStatus.ESME_ROK)
+    >>> webhook_status(SmppStatus.DELIVRD), webhook_status(SmppStatus.ESME_ROK)
     (<SmsStatus 'ENTREGADO'>, None)
     """
     if status is None or status in _NOT_FINAL:
         return None
     if status in _FROM_SMPP:
         return _FROM_SMPP[status]
-    word = SmsStatus(status.value)
-    if word.is_known:
-        return word
+    same = SmsStatus(status.value)
+    if same.is_known:
+        return same
     is_error = status.is_known and status.name.startswith("ESME_")
     return SmsStatus.NO_ENTREGABLE if is_error else None

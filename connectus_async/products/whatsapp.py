@@ -9,7 +9,7 @@ import attrs
 from connectus_async import arguments
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Record, from_keys, from_rows
 from connectus_async.products._service import Service, given
-from connectus_async.redaction import masked, personal, word
+from connectus_async.redaction import api_constant, masked, personal
 
 
 @attrs.frozen
@@ -47,7 +47,7 @@ class WhatsAppReceipt(Answer):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = word()
+    status: str | None = api_constant()
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +58,7 @@ class WhatsAppStatusReport(Answer):
         status: Status in the API's words, which are not documented.
     """
 
-    status: str | None = word()
+    status: str | None = api_constant()
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +75,7 @@ class WhatsAppMessage(Record):
     """
 
     id: str | None = from_keys(*MESSAGE_ID_KEYS)
-    status: str | None = word()
+    status: str | None = api_constant()
     src_number: str | None = personal()
     dst_number: str | None = personal()
     whatsapp_content: str | None = personal()

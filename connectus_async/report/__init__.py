@@ -1,1 +1,4 @@
-"""Reports of a campaign, from its ledger: an export of all messages, and a page of figures."""
+"""Reports of a campaign: an export of all messages, and a page of figures.
+
+They ask a `LedgerReader`, so they know no SQL and change nothing.
+"""

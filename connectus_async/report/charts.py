@@ -1,4 +1,4 @@
-"""The charts of a campaign's page: where everything is drawn, and what is said of it."""
+"""Charts of a campaign's page: coordinates and texts. The template draws them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta, tzinfo
@@ -10,8 +10,8 @@ import attrs
 from connectus_async.ledger.records import Latency
 from connectus_async.ledger.states import ATTEMPTED, State
 from connectus_async.report.figures import Bucket, Timeline
+from connectus_async.report.formats import duration, moment, number, tick_labels, title
 from connectus_async.report.scales import time_ticks, unit_of, value_ticks
-from connectus_async.report.words import duration, moment, number, tick_labels, title
 
 WIDTH: Final = 440
 HEIGHT: Final = 260
@@ -36,9 +36,9 @@ class Tick(NamedTuple):
     """A label on an axis.
 
     Attributes:
-        place: How far from the left or from the top it is.
-        text: What it says.
-        day: What it says below, on an axis of time.
+        place: Distance from the left or from the top.
+        text: The label.
+        day: A second line, for the day, on an axis of time.
     """
 
     place: float
@@ -50,9 +50,9 @@ class Bar(NamedTuple):
     """A part of a stacked bar.
 
     Attributes:
-        state: Which messages it stands for.
-        top: How far from the top it begins.
-        height: How high it is.
+        state: State of its messages.
+        top: Distance from the top.
+        height: Height.
     """
 
     state: State
@@ -65,9 +65,9 @@ class Part:
     """A part of the time, over the whole height of a chart.
 
     Attributes:
-        left: How far from the left it begins.
-        width: How wide it is.
-        tip: What is shown of it when it is pointed at.
+        left: Distance from the left.
+        width: Width.
+        tip: Text shown under the pointer.
         bars: The stacked bars in it, the lowest first.
     """
 
@@ -81,8 +81,8 @@ class Line(NamedTuple):
     """A line of a chart.
 
     Attributes:
-        name: What it shows.
-        runs: Its points, without those that have no value: where those are, it is interrupted.
+        name: The percentile.
+        runs: Points without a gap between them.
     """
 
     name: str
@@ -94,14 +94,14 @@ class Chart:
     """A chart over time.
 
     Attributes:
-        name: Which it is, in one word.
-        heading: What it shows.
-        sentence: What there is to see.
+        name: Name for the ids of the page.
+        heading: Heading.
+        sentence: Description of the values.
         values: The axis of values.
         times: The axis of time.
         parts: The parts of the time, with their bars.
         lines: The lines, the first at the bottom.
-        legend: What each color stands for, by its name.
+        legend: Meaning of each color, by its name.
     """
 
     name: str

@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.records import Frequency, Latency, TimeGrid, Total
 from connectus_async.ledger.states import ATTEMPTED, State
@@ -47,7 +48,7 @@ class Timeline:
 
     @property
     def has_latency(self) -> bool:
-        """Whether any message was answered."""
+        """``True`` if any message was answered."""
         return any(bucket.latency is not None for bucket in self.buckets)
 
 
@@ -114,13 +115,12 @@ class Figures:
 
     @property
     def is_done(self) -> bool:
-        """Whether no recorded message is left to send, to wait for or to reconcile."""
-        left = (State.QUEUED, State.IN_FLIGHT, State.UNKNOWN)
-        return not any(self.counts[state] for state in left)
+        """``True`` if no recorded message is left to send, to wait for or to reconcile."""
+        return not any(self.counts[state] for state in State if not state.is_final)
 
     @property
     def is_finished(self) -> bool:
-        """Whether the source is known to be loaded and every message is done."""
+        """``True`` if the source is known to be loaded and every message is done."""
         return self.is_done and self.is_loaded is True
 
 
@@ -131,15 +131,19 @@ def read_figures(reader: LedgerReader) -> Figures:
         reader: A snapshot of its ledger.
     """
     metadata = reader.metadata()
+    source = metadata.get(metadata_names.SOURCE)
+    created_at = metadata.get(metadata_names.CREATED_AT)
+    loaded = metadata.get(metadata_names.LOADED)
+    stopped = metadata.get(metadata_names.STOPPED)
     totals = reader.totals()
     began, ended = _span(totals)
     accepted = totals.get(State.ACCEPTED)
     return Figures(
-        name=metadata.get("name") or "Campaign",
-        source=PurePath(metadata["source"]).name if metadata.get("source") else None,
-        created_at=_moment(float(metadata["created_at"])) if metadata.get("created_at") else None,
-        is_loaded=metadata["loaded"] == "1" if "loaded" in metadata else None,
-        stopped=scrubbed(metadata["stopped"]) if metadata.get("stopped") else None,
+        name=metadata.get(metadata_names.NAME) or "Campaign",
+        source=PurePath(source).name if source else None,
+        created_at=_moment(float(created_at)) if created_at else None,
+        is_loaded=None if loaded is None else loaded == "1",
+        stopped=scrubbed(stopped) if stopped else None,
         counts={state: totals[state].messages if state in totals else 0 for state in State},
         billed=accepted.billed if accepted else 0,
         nameless=accepted.nameless if accepted else 0,

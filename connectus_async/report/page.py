@@ -12,21 +12,21 @@ from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
 from connectus_async.report.figures import Figures, read_figures
-from connectus_async.report.words import duration, moment, number, percent, title
+from connectus_async.report.formats import duration, moment, number, percent, title
 
 LEFT: Final = {
     State.QUEUED: "still queued: running the campaign again sends them",
     State.IN_FLIGHT: "in flight: being sent, or cut off when their sender ended",
     State.UNKNOWN: "unknown: may have been sent; reconciling asks the API",
 }
-"""What is left to do, by state."""
+"""Open tasks, by state."""
 
 
 def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:
     """Write a campaign's report as one HTML page, which is whole without a network. Blocks.
 
     It has the campaign's name, the name of its source, totals, throughput and latency over time,
-    errors, what was skipped and what became of deliveries. No recipient, no key and no text of a
+    errors, skipped messages and delivery statuses. No recipient, no key and no text of a
     message is on it. While something is left to do, it says so at the top, with why the campaign
     stopped last, if that is on record, and the command to go on with. The ledger is read as it
     stands at this moment; a campaign may go on writing it.

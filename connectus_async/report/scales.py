@@ -1,4 +1,4 @@
-"""The scales of charts: round ticks for values, and for time by the clocks of a zone."""
+"""Scales of charts: round ticks for values, and for time by the clocks of a zone."""
 
 import math
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def time_ticks(begin: datetime, end: datetime, zone: tzinfo, most: int) -> list[
         end: The last moment.
         zone: The zone. An hour that its clocks show twice has its ticks twice; one that they leave
             out has none, but a day whose midnight is left out begins right after that.
-        most: How many steps there may be.
+        most: Maximum number of steps.
     """
     step = _time_step((end - begin).total_seconds(), most)
     ticks = {
@@ -73,7 +73,7 @@ def _time_step(seconds: float, most: int) -> timedelta:
 
 
 def _readings(begin: datetime, end: datetime, step: timedelta) -> Iterator[datetime]:
-    """Yield what a clock may show between two moments, if it is put back in between too."""
+    """Yield the times that a clock may show between two moments, even if it is put back."""
     put = abs((end.utcoffset() or timedelta()) - (begin.utcoffset() or timedelta()))
     first, last = begin.replace(tzinfo=None) - put, end.replace(tzinfo=None) + put
     first -= (first - datetime.min) % step  # noqa: DTZ901 - what a clock shows has no zone

@@ -317,15 +317,15 @@ def _over() -> RuntimeError:
 
 def _shortened(traceback: TracebackType | None) -> TracebackType | None:
     """Drop the frames of this package, except the one that raised."""
-    links: list[TracebackType] = []
+    frames: list[TracebackType] = []
     while traceback is not None:
-        links.append(traceback)
+        frames.append(traceback)
         traceback = traceback.tb_next
     kept = None
-    for link in reversed(links):
-        module = str(link.tb_frame.f_globals.get("__name__"))
+    for frame in reversed(frames):
+        module = str(frame.tb_frame.f_globals.get("__name__"))
         if kept is None or module.partition(".")[0] != _PACKAGE:
-            kept = TracebackType(kept, link.tb_frame, link.tb_lasti, link.tb_lineno)
+            kept = TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
     return kept
 
 

@@ -1223,11 +1223,11 @@ class Bulk(Unpicklable):
         """
         return self._bridge.runner.call(self._bridge.sender.spent)
 
-    def note(self, **facts: str) -> None:
+    def note(self, **values: str) -> None:
         """Record metadata of the campaign in the ledger.
 
         Args:
-            facts: Texts by name. Reports show ``source``, the name of the file of recipients, and
+            values: Texts by name. Reports show ``source``, the name of the file of recipients, and
                 ``stopped``, why the campaign stopped last, which is empty once it goes on.
 
         Raises:
@@ -1239,7 +1239,7 @@ class Bulk(Unpicklable):
                 bulk.note(source="recipients.csv")
                 bulk.run([Sms("56987688060", "Hola")])
         """
-        self._bridge.runner.call(self._bridge.sender.note, **facts)
+        self._bridge.runner.call(self._bridge.sender.note, **values)
 
     def pause(self) -> None:
         """Send no further message until `resume`. Messages in flight are finished.

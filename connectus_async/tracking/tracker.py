@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from connectus_async.client import AsyncConnectus
 
 SILENCE: Final = 60.0
-PATIENCE: Final = EARLY_SECONDS
+DEFAULT_PATIENCE: Final = EARLY_SECONDS
 CONCURRENCY: Final = 16
 
 RECOUNT_SECONDS: Final = 5.0
@@ -90,10 +90,10 @@ class Tracked:
 
     @property
     def is_final(self) -> bool:
-        """Whether no other status is expected. See `SmsStatus.is_final`."""
+        """``True`` if no other status is expected. See `SmsStatus.is_final`."""
         return self._status is not None and self._status.is_final
 
-    async def delivered(self, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the usual word
+    async def delivered(self, *, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - the usual name
         """Wait for its final status.
 
         Args:
@@ -197,7 +197,7 @@ class Tracker:
         poll_after: float = FIRST_PAUSE,
         poll_after_silence: float = SILENCE,
         longest_pause: float = LONGEST_PAUSE,
-        patience: float = PATIENCE,
+        patience: float = DEFAULT_PATIENCE,
         concurrency: int = CONCURRENCY,
     ) -> None:
         _check_client(connectus)

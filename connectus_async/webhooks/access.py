@@ -195,11 +195,13 @@ class AccessCheck:
     def _has_secret(self, head: RequestHead) -> bool:
         if self._secret is None:
             return True
-        words = [head.path.rstrip("/").rpartition("/")[2].encode(errors="replace")]
+        candidates = [head.path.rstrip("/").rpartition("/")[2].encode(errors="replace")]
         if head.query:
             pairs = (pair.partition("=") for pair in head.query.split("&"))
-            words += [_decoded(value) for name, _, value in pairs if _decoded(name) == b"secret"]
-        found = [hmac.compare_digest(word, self._secret) for word in words]
+            candidates += [
+                _decoded(value) for name, _, value in pairs if _decoded(name) == b"secret"
+            ]
+        found = [hmac.compare_digest(one, self._secret) for one in candidates]
         return any(found)
 
     def _is_allowed(self, head: RequestHead) -> bool:

@@ -12,7 +12,7 @@ import attrs
 from connectus_async.answer import Record
 from connectus_async.errors import WebhookError
 from connectus_async.products.sms_statuses import SmsStatus
-from connectus_async.redaction import personal, plain, word
+from connectus_async.redaction import api_constant, personal, plain
 
 MAX_DEPTH: Final = 32
 """Maximum nesting; the documented events have one level."""
@@ -65,7 +65,7 @@ class IncomingSms(_Event):
         raw: The JSON object as received, including fields that this SDK does not know.
     """
 
-    src_provider: str | None = word()
+    src_provider: str | None = api_constant()
     src_number: str | None = personal()
     dst_number: str | None = personal()
     sms_content: str | None = personal()
@@ -83,7 +83,7 @@ class IncomingSms(_Event):
 
     @property
     def content_agrees(self) -> bool | None:
-        """Whether the bytes are ``sms_content`` in UTF-8, UCS-2 or Latin-1.
+        """``True`` if the bytes are ``sms_content`` in UTF-8, UCS-2 or Latin-1.
 
         ``None`` if either is missing or cannot be read.
         """

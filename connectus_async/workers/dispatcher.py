@@ -15,13 +15,14 @@ import attrs
 
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
 from connectus_async.bulk.failures import ANSWERED
+from connectus_async.bulk.feed import STOPPED
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.states import COSTS, SkipReason, State
+from connectus_async.ledger.states import MAY_BE_SENT, SkipReason, State
 from connectus_async.workers.frames import FrameProtocol, Item
 
 READ_BATCH: Final = 1_000
@@ -33,7 +34,6 @@ ROUNDS: Final = 4
 """Parts in which a sender gets its share of the remaining messages, so that all end together."""
 
 ENDED: Final = "its sender ended before the answer came"
-STOPPED: Final = "it was stopped before"
 ADVICE: Final = f" ({UnknownOutcomeError.advice})"
 """End of a sentence about one message."""
 
@@ -239,7 +239,7 @@ class Dispatcher:
         entry = sender.begun.pop(number)
         state = _STATES[value]
         self._ledger.finish(entry, number, state, reason, provider_id, is_kept=is_kept)
-        if state not in COSTS:
+        if state not in MAY_BE_SENT:
             self._guards.give_back(entry)
         if state is State.QUEUED:
             sender.assigned[number] = entry

@@ -285,7 +285,7 @@ def _job(config: Config, options: BulkOptions) -> Mapping[str, Any]:
 def _pickled(options: BulkOptions) -> bytes:
     try:
         pickled = pickle.dumps(options)
-    except Exception:  # noqa: BLE001 - whose words may have a person in them
+    except Exception:  # noqa: BLE001 - its message may contain personal data
         raise ConfigurationError(
             "processes", "cannot have this suppression list or these quiet hours: pickle refuses"
         ) from None

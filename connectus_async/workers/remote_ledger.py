@@ -26,7 +26,7 @@ class Private(Generic[ValueT]):
 
 
 class RemoteLedger(NullLedger):
-    """Asks the dispatcher for messages and for leave to send them, and reports the outcomes.
+    """Asks the dispatcher for messages and for permission to send them, and reports the outcomes.
 
     It knows only the messages that `queued` has returned.
 
@@ -70,7 +70,7 @@ class RemoteLedger(NullLedger):
         entry: Entry,  # noqa: ARG002
         number: int | None,
     ) -> Awaitable[Claim]:
-        """Ask for leave to send a message. See `Ledger.begin`.
+        """Ask for permission to send a message. See `Ledger.begin`.
 
         Raises:
             Refusal: When awaited: the dispatcher refuses.

@@ -36,8 +36,8 @@ UVLOOP: Final = "uvloop"
 
 async def main() -> None:
     """Receive a job, do it, and leave when told to."""
-    # Without a dispatcher no outcome can be recorded. To end at once is what the crash of a
-    # campaign in one process is: the ledger has on record whatever may have been sent.
+    # Without a dispatcher no outcome can be recorded. Ending at once is safe: the ledger has every
+    # message on record that may have been sent, as after the crash of a campaign in one process.
     ledger = RemoteLedger(partial(os._exit, EXIT_ORPHANED))
     end = socket.fromfd(sys.stdin.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
     await asyncio.get_running_loop().create_unix_connection(lambda: ledger.protocol, sock=end)

@@ -37,7 +37,7 @@ from connectus_async import (
 )
 from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.keys import ONE_SPELLING
+from connectus_async.ledger.metadata_names import ONE_SPELLING
 
 FIRST = 56_960_000_000
 SANTIAGO = ZoneInfo("America/Santiago")

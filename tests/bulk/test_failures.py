@@ -52,7 +52,7 @@ from connectus_async.errors import (
     WrongEventLoopError,
     WrongProcessError,
 )
-from connectus_async.ledger.states import COSTS, STEPS, State
+from connectus_async.ledger.states import MAY_BE_SENT, STEPS, State
 from connectus_async.statuses import STATUSES
 
 CALL = "POST /sms/send_individual"
@@ -187,7 +187,7 @@ def test_only_what_certainly_was_not_sent_is_queued_again():
 def test_an_answer_that_is_doubted_is_no_answer():
     """The message waits, and the server is left alone."""
     assert Consequence(state=State.QUEUED, signal=Signal.UNREACHABLE) == DOUBTED
-    assert DOUBTED.state not in ANSWERED | COSTS
+    assert DOUBTED.state not in ANSWERED | MAY_BE_SENT
 
 
 PAGE = b" \r\n<!DOCTYPE html><title>Not Found</title>"

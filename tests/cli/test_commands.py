@@ -14,7 +14,7 @@ from click.testing import Result
 
 from connectus_async.cli.runner import MAX_SENTENCE_CHARACTERS, sentence
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.keys import ONE_SPELLING
+from connectus_async.ledger.metadata_names import ONE_SPELLING
 
 pytestmark = pytest.mark.both("commands run on either loop")
 

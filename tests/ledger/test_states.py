@@ -1,6 +1,6 @@
 """The state machine of a message: where it can go, and that it never goes out twice by itself."""
 
-from connectus_async.ledger.states import COSTS, STEPS, OnUnknown, SkipReason, State
+from connectus_async.ledger.states import MAY_BE_SENT, STEPS, OnUnknown, SkipReason, State
 
 
 def reachable(state: State) -> set[State]:
@@ -57,7 +57,7 @@ def test_what_may_have_been_sent_is_queued_only_by_reconciling():
 
 def test_what_may_have_been_sent_costs():
     """The budget counts a message until it certainly was not sent."""
-    assert set(State) - COSTS == {State.QUEUED, State.REJECTED, State.SKIPPED}
+    assert set(State) - MAY_BE_SENT == {State.QUEUED, State.REJECTED, State.SKIPPED}
 
 
 def test_the_words_are_those_of_the_ledger_and_the_command_line():

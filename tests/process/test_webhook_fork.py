@@ -232,7 +232,7 @@ def test_a_ledger_that_was_being_sent_in_a_fork_is_neither_sent_nor_read_in_the_
     script = """
 from pathlib import Path
 from connectus_async import AsyncConnectus
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger.sqlite.reader import snapshot
 
 path, link, way = Path(path), Path(sys.argv[2]), sys.argv[3]
 other = path.with_name("otra.db")
@@ -250,7 +250,7 @@ def use(ledger):
         if way == "send":
             asyncio.run(send(ledger))
         else:
-            with reading(ledger):
+            with snapshot(ledger):
                 pass
     except LedgerError as error:
         say(error)

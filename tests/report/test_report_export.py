@@ -15,7 +15,7 @@ from pyarrow import parquet
 from report_ledgers import BEGIN, SECRET, campaign, message, write_ledger
 
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, LedgerError
-from connectus_async.ledger.sqlite import reading
+from connectus_async.ledger.sqlite import reader
 from connectus_async.ledger.states import State
 from connectus_async.report.export import COLUMNS, FORMATS, TEXT_FORMATS, export
 
@@ -115,7 +115,7 @@ def test_parquet_has_types(ledger: Path, tmp_path: Path):
 
 def test_all_formats_have_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """In the order of arrival, also over many batches."""
-    monkeypatch.setattr(reading, "ROWS_A_BATCH", 7)
+    monkeypatch.setattr(reader, "ROWS_A_BATCH", 7)
     ledger = write_ledger(tmp_path / "a.db", campaign(100))
     targets = {ending: tmp_path / f"a.{ending}" for ending in FORMATS}
 
@@ -325,7 +325,7 @@ def test_memory_does_not_grow_with_the_campaign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
 ):
     """Ten times the messages take no more of it."""
-    monkeypatch.setattr(reading, "ROWS_A_BATCH", 100)
+    monkeypatch.setattr(reader, "ROWS_A_BATCH", 100)
     small = write_ledger(tmp_path / "small.db", campaign(1_000))
     large = write_ledger(tmp_path / "large.db", campaign(10_000))
     export(small, tmp_path / f"warm.{format}")

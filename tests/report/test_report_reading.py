@@ -8,8 +8,8 @@ import pytest
 from report_ledgers import add, campaign, message, write_ledger
 
 from connectus_async.errors import LedgerError
-from connectus_async.ledger.sqlite import reading as _reading
-from connectus_async.ledger.sqlite.reading import open_for_reading, reading
+from connectus_async.ledger.sqlite import reader as _reader
+from connectus_async.ledger.sqlite.reader import open_for_reading, snapshot
 from connectus_async.ledger.sqlite.schema import SCHEMA_VERSION
 
 COUNT = "SELECT COUNT(*) FROM message"
@@ -37,7 +37,7 @@ def test_the_reader_cannot_write(tmp_path: Path):
 
     with (
         pytest.raises(LedgerError, match=r"^a\.db: cannot be read: .*readonly"),
-        reading(path) as connection,
+        snapshot(path) as connection,
     ):
         connection.execute("DELETE FROM message")
 
@@ -110,7 +110,7 @@ def test_what_is_no_ledger_is_refused_in_a_sentence(tmp_path: Path, make, proble
 
 def test_a_locked_ledger_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Another program that has the file for itself is waited for, but not for ever."""
-    monkeypatch.setattr(_reading, "LOCK_TIMEOUT", 0)
+    monkeypatch.setattr(_reader, "LOCK_TIMEOUT", 0)
     path = write_ledger(tmp_path / "a.db", [message()])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -135,6 +135,6 @@ def test_a_damaged_ledger_is_named(tmp_path: Path):
 
     with (
         pytest.raises(LedgerError, match=r"^a\.db: is damaged and cannot be read to its end$"),
-        reading(path) as connection,
+        snapshot(path) as connection,
     ):
         connection.execute("SELECT SUM(length(body)) FROM message").fetchall()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectus_async.report.formats import duration, number, tick_labels
 from connectus_async.report.scales import TIME_STEPS, time_ticks, unit_of, value_ticks
-from connectus_async.report.words import duration, number, tick_labels
 
 SANTIAGO = ZoneInfo("America/Santiago")
 MOST = 4

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectus_async import DeliveryTimeoutError, Outcome, SmppStatus, SmsStatus
 from connectus_async.products.sms_polling import JITTER, PollSchedule
-from connectus_async.products.sms_statuses import in_words_of_webhooks, is_news, rank
+from connectus_async.products.sms_statuses import is_news, rank, webhook_status
 
 WORDS = [*SmsStatus, SmsStatus("LEIDO")]
 
@@ -62,8 +62,8 @@ def test_every_final_word_comes_after_every_other_one():
 )
 def test_what_a_poll_says_is_put_in_the_words_of_webhooks(smpp, word):
     """What may pass, and what is not known, says nothing."""
-    assert in_words_of_webhooks(SmppStatus(smpp)) is word
-    assert in_words_of_webhooks(None) is None
+    assert webhook_status(SmppStatus(smpp)) is word
+    assert webhook_status(None) is None
 
 
 def test_pauses_double_up_to_the_longest_and_are_spread():

@@ -1,4 +1,4 @@
-"""Pacer: who may send now, and how long the others wait. It decides no rate and no limit itself."""
+"""Pacer: lets workers send now or wait. The rate and the limits come from its controllers."""
 
 import asyncio
 import math
@@ -85,7 +85,7 @@ class Pacer:
 
     @property
     def is_paused(self) -> bool:
-        """Whether `pause` holds all messages back."""
+        """``True`` while `pause` stops all messages."""
         return self._paused_by_user
 
     @property
@@ -124,7 +124,7 @@ class Pacer:
     def release(
         self, signal: Signal, *, latency: float, retry_after: float | None = None, cost: float = 1
     ) -> None:
-        """Return the permission after a request, and learn from how it ended.
+        """Return the permission after a request, and adapt to its result.
 
         Args:
             signal: What the end of the request says about the server.
@@ -169,7 +169,7 @@ class Pacer:
             self._bucket = None
         elif self._bucket is None:
             self._bucket = TokenBucket(allowed, now)
-            self._bucket.hold(self._paused_until)
+            self._bucket.pause(self._paused_until)
         else:
             self._fill(self._bucket, now)
         self._reconsider()
@@ -315,7 +315,7 @@ class Pacer:
         until = self._paused_until = max(self._paused_until, now + seconds)
         if self._bucket:
             self._fill(self._bucket, now)
-            self._bucket.hold(until)
+            self._bucket.pause(until)
         if self._cubic:
             self._cubic.pause(now, until)
         self._backoff.begin(now)

@@ -53,7 +53,7 @@ class Cubic:
     there should be none. A few there are not about the rate, as when one machine of many refuses: a
     cut would not end them. So up to TOLERATED of the answers may be 429 below `proven`, and above
     it twice the share seen below. Both are counted as a cumulative sum (CUSUM) that may reach
-    PATIENCE.
+    THRESHOLD.
     """
 
     BETA: Final = 0.7
@@ -62,7 +62,7 @@ class Cubic:
 
     HEADROOM: Final = 1.2
     TOLERATED: Final = 0.1
-    PATIENCE: Final = 4.0
+    THRESHOLD: Final = 4.0
     NOISE: Final = 0.01
     """Share of 429 below the proven rate from which on they are taken to come at any rate."""
 
@@ -121,12 +121,12 @@ class Cubic:
         if self.rate(now) < self._proven:
             self._answers_below += 1
             self._throttled_below += throttled
-            tolerated, patience = self.TOLERATED, self.PATIENCE
+            tolerated, threshold = self.TOLERATED, self.THRESHOLD
         else:
             noise = self._throttled_below / max(self.ENOUGH, self._answers_below)
-            tolerated, patience = 2 * noise, self.PATIENCE if noise > self.NOISE else 0.0
+            tolerated, threshold = 2 * noise, self.THRESHOLD if noise > self.NOISE else 0.0
         self._excess = max(0.0, self._excess + throttled - tolerated)
-        return self._excess > patience
+        return self._excess > threshold
 
     def _cut(self, now: float) -> None:
         seconds = max(now - self._counts_from, TokenBucket.ROUNDING)

@@ -45,7 +45,7 @@ class TokenBucket:
         self.rate = rate
         self.tokens = min(self.tokens, self.capacity)
 
-    def hold(self, until: float) -> None:
+    def pause(self, until: float) -> None:
         """Stop filling until a moment, but for the token of the one message sent after a pause."""
         comes = max(0.0, until - self._filled_at) * self.rate
         self.tokens = max(self.tokens, min(1.0, self.tokens + comes))

@@ -1,1 +1,1 @@
-"""The ledger in one SQLite file."""
+"""The ledger in one SQLite file. All SQL of the package is here."""

@@ -29,26 +29,26 @@ empty name for files.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from connectus_async.errors import LedgerError
+from connectus_async.ledger.sqlite import metadata
 from connectus_async.ledger.sqlite.lock import LedgerLock, was_open_in_fork
+
+Task: TypeAlias = Callable[[sqlite3.Connection], Any]
+"""Function that uses a connection, in the thread that has it."""
 
 BUSY_SECONDS: Final = 5.0
 PAGES: Final = 1_000
 """Pages in the log before they are moved: the default of SQLite."""
 
-LOG: Final = "log"
-"""The metadata that tells whether the log has more than the file."""
-
 BEHIND: Final = "has more"
 WHOLE: Final = "was read"
-MARK: Final = """
-INSERT INTO campaign VALUES ('log', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
-"""
+"""Values of the metadata `LOG`."""
+
 LOG_MISSING: Final = (
     "is without its log, the file {log} that was beside it, so it does not know all who were"
     " reached: bring the two together again; if another program has it open by another name, wait"
@@ -91,13 +91,18 @@ def connect(path: Path, mode: str = "rwc", timeout: float = BUSY_SECONDS) -> sql
     return connection
 
 
-def check_whole(facts: Mapping[str, str], path: Path) -> None:
+def mark(connection: sqlite3.Connection, log: str) -> None:
+    """Record in a ledger whether its log has more than the file: `BEHIND` or `WHOLE`."""
+    metadata.write(connection, {metadata.LOG: log})
+
+
+def check_whole(found: Mapping[str, str], path: Path) -> None:
     """Check that a ledger has its log, before anything is written, which begins another.
 
     Raises:
         LedgerError: The log is missing.
     """
-    if facts.get(LOG) != BEHIND:
+    if found.get(metadata.LOG) != BEHIND:
         return
     file = path.resolve()  # SQLite keeps the log beside the target of a symbolic link
     log = file.with_name(f"{file.name}-wal")
@@ -147,16 +152,16 @@ class Checkpoints:
     def make_last(self) -> None:
         """Empty the log before the holder's connection is closed."""
         with suppress(sqlite3.OperationalError):  # another writer takes long: the log stays
-            self._connection.execute(MARK, (WHOLE,))
+            mark(self._connection, WHOLE)
             with _writing(self._connection):
                 pass
             self._connection.execute(LAST_CHECKPOINT)
 
     def _moved_and_marked(self) -> int:
         try:
-            self._connection.execute(MARK, (BEHIND,))
+            mark(self._connection, BEHIND)
             pages = self._moved()
-            self._connection.execute(MARK, (WHOLE,))
+            mark(self._connection, WHOLE)
         except sqlite3.OperationalError:  # another connection is writing
             return 0
         return pages

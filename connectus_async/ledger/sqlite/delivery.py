@@ -15,13 +15,9 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger.abc import DeliveryLog
 from connectus_async.ledger.records import EARLY_SECONDS, OpenSms, Recorded
 from connectus_async.ledger.sqlite import delivery_rows
+from connectus_async.ledger.sqlite.connection import Task
 from connectus_async.ledger.sqlite.delivery_rows import TimedStatus
-from connectus_async.ledger.sqlite.delivery_writer import (
-    DeliveryWriter,
-    NewStatus,
-    Question,
-    Task,
-)
+from connectus_async.ledger.sqlite.delivery_writer import DeliveryWriter, NewStatus, Question
 from connectus_async.ledger.sqlite.fork_guard import fork_guard
 from connectus_async.products.sms_ids import folded
 from connectus_async.products.sms_statuses import SmsStatus

@@ -67,7 +67,7 @@ FROM (
 WHERE {_is("news.id", "news.is_number")} AND {RANK} < news.place
 RETURNING provider_id
 """
-"""One statement for many statuses, for the reason that `ledger` gives."""
+"""One statement for many statuses, for the reason that `sending` gives."""
 
 KNOWN: Final = f"""
 SELECT asked.id

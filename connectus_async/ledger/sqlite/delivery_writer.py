@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -14,17 +14,15 @@ from typing import Any, Final, NamedTuple
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Recorded
 from connectus_async.ledger.sqlite import delivery_rows
-from connectus_async.ledger.sqlite.connection import LOST, Checkpoints, connect
+from connectus_async.ledger.sqlite.connection import LOST, Checkpoints, Task, connect
 from connectus_async.ledger.sqlite.delivery_rows import TimedStatus, Written, better
 from connectus_async.ledger.sqlite.early_statuses import EarlyStatuses
 from connectus_async.ledger.sqlite.fork_guard import fork_guard
 from connectus_async.ledger.sqlite.problems import writing_failed
-from connectus_async.ledger.sqlite.reading import open_for_reading
+from connectus_async.ledger.sqlite.reader import open_for_reading
 from connectus_async.ledger.steady_clock import SteadyClock
 
 LOCK_TIMEOUT: Final = 30.0
-
-Task = Callable[[sqlite3.Connection], Any]
 
 _log: Final = logging.getLogger("connectus_async")
 _clock: Final = SteadyClock()
@@ -90,7 +88,7 @@ class DeliveryWriter:
             raise
 
     def end(self) -> None:
-        """Tell it to end after what it was asked to do before."""
+        """Tell it to end once its earlier tasks are done."""
         self._is_ending = True
         self.queue.put(None)
 

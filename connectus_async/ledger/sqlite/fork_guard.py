@@ -29,7 +29,7 @@ class Writer(Protocol):
         ...
 
     def end(self) -> None:
-        """Tell it to end after what it was asked to do before."""
+        """Tell it to end once its earlier tasks are done."""
         ...
 
     def join(self, seconds: float | None = None) -> bool:
@@ -41,7 +41,7 @@ class ForkGuard:
     """Guard of all writers of a process.
 
     Attributes:
-        lock: Held while a writer is started or asked for something, and while the process forks.
+        lock: Taken to start a writer, to ask it for something, and for a fork.
         writers: Writers whose thread has not ended. In a child, also those of its parent that had
             a connection open in the fork.
     """
@@ -65,7 +65,7 @@ class ForkGuard:
         self.lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Replace the lock, which the parent's thread holds."""
+        """Replace the lock, which a thread of the parent has."""
         self.lock = threading.RLock()
 
     def was_open_in_fork(self, path: Path) -> bool:

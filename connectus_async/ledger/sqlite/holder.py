@@ -3,25 +3,23 @@
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Policy
 from connectus_async.ledger.sqlite import key_index, metadata, resuming, schema
-from connectus_async.ledger.sqlite.connection import Checkpoints, connect
+from connectus_async.ledger.sqlite.connection import Checkpoints, Task, connect
 from connectus_async.ledger.sqlite.key_index import KeyIndex
 from connectus_async.ledger.sqlite.lock import LedgerLock
-
-Task: TypeAlias = Callable[[sqlite3.Connection], Any]
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 
 IS_HOLDER: Final = f"(SELECT value FROM campaign WHERE name = '{metadata.HOLDER}') = ?"
-"""The condition that nobody opened it after us, as somebody can who deletes the file of the lock:
-what both begin, each would send."""
+"""The condition that nobody has opened the ledger since. Deleting the lock's file would allow that,
+and each holder would send what both begin."""
 
 
 class HolderFile:

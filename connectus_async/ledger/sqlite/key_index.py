@@ -85,7 +85,7 @@ class KeyIndex:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is time to merge."""
+        """``True`` if it is time to merge."""
         return len(self._newest) >= MOST_IN_MEMORY
 
     def add(

@@ -21,7 +21,8 @@ from connectus_async.ledger.records import (
     Witnesses,
 )
 from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending
-from connectus_async.ledger.sqlite.holder import HolderFile, Task
+from connectus_async.ledger.sqlite.connection import Task
+from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import (
     NOTHING,
     UNCHANGED,
@@ -63,7 +64,7 @@ class SqliteLedger(Ledger):
         self._next_number = self._file.next_number
 
     async def close(self) -> None:
-        """Write what is still to be written, and release the file."""
+        """Write all remaining changes, and release the file."""
         await self._writer.end()
 
     def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
@@ -138,7 +139,7 @@ class SqliteLedger(Ledger):
         return found
 
     async def spent(self) -> int:
-        """Add up what was or may have been taken from the balance."""
+        """Add up the amounts that were or may have been taken from the balance."""
         total: int = await self.ask(sending.spent)
         return total
 
@@ -221,7 +222,7 @@ class SqliteLedger(Ledger):
         return found
 
     async def resolve(self, resolutions: Sequence[Resolution]) -> None:
-        """Record what became of messages that may have been sent."""
+        """Record new states of messages that may have been sent. See `Ledger.resolve`."""
         await self.ask(
             partial(
                 reconciling.resolve,

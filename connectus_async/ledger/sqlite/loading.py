@@ -5,15 +5,23 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
+from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.sqlite import metadata
 from connectus_async.ledger.sqlite.holder import HolderFile
-from connectus_async.ledger.sqlite.rows import NOTHING, at_rest, bound
-from connectus_async.ledger.states import HAS_ANOTHER, REPLACED, Edited, SkipReason, State
+from connectus_async.ledger.sqlite.rows import NOTHING, at_rest, bound, listed, skip_reason
+from connectus_async.ledger.states import (
+    HAS_ANOTHER,
+    MAY_BE_SENT,
+    REPLACED,
+    Edited,
+    SkipReason,
+    State,
+)
 
-REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
-LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
+REPLACED_BECAUSE: Final = skip_reason(SkipReason.EXPIRED, REPLACED)
+LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
 RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
 """The reasons for which a message waits again once its source has it."""
 
@@ -42,8 +50,8 @@ UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
 WHERE state = 'queued' AND reading <> ?
 """
 
-MAY_HAVE: Final = """
-FROM message WHERE state IN ('accepted', 'unknown', 'held', 'in_flight') AND reading <> :load
+MAY_HAVE: Final = f"""
+FROM message WHERE state IN ({listed(MAY_BE_SENT)}) AND reading <> :load
 """
 SUPERSEDED: Final = f"SELECT 1 {MAY_HAVE} LIMIT 1"
 EDITED: Final = f"""
@@ -67,9 +75,9 @@ def begin(file: HolderFile) -> int:
     """Begin a load. See `Ledger.begin_load`."""
     connection = file.connection
     number = metadata.load_number(connection) + 1
-    file.keys.merge(connection)  # from the table they go by themselves
+    file.keys.merge(connection)  # the table forgets deleted messages by itself
     connection.execute(FORGET_INVALID, (INVALID,))
-    metadata.write(connection, {metadata.LOAD: str(number), metadata.LOADED: "0"})
+    metadata.write(connection, {metadata.LOAD: str(number), metadata_names.LOADED: "0"})
     return number
 
 
@@ -79,7 +87,7 @@ def end(connection: sqlite3.Connection, number: int, *, replaces: bool, edited: 
         connection.execute(REPLACE, (REPLACED_BECAUSE, time.time(), number))
     people = 0 if edited is Edited.EVERYONE else _leave_out(connection, number)
     is_refused = people and edited is Edited.REFUSE
-    metadata.write(connection, {metadata.LOADED: "0" if is_refused else "1"})
+    metadata.write(connection, {metadata_names.LOADED: "0" if is_refused else "1"})
     return people
 
 
@@ -138,8 +146,7 @@ class Load:
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
         first = "an earlier message" if line is None else f"line {line}"
-        nothing = Entry(None, entry.line, INVALID, "", "", 0)
-        self._insert(nothing, SkipReason.DUPLICATE, f"of {first}")
+        self._insert(no_message(entry.line), SkipReason.DUPLICATE, f"of {first}")
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     def _insert(self, entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Lock of a ledger, which one process at a time has, and which names it."""
+"""Lock of a ledger, which one process has at a time. Its file names that process."""
 
 import os
 import sys
@@ -62,7 +62,7 @@ class LedgerLock:
     """Lock of one ledger. The system releases it when its process ends, however it ends.
 
     Args:
-        ledger: The ledger's path; the lock is a file beside it, or beside what it is a link to.
+        ledger: The ledger's path; the lock is a file beside it, or beside the target of a link.
 
     Attributes:
         is_brief: It is taken for a moment only.

@@ -1,4 +1,4 @@
-"""Metadata of a campaign: texts by name."""
+"""Metadata of a campaign: texts by name. Here are the names that are this store's own."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Final
 from connectus_async.ledger.sqlite.rows import storable
 
 HOLDER: Final = "holder"
-"""Names who opened the ledger last."""
+"""The token of the holder that opened the ledger last."""
 
 LOAD: Final = "reading"
 """The number of the last load."""
 
-LOADED: Final = "loaded"
-"""Tells whether a source was loaded to its end."""
+LOG: Final = "log"
+"""Tells whether the log has more than the file. See `connection`."""
 
 READ: Final = "SELECT name, value FROM campaign"
 WRITE: Final = """

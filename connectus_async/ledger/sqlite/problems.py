@@ -10,7 +10,7 @@ NO_CAMPAIGN: Final = "is not a ledger: it holds no campaign"
 
 
 class Problem(NamedTuple):
-    """Sentences for one error of SQLite: for who writes a ledger, and for who reads it."""
+    """Sentences for one error of SQLite: to the writer of a ledger and to its reader."""
 
     writing: str | None
     reading: str | None
@@ -27,17 +27,17 @@ _IN_USE: Final = Problem(
 PROBLEMS: Final = {
     sqlite3.SQLITE_ERROR: Problem(None, NO_CAMPAIGN),
     sqlite3.SQLITE_FULL: Problem(
-        "the disk is full: free some room, then resume",
+        "the disk is full: free some space, then resume",
         "cannot be read: the disk for temporary files is full",
     ),
     sqlite3.SQLITE_IOERR: Problem(
-        "the disk took no more: see that it has room and works, then resume", None
+        "the disk took no more: check that it has space and works, then resume", None
     ),
     sqlite3.SQLITE_READONLY: Problem(
         "may not be written: change its permissions, or choose another path", None
     ),
     sqlite3.SQLITE_CANTOPEN: Problem(
-        "cannot be opened: see that its folder is there and may be written",
+        "cannot be opened: check that its folder is there and may be written",
         "cannot be opened: a ledger's folder must be writable to read it",
     ),
     sqlite3.SQLITE_NOTADB: Problem(

@@ -100,7 +100,7 @@ def accepted_to(connection: sqlite3.Connection, recipients: Collection[str]) -> 
 def resolve(
     connection: sqlite3.Connection, resolutions: Iterable[Resolution], *, forgets_content: bool
 ) -> None:
-    """Record what became of messages that may have been sent."""
+    """Record new states of messages that may have been sent. See `Ledger.resolve`."""
 
     def values(resolution: Resolution) -> tuple[Any, ...]:
         message, state, reason, provider_id = resolution
@@ -129,7 +129,7 @@ def _neighbours(
     """Find, for each message, the last one that had ended before it and the first begun after it.
 
     One pass over what may be a million messages: each is compared with the message that it is next
-    to, and those farther off take what is nearest to them.
+    to, and those farther off take the nearest one found.
     """
     begun = sorted(group, key=lambda message: message.started_at)
     ended = sorted(group, key=lambda message: message.ended_at)

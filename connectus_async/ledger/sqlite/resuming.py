@@ -1,4 +1,4 @@
-"""Opening of a campaign: what an earlier holder left becomes what the policy says."""
+"""Opening of a campaign: checks, and new states for messages that an earlier holder left."""
 
 import sqlite3
 import time
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from connectus_async.errors import LedgerError
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.records import Policy
 from connectus_async.ledger.sqlite import metadata
 from connectus_async.ledger.sqlite.connection import check_whole
@@ -39,7 +40,7 @@ def check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) -
     """
     found = metadata.read(connection)
     check_whole(found, path)
-    wanted = {"name": policy.campaign, "identity": policy.identity}
+    wanted = {metadata_names.NAME: policy.campaign, metadata_names.IDENTITY: policy.identity}
     for name, value in wanted.items():
         if found.get(name, value) != value:
             raise LedgerError(

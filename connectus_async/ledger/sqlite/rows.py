@@ -5,6 +5,7 @@ two changes of a message take half the CPU and, beside a busy loop, a third of t
 """
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from connectus_async.ledger.records import Entry
@@ -52,8 +53,18 @@ def at_rest(skipped: SkipReason | None, reason: str | None) -> tuple[str, str | 
     """Give the state of a message that is not being sent, its reason, and the time of its end."""
     if skipped is None:
         return State.QUEUED.value, NOTHING, NOTHING
-    text = storable(f"{skipped}: {reason}") if reason else skipped.value
+    text = storable(skip_reason(skipped, reason)) if reason else skipped.value
     return State.SKIPPED.value, text, time.time()
+
+
+def skip_reason(skipped: SkipReason, sentence: str) -> str:
+    """Write the reason of a skipped message, as the statistics take it apart."""
+    return f"{skipped}: {sentence}"
+
+
+def listed(states: Iterable[State]) -> str:
+    """Write states as a list of SQL."""
+    return ", ".join(f"'{state}'" for state in sorted(states))
 
 
 def storable(text: str) -> str:

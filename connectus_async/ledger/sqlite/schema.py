@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from connectus_async.errors import LedgerError
-from connectus_async.ledger.keys import ONE_SPELLING
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.sqlite import key_index, metadata
 
 APPLICATION_ID: Final = 0x436E6374
 """Tells our files from other SQLite files."""
 
 SCHEMA_VERSION: Final = 4
-"""Since 4 there may be the metadata `ONE_SPELLING`: who does not know it would make other keys. In
-1, each key went into an index of the table at once; such a ledger keeps it, and goes on. In 1 and 2
-there were indexes of what is open and of what is over the budget, in 2 metadata with the number up
-to which the keys are in their table."""
+"""Since 4 there may be the metadata `ONE_SPELLING`: a version that does not know it would make
+other keys. In 1, each key went into an index of the table at once; such a ledger keeps that index.
+In 1 and 2 there were indexes of open messages and of those over the budget, in 2 metadata with the
+number up to which the keys are in their table."""
 
 SCHEMA: Final = f"""
 CREATE TABLE message (
@@ -49,7 +49,14 @@ DELETE FROM campaign WHERE name = 'keys_merged_to';
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 """No index has the state of a message: it would change three times with each, which took as much as
-all the rest of its two changes. What waits is read in order of its number, from the last one on."""
+all the rest of its two changes. Queued messages are read by number, each batch after the last."""
+
+
+def application_and_version(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Read from a file its application id and the version of its schema."""
+    ((application,),) = connection.execute("PRAGMA application_id")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    return int(application), int(version)
 
 
 def create(connection: sqlite3.Connection, path: Path) -> int:
@@ -58,10 +65,7 @@ def create(connection: sqlite3.Connection, path: Path) -> int:
     Raises:
         LedgerError: The file is no ledger, or was made by a newer version of this package.
     """
-    (application,), (version,) = (
-        connection.execute(f"PRAGMA {name}").fetchone()
-        for name in ("application_id", "user_version")
-    )
+    application, version = application_and_version(connection)
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and application != APPLICATION_ID:
         raise LedgerError(path.name, "is a SQLite file but no ledger: choose another path")
@@ -72,8 +76,12 @@ def create(connection: sqlite3.Connection, path: Path) -> int:
     connection.execute("PRAGMA journal_mode = WAL")
     if not tables:
         connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-        metadata.write(connection, {"created_at": f"{time.time():.3f}", ONE_SPELLING: "1"})
-    return int(version)
+        made = {
+            metadata_names.CREATED_AT: f"{time.time():.3f}",
+            metadata_names.ONE_SPELLING: "1",
+        }
+        metadata.write(connection, made)
+    return version
 
 
 def upgrade(connection: sqlite3.Connection, version: int) -> None:

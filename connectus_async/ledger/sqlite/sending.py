@@ -25,8 +25,9 @@ from connectus_async.ledger.sqlite.rows import (
     NOTHING,
     STATE,
     Row,
+    listed,
 )
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import MAY_BE_SENT, State
 
 MOST_ROWS: Final = 256
 """In one statement."""
@@ -81,9 +82,8 @@ SELECT id, {", ".join(Entry._fields)} FROM message
 WHERE state = 'queued' AND id > ? ORDER BY id LIMIT ?
 """
 COUNTS: Final = "SELECT state, count(*) FROM message GROUP BY 1"
-SPENT: Final = """
-SELECT coalesce(sum(billed), 0) FROM message
-WHERE state IN ('accepted', 'in_flight', 'unknown', 'held')
+SPENT: Final = f"""
+SELECT coalesce(sum(billed), 0) FROM message WHERE state IN ({listed(MAY_BE_SENT)})
 """
 
 
@@ -92,7 +92,7 @@ class Group:
 
     Attributes:
         rows: The rows.
-        waiters: The futures of those who wait for a row to be begun, each with its number.
+        waiters: The futures of the callers that wait for a row to be begun, each with its number.
         kept: The places among the rows of those that are going to be tried again.
     """
 
@@ -105,7 +105,7 @@ class Group:
 
     @property
     def futures(self) -> list[Future[Any]]:
-        """The futures of all who wait."""
+        """The futures of all callers that wait."""
         return [future for future, _ in self.waiters]
 
 
@@ -197,6 +197,6 @@ def counts(connection: sqlite3.Connection) -> Mapping[State, int]:
 
 
 def spent(connection: sqlite3.Connection) -> int:
-    """Add up what was or may have been taken from the balance."""
+    """Add up the amounts that were or may have been taken from the balance."""
     ((total,),) = connection.execute(SPENT)
     return int(total)

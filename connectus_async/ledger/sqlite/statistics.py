@@ -1,11 +1,12 @@
-"""SQL of a campaign's statistics. SQLite adds up, so that the campaign's size does not matter.
+"""SQL of a campaign's statistics. SQLite adds up, so that no message is read into Python.
 
 `SHAREABLE` is a function of the connection that removes personal data from a sentence.
 """
 
 from typing import Final
 
-from connectus_async.ledger.states import ATTEMPTED
+from connectus_async.ledger.sqlite.rows import listed
+from connectus_async.ledger.states import ATTEMPTED, SkipReason
 
 SHAREABLE: Final = "shareable"
 
@@ -21,7 +22,7 @@ SKIPPED: Final = """
 INVALID: Final = f"""
     SELECT 'skipped', {SHAREABLE}(sentence), SUM(messages) FROM (
         SELECT ltrim(substr(reason, instr(reason, ':') + 1)) AS sentence, COUNT(*) AS messages
-        FROM message WHERE state = 'skipped' AND reason LIKE 'invalid:%' GROUP BY 1
+        FROM message WHERE state = 'skipped' AND reason LIKE '{SkipReason.INVALID}:%' GROUP BY 1
     ) GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT ?
 """
 ERRORS: Final = f"""
@@ -42,7 +43,7 @@ _PART: Final = "MAX(MIN(CAST((ended_at - :begin) / :width AS INTEGER), :parts - 
 OUTCOMES: Final = f"""
     SELECT {_PART}, state, COUNT(*)
     FROM message
-    WHERE state IN ({", ".join(f"'{state}'" for state in ATTEMPTED)}) AND ended_at IS NOT NULL
+    WHERE state IN ({listed(ATTEMPTED)}) AND ended_at IS NOT NULL
     GROUP BY 1, 2
 """
 LATENCIES: Final = f"""

@@ -7,7 +7,7 @@ from connectus_async.ledger.abc import DeliveryLog, Ledger, LedgerReader, Ledger
 from connectus_async.ledger.records import EARLY_SECONDS
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
-from connectus_async.ledger.sqlite.reading import read
+from connectus_async.ledger.sqlite.reader import read
 from connectus_async.ledger.sqlite.trial import TrialLedger
 
 

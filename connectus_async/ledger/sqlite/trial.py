@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from anyio.to_thread import run_sync
 
 from connectus_async.ledger.records import Policy
-from connectus_async.ledger.sqlite.connection import MARK, WHOLE, connect
+from connectus_async.ledger.sqlite.connection import WHOLE, connect, mark
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger.sqlite.reader import snapshot
 from connectus_async.ledger.sqlite.writer import Writer
 
 
@@ -46,6 +46,6 @@ class TrialLedger(SqliteLedger):
 
 def _copy(original: Path, copy: Path) -> None:
     if original.exists():
-        with reading(original) as old, closing(connect(copy)) as new:
+        with snapshot(original) as old, closing(connect(copy)) as new:
             old.backup(new)
-            new.execute(MARK, (WHOLE,))
+            mark(new, WHOLE)

@@ -5,8 +5,7 @@ While the writer writes a group of changes, the next one gathers. A question is 
 own, after all changes that were made before it. The log is moved into the file by the rule of
 `connection`, after some thousand pages.
 
-The first error of the file is the last thing that a writer does: from then on, everyone who asks
-gets it.
+After the first error of the file a writer does nothing more, and everyone who asks gets that error.
 """
 
 import asyncio
@@ -21,8 +20,8 @@ from typing import Any, TypeAlias
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Claim, Policy
 from connectus_async.ledger.sqlite import switch_interval
-from connectus_async.ledger.sqlite.connection import Checkpoints
-from connectus_async.ledger.sqlite.holder import HolderFile, Task, open_as_holder
+from connectus_async.ledger.sqlite.connection import Checkpoints, Task
+from connectus_async.ledger.sqlite.holder import HolderFile, open_as_holder
 from connectus_async.ledger.sqlite.problems import writing_failed
 from connectus_async.ledger.sqlite.rows import ID, Row
 from connectus_async.ledger.sqlite.sending import MOST_ROWS, Group, Sending
@@ -67,7 +66,7 @@ class Writer:
             raise
 
     async def end(self) -> None:
-        """Write what is still to be written, then end the thread."""
+        """Write all remaining changes, then end the thread."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -79,7 +78,7 @@ class Writer:
             thread.join()
 
     async def ask(self, task: Task) -> Any:
-        """Run a function of the connection in the thread, after what was changed before.
+        """Run a function of the connection in the thread, after all changes made before.
 
         A cursor that it returns is read to its end; its changes are one transaction.
         """
@@ -120,7 +119,7 @@ class Writer:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        """Give the thread what was gathered."""
+        """Give the gathered rows to the thread."""
         group, self._gathered = self._gathered, None
         if group is None:
             return
@@ -131,7 +130,7 @@ class Writer:
             _settle([(future, None, self._failure) for future in group.futures])
 
     def _written(self, results: "list[_Result]") -> None:
-        """Go on with what was gathered while the thread wrote."""
+        """Go on with the rows that gathered while the thread wrote."""
         self._under_way -= 1
         _settle(results)
         self._hand_over()
@@ -193,11 +192,13 @@ class Writer:
         except (sqlite3.Error, LedgerError) as error:
             self._fail(file, error)
             self._tell([(question.future, None, self._failure)])
-        except Exception as error:  # noqa: BLE001 - it belongs to who asked
+        except Exception as error:  # noqa: BLE001 - the caller gets it
             self._tell([(question.future, None, error)])
-            with suppress(sqlite3.Error):  # what comes next tells what is wrong with the disk
+            with suppress(sqlite3.Error):  # the next statement meets the same fault, and reports it
                 file.connection.rollback()
-            self._arrange_keys(file, file.keys.prepare)  # they have what is not there
+            self._arrange_keys(
+                file, file.keys.prepare
+            )  # they have the keys of messages that were rolled back
         else:
             self._tell([(question.future, result, None)])
 
@@ -240,7 +241,7 @@ class _Question:
 
     @property
     def futures(self) -> "list[asyncio.Future[Any]]":
-        """The futures of all who wait."""
+        """The futures of all callers that wait."""
         return [self.future]
 
 

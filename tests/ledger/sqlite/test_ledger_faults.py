@@ -110,7 +110,7 @@ async def test_a_disk_that_takes_no_more_stops_the_campaign(
     said, complained = await process.communicate()
 
     assert said.decode() == (
-        "a.db: the disk took no more: see that it has room and works, then resume\n"
+        "a.db: the disk took no more: check that it has space and works, then resume\n"
     )
     assert complained == b""
     assert process.returncode == 0
@@ -124,7 +124,7 @@ async def test_a_campaign_goes_on_when_there_is_room_again(
     """A ledger that hit its limit is whole: nothing is lost, and nobody is reached twice."""
     async with client.bulk(ledger=path) as bulk:
         await bulk._ledger.ask(lambda connection: connection.execute("PRAGMA max_page_count = 9"))
-        with pytest.raises(LedgerError, match=r"^a\.db: the disk is full: free some room, then"):
+        with pytest.raises(LedgerError, match=r"^a\.db: the disk is full: free some space, then"):
             await bulk.run(messages(200))
     assert 0 < len(emulator.received) < 200
     assert_that_all_is_on_record(emulator, path)
@@ -200,7 +200,7 @@ async def test_a_file_that_may_not_be_read_is_named(client: AsyncConnectus, open
     with unprivileged(open_folder):
         error = await refusal(client, path)
 
-    assert error.problem == "cannot be opened: see that its folder is there and may be written"
+    assert error.problem == "cannot be opened: check that its folder is there and may be written"
 
 
 @pytest.mark.parametrize("exists", [False, True])

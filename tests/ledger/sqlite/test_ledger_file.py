@@ -32,7 +32,7 @@ from connectus_async.ledger.sqlite.connection import (
 )
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.lock import LedgerLock
-from connectus_async.ledger.sqlite.reading import reading
+from connectus_async.ledger.sqlite.reader import snapshot
 from connectus_async.ledger.sqlite.trial import _copy
 from connectus_async.ledger.states import State
 
@@ -136,7 +136,7 @@ async def test_no_connection_makes_a_checkpoint_by_itself(
 
 def tracked(path: Path, emulator: Emulator) -> None:
     """Write every status of all SMS, beside a reader."""
-    with SqliteDeliveryLog(path) as delivery, reading(path):
+    with SqliteDeliveryLog(path) as delivery, snapshot(path):
         told(delivery, [sms.id for sms in emulator.received])
 
 
@@ -224,7 +224,7 @@ def test_a_log_that_is_read_is_moved_later(path: Path):
     """A reader is not waited for; what it still reads stays."""
     write_ledger(path, [message(provider_id=str(number)) for number in range(100)])
     with SqliteDeliveryLog(path) as delivery:
-        with reading(path) as old:
+        with snapshot(path) as old:
             told(delivery, [str(number) for number in range(100)])
             query = "SELECT count(delivery_status) FROM message"
             assert old.execute(query).fetchone() == (0,)
@@ -283,7 +283,7 @@ from pathlib import Path
 from connectus_async import LedgerError
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.records import Policy
-from connectus_async.ledger.sqlite.reading import open_for_reading
+from connectus_async.ledger.sqlite.reader import open_for_reading
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import OnUnknown
 
@@ -398,7 +398,7 @@ async def test_odd_names_are_files(
     monkeypatch.chdir(tmp_path)
 
     def look() -> int:
-        with reading(Path(name)) as connection, SqliteDeliveryLog(Path(name)) as delivery:
+        with snapshot(Path(name)) as connection, SqliteDeliveryLog(Path(name)) as delivery:
             ((rows,),) = connection.execute("SELECT count(*) FROM message")
             return min(rows, delivery.count_open().result())
 

@@ -1,4 +1,4 @@
-"""Figures as people read them. Pure."""
+"""Formats of numbers, durations and times, for people. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
-"""Not by the locale of who writes the page: its other words are English."""
+"""Independent of the locale, since the rest of the page is English."""
 
 A_MINUTE: Final = 60
 AN_HOUR: Final = 3600
@@ -99,10 +99,10 @@ def _which(at: datetime) -> str:
     return f" {at:%Z}" if is_shown_twice else ""
 
 
-def title(word: str) -> str:
-    """Write a word of the ledger as a label.
+def title(name: str) -> str:
+    """Write a name of the ledger as a label.
 
     >>> title("in_flight"), title("over_budget"), title("NO ENTREGADO")
     ('In flight', 'Over budget', 'No entregado')
     """
-    return word.replace("_", " ").capitalize()
+    return name.replace("_", " ").capitalize()

@@ -21,7 +21,11 @@ from connectus_async.ledger.sqlite import metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
 from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
 from connectus_async.ledger.sqlite.rows import COLUMNS
-from connectus_async.ledger.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from connectus_async.ledger.sqlite.schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    application_and_version,
+)
 from connectus_async.ledger.states import State
 from connectus_async.redaction import scrubbed
 
@@ -42,13 +46,9 @@ ORDER BY id
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
-BEGIN: Final = "BEGIN"
-APPLICATION: Final = "PRAGMA application_id"
-VERSION: Final = "PRAGMA user_version"
-
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a snapshot of a ledger's file: it does not show what is written later.
+    """Open a snapshot of a ledger's file: it does not show later changes.
 
     Args:
         path: The file.
@@ -64,7 +64,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     with _problems_named(path):
         connection = connect(path, "ro", LOCK_TIMEOUT)
         try:
-            connection.execute(BEGIN)
+            connection.execute("BEGIN")
             _check_kind(connection, path)
             connection.execute(MESSAGES)
             check_whole(metadata.read(connection), path)
@@ -75,8 +75,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute(APPLICATION).fetchone()
-    (version,) = connection.execute(VERSION).fetchone()
+    application, version = application_and_version(connection)
     if application != APPLICATION_ID:
         raise LedgerError(path.name, NO_CAMPAIGN)
     if version > SCHEMA_VERSION:
@@ -84,7 +83,7 @@ def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a snapshot for a block. An error of SQLite in the block becomes a `LedgerError`."""
     with closing(open_for_reading(path)) as connection, _problems_named(path):
         yield connection
@@ -93,7 +92,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 @contextmanager
 def read(path: Path) -> Iterator["SqliteReader"]:
     """Open a snapshot for a block. See `LedgerStore.read`."""
-    with reading(path) as connection:
+    with snapshot(path) as connection:
         yield SqliteReader(connection)
 
 

@@ -1,0 +1,34 @@
+"""Names of a campaign's metadata that go through the doors of a ledger.
+
+A store may have further names of its own; nobody else knows those.
+"""
+
+from typing import Final
+
+NAME: Final = "name"
+"""The campaign's name."""
+
+IDENTITY: Final = "identity"
+"""How duplicates are recognised."""
+
+CREATED_AT: Final = "created_at"
+"""Time at which the ledger was created, in Unix seconds."""
+
+ONE_SPELLING: Final = "one_spelling"
+"""Present if the keys were made by `keys.recipient_key`. A campaign without it, which is older,
+keeps its own way to make them, or each person with two spellings would be new."""
+
+LOADED: Final = "loaded"
+"""``"1"`` if a source was loaded to its end, ``"0"`` if not."""
+
+CLOCK_OFFSETS: Final = "clock_offsets"
+"""Offsets of the API's clock from ours, in seconds, as a JSON list."""
+
+SETTINGS: Final = "settings"
+"""Options of the command line, as a JSON object."""
+
+SOURCE: Final = "source"
+"""Name of the file of recipients."""
+
+STOPPED: Final = "stopped"
+"""The reason why the campaign stopped last; empty once it goes on."""

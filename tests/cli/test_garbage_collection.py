@@ -33,7 +33,7 @@ sys.argv[1:] = {arguments!r}
     ],
     ids=["command", "sender", "import"],
 )
-def test_only_our_programes_collect_seldom(what: str, arguments: list[str], threshold: int):
+def test_only_our_programs_collect_seldom(what: str, arguments: list[str], threshold: int):
     program = PROGRAM.format(what=what, arguments=arguments)
     done = subprocess.run(
         [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, check=False

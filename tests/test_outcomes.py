@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import socket
 import ssl
 import sys
@@ -497,18 +498,29 @@ async def test_a_private_authority_is_trusted_where_it_is_named(authority: trust
 
 
 LONG_AGO = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-UNTRUSTED: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], bool]] = {
-    "an unknown authority": (lambda authority: authority.issue_cert("127.0.0.1"), False),
-    "another host": (lambda authority: authority.issue_cert("example.org"), True),
-    "expired": (lambda authority: authority.issue_cert("127.0.0.1", not_after=LONG_AGO), True),
+UNTRUSTED: dict[str, tuple[Callable[[trustme.CA], trustme.LeafCert], bool, str]] = {
+    "an unknown authority": (
+        lambda authority: authority.issue_cert("127.0.0.1"),
+        False,
+        "local issuer certificate",
+    ),
+    "another host": (lambda authority: authority.issue_cert("example.org"), True, "mismatch"),
+    "expired": (
+        lambda authority: authority.issue_cert("127.0.0.1", not_after=LONG_AGO),
+        True,
+        "expired",
+    ),
 }
 
 
-@pytest.mark.parametrize(("issue", "trusted"), UNTRUSTED.values(), ids=UNTRUSTED)
+@pytest.mark.parametrize(("issue", "trusted", "reason"), UNTRUSTED.values(), ids=UNTRUSTED)
 async def test_a_wrong_certificate_is_refused_before_anything_is_sent(
-    issue: Callable[[trustme.CA], trustme.LeafCert], trusted: bool, authority: trustme.CA
+    issue: Callable[[trustme.CA], trustme.LeafCert],
+    trusted: bool,
+    reason: str,
+    authority: trustme.CA,
 ):
-    """Credentials go to nobody who cannot say who they are."""
+    """Credentials go to nobody who cannot say who they are; the error says what is wrong."""
     context = trusting(authority) if trusted else None
     async with (
         tls_server(issue(authority)) as server,
@@ -517,8 +529,25 @@ async def test_a_wrong_certificate_is_refused_before_anything_is_sent(
         error = await failure(post(connectus), ConnectError)
 
     assert error.outcome is Outcome.NOT_SENT
-    assert "TLS: " in str(error)
+    assert re.search(f"TLS: .*{reason}", str(error))
     assert server.requests == {}
+
+
+async def test_a_server_without_tls_is_named_as_such():
+    """The reason is OpenSSL's, and nothing was sent."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 smtp.example.com ESMTP\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        async with client(f"https://127.0.0.1:{port}") as connectus:
+            error = await failure(post(connectus), ConnectError)
+
+    assert error.outcome is Outcome.NOT_SENT
+    assert "TLS: " in str(error)
+    assert "handshake failed" not in str(error)
 
 
 # Whole answers

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ import anyio.to_thread
 import pytest
 
 from connectus_async import AsyncConnectus
+from connectus_async.bulk.sender import Bulk
 from connectus_async.emulator import Emulator
 
 README = Path(__file__).parents[1] / "README.md"
+CALLS = Path(__file__).parent / "contract" / "calls.json"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
@@ -72,3 +75,16 @@ async def test_the_examples_reach_the_phone(environment: None, emulator: Emulato
         "Hola Ana",
         "Hola Benjamín",
     ]
+
+
+def test_the_table_of_services_names_every_call():
+    """Those of the API, by their services, and the methods of the bulk sender."""
+    table = README.read_text("utf-8").partition("| service | methods |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z_.]+)(?:\(\))?` \| (.*) \|$", table, re.MULTILINE)
+    named = {
+        f"{service}.{method}" for service, methods in rows for method in re.findall(r"\w+", methods)
+    }
+    calls = {call["method_name"] for call in json.loads(CALLS.read_text("utf-8"))}
+    bulk = {f"bulk.{name}" for name in vars(Bulk) if not name.startswith("_")}
+
+    assert named == calls | bulk

@@ -10,7 +10,7 @@ from contextlib import closing
 import attrs
 import pytest
 from anyio.to_thread import run_sync
-from trackers import Clock, client_of, receiving
+from trackers import client_of, receiving
 
 from connectus_async import (
     AuthenticationError,
@@ -34,23 +34,6 @@ INVALID = "56987680001"
 ENDLESS = "56987680002"
 SOON = {"poll_after": 0.01, "poll_after_silence": 0.01, "longest_pause": 0.02}
 NEVER = {"poll_after": 3_600.0, "poll_after_silence": 3_600.0, "longest_pause": 3_600.0}
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-async def emulator(clock):
-    async with Emulator(clock=clock) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-async def connectus(emulator):
-    async with client_of(emulator) as connectus:
-        yield connectus
 
 
 def update(id_sms, word):

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from anyio.to_thread import run_sync
 from report_ledgers import add, fill_disk, message, write_ledger
-from trackers import Clock, client_of, receiving
+from trackers import client_of, receiving
 
 from connectus_async import (
     AuthenticationError,
@@ -27,23 +27,6 @@ from connectus_async.webhooks import IncomingSms, StatusUpdate
 SOON = {"poll_after": 0.05, "poll_after_silence": 0.05, "longest_pause": 0.1}
 NEVER = {"poll_after": 3_600.0, "poll_after_silence": 3_600.0, "longest_pause": 3_600.0}
 ENDINGS = ["8060", "0000", "0001"]
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-async def emulator(clock):
-    async with Emulator(clock=clock) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-async def connectus(emulator):
-    async with client_of(emulator) as connectus:
-        yield connectus
 
 
 @pytest.fixture

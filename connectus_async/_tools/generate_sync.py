@@ -69,16 +69,18 @@ class Module:
                     self.origins[defined] = name
                 case _:
                     pass
-        self._text = text
-        self._lines = text.splitlines()
+        self._lines = text.encode().splitlines()  # a node's columns are bytes
 
-    def source(self, node: ast.AST) -> str:
+    def source(self, node: ast.expr | ast.stmt | ast.arg) -> str:
         """Return the text of a node, on one line."""
-        return " ".join((ast.get_source_segment(self._text, node) or "").split())
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        lines = [*self._lines[first:last], self._lines[last][: node.end_col_offset]]
+        lines[0] = lines[0][node.col_offset :]
+        return " ".join(b"\n".join(lines).decode().split())
 
     def lines(self, nodes: Sequence[ast.stmt]) -> str:
         """Return the lines of statements, unchanged."""
-        return "\n".join(self._lines[nodes[0].lineno - 1 : nodes[-1].end_lineno])
+        return b"\n".join(self._lines[nodes[0].lineno - 1 : nodes[-1].end_lineno]).decode()
 
 
 class Parameter(NamedTuple):

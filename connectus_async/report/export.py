@@ -15,7 +15,7 @@ from connectus_async.ledger import open_store
 from connectus_async.ledger.records import MOMENTS, MessageRow
 from connectus_async.ledger.states import State
 from connectus_async.report._target import replacing
-from connectus_async.report.spreadsheet import guarded
+from connectus_async.report.spreadsheet import guarded_column
 
 Format = Literal["csv", "jsonl", "parquet"]
 Batches = Iterator[list[tuple[Any, ...]]]
@@ -141,7 +141,8 @@ def _write_csv(batches: Batches, file: TextIO) -> int:
     rows.writerow(COLUMNS)
     count = 0
     for batch in batches:
-        rows.writerows(map(guarded, row) for row in batch)
+        columns = map(guarded_column, zip(*batch, strict=True))
+        rows.writerows(zip(*columns, strict=True))
         count += len(batch)
     return count
 

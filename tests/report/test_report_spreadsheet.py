@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async.report.spreadsheet import guarded
+from connectus_async.report.spreadsheet import guarded, guarded_column
 
 SIGNS = "=+-@＝＋－＠"  # noqa: RUF001 - in full width too
 HOSTILE_TEXT = st.text(st.sampled_from(SIGNS + "\"' \t\r\n\0;|,a1\u200b\ufeff\xa0"))
@@ -63,6 +63,12 @@ def test_no_text_is_left_that_begins_a_formula(text: str):
     assert re.fullmatch(r"\+[0-9]+", safe) or not any(
         part.lstrip().startswith(tuple(SIGNS)) for part in parts
     )
+
+
+@given(st.lists(st.none() | st.integers() | HOSTILE_TEXT))
+def test_a_column_is_guarded_as_its_cells_are(cells: list[object]):
+    """The quick look at all of them lets nothing through."""
+    assert list(guarded_column(cells)) == [guarded(cell) for cell in cells]
 
 
 def test_an_endless_cell_is_guarded_at_once():

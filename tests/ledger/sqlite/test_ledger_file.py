@@ -218,12 +218,15 @@ def test_a_checkpoint_is_due_after_as_many_rows_as_fill_its_pages(path: Path):
             assert wait == pytest.approx(PAGES, rel=0.1)
 
 
-def test_a_checkpoint_that_another_writer_prevents_is_due_after_as_many_rows_again(path: Path):
+@pytest.mark.parametrize("is_holder", [True, False])
+def test_a_checkpoint_that_another_writer_prevents_is_due_after_as_many_rows_again(
+    path: Path, *, is_holder: bool
+):
     """It tells nothing of their pages."""
     write_ledger(path, [])
     with closing(connect(path, timeout=0)) as connection, closing(connect(path)) as other:
         connection.execute("CREATE TABLE filler (text)")
-        checkpoints = Checkpoints(path, connection, is_holder=True)
+        checkpoints = Checkpoints(path, connection, is_holder=is_holder)
         connection.execute("INSERT INTO filler VALUES ('x')")
         other.execute("BEGIN IMMEDIATE")
         checkpoints.make()

@@ -260,9 +260,10 @@ async def test_what_must_not_leave_waits_for_no_rate(
 ):
     """A skipped message takes no turn of those that are sent."""
     listed = SuppressionList([FIRST + 1, FIRST + 2])
-    limits = {"rate": 0.001, "concurrency": 1}
     with anyio.fail_after(60):
-        async with client.bulk(ledger=tmp_path / "a.db", suppression=listed, **limits) as bulk:
+        async with client.bulk(
+            ledger=tmp_path / "a.db", suppression=listed, rate=0.001, concurrency=1
+        ) as bulk:
             summary = await bulk.run(messages(3))
 
     assert (summary.accepted, summary.skipped) == (1, 2)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import anyio
 import pytest
 
 from connectus_async import AsyncConnectus, Email, PaymentRequiredError, Sms
@@ -252,3 +253,18 @@ async def test_a_retry_after_429_is_checked_anew(
     assert summary.skipped_by == {SkipReason.SUPPRESSED: 1}
     assert emulator.requests["sms.send"] == 1
     assert emulator.received == []
+
+
+async def test_what_must_not_leave_waits_for_no_rate(
+    emulator: Emulator, client: AsyncConnectus, tmp_path: Path
+):
+    """A skipped message takes no turn of those that are sent."""
+    listed = SuppressionList([FIRST + 1, FIRST + 2])
+    with anyio.fail_after(60):
+        async with client.bulk(
+            ledger=tmp_path / "a.db", suppression=listed, rate=0.001, concurrency=1
+        ) as bulk:
+            summary = await bulk.run(messages(3))
+
+    assert (summary.accepted, summary.skipped) == (1, 2)
+    assert emulator.requests["sms.send"] == 1

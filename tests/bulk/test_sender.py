@@ -172,6 +172,45 @@ async def test_an_error_that_all_would_meet_stops_the_campaign(
     assert len(list(source)) == 1000 - len(outcomes)
 
 
+async def test_what_waits_while_a_campaign_fails_has_its_error(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """The outcome of a message that was pulled and not sent says why it was not."""
+    emulator.fault(Fault.status(401), route="sms.send")
+    outcomes: list[MessageOutcome] = []
+
+    async with connectus.bulk(concurrency=2, rate=0.01) as bulk:
+        with pytest.raises(AuthenticationError):
+            async for outcome in bulk.stream(messages(9)):
+                outcomes.append(outcome)  # noqa: PERF401 - those before the error are wanted
+
+    assert emulator.requests["sms.send"] == 1
+    first, second = outcomes
+    assert isinstance(first.error, AuthenticationError)
+    assert second.error is first.error
+
+
+@asyncio_only
+async def test_what_waits_when_a_campaign_is_cancelled_says_so(connectus: AsyncConnectus):
+    """Each message that was pulled has an outcome with a reason."""
+    pulled = asyncio.Event()
+
+    def source() -> Iterator[Sms]:
+        yield from messages(1)
+        pulled.set()
+        yield from messages(9)
+
+    async with connectus.bulk(concurrency=2) as bulk:
+        bulk.pause()
+        outcomes = asyncio.ensure_future(anext(bulk.stream(source())))
+        await pulled.wait()
+        bulk.cancel()
+        outcome = await outcomes
+
+    assert outcome.state is State.QUEUED
+    assert str(outcome.error) == "it was stopped before"
+
+
 async def test_the_error_of_a_campaign_comes_out_as_itself(
     connectus: AsyncConnectus, emulator: Emulator
 ):

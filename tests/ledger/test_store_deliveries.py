@@ -141,6 +141,17 @@ def test_a_status_that_is_faster_than_the_answer_is_not_lost(
     assert ("b", "ENTREGADO", 1_000) in statuses(store)
 
 
+def test_an_early_status_is_not_lost_to_a_worse_one_that_finds_its_sms(
+    store: LedgerStore, holder: Holder, log: DeliveryLog
+):
+    """The first that comes once the SMS has a name does not take the place of the best."""
+    assert log.record("c", ENTREGADO, 1_000).result() is EARLY
+    name(holder, "c")
+    assert log.record("c", EN_COLA, 2_000).result() is OLD
+
+    assert ("c", ENTREGADO, 1_000) in statuses(store)
+
+
 def test_an_early_status_outlives_its_writer(store: LedgerStore, holder: Holder):
     """It was durable when it was recorded: the next writer joins it."""
     with store.deliveries() as log:

@@ -1,8 +1,10 @@
 """Conformance of stores: claims, outcomes, duplicates, and the steps that a message may take."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
 from doors import (
     begin,
@@ -24,6 +26,8 @@ from connectus_async.ledger.records import INVALID, Claim, Entry
 from connectus_async.ledger.states import STEPS, SkipReason, State
 
 NO_MESSAGE = Entry(None, None, INVALID, "", "", 0)
+PATIENCE = 60
+"""Seconds after which something hangs; nothing here takes one."""
 
 
 async def test_a_claim_is_durable_once_it_is_returned(store: LedgerStore, ledger: Ledger):
@@ -39,6 +43,15 @@ async def test_a_claim_is_durable_once_it_is_returned(store: LedgerStore, ledger
     assert (state, reason, provider_id, attempts) == ("in_flight", None, None, 1)
     assert started_at > 0
     assert others == [None, None, None]
+
+
+async def test_who_gives_up_a_claim_keeps_nobody_else_from_one(ledger: Ledger):
+    """Those who wait are answered each, though they are written together."""
+    given_up, *others = [asyncio.ensure_future(ledger.begin(entry(key), None)) for key in "abc"]
+    given_up.cancel()
+
+    with anyio.fail_after(PATIENCE):
+        assert [(await other).found for other in others] == [None, None]
 
 
 async def test_what_was_recorded_before_a_begin_is_written_once_it_returns(

@@ -115,7 +115,10 @@ async def crashed(ledger: SqliteLedger, to: Path) -> Path:
 
 @pytest.mark.parametrize("keys", ["keys in memory"], indirect=True)
 async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path):
-    """A thousand messages that begin together cost four waits for the disk."""
+    """A thousand messages that begin together cost four waits for the disk.
+
+    A new key may look like an earlier one to the filter, and is looked up then: once in 100 runs.
+    """
     statements: list[str] = []
     async with held_up(ledger):
         tracing = asyncio.ensure_future(
@@ -128,7 +131,8 @@ async def test_many_at_once_are_one_transaction(ledger: SqliteLedger, path: Path
 
     assert [claim.number for claim in claims] == list(range(1, 1_001))
     assert rows(path, "state") == ["in_flight"] * 1_000
-    assert [statement.split()[0] for statement in statements] == ["COMMIT", *["INSERT"] * 4]
+    kinds = [statement.split()[0] for statement in statements]
+    assert [kind for kind in kinds if kind != "SELECT"] == ["COMMIT", *["INSERT"] * 4]
 
 
 TEXTS = [

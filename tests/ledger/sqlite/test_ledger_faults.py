@@ -243,9 +243,19 @@ def _ended(process: asyncio.subprocess.Process) -> Iterator[None]:
             process.kill()
 
 
-async def holder_of(path: Path) -> asyncio.subprocess.Process:
+HOLDER_OF_ANOTHER_VERSION = """
+import fcntl, os, sys
+file = os.open(f"{sys.argv[1]}.lock", os.O_RDWR | os.O_CREAT)
+fcntl.lockf(file, fcntl.LOCK_EX, 1, 2**30)
+os.write(file, f"{os.getpid()}\\n".encode())
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+async def holder_of(path: Path, program: str = HOLDER) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOLDER, str(path)),
+        *(sys.executable, "-c", program, str(path)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -273,6 +283,17 @@ async def test_a_ledger_that_another_process_holds_is_refused(
     async with client.bulk(ledger=link) as bulk:
         assert (await bulk.run(messages(1))).accepted == 1
     assert emulator.requests["sms.send"] == 1
+
+
+async def test_a_ledger_that_another_version_holds_is_refused(client: AsyncConnectus, path: Path):
+    """All versions lock the same byte: an upgrade amid a campaign sends nothing twice."""
+    process = await holder_of(path, HOLDER_OF_ANOTHER_VERSION)
+    with _ended(process):
+        error = await refusal(client, path)
+        process.kill()
+        await process.communicate()
+
+    assert error.problem == f"is in use by process {process.pid}: wait for it, or end it first"
 
 
 async def test_a_ledger_that_this_process_holds_is_refused(

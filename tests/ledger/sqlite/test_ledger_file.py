@@ -26,8 +26,11 @@ from connectus_async.errors import ConfigurationError
 from connectus_async.ledger.sqlite import connection as ledger_file
 from connectus_async.ledger.sqlite.connection import (
     CHECKPOINT,
+    FIRST_CHANGES,
     LAST_CHECKPOINT,
     NO_CHECKPOINTS,
+    PAGES,
+    Checkpoints,
     connect,
 )
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
@@ -197,6 +200,38 @@ async def test_the_log_of_a_campaign_stays_small(
             await bulk.run(messages(1_000), on_outcome=look)
         await run_sync(beside.close)
     assert 0 < largest < (80 if loads else 400)
+
+
+def test_a_checkpoint_is_due_after_as_many_rows_as_fill_its_pages(path: Path):
+    """The last one tells how many pages the rows took: here each takes one."""
+    write_ledger(path, [])
+    with closing(connect(path)) as connection:
+        connection.execute("CREATE TABLE filler (text)")
+        checkpoints = Checkpoints(path, connection, is_holder=True)
+        for rows in (2_000, 500):
+            connection.execute("BEGIN")
+            connection.executemany("INSERT INTO filler VALUES (?)", [("x" * 3_000,)] * rows)
+            connection.execute("COMMIT")
+            checkpoints.make()
+
+            wait = checkpoints.due_at - connection.total_changes
+            assert wait == pytest.approx(PAGES, rel=0.1)
+
+
+@pytest.mark.parametrize("is_holder", [True, False])
+def test_a_checkpoint_that_another_writer_prevents_is_due_after_as_many_rows_again(
+    path: Path, *, is_holder: bool
+):
+    """It tells nothing of their pages."""
+    write_ledger(path, [])
+    with closing(connect(path, timeout=0)) as connection, closing(connect(path)) as other:
+        connection.execute("CREATE TABLE filler (text)")
+        checkpoints = Checkpoints(path, connection, is_holder=is_holder)
+        connection.execute("INSERT INTO filler VALUES ('x')")
+        other.execute("BEGIN IMMEDIATE")
+        checkpoints.make()
+
+        assert checkpoints.due_at - connection.total_changes == FIRST_CHANGES
 
 
 @pytest.mark.usefixtures("_few_pages")

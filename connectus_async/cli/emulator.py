@@ -4,7 +4,7 @@ import anyio
 
 from connectus_async.cli.listen_error import listen_error
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.config import ENVIRONMENT
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator, JournalError
 from connectus_async.errors import ConfigurationError
 

@@ -18,7 +18,7 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
-from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
+from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.ledger.states import Edited, OnUnknown, State
 from connectus_async.recipients.encoding import UTF_8
 from connectus_async.tracking.limits import CONCURRENCY

@@ -1,18 +1,15 @@
-"""Campaigns of the command line: send, resume, reconcile, status, report and export."""
+"""Campaigns of the command line: send, resume, reconcile and status."""
 
 import shlex
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
-from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
@@ -53,11 +50,8 @@ from connectus_async.recipients.preflight import (
 )
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.report.export import export
 from connectus_async.report.figures import Figures, read_figures
-from connectus_async.report.page import write_page
 from connectus_async.transliteration import to_gsm7
-from connectus_async.workers.processes import SenderProcesses
 
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
@@ -207,33 +201,6 @@ def show_status(ledger: Path, as_json: bool) -> None:
     _print_status(figures, as_json=as_json)
 
 
-def write_report(ledger: Path, to: Path | None, time_zone: str) -> None:
-    """Write a page with the figures and charts of LEDGER; it names no recipient."""
-    target = to or ledger.with_name(ledger.name + ".html")
-
-    async def command() -> None:
-        zone = await run_sync(tz_database.zone, time_zone)
-        await run_sync(partial(write_page, ledger, target, zone=zone))
-
-    run(command, when_interrupted="interrupted; no page was written")
-    echo(f"written to {target}")
-
-
-def write_table(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
-    """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
-    chosen = [State(state) for state in states] or None
-    is_stream = str(target) == "-"
-
-    async def command() -> int:
-        place: Any = sys.stdout if is_stream else target
-        return await run_sync(partial(export, ledger, place, format=format, states=chosen))
-
-    rows = run(command, when_interrupted="interrupted; nothing was written")
-    click.echo(
-        f"{rows:,} rows written" if is_stream else f"{rows:,} rows written to {target}", err=True
-    )
-
-
 def _fillers(
     kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
 ) -> dict[str, Any]:
@@ -297,6 +264,8 @@ async def _sent(
     display = CampaignDisplay(waiting, as_json, how)
     try:
         if options.processes > 1 and waiting:
+            from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
+
             async with SenderProcesses(sender, processes=options.processes) as processes:
                 await display.send(processes)
         else:

@@ -23,9 +23,11 @@ import connectus_async.cli.commands.emulator
 import connectus_async.cli.commands.webhooks
 import connectus_async.cli.demo
 import connectus_async.cli.emulator
+import connectus_async.cli.reports
 import connectus_async.cli.tracking
 import connectus_async.cli.webhooks
-import connectus_async.transport  # noqa: F401 - these are what commands and clients import
+import connectus_async.transport
+import connectus_async.workers.processes  # noqa: F401 - these are what commands and clients import
 
 with suppress(ImportError):
     import uvloop  # noqa: F401 - by a command, where it is installed

@@ -163,7 +163,7 @@ def bulk_status(**given: Any) -> None:
 )
 def bulk_report(**given: Any) -> None:
     """Write a page with the figures and charts of LEDGER; it names no recipient."""
-    from connectus_async.cli.bulk import write_report
+    from connectus_async.cli.reports import write_report
 
     write_report(**given)
 
@@ -177,7 +177,7 @@ def bulk_report(**given: Any) -> None:
 @click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Format of TARGET.")
 def bulk_export(**given: Any) -> None:
     """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
-    from connectus_async.cli.bulk import write_table
+    from connectus_async.cli.reports import write_table
 
     write_table(**given)
 

@@ -18,11 +18,7 @@ from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
 from connectus_async.cli.campaign_options import CampaignOptions, Settings
-from connectus_async.cli.parameters import (
-    LEDGER_SUFFIX,
-    connection,
-    read_text,
-)
+from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (

@@ -43,7 +43,7 @@ from benchmarks.sink import fastest_loop, sink
 from benchmarks.slow_cores import slow_cores
 from connectus_async import AsyncConnectus, Sms
 from connectus_async._program import collect_seldom
-from connectus_async.config import ENVIRONMENT
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.workers import SenderProcesses
 
 MESSAGES = 40_000

@@ -20,7 +20,7 @@ from functools import partial
 from inspect import isbuiltin
 from typing import Any, Final
 
-from connectus_async.config import KERNEL_SENDS_FOR
+from connectus_async.defaults import KERNEL_SENDS_FOR
 
 _LINGER: Final = "hh" if os.name == "nt" else "ii"
 _RESET: Final = struct.pack(_LINGER, 1, 0)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from connectus_async import _json
 from connectus_async.errors import InvalidArgumentError
 
 MAX_SMS_CHARACTERS: Final = 255 * 153
@@ -236,6 +235,8 @@ def amount(field: str, value: int) -> int:
 
 def json_object(field: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """Check a JSON object, which is sent as it is."""
+    from connectus_async import _json  # noqa: PLC0415 - few messages have such an argument
+
     if not isinstance(value, Mapping):
         raise InvalidArgumentError(field, f"must be a mapping, not {type(value).__name__}")
     try:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
 
 import attrs
-import cattrs
 
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Record, Response
+
+if TYPE_CHECKING:
+    import cattrs
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 RecordT = TypeVar("RecordT", bound=Record)
@@ -97,7 +99,7 @@ def _reader(record: type[Record]) -> Callable[[Any], dict[str, Any]]:
     rows, keyed = [], []
     for field in _documented_fields(record):
         kind = _without_none(field.type)
-        hook = _converter.get_structure_hook(kind)
+        hook = _hook_of(kind)
         if "rows" in field.metadata:
             rows.append((field.name, hook, kind))
         else:
@@ -193,14 +195,14 @@ def _to_tuple(value: Any, kind: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise TypeError(type(value))
     member = get_args(kind)[0]
-    hook = _converter.get_structure_hook(member)
+    hook = _hook_of(member)
     return tuple(hook(entry, member) for entry in value)
 
 
 def _union_hook(kind: Any) -> Hook:
     """Make a hook for ``Record | scalar | None``. A JSON object becomes the record."""
     members = [member for member in get_args(kind) if member is not NoneType]
-    hooks = {_is_record(member): _converter.get_structure_hook(member) for member in members}
+    hooks = {_is_record(member): _hook_of(member) for member in members}
 
     def structure_union(value: Any, _: Any) -> Any:
         return hooks[isinstance(value, dict)](value, kind)
@@ -223,21 +225,28 @@ def _is_choice(kind: Any) -> bool:
     return len([member for member in get_args(kind) if member is not NoneType]) > 1
 
 
-def _make_converter() -> cattrs.Converter:
+_SCALARS: Final[dict[Any, Hook]] = {
+    str: _to_str,
+    int: _to_int,
+    float: _to_float,
+    bool: _to_bool,
+    dt.datetime: _to_datetime,
+}
+
+
+def _hook_of(kind: Any) -> Hook:
+    """Find the hook of a type. Receipts have scalars only, and so need no cattrs."""
+    return _SCALARS.get(kind) or _converter().get_structure_hook(kind)
+
+
+@cache
+def _converter() -> "cattrs.Converter":
+    import cattrs  # noqa: PLC0415 - slow to import, and most answers are receipts
+
     converter = cattrs.Converter()
-    for kind, hook in {
-        str: _to_str,
-        int: _to_int,
-        float: _to_float,
-        bool: _to_bool,
-        dt.datetime: _to_datetime,
-        enum.StrEnum: _to_enum,
-    }.items():
+    for kind, hook in {**_SCALARS, enum.StrEnum: _to_enum}.items():
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_func(_is_tuple, _to_tuple)
     converter.register_structure_hook_factory(_is_record, _record_hook)
     converter.register_structure_hook_factory(_is_choice, _union_hook)
     return converter
-
-
-_converter: Final = _make_converter()

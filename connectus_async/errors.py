@@ -1,9 +1,10 @@
 """Exceptions, each with the outcome of the request and its own message."""
 
 import enum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from connectus_async.answer import Response
+if TYPE_CHECKING:
+    from connectus_async.answer import Response
 
 
 class Outcome(enum.StrEnum):
@@ -31,7 +32,7 @@ class ConnectusError(Exception):
     """
 
     outcome: Outcome = Outcome.NOT_SENT
-    response: Response | None = None
+    response: "Response | None" = None
 
 
 class ConfigurationError(ConnectusError, ValueError):
@@ -179,7 +180,7 @@ class RequestError(ConnectusError):
     advice: ClassVar[str] = ""
     """Advice on what to do."""
 
-    def __init__(self, call: str, reason: str, response: Response | None = None) -> None:
+    def __init__(self, call: str, reason: str, response: "Response | None" = None) -> None:
         super().__init__(call, reason, response)
         self.call = call
         self.reason = reason
@@ -246,7 +247,7 @@ class RateLimitError(NotSentError):
         self,
         call: str,
         reason: str,
-        response: Response | None = None,
+        response: "Response | None" = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(call, reason, response)

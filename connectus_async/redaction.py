@@ -1,10 +1,8 @@
 """Redaction of secrets and personal data in reprs and messages."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
-
-import attrs
 
 MAX_DETAIL_LENGTH: Final = 200
 _MAX_SCRUBBED_LENGTH: Final = 400
@@ -28,7 +26,7 @@ def masked(value: object) -> str:
 
 def personal() -> Any:
     """Declare an optional attrs field whose value never appears in a ``repr``."""
-    return attrs.field(default=None, repr=masked)
+    return _optional(masked)
 
 
 def plain(value: object) -> str:
@@ -44,7 +42,13 @@ def plain(value: object) -> str:
 
 def api_constant() -> Any:
     """Declare an optional attrs field for an API constant; other text is masked in a ``repr``."""
-    return attrs.field(default=None, repr=plain)
+    return _optional(plain)
+
+
+def _optional(show: Callable[[object], str]) -> Any:
+    import attrs  # noqa: PLC0415 - slow to import, and the command line needs the rest of this
+
+    return attrs.field(default=None, repr=show)
 
 
 def scrubbed(text: str, sent: object = None) -> str:

@@ -66,8 +66,9 @@ from connectus_async.acceptance import (
 )
 from connectus_async.answer import Answer, Response, http_date
 from connectus_async.call import Call, Host
-from connectus_async.config import ENVIRONMENT, Config
+from connectus_async.config import Config
 from connectus_async.converter import AnswerT, fits, is_documented, structure
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.errors import (
     ClientClosedError,
     ConfigurationError,

@@ -3,6 +3,7 @@
 import copy
 import datetime as dt
 import enum
+import gc
 import importlib
 import pickle
 import pkgutil
@@ -38,6 +39,7 @@ def every(kind: type) -> list[type]:
     """List a class and all that inherit from it, in every module of the products."""
     for module in pkgutil.iter_modules(products.__path__, f"{products.__name__}."):
         importlib.import_module(module.name)
+    gc.collect()  # attrs makes a class anew to give it slots
     found = [kind]
     for subclass in kind.__subclasses__():
         found += every(subclass)

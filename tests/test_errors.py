@@ -39,7 +39,8 @@ from connectus_async import (
     errors,
 )
 from connectus_async.answer import Response
-from connectus_async.config import BASE_URL, ENVIRONMENT, QR_BASE_URL, Config
+from connectus_async.config import BASE_URL, QR_BASE_URL, Config
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.statuses import STATUSES, table
 

@@ -216,3 +216,25 @@ def test_importing_every_name_brings_neither_aiohttp_nor_the_converter():
 
     assert {"connectus_async.client", "connectus_async.sync._generated"} <= loaded
     assert not HEAVY & loaded
+
+
+def test_a_blocking_client_that_is_ready_brings_neither_the_bulk_sender_nor_cattrs():
+    """They come with the first campaign, and with the first answer that has records in it."""
+    loaded = modules_after(
+        "from connectus_async import Connectus; client = Connectus('user', 'key');"
+        " client._bridge.runner.owned"
+    )
+
+    assert {"aiohttp", "connectus_async.sync._engine", "connectus_async.transport"} <= loaded
+    assert not {"anyio", "cattrs", "connectus_async.bulk.sender", "sqlite3"} & loaded
+
+
+def test_a_receipt_is_read_without_cattrs():
+    """A process that only sends never imports it."""
+    program = (
+        "from connectus_async import SmsReceipt; from connectus_async.answer import Response; "
+        "from connectus_async.converter import structure; "
+        "assert structure(SmsReceipt, {'id': 7}, Response(200, {}, b'')).id == '7'"
+    )
+
+    assert "cattrs" not in modules_after(program)

@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from connectus_async import _json
 from connectus_async.bulk.clock_offsets import CLOCK_SKEW, ahead, is_new, offsets_in
 from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.config import KERNEL_SENDS_FOR
+from connectus_async.defaults import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import HASH, content_hash, route_of

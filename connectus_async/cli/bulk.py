@@ -1,42 +1,26 @@
-"""Commands of a campaign: send, resume, reconcile, status, report and export."""
+"""Campaigns of the command line: send, resume, reconcile and status."""
 
 import shlex
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
-from connectus_async import tz_database
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
-from connectus_async.bulk.options import DEFAULT_SETTLE
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
 from connectus_async.cli.campaign_options import CampaignOptions, Settings
-from connectus_async.cli.parameters import (
-    campaign_option,
-    campaign_options,
-    chained,
-    connection,
-    connection_options,
-    json_option,
-    one_character,
-    read_text,
-    regular_file,
-    src_number_option,
-)
+from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.config import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -48,7 +32,7 @@ from connectus_async.errors import (
 from connectus_async.ledger import metadata_names, open_store
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry, Loaded
-from connectus_async.ledger.states import Edited, OnUnknown, State
+from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.phone_numbers import NationalNumbers, checker
@@ -60,15 +44,11 @@ from connectus_async.recipients.preflight import (
     compare_balance,
     render,
 )
-from connectus_async.recipients.sources import UTF_8, Source, open_source
+from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.report.export import export
 from connectus_async.report.figures import Figures, read_figures
-from connectus_async.report.page import write_page
 from connectus_async.transliteration import to_gsm7
-from connectus_async.workers.processes import SenderProcesses
 
-LEDGER_SUFFIX: Final = ".ledger.db"
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
 
@@ -80,76 +60,8 @@ HOW_TO_PROVE: Final = (
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 STOPPED: Final = "interrupted; `connectus bulk status` shows the state of the messages"
 
-ledger_argument = click.argument(
-    "ledger", type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
 
-
-message_options = chained(
-    click.option(
-        "--kind",
-        type=click.Choice(["sms", "email", "whatsapp"]),
-        default="sms",
-        show_default=True,
-        help="Kind of messages.",
-    ),
-    click.option("--text", help="SMS or WhatsApp text; {name} stands for the column 'name'."),
-    click.option("--subject", help="Subject of an email, with the same placeholders."),
-    click.option(
-        "--html",
-        type=click.File(encoding=UTF_8),
-        help="File with the HTML of an email, with the same placeholders.",
-    ),
-    click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
-    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
-    click.option("--key", help="Column that tells messages apart."),
-    src_number_option,
-    click.option("--src-email", help="Address of the account to send from."),
-    click.option("--id-delivery", help="Delivery of the messages."),
-    click.option("--id-client", help="Sub-client that pays."),
-    click.option(
-        "--transliterate",
-        is_flag=True,
-        help="Replace SMS characters that cost more: é stays, “á” becomes a.",
-    ),
-)
-
-file_options = chained(
-    click.option(
-        "--delimiter",
-        callback=one_character,
-        help="Delimiter of CSV cells; detected in the first line if left out.",
-    ),
-    click.option("--encoding", default=UTF_8, show_default=True, help="Encoding of the file."),
-    click.option("--sheet", help="Sheet of a workbook."),
-)
-
-
-@click.group()
-def bulk() -> None:
-    """Send a message to every row of a file, and record each in a ledger."""
-
-
-@bulk.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
-@message_options
-@file_options
-@click.option(
-    "--ledger",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"File that records the campaign.  [default: FILE{LEDGER_SUFFIX}]",
-)
-@campaign_options()
-@click.option(
-    "--edited",
-    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to recipients who have nothing yet, or to all again."
-    "  [default: refuse to send]",
-)
-@click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
-@connection_options
-@json_option
-def bulk_send(
+def send(
     file: Path,
     kind: str,
     text: str | None,
@@ -202,12 +114,7 @@ def bulk_send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-@bulk.command("resume")
-@ledger_argument
-@campaign_options(resumes=True)
-@connection_options
-@json_option
-def bulk_resume(ledger: Path, as_json: bool, **given: Any) -> None:
+def resume(ledger: Path, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
@@ -263,24 +170,7 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-@bulk.command("reconcile")
-@ledger_argument
-@campaign_option(
-    "on_unknown",
-    resumes=True,
-    choices=[OnUnknown.HOLD.value, OnUnknown.RESEND_IF_ABSENT.value],
-)
-@click.option(
-    "--settle",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_SETTLE,
-    show_default=True,
-    help="Seconds after which an API report is taken to be complete, and between two reports."
-    f" Messages begun in the last {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds are waited for.",
-)
-@connection_options
-@json_option
-def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> None:
+def reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> None:
     """Ask the API for the unknown outcomes of LEDGER."""
 
     async def command() -> tuple[Reconciliation, int]:
@@ -297,10 +187,7 @@ def bulk_reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> 
     _print_reconciliation(found, queued, ledger, as_json=as_json)
 
 
-@bulk.command("status")
-@ledger_argument
-@json_option
-def bulk_status(ledger: Path, as_json: bool) -> None:
+def show_status(ledger: Path, as_json: bool) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
 
     async def command() -> Figures:
@@ -308,53 +195,6 @@ def bulk_status(ledger: Path, as_json: bool) -> None:
 
     figures = run(command, as_json=as_json, when_interrupted="interrupted")
     _print_status(figures, as_json=as_json)
-
-
-@bulk.command("report")
-@ledger_argument
-@click.option(
-    "--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: LEDGER.html]"
-)
-@click.option(
-    "--time-zone",
-    envvar=ENVIRONMENT["time_zone"],
-    default=TIME_ZONE,
-    show_default=True,
-    show_envvar=True,
-    help="The zone in which the page shows times.",
-)
-def bulk_report(ledger: Path, to: Path | None, time_zone: str) -> None:
-    """Write a page with the figures and charts of LEDGER; it names no recipient."""
-    target = to or ledger.with_name(ledger.name + ".html")
-
-    async def command() -> None:
-        zone = await run_sync(tz_database.zone, time_zone)
-        await run_sync(partial(write_page, ledger, target, zone=zone))
-
-    run(command, when_interrupted="interrupted; no page was written")
-    echo(f"written to {target}")
-
-
-@bulk.command("export")
-@ledger_argument
-@click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-@click.option(
-    "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
-)
-@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Format of TARGET.")
-def bulk_export(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
-    """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
-    chosen = [State(state) for state in states] or None
-    is_stream = str(target) == "-"
-
-    async def command() -> int:
-        place: Any = sys.stdout if is_stream else target
-        return await run_sync(partial(export, ledger, place, format=format, states=chosen))
-
-    rows = run(command, when_interrupted="interrupted; nothing was written")
-    click.echo(
-        f"{rows:,} rows written" if is_stream else f"{rows:,} rows written to {target}", err=True
-    )
 
 
 def _fillers(
@@ -420,6 +260,8 @@ async def _sent(
     display = CampaignDisplay(waiting, as_json, how)
     try:
         if options.processes > 1 and waiting:
+            from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
+
             async with SenderProcesses(sender, processes=options.processes) as processes:
                 await display.send(processes)
         else:

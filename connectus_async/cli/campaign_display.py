@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 from rich.console import Console
@@ -34,7 +34,9 @@ from connectus_async.cli.runner import (
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
-from connectus_async.workers.dispatcher import Failure
+
+if TYPE_CHECKING:
+    from connectus_async.workers.dispatcher import Failure
 
 INTERRUPTED: Final = "interrupted"
 REFRESH_SECONDS: Final = 0.25
@@ -51,7 +53,7 @@ class Sending(Protocol):
         """The count of the outcomes so far."""
         ...
 
-    def stream(self) -> AsyncIterator[MessageOutcome] | AsyncIterator[Failure]:
+    def stream(self) -> "AsyncIterator[MessageOutcome] | AsyncIterator[Failure]":
         """Send the queued messages."""
         ...
 
@@ -148,7 +150,7 @@ class CampaignDisplay:
         async for _ in bulk.watch(REFRESH_SECONDS):
             _update(bulk, progress, task)
 
-    def _print_failure(self, outcome: MessageOutcome | Failure) -> None:
+    def _print_failure(self, outcome: "MessageOutcome | Failure") -> None:
         if self.as_json:
             print_json(
                 {

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -12,10 +12,10 @@ from connectus_async.bulk.options import BulkOptions, plain, plain_forms
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.metadata_names import IDENTITY, NAME, SETTINGS
 from connectus_async.ledger.states import Edited, OnUnknown
-from connectus_async.recipients.phone_numbers import checker
-from connectus_async.recipients.quiet_hours import QuietHours
-from connectus_async.recipients.suppression import SuppressionList
-from connectus_async.workers.processes import check_processes
+from connectus_async.workers.limits import check_processes
+
+if TYPE_CHECKING:
+    from connectus_async.recipients.suppression import SuppressionList
 
 
 @attrs.frozen(kw_only=True)
@@ -102,11 +102,16 @@ class Settings:
 
     def _readers(self) -> Mapping[str, Callable[[str], Any]]:
         """Functions that make options of plain values."""
+        from connectus_async.recipients.quiet_hours import QuietHours  # noqa: PLC0415 - not to parse
+
         return {
             "suppress": self._read_suppression,
             "quiet_hours": QuietHours.parse,
             "expires_at": dt.datetime.fromisoformat,
         }
 
-    def _read_suppression(self, path: str) -> SuppressionList:
+    def _read_suppression(self, path: str) -> "SuppressionList":
+        from connectus_async.recipients.phone_numbers import checker  # noqa: PLC0415 - as above
+        from connectus_async.recipients.suppression import SuppressionList  # noqa: PLC0415
+
         return SuppressionList.read(path, to_digits=checker(self._values["region"]))

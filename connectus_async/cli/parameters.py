@@ -15,6 +15,7 @@ from connectus_async.errors import InvalidArgumentError
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
+LEDGER_SUFFIX: Final = ".ledger.db"
 OVERRIDES: Final = " Overrides the value used by `bulk send`."
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

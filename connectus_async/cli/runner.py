@@ -1,6 +1,5 @@
 """Runner of commands: event loop, exit codes, and errors as one sentence."""
 
-import asyncio
 import json
 import os
 import sys
@@ -9,7 +8,6 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 
-import anyio
 import click
 
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
@@ -20,6 +18,7 @@ from connectus_async.redaction import one_line
 EXIT_FAILED: Final = 1
 EXIT_UNKNOWN: Final = 3
 EXIT_INTERRUPTED: Final = 130
+NOTHING_SENT: Final = "interrupted; nothing was sent"
 MAX_SENTENCE_CHARACTERS: Final = 500
 
 ResultT = TypeVar("ResultT")
@@ -41,6 +40,10 @@ def run(
     Returns:
         The result of the command.
     """
+    import asyncio  # noqa: PLC0415 - slow to import, and many commands end before they need it
+
+    import anyio  # noqa: PLC0415 - as above
+
     options = {"use_uvloop": find_spec("uvloop") is not None}
     if (context := click.get_current_context(silent=True)) is not None:
         context.meta[__name__] = when_interrupted
@@ -52,6 +55,8 @@ def run(
 
 
 async def _interruptible(command: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    import asyncio  # noqa: PLC0415 - as above
+
     task = asyncio.current_task()
     if task is None:
         raise AssertionError  # a command is run in a task

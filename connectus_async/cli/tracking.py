@@ -1,4 +1,4 @@
-"""Command that follows the SMS of a ledger to their final status."""
+"""Following of the SMS of a ledger to their final status."""
 
 import asyncio
 import shlex
@@ -7,44 +7,21 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
-from connectus_async.cli.bulk import ledger_argument
 from connectus_async.cli.campaign_display import REFRESH_SECONDS, print_deliveries, progress_bar
-from connectus_async.cli.parameters import (
-    MAX_CONCURRENCY,
-    connection,
-    connection_options,
-    json_option,
-)
+from connectus_async.cli.parameters import connection
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import AsyncConnectus
 from connectus_async.ledger import open_store
 from connectus_async.report.figures import Figures, read_figures
-from connectus_async.tracking.tracker import CONCURRENCY, Tracker
+from connectus_async.tracking.tracker import Tracker
 
 INTERRUPTED: Final = "interrupted; statuses so far are in the ledger: run the same command again"
 
 
-@click.command("track")
-@ledger_argument
-@click.option(
-    "--until-final",
-    is_flag=True,
-    help="Ask until every SMS has a final status, for at most three days.",
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, MAX_CONCURRENCY),
-    default=CONCURRENCY,
-    show_default=True,
-    help="Maximum concurrent requests.",
-)
-@connection_options
-@json_option
-def bulk_track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
+def track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
     """Update the delivery statuses in LEDGER; its campaign may be running."""
 
     async def command() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Commands for webhooks: receive, forward, record and replay them."""
+"""Webhooks on the command line: receive, forward, record and replay them."""
 
 import json
 import secrets
@@ -13,7 +13,6 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.listen_error import listen_error
-from connectus_async.cli.parameters import host_option, json_option, regular_file, url
 from connectus_async.cli.runner import echo, print_json, run, sentence
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
 from connectus_async.redaction import printable
@@ -29,28 +28,6 @@ FORWARD_SECONDS: Final = 10.0
 JSON: Final = {"Content-Type": "application/json"}
 
 
-@click.group()
-def webhooks() -> None:
-    """Receive the events of the platform, and replay them."""
-
-
-@webhooks.command("listen")
-@host_option
-@click.option("--port", type=click.IntRange(0, 65_535), default=8_038, show_default=True)
-@click.option(
-    "--secret",
-    envvar="CONNECTUS_WEBHOOK_SECRET",
-    help="End of the URL, at least 16 characters; random if left out.",
-)
-@click.option(
-    "--forward-to", callback=url, help="URL to post each event to; its answer becomes ours."
-)
-@click.option(
-    "--record",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to append each event to, as a line of JSON.",
-)
-@json_option
 def listen(
     host: str,
     port: int,
@@ -76,10 +53,6 @@ def listen(
     run(command, as_json=as_json, when_interrupted="the receiver has stopped")
 
 
-@webhooks.command("replay")
-@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
-@click.option("--to", required=True, callback=url, help="URL to post to.")
-@json_option
 def replay(file: Path, to: str, as_json: bool) -> None:
     """Post the events of FILE again, in order, as `listen --record` has written them.
 

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from connectus_async import tz_database
-from connectus_async.config import TIME_ZONE, check_time_zone
+from connectus_async.config import check_time_zone
+from connectus_async.defaults import TIME_ZONE
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients import phone_numbers

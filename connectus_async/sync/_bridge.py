@@ -4,17 +4,20 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast, overload
 
-from connectus_async.bulk.feed import Messages
 from connectus_async.bulk.options import BulkOptions
-from connectus_async.bulk.outcomes import BlockingOutcome, BulkSummary
-from connectus_async.bulk.sender import Bulk
+from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.client import AsyncConnectus, client_factory
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.products.sms import BlockingSmsReceipt, SmsReceipt
 from connectus_async.sync._runner import BlockingContext, Runner, called, pulled
+
+if TYPE_CHECKING:
+    from connectus_async.bulk.feed import Messages
+    from connectus_async.bulk.outcomes import BlockingOutcome
+    from connectus_async.bulk.sender import Bulk
+    from connectus_async.products.sms import BlockingSmsReceipt, SmsReceipt
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +57,7 @@ class Bridge:
         return client
 
     @staticmethod
-    def blocking(receipt: SmsReceipt) -> BlockingSmsReceipt:
+    def blocking(receipt: "SmsReceipt") -> "BlockingSmsReceipt":
         """Cast a receipt to the type that it has for the type checker."""
         return cast("BlockingSmsReceipt", receipt)
 
@@ -83,14 +86,14 @@ class BulkBridge:
 
     @overload
     @staticmethod
-    def pulled(messages: Messages) -> Messages: ...
+    def pulled(messages: "Messages") -> "Messages": ...
 
     @overload
     @staticmethod
     def pulled(messages: None) -> None: ...
 
     @staticmethod
-    def pulled(messages: Messages | None) -> Messages | None:
+    def pulled(messages: "Messages | None") -> "Messages | None":
         """Return the messages such that the caller's thread pulls them."""
         return None if messages is None else pulled(messages)
 
@@ -112,7 +115,7 @@ class BulkBridge:
         return self.runner.call(told)
 
     @property
-    def sender(self) -> Bulk:
+    def sender(self) -> "Bulk":
         """Async sender of this process.
 
         Raises:
@@ -126,7 +129,7 @@ class BulkBridge:
         return sender
 
     @property
-    def stream(self) -> Callable[[Messages | None], AsyncIterator[BlockingOutcome]]:
+    def stream(self) -> "Callable[[Messages | None], AsyncIterator[BlockingOutcome]]":
         """Stream of the async sender, cast to outcomes whose receipts block."""
         return cast(
             "Callable[[Messages | None], AsyncIterator[BlockingOutcome]]", self.sender.stream
@@ -154,7 +157,7 @@ class BulkBridge:
         if entered is not None:
             entered[1].__exit__(kind, error, traceback)
 
-    def _make_sender(self) -> Bulk:
+    def _make_sender(self) -> "Bulk":
         sender = self._bridge.client.bulk(**self._options)
         sender.summary = self.summary
         return sender

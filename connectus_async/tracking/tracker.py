@@ -41,6 +41,7 @@ from connectus_async.products.sms_polling import (
     PollSchedule,
 )
 from connectus_async.products.sms_statuses import SmsStatus, is_news
+from connectus_async.tracking.limits import CONCURRENCY
 from connectus_async.webhooks.events import Event, StatusUpdate, status_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 SILENCE: Final = 60.0
 DEFAULT_PATIENCE: Final = EARLY_SECONDS
-CONCURRENCY: Final = 16
 
 RECOUNT_SECONDS: Final = 5.0
 """Pause between two counts of open SMS, since others write to the ledger too."""

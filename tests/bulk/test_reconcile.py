@@ -29,7 +29,7 @@ from connectus_async.bulk.reconcile import (
     NO_REPORT,
     UNREADABLE,
 )
-from connectus_async.config import KERNEL_SENDS_FOR
+from connectus_async.defaults import KERNEL_SENDS_FOR
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.states import ABSENT, State
 from connectus_async.products.messages import Row

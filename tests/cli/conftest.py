@@ -8,7 +8,7 @@ from anyio.from_thread import start_blocking_portal
 from click.testing import CliRunner, Result
 
 from connectus_async.cli.commands import connectus as command_line
-from connectus_async.config import ENVIRONMENT
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator
 
 Run = Callable[..., Result]

@@ -11,7 +11,7 @@ import trustme
 from blockbuster import blockbuster_ctx
 from yarl import URL
 
-from connectus_async.config import ENVIRONMENT
+from connectus_async.defaults import ENVIRONMENT
 
 NOWHERE = {ENVIRONMENT["base_url"]: "http://127.0.0.1:9/api_v3"}
 NUMBER = "56987688060"

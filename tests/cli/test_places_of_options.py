@@ -12,8 +12,8 @@ import pytest
 
 from connectus_async import AsyncConnectus, Connectus, OnUnknown, QuietHours
 from connectus_async.bulk.options import BulkOptions, PlainForm, plain_forms
-from connectus_async.cli.bulk import bulk_reconcile, bulk_resume, bulk_send
 from connectus_async.cli.campaign_options import FORMS, CampaignOptions, Settings
+from connectus_async.cli.commands.bulk import bulk_reconcile, bulk_resume, bulk_send
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.states import Edited
 

@@ -15,8 +15,19 @@ from contextlib import suppress
 import anyio._backends._asyncio  # noqa: F401
 import phonenumbers  # noqa: F401
 
-import connectus_async.cli.commands
-import connectus_async.transport  # noqa: F401 - these are what commands and clients import
+import connectus_async.cli.bulk
+import connectus_async.cli.calls
+import connectus_async.cli.commands.bulk
+import connectus_async.cli.commands.calls
+import connectus_async.cli.commands.emulator
+import connectus_async.cli.commands.webhooks
+import connectus_async.cli.demo
+import connectus_async.cli.emulator
+import connectus_async.cli.reports
+import connectus_async.cli.tracking
+import connectus_async.cli.webhooks
+import connectus_async.transport
+import connectus_async.workers.processes  # noqa: F401 - these are what commands and clients import
 
 with suppress(ImportError):
     import uvloop  # noqa: F401 - by a command, where it is installed

@@ -12,7 +12,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from scripts import LIMIT, ROOT, SLOW
 
-from connectus_async.config import ENVIRONMENT
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator, Fault
 
 pytestmark = pytest.mark.both("either loop ends with its process")

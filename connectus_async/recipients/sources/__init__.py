@@ -7,8 +7,8 @@ import anyio.to_thread
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell
+from connectus_async.recipients.encoding import UTF_8
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS, Line, Source
-from connectus_async.recipients.sources._text import UTF_8
 from connectus_async.recipients.sources.csv_file import CsvFile
 from connectus_async.recipients.sources.dataframe import DataFrame, from_dataframe
 from connectus_async.recipients.sources.excel_file import ExcelFile

@@ -2,15 +2,11 @@
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Final
 
 import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS
-
-UTF_8: Final = "utf-8-sig"
-"""UTF-8, with or without the byte order mark that spreadsheets write."""
 
 
 @attrs.define

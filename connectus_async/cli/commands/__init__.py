@@ -1,0 +1,81 @@
+"""Commands: each declares its arguments, and imports what it runs when it runs.
+
+So neither ``--version`` nor ``--help`` nor completion by a shell imports the client.
+"""
+
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from connectus_async import __version__
+from connectus_async.cli.runner import NOTHING_SENT, errors_reported
+
+
+class Summary(click.Command):
+    """Name and short help of a command whose module is imported when it is chosen.
+
+    Args:
+        name: Name of the command, and in its module.
+        module: Module of this package.
+        help: Its help, up to the first full stop.
+    """
+
+    def __init__(self, name: str, module: str, help: str) -> None:
+        super().__init__(name, help=help)
+        self._module = module
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        command: click.Command = getattr(
+            import_module(f"{__name__}.{self._module}"), str(self.name)
+        )
+        return command
+
+
+SUMMARIES: Final = (
+    Summary("account", "calls", "Show the account with its numbers and addresses."),
+    Summary("bulk", "bulk", "Send a message to every row of a file, and record each in a ledger."),
+    Summary(
+        "demo",
+        "emulator",
+        "Send a campaign to the built-in emulator; no message leaves this machine.",
+    ),
+    Summary("email", "calls", "Send one email."),
+    Summary("emulator", "emulator", "Run an emulator of the API; Ctrl-C stops it."),
+    Summary("sms", "calls", "Send one SMS."),
+    Summary("webhooks", "webhooks", "Receive the events of the platform, and replay them."),
+)
+
+
+class _CommandLine(click.Group):
+    """Group that ends with our exit codes if it is interrupted, also while click parses."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Summary) else command, rest
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_CommandLine,
+    commands=SUMMARIES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="connectus")
+def connectus() -> None:
+    """Send SMS and email through Connectus.
+
+    Credentials come from the environment: CONNECTUS_API_USER and CONNECTUS_API_KEY.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a message may have been sent, 130 interrupted.
+    """

@@ -1,6 +1,6 @@
-"""The script that people write by hand to send an SMS to each row of a CSV file.
+"""The script that people write by hand to send an SMS to each row of a file.
 
-``file_to_phone`` compares ``connectus bulk send`` with it. It checks nothing, remembers nothing, and
+``file_to_phone`` compares ``connectus bulk send`` with it. It checks and remembers nothing, and
 an error ends it all.
 """
 

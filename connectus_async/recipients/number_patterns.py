@@ -67,10 +67,12 @@ def plain_international(text: str) -> tuple[str, str] | None:
     Returns:
         Its country and its E.164 digits; ``None`` if only phonenumbers can tell.
     """
-    plan = _plan_of(text[:LONGEST_CODE])
-    if plan is None or not _is_plain(text) or not plan.has(text[len(plan.code) :]):
+    if not (text.isascii() and text.isdigit()):
         return None
-    return (plan.country, text) if _is_usual(text) else None
+    plan = _plan_of(text[:LONGEST_CODE])
+    if plan is None or not plan.has(text[len(plan.code) :]) or not _is_usual(text):
+        return None
+    return plan.country, text
 
 
 def plain_in(region: str, text: str) -> str | None:
@@ -84,7 +86,7 @@ def plain_in(region: str, text: str) -> str | None:
         Its E.164 digits; ``None`` if only phonenumbers can tell.
     """
     plan = _plan_in(region)
-    if plan is None or not _is_plain(text) or plan.abroad.match(text):
+    if plan is None or not (text.isascii() and text.isdigit()) or plan.abroad.match(text):
         return None
     if plan.has(text):
         digits = plan.code + text
@@ -104,15 +106,13 @@ def country_of(head: str) -> str | None:
     Returns:
         Its ISO code; ``None`` if only phonenumbers can tell.
     """
+    if not head.isdigit() or head.startswith("0"):
+        return None
     codes = _phonenumbers().COUNTRY_CODE_TO_REGION_CODE
     for size in range(1, LONGEST_CODE + 1):
-        if head[:size].isdigit() and (countries := codes.get(int(head[:size]))):
+        if countries := codes.get(int(head[:size])):
             return countries[0] if _is_alone(countries) else None
     return None
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and text.isdigit() and text[0] != "0"
 
 
 def _is_usual(digits: str) -> bool:

@@ -212,16 +212,18 @@ class _Normaliser:
 
 def _recognised(region: str | None, value: str) -> str | None:
     """Return the digits of an ordinary number, and nothing for one that has to be looked at."""
-    text = value.replace(" ", "").replace("-", "")
-    if value[:1] == "+":
-        found = number_patterns.plain_international(text[1:])
+    if value.startswith("+"):
+        found = number_patterns.plain_international(_bare(value[1:]))
         return None if found is None else found[1]
-    if len(text) != len(value) and not value[:1].isdigit():
-        return None
+    text = value if value.isdecimal() or not value[:1].isdecimal() else _bare(value)
     if region is not None:
         return number_patterns.plain_in(region, text)
     found = number_patterns.plain_international(text)
     return found[1] if found is not None and found[0] in SERVED else None
+
+
+def _bare(text: str) -> str:
+    return text.replace(" ", "").replace("-", "")
 
 
 def country(digits: str) -> str | None:

@@ -240,7 +240,9 @@ class Preflight:
         self._now = now or dt.datetime.now(dt.UTC)
         self._budget = budget
         self._left = None if budget is None else budget - spent
-        self._country = _country_finder()
+        find_country = _country_finder()
+        self._has_countries = find_country is not None
+        self._country_of = find_country or (lambda _: None)
         self._rows = self._in_quiet_hours = 0
         self._known: Counter[State] = Counter()
         self._skipped: Counter[SkipReason] = Counter()
@@ -277,17 +279,24 @@ class Preflight:
 
     def add_batch(self, batch: Sequence[Composed], loaded: Sequence[Loaded]) -> None:
         """Add the next rows, with the results of their load."""
+        alike: Counter[tuple[str | None, str | None]] = Counter()
+        adds_up = self._left is None and self._quiet_hours is None
         for item, result in zip(batch, loaded, strict=True):
             if isinstance(item, Row):
                 self.add(item, *result)
-            elif result.skipped is None and result.known in _TO_SEND:
-                self._rows += 1
-                entry = item.entry
-                self._add_checked(
-                    entry.line, Product.SMS, entry.recipient, item.text, item.id_client
-                )
-            else:
+                continue
+            entry, text, id_client = item
+            if result.skipped is not None or result.known not in _TO_SEND:
                 self.add(item.row, *result)
+                continue
+            self._rows += 1
+            if adds_up and is_one_sms(text):
+                alike[self._country_of(entry.recipient), id_client] += 1
+            else:
+                self._add_checked(entry.line, Product.SMS, entry.recipient, text, id_client)
+        for (country, id_client), count in alike.items():
+            self._parts += count
+            self._count(Product.SMS, country, id_client, count, count)
 
     def report(
         self,
@@ -325,7 +334,7 @@ class Preflight:
                 CharacterCost(character, count, self._forced_parts[character])
                 for character, count in self._forcing.most_common(CHARACTERS_SHOWN)
             ),
-            by_country=dict(self._countries.most_common()) if self._country else None,
+            by_country=dict(self._countries.most_common()) if self._has_countries else None,
             needs=tuple(Need(*need, amount) for need, amount in self._needs.most_common()),
             in_quiet_hours=self._in_quiet_hours if self._quiet_hours else None,
             budget=self._budget,
@@ -360,8 +369,8 @@ class Preflight:
         text: str | None,
         id_client: str | None,
     ) -> None:
-        counted = None if text is None or is_one_sms(text) else segments(text)
-        billed = 1 if counted is None else counted.billed
+        counted = None if text is None else segments(text)
+        billed = counted.billed if counted else 1
         if self._left is not None:
             if billed > self._left:
                 self._skip(line, SkipReason.OVER_BUDGET, _SENTENCES[SkipReason.OVER_BUDGET])
@@ -369,20 +378,24 @@ class Preflight:
             self._left -= billed
         if counted is not None and text is not None:
             self._count_parts(text, counted)
-        elif text is not None:
-            self._parts += 1
-        self._count(product, recipient, id_client, billed)
-
-    def _count(self, product: Product, recipient: str, id_client: str | None, billed: int) -> None:
-        self._products[product] += 1
-        country = None
-        if product is not Product.EMAIL and self._country is not None:
-            country = self._country(recipient) or UNKNOWN_COUNTRY
-            self._countries[country] += 1
-        balance_of = country if product is Product.SMS else None
-        self._needs[id_client, product, balance_of] += billed
+        country = None if product is Product.EMAIL else self._country_of(recipient)
+        self._count(product, country, id_client, 1, billed)
         if self._quiet_hours and self._quiet_hours.until(recipient, self._now):
             self._in_quiet_hours += 1
+
+    def _count(
+        self,
+        product: Product,
+        country: str | None,
+        id_client: str | None,
+        messages: int,
+        billed: int,
+    ) -> None:
+        self._products[product] += messages
+        if country is not None:
+            self._countries[country] += messages
+        balance_of = country if product is Product.SMS else None
+        self._needs[id_client, product, balance_of] += billed
 
     def _count_parts(self, text: str, counted: Segments) -> None:
         self._parts += counted.parts
@@ -450,9 +463,13 @@ def _country_finder() -> Callable[[str], str | None] | None:
     except ConfigurationError:
         return None
     country = lru_cache(NUMBERS_REMEMBERED)(phone_numbers.country)
-    by_head = number_patterns.country_of
-    head = number_patterns.LONGEST_CODE
-    return lambda digits: by_head(digits[:head]) or country(block_start(digits)) or country(digits)
+    head, by_head = number_patterns.LONGEST_CODE, number_patterns.country_of
+
+    def find(digits: str) -> str:
+        by_block = by_head(digits[:head]) or country(block_start(digits))
+        return by_block or country(digits) or UNKNOWN_COUNTRY
+
+    return find
 
 
 def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Shortfall]:

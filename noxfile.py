@@ -13,6 +13,7 @@ BENCHMARKS = [
     "scaling",
     "startup",
     "processes",
+    "file_to_phone",
 ]
 COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Where nothing is kept, each process that a test starts compiles all that it imports."""

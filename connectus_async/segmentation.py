@@ -24,6 +24,8 @@ _EXTENSION_TABLE: Final = "\f^{}\\[~]|€"
 GSM_7_CHARACTERS: Final = _DEFAULT_ALPHABET + _EXTENSION_TABLE
 
 _NOT_IN_GSM_7: Final = re.compile(f"[^{re.escape(GSM_7_CHARACTERS)}]")
+_IN_GSM_7: Final = re.compile(f"[{re.escape(GSM_7_CHARACTERS)}]")
+_NOT_ONE_SEPTET: Final = re.compile(f"[^{re.escape(_DEFAULT_ALPHABET)}]")
 
 
 class Encoding(StrEnum):
@@ -104,6 +106,8 @@ def segments(text: str) -> Segments:
         >>> accented.parts, accented.ucs2_only
         (2, ('í',))
     """
+    if is_one_sms(text):
+        return Segments(Encoding.GSM_7, len(text), 1, 1, ())
     ucs2_only = tuple(dict.fromkeys(_NOT_IN_GSM_7.findall(text)))
     carriage = _UCS_2 if ucs2_only else _GSM_7
     pair_starts = _pair_starts(text, carriage.two_units)
@@ -117,6 +121,16 @@ def segments(text: str) -> Segments:
     )
 
 
+def is_one_sms(text: str) -> bool:
+    """Tell whether a text is certainly one SMS: it has one septet of GSM-7 for each character."""
+    return 0 < len(text) <= _GSM_7.single_part and not _NOT_ONE_SEPTET.search(text)
+
+
+def has_gsm7(text: str) -> bool:
+    """Tell whether some character of a text is in GSM-7."""
+    return _IN_GSM_7.search(text) is not None
+
+
 def billed_segments(text: str) -> int:
     """Count the SMS that Connectus bills for a text. Faster than `segments`.
 
@@ -128,6 +142,8 @@ def billed_segments(text: str) -> int:
 
 def _pair_starts(text: str, two_units: re.Pattern[str]) -> frozenset[int]:
     """Return the offsets, in units, of characters that take two units."""
+    if not two_units.search(text):
+        return frozenset()
     pairs = enumerate(two_units.finditer(text))
     return frozenset(pair.start() + pairs_before for pairs_before, pair in pairs)
 

@@ -4,7 +4,8 @@ An edited text makes other messages, so recipients of the old text would get the
 The end of a load shows them: they have a message that was sent and that the source no longer has.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +16,13 @@ from connectus_async.bulk.feed import Messages, from_messages
 from connectus_async.errors import ConfigurationError, safe_text
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Loaded, Loading, no_message
+from connectus_async.ledger.records import Entry, Loaded, Loading, no_message
 from connectus_async.ledger.states import Edited, SkipReason
 from connectus_async.products.messages import Message, Row
+from connectus_async.products.sms import Sms
 
 if TYPE_CHECKING:
+    from connectus_async.recipients.plain_sms import Composed
     from connectus_async.recipients.suppression import SuppressionList
 
 ROWS_A_TRANSACTION: Final = 500
@@ -27,6 +30,10 @@ CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
 """Maximum characters of the bodies in a transaction: an email may have ten million."""
 
 OnRow = Callable[[Row, Loaded], object]
+Compose = Callable[[Callable[[Sms], Entry], KeyMaker], AsyncGenerator[Sequence["Composed"], None]]
+"""Composes batches, given a maker of entries and the maker of keys."""
+
+OnBatch = Callable[[Sequence["Composed"], Sequence[Loaded]], object]
 
 
 class EditedError(ConfigurationError):
@@ -119,14 +126,49 @@ class Loader:
         await self._record(batch, load_number, on_row)
         if feed.failure is not None:
             raise feed.failure
+        await self._end(load_number, replaces=replaces)
+        return total
+
+    async def load_composed(
+        self,
+        batches: AsyncGenerator[Sequence["Composed"], None],
+        on_batch: OnBatch | None,
+        *,
+        replaces: bool,
+    ) -> None:
+        """Load batches of `composed`, as `load` does.
+
+        Args:
+            batches: The batches.
+            on_batch: Called with each batch and its results.
+            replaces: As in `load`.
+
+        Raises:
+            EditedError: As in `load`.
+        """
+        load_number = await self._ledger.begin_load()
+        async with aclosing(batches):
+            async for batch in batches:
+                loadings = [
+                    self._loading(item) if isinstance(item, Row) else self._checked(item.entry)
+                    for item in batch
+                ]
+                loaded = await self._load(loadings, load_number)
+                if on_batch is not None:
+                    on_batch(batch, loaded)
+        await self._end(load_number, replaces=replaces)
+
+    async def _load(self, loadings: Sequence[Loading], load_number: int) -> Sequence[Loaded]:
+        tells = self._edited is Edited.REMAINING
+        return await self._ledger.load(loadings, load_number, tells_left_out=tells)
+
+    async def _end(self, load_number: int, *, replaces: bool) -> None:
         people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
         if people and self._edited is Edited.REFUSE:
             raise EditedError(people)
-        return total
 
     async def _record(self, batch: _Batch, load_number: int, on_row: OnRow | None) -> None:
-        tells = self._edited is Edited.REMAINING
-        loaded = await self._ledger.load(batch.loadings, load_number, tells_left_out=tells)
+        loaded = await self._load(batch.loadings, load_number)
         if on_row is not None:
             for row, placed in zip(batch.rows, loaded, strict=True):
                 if isawaitable(answer := on_row(row, placed)):
@@ -137,6 +179,9 @@ class Loader:
             entry = entry_of(self._channels, row.content, row.line, row.key, self._key_maker)
         except Exception as error:  # noqa: BLE001 - one row never stops the others
             return Loading(no_message(row.line), SkipReason.INVALID, safe_text(error))
+        return self._checked(entry)
+
+    def _checked(self, entry: Entry) -> Loading:
         if self._suppression is not None and entry.recipient in self._suppression:
             return Loading(entry, SkipReason.SUPPRESSED)
         return Loading(entry)

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
@@ -21,7 +21,7 @@ from connectus_async.bulk.clock_offsets import record_offset
 from connectus_async.bulk.feed import Feed, Messages, from_ledger, from_messages
 from connectus_async.bulk.guards import Guards
 from connectus_async.bulk.load_outcomes import OnRow, outcomes_of_load
-from connectus_async.bulk.loading import Loader
+from connectus_async.bulk.loading import Compose, Loader, OnBatch
 from connectus_async.bulk.options import DEFAULT_SETTLE, BulkOptions, check_above_zero
 from connectus_async.bulk.outcome_queue import OutcomeQueue
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation
@@ -41,7 +41,7 @@ from connectus_async.ledger.records import Loaded, Policy
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.email import EmailService
 from connectus_async.products.messages import Message, Row
-from connectus_async.products.sms import SmsService
+from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsAppService
 
 USER, SUPPRESSION = "the user", "the suppression list"
@@ -289,15 +289,29 @@ class Bulk(Unpicklable):
                 await bulk.load([Sms("56987688060", "Hola")])
                 await bulk.run()
         """
+        with self._loading() as loader:
+            return await loader.load(messages, on_row, replaces=replaces)
+
+    async def _load_composed(self, compose: Compose, on_batch: OnBatch | None = None) -> None:
+        """Load what a function composes for this sender, and replace earlier loads.
+
+        It is `load` for the command line: in batches, each with its results.
+        """
+        channel, key_maker = self._channels[Sms], self._key_maker
+        batches = compose(lambda sms: channel.entry(sms, None, None, key_maker), key_maker)
+        with self._loading() as loader:
+            await loader.load_composed(batches, on_batch, replaces=True)
+
+    @contextmanager
+    def _loading(self) -> Iterator[Loader]:
         ledger = self._entered_ledger()
         self._check_not_delegated()
         options = self._options
-        loader = Loader(
-            ledger, self._channels, self._key_maker, options.suppression, options.edited
-        )
         self._loads += 1
         try:
-            return await loader.load(messages, on_row, replaces=replaces)
+            yield Loader(
+                ledger, self._channels, self._key_maker, options.suppression, options.edited
+            )
         finally:
             self._loads -= 1
 

@@ -2,8 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -31,11 +32,15 @@ from connectus_async.errors import (
 )
 from connectus_async.ledger import metadata_names, open_store
 from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
+from connectus_async.products.sms import Sms
 from connectus_async.recipients.composer import Composer
+from connectus_async.recipients.composing import composed
 from connectus_async.recipients.phone_numbers import NationalNumbers, checker
+from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.preflight import (
     DEFAULT_EXAMPLES,
     Preflight,
@@ -336,8 +341,9 @@ async def _loaded(
     Returns:
         The preflight report, and the number of recipients whose edited text is refused.
     """
+    compose = partial(_composed, source, composer, options.region)
     if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
-        await sender.load(_rows(source, composer, options.region), replaces=True)
+        await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -347,24 +353,34 @@ async def _loaded(
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
 
-        def add(row: Row, loaded: Loaded) -> None:
-            preflight.add(row, *loaded)
-            progress.advance(task)
+        def add(batch: Sequence[Composed], loaded: Sequence[Loaded]) -> None:
+            preflight.add_batch(batch, loaded)
+            progress.advance(task, len(batch))
 
         people = 0
         try:
-            await sender.load(_rows(source, composer, options.region), replaces=True, on_row=add)
+            await sender._load_composed(compose, add)  # noqa: SLF001 - as above
         except EditedError as error:
             people = error.people
     return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
 
 
-async def _rows(source: Source, composer: Composer, region: str | None) -> AsyncIterator[Row]:
+async def _composed(
+    source: Source,
+    composer: Composer,
+    region: str | None,
+    entry_of: Callable[[Sms], Entry],
+    key_maker: KeyMaker,
+) -> AsyncGenerator[Sequence[Composed], None]:
     numbers = NationalNumbers(region)
-    async for batch in composer.batches(source):
-        for row in batch:
-            numbers.add(row.content)
-            yield row
+    async with aclosing(composed(source, composer, entry_of, key_maker)) as batches:
+        async for batch in batches:
+            for item in batch:
+                if isinstance(item, Row):
+                    numbers.add(item.content)
+                else:
+                    numbers.add_valid(item.entry.recipient)
+            yield batch
     numbers.check(source.name)
 
 

@@ -159,6 +159,11 @@ class Composer:
         """The column of the recipient."""
         return self._form.to[0] if self.to is None else self.to
 
+    @property
+    def fixed(self) -> Mapping[str, Any] | None:
+        """The fields that are the same in all messages; ``None`` if others come from columns."""
+        return None if self._columns else self._fixed
+
     def check(self, columns: Iterable[str]) -> None:
         """Check that the source has every column that a message needs.
 
@@ -187,10 +192,20 @@ class Composer:
             return Row(line.number, cells)
         key = None
         try:
-            key = self._key(cells)
+            key = self.key_of(cells)
             return Row(line.number, self._message(cells), key=key)
         except InvalidArgumentError as error:
             return Row(line.number, error, key=key)
+
+    def key_of(self, cells: Mapping[str, Cell]) -> str | None:
+        """Read the key of a row; ``None`` if the messages have none of their own.
+
+        Raises:
+            InvalidArgumentError: It cannot be one; the error names the column.
+        """
+        if self.key is None:
+            return None
+        return arguments.identifier(self.key, _cell(cells, self.key))
 
     async def batches(self, source: Source) -> AsyncIterator[Sequence[Row]]:
         """Check the columns of a source, and make messages from its rows in worker threads.
@@ -229,11 +244,6 @@ class Composer:
             raise ConfigurationError(name, f"is required when kind is {self.kind}")
         if is_given and not known:
             raise ConfigurationError(name, f"does not apply when kind is {self.kind}")
-
-    def _key(self, cells: Mapping[str, Cell]) -> str | None:
-        if self.key is None:
-            return None
-        return arguments.identifier(self.key, _cell(cells, self.key))
 
     def _message(self, cells: Mapping[str, Cell]) -> Message:
         fields = {self._form.to[0]: self._recipient(cells), **self._fixed}

@@ -3,16 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Final
+
+import attrs
 
 from connectus_async import arguments
 from connectus_async.arguments import ToDigits
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.recipients import number_zones
+from connectus_async.recipients import number_patterns, number_zones
 
 _WRITTEN: Final = re.compile(rf"[{arguments.DASHES}\d\s().+]+")
 
@@ -95,9 +97,17 @@ class NationalNumbers:
             self._lacking += 1
             self._fits.update(content.fits)
         elif not isinstance(content, Exception):
-            self._valid += 1
-            if len(self._sample) < SAMPLE and (digits := getattr(content, "dst_number", None)):
-                self._sample.append(str(digits))
+            self._add_valid(getattr(content, "dst_number", None))
+
+    def add_valid(self, digits: str) -> None:
+        """Count a row with a valid number."""
+        self._rows += 1
+        self._add_valid(digits)
+
+    def _add_valid(self, digits: str | int | None) -> None:
+        self._valid += 1
+        if len(self._sample) < SAMPLE and digits:
+            self._sample.append(str(digits))
 
     def check(self, name: str) -> None:
         """Refuse the file if most of its numbers lack their country code. Call after the last row.
@@ -185,7 +195,35 @@ def normaliser(region: str | None) -> ToDigits:
     """
     if region is not None and region not in _phonenumbers().SUPPORTED_REGIONS:
         raise ConfigurationError("region", "must be a country in two capital letters, such as CL")
-    return partial(_digits, region)
+    return _Normaliser(region)
+
+
+@attrs.frozen
+class _Normaliser:
+    """The function that `normaliser` makes."""
+
+    region: str | None
+
+    def __call__(self, field: str, value: str | int) -> str:
+        if type(value) is str and (digits := _recognised(self.region, value)) is not None:
+            return digits
+        return _digits(self.region, field, value)
+
+
+def _recognised(region: str | None, value: str) -> str | None:
+    """Return the digits of an ordinary number, and nothing for one that has to be looked at."""
+    if value.startswith("+"):
+        found = number_patterns.plain_international(_bare(value[1:]))
+        return None if found is None else found[1]
+    text = value if value.isdecimal() or not value[:1].isdecimal() else _bare(value)
+    if region is not None:
+        return number_patterns.plain_in(region, text)
+    found = number_patterns.plain_international(text)
+    return found[1] if found is not None and found[0] in SERVED else None
+
+
+def _bare(text: str) -> str:
+    return text.replace(" ", "").replace("-", "")
 
 
 def country(digits: str) -> str | None:

@@ -12,6 +12,7 @@ import attrs
 from connectus_async import arguments
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, safe_text
 from connectus_async.extras import library
+from connectus_async.ledger.records import Loaded
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.clients import ClientBalance, CountryBalance, SubClients
 from connectus_async.products.email import Email
@@ -19,10 +20,11 @@ from connectus_async.products.messages import Message, Row
 from connectus_async.products.product import Product
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
-from connectus_async.recipients import phone_numbers
+from connectus_async.recipients import number_patterns, phone_numbers
+from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, block_start
 from connectus_async.redaction import one_line
-from connectus_async.segmentation import Segments, segments
+from connectus_async.segmentation import Segments, has_gsm7, is_one_sms, segments
 from connectus_async.transliteration import to_gsm7
 
 DEFAULT_EXAMPLES: Final = 20
@@ -238,7 +240,9 @@ class Preflight:
         self._now = now or dt.datetime.now(dt.UTC)
         self._budget = budget
         self._left = None if budget is None else budget - spent
-        self._country = _country_finder()
+        find_country = _country_finder()
+        self._has_countries = find_country is not None
+        self._country_of = find_country or (lambda _: None)
         self._rows = self._in_quiet_hours = 0
         self._known: Counter[State] = Counter()
         self._skipped: Counter[SkipReason] = Counter()
@@ -269,9 +273,30 @@ class Preflight:
         if known not in (None, State.QUEUED):
             self._known[known] += 1
         elif skipped is not None:
-            self._skip(row, skipped, _sentence(row, skipped, first_line))
+            self._skip(row.line, skipped, _sentence(row, skipped, first_line))
         else:
             self._add_message(row)
+
+    def add_batch(self, batch: Sequence[Composed], loaded: Sequence[Loaded]) -> None:
+        """Add the next rows, with the results of their load."""
+        alike: Counter[tuple[str | None, str | None]] = Counter()
+        adds_up = self._left is None and self._quiet_hours is None
+        for item, result in zip(batch, loaded, strict=True):
+            if isinstance(item, Row):
+                self.add(item, *result)
+                continue
+            entry, text, id_client = item
+            if result.skipped is not None or result.known not in _TO_SEND:
+                self.add(item.row, *result)
+                continue
+            self._rows += 1
+            if adds_up and is_one_sms(text):
+                alike[self._country_of(entry.recipient), id_client] += 1
+            else:
+                self._add_checked(entry.line, Product.SMS, entry.recipient, text, id_client)
+        for (country, id_client), count in alike.items():
+            self._parts += count
+            self._count(Product.SMS, country, id_client, count, count)
 
     def report(
         self,
@@ -309,58 +334,76 @@ class Preflight:
                 CharacterCost(character, count, self._forced_parts[character])
                 for character, count in self._forcing.most_common(CHARACTERS_SHOWN)
             ),
-            by_country=dict(self._countries.most_common()) if self._country else None,
+            by_country=dict(self._countries.most_common()) if self._has_countries else None,
             needs=tuple(Need(*need, amount) for need, amount in self._needs.most_common()),
             in_quiet_hours=self._in_quiet_hours if self._quiet_hours else None,
             budget=self._budget,
             seconds=weight / rate if rate else None,
         )
 
-    def _skip(self, row: Row, reason: SkipReason, sentence: str) -> None:
+    def _skip(self, line: int | None, reason: SkipReason, sentence: str) -> None:
         self._skipped[reason] += 1
         sentences = self._sentences.setdefault(reason, [])
         if len(sentences) < self._examples:
-            place = f"row {self._rows}" if row.line is None else f"line {row.line}"
+            place = f"row {self._rows}" if line is None else f"line {line}"
             sentences.append(f"{place}: {sentence}")
 
     def _add_message(self, row: Row) -> None:
         message = row.content
         if isinstance(message, Exception):
-            self._skip(row, SkipReason.INVALID, _said(message))
+            self._skip(row.line, SkipReason.INVALID, _said(message))
             return
         try:
             recipient = _recipient(message)
         except InvalidArgumentError as error:
-            self._skip(row, SkipReason.INVALID, str(error))
+            self._skip(row.line, SkipReason.INVALID, str(error))
             return
-        counted = segments(message.sms_content) if isinstance(message, Sms) else None
-        billed = counted.billed if counted else 1
-        if self._left is not None and billed > self._left:
-            self._skip(row, SkipReason.OVER_BUDGET, _SENTENCES[SkipReason.OVER_BUDGET])
-            return
-        if self._left is not None:
-            self._left -= billed
-        if counted is not None and isinstance(message, Sms):
-            self._count_parts(message.sms_content, counted)
-        self._count(message, recipient, billed)
+        text = message.sms_content if isinstance(message, Sms) else None
+        self._add_checked(row.line, _PRODUCTS[type(message)], recipient, text, message.id_client)
 
-    def _count(self, message: Message, recipient: str, billed: int) -> None:
-        product = _PRODUCTS[type(message)]
-        self._products[product] += 1
-        country = None
-        if product is not Product.EMAIL and self._country is not None:
-            country = self._country(recipient) or UNKNOWN_COUNTRY
-            self._countries[country] += 1
-        balance_of = country if product is Product.SMS else None
-        self._needs[message.id_client, product, balance_of] += billed
+    def _add_checked(
+        self,
+        line: int | None,
+        product: Product,
+        recipient: str,
+        text: str | None,
+        id_client: str | None,
+    ) -> None:
+        counted = None if text is None else segments(text)
+        billed = counted.billed if counted else 1
+        if self._left is not None:
+            if billed > self._left:
+                self._skip(line, SkipReason.OVER_BUDGET, _SENTENCES[SkipReason.OVER_BUDGET])
+                return
+            self._left -= billed
+        if counted is not None and text is not None:
+            self._count_parts(text, counted)
+        country = None if product is Product.EMAIL else self._country_of(recipient)
+        self._count(product, country, id_client, 1, billed)
         if self._quiet_hours and self._quiet_hours.until(recipient, self._now):
             self._in_quiet_hours += 1
+
+    def _count(
+        self,
+        product: Product,
+        country: str | None,
+        id_client: str | None,
+        messages: int,
+        billed: int,
+    ) -> None:
+        self._products[product] += messages
+        if country is not None:
+            self._countries[country] += messages
+        balance_of = country if product is Product.SMS else None
+        self._needs[id_client, product, balance_of] += billed
 
     def _count_parts(self, text: str, counted: Segments) -> None:
         self._parts += counted.parts
         if not counted.ucs2_only:
             return
-        extra = counted.parts - segments(to_gsm7(text)).parts
+        extra = 0
+        if counted.parts > 1 or not has_gsm7(text):  # one part is as good as it gets
+            extra = counted.parts - segments(to_gsm7(text)).parts
         self._ucs2 += 1
         self._extra_parts += extra
         for character in counted.ucs2_only:
@@ -378,6 +421,8 @@ _PRODUCT_NAMES: Final[Mapping[Product, str]] = {
     Product.EMAIL: "email",
     Product.WHATSAPP: "WhatsApp",
 }
+
+_TO_SEND: Final = (None, State.QUEUED)
 
 _SENTENCES: Final[Mapping[SkipReason, str]] = {
     SkipReason.INVALID: "is not a valid message",
@@ -418,7 +463,13 @@ def _country_finder() -> Callable[[str], str | None] | None:
     except ConfigurationError:
         return None
     country = lru_cache(NUMBERS_REMEMBERED)(phone_numbers.country)
-    return lambda digits: country(block_start(digits)) or country(digits)
+    head, by_head = number_patterns.LONGEST_CODE, number_patterns.country_of
+
+    def find(digits: str) -> str:
+        by_block = by_head(digits[:head]) or country(block_start(digits))
+        return by_block or country(digits) or UNKNOWN_COUNTRY
+
+    return find
 
 
 def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Shortfall]:

@@ -14,6 +14,18 @@ from connectus_async.recipients.cells import Cell, format_cell
 Engine = Literal["plain", "jinja"]
 
 
+def _names_of(template: "Template") -> tuple[str, ...]:
+    return tuple(name for _, name in template.parts if name is not None)
+
+
+def _form_of(template: "Template") -> str:
+    """Write a template as a format of the operator ``%``."""
+    return "".join(
+        literal.replace("%", "%%") + ("" if name is None else "%s")
+        for literal, name in template.parts
+    )
+
+
 @attrs.frozen
 class Template:
     """A text where ``{name}`` stands for the column ``name``, and ``{{`` and ``}}`` for braces.
@@ -28,6 +40,12 @@ class Template:
     field: str
     parts: tuple[tuple[str, str | None], ...] = attrs.field(repr=False)
     html: bool = False
+    _names: tuple[str, ...] = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_names_of, takes_self=True)
+    )
+    _form: str = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_form_of, takes_self=True)
+    )
 
     @classmethod
     def parse(cls, field: str, text: str, *, html: bool = False) -> "Template":
@@ -70,14 +88,13 @@ class Template:
             InvalidArgumentError: The row has no value for a placeholder, or one that cannot be
                 written; the error names the column.
         """
-        return "".join(
-            literal + ("" if name is None else self._value(row, name))
-            for literal, name in self.parts
-        )
-
-    def _value(self, row: Mapping[str, Cell], name: str) -> str:
-        value = format_cell(name, row.get(name))
-        return escape(value) if self.html else value
+        try:
+            values = [str.strip(row[name]) for name in self._names]  # type: ignore[arg-type]
+        except (TypeError, KeyError):
+            values = [""]
+        if "" in values:  # one is not text, or has nothing
+            values = [format_cell(name, row.get(name)) for name in self._names]
+        return self._form % tuple(map(escape, values) if self.html else values)
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ from connectus_async import (
 from connectus_async.answer import Response
 from connectus_async.converter import structure
 from connectus_async.emulator import Emulator
+from connectus_async.ledger.records import Entry, Loaded
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.clients import CountryBalance, SubClient, SubClients
 from connectus_async.products.product import Product
+from connectus_async.recipients.plain_sms import PlainSms
 from connectus_async.recipients.preflight import (
     COUNTRY_NAMES,
     CharacterCost,
@@ -40,6 +43,8 @@ from connectus_async.recipients.preflight import (
     render,
 )
 from connectus_async.recipients.quiet_hours import QuietHours
+from connectus_async.segmentation import segments
+from connectus_async.transliteration import to_gsm7
 
 ANSWERS = json.loads((Path(__file__).parents[1] / "contract/answers.json").read_text("utf-8"))
 
@@ -540,3 +545,38 @@ def test_docstring_examples_hold():
     module = importlib.import_module("connectus_async.recipients.preflight")
 
     assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=3)
+
+
+def test_a_batch_counts_as_its_rows_do():
+    """With what the load says of each: new, known, duplicate, suppressed."""
+    texts = ["Hola", "10 €", "í" * 71, "a" * 161, "\u200b", "mañana", "“¡Sí!”"]
+    loaded = [
+        Loaded(None),
+        Loaded(None, State.QUEUED),
+        Loaded(None, State.ACCEPTED),
+        Loaded(SkipReason.DUPLICATE, None, 2),
+        Loaded(SkipReason.SUPPRESSED),
+    ]
+    one_by_one, together = Preflight(budget=20), Preflight(budget=20)
+    batch, results = [], []
+    numbers = cycle([*NUMBERS.values(), SPAIN, NOWHERE])
+    rows = [(text, result, next(numbers)) for text in texts for result in loaded]
+    for line, (text, result, number) in enumerate(rows, 2):
+        entry = Entry("key", line, "sms", number, "{}", 1)
+        batch.append(PlainSms(entry, text, "7b8d"))
+        results.append(result)
+        one_by_one.add(Row(line, Sms(number, text, id_client="7b8d")), *result)
+    wrong = Row(2, InvalidArgumentError("name", "is empty in this row"))
+    one_by_one.add(wrong, SkipReason.INVALID)
+    together.add_batch([*batch, wrong], [*results, Loaded(SkipReason.INVALID)])
+
+    assert together.report(rate=5) == one_by_one.report(rate=5)
+
+
+@pytest.mark.parametrize(
+    "text", ["í", "\u200b", "\u200b\u200b", "ía", "í" * 71, "🎄", "🎄 paz", "\u200bí", "a\u0301"]
+)
+def test_extra_parts_are_those_beyond_the_closest_text(text: str):
+    """Also where nothing has to be compared: no text takes fewer than one, but an empty one."""
+    expected = segments(text).parts - segments(to_gsm7(text)).parts
+    assert expected == report_of([Sms(CHILE, text)]).extra_parts

@@ -93,7 +93,7 @@ class CsvFile(Source):
             )
         if "\0" in "".join(cells):
             raise InvalidArgumentError("row", "has a null byte, which is not text")
-        return by_column(self.header, chain(cells, [""] * missing))
+        return by_column(self.header, chain(cells, [""] * missing) if missing > 0 else cells)
 
 
 def _rows(path: Path, encoding: str, delimiter: str) -> Generator[Cells, None, None]:

@@ -1,0 +1,169 @@
+"""Recognition of ordinary phone numbers by the patterns of phonenumbers, without asking it.
+
+To parse a number and validate it takes phonenumbers 60 us or more. The patterns of its metadata
+decide most numbers in two: those of plain digits in which it would find nothing to strip or to
+rewrite. Any other number is left to it.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
+
+from connectus_async.extras import library
+from connectus_async.ledger.keys import recipient_key
+
+LONGEST_CODE: Final = 3
+
+RESPELT: Final = frozenset({"52", "55"})
+"""The country codes of Mexico and Brazil, where older spellings still work."""
+
+_NO_COUNTRY: Final = "001"
+_NEVER: Final = r"(?!)"
+_TYPES: Final = (
+    "mobile",
+    "fixed_line",
+    "premium_rate",
+    "toll_free",
+    "shared_cost",
+    "voip",
+    "personal_number",
+    "pager",
+    "uan",
+    "voicemail",
+)
+"""The types of which a valid number has one."""
+
+
+class _Plan(NamedTuple):
+    """Numbering plan of the only country with its code.
+
+    Attributes:
+        country: Its ISO code.
+        code: Its country code.
+        national: By length: a valid national number without trunk prefix or carrier code.
+        possible: A national number, which need not be valid.
+        abroad: A prefix for calls abroad.
+    """
+
+    country: str
+    code: str
+    national: Mapping[int, re.Pattern[str]]
+    possible: re.Pattern[str]
+    abroad: re.Pattern[str]
+
+    def has(self, number: str) -> bool:
+        """Tell whether a number is certainly a valid national one."""
+        pattern = self.national.get(len(number))
+        return pattern is not None and pattern.fullmatch(number) is not None
+
+
+def plain_international(text: str) -> tuple[str, str] | None:
+    """Recognise a number that begins with its country code.
+
+    Args:
+        text: The number without ``+``.
+
+    Returns:
+        Its country and its E.164 digits; ``None`` if only phonenumbers can tell.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    plan = _plan_of(text[:LONGEST_CODE])
+    if plan is None or not plan.has(text[len(plan.code) :]) or not _is_usual(text):
+        return None
+    return plan.country, text
+
+
+def plain_in(region: str, text: str) -> str | None:
+    """Recognise a number of a country, with or without its country code.
+
+    Args:
+        region: The ISO code of the country.
+        text: The number, without ``+``.
+
+    Returns:
+        Its E.164 digits; ``None`` if only phonenumbers can tell.
+    """
+    plan = _plan_in(region)
+    if plan is None or not (text.isascii() and text.isdigit()) or plan.abroad.match(text):
+        return None
+    if plan.has(text):
+        digits = plan.code + text
+    elif not text.startswith(plan.code) or plan.possible.fullmatch(text):
+        return None
+    elif plan.has(text[len(plan.code) :]):
+        digits = text
+    else:
+        return None
+    return digits if _is_usual(digits) else None
+
+
+@lru_cache(10**LONGEST_CODE)
+def country_of(head: str) -> str | None:
+    """Return the country of the numbers with these first three digits, as `country` does.
+
+    Returns:
+        Its ISO code; ``None`` if only phonenumbers can tell.
+    """
+    if not head.isdigit() or head.startswith("0"):
+        return None
+    codes = _phonenumbers().COUNTRY_CODE_TO_REGION_CODE
+    for size in range(1, LONGEST_CODE + 1):
+        if countries := codes.get(int(head[:size])):
+            return countries[0] if _is_alone(countries) else None
+    return None
+
+
+def _is_usual(digits: str) -> bool:
+    """Tell whether a number has a length that is sent to, and its present spelling."""
+    if not 8 <= len(digits) <= 15:
+        return False
+    return digits[:2] not in RESPELT or recipient_key(digits) == digits
+
+
+def _is_alone(countries: tuple[str, ...]) -> bool:
+    return len(countries) == 1 and countries[0] != _NO_COUNTRY
+
+
+@lru_cache(10**LONGEST_CODE)
+def _plan_of(head: str) -> _Plan | None:
+    """Return the plan of the numbers that begin with three digits."""
+    country = country_of(head)
+    return None if country is None else _plan_in(country)
+
+
+@cache
+def _plan_in(country: str) -> _Plan | None:
+    """Make the plan of a country; ``None`` if it shares its code with others."""
+    phonenumbers = _phonenumbers()
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(country)
+    if not _is_alone(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[metadata.country_code]):
+        return None
+    lengths = metadata.general_desc.possible_length
+    return _Plan(
+        country,
+        str(metadata.country_code),
+        {length: _national(metadata, length) for length in lengths},
+        re.compile(metadata.general_desc.national_number_pattern),
+        re.compile(metadata.international_prefix or _NEVER),
+    )
+
+
+def _national(metadata: Any, length: int) -> re.Pattern[str]:
+    """Make the pattern of valid national numbers of a length."""
+    general = metadata.general_desc.national_number_pattern
+    prefix = metadata.national_prefix_for_parsing or _NEVER  # in Argentina it may match nothing
+    descriptions = (getattr(metadata, name) for name in _TYPES)
+    types = [
+        f"(?:{each.national_number_pattern})"
+        for each in descriptions
+        if each and (not each.possible_length or length in each.possible_length)
+    ]
+    return re.compile(
+        rf"(?!0|(?:{prefix})(?<=\d))(?=(?:{general})\Z)(?:{'|'.join(types) or _NEVER})"
+    )
+
+
+def _phonenumbers() -> Any:
+    return library("region", "phonenumbers", extra="phone")

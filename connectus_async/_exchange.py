@@ -292,6 +292,16 @@ class ResponseProtocol(ResponseHandler):
         self.has_input = input_of(sock)
         super().connection_made(transport)
 
+    def is_free(self) -> bool:
+        """Tell whether an exchange may begin: it is open, and has no unsolicited input."""
+        transport = self.transport
+        return (
+            transport is not None
+            and not transport.is_closing()
+            and not self.should_close
+            and not self.has_input()
+        )
+
     def close(self) -> None:
         """Close the connection, with a reset if unacknowledged bytes remain."""
         if self._closes_in_order():
@@ -421,8 +431,7 @@ class KeepingConnector(Connector):
         if not kept:
             return None
         connection, since = kept[-1]
-        is_good = since >= time.monotonic() - self._kept_for and connection.is_connected()
-        if not is_good or connection.should_close or connection.has_input():
+        if since < time.monotonic() - self._kept_for or not connection.is_free():
             return self._lease_another(kept)
         kept.pop()
         self._acquired.add(connection)

@@ -85,19 +85,18 @@ class FastExchange:
         if ClientSession._request is not self._own_request and self._is_replaced():  # noqa: SLF001
             return await self._public(endpoint, method, target, body, limits)
         deadline = self._loop.time() + limits.total
-        request, rest = endpoint.head(method, target), None
-        if body is not None and len(body) >= LARGE_BODY:
-            request, rest = b"%bContent-Length: %d\r\n\r\n" % (request, len(body)), body
-        else:
-            request = _request(request, body)
+        request, rest = _request(endpoint.head(method, target), body)
         key, route = self._routes.get(endpoint.base_url) or self._route(endpoint)
-        connection = self._connector.lease(key)
+        connection: _Connection | None = self._connector.lease(key)
         if connection is None:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connector.lease_new(route, limits)
         is_clean = False
         try:
-            raw: RawResponse = await connection.exchange(request, deadline, limits.answer, rest)
+            answer = connection.begin(request, deadline, limits.answer)
+            raw = await answer if rest is None else None
+            if type(raw) is not RawResponse:
+                raw = await connection.end(answer, rest)
             is_clean = raw.problem is None
         finally:
             self._connector.release(key, connection, is_clean=is_clean)
@@ -124,7 +123,9 @@ class FastConnector(KeepingConnector):
 
     def __init__(self, *, keepalive_timeout: float, **settings: Any) -> None:
         super().__init__(keepalive_timeout=keepalive_timeout, **settings)
-        self._factory = partial(_Connection, loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(  # type: ignore[assignment]
+            _Connection, loop=self._loop, parser=SimpleParser()
+        )
 
     async def lease_new(self, route: ClientRequest, limits: Limits) -> "_Connection":
         """Wait for a connection."""
@@ -147,10 +148,13 @@ class FastConnector(KeepingConnector):
         self._conns[key].append((connection, time.monotonic()))
 
 
-def _request(head: bytes, body: bytes | None) -> bytes:
+def _request(head: bytes, body: bytes | None) -> tuple[bytes, bytes | None]:
+    """Return the bytes to write at once, and those of a large body, to write after them."""
     if body is None:
-        return head + b"\r\n"
-    return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+        return head + b"\r\n", None
+    if len(body) >= LARGE_BODY:
+        return b"%bContent-Length: %d\r\n\r\n" % (head, len(body)), body
+    return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body), None
 
 
 _VALUE: Final = r"[!-~](?:[ -~]{0,254}[!-~])?"
@@ -166,20 +170,39 @@ _HEAD: Final = re.compile(
 _FIELD: Final = re.compile(r"([\w-]+): ?([ -~]+)\r\n", re.ASCII)
 
 
-def parse_simple(data: bytes, limit: int) -> RawResponse | None:
-    """Parse a simple response that arrived in one piece.
+class SimpleParser:
+    """Parser of simple responses that arrive in one piece.
 
-    Returns:
-        The same result as aiohttp's parser, or ``None`` for any other response.
+    Most heads are those of the response before, and are not parsed again.
     """
-    head = _HEAD.match(data)
-    if head is None:
-        return None
-    end = head.end()
-    length = len(data) - end
-    if length > limit or head[3] != b"%d" % length:
-        return None
-    return RawResponse(int(head[1]), _Fields(head[2]), data[end:])
+
+    def __init__(self) -> None:
+        self._head = b"-"
+        self._end = 0
+        self._body_length = -1
+        self._status = 0
+        self._fields: Mapping[str, str] = {}
+
+    def parse(self, data: bytes, limit: int) -> RawResponse | None:
+        """Parse a response.
+
+        Returns:
+            The same result as aiohttp's parser, or ``None`` for any other response.
+        """
+        if not data.startswith(self._head) and not self._learn(data):
+            return None
+        length = len(data) - self._end
+        if length > limit or length != self._body_length:
+            return None
+        return RawResponse(self._status, self._fields, data[self._end :])
+
+    def _learn(self, data: bytes) -> bool:
+        head = _HEAD.match(data)
+        if head is None or head[3] != b"%d" % (len(data) - head.end()):
+            return False
+        self._head, self._end, self._body_length = head[0], head.end(), len(data) - head.end()
+        self._status, self._fields = int(head[1]), _Fields(head[2])
+        return True
 
 
 class _Fields(Mapping[str, str]):
@@ -225,16 +248,22 @@ class _Connection(ResponseProtocol):
     _alarm: asyncio.TimerHandle | None = None
     _alarm_at = math.inf
 
-    async def exchange(
-        self, request: bytes, deadline: float, limit: int, rest: bytes | None = None
-    ) -> RawResponse:
-        """Write a request, and read its response.
+    def __init__(self, loop: asyncio.AbstractEventLoop, parser: SimpleParser) -> None:
+        super().__init__(loop=loop)
+        self._simple = parser
+
+    def begin(
+        self, request: bytes, deadline: float, limit: int
+    ) -> "asyncio.Future[RawResponse | BaseException | None]":
+        """Write a request.
 
         Args:
-            request: The bytes of the request.
+            request: The bytes of the request, but for a large body.
             deadline: The loop's time at which the exchange fails with a `TimeoutError`.
             limit: Maximum bytes of the response's body.
-            rest: A large body; writing stops when the response arrives.
+
+        Returns:
+            The response if it is a simple one; anything else is for `end`.
         """
         transport = self.transport
         if transport is None or transport.is_closing() or self._tail:
@@ -245,12 +274,25 @@ class _Connection(ResponseProtocol):
             self._set_alarm(deadline)
         answer = self._answer = self._loop.create_future()
         transport.write(request)
+        return answer
+
+    async def end(
+        self,
+        answer: "asyncio.Future[RawResponse | BaseException | None]",
+        rest: bytes | None = None,
+    ) -> RawResponse:
+        """Read the response to a request that `begin` wrote.
+
+        Args:
+            answer: What `begin` returned.
+            rest: A large body; writing stops when the response arrives.
+        """
         is_whole = rest is None or await self._write_chunks(rest, answer)
-        raw: RawResponse | BaseException | None = await answer
+        raw = await answer
         if isinstance(raw, BaseException):
             raise raw
         if raw is None:
-            raw = await self._parsed(limit)
+            raw = await self._parsed(self._limit)
         self._deadline = math.inf
         if not is_whole:
             self.close()
@@ -321,9 +363,10 @@ class _Connection(ResponseProtocol):
         """Parse a simple response, or pass the data to aiohttp's parser."""
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            raw = parse_simple(data, self._limit)
+            raw = self._simple.parse(data, self._limit)
             answer.set_result(raw)
             if raw is not None:
+                self._deadline = math.inf
                 return
             self.set_response_params(
                 auto_decompress=False,

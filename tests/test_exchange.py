@@ -29,7 +29,7 @@ from connectus_async._exchange import (
     OneTimeExchange,
     RawResponse,
 )
-from connectus_async._fast_exchange import FastExchange, knows_aiohttp, parse_simple
+from connectus_async._fast_exchange import FastExchange, SimpleParser, knows_aiohttp
 from connectus_async.transport import _warn_of_unknown_aiohttp
 
 pytestmark = pytest.mark.both("aiohttp alone makes the connections")
@@ -328,6 +328,10 @@ async def parsed(raw: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
     return message.code, [*message.headers.items()], body
 
 
+def parse_simple(raw: bytes, limit: int) -> RawResponse | None:
+    return SimpleParser().parse(raw, limit)
+
+
 def repeats_a_field(reply: RawResponse) -> bool:
     """Tell whether it has a field twice, which aiohttp refuses in Python's development mode."""
     return len({name.lower() for name in reply.headers}) < len(reply.headers)
@@ -356,6 +360,23 @@ def test_an_answer_is_plain_if_it_came_whole(length: int):
     assert not any(parse_simple(raw[:end], 100) for end in range(len(raw)))
     assert parse_simple(raw + b"x", 100) is None
     assert parse_simple(raw, length - 1) is None
+
+
+@given(st.lists(answers(), min_size=1, max_size=3), st.lists(st.integers(0, 2), max_size=8))
+@settings(max_examples=1000)
+def test_a_plain_answer_is_read_as_if_it_were_the_first(raws: list[bytes], order: list[int]):
+    """Whatever answers the parser read before, and in whatever number of pieces they came."""
+    parser = SimpleParser()
+    for index in order:
+        for raw in (raws[index % len(raws)], raws[index % len(raws)][:-1]):
+            expected, reply = parse_simple(raw, 40), parser.parse(raw, 40)
+            assert (expected is None) == (reply is None)
+            if expected is not None:
+                assert (expected.status, [*expected.headers.items()], expected.body) == (
+                    reply.status,
+                    [*reply.headers.items()],
+                    reply.body,
+                )
 
 
 # Each loop

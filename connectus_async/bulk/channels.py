@@ -61,12 +61,12 @@ class Channel:
 
     def deliver(self, entry: Entry) -> Coroutine[Any, Any, Receipt]:
         """Send the message of an entry. Its body was checked, and is JSON without the recipient."""
-        recipient: str | int = entry.recipient
-        if not self.is_number:
-            recipient = _json.dumps(recipient).decode()
-        elif not _is_json_number(recipient):
-            recipient = int(recipient)
-        return self.send(f'{{"{self.recipient}":{recipient},{entry.body[1:]}'.encode())
+        number = self.is_number and _is_json_number(entry.recipient)
+        value = entry.recipient if number else self._as_json(entry.recipient)
+        return self.send(f'{{"{self.recipient}":{value},{entry.body[1:]}'.encode())
+
+    def _as_json(self, recipient: str) -> str:
+        return _json.dumps(int(recipient) if self.is_number else recipient).decode()
 
 
 def _is_json_number(text: str) -> bool:

@@ -69,16 +69,17 @@ class Endpoint:
 
     def head(self, method: str, target: str) -> bytes:
         """Return the head of a request, without the fields that depend on its body."""
-        head = self._heads.get((method, target))
-        if head is None:
-            head = self._write_head(method, target)
-            if len(self._heads) < MAX_HEADS:
-                self._heads[method, target] = head
-        return head
+        return self._heads.get((method, target)) or self._new_head(method, target)
 
     def url(self, target: str) -> URL:
         """Return the URL of a target."""
         return URL(self.base_url + target, encoded=True)
+
+    def _new_head(self, method: str, target: str) -> bytes:
+        head = self._write_head(method, target)
+        if len(self._heads) < MAX_HEADS:
+            self._heads[method, target] = head
+        return head
 
     def _write_head(self, method: str, target: str) -> bytes:
         url = self.url(target)

@@ -20,9 +20,17 @@ mark are not a number: an identifier in hexadecimal digits may begin with many o
 
 
 def _dumps(value: Any) -> bytes:
-    if type(value) is dict and all([type(k) is type(v) is str for k, v in value.items()]):  # noqa: C419
-        return f"{{{','.join([f'{_text(k)}:{_text(v)}' for k, v in value.items()])}}}".encode()
-    return _ENCODER.encode(value).encode()
+    if type(value) is not dict:
+        return _ENCODER.encode(value).encode()
+    members = []
+    for name, member in value.items():
+        if type(member) is str is type(name):
+            members.append(f"{_text(name)}:{_text(member)}")
+        elif type(member) is int and type(name) is str:
+            members.append(f"{_text(name)}:{member}")
+        else:
+            return _ENCODER.encode(value).encode()
+    return f"{{{','.join(members)}}}".encode()
 
 
 def _loads(text: bytes) -> Any:

@@ -56,6 +56,7 @@ from connectus_async._fast_exchange import (
     knows_aiohttp,
 )
 from connectus_async._one_process import Unpicklable
+from connectus_async._repeated import RepeatedAnswers
 from connectus_async._version import __version__
 from connectus_async.acceptance import (
     described,
@@ -101,6 +102,9 @@ EXITING: Final = (
     "(nothing was sent; send before the main thread ends)"
 )
 
+_DECIDED: Final = (RequestError, ClientClosedError)
+"""Errors that have their outcome already."""
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
@@ -116,6 +120,7 @@ class Transport(Unpicklable):
         self._endpoints = self._pool.endpoints
         sent = [(each.headers, each.proxy) for each in self._endpoints.values() if each]
         self._secrets = (config.api_user, config.api_key, config.qr_token, sent)
+        self._repeated = RepeatedAnswers()
         self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
 
     def with_options(self, **options: Any) -> Self:
@@ -150,22 +155,46 @@ class Transport(Unpicklable):
             body = _json.dumps(body)
         for tries in itertools.count(1):
             started = time.perf_counter()
+            endpoint = self._endpoints[call.host._value_]
+            if endpoint is None:
+                raise _missing_credentials(call.host)
+            exchange = self._pool.exchange()
+            failure: Exception
             try:
-                received = await self._exchange(call, body)
-                result = _result(call, received, answer, self._secrets)
-            except RequestError as error:
-                status = error.response.status if error.response else type(error).__name__
-                _log_try(call, tries, started, status, error.outcome)
-                pause = self._pause(call, error, tries)
-                if pause is None:
-                    raise
+                raw = await exchange(endpoint, call.method, call.target, body, self._limits)
+                result = self._repeated.read(answer, raw) or self._read(call, raw, answer)
+            except Exception as error:  # noqa: BLE001 - after any error it may have been sent
+                failure = error if isinstance(error, _DECIDED) else self._failure(call, error)
             else:
                 if _log.isEnabledFor(logging.DEBUG):
-                    status = received.response.status
-                    _log_try(call, tries, started, status, Outcome.ACCEPTED)
+                    _log_try(call, tries, started, raw.status, Outcome.ACCEPTED)
                 return result
+            pause = self._failed_try(call, failure, tries, started)
+            if pause is None:
+                raise failure  # outside the except block: aiohttp's errors contain URLs
             await asyncio.sleep(pause)
         raise AssertionError  # itertools.count does not end
+
+    def _failed_try(
+        self, call: Call, failure: Exception, tries: int, started: float
+    ) -> float | None:
+        """Log a failure; return the seconds until the next try, or ``None`` for no retry."""
+        if not isinstance(failure, RequestError):
+            return None
+        status = failure.response.status if failure.response else type(failure).__name__
+        _log_try(call, tries, started, status, failure.outcome)
+        return self._pause(call, failure, tries)
+
+    def _read(self, call: Call, raw: RawResponse, answer: type[AnswerT]) -> AnswerT:
+        """Parse a response in full."""
+
+        def parse(raw: RawResponse) -> AnswerT:
+            return _result(call, _received(raw, self._limits.answer), answer, self._secrets)
+
+        result = parse(raw)
+        if not call.is_idempotent:
+            self._repeated.learn(raw, result, parse)
+        return result
 
     def _pause(self, call: Call, error: RequestError, tries: int) -> float | None:
         """Return the seconds until the next try, or ``None`` for no retry."""
@@ -181,23 +210,13 @@ class Transport(Unpicklable):
             return random.uniform(0, backoff)  # noqa: S311 - spreads load
         return wanted if wanted <= config.retry_after_cap else None
 
-    async def _exchange(self, call: Call, body: bytes | None) -> "_Received":
-        endpoint = self._endpoints[call.host._value_]
-        if endpoint is None:
-            raise _missing_credentials(call.host)
-        exchange = self._pool.exchange()
-        try:
-            raw = await exchange(endpoint, call.method, call.target, body, self._limits)
-            return _received(raw, self._limits.answer)
-        except ClientClosedError:
-            raise
-        except Exception as error:  # noqa: BLE001 - after any error the message may have been sent
-            failure: ConnectusError = self._failure(call, error)
-            if self._pool.is_closed and isinstance(failure, ConnectError):
-                failure = ClientClosedError()
-        raise failure  # outside the except block: aiohttp's errors contain URLs
+    def _failure(self, call: Call, error: Exception) -> ConnectusError:
+        failure = self._request_error(call, error)
+        if self._pool.is_closed and isinstance(failure, ConnectError):
+            return ClientClosedError()
+        return failure
 
-    def _failure(self, call: Call, error: Exception) -> RequestError:
+    def _request_error(self, call: Call, error: Exception) -> RequestError:
         name = str(call)
         if failed_while_connecting(error):
             if isinstance(error, RuntimeError) and not threading.main_thread().is_alive():

@@ -48,7 +48,7 @@ class Channel:
             InvalidArgumentError: The message cannot be sent; the error names the field.
         """
         body = message.body()
-        content = [body[name] for name in self.content]
+        content = [*map(body.__getitem__, self.content)]
         recipient = str(body.pop(self.recipient))
         key = key_maker.key(self.kind, recipient, content) if key is None else key_maker.given(key)
         billed = billed_segments(content[0]) if self.message is Sms else 1
@@ -61,9 +61,17 @@ class Channel:
 
     def deliver(self, entry: Entry) -> Coroutine[Any, Any, Receipt]:
         """Send the message of an entry. Its body was checked, and is JSON without the recipient."""
-        recipient = entry.recipient
-        value = int(recipient) if self.is_number else _json.dumps(recipient).decode()
+        number = self.is_number and _is_json_number(entry.recipient)
+        value = entry.recipient if number else self._as_json(entry.recipient)
         return self.send(f'{{"{self.recipient}":{value},{entry.body[1:]}'.encode())
+
+    def _as_json(self, recipient: str) -> str:
+        return _json.dumps(int(recipient) if self.is_number else recipient).decode()
+
+
+def _is_json_number(text: str) -> bool:
+    """Tell whether digits are a number in JSON as they stand, as nearly all are."""
+    return text.isascii() and text.isdigit() and text[0] != "0"
 
 
 def channels(
@@ -95,11 +103,11 @@ def entry_of(
         InvalidArgumentError: It is no message, or cannot be sent.
         Exception: The error in the place of a message.
     """
-    if isinstance(content, Exception):
-        raise content
-    channel = known.get(type(content))
+    channel = known.get(type(content))  # type: ignore[arg-type]  # an error has none
     if channel is None:
+        if isinstance(content, Exception):
+            raise content
         raise InvalidArgumentError(
             "message", f"must be Sms, Email or WhatsApp, not {type(content).__name__}"
         )
-    return channel.entry(content, line, key, key_maker)
+    return channel.entry(content, line, key, key_maker)  # type: ignore[arg-type]  # as above

@@ -101,14 +101,15 @@ class Feed:
             self._grace = self._pulling.get_loop().call_later(GRACE, self._pulling.cancel)
 
     async def pull(self) -> Job | None:
-        """Take the next message; ``None`` at the end."""
-        job = self._next_at_once()
+        """Wait for the next message; ``None`` at the end."""
+        job = self.next()
         if job is None and self._more is not None:
             async with self._lock:
-                job = self._next_at_once() or await self._next(self._more)
+                job = self.next() or await self._next(self._more)
         return job
 
-    def _next_at_once(self) -> Job | None:
+    def next(self) -> Job | None:
+        """Take the next message if that needs no wait; ``None`` if it does, and at the end."""
         if self.is_stopped or self.is_exhausted:
             return None
         try:

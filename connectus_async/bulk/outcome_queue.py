@@ -28,27 +28,35 @@ class OutcomeQueue:
         """``True`` if the reader has left."""
         return not self._has_reader
 
-    async def put(self, item: MessageOutcome) -> None:
-        """Add an outcome; wait while the queue is full."""
+    def add(self, item: MessageOutcome) -> "asyncio.Future[None] | None":
+        """Add an outcome; return the future to wait for if the queue is full."""
         if not self._has_reader:
-            return
-        self._items.append(item)
-        self._wake_reader()
-        if len(self._items) >= self._limit:
-            turn = asyncio.get_running_loop().create_future()
-            self._writers.append(turn)
-            await turn
+            return None
+        items = self._items
+        items.append(item)
+        if self._reader is not None:
+            self._wake_reader()
+        if len(items) < self._limit:
+            return None
+        turn = asyncio.get_running_loop().create_future()
+        self._writers.append(turn)
+        return turn
+
+    def next(self) -> MessageOutcome | None:
+        """Take the oldest outcome, if there is one."""
+        if not self._items:
+            return None
+        if self._writers:
+            _wake(self._writers.popleft())
+        return self._items.popleft()
 
     async def take(self) -> MessageOutcome | None:
-        """Take the oldest outcome; ``None`` after the last one."""
-        while not self._items:
+        """Wait for the oldest outcome, and take it; ``None`` after the last one."""
+        while (item := self.next()) is None:
             if self._is_finished:
                 return None
             self._reader = asyncio.get_running_loop().create_future()
             await self._reader
-        item = self._items.popleft()
-        if self._writers:
-            _wake(self._writers.popleft())
         return item
 
     def finish(self) -> None:

@@ -26,7 +26,7 @@ from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Claim, Entry, no_message
 from connectus_async.ledger.states import MAY_BE_SENT, SkipReason, State
 from connectus_async.products.email import Email
-from connectus_async.products.messages import Message, Receipt
+from connectus_async.products.messages import Message
 
 FIRST_ANSWER_SECONDS = 1.0
 """Maximum time with few workers, if the first answer is slow."""
@@ -141,7 +141,8 @@ class Run:
             self.outcomes.finish()
 
     async def _work(self) -> None:
-        while (job := await self.feed.pull()) is not None:
+        feed, outcomes = self.feed, self.outcomes
+        while (job := feed.next() or await feed.pull()) is not None:
             size, content = 0, job.content
             if job.entry is not None:
                 size = len(job.entry.body)
@@ -155,7 +156,9 @@ class Run:
             if self._workers_to_come and self._breaker.is_of_the_api(outcome.error):
                 self._start_the_others()
             self._summary.add(outcome)
-            await self.outcomes.put(outcome)
+            turn = outcomes.add(outcome)
+            if turn is not None:
+                await turn
 
     async def _outcome(self, job: Job) -> MessageOutcome:
         entry = job.entry
@@ -164,6 +167,8 @@ class Run:
                 entry = entry_of(self._channels, job.content, job.line, job.key, self._key_maker)
             except Exception as error:  # noqa: BLE001 - one row never stops the others
                 return self._invalid(job, error)
+        if self._weighs_segments:
+            job.weight = entry.billed
         try:
             if self._guards.has_checks:
                 self._check(entry)
@@ -189,8 +194,6 @@ class Run:
 
     async def _sent(self, job: Job, entry: Entry) -> MessageOutcome:
         """Send a message, again for as long as it certainly was not sent."""
-        if self._weighs_segments:
-            job.weight = entry.billed
         while True:
             if self.feed.is_stopped or not (
                 self._pacer.try_acquire(job.weight) or await self._acquired(job.weight)
@@ -234,22 +237,13 @@ class Run:
         self._guards.take(entry)
         try:
             claim = self._ledger.begin(entry, job.number)
-            if not isinstance(claim, Claim):
-                claim = await claim
+            if type(claim) is not Claim:
+                claim = await claim  # type: ignore[misc]  # mypy does not narrow by `type`
         except LedgerError as error:
-            self._guards.give_back(entry)
-            self._release_unused(job)
-            self.stop(error)
-            return _outcome(job, State.QUEUED, error)
+            return self._not_begun(job, entry, error)
         if claim.found is not None:
-            self._guards.give_back(entry)
-            self._release_unused(job)
-            again = InvalidArgumentError("message", f"the campaign has it already: {claim.found}")
-            return _outcome(job, State.SKIPPED, again, skipped=SkipReason.DUPLICATE)
-        job.number = claim.number
-        return await self._exchange(job, entry, claim.number)
-
-    async def _exchange(self, job: Job, entry: Entry, number: int) -> MessageOutcome:
+            return self._known_already(job, entry, claim.found)
+        number = job.number = claim.number
         started = time.monotonic()
         try:
             receipt = await self._by_kind[entry.kind].deliver(entry)
@@ -261,7 +255,26 @@ class Run:
         self._breaker.answered()
         self._pacer.succeeded(time.monotonic() - started, job.weight)
         self._ledger.finish(entry, number, State.ACCEPTED, None, receipt.id)
-        return _outcome(job, State.ACCEPTED, None, receipt=receipt)
+        return MessageOutcome(
+            index=job.index,
+            line=job.line,
+            message=job.message,
+            state=State.ACCEPTED,
+            outcome=Outcome.ACCEPTED,
+            receipt=receipt,
+        )
+
+    def _not_begun(self, job: Job, entry: Entry, error: LedgerError) -> MessageOutcome:
+        self._guards.give_back(entry)
+        self._release_unused(job)
+        self.stop(error)
+        return _outcome(job, State.QUEUED, error)
+
+    def _known_already(self, job: Job, entry: Entry, found: State) -> MessageOutcome:
+        self._guards.give_back(entry)
+        self._release_unused(job)
+        again = InvalidArgumentError("message", f"the campaign has it already: {found}")
+        return _outcome(job, State.SKIPPED, again, skipped=SkipReason.DUPLICATE)
 
     def _failed(
         self, job: Job, entry: Entry, number: int, error: Exception, latency: float
@@ -295,10 +308,9 @@ class Run:
 def _outcome(
     job: Job,
     state: State,
-    error: Exception | None,
+    error: Exception,
     *,
     skipped: SkipReason | None = None,
-    receipt: Receipt | None = None,
 ) -> MessageOutcome:
     requested = error.outcome if isinstance(error, RejectedError) else None
     return MessageOutcome(
@@ -308,6 +320,5 @@ def _outcome(
         state=state,
         outcome=requested or OUTCOMES.get(state, Outcome.NOT_SENT),
         skipped=skipped,
-        receipt=receipt,
         error=error,
     )

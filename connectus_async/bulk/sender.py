@@ -209,8 +209,8 @@ class Bulk(Unpicklable):
         try:
             if messages is not None:
                 await self._ledger.set_metadata(**{LOADED: "0"})
-            is_clock_known = False
-            while (outcome := await run.outcomes.take()) is not None:
+            is_clock_known, outcomes = False, run.outcomes
+            while (outcome := outcomes.next() or await outcomes.take()) is not None:
                 if not is_clock_known and outcome.receipt is not None:
                     is_clock_known = True
                     await record_offset(self._ledger, outcome.receipt.response)

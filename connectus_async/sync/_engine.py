@@ -15,8 +15,9 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -80,6 +81,7 @@ class Operation:
         self.task: asyncio.Task[None] | None = None
         self._name = name
         self._body: Body | None = body
+        self._context: Context | None = None
         self._inbox: queue.SimpleQueue[_Reply | _Job] = queue.SimpleQueue()
         self._jobs: set[_Job] = set()
         self._request: asyncio.Future[object] | None = None
@@ -91,11 +93,11 @@ class Operation:
     def is_open(self) -> bool:
         return not self._is_done and self.engine.is_usable()
 
-    def exchange(self, callback: Callable[..., None], *args: object) -> object:
-        """Run a callback of this operation on the loop, and wait for the reply."""
+    def exchange(self, request: Callable[..., None], *args: object) -> object:
+        """Make a request to the loop, `begin` or `deliver`, and wait for the reply."""
         self.engine.admit(self)
         try:
-            self.engine.schedule(callback, *args)
+            request(*args)
             while not isinstance(message := self._next_message(), _Reply):
                 message.run()
         except BaseException:
@@ -108,12 +110,22 @@ class Operation:
         finally:
             del message  # as in `_run`
 
+    def begin(self) -> None:
+        """Have the task started on the loop, in the context of this thread."""
+        self._context = copy_context()
+        self.engine.begin(self)
+
+    def deliver(self, value: object) -> None:
+        """Have the task go on with a value."""
+        self.engine.schedule(self.receive, value)
+
     def _next_message(self) -> _Reply | _Job:
         while True:
             try:
                 return self._inbox.get(timeout=POLL)
             except queue.Empty:
                 self.engine.refuse_other_process()
+                self.engine.wake()
 
     def _abandon(self) -> None:
         self._is_abandoned = True
@@ -127,25 +139,28 @@ class Operation:
 
     def start(self) -> None:
         body, self._body = self._body, None  # contexts outlive the call; its arguments need not
-        if body is None or self._is_abandoned or self.engine.is_ending:
-            self.finish(_Reply(None, self.ending() if self.engine.is_ending else _over()))
+        context, self._context = self._context, None
+        engine = self.engine
+        if body is None or context is None or self._is_abandoned or engine.is_ending:
+            self.finish(_Reply(None, self.ending() if engine.is_ending else _over()))
         else:
-            current_operation.set(self)
-            self.task = self.engine.loop.create_task(self._run(body))
+            context.run(current_operation.set, self)
+            self.task = engine.loop.create_task(self._run(body), context=context)
 
     async def _run(self, body: Body) -> None:
         try:
             reply = _Reply(await body(self))
         except BaseException as error:  # noqa: BLE001 - a SystemExit is the caller's, not the loop's
             reply = _Reply(None, error)
-        if self.engine.is_ending and isinstance(reply.error, asyncio.CancelledError):
+        if isinstance(reply.error, asyncio.CancelledError) and self.engine.is_ending:
             reply = _Reply(None, self.ending())
         self.finish(reply)
         del reply  # or its error would keep itself alive through this frame
 
     def finish(self, reply: _Reply) -> None:
         self._is_done = True
-        self._refuse_jobs()
+        if self._jobs:
+            self._refuse_jobs()
         self.engine.operations.discard(self)
         if not self.engine.is_exiting:  # then only daemon threads still wait: let them sleep
             self._inbox.put(reply)
@@ -163,8 +178,8 @@ class Operation:
         note = self.engine.death_note
         return ClientClosedError() if note is None else NotSentError(self._name, note)
 
-    def deliver(self, request: object) -> None:
-        """Deliver the request that `converse` waits for, unless the task has ended already."""
+    def receive(self, request: object) -> None:
+        """Receive the request that `converse` waits for, unless the task has ended already."""
         if self._is_done:
             self.finish(_Reply(None, _over()))
         elif self._request is not None and not self._request.done():
@@ -191,6 +206,7 @@ class Operation:
         return reply.value
 
     def _cancel(self) -> None:
+        self.engine.start_waiting()
         self._refuse_jobs()
         if self.task is None:
             self.finish(_Reply(None))
@@ -211,6 +227,8 @@ class Engine(Generic[OwnedT]):
         self.owned = owned
         self.pid = os.getpid()
         self.operations: set[Operation] = set()
+        self._waiting: deque[Operation] = deque()
+        self._is_woken = False
         self.failure: BaseException | None = None
         self.death: BaseException | None = None
         self.is_stopping = False
@@ -234,7 +252,8 @@ class Engine(Generic[OwnedT]):
         return f"the client's event loop ended with {type(self.death).__name__}: {self.death}"
 
     def is_usable(self) -> bool:
-        return not self.is_ending and not self._has_ended and self.pid == os.getpid()
+        has_ended = self._has_ended or self.is_stopping or self.death is not None
+        return not has_ended and self.pid == os.getpid()
 
     def start(self) -> None:
         _engines.add(self)
@@ -257,6 +276,23 @@ class Engine(Generic[OwnedT]):
         except RuntimeError:
             if not self.loop.is_closed():  # if it is, `_run` replies to the operations
                 raise
+
+    def begin(self, operation: Operation) -> None:
+        """Start an operation on the loop. One wake-up serves all threads that ask meanwhile."""
+        self._waiting.append(operation)
+        if not self._is_woken:
+            self._is_woken = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake the loop. Threads do so again if nothing comes: the first may have been stopped."""
+        self.schedule(self.start_waiting)
+
+    def start_waiting(self) -> None:
+        """Start the operations that wait; on the loop."""
+        self._is_woken = False  # first: whoever comes from here on wakes the loop again
+        while self._waiting:
+            self._waiting.popleft().start()
 
     def admit(self, operation: Operation) -> None:
         """Register the operation, so that it gets a reply even if the loop ends."""

@@ -84,7 +84,7 @@ class Runner(Unpicklable, Generic[OwnedT]):
             RuntimeError: The caller is on the thread of the loop.
         """
         operation = self._operation(function, lambda _: function(*args, **kwargs))
-        return cast("T", operation.exchange(operation.start))
+        return cast("T", operation.exchange(operation.begin))
 
     def iterate(
         self, function: Callable[P, AsyncIterable[T]], /, *args: P.args, **kwargs: P.kwargs
@@ -157,7 +157,7 @@ class Iteration(Iterator[T]):
         if self._is_paused:
             item = self._operation.exchange(self._operation.deliver, _MORE)
         else:
-            item = self._operation.exchange(self._operation.start)
+            item = self._operation.exchange(self._operation.begin)
         if item is _END:
             raise StopIteration
         self._is_paused, self._is_over = True, False
@@ -171,7 +171,7 @@ class Iteration(Iterator[T]):
 
     def __del__(self) -> None:
         if self._is_paused and not self._is_over:
-            self._operation.engine.schedule(self._operation.deliver, _ENOUGH)
+            self._operation.deliver(_ENOUGH)
 
 
 class BlockingContext(contextlib.AbstractContextManager[T, bool | None]):
@@ -182,7 +182,7 @@ class BlockingContext(contextlib.AbstractContextManager[T, bool | None]):
         self._operation = operation
 
     def __enter__(self) -> T:
-        return cast("T", self._operation.exchange(self._operation.start))
+        return cast("T", self._operation.exchange(self._operation.begin))
 
     def __exit__(
         self,

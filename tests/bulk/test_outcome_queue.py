@@ -26,7 +26,9 @@ async def turns() -> None:
 
 async def write(queue: OutcomeQueue, *indexes: int) -> None:
     for index in indexes:
-        await queue.put(outcome(index))
+        turn = queue.add(outcome(index))
+        if turn is not None:
+            await turn
 
 
 async def test_outcomes_come_in_the_order_in_which_they_were_put():

@@ -454,7 +454,7 @@ def test_a_call_that_the_loop_did_not_get_to_is_answered(runner, monkeypatch):
     schedule = engine.schedule
 
     def lossy(callback, *args):
-        if callback.__name__ == "start":
+        if callback.__name__ == "start_waiting":
             is_lost.set()
         else:
             schedule(callback, *args)

@@ -70,7 +70,7 @@ def plain_international(text: str) -> tuple[str, str] | None:
     if not (text.isascii() and text.isdigit()):
         return None
     plan = _plan_of(text[:LONGEST_CODE])
-    if plan is None or not plan.has(text[len(plan.code) :]) or not _is_usual(text):
+    if plan is None or not plan.has(text[len(plan.code) :]) or _is_older(plan, text):
         return None
     return plan.country, text
 
@@ -96,7 +96,7 @@ def plain_in(region: str, text: str) -> str | None:
         digits = text
     else:
         return None
-    return digits if _is_usual(digits) else None
+    return None if _is_older(plan, digits) else digits
 
 
 @lru_cache(10**LONGEST_CODE)
@@ -115,11 +115,9 @@ def country_of(head: str) -> str | None:
     return None
 
 
-def _is_usual(digits: str) -> bool:
-    """Tell whether a number has a length that is sent to, and its present spelling."""
-    if not 8 <= len(digits) <= 15:
-        return False
-    return digits[:2] not in RESPELT or recipient_key(digits) == digits
+def _is_older(plan: _Plan, digits: str) -> bool:
+    """Tell whether a number is in an older spelling."""
+    return plan.code in RESPELT and recipient_key(digits) != digits
 
 
 def _is_alone(countries: tuple[str, ...]) -> bool:
@@ -140,11 +138,15 @@ def _plan_in(country: str) -> _Plan | None:
     metadata = phonenumbers.PhoneMetadata.metadata_for_region(country)
     if not _is_alone(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[metadata.country_code]):
         return None
-    lengths = metadata.general_desc.possible_length
+    code = str(metadata.country_code)
     return _Plan(
         country,
-        str(metadata.country_code),
-        {length: _national(metadata, length) for length in lengths},
+        code,
+        {
+            length: _national(metadata, length)
+            for length in metadata.general_desc.possible_length
+            if 8 <= len(code) + length <= 15
+        },
         re.compile(metadata.general_desc.national_number_pattern),
         re.compile(metadata.international_prefix or _NEVER),
     )

@@ -91,8 +91,13 @@ class PlainRows:
             )
         except (InvalidArgumentError, TypeError, KeyError):
             return None
-        if not (8 <= len(recipient) <= 15 and recipient.isdecimal() and recipient[0] != "0"):
+        if not _is_number(recipient):
             return None
         body = f"{self._before}{encode_basestring(text)}{self._after}"
         entry = Entry(key, line.number, "sms", recipient, body, billed_segments(text))
         return PlainSms(entry, text, self._id_client)
+
+
+def _is_number(digits: str) -> bool:
+    """Tell whether the call that sends an SMS takes digits as they are."""
+    return 8 <= len(digits) <= 15 and digits.isascii() and digits.isdigit() and digits[0] != "0"

@@ -28,6 +28,8 @@ PRIVATE: Final = 0o600
 
 COLUMNS: Final = tuple("id" if name == "provider_id" else name for name in MessageRow._fields)
 NUMBERS: Final = frozenset({"line", "attempts", "billed"})
+SAFE: Final = NUMBERS | MOMENTS
+"""What no spreadsheet takes for a formula."""
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC).timestamp()
@@ -80,11 +82,11 @@ def export(
     with open_store(ledger).read() as reader:
         rows = reader.messages(wanted)
         if not isinstance(target, Path):
-            return _TEXT_WRITERS[chosen](_converted(rows, _iso_8601), target)
+            return _TEXT_WRITERS[chosen](_converted(rows, _texts), target)
         with replacing(target, ledger, mode=PRIVATE) as file:
             if chosen == "parquet":
-                return _write_parquet(_converted(rows, _milliseconds), file)
-            return _write_text_file(chosen, _converted(rows, _iso_8601), file)
+                return _write_parquet(_converted(rows, _timestamps), file)
+            return _write_text_file(chosen, _converted(rows, _texts), file)
 
 
 def _format(target: Path | TextIO, format: Format | None) -> Format:
@@ -104,31 +106,41 @@ def _checked(states: Collection[State] | None) -> list[State] | None:
 
 
 def _converted(
-    batches: Iterable[Sequence[MessageRow]], convert: Callable[[float | None], object]
+    batches: Iterable[Sequence[MessageRow]],
+    convert: Callable[[Iterable[float | None]], Iterable[object]],
 ) -> Batches:
     """Convert the times, a column at a time: a table may have millions of rows."""
     for batch in batches:
         columns = [
-            map(convert, column) if name in MOMENTS else column
+            convert(column) if name in MOMENTS else column
             for name, column in zip(COLUMNS, zip(*batch, strict=True), strict=True)
         ]
         yield list(zip(*columns, strict=True))
+
+
+def _timestamps(moments: Iterable[float | None]) -> Iterable[int | None]:
+    return map(_milliseconds, moments)
 
 
 def _milliseconds(moment: float | None) -> int | None:
     return None if moment is None or not EARLIEST <= moment < LATEST else round(moment * 1000)
 
 
-def _iso_8601(moment: float | None) -> str | None:
-    """Write a time as text.
+def _texts(moments: Iterable[float | None]) -> Iterable[str | None]:
+    """Write times as text. Most are within some seconds of the one before.
 
-    >>> _iso_8601(1_793_973_600.25), _iso_8601(None)
-    ('2026-11-06T14:00:00.250Z', None)
+    >>> list(_texts([1_793_973_600.25, None]))
+    ['2026-11-06T14:00:00.250Z', None]
     """
-    milliseconds = _milliseconds(moment)
-    if milliseconds is None:
-        return None
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+    for moment in moments:
+        if (milliseconds := _milliseconds(moment)) is None:
+            yield None
+        else:
+            second, rest = divmod(milliseconds, 1000)
+            yield _second(second) + _FRACTIONS[rest]
+
+
+_FRACTIONS: Final = [f".{rest:03}Z" for rest in range(1000)]
 
 
 @lru_cache(maxsize=1024)
@@ -141,8 +153,9 @@ def _write_csv(batches: Batches, file: TextIO) -> int:
     rows.writerow(COLUMNS)
     count = 0
     for batch in batches:
-        columns = map(guarded_column, zip(*batch, strict=True))
-        rows.writerows(zip(*columns, strict=True))
+        columns = zip(COLUMNS, zip(*batch, strict=True), strict=True)
+        safe = [cells if name in SAFE else guarded_column(cells) for name, cells in columns]
+        rows.writerows(zip(*safe, strict=True))
         count += len(batch)
     return count
 

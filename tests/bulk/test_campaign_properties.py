@@ -43,7 +43,8 @@ from connectus_async.bulk.pacing import Pacer
 from connectus_async.bulk.pacing.backoff import Backoff
 from connectus_async.bulk.reconcile import ALTERED, NO_REPORT
 from connectus_async.emulator import Emulator, Fault
-from connectus_async.ledger.sqlite import key_index
+from connectus_async.ledger.sqlite import codes, key_index
+from connectus_async.ledger.sqlite.schema import WATERMARK
 from connectus_async.ledger.states import STEPS, OnUnknown, State
 from connectus_async.products.messages import Message, Row
 
@@ -76,12 +77,21 @@ REPORTS = {
     "reset": Fault.reset_before(),
 }
 
+DERIVED = f"CASE WHEN new.id <= {WATERMARK} THEN 'in_flight' ELSE 'queued' END"
 TRACE = (
     "CREATE TABLE step (id INTEGER PRIMARY KEY, before TEXT, after TEXT, reason TEXT)",
-    """CREATE TRIGGER appears AFTER INSERT ON message BEGIN
-       INSERT INTO step VALUES (NULL, NULL, new.state, NULL); END""",
-    """CREATE TRIGGER moves AFTER UPDATE OF state ON message WHEN old.state IS NOT new.state BEGIN
-       INSERT INTO step VALUES (NULL, old.state, new.state, old.reason); END""",
+    """CREATE TRIGGER appears AFTER INSERT ON entry BEGIN
+       INSERT INTO step VALUES (NULL, NULL, 'queued', NULL); END""",
+    """CREATE TRIGGER begins BEFORE INSERT ON begun BEGIN
+       INSERT INTO step SELECT NULL, state, 'in_flight', NULL FROM message
+       WHERE id > (SELECT max(upto) FROM begun) AND id <= new.upto
+             AND id NOT IN (SELECT id FROM outcome); END""",
+    f"""CREATE TRIGGER ends AFTER INSERT ON outcome
+       WHEN {DERIVED} IS NOT {codes.state_name("new.state")} BEGIN
+       INSERT INTO step VALUES (NULL, {DERIVED}, {codes.state_name("new.state")}, NULL); END""",
+    f"""CREATE TRIGGER moves AFTER UPDATE OF state ON outcome WHEN old.state IS NOT new.state BEGIN
+       INSERT INTO step VALUES (NULL, {codes.state_name("old.state")},
+                                {codes.state_name("new.state")}, old.reason); END""",
 )
 """Makes the ledger itself write down every step that a message takes, crashes included."""
 

@@ -29,7 +29,9 @@ WITNESS = "56989999999"
 KEYS_IN_MEMORY = 300
 """So few that they go into the ledger's table amid a campaign, too."""
 
-FIND_INTERRUPTED = "SELECT count(*) FROM message WHERE state = 'unknown' AND reason = ?"
+FIND_INTERRUPTED = """
+SELECT count(*) FROM message WHERE state = 'unknown' AND reason = ? AND recipient <> ?
+"""
 
 
 class Statements:
@@ -121,7 +123,7 @@ async def counts(bulk):
 
 async def say_what_is_found(bulk):
     ((interrupted,),) = await bulk._ledger.ask(
-        lambda connection: connection.execute(FIND_INTERRUPTED, (INTERRUPTED,))
+        lambda connection: connection.execute(FIND_INTERRUPTED, (INTERRUPTED, WITNESS))
     )
     found = await counts(bulk)
     say(unknown=found.get(State.UNKNOWN, 0), interrupted=interrupted)

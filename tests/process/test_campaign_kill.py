@@ -17,6 +17,7 @@ SENDS_BETWEEN_KILLS = 90
 """What all kills let pass has to be less than there is to send, or one would find nothing left."""
 
 STATEMENTS_TO_OPEN = 20
+STATEMENTS_TO_LOAD = 100
 STATEMENTS_BETWEEN_KILLS = 60
 """Most of them open the ledger and reconcile; each of the others begins 16 messages at most."""
 
@@ -66,7 +67,7 @@ async def test_fifty_kills_of_a_campaign(campaign):
         *shuffled(
             chance,
             statements(chance, 4, STATEMENTS_TO_OPEN),
-            statements(chance, 6, campaign.total),
+            statements(chance, 6, STATEMENTS_TO_LOAD),
         ),
         *shuffled(chance, sends(chance, 22), statements(chance, 10), reads(chance)),
     ]

@@ -74,7 +74,7 @@ def other_tables(path: Path) -> None:
 def half_a_ledger(path: Path) -> None:
     write_ledger(path, [])
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE message")
+        connection.execute("DROP VIEW message")
 
 
 def newer(path: Path) -> None:

@@ -261,7 +261,7 @@ async def test_an_api_that_refuses_to_be_asked_is_said(connectus, emulator, cloc
 async def test_an_event_that_cannot_be_written_is_not_taken(connectus, path):
     """So that the platform may post it again."""
     await run_sync(write_ledger, path, [message(provider_id="a")])
-    fill_disk(path, "UPDATE ON message")
+    fill_disk(path, "UPDATE ON outcome")
     event = StatusUpdate(id_sms="a", status=SmsStatus.ENTREGADO)
     async with Tracker(connectus, ledger=path, **NEVER) as tracker:
         events = tracker.events()

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 from connectus_async import _json
 from connectus_async.ledger.records import OpenSms
+from connectus_async.ledger.sqlite import codes
+from connectus_async.ledger.sqlite.schema import is_old
 from connectus_async.products.sms_ids import folded, is_number
 from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, SmsStatus, rank
 
@@ -22,11 +24,6 @@ MAX_ID: Final = 256
 """Maximum length of a provider id. The API's have 32 characters."""
 
 PAGE: Final = 1_000
-
-INDEX: Final = """
-CREATE INDEX IF NOT EXISTS message_provider_id_nocase ON message (provider_id COLLATE NOCASE)
-WHERE provider_id IS NOT NULL
-"""
 
 EARLY_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS early_status (
@@ -48,35 +45,101 @@ def _rank_of(column: str) -> str:
 RANK: Final = _rank_of("delivery_status")
 
 
-def _is(id_sms: str, is_number: str) -> str:
-    """Write the condition that a message is the SMS with a provider id; it uses the index."""
-    return (
-        f"message.kind = 'sms' AND message.provider_id = {id_sms} COLLATE NOCASE"
-        f" AND ({is_number} OR message.provider_id = {id_sms})"
+FINAL: Final = ", ".join(f"'{status}'" for status in RANKS if status.is_final)
+
+
+class Statements(NamedTuple):
+    """Statements about sent SMS, for the tables of one version of the schema.
+
+    Attributes:
+        create_index: Creates the index that finds an SMS by its provider id.
+        record: Records statuses, many in one statement, for the reason that `sending` gives.
+        known: Finds those of some provider ids that the ledger has.
+        named: Finds early statuses whose SMS is there.
+        open: Reads SMS that have no final status.
+        count_open: Counts them, without the index: SQLite would fetch each row on its own.
+    """
+
+    create_index: str
+    record: str
+    known: str
+    named: str
+    open: str
+    count_open: str
+
+
+def _statements(
+    table: str, *, provider_id: str, is_sms: str, is_accepted: str, ended_at: str, source: str
+) -> Statements:
+    def is_the_sms(id_sms: str, is_number: str) -> str:
+        return (
+            f"{table}.provider_id IS NOT NULL AND {provider_id} = {id_sms} COLLATE NOCASE"
+            f" AND ({is_number} OR {provider_id} = {id_sms}) AND {is_sms}"
+        )
+
+    indexed = f"{table} INDEXED BY message_provider_id_nocase"
+    followed = f"""
+        {is_sms} AND {is_accepted} AND {table}.provider_id <> ''
+        AND coalesce(delivery_status, '') NOT IN ({FINAL}) AND {ended_at} BETWEEN ? AND ?
+    """
+    return Statements(
+        create_index=f"""
+            CREATE INDEX IF NOT EXISTS message_provider_id_nocase
+            ON {table} ({provider_id.replace(f"{table}.", "")} COLLATE NOCASE)
+            WHERE provider_id IS NOT NULL
+        """,
+        record=f"""
+            UPDATE {indexed}
+            SET delivery_status = news.status,
+                delivered_at = coalesce(news.delivered_at, {table}.delivered_at)
+            FROM (
+                SELECT value->>0 AS id, value->>1 AS is_number, value->>2 AS status,
+                       value->>3 AS place, value->>4 AS delivered_at
+                FROM json_each(?)
+            ) AS news
+            WHERE {is_the_sms("news.id", "news.is_number")} AND {RANK} < news.place
+            RETURNING {provider_id}
+        """,
+        known=f"""
+            SELECT asked.id
+            FROM (SELECT value->>0 AS id, value->>1 AS is_number FROM json_each(?)) AS asked
+            WHERE EXISTS (
+                SELECT 1 FROM {indexed} WHERE {is_the_sms("asked.id", "asked.is_number")}
+            )
+        """,
+        named=f"""
+            SELECT early.number, early.id, early.status, early.said_at FROM early_status AS early
+            WHERE early.number > ? AND EXISTS (
+                SELECT 1 FROM {indexed} WHERE {is_the_sms("early.id", "early.is_number")}
+            )
+            ORDER BY early.number LIMIT ?
+        """,
+        open=f"""
+            SELECT {table}.id, {provider_id}, {ended_at} FROM {source}
+            WHERE {followed} AND {table}.id > ? ORDER BY {table}.id LIMIT ?
+        """,
+        count_open=f"SELECT count(*) FROM {source} WHERE {followed}",
     )
 
 
-RECORD: Final = f"""
-UPDATE message INDEXED BY message_provider_id_nocase
-SET delivery_status = news.status, delivered_at = coalesce(news.delivered_at, message.delivered_at)
-FROM (
-    SELECT value->>0 AS id, value->>1 AS is_number, value->>2 AS status, value->>3 AS place,
-           value->>4 AS delivered_at
-    FROM json_each(?)
-) AS news
-WHERE {_is("news.id", "news.is_number")} AND {RANK} < news.place
-RETURNING provider_id
-"""
-"""One statement for many statuses, for the reason that `sending` gives."""
-
-KNOWN: Final = f"""
-SELECT asked.id
-FROM (SELECT value->>0 AS id, value->>1 AS is_number FROM json_each(?)) AS asked
-WHERE EXISTS (
-    SELECT 1 FROM message INDEXED BY message_provider_id_nocase
-    WHERE {_is("asked.id", "asked.is_number")}
+OLD: Final = _statements(
+    "message",
+    provider_id="message.provider_id",
+    is_sms="message.kind = 'sms'",
+    is_accepted="message.state = 'accepted'",
+    ended_at="coalesce(message.ended_at, 0)",
+    source="message NOT INDEXED",
 )
-"""
+"""For a ledger up to version 4. It stays one until a sender opens it."""
+
+PRESENT: Final = _statements(
+    "outcome",
+    provider_id=codes.id_text("outcome.provider_id"),
+    is_sms=(f"(SELECT kind FROM entry WHERE entry.id = outcome.id) = {codes.KIND_CODES['sms']}"),
+    is_accepted=f"outcome.state = {codes.ACCEPTED}",
+    ended_at=f"coalesce({codes.moment('coalesce(started, 0) + took')}, 0)",
+    source="outcome NOT INDEXED",
+)
 
 HAS_EARLY: Final = "SELECT EXISTS (SELECT 1 FROM early_status)"
 
@@ -98,29 +161,7 @@ DELETE FROM early_status WHERE number <= (SELECT max(number) FROM early_status) 
 DROP_OLD: Final = "DELETE FROM early_status WHERE kept_at < ?"
 TAKE: Final = "DELETE FROM early_status WHERE id IN (SELECT value FROM json_each(?))"
 
-NAMED: Final = f"""
-SELECT early.number, early.id, early.status, early.said_at FROM early_status AS early
-WHERE early.number > ? AND EXISTS (
-    SELECT 1 FROM message INDEXED BY message_provider_id_nocase
-    WHERE {_is("early.id", "early.is_number")}
-)
-ORDER BY early.number LIMIT ?
-"""
-
 CHANGED: Final = "PRAGMA data_version"
-
-FINAL: Final = ", ".join(f"'{status}'" for status in RANKS if status.is_final)
-FOLLOWED: Final = f"""
-kind = 'sms' AND state = 'accepted' AND provider_id <> ''
-AND coalesce(delivery_status, '') NOT IN ({FINAL})
-AND coalesce(ended_at, 0) BETWEEN ? AND ?
-"""
-OPEN: Final = f"""
-SELECT id, provider_id, coalesce(ended_at, 0) FROM message
-WHERE {FOLLOWED} AND id > ? ORDER BY id LIMIT ?
-"""
-COUNT_OPEN: Final = f"SELECT count(*) FROM message NOT INDEXED WHERE {FOLLOWED}"
-"""Without the index, with which SQLite would fetch each row on its own."""
 
 COUNT_NAMELESS: Final = """
 SELECT count(*) FROM message
@@ -156,8 +197,19 @@ class Written(NamedTuple):
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Create the index by provider id and the table of early statuses."""
-    connection.execute(INDEX)
+    _prepared(connection)
     connection.execute(EARLY_TABLE)
+
+
+def _prepared(connection: sqlite3.Connection) -> Statements:
+    """Choose the statements, with their index: a sender may have brought the tables up to date."""
+    statements = _of(connection)
+    connection.execute(statements.create_index)
+    return statements
+
+
+def _of(connection: sqlite3.Connection) -> Statements:
+    return OLD if is_old(connection) else PRESENT
 
 
 def record(
@@ -174,13 +226,18 @@ def record(
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
+        of_sms = _prepared(connection)
         best, earlier = dict(statuses), _earlier(connection, statuses)
         for id_sms, status in earlier.items():
             best[id_sms] = better(status, best[id_sms])
         rows = [_row(id_sms, *status) for id_sms, status in best.items()]
-        moved = {folded(id_sms) for (id_sms,) in connection.execute(RECORD, (_document(rows),))}
+        moved = {
+            folded(id_sms) for (id_sms,) in connection.execute(of_sms.record, (_document(rows),))
+        }
         rest = [(id_sms, is_number(id_sms)) for id_sms in best if id_sms not in moved]
-        known = moved | {id_sms for (id_sms,) in connection.execute(KNOWN, (_document(rest),))}
+        known = moved | {
+            id_sms for (id_sms,) in connection.execute(of_sms.known, (_document(rest),))
+        }
         if taken := known & earlier.keys():
             connection.execute(TAKE, (_document(list(taken)),))
         dropped = _keep(connection, {it: best[it] for it in best if it not in known}, now)
@@ -226,8 +283,8 @@ def join(connection: sqlite3.Connection, now: float) -> None:
 
 def _named(connection: sqlite3.Connection) -> Iterator[dict[str, TimedStatus]]:
     """Find early statuses whose SMS is recorded, in pages, so that the holder need not wait."""
-    after = 0
-    while rows := connection.execute(NAMED, (after, PAGE)).fetchall():
+    after, named = 0, _prepared(connection).named
+    while rows := connection.execute(named, (after, PAGE)).fetchall():
         after = rows[-1][0]
         yield {
             id_sms: TimedStatus(SmsStatus(status), said_at) for _, id_sms, status, said_at in rows
@@ -254,13 +311,13 @@ def open_sms(
     connection: sqlite3.Connection, since: float, until: float, after: int, limit: int
 ) -> list[OpenSms]:
     """Read accepted SMS that have no final status. See `DeliveryLog.open_sms`."""
-    rows = connection.execute(OPEN, (since, until, after, limit))
+    rows = connection.execute(_of(connection).open, (since, until, after, limit))
     return list(map(OpenSms._make, rows))
 
 
 def count_open(connection: sqlite3.Connection, since: float, until: float) -> int:
     """Count the SMS that `open_sms` reads."""
-    ((total,),) = connection.execute(COUNT_OPEN, (since, until))
+    ((total,),) = connection.execute(_of(connection).count_open, (since, until))
     return int(total)
 
 

@@ -10,16 +10,23 @@ from typing import Any, Final
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Policy
-from connectus_async.ledger.sqlite import key_index, metadata, resuming, schema
+from connectus_async.ledger.sqlite import metadata, resuming, schema
 from connectus_async.ledger.sqlite.connection import Checkpoints, Task, connect
 from connectus_async.ledger.sqlite.key_index import KeyIndex
 from connectus_async.ledger.sqlite.lock import LedgerLock
 
 OLDEST_SQLITE: Final = (3, 38, 0)
 
-IS_HOLDER: Final = f"(SELECT value FROM campaign WHERE name = '{metadata.HOLDER}') = ?"
-"""The condition that nobody has opened the ledger since. Deleting the lock's file would allow that,
+IS_HOLDER: Final = f"SELECT (SELECT value FROM campaign WHERE name = '{metadata.HOLDER}') IS ?"
+"""Tells whether nobody has opened the ledger since. Deleting the lock's file would allow that,
 and each holder would send what both begin."""
+
+
+HIGHEST: Final = """
+SELECT max((SELECT coalesce(max(id), 0) FROM entry), (SELECT coalesce(max(id), 0) FROM outcome),
+           (SELECT max(upto) FROM begun))
+"""
+"""A new message gets a number above the watermark, or it would count as begun."""
 
 
 class HolderFile:
@@ -34,7 +41,7 @@ class HolderFile:
     Attributes:
         path: The ledger, by the name that the user knows.
         connection: The connection.
-        holder: The token of this holder, for the parameter of `IS_HOLDER`.
+        holder: The token of this holder.
         keys: The keys of the messages.
         next_number: The first number that no message had when it was opened.
     """
@@ -47,7 +54,7 @@ class HolderFile:
         self.transaction(self.keys.prepare)
         self._file = file
         self._place = _place(file.resolve())
-        ((highest,),) = connection.execute(key_index.HIGHEST)
+        ((highest,),) = connection.execute(HIGHEST)
         self.next_number = int(highest) + 1
 
     def checkpoints(self) -> Checkpoints:
@@ -64,12 +71,21 @@ class HolderFile:
         """
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute(f"SELECT 1 WHERE {IS_HOLDER}", (self.holder,)).fetchone() is None:
-            raise self.was_changed()
+        self.check_holder()
         answer = task(connection)
         result = answer.fetchall() if isinstance(answer, sqlite3.Cursor) else answer
         connection.execute("COMMIT")
         return result
+
+    def check_holder(self) -> None:
+        """Check in a transaction that nobody else has become the holder.
+
+        Raises:
+            LedgerError: Somebody has.
+        """
+        ((is_holder,),) = self.connection.execute(IS_HOLDER, (self.holder,))
+        if not is_holder:
+            raise self.was_changed()
 
     def was_changed(self) -> LedgerError:
         """Make the error for a ledger that is not as its holder left it."""

@@ -33,9 +33,9 @@ there is no filter: a large campaign is to go on at once."""
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS known_key (key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS forget_key AFTER DELETE ON message WHEN old.key IS NOT NULL
+CREATE TRIGGER IF NOT EXISTS forget_key AFTER DELETE ON entry WHEN old.key IS NOT NULL
 BEGIN DELETE FROM known_key WHERE key = old.key; END;
-CREATE TRIGGER IF NOT EXISTS forget_old_key AFTER UPDATE OF key ON message
+CREATE TRIGGER IF NOT EXISTS forget_old_key AFTER UPDATE OF key ON entry
 BEGIN DELETE FROM known_key WHERE key = old.key; END;
 """
 """A message may be deleted by hand, to have it sent again: so the table forgets it by itself. Other
@@ -45,14 +45,14 @@ FIND: Final = "SELECT key, id FROM known_key WHERE key IN (SELECT value FROM jso
 
 MERGE: Final = """
 INSERT INTO known_key
-SELECT key, id FROM message WHERE key IS NOT NULL AND id > ? AND id <= ? ORDER BY key
+SELECT key, id FROM entry WHERE key IS NOT NULL AND id > ? AND id <= ? ORDER BY key
 """
-HIGHEST: Final = "SELECT coalesce(max(id), 0) FROM message"
+HIGHEST: Final = "SELECT coalesce(max(id), 0) FROM entry"
 HIGHEST_IN_TABLE: Final = "SELECT coalesce(max(id), 0) FROM known_key"
-COUNTS: Final = "SELECT (SELECT count(key) FROM message), (SELECT count(*) FROM known_key)"
+COUNTS: Final = "SELECT (SELECT count(key) FROM entry), (SELECT count(*) FROM known_key)"
 CLEAR: Final = "DELETE FROM known_key"
 ALL: Final = "SELECT key FROM known_key"
-BEYOND: Final = "SELECT key FROM message WHERE key IS NOT NULL AND id > ?"
+BEYOND: Final = "SELECT key FROM entry WHERE key IS NOT NULL AND id > ?"
 VERSION: Final = "PRAGMA data_version"
 """Changes when another connection has changed the file."""
 

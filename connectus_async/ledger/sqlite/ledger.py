@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import hashed
@@ -20,22 +20,13 @@ from connectus_async.ledger.records import (
     Unresolved,
     Witnesses,
 )
-from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending
+from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending, statistics
+from connectus_async.ledger.sqlite.codes import CODES, short_id, storable, ticks
 from connectus_async.ledger.sqlite.connection import Task
 from connectus_async.ledger.sqlite.holder import HolderFile
-from connectus_async.ledger.sqlite.rows import (
-    NOTHING,
-    UNCHANGED,
-    Row,
-    at_rest,
-    bound,
-    change,
-    storable,
-)
+from connectus_async.ledger.sqlite.rows import NOTHING, Row, at_rest, bound
 from connectus_async.ledger.sqlite.writer import Writer
 from connectus_async.ledger.states import Edited, SkipReason, State
-
-_IN_FLIGHT: Final = State.IN_FLIGHT.value
 
 
 class SqliteLedger(Ledger):
@@ -69,21 +60,22 @@ class SqliteLedger(Ledger):
 
     def begin(self, entry: Entry, number: int | None) -> Awaitable[Claim]:
         """Record a message as in flight. See `Ledger.begin`."""
-        number, message = self._placed(entry, number)
-        row = change(number, message, _IN_FLIGHT, attempts=1, started_at=time.time())
-        return self._writer.claim(row)
+        new: Row = ()
+        if number is None:
+            number = self._new_number()
+            new = bound(number, entry)
+        return self._writer.claim(number, new)
 
     def begin_known(self, numbers: Sequence[int]) -> Awaitable[Claim]:
         """Record messages as in flight. See `Ledger.begin_known`.
 
         They are written in their order, so all are durable once the last one is.
         """
-        now = time.time()
-        *others, last = [
-            change(number, UNCHANGED, _IN_FLIGHT, attempts=1, started_at=now) for number in numbers
-        ]
-        for row in others:
-            self._writer.gather(row)
+        *others, last = numbers
+        for number in others:
+            group = self._writer.group(number)
+            group.begun.append(number)
+            self._writer.added(group)
         return self._writer.claim(last)
 
     def finish(
@@ -97,18 +89,19 @@ class SqliteLedger(Ledger):
         is_kept: bool = False,
     ) -> None:
         """Record the outcome of an attempt. See `Ledger.finish`."""
-        message = UNCHANGED
-        if self._forgets_content and state is State.ACCEPTED:
-            message = message._replace(body=hashed(entry.body))
-        row = change(
+        group = self._writer.group(number)
+        group.ended += (
             number,
-            message,
-            state._value_,
-            reason=NOTHING if reason is None else storable(reason) or NOTHING,
-            provider_id=NOTHING if provider_id is None else storable(provider_id) or NOTHING,
-            ended_at=time.time(),
+            CODES[state],
+            ticks(time.time()),
+            NOTHING if provider_id is None else short_id(provider_id) or NOTHING,
+            NOTHING if reason is None else storable(reason) or NOTHING,
         )
-        self._writer.gather(row, is_kept=is_kept)
+        if is_kept:
+            group.kept.add(number)
+        if self._forgets_content and state is State.ACCEPTED:
+            group.bodies.append((hashed(entry.body), number))
+        self._writer.added(group)
 
     def put(
         self,
@@ -118,9 +111,13 @@ class SqliteLedger(Ledger):
         reason: str | None = None,
     ) -> None:
         """Record a message as skipped or waiting. See `Ledger.put`."""
-        number, message = self._placed(entry, number)
-        state, why, ended_at = at_rest(skipped, reason)
-        self._writer.gather(change(number, message, state, reason=why, ended_at=ended_at))
+        new: Row = ()
+        if number is None:
+            number = self._new_number()
+            new = bound(number, entry)
+        group = self._writer.group(number, new)
+        group.put += (number, *at_rest(skipped, reason))
+        self._writer.added(group)
 
     async def flush(self) -> None:
         """Wait until everything that was recorded is written."""
@@ -135,7 +132,7 @@ class SqliteLedger(Ledger):
 
     async def counts(self) -> Mapping[State, int]:
         """Count the messages by state."""
-        found: Mapping[State, int] = await self.ask(sending.counts)
+        found: Mapping[State, int] = await self.ask(statistics.counts)
         return found
 
     async def spent(self) -> int:
@@ -235,10 +232,7 @@ class SqliteLedger(Ledger):
         """Run a function of the connection in the writer thread. See `Writer.ask`."""
         return await self._writer.ask(task)
 
-    def _placed(self, entry: Entry, number: int | None) -> tuple[int, Row]:
-        """Give a new entry its number; one that has a number stays as it is."""
-        if number is not None:
-            return number, UNCHANGED
-        new = self._next_number
+    def _new_number(self) -> int:
+        number = self._next_number
         self._next_number += 1
-        return new, bound(entry)
+        return number

@@ -2,15 +2,27 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.sqlite import metadata
+from connectus_async.ledger.sqlite.codes import short_kind
 from connectus_async.ledger.sqlite.holder import HolderFile
-from connectus_async.ledger.sqlite.rows import NOTHING, at_rest, bound, listed, skip_reason
+from connectus_async.ledger.sqlite.rows import (
+    ENTRY,
+    MOST_ROWS,
+    NOTHING,
+    PUT,
+    at_rest,
+    bound,
+    filled,
+    listed,
+    many,
+    skip_reason,
+)
 from connectus_async.ledger.states import (
     HAS_ANOTHER,
     MAY_BE_SENT,
@@ -25,25 +37,32 @@ LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
 RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
 """The reasons for which a message waits again once its source has it."""
 
-COLUMNS: Final = ("id", *Entry._fields, "state", "reason", "ended_at", "reading")
+COLUMNS: Final = (*ENTRY, "reading")
 """The columns of a message that is loaded; ``reading`` is the number of its last load."""
 
-NULLABLE: Final = frozenset({"key", "line", "reason", "ended_at"})
-
-
-def _parameter(column: str) -> str:
-    return f"nullif(?, {NOTHING})" if column in NULLABLE else "?"
-
-
-LOAD: Final = f"""
-INSERT INTO message ({", ".join(COLUMNS)}) VALUES ({", ".join(map(_parameter, COLUMNS))})
-"""
+LOAD: Final = many(
+    f"""
+INSERT INTO entry ({", ".join(COLUMNS)})
+SELECT column1, nullif(column2, {NOTHING}), nullif(column3, {NOTHING}), column4, column5, column6,
+       column7, column8
+FROM (VALUES {{rows}}) WHERE column1 <> {NOTHING}
+""",
+    len(COLUMNS),
+)
+SKIP: Final = many(
+    f"""
+INSERT INTO outcome (id, state, attempts, took, reason)
+SELECT column1, column2, 0, column3, column4
+FROM (VALUES {{rows}}) WHERE column1 <> {NOTHING}
+""",
+    len(PUT),
+)
 LOADED: Final = "SELECT line, state, reading, reason FROM message WHERE id = ?"
-SEE_AGAIN: Final = "UPDATE message SET line = ?, reading = ? WHERE id = ?"
+SEE_AGAIN: Final = "UPDATE entry SET line = ?, reading = ? WHERE id = ?"
 QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 """
-FORGET_INVALID: Final = "DELETE FROM message WHERE kind = ?"
+FORGET_INVALID: Final = "DELETE FROM entry WHERE kind = ?"
 
 REPLACE: Final = """
 UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
@@ -76,7 +95,7 @@ def begin(file: HolderFile) -> int:
     connection = file.connection
     number = metadata.load_number(connection) + 1
     file.keys.merge(connection)  # the table forgets deleted messages by itself
-    connection.execute(FORGET_INVALID, (INVALID,))
+    connection.execute(FORGET_INVALID, (short_kind(INVALID),))
     metadata.write(connection, {metadata.LOAD: str(number), metadata_names.LOADED: "0"})
     return number
 
@@ -117,12 +136,18 @@ class Load:
         self._numbers = numbers
         self._tells_left_out = tells_left_out
         self._known: dict[str, int] = {}
+        self._new: list[Any] = []
+        self._skipped: list[Any] = []
+        self._lines: dict[int, int | None] = {}
 
     def record(self, items: Sequence[Loading]) -> Sequence[Loaded]:
         """Record messages. See `Ledger.load`."""
         keys = [item.entry.key for item in items if item.entry.key]
         self._known = self._file.keys.find(self._connection, keys)
-        return [self._record(item) for item in items]
+        loaded = [self._record(item) for item in items]
+        self._write(LOAD, self._new, len(COLUMNS))
+        self._write(SKIP, self._skipped, len(PUT))
+        return loaded
 
     def _record(self, item: Loading) -> Loaded:
         entry = item.entry
@@ -130,6 +155,8 @@ class Load:
         if number is None:
             self._insert(*item)
             return Loaded(item.skipped)
+        if number in self._lines:
+            return self._duplicate(entry, self._lines[number])
         found = self._connection.execute(LOADED, (number,)).fetchone()
         if found is None:
             raise self._file.was_changed()
@@ -151,11 +178,20 @@ class Load:
 
     def _insert(self, entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
         number = next(self._numbers)
-        row = (number, *bound(entry), *at_rest(skipped, reason), self._number)
-        self._connection.execute(LOAD, row)
+        self._new += (*bound(number, entry), self._number)
+        if skipped is not None:
+            self._skipped += (number, *at_rest(skipped, reason))
         if entry.key:
             self._file.keys.note(entry.key, number)
             self._known[entry.key] = number
+            self._lines[number] = entry.line
+
+    def _write(self, statements: Mapping[int, str], values: list[Any], columns: int) -> None:
+        """Write rows, as many as a statement takes at a time."""
+        most = MOST_ROWS * columns
+        for place in range(0, len(values), most):
+            size, rows = filled(values[place : place + most], columns)
+            self._connection.execute(statements[size], rows)
 
 
 def _leave_out(connection: sqlite3.Connection, number: int) -> int:

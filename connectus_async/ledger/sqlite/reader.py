@@ -10,21 +10,24 @@ from connectus_async import _json
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.records import (
-    MOMENTS,
     Frequency,
     Latency,
     MessageRow,
     TimeGrid,
     Total,
 )
-from connectus_async.ledger.sqlite import metadata, statistics
+from connectus_async.ledger.sqlite import codes, metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
 from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
-from connectus_async.ledger.sqlite.rows import COLUMNS
 from connectus_async.ledger.sqlite.schema import (
     APPLICATION_ID,
+    AS_NOW,
     SCHEMA_VERSION,
+    STARTED,
+    STATE,
+    WATERMARK,
     application_and_version,
+    is_old,
 )
 from connectus_async.ledger.states import State
 from connectus_async.redaction import scrubbed
@@ -32,16 +35,32 @@ from connectus_async.redaction import scrubbed
 LOCK_TIMEOUT: Final = 5.0
 """Seconds to wait for a lock that another program has on the file."""
 
-MESSAGES: Final = f"""
-SELECT {", ".join(COLUMNS)}, delivery_status, delivered_at FROM message LIMIT 0
-"""
+MESSAGES: Final = f"SELECT id, body, {', '.join(MessageRow._fields)} FROM message LIMIT 0"
 """The columns of every version of the schema."""
 
-_COLUMNS: Final = [f"round({it}, 3)" if it in MOMENTS else it for it in MessageRow._fields]
+
+def _millisecond(ticks: str) -> str:
+    """Write out a time to the millisecond. SQLite's ``round`` takes much longer."""
+    per_millisecond = codes.TICKS // 1_000
+    rounded = f"CAST(({ticks} + {per_millisecond // 2}) / {per_millisecond} AS INTEGER)"
+    return f"({codes.EPOCH}000 + {rounded}) / 1000.0"
+
+
+_SHOWN: Final = {
+    "kind": codes.kind_name("kind"),
+    "recipient": codes.recipient_text("recipient"),
+    "state": STATE,
+    "provider_id": codes.id_text("provider_id"),
+    "attempts": f"coalesce(attempts, entry.id <= {WATERMARK})",
+    "started_at": _millisecond(f"({STARTED})"),
+    "ended_at": _millisecond("coalesce(started, 0) + took"),
+    "delivered_at": "round(delivered_at, 3)",
+}
 ROWS: Final = f"""
-SELECT {", ".join(_COLUMNS)} FROM message
-WHERE :states IS NULL OR state IN (SELECT value FROM json_each(:states))
-ORDER BY id
+SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
+FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WHERE :states IS NULL OR {STATE} IN (SELECT value FROM json_each(:states))
+ORDER BY entry.id
 """
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
@@ -105,6 +124,9 @@ class SqliteReader(LedgerReader):
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        if is_old(connection):
+            for view in AS_NOW:
+                connection.execute(view)
         connection.create_function(statistics.SHAREABLE, 1, _shareable, deterministic=True)
 
     def metadata(self) -> Mapping[str, str]:
@@ -113,8 +135,7 @@ class SqliteReader(LedgerReader):
 
     def totals(self) -> Mapping[State, Total]:
         """Add up the messages by state. A state without messages is left out."""
-        rows = self._connection.execute(statistics.TOTALS)
-        return {State(state): Total(*sums) for state, *sums in rows}
+        return statistics.totals(self._connection)
 
     def skipped(self) -> Mapping[str, int]:
         """Count the skipped messages by reason, the most frequent first."""
@@ -134,18 +155,11 @@ class SqliteReader(LedgerReader):
 
     def outcomes(self, grid: TimeGrid) -> Sequence[Mapping[State, int]]:
         """Count the outcomes in each part of a time by state."""
-        parts: list[dict[State, int]] = [{} for _ in range(grid.parts)]
-        rows = self._connection.execute(statistics.OUTCOMES, grid._asdict())
-        for part, state, messages in rows:
-            parts[part][State(state)] = messages
-        return parts
+        return statistics.outcomes(self._connection, grid)
 
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""
-        parts: list[Latency | None] = [None] * grid.parts
-        for part, *percentiles in self._connection.execute(statistics.LATENCIES, grid._asdict()):
-            parts[part] = Latency(*percentiles)
-        return parts
+        return statistics.latencies(self._connection, grid)
 
     def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
         """Read the messages in order of arrival, in batches."""

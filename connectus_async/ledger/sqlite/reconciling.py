@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from connectus_async import _json
 from connectus_async.ledger.content import ROUTE, hashed
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
-from connectus_async.ledger.sqlite.rows import storable
+from connectus_async.ledger.sqlite.codes import storable
 from connectus_async.ledger.states import State
 
 UNRESOLVED: Final = """

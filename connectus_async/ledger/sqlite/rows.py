@@ -1,4 +1,4 @@
-"""Rows of messages as they are bound to a statement, and the names of their places.
+"""Rows as they are bound to a statement.
 
 No ``None`` is bound: sqlite3 looks for an adapter of it each time. With `NOTHING` in its place, the
 two changes of a message take half the CPU and, beside a busy loop, a third of the time.
@@ -9,52 +9,60 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.states import SkipReason, State
+from connectus_async.ledger.sqlite import codes
+from connectus_async.ledger.sqlite.codes import storable
+from connectus_async.ledger.states import SkipReason
 
 Row: TypeAlias = tuple[Any, ...]
-
-CHANGED: Final = ("state", "reason", "attempts", "provider_id", "started_at", "ended_at")
-"""The columns that a change of a message writes; a new message has those of `Entry` as well."""
-
-COLUMNS: Final = ("id", *Entry._fields, *CHANGED)
-NEVER_NULL: Final = frozenset({"id", "billed", "state", "attempts"})
-ID, KEY, STATE = map(COLUMNS.index, ("id", "key", "state"))
 
 NOTHING: Final = 0
 """Stands for NULL in a row."""
 
-NO_ROW: Final = (NOTHING,) * len(COLUMNS)
-UNCHANGED: Final = Entry(NOTHING, NOTHING, "", "", NOTHING, 0)  # type: ignore[arg-type]
-"""Stands for a message that is there: only a new row takes it."""
+ENTRY: Final = ("id", "key", "line", "kind", "recipient", "body", "billed")
+ENDED: Final = ("id", "state", "ended", "provider_id", "reason")
+PUT: Final = ("id", "state", "ended", "reason")
+
+MOST_ROWS: Final = 256
+"""In one statement."""
 
 
-def change(
-    number: int,
-    message: Row,
-    state: str,
-    *,
-    reason: str | int = NOTHING,
-    attempts: int = 0,
-    provider_id: str | int = NOTHING,
-    started_at: float = NOTHING,
-    ended_at: float = NOTHING,
-) -> Row:
-    """Make the row that changes a message, in the order of `COLUMNS`."""
-    return (number, *message, state, reason, attempts, provider_id, started_at, ended_at)
-
-
-def bound(entry: Entry) -> Row:
-    """Make the columns of a new message."""
+def bound(number: int, entry: Entry) -> Row:
+    """Make the row of a new message, in the order of `ENTRY`."""
     key, line, kind, recipient, body, billed = entry
-    return (key or NOTHING, line or NOTHING, kind, recipient, body, billed)
+    return (
+        number,
+        key or NOTHING,
+        line or NOTHING,
+        codes.short_kind(kind),
+        codes.short_recipient(recipient),
+        codes.short_body(kind, body),
+        billed,
+    )
 
 
-def at_rest(skipped: SkipReason | None, reason: str | None) -> tuple[str, str | int, float]:
-    """Give the state of a message that is not being sent, its reason, and the time of its end."""
+def at_rest(skipped: SkipReason | None, reason: str | None) -> tuple[int, int, str | int]:
+    """Give the state of a message that is not being sent, the time of its end, and its reason."""
     if skipped is None:
-        return State.QUEUED.value, NOTHING, NOTHING
+        return codes.QUEUED, NOTHING, NOTHING
     text = storable(skip_reason(skipped, reason)) if reason else skipped.value
-    return State.SKIPPED.value, text, time.time()
+    return codes.SKIPPED, codes.ticks(time.time()), text
+
+
+def many(statement: str, columns: int) -> dict[int, str]:
+    """Write a statement for groups of rows, by their number.
+
+    There are few, so that SQLite compiles each but once; rows of `NOTHING` fill a group.
+    """
+    row = f"({', '.join('?' * columns)})"
+    sizes = [1 << power for power in range(MOST_ROWS.bit_length())]
+    return {size: statement.format(rows=", ".join([row] * size)) for size in sizes}
+
+
+def filled(values: list[Any], columns: int) -> tuple[int, list[Any]]:
+    """Fill a group of rows up to the next size that `many` has; return that size and the group."""
+    count = len(values) // columns
+    size = 1 << (count - 1).bit_length()
+    return size, [*values, *[NOTHING] * ((size - count) * columns)]
 
 
 def skip_reason(skipped: SkipReason, sentence: str) -> str:
@@ -62,13 +70,6 @@ def skip_reason(skipped: SkipReason, sentence: str) -> str:
     return f"{skipped}: {sentence}"
 
 
-def listed(states: Iterable[State]) -> str:
+def listed(states: Iterable[str]) -> str:
     """Write states as a list of SQL."""
     return ", ".join(f"'{state}'" for state in sorted(states))
-
-
-def storable(text: str) -> str:
-    """Remove from a text of the wire what SQLite cannot hold or would end at."""
-    if text.isascii() and text.isprintable():
-        return text
-    return text.replace("\0", "").encode(errors="replace").decode()

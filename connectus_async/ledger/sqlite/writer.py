@@ -23,8 +23,8 @@ from connectus_async.ledger.sqlite import switch_interval
 from connectus_async.ledger.sqlite.connection import Checkpoints, Task
 from connectus_async.ledger.sqlite.holder import HolderFile, open_as_holder
 from connectus_async.ledger.sqlite.problems import writing_failed
-from connectus_async.ledger.sqlite.rows import ID, Row
-from connectus_async.ledger.sqlite.sending import MOST_ROWS, Group, Sending
+from connectus_async.ledger.sqlite.rows import MOST_ROWS, Row
+from connectus_async.ledger.sqlite.sending import Group, Sending
 
 
 class Writer:
@@ -89,33 +89,46 @@ class Writer:
         self._pending.put(_Question(task, future))
         return await future
 
-    def claim(self, row: Row) -> asyncio.Future[Claim]:
-        """Write a row that begins a message; return the claim on it."""
+    def claim(self, number: int, new: Row = ()) -> asyncio.Future[Claim]:
+        """Begin a message; return the claim on it.
+
+        Args:
+            number: Its number.
+            new: Its row, if it is new.
+        """
         if self._failure is not None:
             return _failed(self._failure)
         future: asyncio.Future[Claim] = self._loop.create_future()
-        self.gather(row, future)
+        group = self.group(number, new)
+        group.begun.append(number)
+        group.waiters.append((future, number))
+        self.added(group)
         return future
 
-    def gather(
-        self, row: Row, future: "asyncio.Future[Claim] | None" = None, *, is_kept: bool = False
-    ) -> None:
-        """Add a row to those that are written together.
+    def group(self, number: int, new: Row = ()) -> Group:
+        """Return the group that a change of a message can be added to. Call `added` then.
 
-        They are those of a turn of the loop, or all that come while the writer writes others. All
-        that belongs to a row is noted before the group may be handed over: then it is the writer's.
+        They are the changes of a turn of the loop, or all that come while the writer writes others.
+        A group has one change of a message: the kinds of changes are written one after the other.
+
+        Args:
+            number: The number of the message.
+            new: Its row, if it is new.
         """
-        group = self._gathered
-        if group is None:
+        if (group := self._gathered) is not None and number in group.touched:
+            self._hand_over()
+        if (group := self._gathered) is None:
             group = self._gathered = Group()
             if not self._under_way:
                 self._loop.call_soon(self._hand_over)
-        if future is not None:
-            group.waiters.append((future, row[ID]))
-        if is_kept:
-            group.kept.add(len(group.rows))
-        group.rows.append(row)
-        if len(group.rows) == MOST_ROWS:
+        group.touched.add(number)
+        group.new += new
+        return group
+
+    def added(self, group: Group) -> None:
+        """Hand a full group over: all that belongs to it was noted, and then it is the writer's."""
+        group.size += 1
+        if group.size == MOST_ROWS:
             self._hand_over()
 
     def _hand_over(self) -> None:
@@ -129,10 +142,17 @@ class Writer:
         else:
             _settle([(future, None, self._failure) for future in group.futures])
 
-    def _written(self, results: "list[_Result]") -> None:
-        """Go on with the rows that gathered while the thread wrote."""
+    def _written(
+        self, group: Group, found: Mapping[int, Claim], failure: LedgerError | None
+    ) -> None:
+        """Give the claims on a group that was written, and go on with what gathered meanwhile."""
         self._under_way -= 1
-        _settle(results)
+        if failure is None:
+            for future, number in group.waiters:
+                if not future.done():
+                    future.set_result(found.get(number) or Claim(number))
+        else:
+            _settle([(future, None, failure) for future in group.futures])
         self._hand_over()
 
     def _drop(self) -> None:
@@ -209,12 +229,7 @@ class Writer:
                 found = sending.write(group)
         except Exception as error:  # noqa: BLE001 - everyone who waits has to hear of it
             self._fail(file, error)
-        failure = self._failure
-        results = [
-            (future, None if failure else found.get(number) or Claim(number), failure)
-            for future, number in group.waiters
-        ]
-        self._call(self._written, results)
+        self._call(self._written, group, found, self._failure)
 
     def _fail(self, file: HolderFile, error: Exception) -> None:
         self._failure = writing_failed(self._path, error)

@@ -186,7 +186,7 @@ async def test_statuses_are_written_while_the_sender_is_sending(
 
 def test_a_full_disk_is_said_and_passes(ledger, path):
     """The next status is written if there is room again."""
-    fill_disk(path, "UPDATE ON message")
+    fill_disk(path, "UPDATE ON outcome")
     with pytest.raises(LedgerError, match="the disk is full"):
         ledger.record("a", ENTREGADO).result()
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -210,7 +210,7 @@ def test_what_is_no_ledger_is_refused(tmp_path):
 def test_a_question_that_cannot_be_answered_says_why(ledger, path):
     """A ledger that somebody took apart."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE message")
+        connection.execute("DROP TABLE outcome")
     with pytest.raises(LedgerError, match="cannot be used"):
         ledger.count_open().result()
 
@@ -222,9 +222,8 @@ def test_a_ledger_of_another_run_gets_its_index_once(path):
             assert ledger.count_open().result() == 1
     with closing(sqlite3.connect(path)) as connection, connection:
         add(connection, message(provider_id="c"))
-        plan = str(
-            connection.execute(
-                "EXPLAIN QUERY PLAN SELECT id FROM message WHERE provider_id = 'c' COLLATE NOCASE"
-            ).fetchall()
-        )
-    assert "message_provider_id" in plan
+        plans = [
+            str(connection.execute(f"EXPLAIN QUERY PLAN {query}", ("[]",)).fetchall())
+            for query in (delivery_rows.PRESENT.record, delivery_rows.PRESENT.known)
+        ]
+    assert all("SEARCH outcome USING INDEX message_provider_id" in plan for plan in plans)

@@ -163,15 +163,19 @@ async def test_a_ledger_of_the_first_version_goes_on(path: Path):
     ]
 
 
-VERSION_2 = """
-CREATE INDEX open_message ON message (state, id)
-    WHERE state IN ('queued', 'in_flight', 'unknown', 'held');
-CREATE INDEX over_budget ON message (id) WHERE state = 'skipped' AND reason = 'over_budget';
-INSERT INTO campaign VALUES ('keys_merged_to', '2');
-DELETE FROM campaign WHERE name = 'one_spelling';
-DELETE FROM known_key WHERE id > 2;
-PRAGMA user_version = 2;
+VERSION_2 = (
+    SCHEMAS[2]
+    + """
+INSERT INTO campaign VALUES ('name', ''), ('identity', 'message');
+UPDATE campaign SET value = '2' WHERE name = 'keys_merged_to';
+INSERT INTO message (key, kind, recipient, body, billed, state) VALUES
+    ('a', 'sms', '56987688060', '{}', 1, 'in_flight'),
+    ('b', 'sms', '56987688060', '{}', 1, 'in_flight'),
+    ('c', 'sms', '56987688060', '{}', 1, 'in_flight'),
+    ('d', 'sms', '56987688060', '{}', 1, 'in_flight');
+INSERT INTO known_key SELECT key, id FROM message WHERE id <= 2;
 """
+)
 
 
 async def test_a_ledger_of_the_second_version_goes_on(path: Path):
@@ -179,11 +183,6 @@ async def test_a_ledger_of_the_second_version_goes_on(path: Path):
 
     They are still made as they were then.
     """
-    ledger = await opened(path)
-    for key in "abcd":
-        await ledger.begin(entry(key), None)
-    await ledger.close()
-    await (await opened(path)).close()
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(VERSION_2)
 
@@ -195,7 +194,8 @@ async def test_a_ledger_of_the_second_version_goes_on(path: Path):
     assert [claim.found for claim in claims] == [*[State.UNKNOWN] * 4, None]
     assert sorted(facts) == ["created_at", "holder", "identity", "log", "name"]
     assert read(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    assert read(path, "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE INDEX%'") == []
+    indexes = read(path, "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE INDEX%'")
+    assert indexes == [("changeable",)]
 
 
 async def test_a_key_of_two_messages_is_refused(path: Path):
@@ -215,7 +215,7 @@ async def test_a_key_of_two_messages_is_refused(path: Path):
 @pytest.fixture
 def connection(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("CREATE TABLE message (id INTEGER PRIMARY KEY, key TEXT);")
+        connection.executescript("CREATE TABLE entry (id INTEGER PRIMARY KEY, key TEXT);")
         connection.executescript(key_index.SCHEMA)
         connection.execute("INSERT INTO known_key VALUES ('a', 1)")
         yield connection
@@ -236,7 +236,7 @@ def test_a_new_key_is_looked_for_only_where_too_many_were_there(
 ):
     """Where all were read when the ledger was opened, the table is asked for known ones alone."""
     monkeypatch.setattr(key_index, "MOST_READ", most_read)
-    connection.execute("INSERT INTO message VALUES (1, 'a')")
+    connection.execute("INSERT INTO entry VALUES (1, 'a')")
     keys = KeyIndex()
     keys.prepare(connection)
     asked: list[str] = []
@@ -252,7 +252,6 @@ def test_a_new_key_is_looked_for_only_where_too_many_were_there(
     ("change", "number"),
     [
         ("INSERT INTO message (id, key, kind, billed, state) VALUES (9, 'x', '', 1, 'queued')", 9),
-        ("INSERT INTO message (key, kind, billed, state) VALUES ('x', '', 1, 'queued')", 3),
         ("UPDATE message SET key = 'x' WHERE key = 'a'", 1),
     ],
 )
@@ -271,6 +270,20 @@ async def test_a_key_that_came_by_hand_is_known_once_it_is_in_the_table(
 
     assert (await ledger.begin(entry("x"), None)).number == number
     await ledger.close()
+
+
+async def test_a_message_that_came_by_hand_with_the_next_number_stops_the_campaign(path: Path):
+    """The number is the sender's for a message of its own, of which there can be only one."""
+    ledger = await opened(path)
+    await ledger.begin(entry("a"), None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO message (key, kind, billed, state) VALUES ('x', '', 1, 'queued')"
+        )
+    with pytest.raises(LedgerError, match=r"^a\.db: has a message twice"):
+        await ledger.begin(entry("b"), None)
+    await ledger.close()
+    assert read(path, "SELECT key, state FROM message") == [("a", "in_flight"), ("x", "queued")]
 
 
 async def test_keys_of_what_could_not_be_loaded_are_not_known(path: Path):

@@ -344,6 +344,13 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
+def ask(peer: ssl.SSLSocket) -> None:
+    """Ask a client for its certificate, unless it has not answered the last time yet."""
+    with suppress(ssl.SSLError):
+        peer.verify_client_post_handshake()
+    peer.do_handshake()
+
+
 async def test_what_tls_has_to_say_takes_no_connection_away(authority: trustme.CA, keeping: str):
     """Not each byte is the server's: a session ticket comes when it likes; here it is a question.
 

@@ -9,7 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from connectus_async.emulator import Emulator
+from connectus_async.emulator import Emulator, webhooks
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no busy machine for a receiver that does not respond."""
+    monkeypatch.setattr(webhooks, "_TIMEOUT", aiohttp.ClientTimeout(total=200))
 
 
 class Clock:

@@ -3,6 +3,7 @@
 Whoever asks passes three files: a socket, standard output and standard error. On the socket it
 writes one line of JSON, and reads the number of the process, and in the end its exit code.
 """
+# ruff: noqa: E402
 
 import json
 import os
@@ -14,6 +15,10 @@ from contextlib import suppress
 
 import anyio._backends._asyncio  # noqa: F401
 import phonenumbers  # noqa: F401
+
+from connectus_async import defaults
+
+defaults.DEFAULT_TIMEOUT = 200.0  # or what is slow on a busy machine counts as unknown
 
 import connectus_async.cli.bulk
 import connectus_async.cli.calls

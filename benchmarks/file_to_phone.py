@@ -106,7 +106,7 @@ class Campaigns:
         with _on(self.cores):
             process = os.posix_spawn(
                 sys.executable,
-                [sys.executable, *argv],
+                [sys.executable, "-P", *argv],  # not the package of the working directory
                 {**self.environment, **settings},
                 file_actions=[(os.POSIX_SPAWN_DUP2, output, 1)],
             )

@@ -93,21 +93,30 @@ class Campaigns:
             file.write_text("".join(_lines(rows, code)), "utf-8")
             if contestant.checkout is None:
                 argv = [str(HERE / "benchmarks/by_hand.py"), str(file), COUNTRY_CODE[len(code) :]]
-                return self._process(argv, {}, rows)
-            argv = ["-c", self.program + COMMAND, "bulk", "send", str(file), "--text", TEXT]
+                return self._process(argv, rows)
+            package = f"import sys; sys.path.insert(0, {str(contestant.checkout)!r}); "
+            argv = [
+                "-c",
+                package + self.program + COMMAND,
+                "bulk",
+                "send",
+                str(file),
+                "--text",
+                TEXT,
+            ]
             argv += ["--concurrency", str(CONCURRENCY)]
             argv += ["--region", region] if region else []
             argv += ["--dry-run"] if contestant.only_loads else []
-            return self._process(argv, {"PYTHONPATH": str(contestant.checkout)}, rows)
+            return self._process(argv, rows)
 
-    def _process(self, argv: Sequence[str], settings: Mapping[str, str], rows: int) -> Round:
+    def _process(self, argv: Sequence[str], rows: int) -> Round:
         output = os.open(os.devnull, os.O_WRONLY)
         started = time.perf_counter()
         with _on(self.cores):
             process = os.posix_spawn(
                 sys.executable,
                 [sys.executable, *argv],
-                {**self.environment, **settings},
+                self.environment,
                 file_actions=[(os.POSIX_SPAWN_DUP2, output, 1)],
             )
         os.close(output)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from connectus_async import _json
 from connectus_async._exchange import RawResponse
 from connectus_async.answer import MESSAGE_ID_KEYS, Answer, Response
 from connectus_async.converter import AnswerT, names_message
@@ -17,11 +18,14 @@ from connectus_async.converter import AnswerT, names_message
 MOST_VAIN: Final = 16
 """Answers of a type to learn from in vain, where each differs in something else as well."""
 
+MOST_BYTES: Final = 2_048
+"""Maximum length of an answer to learn; those of a send are much shorter."""
+
 _IDENTIFIER: Final = re.compile(rb"[0-9A-Za-z_-]{1,256}")
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
-@attrs.define
+@attrs.define(repr=False)
 class _Form:
     """Bytes of an answer with any identifier, and the result of parsing them."""
 
@@ -85,7 +89,7 @@ def _form(raw: RawResponse, result: Any, parse: Callable[[RawResponse], Answer])
     """Find where an answer has its identifier, and prove it by an answer with another one."""
     json = result.raw
     key = next((key for key in MESSAGE_ID_KEYS if _has(json, key, result.id)), None)
-    if key is None or raw.encoding or raw.problem:
+    if key is None or len(raw.body) > MOST_BYTES or raw.encoding or raw.problem:
         return None
     identifier = result.id.encode()
     before, found, after = raw.body.partition(b'"%b"' % identifier)
@@ -94,22 +98,15 @@ def _form(raw: RawResponse, result: Any, parse: Callable[[RawResponse], Answer])
     before, after = before + b'"', b'"' + after
     another = b"1" if identifier == b"0" else b"0"
     probe = attrs.evolve(raw, body=before + another + after)
-    fields = {
-        field.name: getattr(result, field.name)
-        for field in attrs.fields(type(result))
-        if field.name not in {"raw", "response", "id"}
-    }
+    expected = {**json, key: another.decode()}
+    fields = _other_fields(result)
     try:
         proof: Any = parse(probe)
+        is_plain = _members(_json.loads(probe.body)) == _members(expected)  # whatever its headers
     except Exception:  # noqa: BLE001 - then it is not understood, and parsed in full
         return None
-    expected = {**json, key: another.decode()}
-    same = all(getattr(proof, name) == value for name, value in fields.items())
-    if (
-        not same
-        or proof.id != another.decode()
-        or list(proof.raw.items()) != list(expected.items())
-    ):
+    is_proven = proof.id == another.decode() and _other_fields(proof) == fields
+    if not is_plain or not is_proven or _members(proof.raw) != _members(expected):
         return None
     form = re.compile(re.escape(before) + b"(" + _IDENTIFIER.pattern + b")" + re.escape(after))
     return _Form(raw.status, form, key, json.copy(), fields)
@@ -123,3 +120,12 @@ def _has(json: Any, key: str, identifier: str | None) -> bool:
         and json.get(key) == identifier
         and all(type(value) in _SCALARS for value in json.values())
     )
+
+
+def _members(json: Any) -> list[tuple[str, Any]]:
+    return list(json.items())
+
+
+def _other_fields(answer: Answer) -> dict[str, Any]:
+    names = {field.name for field in attrs.fields(type(answer))} - {"raw", "response", "id"}
+    return {name: getattr(answer, name) for name in names}

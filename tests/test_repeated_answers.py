@@ -41,7 +41,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     form = draw(
         st.sampled_from(["{%s}", "{%s}", "{%s}", '{"data":{%s}}', "[{%s}]", "{%s", " {%s}"])
     )
-    return (form % text).encode()
+    return (form % text).encode(draw(st.sampled_from(["utf-8", "utf-8", "latin-1", "utf-16-le"])))
 
 
 def parsed(kind: type, raw: RawResponse) -> Any:
@@ -66,26 +66,42 @@ def read(memory: RepeatedAnswers, kind: type, raw: RawResponse) -> Any:
     return result
 
 
-def raw_of(body: bytes, status: int = 200) -> RawResponse:
-    return RawResponse(status, {"Content-Length": str(len(body))}, body)
+def raw_of(body: bytes, status: int = 200, kind: str = "application/json") -> RawResponse:
+    return RawResponse(status, {"Content-Length": str(len(body)), "Content-Type": kind}, body)
 
 
 @given(
     st.lists(bodies(), min_size=1, max_size=4),
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(TYPES), st.sampled_from([200, 201]))),
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.sampled_from(TYPES),
+            st.sampled_from([200, 201]),
+            st.sampled_from(["application/json", "application/json; charset=iso-8859-1"]),
+        )
+    ),
     st.lists(st.sampled_from(IDENTIFIERS), min_size=1, max_size=3),
 )
 @settings(max_examples=1500)
 def test_an_answer_is_read_as_if_it_were_the_first(texts, order, identifiers):
     """In any order, with any other identifier in its place, and for any type."""
     memory = RepeatedAnswers()
-    for index, kind, status in order:
+    for index, kind, status, content_type in order:
         body = texts[index % len(texts)]
         for identifier in (None, *identifiers):
             changed = body if identifier is None else body.replace(b"abc", identifier.encode())
-            raw = raw_of(changed, status)
+            raw = raw_of(changed, status, content_type)
             expected = seen(parsed, kind, raw)
             assert expected == seen(partial(read, memory), kind, raw)
+
+
+def test_an_answer_that_only_its_headers_made_readable_is_not_remembered():
+    """The next one may have others."""
+    memory = RepeatedAnswers()
+    body = '{"status":"ñ","id_sms":"abc"}'.encode("latin-1")
+    read(memory, SmsReceipt, raw_of(body, kind="application/json; charset=iso-8859-1"))
+
+    assert memory.read(SmsReceipt, raw_of(body)) is None
 
 
 @pytest.mark.parametrize("kind", TYPES)

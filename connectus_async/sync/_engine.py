@@ -124,7 +124,6 @@ class Operation:
             try:
                 return self._inbox.get(timeout=POLL)
             except queue.Empty:
-                self.engine.refuse_other_process()
                 self.engine.wake()
 
     def _abandon(self) -> None:
@@ -282,11 +281,18 @@ class Engine(Generic[OwnedT]):
         self._waiting.append(operation)
         if not self._is_woken:
             self._is_woken = True
-            self.wake()
+            self.schedule(self.start_waiting)
 
     def wake(self) -> None:
-        """Wake the loop. Threads do so again if nothing comes: the first may have been stopped."""
-        self.schedule(self.start_waiting)
+        """Wake the loop again if no reply comes: the thread that was to do it may be stopped.
+
+        Raises:
+            WrongProcessError: The process has forked meanwhile.
+        """
+        if self.pid != os.getpid():
+            raise WrongProcessError
+        if self._waiting:
+            self.schedule(self.start_waiting)
 
     def start_waiting(self) -> None:
         """Start the operations that wait; on the loop."""
@@ -296,8 +302,10 @@ class Engine(Generic[OwnedT]):
 
     def admit(self, operation: Operation) -> None:
         """Register the operation, so that it gets a reply even if the loop ends."""
-        self.refuse_own_thread()
-        self.refuse_other_process()
+        if self.thread is threading.current_thread():
+            raise OwnThreadError
+        if self.pid != os.getpid():
+            raise WrongProcessError
         self.operations.add(operation)
         if self._has_ended:
             raise operation.refusal()
@@ -305,10 +313,6 @@ class Engine(Generic[OwnedT]):
     def refuse_own_thread(self) -> None:
         if self.thread is threading.current_thread():
             raise OwnThreadError
-
-    def refuse_other_process(self) -> None:
-        if self.pid != os.getpid():
-            raise WrongProcessError
 
     def _run(self) -> None:
         try:

@@ -13,6 +13,7 @@ BENCHMARKS = [
     "scaling",
     "startup",
     "processes",
+    "ledger",
 ]
 DEBUGGED = {"PYTHONMALLOC": "pymalloc"}
 """For ``-X dev``, but for its search for errors of C code: there is none here, and it is slow."""

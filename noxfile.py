@@ -14,6 +14,7 @@ BENCHMARKS = [
     "startup",
     "processes",
     "file_to_phone",
+    "ledger",
 ]
 COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Where nothing is kept, each process that a test starts compiles all that it imports."""

@@ -36,4 +36,6 @@ SCHEMAS: Final = {
     2: f"""{_MESSAGE_2} {_INDEXES_OF_STATES} {_KEYS} {_CAMPAIGN}
         INSERT INTO campaign VALUES ('keys_merged_to', '0'); PRAGMA user_version = 2;""",
     3: f"{_MESSAGE_2} {_KEYS} {_CAMPAIGN} PRAGMA user_version = 3;",
+    4: f"""{_MESSAGE_2} {_KEYS} {_CAMPAIGN}
+        INSERT INTO campaign VALUES ('one_spelling', '1'); PRAGMA user_version = 4;""",
 }

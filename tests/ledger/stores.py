@@ -54,6 +54,7 @@ VARIANTS: Final = {
     "SQLite of schema 1, keys in memory and table": _of_schema(1, most_in_memory=3),
     "SQLite of schema 2, keys in memory and table": _of_schema(2, most_in_memory=3),
     "SQLite of schema 3, keys in the table": _of_schema(3, most_in_memory=1),
+    "SQLite of schema 4, keys in the table": _of_schema(4, most_in_memory=1),
 }
 """Old ledgers, which have other tables. Of as few messages as in a test, a new one has all keys in
 memory; these have some or all of them in the table."""

@@ -40,10 +40,8 @@ MESSAGES: Final = f"SELECT id, body, {', '.join(MessageRow._fields)} FROM messag
 
 
 def _millisecond(ticks: str) -> str:
-    """Write out a time to the millisecond. SQLite's ``round`` takes much longer."""
-    per_millisecond = codes.TICKS // 1_000
-    rounded = f"CAST(({ticks} + {per_millisecond // 2}) / {per_millisecond} AS INTEGER)"
-    return f"({codes.EPOCH}000 + {rounded}) / 1000.0"
+    """Write out a time to the millisecond; to round to digits takes SQLite much longer."""
+    return f"({codes.EPOCH}000 + round(({ticks}) / {codes.TICKS // 1_000}.0)) / 1000.0"
 
 
 _SHOWN: Final = {
@@ -52,7 +50,7 @@ _SHOWN: Final = {
     "state": STATE,
     "provider_id": codes.id_text("provider_id"),
     "attempts": f"coalesce(attempts, entry.id <= {WATERMARK})",
-    "started_at": _millisecond(f"({STARTED})"),
+    "started_at": _millisecond(STARTED),
     "ended_at": _millisecond("coalesce(started, 0) + took"),
     "delivered_at": "round(delivered_at, 3)",
 }

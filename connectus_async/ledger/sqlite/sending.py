@@ -208,17 +208,11 @@ class Sending:
         self._write_rows(REST, group.put, len(PUT))
         for body, number in group.bodies:
             self._change(REPLACE_BODY, (body, number), 1)
-        if begun := [number for number in group.begun if number not in duplicates]:
+        if begun := sorted(number for number in group.begun if number not in duplicates):
             self._begin(begun)
         claims = self._claims(group, duplicates) if duplicates else {}
         self._connection.execute("COMMIT")
         return claims
-
-    def settle(self) -> None:
-        """Forget the times of messages that have an outcome, so that a resume is quick."""
-        first = self._connection.execute(FIRST_OPEN).fetchone()
-        ((watermark,),) = self._connection.execute(f"SELECT {WATERMARK}")
-        self._connection.execute(SETTLE, (first[0] if first else watermark + 1,))
 
     def _note_tries(self, group: Group) -> None:
         """Note messages that their worker tries again: until then, nobody else begins them."""
@@ -256,9 +250,13 @@ class Sending:
             raise self._file.was_changed()
 
     def _begin(self, numbers: Sequence[int]) -> None:
-        """Move the watermark to messages that are begun in order, and write a row for others."""
+        """Move the watermark to messages that are begun in order, and write a row for others.
+
+        Args:
+            numbers: Their numbers, in order.
+        """
         now = codes.ticks(time.time())
-        last = max(numbers)
+        last = numbers[-1]
         ((waiting,),) = self._connection.execute(WAITING, (last,))
         if waiting == ",".join(map(str, numbers)):
             self._connection.execute(MOVE, (last, now))
@@ -292,7 +290,7 @@ class Sending:
                 waiting.append(number)
                 states[number] = State.IN_FLIGHT
         if waiting:
-            self._begin(waiting)
+            self._begin(sorted(waiting))
         return claims
 
     def _states(self, numbers: Iterable[int]) -> dict[int, str]:
@@ -305,6 +303,13 @@ def _without(values: list[Any], columns: int, numbers: Container[int]) -> list[A
     places = range(0, len(values), columns)
     rows = (values[place : place + columns] for place in places if values[place] not in numbers)
     return [*chain.from_iterable(rows)]
+
+
+def settle(connection: sqlite3.Connection) -> None:
+    """Forget the times of messages that have an outcome, so that the next opening is quick."""
+    first = connection.execute(FIRST_OPEN).fetchone()
+    ((watermark,),) = connection.execute(f"SELECT {WATERMARK}")
+    connection.execute(SETTLE, (first[0] if first else watermark + 1,))
 
 
 def queued(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:

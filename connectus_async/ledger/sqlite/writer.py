@@ -24,7 +24,7 @@ from connectus_async.ledger.sqlite.connection import Checkpoints, Task
 from connectus_async.ledger.sqlite.holder import HolderFile, open_as_holder
 from connectus_async.ledger.sqlite.problems import writing_failed
 from connectus_async.ledger.sqlite.rows import MOST_ROWS, Row
-from connectus_async.ledger.sqlite.sending import Group, Sending
+from connectus_async.ledger.sqlite.sending import Group, Sending, settle
 
 
 class Writer:
@@ -170,6 +170,8 @@ class Writer:
                 checkpoints = file.checkpoints()
                 self._tell([(opened, file, None)])
                 self._work(file, checkpoints)
+                if self._failure is None:
+                    file.transaction(settle)
                 checkpoints.make_last()
         except Exception as error:  # noqa: BLE001 - everyone who waits has to hear of it
             self._failure = writing_failed(self._path, error)
@@ -193,8 +195,9 @@ class Writer:
 
     def _make_checkpoint(self, file: HolderFile, checkpoints: Checkpoints) -> None:
         try:
+            file.transaction(settle)
             checkpoints.make()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, LedgerError) as error:
             self._fail(file, error)
 
     def _arrange_keys(self, file: HolderFile, task: Task) -> None:

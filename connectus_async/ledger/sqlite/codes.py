@@ -32,6 +32,8 @@ PREFIXES: Final = {
 }
 """Beginnings of bodies. A body is kept without it: it begins with the quotation mark of a text."""
 
+_BEGINNINGS: Final = {kind: f'{prefix}"' for kind, prefix in PREFIXES.items()}
+
 KIND_CODES: Final = {kind: code for code, kind in enumerate(KINDS)}
 EPOCH: Final = 1_577_836_800
 TICKS: Final = 100_000
@@ -54,10 +56,10 @@ def short_recipient(recipient: str) -> int | str:
 
 def short_body(kind: str, body: str) -> str:
     """Shorten a body."""
-    prefix = PREFIXES.get(kind)
-    if prefix is None or not body.startswith(f'{prefix}"'):
+    beginning = _BEGINNINGS.get(kind)
+    if beginning is None or not body.startswith(beginning):
         return body
-    return body[len(prefix) :]
+    return body[len(beginning) - 1 :]
 
 
 def short_id(provider_id: str) -> str | bytes:

@@ -33,7 +33,7 @@ def bound(number: int, entry: Entry) -> Row:
         number,
         key or NOTHING,
         line or NOTHING,
-        codes.short_kind(kind),
+        codes.KIND_CODES.get(kind, kind),
         codes.short_recipient(recipient),
         codes.short_body(kind, body),
         billed,

@@ -36,7 +36,9 @@ WHERE column1 <> {NOTHING}
 
 _IS_BEGUN: Final = f"""
 (column1 <= {WATERMARK} OR column1 IN (SELECT id FROM outcome) OR column2 = {codes.QUEUED})
+AND column1 IN (SELECT id FROM entry)
 """
+"""An outcome of a message that was deleted by hand would count, and no export would show it."""
 
 _END: Final = f"""
 INSERT INTO outcome (id, state, attempts, started, took, provider_id, reason)

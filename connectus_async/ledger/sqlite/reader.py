@@ -42,8 +42,8 @@ MESSAGES: Final = f"SELECT id, body, {', '.join(MessageRow._fields)} FROM messag
 def _millisecond(ticks: str) -> str:
     """Write out a time to the millisecond. SQLite's ``round`` takes much longer."""
     per_millisecond = codes.TICKS // 1_000
-    rounded = f"CAST(({ticks} + {per_millisecond // 2}) / {per_millisecond} AS INTEGER)"
-    return f"({codes.EPOCH}000 + {rounded}) / 1000.0"
+    half = codes.EPOCH * codes.TICKS + per_millisecond // 2  # SQLite rounds towards zero
+    return f"CAST(({ticks} + {half}) / {per_millisecond} AS INTEGER) / 1000.0"
 
 
 _SHOWN: Final = {

@@ -263,3 +263,13 @@ async def test_a_trial_of_another_campaign_is_refused(store: LedgerStore):
     with pytest.raises(LedgerError, match="a ledger is of one campaign"):
         await trial.open(policy("pascua"))
     await trial.close()
+
+
+async def test_a_clock_that_was_wrong_is_shown_as_it_was(
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch
+):
+    """A machine without a battery begins far in the past."""
+    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.25)
+    async with opened(store) as ledger:
+        await finish(ledger, entry())
+    assert await rows(store, "started_at", "ended_at") == [(1_000_000_000.25, 1_000_000_000.25)]

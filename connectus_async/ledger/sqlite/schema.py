@@ -158,7 +158,9 @@ SELECT
     {codes.tick_count("ended_at")} - coalesce({codes.tick_count("started_at")}, 0) AS took,
     provider_id, reason, delivery_status, delivered_at
 """
-_HAS_OUTCOME: Final = "state <> 'queued' OR attempts > 0 OR reason IS NOT NULL"
+_HAS_OUTCOME: Final = (
+    "state <> 'queued' OR attempts > 0 OR reason IS NOT NULL OR ended_at IS NOT NULL"
+)
 
 AS_NOW: Final = (
     f"CREATE TEMP VIEW entry AS {_ENTRY_OF_OLD} FROM main.message",

@@ -36,7 +36,9 @@ WHERE column1 <> {NOTHING}
 
 _IS_BEGUN: Final = f"""
 (column1 <= {WATERMARK} OR column1 IN (SELECT id FROM outcome) OR column2 = {codes.QUEUED})
+AND column1 IN (SELECT id FROM entry)
 """
+"""An outcome of a message that was deleted by hand would count, and no export would show it."""
 
 _END: Final = f"""
 INSERT INTO outcome (id, state, attempts, started, took, provider_id, reason)
@@ -79,11 +81,15 @@ ON CONFLICT (id) DO UPDATE SET
 )
 """A message that waits or is skipped was queued."""
 
+_WAITS: Final = f"id > {WATERMARK} AND id NOT IN (SELECT id FROM outcome)"
 WAITING: Final = f"""
-SELECT group_concat(id) FROM entry
-WHERE id > {WATERMARK} AND id <= ? AND id NOT IN (SELECT id FROM outcome)
+SELECT group_concat(id) FROM (
+    SELECT id FROM entry WHERE {_WAITS} AND id <= :last ORDER BY id
+    LIMIT (SELECT (SELECT id FROM entry WHERE {_WAITS} ORDER BY id LIMIT 1) IS :first) * :most
+)
 """
-"""The queued messages up to a number, which were never begun."""
+"""The first queued messages that were never begun, up to a number, if they begin with another one:
+else a message that waits for long would have all those after it read, group by group."""
 
 IN_ORDER: Final = f"""
 WITH reached AS MATERIALIZED (
@@ -257,7 +263,8 @@ class Sending:
         """
         now = codes.ticks(time.time())
         last = numbers[-1]
-        ((waiting,),) = self._connection.execute(WAITING, (last,))
+        values = {"first": numbers[0], "last": last, "most": len(numbers) + 1}
+        ((waiting,),) = self._connection.execute(WAITING, values)
         if waiting == ",".join(map(str, numbers)):
             self._connection.execute(MOVE, (last, now))
         else:

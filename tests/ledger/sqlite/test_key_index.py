@@ -299,3 +299,17 @@ async def test_keys_of_what_could_not_be_loaded_are_not_known(path: Path):
     claims = [await ledger.begin(entry(key), None) for key in "abaz"]
     await ledger.close()
     assert [claim.found for claim in claims] == [None, None, *[State.IN_FLIGHT] * 2]
+
+
+async def test_an_upgrade_keeps_all_times_of_a_message_that_waits_again(path: Path):
+    """One that was over the budget of an earlier run was ended once."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"""{SCHEMAS[3]}
+            INSERT INTO message (kind, billed, state, ended_at)
+            VALUES ('sms', 1, 'queued', 1793973600.25)""")
+    ledger = await opened(path)
+    await ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT state, round(ended_at, 3) FROM message").fetchall() == [
+            ("queued", 1793973600.25)
+        ]

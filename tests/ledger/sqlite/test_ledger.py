@@ -370,6 +370,38 @@ async def test_a_row_that_somebody_else_changes_fails_loudly(ledger: SqliteLedge
         await ledger.flush()
 
 
+async def test_an_outcome_of_a_message_that_somebody_deleted_fails_loudly(
+    ledger: SqliteLedger, path: Path
+):
+    """It would count as accepted, and no export would show it."""
+    await ledger.begin(entry(), None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("DELETE FROM message")
+    ledger.finish(entry(), 1, State.ACCEPTED, None, None)
+
+    with pytest.raises(LedgerError, match="changed by somebody else"):
+        await ledger.flush()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM outcome").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("way", ["all before it wait", "the first one waits"])
+async def test_a_begin_reads_few_of_the_messages_before_it(ledger: SqliteLedger, way: str):
+    """Or each message that is streamed beside loaded ones reads all that wait."""
+    load_number = await ledger.begin_load()
+    await ledger.load([Loading(entry(f"{key}")) for key in range(2_000)], load_number)
+    if way == "the first one waits":
+        await ledger.begin_known(range(2, 2_001))
+    work = []
+
+    def count(connection: sqlite3.Connection) -> None:
+        connection.set_progress_handler(lambda: work.append(1), 100)
+
+    await ledger.ask(count)
+    await ledger.begin(entry("streamed"), None)
+    assert len(work) < 50
+
+
 async def test_a_loading_that_was_taken_back_leaves_its_keys_free(ledger: SqliteLedger, path: Path):
     """Or its messages would be known without being there, and nobody would send them."""
     reading = await ledger.begin_load()

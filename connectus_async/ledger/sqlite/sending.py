@@ -109,6 +109,8 @@ SELECT {WATERMARK}, upto, (
 before the first message that waits for another turn."""
 
 MOVE: Final = "INSERT INTO begun VALUES (?, ?)"
+MOVE_ON: Final = f"INSERT INTO begun SELECT :last, :now WHERE {WATERMARK} = :first - 1"
+"""Moves the watermark if nothing lies between it and the first message."""
 BEGIN_OUT_OF_ORDER: Final = f"""
 INSERT INTO outcome (id, state, attempts, started)
 SELECT id, {codes.IN_FLIGHT}, 1, ? FROM entry
@@ -215,7 +217,7 @@ class Sending:
         for body, number in group.bodies:
             self._change(REPLACE_BODY, (body, number), 1)
         if begun := sorted(number for number in group.begun if number not in duplicates):
-            self._begin(begun)
+            self._begin(begun, new=group.new[:: len(ENTRY)])
         claims = self._claims(group, duplicates) if duplicates else {}
         self._connection.execute("COMMIT")
         return claims
@@ -252,18 +254,25 @@ class Sending:
             self._write_rows(END_AGAIN, values, len(ENDED))
 
     def _change(self, statement: str, values: Sequence[Any], wanted: int) -> None:
-        if self._connection.execute(statement, values).rowcount != wanted:
+        if self._rows(statement, values) != wanted:
             raise self._file.was_changed()
 
-    def _begin(self, numbers: Sequence[int]) -> None:
+    def _rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> int:
+        return self._connection.execute(statement, values).rowcount
+
+    def _begin(self, numbers: Sequence[int], new: Sequence[int] = ()) -> None:
         """Move the watermark to messages that are begun in order, and write a row for others.
 
         Args:
             numbers: Their numbers, in order.
+            new: The numbers of messages that the same group inserted: each of them is begun, or has
+                an outcome.
         """
         now = codes.ticks(time.time())
-        last = numbers[-1]
-        values = {"first": numbers[0], "last": last, "most": len(numbers) + 1}
+        first, last = numbers[0], numbers[-1]
+        values = {"first": first, "last": last, "most": len(numbers) + 1, "now": now}
+        if {*new}.issuperset(range(first, last + 1)) and self._rows(MOVE_ON, values):
+            return
         ((waiting,),) = self._connection.execute(WAITING, values)
         if waiting == ",".join(map(str, numbers)):
             self._connection.execute(MOVE, (last, now))

@@ -153,7 +153,7 @@ class Writer:
                     future.set_result((found and found.get(number)) or Claim(number))
         else:
             _settle([(future, None, failure) for future in group.futures])
-        self._hand_over()
+        self._loop.call_soon(self._hand_over)  # what this turn gathers goes along
 
     def _drop(self) -> None:
         """Answer those that came when the thread had left."""

@@ -150,7 +150,7 @@ class Writer:
         if failure is None:
             for future, number in group.waiters:
                 if not future.done():
-                    future.set_result((found and found.get(number)) or Claim(number))
+                    future.set_result(found.get(number) or Claim(number))
         else:
             _settle([(future, None, failure) for future in group.futures])
         self._loop.call_soon(self._hand_over)  # what this turn gathers goes along

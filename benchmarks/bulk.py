@@ -392,9 +392,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, metavar="NAME")
     parser.add_argument("--uvloop", action="store_true", help="uvloop, and orjson for ours")
-    figures.add_out(parser)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    options = figures.parse(parser)
     measure_all(options)
 
 

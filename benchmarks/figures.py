@@ -9,7 +9,7 @@ import os
 import platform
 import statistics
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -164,11 +164,14 @@ def sync_seconds(folder: Path) -> float:
     return statistics.median(taken)
 
 
-def add_out(parser: ArgumentParser) -> None:
-    """Let the user say where the results go."""
+def parse(parser: ArgumentParser) -> Namespace:
+    """Parse the options, with one that says where the results go; make that folder."""
     parser.add_argument(
         "--out", type=Path, default=RESULTS, help="folder for results and ledgers, on a real disk"
     )
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    return options
 
 
 def write(folder: Path, name: str, figures: Mapping[str, Any]) -> None:

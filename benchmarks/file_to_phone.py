@@ -284,9 +284,7 @@ def main() -> None:
         metavar="CHECKOUT",
         help="folder of another checkout, to measure beside this one",
     )
-    figures.add_out(parser)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    options = figures.parse(parser)
     measure_all(options)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.figures import add_out, environment, interleaved, spread, write
+from benchmarks.figures import environment, interleaved, parse, spread, write
 from benchmarks.one_campaign import messages, peak_memory
 from connectus_async import AsyncConnectus, Sms
 from connectus_async.bulk.channels import channels
@@ -213,14 +213,12 @@ def arguments() -> Namespace:
     parser.add_argument("--messages", type=int, default=20_000, help="messages of a round")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large ledger; 0: none")
-    add_out(parser)
-    return parser.parse_args()
+    return parse(parser)
 
 
 def main() -> None:
     """Measure, print and write the figures."""
     options = arguments()
-    options.out.mkdir(parents=True, exist_ok=True)
     source = entries(options.messages)
     costs = interleaved(WAYS, options.rounds, lambda way: measured(way, source, options.out))
     figures: dict[str, Any] = {"environment": environment(options.out)}

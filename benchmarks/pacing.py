@@ -274,9 +274,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--messages", type=int, default=MESSAGES)
     parser.add_argument("--rate", type=float, default=RATE, help="requests a second, if throttled")
-    figures.add_out(parser)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    options = figures.parse(parser)
     asyncio.run(measure(options))
 
 

@@ -298,12 +298,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, help="of a core for each thread, at most")
     parser.add_argument("--uvloop", action="store_true", help="run all on uvloop")
     parser.add_argument("--round", type=json.loads, help=argparse.SUPPRESS)
-    figures.add_out(parser)
-    options = parser.parse_args()
+    options = figures.parse(parser)
     if options.round:
         one_round(options.round)
         return
-    options.out.mkdir(parents=True, exist_ok=True)
     measure_all(options)
 
 

@@ -395,9 +395,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    figures.add_out(parser)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    options = figures.parse(parser)
     measure_all(options)
 
 

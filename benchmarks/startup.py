@@ -278,9 +278,7 @@ def main() -> None:
         "--with", dest="another", type=Path, help="another checkout to measure as well"
     )
     parser.add_argument("--only", nargs="+", choices=[*PARTS], default=[*PARTS])
-    figures.add_out(parser)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    options = figures.parse(parser)
     measure_all(options)
 
 

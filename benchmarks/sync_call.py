@@ -218,9 +218,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=THREADS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--server", choices=KINDS, default="fast")
-    figures.add_out(parser)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
+    options = figures.parse(parser)
     measure_all(options)
 
 

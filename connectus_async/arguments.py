@@ -31,6 +31,9 @@ MAX_AMOUNT: Final = 2**53 - 1
 ToDigits = Callable[[str, str | int], str]
 """Turns a phone number into its E.164 digits, as `phone_number` does."""
 
+NUMBER_LENGTHS: Final = range(8, 16)
+"""Digits of a phone number, with its country code."""
+
 DASHES: Final = "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"
 """Written between the digits of a number. Safe at the start of a set in a regular expression."""
 
@@ -50,7 +53,7 @@ def phone_number(field: str, value: str | int) -> str:
     '56987688060'
     """
     digits = _digits(field, value)
-    if not 8 <= len(digits) <= 15:
+    if len(digits) not in NUMBER_LENGTHS:
         raise InvalidArgumentError(
             field, f"has {len(digits)} digits; with its country code a number has 8 to 15"
         )

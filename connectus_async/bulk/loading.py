@@ -7,7 +7,7 @@ The end of a load shows them: they have a message that was sent and that the sou
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -16,7 +16,14 @@ from connectus_async.bulk.feed import Messages, from_messages
 from connectus_async.errors import ConfigurationError, safe_text
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded, Loading, no_message
+from connectus_async.ledger.records import (
+    CHARACTERS_A_TRANSACTION,
+    ROWS_A_TRANSACTION,
+    Entry,
+    Loaded,
+    Loading,
+    no_message,
+)
 from connectus_async.ledger.states import Edited, SkipReason
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
@@ -24,10 +31,6 @@ from connectus_async.products.sms import Sms
 if TYPE_CHECKING:
     from connectus_async.recipients.plain_sms import Composed
     from connectus_async.recipients.suppression import SuppressionList
-
-ROWS_A_TRANSACTION: Final = 500
-CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
-"""Maximum characters of the bodies in a transaction: an email may have ten million."""
 
 OnRow = Callable[[Row, Loaded], object]
 Compose = Callable[[Callable[[Sms], Entry], KeyMaker], AsyncGenerator[Sequence["Composed"], None]]

@@ -10,6 +10,10 @@ EARLY_SECONDS: Final = 3 * 86_400.0
 """Seconds for which a delivery status waits for its SMS: as long as an SMS is asked for, since
 reconciling finds the identifiers of some SMS days after they were sent."""
 
+ROWS_A_TRANSACTION: Final = 500
+CHARACTERS_A_TRANSACTION: Final = 4 * 2**20
+"""Maximum of what one call of a load records: an email may have ten million characters."""
+
 INVALID: Final = "invalid"
 """The kind of the entry for a row that is no message."""
 

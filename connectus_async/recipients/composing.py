@@ -2,20 +2,15 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
 
 from anyio.to_thread import run_sync
 
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry
+from connectus_async.ledger.records import CHARACTERS_A_TRANSACTION, ROWS_A_TRANSACTION, Entry
 from connectus_async.products.sms import Sms
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.plain_sms import Composed, PlainRows, PlainSms, example
 from connectus_async.recipients.sources import Line, Source
-
-ROWS_A_BATCH: Final = 500
-CHARACTERS_A_BATCH: Final = 4 * 2**20
-"""Maximum characters of the texts of a batch: an email may have ten million."""
 
 
 async def composed(
@@ -59,7 +54,7 @@ def _batch(lines: Iterator[Line], compose: Callable[[Line], Composed]) -> Sequen
         item = compose(line)
         batch.append(item)
         characters += _characters(item)
-        if len(batch) == ROWS_A_BATCH or characters >= CHARACTERS_A_BATCH:
+        if len(batch) == ROWS_A_TRANSACTION or characters >= CHARACTERS_A_TRANSACTION:
             break
     return batch
 

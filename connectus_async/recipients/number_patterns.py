@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
+from connectus_async.arguments import NUMBER_LENGTHS
 from connectus_async.extras import library
 from connectus_async.ledger.keys import recipient_key
 
@@ -145,7 +146,7 @@ def _plan_in(country: str) -> _Plan | None:
         {
             length: _national(metadata, length)
             for length in metadata.general_desc.possible_length
-            if 8 <= len(code) + length <= 15
+            if len(code) + length in NUMBER_LENGTHS
         },
         re.compile(metadata.general_desc.national_number_pattern),
         re.compile(metadata.international_prefix or _NEVER),

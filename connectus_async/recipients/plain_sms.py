@@ -100,4 +100,9 @@ class PlainRows:
 
 def _is_number(digits: str) -> bool:
     """Tell whether the call that sends an SMS takes digits as they are."""
-    return 8 <= len(digits) <= 15 and digits.isascii() and digits.isdigit() and digits[0] != "0"
+    return (
+        len(digits) in arguments.NUMBER_LENGTHS
+        and digits.isascii()
+        and digits.isdigit()
+        and digits[0] != "0"
+    )

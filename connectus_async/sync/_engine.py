@@ -289,8 +289,7 @@ class Engine(Generic[OwnedT]):
         Raises:
             WrongProcessError: The process has forked meanwhile.
         """
-        if self.pid != os.getpid():
-            raise WrongProcessError
+        self.refuse_other_process()
         if self._waiting:
             self.schedule(self.start_waiting)
 
@@ -302,10 +301,8 @@ class Engine(Generic[OwnedT]):
 
     def admit(self, operation: Operation) -> None:
         """Register the operation, so that it gets a reply even if the loop ends."""
-        if self.thread is threading.current_thread():
-            raise OwnThreadError
-        if self.pid != os.getpid():
-            raise WrongProcessError
+        self.refuse_own_thread()
+        self.refuse_other_process()
         self.operations.add(operation)
         if self._has_ended:
             raise operation.refusal()
@@ -313,6 +310,10 @@ class Engine(Generic[OwnedT]):
     def refuse_own_thread(self) -> None:
         if self.thread is threading.current_thread():
             raise OwnThreadError
+
+    def refuse_other_process(self) -> None:
+        if self.pid != os.getpid():
+            raise WrongProcessError
 
     def _run(self) -> None:
         try:

@@ -35,9 +35,9 @@ from connectus_async import (
     State,
     SuppressionList,
 )
-from connectus_async.bulk.loading import CHARACTERS_A_TRANSACTION
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.metadata_names import ONE_SPELLING
+from connectus_async.ledger.records import CHARACTERS_A_TRANSACTION
 
 FIRST = 56_960_000_000
 SANTIAGO = ZoneInfo("America/Santiago")

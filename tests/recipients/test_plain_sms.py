@@ -122,7 +122,7 @@ async def test_rows_are_composed_in_order_and_in_batches(
     tmp_path: Path, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ):
     """Ordinary ones and others; a missing column is found before any."""
-    monkeypatch.setattr(composing, "ROWS_A_BATCH", 2)
+    monkeypatch.setattr(composing, "ROWS_A_TRANSACTION", 2)
     path = tmp_path / "recipients.csv"
     path.write_text("dst_number,name,code\n56987688060,Ana,1\n12,Juan,2\n56987688061,Luis,3\n")
     source = await open_source(path)
@@ -142,7 +142,7 @@ async def test_a_batch_of_long_texts_is_short(
     tmp_path: Path, channel: Channel, monkeypatch: pytest.MonkeyPatch
 ):
     """An email may have ten million characters: memory is bounded by them, not by rows."""
-    monkeypatch.setattr(composing, "CHARACTERS_A_BATCH", 20)
+    monkeypatch.setattr(composing, "CHARACTERS_A_TRANSACTION", 20)
     path = tmp_path / "recipients.csv"
     path.write_text("dst_email,name,code\n" + "ana@ejemplo.cl,Ana,1\n" * 3)
     composer = Composer(kind="email", subject=TEXT, email_content=TEXT, src_email="yo@empresa.cl")

@@ -1,5 +1,6 @@
 """Short forms of what every message has, as the tables keep it, and SQL that writes them out."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from connectus_async.ledger.states import MAY_BE_SENT, State
@@ -15,7 +16,7 @@ STATES: Final = (
 )
 """A state is its place here. SQLite takes no byte for 0 and 1, which most messages end with."""
 
-CODES: Final = {state: code for code, state in enumerate(STATES)}
+CODES: Final[Mapping[str, int]] = {state: code for code, state in enumerate(STATES)}
 ACCEPTED, REJECTED, SKIPPED, QUEUED, IN_FLIGHT, UNKNOWN, HELD = range(len(STATES))
 ANSWERED: Final = REJECTED
 """The highest code of an answer of the API; only messages above it can change."""
@@ -41,11 +42,6 @@ TICKS: Final = 100_000
 
 MOST_DIGITS: Final = 18
 """Of a number that is sure to be an integer of SQLite."""
-
-
-def short_kind(kind: str) -> int | str:
-    """Shorten the kind of an entry."""
-    return KIND_CODES.get(kind, kind)
 
 
 def short_recipient(recipient: str) -> int | str:
@@ -88,6 +84,11 @@ def _case(column: str, names: dict[int, str], rest: str) -> str:
     return f"CASE {column} {cases} ELSE {rest} END"
 
 
+def _code_of(column: str, codes: Mapping[str, int], rest: str) -> str:
+    cases = " ".join(f"WHEN '{name}' THEN {code}" for name, code in codes.items())
+    return f"CASE {column} {cases} ELSE {rest} END"
+
+
 def state_name(column: str) -> str:
     """Write out a state."""
     return _case(column, dict(enumerate(STATES[:-1])), f"'{STATES[-1]}'")
@@ -95,8 +96,7 @@ def state_name(column: str) -> str:
 
 def state_code(column: str) -> str:
     """Shorten the name of a state; another text is refused, as NULL."""
-    cases = " ".join(f"WHEN '{state}' THEN {code}" for state, code in CODES.items())
-    return f"CASE {column} {cases} END"
+    return _code_of(column, CODES, "NULL")
 
 
 def kind_name(column: str) -> str:
@@ -106,8 +106,7 @@ def kind_name(column: str) -> str:
 
 def kind_code(column: str) -> str:
     """Shorten the name of a kind."""
-    cases = " ".join(f"WHEN '{kind}' THEN {code}" for code, kind in enumerate(KINDS))
-    return f"CASE {column} {cases} ELSE {column} END"
+    return _code_of(column, KIND_CODES, column)
 
 
 def recipient_text(column: str) -> str:

@@ -9,7 +9,7 @@ from connectus_async.ledger import metadata_names
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.sqlite import metadata
-from connectus_async.ledger.sqlite.codes import short_kind
+from connectus_async.ledger.sqlite.codes import KIND_CODES
 from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import (
     ENTRY,
@@ -95,7 +95,7 @@ def begin(file: HolderFile) -> int:
     connection = file.connection
     number = metadata.load_number(connection) + 1
     file.keys.merge(connection)  # the table forgets deleted messages by itself
-    connection.execute(FORGET_INVALID, (short_kind(INVALID),))
+    connection.execute(FORGET_INVALID, (KIND_CODES[INVALID],))
     metadata.write(connection, {metadata.LOAD: str(number), metadata_names.LOADED: "0"})
     return number
 

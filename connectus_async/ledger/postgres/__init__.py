@@ -1,0 +1,1 @@
+"""The ledger in a PostgreSQL database: several campaigns in one, each with several holders."""

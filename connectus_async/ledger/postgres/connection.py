@@ -1,0 +1,90 @@
+"""Connections to a database, each with the settings that a ledger relies on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import psycopg
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger.postgres import problems, schema
+from connectus_async.ledger.postgres.address import Address
+
+AsyncConnection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+CONNECT_SECONDS: Final = 10
+SILENT_SECONDS: Final = 10
+"""Seconds after which a connection that answers nothing is given up."""
+
+PARAMETERS: Final = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": SILENT_SECONDS * 1_000,
+    "fallback_application_name": "connectus-async",
+}
+
+SETTINGS: Final = {
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
+    "search_path": schema.NAME,
+    "client_encoding": "UTF8",
+}
+"""A role or a database may have others. Without ``synchronous_commit`` a crash of the server loses
+committed rows, and each lost row is a second message."""
+
+_SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)}"
+_VALUES: Final = [part for setting in SETTINGS.items() for part in setting]
+
+
+async def connect(address: Address) -> AsyncConnection:
+    """Open a connection of the event loop. Each statement is a transaction of its own.
+
+    Raises:
+        psycopg.Error: The database cannot be reached or used.
+    """
+    connection = await psycopg.AsyncConnection.connect(
+        address.conninfo, autocommit=True, prepare_threshold=1, **PARAMETERS
+    )
+    try:
+        await connection.execute(_SET, _VALUES)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def connect_blocking(address: Address) -> Connection:
+    """Open a connection of a thread. See `connect`."""
+    connection = psycopg.connect(
+        address.conninfo, autocommit=True, prepare_threshold=1, **PARAMETERS
+    )
+    try:
+        connection.execute(_SET, _VALUES)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_version(name: str, version: int) -> None:
+    """Check that the tables are of this version.
+
+    Raises:
+        LedgerError: They are not.
+    """
+    if version > schema.VERSION:
+        raise LedgerError(name, problems.NEWER.format(version=version))
+    if version < schema.VERSION:
+        raise LedgerError(name, problems.OLDER)
+
+
+@contextmanager
+def described(address: Address) -> Iterator[None]:
+    """Turn an error of the database in a block into a `LedgerError`."""
+    try:
+        yield
+    except (psycopg.Error, OSError) as error:
+        raise problems.described(address.name, error) from None

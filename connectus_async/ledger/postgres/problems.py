@@ -1,0 +1,56 @@
+"""Sentences for what can be wrong with a ledger in a database, with what to do about it."""
+
+from typing import Final
+
+import psycopg
+from psycopg import errors
+
+from connectus_async.errors import LedgerError
+
+NO_TABLES: Final = "the database has no ledgers yet: make its tables by connectus ledger init"
+NEWER: Final = "was made by a newer connectus-async (its version is {version}): upgrade"
+OLDER: Final = "is of an older connectus-async: bring it up to date by connectus ledger init"
+NO_CAMPAIGN: Final = "there is no such campaign"
+SEVERAL: Final = "has several campaigns: add ?campaign=NAME to its address, one of {names}"
+GIVEN_UP: Final = (
+    "gave this sender up, since it had not heard of it for {seconds:g} seconds: nothing more is"
+    " sent from here; others go on, or start it again"
+)
+CHANGED: Final = (
+    "was changed by somebody else while it was being sent: nothing more is sent; see who writes to"
+    " its tables, then resume"
+)
+NOT_OPEN: Final = "is not open"
+CLOSED: Final = "is closed"
+
+_REFUSED: Final = "cannot be reached: check its address, and that the server runs"
+
+_SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (errors.UndefinedTable, NO_TABLES),
+    (errors.InvalidSchemaName, NO_TABLES),
+    (errors.InsufficientPrivilege, "the user of its address has not the right to do this"),
+    (errors.InvalidPassword, "the user or password of its address is wrong"),
+    (errors.InvalidAuthorizationSpecification, "the user of its address may not connect"),
+    (errors.InvalidCatalogName, "there is no such database: create it first"),
+    (errors.DiskFull, "the server's disk is full: free some space, then resume"),
+    (errors.TooManyConnections, "the server has no connection left: end some, or allow it more"),
+    (errors.ReadOnlySqlTransaction, "the server is read-only: use the address of the primary"),
+    (errors.UniqueViolation, "has a message twice: restore it, or ask the API who was reached"),
+)
+
+
+def described(name: str, error: Exception) -> LedgerError:
+    """Describe an error of the database in one sentence, without a row or the address.
+
+    Args:
+        name: The name of the ledger's place.
+        error: The error.
+    """
+    if isinstance(error, LedgerError):
+        return error
+    for kind, sentence in _SENTENCES:
+        if isinstance(error, kind):
+            return LedgerError(name, sentence)
+    if isinstance(error, psycopg.OperationalError | OSError):
+        return LedgerError(name, _REFUSED)
+    return LedgerError(name, f"cannot be used: {type(error).__name__}")

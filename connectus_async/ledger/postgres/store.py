@@ -1,0 +1,44 @@
+"""Place of a ledger in a database."""
+
+from contextlib import AbstractContextManager
+
+from connectus_async.ledger.abc import DeliveryLog, Ledger, LedgerReader, LedgerStore
+from connectus_async.ledger.postgres import address
+from connectus_async.ledger.postgres.delivery import PostgresDeliveryLog
+from connectus_async.ledger.postgres.holding import LEASE
+from connectus_async.ledger.postgres.ledger import PostgresLedger
+from connectus_async.ledger.postgres.reader import read
+from connectus_async.ledger.postgres.trial import TrialLedger
+from connectus_async.ledger.records import EARLY_SECONDS
+
+
+class PostgresStore(LedgerStore):
+    """A campaign of a database, which need not be there. It may have several holders at a time.
+
+    Args:
+        where: The address. See `address.parse`.
+        lease: Seconds after which a holder that nothing was heard of is given up.
+
+    Raises:
+        ConfigurationError: It is no address.
+    """
+
+    def __init__(self, where: str, *, lease: float = LEASE) -> None:
+        self._address = address.parse(where)
+        self._lease = lease
+
+    def ledger(self) -> Ledger:
+        """Make a ledger to send with. See `LedgerStore.ledger`."""
+        return PostgresLedger(self._address, lease=self._lease)
+
+    def trial(self) -> Ledger:
+        """Make a ledger for a dry run. See `LedgerStore.trial`."""
+        return TrialLedger(self._address)
+
+    def deliveries(self, *, early_seconds: float = EARLY_SECONDS) -> DeliveryLog:
+        """Make a writer of delivery statuses. See `LedgerStore.deliveries`."""
+        return PostgresDeliveryLog(self._address, early_seconds=early_seconds)
+
+    def read(self) -> AbstractContextManager[LedgerReader]:
+        """Open the ledger to read it as it is at this moment. See `LedgerStore.read`."""
+        return read(self._address)

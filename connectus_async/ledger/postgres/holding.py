@@ -170,7 +170,7 @@ class Holding:
 
     async def _open_sessions(self) -> None:
         for session in (self._changes, self._questions):
-            await session.run(_nothing, repeats=False)
+            await session.open()
 
     async def _close_sessions(self) -> None:
         for session in (self._changes, self._questions):
@@ -346,7 +346,3 @@ class Holding:
         values = (self._campaign, self.worker)
         (others_go_on,) = await sending.one(connection, OTHERS_GO_ON, values)
         return bool(others_go_on)
-
-
-async def _nothing(_: AsyncConnection) -> None:
-    """Do nothing, on a connection that has to be there."""

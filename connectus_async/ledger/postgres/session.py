@@ -11,7 +11,7 @@ from psycopg import errors
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.postgres import problems
 from connectus_async.ledger.postgres.address import Address
-from connectus_async.ledger.postgres.connection import AsyncConnection, connect
+from connectus_async.ledger.postgres.connection import AsyncConnection, connect, described
 
 T = TypeVar("T")
 Task: TypeAlias = Callable[[AsyncConnection, int], Awaitable[Any]]
@@ -39,9 +39,10 @@ class Session:
         """Connect.
 
         Raises:
-            psycopg.Error: The database cannot be reached.
+            LedgerError: The database cannot be reached.
         """
-        self._connection = await connect(self._address)
+        with described(self._address):
+            self._connection = await connect(self._address)
 
     async def close(self) -> None:
         """Disconnect; repeating it is harmless."""

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from psycopg.errors import UniqueViolation
+
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.content import hashed
 from connectus_async.ledger.postgres import problems, sending
@@ -447,18 +449,19 @@ class Writer:
             plan.apart += way.apart
 
     async def _wrote(self, connection: AsyncConnection, plan: Plan) -> bool:
-        """Write a plan in one statement; if a chunk is not ours, write nothing and return False."""
+        """Write a plan in one statement; return False, and write nothing, if that does not do."""
         values = {
-            "chunks": [*plan.marks],
-            "uptos": [*plan.marks.values()],
+            "chunks": sending.array(plan.marks),
+            "uptos": sending.array(plan.marks.values()),
             "worker": self.place.worker,
             "count": len(plan.marks),
             "now": plan.now,
             **sending.columns(sending.ENDED, plan.ended),
         }
-        is_ours, ended = await sending.one(connection, sending.FAST, values)
-        if is_ours:
-            self._check_count(ended, plan.ended, plan)
+        try:
+            (is_ours,) = await sending.one(connection, sending.FAST, values)
+        except UniqueViolation:  # it is written again, or somebody else wrote; the long way tells
+            return False
         return bool(is_ours)
 
     async def _write_some(self, connection: AsyncConnection, group: Group, plan: Plan) -> None:

@@ -142,10 +142,10 @@ def columns(names: Sequence[str], rows: Iterable[Row]) -> dict[str, str]:
 
 
 def array(values: Iterable[object]) -> str:
-    """Write an array as PostgreSQL reads it; psycopg takes several times as long.
+    r"""Write an array as PostgreSQL reads it; psycopg takes several times as long.
 
     >>> print(array([1, None, "a b", "null", 'say "no"']))
-    {1,NULL,"a b","null","say \\"no\\""}
+    {1,NULL,"a b","null","say \"no\""}
     """
     return f"{{{','.join(map(_item, values))}}}"
 

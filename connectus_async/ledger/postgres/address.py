@@ -1,7 +1,7 @@
 """Address of a ledger in a database."""
 
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import attrs
 
@@ -80,11 +80,12 @@ def _check(address: str) -> None:
 
 
 def _parameters(query: str) -> list[tuple[str, str]]:
-    found = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
+    written = query.replace("+", "%2B")  # to libpq it is no blank
+    found = parse_qsl(written, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
     if len(found) > len(dict(found)):
         raise ConfigurationError("ledger", "has a parameter twice")
     return found
 
 
 def _joined(before: str, parameters: dict[str, str]) -> str:
-    return f"{before}?{urlencode(parameters)}" if parameters else before
+    return f"{before}?{urlencode(parameters, quote_via=quote)}" if parameters else before

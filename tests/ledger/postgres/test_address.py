@@ -39,7 +39,7 @@ SECRET = "geheim"
     ],
 )
 def test_an_address_keeps_its_password_to_itself(written, conninfo, name, retyped):
-    """Libpq gets all but the campaign; messages name the place, and a command can be typed again."""
+    """Libpq gets all but the campaign; what is printed can be typed again."""
     address = parse(written)
 
     assert (address.conninfo, address.name, address.without_password) == (conninfo, name, retyped)

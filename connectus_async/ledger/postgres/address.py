@@ -112,4 +112,5 @@ def _parameters(query: str) -> list[tuple[str, str]]:
 
 
 def _joined(before: str, parameters: dict[str, str]) -> str:
-    return f"{before}?{urlencode(parameters, safe="/,", quote_via=quote)}" if parameters else before
+    query = urlencode(parameters, safe="/,", quote_via=quote)
+    return f"{before}?{query}" if query else before

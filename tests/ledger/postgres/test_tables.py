@@ -91,10 +91,13 @@ def test_who_may_make_no_schema_is_told_so(
 @pytest.mark.parametrize(
     ("place", "problem"),
     [
-        (lambda server: server.address("missing"), "does not let its user into its database"),
-        (lambda server: server.address(user="missing"), "does not let its user into its database"),
+        (lambda server: server.address("missing"), "does not let this user into this database"),
+        (
+            lambda server: server.address(user="missing"),
+            "does not let this user into this database",
+        ),
         (lambda server: server.address(port="1"), "cannot be reached"),
-        (lambda server: server.address(sslmod="x"), "has parameters that libpq does not know"),
+        (lambda server: server.address(sslmod="x"), "something that libpq does not know"),
     ],
     ids=["database", "user", "port", "parameter"],
 )

@@ -17,12 +17,13 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.attending import Attending
 from connectus_async.ledger.postgres.chunks import Chunk
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
-from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.records import Attendance, Entry, Instructions, Policy
 from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
 
 LEASE: Final = 10.0
@@ -125,6 +126,8 @@ WHERE entry.id = outcome.id AND entry.campaign = %(campaign)s AND outcome.{schem
 class Holding:
     """One holder of a campaign, from its opening to its end.
 
+    It has three connections: for changes, for questions, which may take long, and to be seen.
+
     Args:
         address: The database, and the campaign in it.
         lease: Seconds after which others give this holder up, if nothing is heard of it.
@@ -157,23 +160,25 @@ class Holding:
     async def begin(self, policy: Policy) -> None:
         """Join the workers of the campaign."""
         self._policy = policy
-        self._changes, self._questions = Session(self._address), Session(self._address)
+        self._sessions = [Session(self._address) for _ in range(3)]
+        self._changes, self._questions, self._presence = self._sessions
         try:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
+            self._attending = Attending(self.worker)
             self._beats = asyncio.create_task(self._beat())
         except BaseException:
             await self._close_sessions()
             raise
 
     async def _open_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in self._sessions:
             await session.open()
 
     async def _close_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in self._sessions:
             await session.close()
 
     async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
@@ -244,7 +249,7 @@ class Holding:
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._questions.run(self._seen, repeats=True)
+                is_present = await self._presence.run(self._seen, repeats=True)
             except LedgerError as error:
                 self.writer.fail(error)
                 return
@@ -282,6 +287,12 @@ class Holding:
         values = {"campaign": self._campaign, "absent": ABSENT}
         await connection.execute(statement, values)
         await connection.execute(schema.REOPEN, values)
+
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes. It waits for nothing that was recorded, nor for a question."""
+        campaign = self.writer.place.campaign
+        report = partial(self._attending.report, campaign=campaign, attendance=attendance)
+        return await self._presence.run(report, repeats=True)
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""

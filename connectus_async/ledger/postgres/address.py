@@ -1,7 +1,7 @@
 """Address of a ledger in a database."""
 
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 import attrs
 
@@ -50,12 +50,13 @@ def parse(address: str) -> Address:
     if len(campaigns) > 1:
         raise ConfigurationError("ledger", "has the parameter campaign twice")
     others = [(name, value) for name, value in parameters if name != CAMPAIGN]
-    conninfo = url._replace(query=urlencode(others)).geturl()
+    place = address.partition("?")[0]
+    conninfo = f"{place}?{urlencode(others, quote_via=quote)}" if others else place
     campaign = campaigns[0] if campaigns else None
     return Address(conninfo, _name(url, port, campaign), campaign)
 
 
 def _name(url: SplitResult, port: int | None, campaign: str | None) -> str:
     place = f"{url.hostname or ''}{'' if port is None else f':{port}'}"
-    question = "" if campaign is None else f"?{urlencode({CAMPAIGN: campaign})}"
+    question = "" if campaign is None else f"?{urlencode({CAMPAIGN: campaign}, quote_via=quote)}"
     return f"postgresql://{place}{url.path}{question}"

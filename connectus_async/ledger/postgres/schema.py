@@ -22,9 +22,10 @@ VERSION: Final = 1
 CHUNK: Final = 512
 """Numbers of a chunk: message ``id`` is of chunk ``id / CHUNK``."""
 
-WAITING, OWNED, DONE, LOADING = range(4)
-"""States of a chunk: it has queued messages and no owner; its owner begins its messages; nothing of
-it is queued, and it has no owner; its source is being loaded, or was not loaded to its end."""
+WAITING, OWNED, STREAMED, LOADING, DONE = range(5)
+"""States of a chunk. Waiting: it has queued messages, and no owner. Owned: its owner begins its
+messages in their order. Streamed: its owner fills it with messages as they come. Loading: its
+source was not loaded to its end yet. Done: nothing of it is queued, and it has no owner."""
 
 CHANGEABLE: Final = "state NOT IN ('accepted', 'rejected')"
 """Condition of an index on ``outcome``: of the rows that can still change."""
@@ -129,6 +130,25 @@ FROM entry
 JOIN chunk ON chunk.id = entry.id / {CHUNK}
 LEFT JOIN outcome ON outcome.id = entry.id;
 """
+
+HAS_QUEUED: Final = f"""
+EXISTS (
+    SELECT 1 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+    WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > chunk.begun)
+)
+"""
+"""Condition on a chunk."""
+
+REOPEN: Final = f"""
+UPDATE chunk SET state = {WAITING}
+WHERE campaign = %(campaign)s AND state = {DONE} AND EXISTS (
+    SELECT 1 FROM outcome
+    WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        AND outcome.{CHANGEABLE} AND outcome.state = 'queued'
+)
+"""
+"""Needed after messages with an outcome were queued again."""
 
 VERSION_TABLE: Final = f"""
 CREATE TABLE version (number integer NOT NULL);

@@ -20,6 +20,11 @@ CHANGED: Final = (
     "was changed by somebody else while it was being sent: nothing more is sent; see who writes to"
     " its tables, then resume"
 )
+UNREADABLE_ADDRESS: Final = "has an address with something that libpq does not know"
+KEPT_OUT: Final = (
+    "its server runs, but does not let this user into this database: check the user, the password"
+    " and the name of the database, which must be there already"
+)
 NOT_OPEN: Final = "is not open"
 CLOSED: Final = "is closed"
 

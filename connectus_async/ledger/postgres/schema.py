@@ -32,12 +32,6 @@ CHANGEABLE: Final = "state NOT IN ('accepted', 'rejected')"
 
 _STATES: Final = ", ".join(f"'{state}'" for state in State)
 
-OUTCOME: Final = (
-    *("id", "state", "attempts", "started_at", "ended_at", "provider_id", "reason"),
-    *("delivery_status", "delivered_at"),
-)
-ENTRY: Final = ("id", "key", "line", "kind", "recipient", "body", "billed")
-
 TABLES: Final = f"""
 CREATE TYPE state AS ENUM ({_STATES});
 CREATE TABLE campaign (
@@ -81,10 +75,10 @@ CREATE TABLE entry (
 );
 CREATE TABLE outcome (
     id bigint PRIMARY KEY,
-    state state NOT NULL,
-    attempts integer NOT NULL,
     started_at double precision,
     ended_at double precision,
+    state state NOT NULL,
+    attempts smallint NOT NULL,
     provider_id text,
     reason text,
     delivery_status text,
@@ -118,7 +112,7 @@ CREATE VIEW message AS SELECT
     CASE WHEN outcome.id IS NOT NULL THEN outcome.state
          WHEN entry.id <= chunk.begun THEN 'in_flight' ELSE 'queued' END AS state,
     outcome.reason,
-    coalesce(outcome.attempts, (entry.id <= chunk.begun)::integer) AS attempts,
+    coalesce(outcome.attempts, (entry.id <= chunk.begun)::integer::smallint) AS attempts,
     outcome.provider_id,
     CASE WHEN outcome.id IS NOT NULL THEN outcome.started_at
          WHEN entry.id <= chunk.begun THEN (

@@ -35,10 +35,12 @@ timed AS (
 ended AS (
     INSERT INTO outcome (id, state, attempts, started_at, ended_at, provider_id, reason)
     SELECT it.id, state, 1, started_at, ended_at, provider_id, reason FROM {_ENDED}, is_ours
-    WHERE answer ON CONFLICT DO NOTHING RETURNING id
+    WHERE answer
 )
-SELECT answer, (SELECT count(*) FROM ended) FROM is_ours
+SELECT answer FROM is_ours
 """
+"""A row that is there already is an error of the whole statement: with ``ON CONFLICT`` each row
+would be logged in two steps."""
 
 IS_PRESENT: Final = "SELECT left_at IS NULL FROM worker WHERE id = %s FOR SHARE"
 """Whoever gives a worker up waits until its transaction has ended."""
@@ -133,10 +135,30 @@ WHERE campaign = %s AND state IN ({", ".join(f"'{state}'" for state in sorted(MA
 """
 
 
-def columns(names: Sequence[str], rows: Iterable[Row]) -> dict[str, list[Any]]:
-    """Turn rows into parameters, a list for each column."""
-    lists = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in names]
-    return dict(zip(names, lists, strict=True))
+def columns(names: Sequence[str], rows: Iterable[Row]) -> dict[str, str]:
+    """Turn rows into parameters, an array for each column."""
+    arrays = [array(values) for values in zip(*rows, strict=True)] or [array(()) for _ in names]
+    return dict(zip(names, arrays, strict=True))
+
+
+def array(values: Iterable[object]) -> str:
+    r"""Write an array as PostgreSQL reads it; psycopg takes several times as long.
+
+    >>> print(array([1, None, "a b", "null", 'say "no"']))
+    {1,NULL,"a b","null","say \"no\""}
+    """
+    return f"{{{','.join(map(_item, values))}}}"
+
+
+def _item(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if not isinstance(value, str):
+        return repr(value)
+    if value.isalnum() and value.lower() != "null":
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 async def one(

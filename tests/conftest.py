@@ -4,8 +4,9 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -15,6 +16,11 @@ from blockbuster import blockbuster_ctx
 from connectus_async import AsyncConnectus
 from connectus_async.bulk import reconcile
 from connectus_async.emulator import Emulator
+
+if TYPE_CHECKING:
+    from databases import Database
+
+    from connectus_async.postgres_server import PostgresServer
 
 hypothesis.settings.register_profile(
     "the same on every machine",
@@ -56,9 +62,9 @@ def no_blocking() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the credentials and proxies of whoever runs the tests out of them."""
+    """Keep the credentials, proxies and databases of whoever runs the tests out of them."""
     for name in list(os.environ):
-        if name.startswith("CONNECTUS_") or name.lower().endswith("_proxy"):
+        if name.startswith(("CONNECTUS_", "PG")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 
@@ -103,3 +109,28 @@ async def connectus(
     """Give each test the async client, and then the blocking one in its place."""
     async with CLIENTS[request.param](**settings) as connectus:
         yield connectus
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[PostgresServer]":
+    """A PostgreSQL server that survives no crash of the machine."""
+    from connectus_async.postgres_server import PostgresServer  # noqa: PLC0415 - few tests use it
+
+    with PostgresServer(syncs=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database(postgres: "PostgresServer") -> "Iterator[Database]":
+    """A database for all tests that are content with the tables of ledgers."""
+    from databases import Database  # noqa: PLC0415 - as above
+
+    with closing(Database(postgres)) as database:
+        yield database
+
+
+@pytest.fixture
+def postgres_ledger(database: "Database") -> str:
+    """The address of a ledger in a database without any."""
+    database.empty()
+    return database.address()

@@ -6,26 +6,76 @@ reached by `open_store` alone.
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from connectus_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from connectus_async.ledger.abc import LedgerStore
+    from connectus_async.ledger.postgres.address import Address
+
+SCHEMES: Final = ("postgresql://", "postgres://")
+
+
+def is_address(where: object) -> TypeGuard[str]:
+    """Tell the address of a ledger in a database from the path of a file."""
+    return isinstance(where, str) and where.startswith(SCHEMES)
 
 
 def open_store(where: str | PathLike[str]) -> "LedgerStore":
     """Find the store of a ledger; nothing is read or created yet.
 
     Args:
-        where: The path of its file.
+        where: The path of its file, or its address in a PostgreSQL database.
 
     Raises:
-        ConfigurationError: It is no path.
+        ConfigurationError: It is neither, or PostgreSQL needs the extra ``postgres``.
     """
+    if is_address(where):
+        _check_extra()
+        from connectus_async.ledger.postgres.store import PostgresStore  # noqa: PLC0415 - an extra
+
+        return PostgresStore(where)
     from connectus_async.ledger.sqlite.store import SqliteStore  # noqa: PLC0415 - one of several
 
     try:
         return SqliteStore(Path(where))
     except TypeError:
-        raise ConfigurationError("ledger", "must be a path") from None
+        raise ConfigurationError("ledger", "must be a path or an address") from None
+
+
+def parse_address(where: str) -> "Address":
+    """Take the address of a ledger in a database apart.
+
+    Raises:
+        ConfigurationError: It is no such address.
+    """
+    from connectus_async.ledger.postgres.address import parse  # noqa: PLC0415 - for few ledgers
+
+    return parse(where)
+
+
+def create_tables(where: str) -> bool:
+    """Make the tables of the ledgers of a PostgreSQL database, unless it has them. Blocks.
+
+    Args:
+        where: Its address.
+
+    Returns:
+        ``True`` if they were made; ``False`` if they were there.
+
+    Raises:
+        ConfigurationError: It is no address, or the extra ``postgres`` is missing.
+        LedgerError: They cannot be made.
+    """
+    address = parse_address(where)
+    _check_extra()
+    from connectus_async.ledger.postgres import init  # noqa: PLC0415 - as above
+
+    return init.create_tables(address)
+
+
+def _check_extra() -> None:
+    from connectus_async.extras import library  # noqa: PLC0415 - as above
+
+    library("ledger", "psycopg", extra="postgres")

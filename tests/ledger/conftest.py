@@ -1,7 +1,6 @@
 """Stores and open ledgers for the conformance suite."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from doors import opened
@@ -11,11 +10,9 @@ from connectus_async.ledger.abc import Ledger, LedgerStore
 
 
 @pytest.fixture(params=STORES)
-def make_store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> MakeStore:
+def make_store(request: pytest.FixtureRequest) -> MakeStore:
     """Make stores of one kind."""
-    return {**STORES, **VARIANTS}[request.param](tmp_path, monkeypatch)
+    return {**STORES, **VARIANTS}[request.param](request)
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ from connectus_async.ledger.abc import LedgerStore
 from connectus_async.ledger.sqlite import key_index
 
 MakeStore: TypeAlias = Callable[[], LedgerStore]
-"""Makes a store without messages, another one each time."""
+"""Makes a store without messages; the last one that it made may be gone then."""
+
+Kind: TypeAlias = Callable[[pytest.FixtureRequest], MakeStore]
 
 
 def _in_files(folder: Path, prepare: Callable[[Path], None] = lambda _: None) -> MakeStore:
@@ -29,28 +31,37 @@ def _in_files(folder: Path, prepare: Callable[[Path], None] = lambda _: None) ->
     return make
 
 
-def _new(folder: Path, _: pytest.MonkeyPatch) -> MakeStore:
-    return _in_files(folder)
+def _new(request: pytest.FixtureRequest) -> MakeStore:
+    return _in_files(request.getfixturevalue("tmp_path"))
 
 
-def _of_schema(
-    version: int, *, most_in_memory: int
-) -> Callable[[Path, pytest.MonkeyPatch], MakeStore]:
+def _in_a_database(request: pytest.FixtureRequest) -> MakeStore:
+    database = request.getfixturevalue("database")
+
+    def make() -> LedgerStore:
+        database.empty()
+        return open_store(database.address())
+
+    return make
+
+
+def _of_schema(version: int, *, most_in_memory: int) -> Kind:
     def write(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript(f"PRAGMA synchronous = OFF; {SCHEMAS[version]}")
 
-    def stores(folder: Path, patch: pytest.MonkeyPatch) -> MakeStore:
+    def stores(request: pytest.FixtureRequest) -> MakeStore:
+        patch = request.getfixturevalue("monkeypatch")
         patch.setattr(key_index, "MOST_IN_MEMORY", most_in_memory)
-        return _in_files(folder, write)
+        return _in_files(request.getfixturevalue("tmp_path"), write)
 
     return stores
 
 
-STORES: Final = {"SQLite": _new}
+STORES: Final[dict[str, Kind]] = {"SQLite": _new, "PostgreSQL": _in_a_database}
 """Stores that have no campaign yet."""
 
-VARIANTS: Final = {
+VARIANTS: Final[dict[str, Kind]] = {
     "SQLite of schema 1, keys in memory and table": _of_schema(1, most_in_memory=3),
     "SQLite of schema 2, keys in memory and table": _of_schema(2, most_in_memory=3),
     "SQLite of schema 3, keys in the table": _of_schema(3, most_in_memory=1),

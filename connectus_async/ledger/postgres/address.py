@@ -1,15 +1,21 @@
 """Address of a ledger in a database."""
 
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import attrs
 
 from connectus_async.errors import ConfigurationError
 
-SCHEMES: Final = ("postgresql", "postgres")
 CAMPAIGN: Final = "campaign"
 """Parameter of an address that is ours; all others are libpq's."""
+
+PLACE: Final = frozenset({"host", "hostaddr", "port", "dbname", "service", CAMPAIGN})
+"""Parameters that tell one place from another."""
+
+SECRETS: Final = frozenset(
+    {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
+)
 
 
 @attrs.frozen
@@ -18,11 +24,13 @@ class Address:
 
     Attributes:
         conninfo: The address for libpq, which may have a password.
+        without_password: The address as it may be printed to be typed again.
         name: The place as messages name it, without user and password.
         campaign: The campaign's name; ``None`` if the address has none.
     """
 
     conninfo: str = attrs.field(repr=False)
+    without_password: str = attrs.field(repr=False)
     name: str
     campaign: str | None
 
@@ -40,22 +48,44 @@ def parse(address: str) -> Address:
     >>> parse("postgresql://ana:secret@db.example/ledgers?campaign=navidad")
     Address(name='postgresql://db.example/ledgers?campaign=navidad', campaign='navidad')
     """
+    _check(address)
+    before, _, query = address.partition("?")
     try:
-        url = urlsplit(address)
-        parameters = parse_qsl(url.query, keep_blank_values=True, errors="strict")
-        port = url.port
+        parameters = dict(_parameters(query))
     except ValueError:
-        raise ConfigurationError("ledger", "is no valid address of a database") from None
-    campaigns = [value for name, value in parameters if name == CAMPAIGN]
-    if len(campaigns) > 1:
-        raise ConfigurationError("ledger", "has the parameter campaign twice")
-    others = [(name, value) for name, value in parameters if name != CAMPAIGN]
-    conninfo = url._replace(query=urlencode(others)).geturl()
-    campaign = campaigns[0] if campaigns else None
-    return Address(conninfo, _name(url, port, campaign), campaign)
+        raise ConfigurationError("ledger", "has parameters that are not NAME=VALUE") from None
+    user, at, host = urlsplit(before).netloc.rpartition("@")
+    path = urlsplit(before).path
+    campaign = parameters.pop(CAMPAIGN, "") or None
+    named = {} if campaign is None else {CAMPAIGN: campaign}
+    shown = {name: value for name, value in parameters.items() if name not in SECRETS} | named
+    place = {name: value for name, value in shown.items() if name in PLACE}
+    return Address(
+        conninfo=_joined(before, parameters),
+        without_password=_joined(f"postgresql://{user.partition(':')[0]}{at}{host}{path}", shown),
+        name=_joined(f"postgresql://{host}{path}", place),
+        campaign=campaign,
+    )
 
 
-def _name(url: SplitResult, port: int | None, campaign: str | None) -> str:
-    place = f"{url.hostname or ''}{'' if port is None else f':{port}'}"
-    question = "" if campaign is None else f"?{urlencode({CAMPAIGN: campaign})}"
-    return f"postgresql://{place}{url.path}{question}"
+def _check(address: str) -> None:
+    """Refuse what would make a part of a password look like a part of the place."""
+    user, at, rest = address.partition("@")
+    if " " in address or not address.isprintable():
+        raise ConfigurationError("ledger", "has a blank or a line break: write it as %20 or %0A")
+    if "#" in address or "@" in rest or (at and set("/?") & set(user.partition("://")[2])):
+        raise ConfigurationError(
+            "ledger", "has one of @ / ? # in a user, password or value: write %40, %2F, %3F or %23"
+        )
+
+
+def _parameters(query: str) -> list[tuple[str, str]]:
+    written = query.replace("+", "%2B")  # to libpq it is no blank
+    found = parse_qsl(written, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
+    if len(found) > len(dict(found)):
+        raise ConfigurationError("ledger", "has a parameter twice")
+    return found
+
+
+def _joined(before: str, parameters: dict[str, str]) -> str:
+    return f"{before}?{urlencode(parameters, quote_via=quote)}" if parameters else before

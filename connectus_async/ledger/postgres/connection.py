@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.postgres import problems, schema
@@ -17,7 +18,7 @@ CONNECT_SECONDS: Final = 10
 SILENT_SECONDS: Final = 10
 """Seconds after which a connection that answers nothing is given up."""
 
-PARAMETERS: Final = {
+PARAMETERS: Final[dict[str, str | int]] = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -39,6 +40,12 @@ _SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)
 _VALUES: Final = [part for setting in SETTINGS.items() for part in setting]
 
 
+def _conninfo(address: Address) -> str:
+    """Add the parameters that an address leaves open."""
+    given: dict[str, Any] = {**PARAMETERS, **conninfo_to_dict(address.conninfo)}
+    return make_conninfo(**given)
+
+
 async def connect(address: Address) -> AsyncConnection:
     """Open a connection of the event loop. Each statement is a transaction of its own.
 
@@ -46,7 +53,7 @@ async def connect(address: Address) -> AsyncConnection:
         psycopg.Error: The database cannot be reached or used.
     """
     connection = await psycopg.AsyncConnection.connect(
-        address.conninfo, autocommit=True, prepare_threshold=1, **PARAMETERS
+        _conninfo(address), autocommit=True, prepare_threshold=1
     )
     try:
         await connection.execute(_SET, _VALUES)
@@ -58,9 +65,7 @@ async def connect(address: Address) -> AsyncConnection:
 
 def connect_blocking(address: Address) -> Connection:
     """Open a connection of a thread. See `connect`."""
-    connection = psycopg.connect(
-        address.conninfo, autocommit=True, prepare_threshold=1, **PARAMETERS
-    )
+    connection = psycopg.connect(_conninfo(address), autocommit=True, prepare_threshold=1)
     try:
         connection.execute(_SET, _VALUES)
     except BaseException:

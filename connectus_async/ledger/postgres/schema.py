@@ -22,20 +22,15 @@ VERSION: Final = 1
 CHUNK: Final = 512
 """Numbers of a chunk: message ``id`` is of chunk ``id / CHUNK``."""
 
-WAITING, OWNED, DONE, LOADING = range(4)
-"""States of a chunk: it has queued messages and no owner; its owner begins its messages; nothing of
-it is queued, and it has no owner; its source is being loaded, or was not loaded to its end."""
+WAITING, OWNED, STREAMED, LOADING, DONE = range(5)
+"""States of a chunk. Waiting: it has queued messages, and no owner. Owned: its owner begins its
+messages in their order. Streamed: its owner fills it with messages as they come. Loading: its
+source was not loaded to its end yet. Done: nothing of it is queued, and it has no owner."""
 
 CHANGEABLE: Final = "state NOT IN ('accepted', 'rejected')"
 """Condition of an index on ``outcome``: of the rows that can still change."""
 
 _STATES: Final = ", ".join(f"'{state}'" for state in State)
-
-OUTCOME: Final = (
-    *("id", "state", "attempts", "started_at", "ended_at", "provider_id", "reason"),
-    *("delivery_status", "delivered_at"),
-)
-ENTRY: Final = ("id", "key", "line", "kind", "recipient", "body", "billed")
 
 TABLES: Final = f"""
 CREATE TYPE state AS ENUM ({_STATES});
@@ -80,10 +75,10 @@ CREATE TABLE entry (
 );
 CREATE TABLE outcome (
     id bigint PRIMARY KEY,
-    state state NOT NULL,
-    attempts integer NOT NULL,
     started_at double precision,
     ended_at double precision,
+    state state NOT NULL,
+    attempts smallint NOT NULL,
     provider_id text,
     reason text,
     delivery_status text,
@@ -117,7 +112,7 @@ CREATE VIEW message AS SELECT
     CASE WHEN outcome.id IS NOT NULL THEN outcome.state
          WHEN entry.id <= chunk.begun THEN 'in_flight' ELSE 'queued' END AS state,
     outcome.reason,
-    coalesce(outcome.attempts, (entry.id <= chunk.begun)::integer) AS attempts,
+    coalesce(outcome.attempts, (entry.id <= chunk.begun)::integer::smallint) AS attempts,
     outcome.provider_id,
     CASE WHEN outcome.id IS NOT NULL THEN outcome.started_at
          WHEN entry.id <= chunk.begun THEN (
@@ -129,6 +124,25 @@ FROM entry
 JOIN chunk ON chunk.id = entry.id / {CHUNK}
 LEFT JOIN outcome ON outcome.id = entry.id;
 """
+
+HAS_QUEUED: Final = f"""
+EXISTS (
+    SELECT 1 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+    WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > chunk.begun)
+)
+"""
+"""Condition on a chunk."""
+
+REOPEN: Final = f"""
+UPDATE chunk SET state = {WAITING}
+WHERE campaign = %(campaign)s AND state = {DONE} AND EXISTS (
+    SELECT 1 FROM outcome
+    WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        AND outcome.{CHANGEABLE} AND outcome.state = 'queued'
+)
+"""
+"""Needed after messages with an outcome were queued again."""
 
 VERSION_TABLE: Final = f"""
 CREATE TABLE version (number integer NOT NULL);

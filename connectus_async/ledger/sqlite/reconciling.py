@@ -1,11 +1,11 @@
 """Questions and changes of a reconciliation: unknown messages, and accepted ones beside them."""
 
 import sqlite3
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
 
 from connectus_async import _json
+from connectus_async.ledger import neighbours
 from connectus_async.ledger.content import ROUTE, hashed
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
 from connectus_async.ledger.sqlite.codes import storable
@@ -48,13 +48,6 @@ WHERE id = ? AND state = 'unknown'
 """
 
 
-class _Nearest(NamedTuple):
-    """An accepted message next to one in question: its time on that side, and its number."""
-
-    at: float
-    number: int
-
-
 def unresolved(connection: sqlite3.Connection) -> Sequence[Unresolved]:
     """Read the messages that may have been sent, in order."""
     return [Unresolved(*row) for row in connection.execute(UNRESOLVED)]
@@ -76,7 +69,7 @@ def witnesses(
     rows = connection.execute(
         NEIGHBOURS.format(in_report=in_report), (begin - near, end + near, *values)
     )
-    around = _neighbours(group, rows, near)
+    around = neighbours.find(group, rows, near)
     more = connection.execute(
         SAMPLE.format(in_report=in_report), (begin - about, end + about, *values, sample)
     )
@@ -121,46 +114,6 @@ def _in_report(report: Report) -> tuple[str, tuple[str | None, ...]]:
     if report.recipient is None:
         return IN_REPORT, (report.kind, *report.route)
     return IN_REPORT + TO_RECIPIENT, (report.kind, *report.route, report.recipient)
-
-
-def _neighbours(
-    group: Sequence[Unresolved], accepted: Iterable[tuple[int, float, float]], near: float
-) -> Mapping[int, tuple[int | None, int | None]]:
-    """Find, for each message, the last one that had ended before it and the first begun after it.
-
-    One pass over what may be a million messages: each is compared with the message that it is next
-    to, and those farther off take the nearest one found.
-    """
-    begun = sorted(group, key=lambda message: message.started_at)
-    ended = sorted(group, key=lambda message: message.ended_at)
-    starts = [message.started_at for message in begun]
-    ends = [message.ended_at for message in ended]
-    last: list[_Nearest | None] = [None] * (len(group) + 1)
-    first: list[_Nearest | None] = [None] * (len(group) + 1)
-    for number, started_at, ended_at in accepted:
-        place = bisect_left(starts, ended_at)
-        if (best := last[place]) is None or best.at < ended_at:
-            last[place] = _Nearest(ended_at, number)
-        place = bisect_right(ends, started_at)
-        if (best := first[place]) is None or best.at > started_at:
-            first[place] = _Nearest(started_at, number)
-    before = {
-        message.number: found.number if found and found.at >= message.started_at - near else None
-        for message, found in zip(begun, _carried(last), strict=False)
-    }
-    after = {
-        message.number: found.number if found and found.at <= message.ended_at + near else None
-        for message, found in zip(reversed(ended), _carried(reversed(first)), strict=False)
-    }
-    return {number: (before[number], after[number]) for number in before}
-
-
-def _carried(found: Iterable[_Nearest | None]) -> Iterator[_Nearest | None]:
-    """Put the one before in the place of each that is missing."""
-    nearest = None
-    for one in found:
-        nearest = one or nearest
-        yield nearest
 
 
 def _document(values: Collection[Any]) -> str:

@@ -201,7 +201,7 @@ def test_what_is_no_ledger_is_refused(tmp_path):
         SqliteDeliveryLog(tmp_path / "a.db").open()
     with pytest.raises(LedgerError, match="no such file"):
         SqliteDeliveryLog(tmp_path / "b.db").open()
-    with pytest.raises(ConfigurationError, match="ledger: must be a path"):
+    with pytest.raises(ConfigurationError, match="ledger: must be a path or an address"):
         open_store(7)
     with pytest.raises(LedgerError, match="is not open"):
         SqliteDeliveryLog(tmp_path / "a.db").record("a", ENTREGADO)

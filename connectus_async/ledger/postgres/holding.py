@@ -1,0 +1,348 @@
+"""Holding of a campaign: joining its workers, taking chunks, and taking over from dead workers.
+
+Only the server's clock decides who is dead: a worker that was not seen for a lease. Its messages
+that were begun and have no outcome are unknown from then on, and its chunks wait again. After the
+server was started, nobody is dead for a lease: all of them were cut off.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger import metadata_names
+from connectus_async.ledger.postgres import campaigns, problems, schema, sending
+from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.chunks import Chunk
+from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
+from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, WAITING
+from connectus_async.ledger.postgres.session import Session, Task
+from connectus_async.ledger.postgres.writer import Place, Writer
+from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
+
+LEASE: Final = 10.0
+"""Seconds after which a worker that was not seen is given up."""
+
+BEATS: Final = 10
+"""In a lease."""
+
+JOIN: Final = "INSERT INTO worker (campaign, place) VALUES (%s, %s) RETURNING id"
+BEAT: Final = """
+UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL RETURNING id
+"""
+LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND left_at IS NULL"
+
+FREE: Final = f"""
+UPDATE chunk SET owner = NULL, state = CASE
+    WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
+WHERE id = ANY(%s)
+"""
+FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
+OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
+
+CLAIM: Final = f"""
+UPDATE chunk SET owner = %(worker)s, state = CASE WHEN owner IS NULL THEN {OWNED} ELSE state END
+WHERE id = (
+    SELECT id FROM chunk
+    WHERE campaign = %(campaign)s AND state <> {DONE} AND id <> ALL(%(read)s)
+        AND (state = {WAITING} OR owner = %(worker)s)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+RETURNING id, begun
+"""
+WAITS: Final = """
+SELECT entry.id, outcome.id IS NOT NULL FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WHERE entry.id BETWEEN %(first)s AND %(last)s
+    AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > %(begun)s)
+ORDER BY entry.id
+"""
+ROWS: Final = f"""
+SELECT id, {", ".join(Entry._fields)} FROM entry WHERE id = ANY(%s) ORDER BY id
+"""
+OTHERS_GO_ON: Final = f"""
+SELECT EXISTS (
+    SELECT 1 FROM chunk
+    WHERE campaign = %s AND state = {OWNED} AND owner <> %s AND {schema.HAS_QUEUED}
+)
+"""
+
+_IS_SILENT: Final = """
+seen_at < clock_timestamp() - %(lease)s * interval '1 second'
+AND pg_postmaster_start_time() < clock_timestamp() - %(lease)s * interval '1 second'
+"""
+GIVE_UP: Final = f"""
+UPDATE worker SET left_at = coalesce(left_at, clock_timestamp()) WHERE id IN (
+    SELECT id FROM worker
+    WHERE campaign = %(campaign)s AND id <> %(worker)s AND (
+        left_at IS NULL AND {_IS_SILENT}
+        OR left_at IS NOT NULL AND id IN (
+            SELECT owner FROM chunk WHERE campaign = %(campaign)s AND state <> {DONE}
+        )
+    )
+    ORDER BY id FOR UPDATE SKIP LOCKED
+)
+RETURNING id
+"""
+LOST: Final = f"""
+SELECT id, begun FROM chunk WHERE campaign = %s AND state <> {DONE} AND owner = ANY(%s)
+ORDER BY id FOR UPDATE
+"""
+INTERRUPT: Final = f"""
+UPDATE outcome SET state = 'unknown', reason = '{INTERRUPTED}', ended_at = %(now)s
+FROM unnest(%(chunks)s::bigint[]) AS lost (id)
+WHERE outcome.id BETWEEN lost.id * {CHUNK} AND lost.id * {CHUNK} + {CHUNK - 1}
+    AND outcome.state = 'in_flight'
+"""
+INTERRUPT_BEGUN: Final = f"""
+INSERT INTO outcome (id, state, attempts, started_at, ended_at, reason)
+SELECT id, 'unknown', 1, started_at, %(now)s, '{INTERRUPTED}' FROM message
+WHERE id / {CHUNK} = ANY(%(chunks)s) AND state = 'in_flight'
+"""
+
+OVER_BUDGET: Final = f"outcome.state = 'skipped' AND outcome.reason = '{SkipReason.OVER_BUDGET}'"
+WAITS_AGAIN: Final = {
+    OnUnknown.HOLD: OVER_BUDGET,
+    OnUnknown.RESEND: f"outcome.state IN ('unknown', 'held') OR {OVER_BUDGET}",
+    OnUnknown.RESEND_IF_ABSENT: (
+        f"outcome.state = 'held' AND outcome.reason = '{ABSENT}' OR {OVER_BUDGET}"
+    ),
+}
+"""Messages of an earlier run that are sent, by the treatment of the unknown ones."""
+
+RESUME: Final = f"""
+UPDATE outcome SET state = 'queued', reason = CASE WHEN {OVER_BUDGET} THEN NULL ELSE reason END
+FROM entry
+WHERE entry.id = outcome.id AND entry.campaign = %s AND outcome.{schema.CHANGEABLE}
+    AND ({{waits_again}})
+"""
+
+
+class Holding:
+    """One holder of a campaign, from its opening to its end.
+
+    Args:
+        address: The database, and the campaign in it.
+        lease: Seconds after which others give this holder up, if nothing is heard of it.
+    """
+
+    def __init__(self, address: Address, *, lease: float) -> None:
+        self._address = address
+        self._lease = lease
+        self._writer: Writer | None = None
+        self._state = problems.NOT_OPEN
+        self._policy: Policy | None = None
+        self._beats: asyncio.Task[None] | None = None
+        self._read: list[int] = []
+        self._page: list[int] = []
+        self._last_read = self._after = 0
+        self.worker = 0
+        self._campaign = 0
+
+    @property
+    def writer(self) -> Writer:
+        """The writer of its changes.
+
+        Raises:
+            LedgerError: It is not open.
+        """
+        if self._writer is None:
+            raise LedgerError(self._address.name, self._state)
+        return self._writer
+
+    async def begin(self, policy: Policy) -> None:
+        """Join the workers of the campaign."""
+        self._policy = policy
+        self._changes, self._questions = Session(self._address), Session(self._address)
+        try:
+            await self._open_sessions()
+            await self._questions.run(partial(self._join, policy=policy), repeats=True)
+            place = Place(self._address.name, self._campaign, self.worker, self._lease)
+            self._writer = Writer(self._changes, place)
+            self._beats = asyncio.create_task(self._beat())
+        except BaseException:
+            await self._close_sessions()
+            raise
+
+    async def _open_sessions(self) -> None:
+        for session in (self._changes, self._questions):
+            await session.open()
+
+    async def _close_sessions(self) -> None:
+        for session in (self._changes, self._questions):
+            await session.close()
+
+    async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
+        name = self._address.name
+        (version,) = await sending.one(connection, schema.FIND_VERSION, ())
+        check_version(name, version)
+        async with connection.transaction():
+            self._campaign = await self._find(connection, policy)
+            values = (self._campaign, f"{socket.gethostname()} process {os.getpid()}")
+            (self.worker,) = await sending.one(connection, JOIN, values)
+        await self._take_over(connection)
+        async with connection.transaction():
+            statement = RESUME.format(waits_again=WAITS_AGAIN[policy.on_unknown])
+            await connection.execute(statement, (self._campaign,))
+            await connection.execute(schema.REOPEN, {"campaign": self._campaign})
+
+    async def _find(self, connection: AsyncConnection, policy: Policy) -> int:
+        """Find the campaign, or make it; check that it is the one of the policy."""
+        name = self._address.campaign
+        name = policy.campaign if name is None else name
+        made = (await connection.execute(campaigns.ADD, (name,))).rowcount
+        (campaign,) = await sending.one(connection, campaigns.FIND, (name,))
+        found = dict(await sending.metadata(connection, campaign))
+        wanted = {
+            metadata_names.NAME: policy.campaign or name,
+            metadata_names.IDENTITY: policy.identity,
+        }
+        if made:
+            wanted[metadata_names.CREATED_AT] = f"{time.time():.3f}"
+            wanted[metadata_names.ONE_SPELLING] = "1"
+        for label, value in wanted.items():
+            if found.get(label, value) != value:
+                raise LedgerError(
+                    self._address.name,
+                    f"its campaign has the {label} {found[label]!r}, not {value!r}: a ledger is of"
+                    " one campaign; choose another address",
+                )
+        await sending.set_metadata(connection, campaign, values=wanted)
+        return int(campaign)
+
+    async def end(self) -> None:
+        """Write what is left, give back the chunks, and leave; repeating it is harmless."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        self._state = problems.CLOSED
+        try:
+            await writer.end()
+            if self._beats is not None:
+                self._beats.cancel()
+                await asyncio.wait([self._beats])
+            await self._questions.run(partial(self._leave, writer=writer), repeats=True)
+        finally:
+            await self._close_sessions()
+
+    async def _leave(self, connection: AsyncConnection, writer: Writer) -> None:
+        """Leave; chunks with messages in flight stay ours, so that the next worker finds them."""
+        async with connection.transaction():
+            cursor = await connection.execute(OWNED_BY, (self._campaign, self.worker))
+            free = [chunk async for (chunk,) in cursor if not writer.has_in_flight(chunk)]
+            await self._free(connection, free)
+            await connection.execute(LEAVE, (self.worker,))
+
+    async def _free(self, connection: AsyncConnection, chunks: Sequence[int]) -> None:
+        await connection.execute(FREE, ([*chunks],))
+        await connection.execute(FORGET_TIMES, ([*chunks],))
+
+    async def _beat(self) -> None:
+        """Be seen, and look who is not, until the end."""
+        while True:
+            await asyncio.sleep(self._lease / BEATS)
+            try:
+                is_present = await self._questions.run(self._seen, repeats=True)
+            except LedgerError as error:
+                self.writer.fail(error)
+                return
+            if not is_present:
+                self.writer.give_up()
+                return
+
+    async def _seen(self, connection: AsyncConnection) -> bool:
+        cursor = await connection.execute(BEAT, (self.worker,))
+        if await cursor.fetchone() is None:
+            return False
+        await self._take_over(connection)
+        return True
+
+    async def _take_over(self, connection: AsyncConnection) -> None:
+        """Give up workers that are dead, and take what they left."""
+        who = {"campaign": self._campaign, "worker": self.worker, "lease": self._lease}
+        async with connection.transaction():
+            cursor = await connection.execute(GIVE_UP, who)
+            dead = [worker async for (worker,) in cursor]
+            if not dead:
+                return
+            cursor = await connection.execute(LOST, (self._campaign, dead))
+            lost = [chunk async for chunk, _ in cursor]
+            values = {"chunks": lost, "now": time.time()}
+            await connection.execute(INTERRUPT, values)
+            await connection.execute(INTERRUPT_BEGUN, values)
+            await self._free(connection, lost)
+            if self._policy is not None and self._policy.on_unknown is OnUnknown.RESEND:
+                statement = RESUME.format(waits_again=WAITS_AGAIN[OnUnknown.RESEND])
+                await connection.execute(statement, (self._campaign,))
+                await connection.execute(schema.REOPEN, {"campaign": self._campaign})
+
+    async def ask(self, task: Task, *, repeats: bool) -> Any:
+        """Run a function of the connection, after everything that was recorded is written."""
+        await self.writer.written()
+        return await self._questions.run(
+            lambda connection: task(connection, self._campaign), repeats=repeats
+        )
+
+    async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Read messages that wait, chunk by chunk; wait for others who may leave some.
+
+        See `Ledger.queued`. A number that is not the last one of the call before begins anew.
+        """
+        await self.writer.written()
+        if after == 0 or after != self._last_read:
+            self._read, self._page, self._after = [], [], after
+        while not (
+            rows := await self._questions.run(partial(self._next, limit=limit), repeats=True)
+        ):
+            if not await self._questions.run(self._others_go_on, repeats=True):
+                return []
+            await asyncio.sleep(self._lease / BEATS)
+        self._last_read = rows[-1][0]
+        return rows
+
+    async def _next(self, connection: AsyncConnection, limit: int) -> list[tuple[int, Entry]]:
+        while len(self._page) < limit and await self._claim(connection):
+            pass
+        numbers, self._page = self._page[:limit], self._page[limit:]
+        cursor = await connection.execute(ROWS, (numbers,))
+        found = {number: Entry(*columns) async for number, *columns in cursor}
+        return [(number, found[number]) for number in numbers]
+
+    async def _claim(self, connection: AsyncConnection) -> bool:
+        """Take another chunk, whose messages are read next; give back those that are at an end."""
+        writer = self.writer
+        async with connection.transaction():
+            ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
+            if ended:
+                await self._free(connection, ended)
+            values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
+            chunk = await (await connection.execute(CLAIM, values)).fetchone()
+            waiting = [] if chunk is None else await self._waiting(connection, *chunk)
+        for ended_chunk in ended:
+            del writer.chunks[ended_chunk]
+        if chunk is None:
+            return False
+        with_row = {number for number, has_row in waiting if has_row}
+        numbers = [number for number, _ in waiting]
+        writer.chunks[chunk[0]] = Chunk(
+            (number for number in numbers if number not in with_row), with_row
+        )
+        self._read.append(chunk[0])
+        self._page += [number for number in numbers if number > self._after]
+        return True
+
+    async def _waiting(
+        self, connection: AsyncConnection, chunk: int, begun: int
+    ) -> list[tuple[int, bool]]:
+        """Read which messages of a chunk are queued, and whether they have an outcome's row."""
+        values = {"first": chunk * CHUNK, "last": (chunk + 1) * CHUNK - 1, "begun": begun}
+        return await (await connection.execute(WAITS, values)).fetchall()
+
+    async def _others_go_on(self, connection: AsyncConnection) -> bool:
+        values = (self._campaign, self.worker)
+        (others_go_on,) = await sending.one(connection, OTHERS_GO_ON, values)
+        return bool(others_go_on)

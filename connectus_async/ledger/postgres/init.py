@@ -1,0 +1,41 @@
+"""Tables of a database, made once by somebody who has the right to."""
+
+from typing import Final
+
+from connectus_async.ledger.postgres import schema
+from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.connection import (
+    check_version,
+    connect_blocking,
+    described,
+)
+
+LOCK: Final = 0x436E6374
+"""Number of the lock that keeps two of us from making the same tables."""
+
+_EXISTS: Final = f"SELECT to_regclass('{schema.NAME}.version') IS NOT NULL"
+
+
+def create_tables(address: Address) -> bool:
+    """Make the tables of a database, unless it has them. Blocks.
+
+    Returns:
+        ``True`` if they were made; ``False`` if they were there.
+
+    Raises:
+        LedgerError: The database cannot be reached, the user may make no schema in it, or its
+            tables are of another version.
+    """
+    with (
+        described(address),
+        connect_blocking(address) as connection,
+        connection.transaction(),
+    ):
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        (exists,) = connection.execute(_EXISTS).fetchone() or (False,)
+        if not exists:
+            connection.execute(schema.CREATE, prepare=False)  # several statements at once
+            return True
+        for (version,) in connection.execute(schema.FIND_VERSION):
+            check_version(address.name, version)
+        return False

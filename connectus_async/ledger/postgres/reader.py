@@ -1,0 +1,107 @@
+"""Reader of a campaign in a database. It works beside the holders and never writes."""
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Final
+
+import psycopg
+
+from connectus_async.ledger.abc import LedgerReader
+from connectus_async.ledger.postgres import campaigns, chunks_sql, problems, schema, statistics
+from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.connection import Connection, check_version, connect_blocking
+from connectus_async.ledger.records import MOMENTS, Frequency, Latency, MessageRow, TimeGrid, Total
+from connectus_async.ledger.states import State
+
+_SHOWN: Final = {
+    "state": "state::text",
+    **{moment: f"round({moment} * 1000) / 1000" for moment in MOMENTS},
+}
+ROWS: Final = f"""
+SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
+FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
+"""
+IN_STATES: Final = "AND state = ANY(%(states)s::state[])"
+IN_ORDER: Final = "ORDER BY id"
+ROWS_A_BATCH: Final = 20_000
+"""Rows of an export in memory at a time."""
+
+
+@contextmanager
+def read(address: Address) -> Iterator["PostgresReader"]:
+    """Open a snapshot for a block. See `LedgerStore.read`.
+
+    Raises:
+        LedgerError: There is no such campaign, or it cannot be read.
+    """
+    try:
+        with closing(connect_blocking(address)) as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            with connection.transaction():
+                ((version,),) = connection.execute(schema.FIND_VERSION)
+                check_version(address.name, version)
+                yield PostgresReader(connection, campaigns.find(connection, address))
+    except psycopg.Error as error:  # not an OSError, which may be one of the block
+        raise problems.described(address.name, error) from None
+
+
+class PostgresReader(LedgerReader):
+    """Snapshot of a campaign in a database. See `LedgerReader`.
+
+    Args:
+        connection: A connection in a transaction that shows no later changes.
+        campaign: The number of the campaign.
+    """
+
+    def __init__(self, connection: Connection, campaign: int) -> None:
+        self._connection = connection
+        ((first, last),) = connection.execute(chunks_sql.SPAN, {"campaign": campaign})
+        self._scope = {"campaign": campaign, "first": first, "last": last}
+        self._names = map("messages_{}".format, itertools.count())
+
+    def metadata(self) -> Mapping[str, str]:
+        """Read the metadata of the campaign."""
+        return dict(self._connection.execute(campaigns.READ, (self._scope["campaign"],)))
+
+    def totals(self) -> Mapping[State, Total]:
+        """Add up the messages by state. A state without messages is left out."""
+        return statistics.totals(self._connection, self._scope)
+
+    def skipped(self) -> Mapping[str, int]:
+        """Count the skipped messages by reason, the most frequent first."""
+        return statistics.skipped(self._connection, self._scope)
+
+    def invalid(self, limit: int) -> Sequence[Frequency]:
+        """Count the invalid rows by what is wrong with them, the most frequent first."""
+        return self._frequencies(statistics.INVALID, limit)
+
+    def errors(self, limit: int) -> Sequence[Frequency]:
+        """Count the messages that were not accepted, by state and reason."""
+        return self._frequencies(statistics.ERRORS, limit)
+
+    def deliveries(self, limit: int) -> Mapping[str, int]:
+        """Count the messages by delivery status, the most frequent first."""
+        found = self._frequencies(statistics.DELIVERIES, limit)
+        return {each.sentence: each.messages for each in found}
+
+    def outcomes(self, grid: TimeGrid) -> Sequence[Mapping[State, int]]:
+        """Count the outcomes in each part of a time by state."""
+        return statistics.outcomes(self._connection, self._scope, grid)
+
+    def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
+        """Measure the latency in each part of a time; ``None`` for a part without an answer."""
+        return statistics.latencies(self._connection, self._scope, grid)
+
+    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
+        """Read the messages in order of arrival, in batches."""
+        values = self._scope | {"states": None if states is None else [str(it) for it in states]}
+        chosen = "" if states is None else IN_STATES
+        with self._connection.cursor(name=next(self._names)) as cursor:
+            cursor.execute(f"{ROWS} {chosen} {IN_ORDER}", values)
+            while batch := cursor.fetchmany(ROWS_A_BATCH):
+                yield list(map(MessageRow._make, batch))
+
+    def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
+        return statistics.frequencies(self._connection, query, self._scope, limit)

@@ -1,0 +1,187 @@
+"""Questions and changes of a reconciliation: unknown messages, and accepted ones beside them."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from connectus_async import _json
+from connectus_async.ledger import neighbours
+from connectus_async.ledger.content import ROUTE, hashed
+from connectus_async.ledger.postgres.chunks_sql import OF_CAMPAIGN, REOPEN, SPAN
+from connectus_async.ledger.postgres.connection import AsyncConnection
+from connectus_async.ledger.postgres.schema import CHANGEABLE, CHUNK
+from connectus_async.ledger.postgres.texts import storable
+from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
+from connectus_async.ledger.states import State
+
+UNRESOLVED: Final = f"""
+SELECT id, kind, recipient, body, started_at, greatest(ended_at, started_at)
+FROM outcome JOIN entry USING (id)
+WHERE {CHANGEABLE} AND state = 'unknown' AND campaign = %(campaign)s ORDER BY id
+"""
+"""In the order of `Unresolved`."""
+
+ACCEPTED: Final = f"""
+SELECT id, {", ".join(Accepted._fields[1:])} FROM outcome JOIN entry USING (id)
+WHERE state = 'accepted' AND campaign = %(campaign)s
+"""
+BY_NUMBER: Final = f"{ACCEPTED} AND id = ANY(%(numbers)s::bigint[])"
+BY_RECIPIENT: Final = f"{ACCEPTED} AND recipient = ANY(%(recipients)s::text[])"
+KNOWN_IDS: Final = f"""
+SELECT provider_id FROM outcome
+WHERE state = 'accepted' AND provider_id = ANY(%(ids)s::text[]) AND {OF_CAMPAIGN}
+"""
+
+_VALUE: Final = r'\s*:\s*("(?:[^"\\]|\\.)*"|[^",}\s]+)'
+SAME_ROUTE: Final = " AND ".join(
+    f"""coalesce(substring(body FROM '"{name}"{_VALUE}'), 'null') = %({name})s""" for name in ROUTE
+)
+"""Compares JSON as text: the server refuses to parse a document with an escaped zero byte."""
+
+IN_REPORT: Final = f"""
+FROM outcome JOIN entry USING (id)
+WHERE state = 'accepted' AND provider_id IS NOT NULL AND campaign = %(campaign)s
+AND id BETWEEN %(first)s AND %(last)s AND kind = %(kind)s
+AND recipient = coalesce(%(recipient)s, recipient) AND {SAME_ROUTE}
+"""
+NEIGHBOURS: Final = f"""
+SELECT max(ARRAY[ended_at, started_at, id]), min(ARRAY[started_at, ended_at, id]) {IN_REPORT}
+AND ended_at >= %(from)s AND started_at <= %(until)s
+GROUP BY width_bucket(-ended_at, %(starts)s::float8[]), width_bucket(started_at, %(ends)s::float8[])
+"""
+"""Of the messages between the same two in question, the last to end and the first to begin: nobody
+else's neighbour can be there, however many there are. ``starts`` are negative, so that one that
+ended as another was begun is before it."""
+
+SAMPLE: Final = f"""
+SELECT id {IN_REPORT} AND started_at BETWEEN %(from)s AND %(until)s ORDER BY random() LIMIT %(size)s
+"""
+
+HOLD: Final = f"""
+SELECT FROM outcome JOIN chunk ON chunk.id = outcome.id / {CHUNK}
+WHERE outcome.id = ANY(%(numbers)s::bigint[]) AND outcome.state = 'unknown'
+AND campaign = %(campaign)s
+ORDER BY outcome.id FOR UPDATE OF outcome FOR KEY SHARE OF chunk
+"""
+"""Two who resolve the same messages take them in the same order. A chunk that is locked like this
+goes on being sent, and whoever locks it for an update sees then what was queued."""
+
+RESOLVE: Final = """
+WITH resolved AS (
+    UPDATE outcome SET state = it.state, reason = it.reason,
+                       provider_id = coalesce(it.provider_id, outcome.provider_id)
+    FROM unnest(%(numbers)s::bigint[], %(states)s::state[], %(reasons)s::text[],
+                %(ids)s::text[], %(bodies)s::text[])
+        AS it (id, state, reason, provider_id, body)
+    WHERE outcome.id = it.id AND outcome.state = 'unknown'
+    RETURNING it.id, it.body
+)
+UPDATE entry SET body = resolved.body FROM resolved
+WHERE entry.id = resolved.id AND resolved.body IS NOT NULL
+"""
+
+
+async def unresolved(connection: AsyncConnection, campaign: int) -> Sequence[Unresolved]:
+    """Read the messages that may have been sent, in order."""
+    rows = await connection.execute(UNRESOLVED, {"campaign": campaign})
+    return [Unresolved(*row) async for row in rows]
+
+
+async def witnesses(
+    connection: AsyncConnection,
+    campaign: int,
+    *,
+    report: Report,
+    group: Sequence[Unresolved],
+    near: float,
+    about: float,
+    sample: int,
+) -> Witnesses:
+    """Find accepted messages that a report must show. See `Ledger.witnesses`."""
+    begin = min(message.started_at for message in group)
+    end = max(message.ended_at for message in group)
+    values = await _scope(connection, campaign) | _shared(report)
+    places = {
+        "starts": sorted(-message.started_at for message in group),
+        "ends": sorted(message.ended_at for message in group),
+    }
+    within = {"from": begin - near, "until": end + near}
+    rows = await connection.execute(NEIGHBOURS, values | within | places)
+    around = neighbours.find(group, _times(await rows.fetchall()), near)
+    within = {"from": begin - about, "until": end + about}
+    more = await connection.execute(SAMPLE, values | within | {"size": sample})
+    numbers = {number for pair in around.values() for number in pair if number is not None}
+    numbers |= {number async for (number,) in more}
+    found = await _accepted(connection, BY_NUMBER, campaign, numbers=numbers)
+    return Witnesses(tuple(found), around)
+
+
+async def accepted_ids(
+    connection: AsyncConnection, campaign: int, *, ids: Collection[str]
+) -> Collection[str]:
+    """Choose, of some of the API's identifiers, those of accepted messages."""
+    values = await _scope(connection, campaign) | {"ids": [*map(storable, ids)]}
+    return {found async for (found,) in await connection.execute(KNOWN_IDS, values)}
+
+
+async def accepted_to(
+    connection: AsyncConnection, campaign: int, *, recipients: Collection[str]
+) -> Sequence[Accepted]:
+    """Read the accepted messages to some recipients."""
+    return await _accepted(connection, BY_RECIPIENT, campaign, recipients=recipients)
+
+
+async def resolve(
+    connection: AsyncConnection,
+    campaign: int,
+    *,
+    resolutions: Sequence[Resolution],
+    forgets_content: bool,
+) -> None:
+    """Record new states of messages that may have been sent. See `Ledger.resolve`."""
+    values = {
+        "campaign": campaign,
+        "numbers": [it.message.number for it in resolutions],
+        "states": [it.state.value for it in resolutions],
+        "reasons": [it.reason and storable(it.reason) for it in resolutions],
+        "ids": [it.provider_id and storable(it.provider_id) for it in resolutions],
+        "bodies": [
+            hashed(it.message.body) if forgets_content and it.state is State.ACCEPTED else None
+            for it in resolutions
+        ],
+    }
+    async with connection.transaction():
+        for statement in (HOLD, RESOLVE, REOPEN):
+            await connection.execute(statement, values)
+
+
+async def _scope(connection: AsyncConnection, campaign: int) -> dict[str, Any]:
+    """Give the parameters of `OF_CAMPAIGN`."""
+    rows = await connection.execute(SPAN, {"campaign": campaign})
+    ((first, last),) = await rows.fetchall()
+    return {"campaign": campaign, "first": first, "last": last}
+
+
+def _shared(report: Report) -> Mapping[str, Any]:
+    """Give the parameters for what a report shows.
+
+    Nobody says whether a report shows the messages of another sub-client, or of a delivery that is
+    still to come.
+    """
+    route = (_json.dumps(value).decode() for value in report.route)
+    fields = zip(ROUTE, route, strict=True)
+    return {"kind": report.kind, "recipient": report.recipient, **dict(fields)}
+
+
+def _times(rows: Sequence[Any]) -> Iterator[tuple[int, float, float]]:
+    """Give the number, begin and end of each message of `NEIGHBOURS`."""
+    for (last_end, begin, last), (first_begin, end, first) in rows:
+        yield int(last), begin, last_end
+        yield int(first), first_begin, end
+
+
+async def _accepted(
+    connection: AsyncConnection, query: str, campaign: int, **values: Collection[Any]
+) -> Sequence[Accepted]:
+    lists = {name: [*some] for name, some in values.items()}
+    rows = await connection.execute(query, {"campaign": campaign, **lists})
+    return [Accepted(*row) async for row in rows]

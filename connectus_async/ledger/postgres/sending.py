@@ -1,0 +1,198 @@
+"""Statements that write the changes of messages that are being sent, a group at a time.
+
+Nearly every group is one statement, `FAST`: it moves watermarks and inserts outcomes. It is the
+fence as well: if a chunk is not ours any more, it writes nothing. All other groups are a
+transaction of several statements.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, LiteralString, TypeAlias
+
+from connectus_async.ledger.postgres import campaigns
+from connectus_async.ledger.postgres.connection import AsyncConnection
+from connectus_async.ledger.postgres.schema import LOADING, OWNED
+from connectus_async.ledger.states import INTERRUPTED, MAY_BE_SENT, State
+
+Row: TypeAlias = tuple[Any, ...]
+
+_ENDED: Final = """
+unnest(%(id)s::bigint[], %(state)s::state[], %(started_at)s::double precision[],
+       %(ended_at)s::double precision[], %(provider_id)s::text[], %(reason)s::text[])
+AS it (id, state, started_at, ended_at, provider_id, reason)
+"""
+ENDED: Final = ("id", "state", "started_at", "ended_at", "provider_id", "reason")
+
+FAST: Final = f"""
+WITH mark AS (SELECT * FROM unnest(%(chunks)s::bigint[], %(uptos)s::bigint[]) AS it (id, upto)),
+own AS (
+    UPDATE chunk SET begun = greatest(begun, mark.upto) FROM mark
+    WHERE chunk.id = mark.id AND chunk.owner = %(worker)s RETURNING chunk.id
+),
+is_ours AS (SELECT count(*) = %(count)s AS answer FROM own),
+timed AS (
+    INSERT INTO begun SELECT mark.id, upto, %(now)s FROM mark, is_ours WHERE answer AND upto > 0
+),
+ended AS (
+    INSERT INTO outcome (id, state, attempts, started_at, ended_at, provider_id, reason)
+    SELECT it.id, state, 1, started_at, ended_at, provider_id, reason FROM {_ENDED}, is_ours
+    WHERE answer
+)
+SELECT answer FROM is_ours
+"""
+"""A row that is there already is an error of the whole statement: with ``ON CONFLICT`` each row
+would be logged in two steps."""
+
+IS_PRESENT: Final = "SELECT left_at IS NULL FROM worker WHERE id = %s FOR SHARE"
+"""Whoever gives a worker up waits until its transaction has ended."""
+
+OWN: Final = """
+SELECT id FROM chunk WHERE id = ANY(%s) AND owner = %s ORDER BY id FOR UPDATE
+"""
+NEW_CHUNK: Final = """
+INSERT INTO chunk (campaign, state, begun, owner) VALUES (%s, %s, 0, %s) RETURNING id
+"""
+INSERT: Final = """
+INSERT INTO entry (campaign, id, key, line, kind, recipient, body, billed)
+SELECT %(campaign)s, * FROM unnest(
+    %(id)s::bigint[], %(key)s::text[], %(line)s::integer[], %(kind)s::text[],
+    %(recipient)s::text[], %(body)s::text[], %(billed)s::integer[])
+ON CONFLICT DO NOTHING
+"""
+INSERTED: Final = "SELECT id FROM entry WHERE id = ANY(%s)"
+"""Of a group that is written again, since the connection broke, the rows may be there already."""
+
+END: Final = f"""
+INSERT INTO outcome (id, state, attempts, started_at, ended_at, provider_id, reason)
+SELECT it.id, state, 1, started_at, ended_at, provider_id, reason FROM {_ENDED}
+ON CONFLICT DO NOTHING
+"""
+END_AGAIN: Final = f"""
+UPDATE outcome SET state = it.state, ended_at = it.ended_at, reason = it.reason,
+    provider_id = coalesce(it.provider_id, outcome.provider_id)
+FROM {_ENDED}
+WHERE outcome.id = it.id
+    AND (outcome.state = 'in_flight' OR outcome.state = 'queued' AND it.state = 'queued')
+"""
+END_LATE: Final = f"""
+UPDATE outcome SET state = it.state, ended_at = it.ended_at, reason = NULL,
+    provider_id = coalesce(it.provider_id, outcome.provider_id)
+FROM {_ENDED}
+WHERE outcome.id = it.id AND outcome.state = 'unknown' AND outcome.reason = '{INTERRUPTED}'
+    AND it.state = 'accepted'
+"""
+"""An answer that came after its sender was given up: the message was accepted all the same."""
+
+_AT_REST: Final = """
+unnest(%(id)s::bigint[], %(state)s::state[], %(ended_at)s::double precision[], %(reason)s::text[])
+AS it (id, state, ended_at, reason)
+"""
+AT_REST: Final = ("id", "state", "ended_at", "reason")
+
+REST: Final = f"""
+INSERT INTO outcome (id, state, attempts, ended_at, reason)
+SELECT it.id, it.state, 0, it.ended_at, it.reason FROM {_AT_REST}
+WHERE EXISTS (SELECT 1 FROM entry WHERE entry.id = it.id) ON CONFLICT DO NOTHING
+"""
+"""A new message that turned out to be a duplicate is not there."""
+
+REST_AGAIN: Final = f"""
+UPDATE outcome SET state = it.state, ended_at = it.ended_at, reason = it.reason FROM {_AT_REST}
+WHERE outcome.id = it.id AND outcome.state = 'queued'
+"""
+BEGIN_APART: Final = """
+INSERT INTO outcome (id, state, attempts, started_at)
+SELECT id, 'in_flight', 1, %s FROM unnest(%s::bigint[]) AS it (id) ON CONFLICT DO NOTHING
+"""
+BEGIN_AGAIN: Final = """
+UPDATE outcome SET state = 'in_flight', attempts = attempts + 1, started_at = %s,
+    ended_at = NULL, reason = NULL
+WHERE id = ANY(%s::bigint[]) AND state = 'queued'
+"""
+MOVE: Final = """
+WITH mark AS (SELECT * FROM unnest(%s::bigint[], %s::bigint[]) AS it (id, upto) WHERE upto > 0),
+moved AS (
+    UPDATE chunk SET begun = greatest(begun, mark.upto) FROM mark WHERE chunk.id = mark.id
+)
+INSERT INTO begun SELECT id, upto, %s FROM mark
+"""
+REPLACE_BODIES: Final = """
+UPDATE entry SET body = it.body FROM unnest(%s::bigint[], %s::text[]) AS it (id, body)
+WHERE entry.id = it.id
+"""
+
+TAKE_CHUNK: Final = f"""
+UPDATE chunk SET owner = %s, state = CASE WHEN owner IS NULL THEN {OWNED} ELSE state END
+WHERE id = %s AND (owner IS NULL AND state <> {LOADING} OR owner = %s)
+"""
+
+KNOWN: Final = "SELECT key, id, state FROM message WHERE campaign = %s AND key = ANY(%s)"
+STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(%s)"
+
+COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
+SPENT: Final = f"""
+SELECT coalesce(sum(billed), 0)::bigint FROM message
+WHERE campaign = %s AND state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
+"""
+
+
+def columns(names: Sequence[str], rows: Iterable[Row]) -> dict[str, str]:
+    """Turn rows into parameters, an array for each column."""
+    arrays = [array(values) for values in zip(*rows, strict=True)] or [array(()) for _ in names]
+    return dict(zip(names, arrays, strict=True))
+
+
+def array(values: Iterable[object]) -> str:
+    r"""Write an array as PostgreSQL reads it; psycopg takes several times as long.
+
+    >>> print(array([1, None, "a b", "null", 'say "no"']))
+    {1,NULL,"a b","null","say \"no\""}
+    """
+    return f"{{{','.join(map(_item, values))}}}"
+
+
+def _item(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if not isinstance(value, str):
+        return repr(value)
+    if value.isalnum() and value.lower() != "null":
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+async def one(
+    connection: AsyncConnection, query: LiteralString, values: Sequence[Any] | Mapping[str, Any]
+) -> Row:
+    """Run a query of one row."""
+    cursor = await connection.execute(query, values)
+    row = await cursor.fetchone()
+    if row is None:
+        raise AssertionError  # all such queries have a row
+    return row
+
+
+async def counts(connection: AsyncConnection, campaign: int) -> Mapping[State, int]:
+    """Count the messages by state; states without any are left out."""
+    cursor = await connection.execute(COUNTS, (campaign,))
+    found = {State(state): count async for state, count in cursor}
+    return {state: found[state] for state in State if state in found}
+
+
+async def spent(connection: AsyncConnection, campaign: int) -> int:
+    """Add up the amounts that were or may have been taken from the balance."""
+    (total,) = await one(connection, SPENT, (campaign,))
+    return int(total)
+
+
+async def metadata(connection: AsyncConnection, campaign: int) -> Mapping[str, str]:
+    """Read the metadata of a campaign."""
+    cursor = await connection.execute(campaigns.READ, (campaign,))
+    return {name: value async for name, value in cursor}
+
+
+async def set_metadata(
+    connection: AsyncConnection, campaign: int, *, values: Mapping[str, str]
+) -> None:
+    """Write metadata of a campaign; values under other names stay."""
+    await connection.execute(campaigns.WRITE, campaigns.to_write(campaign, values))

@@ -1,0 +1,623 @@
+"""Writer of a holder's changes: one transaction for everything that gathered meanwhile.
+
+A message is in flight in the database before its first byte leaves. While a group of changes is
+written, the next one gathers.
+
+If the connection breaks, the same group is written again as soon as the server is back, since it
+may or may not be there: whatever of it is there already stays as it is. After any other error a
+writer begins nothing more, and everyone who asks gets that error.
+"""
+
+import asyncio
+import time
+from asyncio import Future
+from collections import deque
+from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from psycopg.errors import UniqueViolation
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger.content import hashed
+from connectus_async.ledger.postgres import problems, sending
+from connectus_async.ledger.postgres.chunks import Begun, Chunk, chunk_of
+from connectus_async.ledger.postgres.connection import AsyncConnection
+from connectus_async.ledger.postgres.schema import CHUNK, STREAMED
+from connectus_async.ledger.postgres.session import Session
+from connectus_async.ledger.postgres.texts import storable
+from connectus_async.ledger.records import Claim, Entry
+from connectus_async.ledger.states import SkipReason, State
+
+MOST: Final = 256
+"""Changes in a group."""
+
+TOO_OLD: Final = "the permission to send it was too old: nothing was sent"
+
+
+class Place(NamedTuple):
+    """What a writer writes for.
+
+    Attributes:
+        name: The place's name, for messages.
+        campaign: The number of the campaign.
+        worker: The number of the holder.
+        lease: Seconds after which others give the holder up.
+    """
+
+    name: str
+    campaign: int
+    worker: int
+    lease: float
+
+
+class New(NamedTuple):
+    """A message that may be new.
+
+    Attributes:
+        entry: The message.
+        waiter: The future of the caller that begins it; ``None`` if it is not begun.
+        at_rest: Its state, end and reason, if it is not begun.
+    """
+
+    entry: Entry
+    waiter: "Future[Claim] | None"
+    at_rest: sending.Row = ()
+
+
+class Group:
+    """Changes that are written together, at most one of each known message.
+
+    Attributes:
+        new: Messages that may be new.
+        begun: Known messages that are begun, and the futures of those who wait for them.
+        ended: Outcomes of attempts: state, end, identifier and reason.
+        put: Known messages that wait or are skipped: state, end and reason.
+        kept: Messages that are going to be tried again by whoever ended the attempt.
+        bodies: Contents that are replaced.
+        flushed: Futures of those who wait until it is written.
+    """
+
+    __slots__ = ("begun", "bodies", "ended", "flushed", "kept", "new", "put")
+
+    def __init__(self) -> None:
+        self.new: list[New] = []
+        self.begun: dict[int, Future[Claim] | None] = {}
+        self.ended: dict[int, sending.Row] = {}
+        self.put: dict[int, sending.Row] = {}
+        self.kept: set[int] = set()
+        self.bodies: dict[int, str] = {}
+        self.flushed: list[Future[None]] = []
+
+    @property
+    def size(self) -> int:
+        """Number of changes."""
+        return len(self.new) + len(self.begun) + len(self.ended) + len(self.put)
+
+    def has(self, number: int) -> bool:
+        """Tell whether it has a change of a message."""
+        return number in self.begun or number in self.ended or number in self.put
+
+    @property
+    def futures(self) -> "list[Future[Any]]":
+        """The futures of all who wait."""
+        waiters = [new.waiter for new in self.new] + [*self.begun.values()]
+        return [*(waiter for waiter in waiters if waiter is not None), *self.flushed]
+
+
+class Plan:
+    """How a group is written. It is made once, also if the group has to be written twice.
+
+    Attributes:
+        now: The time, in Unix seconds.
+        numbers: Numbers for the messages that may be new.
+        marks: Watermarks by chunk, for each chunk of the group; 0 where it stays.
+        apart: Messages that are begun with a new row.
+        again: Messages that are begun in the row that they have.
+        ended: Outcomes in a new row.
+        ended_again: Outcomes in the row that is there.
+        rest: Messages that are not sent, in a new row.
+        rest_again: Messages that are not sent, in the row that is there.
+        claims: Answers for those who wait, by number; filled while it is written.
+        is_repeated: It is not the first try.
+        asked_at: Begin of the last try, by the monotonic clock.
+    """
+
+    def __init__(self, now: float, numbers: Sequence[int]) -> None:
+        self.now = now
+        self.numbers = numbers
+        self.marks: dict[int, int] = {}
+        self.apart: list[int] = []
+        self.again: list[int] = []
+        self.ended: list[sending.Row] = []
+        self.ended_again: list[sending.Row] = []
+        self.rest: list[sending.Row] = []
+        self.rest_again: list[sending.Row] = []
+        self.claims: dict[int, Claim] = {}
+        self.is_repeated = False
+        self.asked_at = 0.0
+
+    @property
+    def is_fast(self) -> bool:
+        """``True`` if it has outcomes in new rows and watermarks only."""
+        others = (self.numbers, self.apart, self.again, self.ended_again)
+        return not any(others) and not (self.rest or self.rest_again)
+
+
+class GivenUpError(Exception):
+    """Others have given this holder up."""
+
+
+class Grant:
+    """Permission to send a message, for whoever awaits it.
+
+    It is good for half a lease after the database was asked, by the clock of this process: one that
+    slept for longer may have been given up.
+    """
+
+    __slots__ = ("_future", "_writer")
+
+    def __init__(self, future: "Future[Claim]", writer: "Writer") -> None:
+        self._future = future
+        self._writer = writer
+
+    def __await__(self) -> Generator[Any, None, Claim]:
+        claim = yield from self._future.__await__()
+        return self._writer.still_good(claim)
+
+
+class Writer:
+    """Writer of the changes of one holder.
+
+    Args:
+        session: The connection for it alone.
+        place: What it writes for.
+    """
+
+    def __init__(self, session: Session, place: Place) -> None:
+        self.place = place
+        self.chunks: dict[int, Chunk] = {}
+        self._session = session
+        self._loop = asyncio.get_running_loop()
+        self._groups: deque[Group] = deque()
+        self._writing: Group | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._failure: LedgerError | None = None
+        self._is_given_up = False
+        self._granted_at = 0.0
+        self._started: dict[int, float] = {}
+        self._apart: set[int] = set()
+        self._kept: set[int] = set()
+        self._free: range = range(0)
+
+    def begin_new(self, entry: Entry) -> Awaitable[Claim]:
+        """Begin a message that may be new."""
+        future = self._future()
+        self._last_group().new.append(New(entry, future))
+        self._kick()
+        return Grant(future, self)
+
+    def begin_known(self, number: int) -> Awaitable[Claim]:
+        """Begin a message that waits."""
+        future = self._future()
+        self._group_for(number).begun[number] = future
+        self._kick()
+        return Grant(future, self)
+
+    def begin_all(self, numbers: Sequence[int]) -> Awaitable[object]:
+        """Begin messages that wait; they are written in this order."""
+        *others, last = numbers
+        self._check()
+        for number in others:
+            self._group_for(number).begun[number] = None
+        return self.begin_known(last)
+
+    def finish(
+        self,
+        number: int,
+        state: State,
+        reason: str | None,
+        provider_id: str | None,
+        body: str | None,
+        *,
+        is_kept: bool,
+    ) -> None:
+        """Record the outcome of an attempt; see `Ledger.finish`. A body is kept as its hash."""
+        if not self._is_given_up:
+            self._check()
+        group = self._group_for(number)
+        group.ended[number] = (
+            state,
+            time.time(),
+            None if provider_id is None else storable(provider_id),
+            None if reason is None else storable(reason),
+        )
+        if is_kept:
+            group.kept.add(number)
+        if body is not None:
+            group.bodies[number] = hashed(body)
+        self._kick()
+
+    def put(
+        self, entry: Entry, number: int | None, skipped: SkipReason | None, reason: str | None
+    ) -> None:
+        """Record a message as skipped or waiting."""
+        self._check()
+        row = at_rest(skipped, reason)
+        if number is None:
+            self._last_group().new.append(New(entry, None, row))
+        else:
+            self._group_for(number).put[number] = row
+        self._kick()
+
+    async def written(self) -> None:
+        """Wait until everything that was recorded is written.
+
+        Raises:
+            LedgerError: It could not be written.
+        """
+        group = self._groups[-1] if self._groups else self._writing
+        if group is not None:
+            future: Future[None] = self._loop.create_future()
+            group.flushed.append(future)
+            await future
+        self._check()
+
+    async def end(self) -> None:
+        """Write what is left, and take nothing more."""
+        if self._pump is not None:
+            await asyncio.wait([self._pump])
+        self.fail(LedgerError(self.place.name, problems.CLOSED))
+
+    def fail(self, failure: LedgerError) -> None:
+        """Begin nothing more."""
+        self._failure = self._failure or failure
+
+    def give_up(self) -> None:
+        """Begin nothing more, since others go on; write only that messages were accepted."""
+        self._is_given_up = True
+        self.fail(LedgerError(self.place.name, problems.GIVEN_UP.format(seconds=self.place.lease)))
+
+    def still_good(self, claim: Claim) -> Claim:
+        """Check that a permission is not too old; a message that was not sent waits again."""
+        if claim.found is not None or time.monotonic() - self._granted_at <= self.place.lease / 2:
+            return claim
+        if not self._is_given_up:
+            self.finish(claim.number, State.QUEUED, TOO_OLD, None, None, is_kept=False)
+        return Claim(claim.number, State.QUEUED)
+
+    def is_in_use(self, chunk: int) -> bool:
+        """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
+        is_filled = bool(self._free) and chunk_of(self._free[0]) == chunk
+        has_waiting = chunk in self.chunks and self.chunks[chunk].has_waiting
+        is_kept = any(chunk_of(number) == chunk for number in self._kept)
+        return is_filled or has_waiting or is_kept or self.has_in_flight(chunk)
+
+    def has_in_flight(self, chunk: int) -> bool:
+        """Tell whether messages of a chunk are in flight."""
+        return any(chunk_of(number) == chunk for number in self._started)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _future(self) -> "Future[Claim]":
+        self._check()
+        return self._loop.create_future()
+
+    def _last_group(self) -> Group:
+        if not self._groups or self._groups[-1].size >= MOST:
+            self._groups.append(Group())
+        return self._groups[-1]
+
+    def _group_for(self, number: int) -> Group:
+        group = self._last_group()
+        if group.has(number):
+            group = Group()
+            self._groups.append(group)
+        return group
+
+    def _kick(self) -> None:
+        if self._pump is None:
+            self._pump = self._loop.create_task(self._write_all())
+
+    async def _write_all(self) -> None:
+        try:
+            while self._groups:
+                group = self._writing = self._groups.popleft()
+                try:
+                    plan = await self._write(group)
+                except BaseException as error:  # noqa: BLE001 - all who wait get it
+                    self._break(group, error)
+                else:
+                    _answer(group, plan)
+        finally:
+            self._pump = self._writing = None
+
+    def _break(self, group: Group, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            error = LedgerError(self.place.name, problems.CLOSED)
+        self.fail(problems.described(self.place.name, error))
+        failure = self._failure
+        for future in group.futures:
+            if not future.done() and failure is not None:
+                future.set_exception(failure)
+                future.exception()  # somebody may have given up waiting
+        while self._groups and not self._is_given_up:
+            self._break(self._groups.popleft(), error)
+
+    async def _write(self, group: Group) -> Plan:
+        if self._is_given_up:
+            await self._write_late(group)
+            self._check()
+        plan = self._plan(group, await self._numbers(len(group.new)))
+
+        async def write(connection: AsyncConnection) -> None:
+            plan.asked_at = time.monotonic()
+            try:
+                if not (plan.is_fast and not group.bodies and await self._wrote(connection, plan)):
+                    async with connection.transaction():
+                        await self._write_some(connection, group, plan)
+            finally:
+                plan.is_repeated = True
+
+        try:
+            await self._session.run(write, repeats=True)
+            self._granted_at = await self._granted(plan)
+        except GivenUpError:
+            self.give_up()
+            await self._write_late(group)
+            self._check()
+        self._note(group, plan)
+        return plan
+
+    async def _granted(self, plan: Plan) -> float:
+        """Ask once more whether the chunks are ours, until the answer comes soon enough."""
+        asked_at = plan.asked_at
+        while time.monotonic() - asked_at > self.place.lease / 2:
+            asked_at = time.monotonic()
+            (is_present,) = await self._session.run(
+                lambda connection: sending.one(
+                    connection, sending.IS_PRESENT, (self.place.worker,)
+                ),
+                repeats=True,
+            )
+            if not is_present:
+                raise GivenUpError
+        return asked_at
+
+    async def _numbers(self, count: int) -> Sequence[int]:
+        """Take numbers for messages that may be new, out of chunks of ours."""
+        taken: list[int] = []
+        while count:
+            if not self._free:
+                (chunk,) = await self._session.run(self._new_chunk, repeats=True)
+                self._free = range(chunk * CHUNK, (chunk + 1) * CHUNK)
+                self.chunks[chunk] = Chunk()
+            some, self._free = self._free[:count], self._free[count:]
+            taken += some
+            count -= len(some)
+        return taken
+
+    async def _new_chunk(self, connection: AsyncConnection) -> sending.Row:
+        values = (self.place.campaign, STREAMED, self.place.worker)
+        return await sending.one(connection, sending.NEW_CHUNK, values)
+
+    def _plan(self, group: Group, numbers: Sequence[int]) -> Plan:
+        plan = Plan(time.time(), numbers)
+        self._kept.difference_update(group.ended, group.put)
+        self._kept |= group.kept
+        for number, new in zip(numbers, group.new, strict=True):
+            chunk = chunk_of(number)
+            plan.marks[chunk] = number if new.waiter else plan.marks.get(chunk, 0)
+            if new.at_rest:
+                plan.rest.append((number, *new.at_rest))
+        for number, (state, at, provider_id, reason) in group.ended.items():
+            is_new = number in self._started and number not in self._apart
+            row = (number, state, self._started.get(number), at, provider_id, reason)
+            (plan.ended if is_new else plan.ended_again).append(row)
+            plan.marks.setdefault(chunk_of(number), 0)
+        for number, row in group.put.items():
+            waits = self._waits_in(number) is not None
+            (plan.rest if waits else plan.rest_again).append((number, *row))
+            plan.marks.setdefault(chunk_of(number), 0)
+            self._leave_out(number)
+        self._plan_begun(group.begun, plan)
+        return plan
+
+    def _leave_out(self, number: int) -> None:
+        chunk = self.chunks.get(chunk_of(number))
+        if chunk is not None:
+            chunk.leave_out(number)
+
+    def _waits_in(self, number: int) -> Chunk | None:
+        """Give the chunk of a message that waits to be begun by its watermark."""
+        chunk = self.chunks.get(chunk_of(number))
+        return chunk if chunk is not None and number in chunk else None
+
+    def _plan_begun(self, begun: Iterable[int], plan: Plan) -> None:
+        waiting: dict[int, list[int]] = {}
+        for number in begun:
+            if self._waits_in(number) is None:
+                plan.again.append(number)
+                self._leave_out(number)
+            else:
+                waiting.setdefault(chunk_of(number), []).append(number)
+            plan.marks.setdefault(chunk_of(number), 0)
+        for chunk, numbers in waiting.items():
+            way: Begun = self.chunks[chunk].begin(numbers)
+            plan.marks[chunk] = max(plan.marks[chunk], way.upto)
+            plan.apart += way.apart
+
+    async def _wrote(self, connection: AsyncConnection, plan: Plan) -> bool:
+        """Write a plan in one statement; return False, and write nothing, if that does not do."""
+        values = {
+            "chunks": sending.array(plan.marks),
+            "uptos": sending.array(plan.marks.values()),
+            "worker": self.place.worker,
+            "count": len(plan.marks),
+            "now": plan.now,
+            **sending.columns(sending.ENDED, plan.ended),
+        }
+        try:
+            (is_ours,) = await sending.one(connection, sending.FAST, values)
+        except UniqueViolation:  # it is written again, or somebody else wrote; the long way tells
+            return False
+        return bool(is_ours)
+
+    async def _write_some(self, connection: AsyncConnection, group: Group, plan: Plan) -> None:
+        """Write a plan that `_wrote` does not."""
+        worker = self.place.worker
+        (is_present,) = await sending.one(connection, sending.IS_PRESENT, (worker,))
+        if not is_present:
+            raise GivenUpError
+        cursor = await connection.execute(sending.OWN, ([*plan.marks], worker))
+        ours = {chunk async for (chunk,) in cursor}
+        lost = {number for number in group.begun if chunk_of(number) not in ours}
+        duplicates = await self._insert(connection, group, plan) if group.new else {}
+        await self._end(connection, plan)
+        await self._begin(connection, plan, ours, lost)
+        if lost:
+            await self._refuse(connection, lost, plan)
+        if duplicates:
+            await self._claim(connection, duplicates, plan)
+        if group.bodies:
+            values = ([*group.bodies], [*group.bodies.values()])
+            await connection.execute(sending.REPLACE_BODIES, values)
+
+    async def _insert(
+        self, connection: AsyncConnection, group: Group, plan: Plan
+    ) -> Mapping[int, New]:
+        """Insert new messages; return those that are not new, by the numbers meant for them."""
+        rows = [
+            (number, entry.key or None, *entry[1:])
+            for number, (entry, _, _) in zip(plan.numbers, group.new, strict=True)
+        ]
+        names = ("id", "key", "line", "kind", "recipient", "body", "billed")
+        values = {"campaign": self.place.campaign, **sending.columns(names, rows)}
+        cursor = await connection.execute(sending.INSERT, values)
+        if cursor.rowcount == len(rows):
+            return {}
+        cursor = await connection.execute(sending.INSERTED, ([*plan.numbers],))
+        inserted = {number async for (number,) in cursor}
+        pairs = zip(plan.numbers, group.new, strict=True)
+        return {number: new for number, new in pairs if number not in inserted}
+
+    async def _end(self, connection: AsyncConnection, plan: Plan) -> None:
+        changes = (
+            (sending.END, sending.ENDED, plan.ended),
+            (sending.END_AGAIN, sending.ENDED, plan.ended_again),
+            (sending.REST, sending.AT_REST, plan.rest),
+            (sending.REST_AGAIN, sending.AT_REST, plan.rest_again),
+        )
+        for statement, names, rows in changes:
+            if rows:
+                cursor = await connection.execute(statement, sending.columns(names, rows))
+                if statement is not sending.REST or not plan.numbers:
+                    self._check_count(cursor.rowcount, rows, plan)
+
+    async def _begin(
+        self, connection: AsyncConnection, plan: Plan, ours: set[int], lost: set[int]
+    ) -> None:
+        changes = ((sending.BEGIN_APART, plan.apart), (sending.BEGIN_AGAIN, plan.again))
+        for statement, numbers in changes:
+            if some := [number for number in numbers if number not in lost]:
+                cursor = await connection.execute(statement, (plan.now, some))
+                self._check_count(cursor.rowcount, some, plan)
+        marks = {chunk: upto for chunk, upto in plan.marks.items() if upto and chunk in ours}
+        if marks:
+            values = ([*marks], [*marks.values()], plan.now)
+            await connection.execute(sending.MOVE, values)
+
+    async def _refuse(
+        self, connection: AsyncConnection, numbers: Iterable[int], plan: Plan
+    ) -> None:
+        """Answer that messages are not begun here, since their chunk was taken away."""
+        values = (self.place.campaign, [*numbers])
+        cursor = await connection.execute(sending.STATES, values)
+        plan.claims.update({id_: Claim(id_, State(state)) async for id_, state in cursor})
+        if not plan.claims.keys() >= {*numbers}:
+            raise LedgerError(self.place.name, problems.CHANGED)
+        for number in numbers:
+            self.chunks.pop(chunk_of(number), None)
+
+    async def _claim(
+        self, connection: AsyncConnection, duplicates: Mapping[int, New], plan: Plan
+    ) -> None:
+        """Look messages up that are there already, and begin those that wait."""
+        asked = {number: new for number, new in duplicates.items() if new.waiter is not None}
+        keys = [new.entry.key for new in asked.values()]
+        cursor = await connection.execute(sending.KNOWN, (self.place.campaign, keys))
+        known = {key: (id_, State(state)) async for key, id_, state in cursor}
+        if not known.keys() >= {*keys}:
+            raise LedgerError(self.place.name, problems.CHANGED)
+        for number, new in asked.items():
+            id_, state = known[new.entry.key]
+            is_waiting = state is State.QUEUED and id_ not in self._kept
+            if is_waiting and await self._took(connection, id_, plan):
+                plan.claims[number] = Claim(id_)
+                known[new.entry.key] = (id_, State.IN_FLIGHT)
+            else:
+                plan.claims[number] = Claim(id_, state)
+
+    async def _took(self, connection: AsyncConnection, number: int, plan: Plan) -> bool:
+        """Begin a message that waits in a chunk of ours, or in one without an owner."""
+        values = (self.place.worker, chunk_of(number), self.place.worker)
+        if (await connection.execute(sending.TAKE_CHUNK, values)).rowcount == 0:
+            return False
+        cursor = await connection.execute(sending.BEGIN_AGAIN, (plan.now, [number]))
+        if cursor.rowcount == 0:
+            await connection.execute(sending.BEGIN_APART, (plan.now, [number]))
+        return True
+
+    def _check_count(self, found: int, rows: Sequence[object], plan: Plan) -> None:
+        if found != len(rows) and not plan.is_repeated:
+            raise LedgerError(self.place.name, problems.CHANGED)
+
+    def _note(self, group: Group, plan: Plan) -> None:
+        """Remember what is in flight from here."""
+        for number in group.ended:
+            self._started.pop(number, None)
+            self._apart.discard(number)
+        for number, new in zip(plan.numbers, group.new, strict=True):
+            if new.waiter is not None:
+                plan.claims.setdefault(number, Claim(number))
+        for number in group.begun:
+            plan.claims.setdefault(number, Claim(number))
+        own_row = {*plan.apart, *plan.again}
+        for asked, claim in plan.claims.items():
+            if claim.found is None:
+                self._started[claim.number] = plan.now
+                if claim.number in own_row or claim.number != asked:
+                    self._apart.add(claim.number)
+                self._leave_out(claim.number)
+
+    async def _write_late(self, group: Group) -> None:
+        """Write that messages were accepted, after others gave this holder up."""
+        rows = [
+            (number, state, None, at, provider_id, None)
+            for number, (state, at, provider_id, _) in group.ended.items()
+            if state is State.ACCEPTED
+        ]
+        if rows:
+            values = sending.columns(sending.ENDED, rows)
+            await self._session.run(
+                lambda connection: connection.execute(sending.END_LATE, values), repeats=True
+            )
+
+
+def at_rest(skipped: SkipReason | None, reason: str | None) -> sending.Row:
+    """Give the state of a message that is not being sent, the time of its end, and its reason."""
+    if skipped is None:
+        return State.QUEUED, None, None
+    text = f"{skipped}: {storable(reason)}" if reason else skipped.value
+    return State.SKIPPED, time.time(), text
+
+
+def _answer(group: Group, plan: Plan) -> None:
+    waiters = {number: new.waiter for number, new in zip(plan.numbers, group.new, strict=True)}
+    for number, future in {**waiters, **group.begun}.items():
+        if future is not None and not future.done():
+            future.set_result(plan.claims[number])
+    for flushed in group.flushed:
+        if not flushed.done():
+            flushed.set_result(None)

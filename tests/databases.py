@@ -1,0 +1,42 @@
+"""A database for tests, which each finds without messages."""
+
+from typing import Final
+
+import psycopg
+
+from connectus_async.ledger.postgres import schema
+from connectus_async.ledger.postgres.address import parse
+from connectus_async.ledger.postgres.init import create_tables
+from connectus_async.postgres_server import PostgresServer
+
+_TABLES: Final = """
+SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
+WHERE schemaname = %s AND tablename <> 'version'
+"""
+_END_OTHERS: Final = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+
+
+class Database:
+    """Database of a server, with the tables of ledgers."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        create_tables(parse(server.address()))
+        self._connection = psycopg.connect(server.address(), autocommit=True)
+        (tables,) = self._connection.execute(_TABLES, [schema.NAME]).fetchone() or ("",)
+        self._truncate = f"TRUNCATE {tables}"
+
+    def address(self, campaign: str = "navidad") -> str:
+        """Give the address of a campaign."""
+        return self._server.address(campaign=campaign)
+
+    def empty(self) -> None:
+        """Delete all campaigns, and end the connections of those who had them."""
+        self._connection.execute(_END_OTHERS)
+        self._connection.execute(self._truncate)
+
+    def close(self) -> None:
+        self._connection.close()

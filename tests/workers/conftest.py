@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
+
     from connectus_async.postgres_server import PostgresServer
 
 

@@ -68,6 +68,16 @@ def parse(address: str) -> Address:
     )
 
 
+def with_campaign(address: str, campaign: str) -> str:
+    """Give the address of another campaign of the same database.
+
+    >>> with_campaign("postgresql://db.example/ledgers?campaign=navidad", "año nuevo")
+    'postgresql://db.example/ledgers?campaign=a%C3%B1o%20nuevo'
+    """
+    before, _, query = parse(address).conninfo.partition("?")
+    return _joined(before, dict(_parameters(query)) | {CAMPAIGN: campaign})
+
+
 def _check(address: str) -> None:
     """Refuse what would make a part of a password look like a part of the place."""
     user, at, rest = address.partition("@")

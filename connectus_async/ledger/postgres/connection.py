@@ -40,8 +40,8 @@ _SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)
 _VALUES: Final = [part for setting in SETTINGS.items() for part in setting]
 
 
-def _conninfo(address: Address) -> str:
-    """Add the parameters that an address leaves open."""
+def conninfo(address: Address) -> str:
+    """Give what libpq needs, with the parameters that the address leaves open."""
     given: dict[str, Any] = {**PARAMETERS, **conninfo_to_dict(address.conninfo)}
     return make_conninfo(**given)
 
@@ -53,7 +53,7 @@ async def connect(address: Address) -> AsyncConnection:
         psycopg.Error: The database cannot be reached or used.
     """
     connection = await psycopg.AsyncConnection.connect(
-        _conninfo(address), autocommit=True, prepare_threshold=1
+        conninfo(address), autocommit=True, prepare_threshold=1
     )
     try:
         await connection.execute(_SET, _VALUES)
@@ -65,7 +65,7 @@ async def connect(address: Address) -> AsyncConnection:
 
 def connect_blocking(address: Address) -> Connection:
     """Open a connection of a thread. See `connect`."""
-    connection = psycopg.connect(_conninfo(address), autocommit=True, prepare_threshold=1)
+    connection = psycopg.connect(conninfo(address), autocommit=True, prepare_threshold=1)
     try:
         connection.execute(_SET, _VALUES)
     except BaseException:

@@ -5,6 +5,7 @@ from typing import Final
 from connectus_async.ledger.postgres import schema
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import (
+    Connection,
     check_version,
     connect_blocking,
     described,
@@ -14,6 +15,16 @@ LOCK: Final = 0x436E6374
 """Number of the lock that keeps two of us from making the same tables."""
 
 _EXISTS: Final = f"SELECT to_regclass('{schema.NAME}.version') IS NOT NULL"
+
+
+def check_tables(address: Address) -> None:
+    """Check that a database has the tables. Blocks.
+
+    Raises:
+        LedgerError: It has not, or it cannot be reached.
+    """
+    with described(address), connect_blocking(address) as connection:
+        _check(connection, address)
 
 
 def create_tables(address: Address) -> bool:
@@ -36,6 +47,10 @@ def create_tables(address: Address) -> bool:
         if not exists:
             connection.execute(schema.CREATE, prepare=False)  # several statements at once
             return True
-        for (version,) in connection.execute(schema.FIND_VERSION):
-            check_version(address.name, version)
+        _check(connection, address)
         return False
+
+
+def _check(connection: Connection, address: Address) -> None:
+    for (version,) in connection.execute(schema.FIND_VERSION):
+        check_version(address.name, version)

@@ -25,7 +25,6 @@ AGAIN_SECONDS: Final = 5
 
 MAX_CONNECTIONS: Final = 4
 
-NO_QUEUE: Final = "has no queue for tickets: make its tables by connectus ledger init"
 LOST: Final = "lost its queue, as the log says: start the worker again"
 
 
@@ -66,8 +65,9 @@ def deferrer(tickets: int) -> Callable[[Any, str], Awaitable[None]]:
 
     async def defer(connection: Any, campaign: str) -> None:
         jobs = app.configure_task(TASK, queue=QUEUE, connection=connection)
+        ticket: dict[str, Any] = {"campaign": campaign}
         try:
-            await jobs.batch_defer_async(*({"campaign": campaign} for _ in range(tickets)))
+            await jobs.batch_defer_async(*tickets * [ticket])
         except ConnectorException as error:
             raise _cause(error) from None
 
@@ -85,11 +85,8 @@ async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
     Raises:
         LedgerError: The database or its queue cannot be used.
     """
-    name = parse_address(ledger).name
     async with _opened(ledger) as app:
         app.add_tasks_from(blueprint, namespace=NAMESPACE)
-        if not await app.check_connection_async():
-            raise LedgerError(name, NO_QUEUE)
         await app.run_worker_async(
             queues=[QUEUE],
             wait=not until_empty,
@@ -97,7 +94,7 @@ async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
             install_signal_handlers=False,
         )
     if not until_empty:
-        raise LedgerError(name, LOST)
+        raise LedgerError(parse_address(ledger).name, LOST)
 
 
 async def create(ledger: str) -> bool:

@@ -1,0 +1,58 @@
+"""Worker on the command line: takes tickets of a database, and says in its log what it does."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from connectus_async.cli.interrupts import at_first_interrupt
+from connectus_async.cli.parameters import connection
+from connectus_async.cli.runner import run, sentence
+from connectus_async.workers.tickets import run_ticket_worker
+
+LOGGERS: Final = ("connectus_async", "procrastinate", "psycopg")
+STOPPED: Final = "stopped; messages under way may be unknown"
+
+
+def run_worker(address: str, until_empty: bool) -> None:
+    """Take tickets of the database at ADDRESS, and send, until it is stopped."""
+
+    async def command() -> None:
+        worker = asyncio.ensure_future(
+            run_ticket_worker(address, until_empty=until_empty, **connection())
+        )
+        with at_first_interrupt(worker.cancel):
+            await asyncio.wait([worker])
+        if not worker.cancelled():
+            worker.result()
+
+    with _logs_shown():
+        run(command, when_interrupted=STOPPED)
+
+
+class _OneLine(logging.Formatter):
+    """Form of a log with one line for an event, without a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{self.formatTime(record)} {sentence(record.getMessage())}"
+        error = record.exc_info and record.exc_info[1]
+        return f"{line}: {sentence(error) or type(error).__name__}" if error else line
+
+
+@contextmanager
+def _logs_shown() -> Iterator[None]:
+    """Show the log on standard error during a block."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)

@@ -10,7 +10,7 @@ from connectus_async.ledger.postgres.init import create_tables
 from connectus_async.postgres_server import PostgresServer
 
 _TABLES: Final = """
-SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables
+SELECT string_agg(format('%%I.%%I', schemaname, tablename), ', ') FROM pg_tables
 WHERE schemaname = %s AND tablename <> 'version'
 """
 _END_OTHERS: Final = """

@@ -109,7 +109,7 @@ WAITS_AGAIN: Final = {
     OnUnknown.HOLD: OVER_BUDGET,
     OnUnknown.RESEND: f"outcome.state IN ('unknown', 'held') OR {OVER_BUDGET}",
     OnUnknown.RESEND_IF_ABSENT: (
-        f"outcome.state = 'held' AND outcome.reason = '{ABSENT}' OR {OVER_BUDGET}"
+        f"outcome.state = 'held' AND outcome.reason = %(absent)s OR {OVER_BUDGET}"
     ),
 }
 """Messages of an earlier run that are sent, by the treatment of the unknown ones."""
@@ -117,7 +117,7 @@ WAITS_AGAIN: Final = {
 RESUME: Final = f"""
 UPDATE outcome SET state = 'queued', reason = CASE WHEN {OVER_BUDGET} THEN NULL ELSE reason END
 FROM entry
-WHERE entry.id = outcome.id AND entry.campaign = %s AND outcome.{schema.CHANGEABLE}
+WHERE entry.id = outcome.id AND entry.campaign = %(campaign)s AND outcome.{schema.CHANGEABLE}
     AND ({{waits_again}})
 """
 
@@ -186,9 +186,7 @@ class Holding:
             (self.worker,) = await sending.one(connection, JOIN, values)
         await self._take_over(connection)
         async with connection.transaction():
-            statement = RESUME.format(waits_again=WAITS_AGAIN[policy.on_unknown])
-            await connection.execute(statement, (self._campaign,))
-            await connection.execute(schema.REOPEN, {"campaign": self._campaign})
+            await self._resume(connection, policy.on_unknown)
 
     async def _find(self, connection: AsyncConnection, policy: Policy) -> int:
         """Find the campaign, or make it; check that it is the one of the policy."""
@@ -276,9 +274,14 @@ class Holding:
             await connection.execute(INTERRUPT_BEGUN, values)
             await self._free(connection, lost)
             if self._policy is not None and self._policy.on_unknown is OnUnknown.RESEND:
-                statement = RESUME.format(waits_again=WAITS_AGAIN[OnUnknown.RESEND])
-                await connection.execute(statement, (self._campaign,))
-                await connection.execute(schema.REOPEN, {"campaign": self._campaign})
+                await self._resume(connection, OnUnknown.RESEND)
+
+    async def _resume(self, connection: AsyncConnection, on_unknown: OnUnknown) -> None:
+        """Queue the messages of earlier runs that the policy wants to be sent."""
+        statement = RESUME.format(waits_again=WAITS_AGAIN[on_unknown])
+        values = {"campaign": self._campaign, "absent": ABSENT}
+        await connection.execute(statement, values)
+        await connection.execute(schema.REOPEN, values)
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 
 from connectus_async.ledger.abc import LedgerReader
-from connectus_async.ledger.postgres import campaigns, chunks_sql, problems, schema, statistics
+from connectus_async.ledger.postgres import campaigns, problems, schema, statistics
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import Connection, check_version, connect_blocking
 from connectus_async.ledger.records import MOMENTS, Frequency, Latency, MessageRow, TimeGrid, Total
@@ -57,8 +57,8 @@ class PostgresReader(LedgerReader):
 
     def __init__(self, connection: Connection, campaign: int) -> None:
         self._connection = connection
-        ((first, last),) = connection.execute(chunks_sql.SPAN, {"campaign": campaign})
-        self._scope = {"campaign": campaign, "first": first, "last": last}
+        span = connection.execute(campaigns.SPAN, (campaign,)).fetchone()
+        self._scope = campaigns.scope(campaign, span)
         self._names = map("messages_{}".format, itertools.count())
 
     def metadata(self) -> Mapping[str, str]:
@@ -96,8 +96,8 @@ class PostgresReader(LedgerReader):
 
     def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
         """Read the messages in order of arrival, in batches."""
-        values = self._scope | {"states": None if states is None else [str(it) for it in states]}
         chosen = "" if states is None else IN_STATES
+        values = {**self._scope, "states": [state.value for state in states or ()]}
         with self._connection.cursor(name=next(self._names)) as cursor:
             cursor.execute(f"{ROWS} {chosen} {IN_ORDER}", values)
             while batch := cursor.fetchmany(ROWS_A_BATCH):

@@ -6,9 +6,11 @@ from typing import Any, Final
 from connectus_async import _json
 from connectus_async.ledger import neighbours
 from connectus_async.ledger.content import ROUTE, hashed
-from connectus_async.ledger.postgres.chunks_sql import OF_CAMPAIGN, REOPEN, SPAN
+from connectus_async.ledger.postgres import campaigns
+from connectus_async.ledger.postgres.chunks import chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection
-from connectus_async.ledger.postgres.schema import CHANGEABLE, CHUNK
+from connectus_async.ledger.postgres.schema import CHANGEABLE, REOPEN
+from connectus_async.ledger.postgres.sending import one
 from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
 from connectus_async.ledger.states import State
@@ -28,7 +30,7 @@ BY_NUMBER: Final = f"{ACCEPTED} AND id = ANY(%(numbers)s::bigint[])"
 BY_RECIPIENT: Final = f"{ACCEPTED} AND recipient = ANY(%(recipients)s::text[])"
 KNOWN_IDS: Final = f"""
 SELECT provider_id FROM outcome
-WHERE state = 'accepted' AND provider_id = ANY(%(ids)s::text[]) AND {OF_CAMPAIGN}
+WHERE state = 'accepted' AND provider_id = ANY(%(ids)s::text[]) AND {campaigns.OUTCOME_OF}
 """
 
 _VALUE: Final = r'\s*:\s*("(?:[^"\\]|\\.)*"|[^",}\s]+)'
@@ -56,14 +58,9 @@ SAMPLE: Final = f"""
 SELECT id {IN_REPORT} AND started_at BETWEEN %(from)s AND %(until)s ORDER BY random() LIMIT %(size)s
 """
 
-HOLD: Final = f"""
-SELECT FROM outcome JOIN chunk ON chunk.id = outcome.id / {CHUNK}
-WHERE outcome.id = ANY(%(numbers)s::bigint[]) AND outcome.state = 'unknown'
-AND campaign = %(campaign)s
-ORDER BY outcome.id FOR UPDATE OF outcome FOR KEY SHARE OF chunk
-"""
-"""Two who resolve the same messages take them in the same order. A chunk that is locked like this
-goes on being sent, and whoever locks it for an update sees then what was queued."""
+HOLD: Final = "SELECT FROM chunk WHERE id = ANY(%(chunks)s::bigint[]) ORDER BY id FOR KEY SHARE"
+"""Their messages go on being sent. Whoever gives one of these chunks back by locking it for an
+update first, sees then what was queued."""
 
 RESOLVE: Final = """
 WITH resolved AS (
@@ -99,7 +96,7 @@ async def witnesses(
     """Find accepted messages that a report must show. See `Ledger.witnesses`."""
     begin = min(message.started_at for message in group)
     end = max(message.ended_at for message in group)
-    values = await _scope(connection, campaign) | _shared(report)
+    values = {**await _scope(connection, campaign), **_shared(report)}
     places = {
         "starts": sorted(-message.started_at for message in group),
         "ends": sorted(message.ended_at for message in group),
@@ -119,7 +116,7 @@ async def accepted_ids(
     connection: AsyncConnection, campaign: int, *, ids: Collection[str]
 ) -> Collection[str]:
     """Choose, of some of the API's identifiers, those of accepted messages."""
-    values = await _scope(connection, campaign) | {"ids": [*map(storable, ids)]}
+    values = {**await _scope(connection, campaign), "ids": [*map(storable, ids)]}
     return {found async for (found,) in await connection.execute(KNOWN_IDS, values)}
 
 
@@ -140,6 +137,7 @@ async def resolve(
     """Record new states of messages that may have been sent. See `Ledger.resolve`."""
     values = {
         "campaign": campaign,
+        "chunks": [chunk_of(it.message.number) for it in resolutions],
         "numbers": [it.message.number for it in resolutions],
         "states": [it.state.value for it in resolutions],
         "reasons": [it.reason and storable(it.reason) for it in resolutions],
@@ -154,11 +152,8 @@ async def resolve(
             await connection.execute(statement, values)
 
 
-async def _scope(connection: AsyncConnection, campaign: int) -> dict[str, Any]:
-    """Give the parameters of `OF_CAMPAIGN`."""
-    rows = await connection.execute(SPAN, {"campaign": campaign})
-    ((first, last),) = await rows.fetchall()
-    return {"campaign": campaign, "first": first, "last": last}
+async def _scope(connection: AsyncConnection, campaign: int) -> campaigns.Scope:
+    return campaigns.scope(campaign, await one(connection, campaigns.SPAN, (campaign,)))
 
 
 def _shared(report: Report) -> Mapping[str, Any]:

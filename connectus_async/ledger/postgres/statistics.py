@@ -1,21 +1,15 @@
-"""Statistics of a campaign, from the tables of `schema`.
-
-A scope is the parameters of a statement: the number of the campaign, and the first and the last
-number of its messages.
-"""
+"""Statistics of a campaign, from the tables of `schema`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from connectus_async.ledger.postgres.chunks_sql import OF_CAMPAIGN
+from connectus_async.ledger.postgres.campaigns import OUTCOME_OF, Scope
 from connectus_async.ledger.postgres.connection import Connection
 from connectus_async.ledger.postgres.schema import CHANGEABLE
 from connectus_async.ledger.records import Frequency, Latency, TimeGrid, Total
 from connectus_async.ledger.states import ATTEMPTED, SkipReason, State
 from connectus_async.redaction import scrubbed
-
-Scope: TypeAlias = Mapping[str, Any]
 
 _TOTALS: Final = """
 SELECT state::text, count(*), sum(billed), min(started_at), max(ended_at),
@@ -23,7 +17,7 @@ SELECT state::text, count(*), sum(billed), min(started_at), max(ended_at),
 FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s GROUP BY state
 """
 
-_IS_SKIPPED: Final = f"{OF_CAMPAIGN} AND {CHANGEABLE} AND state = 'skipped'"
+_IS_SKIPPED: Final = f"{OUTCOME_OF} AND {CHANGEABLE} AND state = 'skipped'"
 _SKIP_REASON: Final = "split_part(reason, ':', 1)"
 _SKIPPED: Final = f"""
 SELECT coalesce({_SKIP_REASON}, 'not said'), count(*) FROM outcome WHERE {_IS_SKIPPED} GROUP BY 1
@@ -34,11 +28,11 @@ FROM outcome WHERE {_IS_SKIPPED} AND {_SKIP_REASON} = '{SkipReason.INVALID}' GRO
 """
 ERRORS: Final = f"""
 SELECT state::text, reason, count(*) FROM outcome
-WHERE {OF_CAMPAIGN} AND state NOT IN ('skipped', 'accepted') AND reason IS NOT NULL GROUP BY 1, 2
+WHERE {OUTCOME_OF} AND state NOT IN ('skipped', 'accepted') AND reason IS NOT NULL GROUP BY 1, 2
 """
 DELIVERIES: Final = f"""
 SELECT '', delivery_status, count(*) FROM outcome
-WHERE {OF_CAMPAIGN} AND delivery_status IS NOT NULL GROUP BY 2
+WHERE {OUTCOME_OF} AND delivery_status IS NOT NULL GROUP BY 2
 """
 
 _PART: Final = """
@@ -47,13 +41,13 @@ least(greatest(floor((ended_at - %(begin)s) / %(width)s), 0), %(parts)s - 1)::in
 _ATTEMPTED: Final = ", ".join(f"'{state}'" for state in ATTEMPTED)
 _OUTCOMES: Final = f"""
 SELECT {_PART}, state::text, count(*) FROM outcome
-WHERE {OF_CAMPAIGN} AND state IN ({_ATTEMPTED}) AND ended_at IS NOT NULL GROUP BY 1, 2
+WHERE {OUTCOME_OF} AND state IN ({_ATTEMPTED}) AND ended_at IS NOT NULL GROUP BY 1, 2
 """
 _LATENCIES: Final = f"""
 SELECT {_PART}, percentile_disc(ARRAY[0.5, 0.95, 0.99])
                 WITHIN GROUP (ORDER BY greatest(ended_at - started_at, 0))
 FROM outcome
-WHERE {OF_CAMPAIGN} AND state IN ('accepted', 'rejected')
+WHERE {OUTCOME_OF} AND state IN ('accepted', 'rejected')
 AND started_at IS NOT NULL AND ended_at IS NOT NULL GROUP BY 1
 """
 """Percentiles by nearest rank."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from connectus_async.cli.interrupts import at_first_interrupt
@@ -11,7 +11,14 @@ from connectus_async.cli.parameters import connection
 from connectus_async.cli.runner import run, sentence
 from connectus_async.workers.tickets import run_ticket_worker
 
-LOGGERS: Final = ("connectus_async", "procrastinate", "psycopg")
+LEVELS: Final = {
+    "connectus_async": logging.INFO,
+    "procrastinate": logging.WARNING,
+    "procrastinate.worker": logging.INFO,
+    "psycopg": logging.WARNING,
+}
+"""What is worth a line in the log of a service."""
+
 STOPPED: Final = "stopped; messages under way may be unknown"
 
 
@@ -45,14 +52,13 @@ def _logs_shown() -> Iterator[None]:
     """Show the log on standard error during a block."""
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine())
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
+    with ExitStack() as stack:
+        for name, level in LEVELS.items():
+            logger = logging.getLogger(name)
+            stack.callback(logger.setLevel, logger.level)
             logger.setLevel(level)
+        for name in {name.partition(".")[0] for name in LEVELS}:
+            logger = logging.getLogger(name)
+            stack.callback(logger.removeHandler, handler)
+            logger.addHandler(handler)
+        yield

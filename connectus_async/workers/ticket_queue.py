@@ -11,6 +11,7 @@ from typing import Any, Final
 from procrastinate import App, BaseRetryStrategy, Blueprint, PsycopgConnector, RetryDecision
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason, JobContext
+from procrastinate.worker import Worker
 from psycopg_pool import PoolTimeout
 
 from connectus_async.errors import HolderGivenUpError, LedgerError
@@ -77,6 +78,8 @@ def deferrer(tickets: int) -> Callable[[Any, str], Awaitable[None]]:
 async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
     """Run a worker until it is cancelled. It then cancels its ticket, and waits for its end.
 
+    It is told to stop, and not cancelled: in Python 3.11 the pool of connections may forget that.
+
     Args:
         ledger: The address of its database.
         blueprint: The task for tickets.
@@ -87,14 +90,29 @@ async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
     """
     async with _opened(ledger) as app:
         app.add_tasks_from(blueprint, namespace=NAMESPACE)
-        await app.run_worker_async(
+        worker = Worker(
+            app,
             queues=[QUEUE],
             wait=not until_empty,
             shutdown_graceful_timeout=0,
             install_signal_handlers=False,
         )
+        running = asyncio.ensure_future(worker.run())
+        try:
+            _check_cancelled()
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            worker.stop()
+            await running
+            raise
     if not until_empty:
         raise LedgerError(parse_address(ledger).name, LOST)
+
+
+def _check_cancelled() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def create(ledger: str) -> bool:

@@ -139,7 +139,7 @@ class LedgerError(ConnectusError):
     """A campaign's ledger cannot be used. Messages that it does not have were not sent.
 
     Attributes:
-        ledger: The name of its file.
+        ledger: The name of its file, or its address without user and password.
         problem: The problem with it, and what to do.
     """
 

@@ -179,7 +179,7 @@ def _folders() -> Iterator[Path]:
     yield from sorted(DEBIAN.glob("*/bin"), key=_version, reverse=True)
     if (spec := find_spec(WHEEL)) is not None:
         for place in spec.submodule_search_locations or ():
-            yield Path(place) / "pginstall/bin"
+            yield from sorted(Path(place).glob("pginstall*/bin"), key=_version, reverse=True)
 
 
 def _version(folder: Path) -> list[int]:

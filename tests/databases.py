@@ -1,20 +1,19 @@
-"""A database for tests, which each finds without messages."""
+"""A database for tests, each of which finds it without messages."""
 
 from typing import Final
 
 import psycopg
 
+from connectus_async.ledger import create_tables
 from connectus_async.ledger.postgres import schema
-from connectus_async.ledger.postgres.address import parse
-from connectus_async.ledger.postgres.init import create_tables
 from connectus_async.postgres_server import PostgresServer
 
-_TABLES: Final = """
-SELECT string_agg(format('%%I.%%I', schemaname, tablename), ', ') FROM pg_tables
+_EMPTY: Final = """
+SELECT string_agg(format('DELETE FROM %%I.%%I', schemaname, tablename), ';') FROM pg_tables
 WHERE schemaname = %s AND tablename <> 'version'
 """
 _END_OTHERS: Final = """
-SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 
@@ -24,10 +23,9 @@ class Database:
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
-        create_tables(parse(server.address()))
+        create_tables(server.address())
         self._connection = psycopg.connect(server.address(), autocommit=True)
-        (tables,) = self._connection.execute(_TABLES, [schema.NAME]).fetchone() or ("",)
-        self._truncate = f"TRUNCATE {tables}"
+        (self._empty,) = self._connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
 
     def address(self, campaign: str = "navidad") -> str:
         """Give the address of a campaign."""
@@ -36,7 +34,7 @@ class Database:
     def empty(self) -> None:
         """Delete all campaigns, and end the connections of those who had them."""
         self._connection.execute(_END_OTHERS)
-        self._connection.execute(self._truncate)
+        self._connection.execute(self._empty)
 
     def close(self) -> None:
         self._connection.close()

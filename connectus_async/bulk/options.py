@@ -9,6 +9,7 @@ import attrs
 
 from connectus_async import arguments
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger import is_address, name_of, parse_address
 from connectus_async.ledger.states import Edited, OnUnknown
 
 if TYPE_CHECKING:
@@ -115,11 +116,20 @@ def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         raise ConfigurationError(attribute.name, "must be text, and whole characters")
 
 
-def _path(value: object) -> Path | None:
+def ledger_place(value: object) -> Path | str | None:
+    """Check the path or the address of a ledger.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
     if value is None:
         return None
+    if is_address(value):
+        parse_address(value)
+        return value
     if not isinstance(value, str | os.PathLike):
-        raise ConfigurationError("ledger", "must be a path")
+        raise ConfigurationError("ledger", "must be a path or an address")
+    _check_is_no_url(value)
     path = Path(value)
     try:
         is_name = b"\0" not in os.fsencode(path)
@@ -131,6 +141,16 @@ def _path(value: object) -> Path | None:
         raise ConfigurationError("ledger", "must be the path of a file")
     _check_name(path)
     return path
+
+
+def _check_is_no_url(value: str | os.PathLike[str]) -> None:
+    if isinstance(value, str) and "://" in value:
+        raise ConfigurationError("ledger", "must be a path, or an address postgresql://…")
+
+
+def _shown(ledger: Path | str | None) -> str:
+    """Write a ledger for the `repr` of its options: an address may have a password."""
+    return repr(name_of(ledger) if isinstance(ledger, str) else ledger)
 
 
 def _check_name(path: Path) -> None:
@@ -153,11 +173,22 @@ def _check_name(path: Path) -> None:
     raise ConfigurationError("ledger", problem)
 
 
+def _campaign(ledger: str, given: str) -> str:
+    """Find the name of a campaign, which its database may have among others."""
+    addressed = parse_address(ledger).campaign
+    name = given or addressed
+    if not name:
+        raise ConfigurationError("campaign", "is needed, or ?campaign=… in the ledger's address")
+    if addressed not in {None, name}:
+        raise ConfigurationError("campaign", "is another one than in the ledger's address")
+    return name
+
+
 @attrs.frozen(kw_only=True)
 class BulkOptions:
     """Options of a campaign. ``AsyncConnectus.bulk`` documents each."""
 
-    ledger: Path | None = attrs.field(default=None, converter=_path)
+    ledger: Path | str | None = attrs.field(default=None, converter=ledger_place, repr=_shown)
     campaign: str = attrs.field(
         default="",
         validator=_text,
@@ -223,6 +254,8 @@ class BulkOptions:
     patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
 
     def __attrs_post_init__(self) -> None:
+        if isinstance(self.ledger, str):
+            object.__setattr__(self, "campaign", _campaign(self.ledger, self.campaign))
         if self.ledger is not None:
             return
         if self.on_unknown is OnUnknown.RESEND_IF_ABSENT:

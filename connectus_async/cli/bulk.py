@@ -1,6 +1,5 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
-import shlex
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -18,6 +17,7 @@ from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
+from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
@@ -29,7 +29,7 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
-from connectus_async.ledger import metadata_names, open_store
+from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
@@ -78,7 +78,7 @@ def send(
     delimiter: str | None,
     encoding: str,
     sheet: str | None,
-    ledger: Path | None,
+    ledger: Place | None,
     edited: str | None,
     dry_run: bool,
     as_json: bool,
@@ -99,7 +99,7 @@ def send(
             transliterate=to_gsm7 if transliterate else None,
         )
     settings = Settings(region=region, **given)
-    path = ledger or file.with_name(file.name + LEDGER_SUFFIX)
+    place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
     treatment = Edited(edited or Edited.REFUSE)
 
     async def command() -> int:
@@ -107,11 +107,11 @@ def send(
         composer.check(source.columns)
         if dry_run:
             return await _dry_run(
-                source, composer, settings, path, edited=treatment, as_json=as_json
+                source, composer, settings, place, edited=treatment, as_json=as_json
             )
         async with _client(settings) as client:
             code, _ = await send_source(
-                client, source, composer, settings, path, edited=treatment, as_json=as_json
+                client, source, composer, settings, place, edited=treatment, as_json=as_json
             )
         return code
 
@@ -119,26 +119,27 @@ def send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Path, as_json: bool, **given: Any) -> None:
+def resume(ledger: Place, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
         figures, settings = await run_sync(_recorded, ledger, given)
         if not figures.is_loaded:
             raise LedgerError(
-                ledger.name,
+                name_of(ledger),
                 f"{figures.source or 'its file'} was not read to its end: run bulk send again",
             )
-        opened = open_store(ledger).ledger()
-        options = await run_sync(settings.options, ledger)
+        place = with_campaign(ledger, settings.campaign)
+        opened = open_store(place).ledger()
+        options = await run_sync(settings.options, place)
         async with (
             _client(settings) as client,
             sender_over(client, opened, options) as sender,
             _stop_noted(sender),
         ):
-            await _check_unchecked(opened, ledger.name)
+            await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
-            code, _ = await _sent(sender, options, ledger, as_json=as_json)
+            code, _ = await _sent(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -175,24 +176,25 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def reconcile(ledger: Path, settle: float, as_json: bool, **given: Any) -> None:
+def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None:
     """Ask the API for the unknown outcomes of LEDGER."""
 
-    async def command() -> tuple[Reconciliation, int]:
+    async def command() -> tuple[Reconciliation, int, Place]:
         _, settings = await run_sync(_recorded, ledger, given)
-        opened = open_store(ledger).ledger()
-        options = await run_sync(settings.options, ledger)
+        place = with_campaign(ledger, settings.campaign)
+        opened = open_store(place).ledger()
+        options = await run_sync(settings.options, place)
         async with _client(settings) as client, sender_over(client, opened, options) as sender:
             await sender.note(**{metadata_names.SETTINGS: settings.written()})
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
-        return found, counts.get(State.QUEUED, 0)
+        return found, counts.get(State.QUEUED, 0), place
 
-    found, queued = run(command, as_json=as_json, when_interrupted=STOPPED)
-    _print_reconciliation(found, queued, ledger, as_json=as_json)
+    found, queued, place = run(command, as_json=as_json, when_interrupted=STOPPED)
+    _print_reconciliation(found, queued, place, as_json=as_json)
 
 
-def show_status(ledger: Path, as_json: bool) -> None:
+def show_status(ledger: Place, as_json: bool) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
 
     async def command() -> Figures:
@@ -229,7 +231,7 @@ async def send_source(
     source: Source,
     composer: Composer,
     settings: Settings,
-    ledger: Path,
+    ledger: Place,
     *,
     edited: Edited = Edited.REFUSE,
     as_json: bool,
@@ -252,16 +254,16 @@ async def send_source(
         shortfalls = await _shortfalls(client, report) if report.to_send else None
         _print_preflight(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
-            command = f"connectus bulk export {shlex.quote(str(ledger))} - --format csv"
+            command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
         return await _sent(sender, options, ledger, as_json=as_json)
 
 
 async def _sent(
-    sender: Bulk, options: CampaignOptions, ledger: Path, *, as_json: bool
+    sender: Bulk, options: CampaignOptions, ledger: Place, *, as_json: bool
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
-    how = f"connectus bulk {{command}} {shlex.quote(str(ledger))}"
+    how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how)
     try:
         if options.processes > 1 and waiting:
@@ -302,7 +304,7 @@ async def _dry_run(
     source: Source,
     composer: Composer,
     settings: Settings,
-    ledger: Path,
+    ledger: Place,
     *,
     edited: Edited,
     as_json: bool,
@@ -394,7 +396,7 @@ async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[S
         return None
 
 
-def _recorded(ledger: Path, given: dict[str, Any]) -> tuple[Figures, Settings]:
+def _recorded(ledger: Place, given: dict[str, Any]) -> tuple[Figures, Settings]:
     with open_store(ledger).read() as reader:
         return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
 
@@ -417,7 +419,7 @@ def _print_preflight(
 
 
 def _print_reconciliation(
-    found: Reconciliation, queued: int, ledger: Path, *, as_json: bool
+    found: Reconciliation, queued: int, ledger: Place, *, as_json: bool
 ) -> None:
     if as_json:
         print_json(
@@ -437,9 +439,9 @@ def _print_reconciliation(
     for reason, count in found.reasons.items():
         echo(f"{count:,}: {reason}")
     if NO_LATER in found.reasons:
-        echo(HOW_TO_PROVE.format(ledger=shlex.quote(str(ledger))))
+        echo(HOW_TO_PROVE.format(ledger=typed(ledger)))
     if queued:
-        echo(f"{queued:,} are to be sent: connectus bulk resume {shlex.quote(str(ledger))}")
+        echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")
 
 
 def _print_status(figures: Figures, *, as_json: bool) -> None:

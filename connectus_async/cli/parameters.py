@@ -8,8 +8,9 @@ from typing import Any, Final, TextIO
 import click
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS, link
-from connectus_async.bulk.options import PlainForm
-from connectus_async.errors import InvalidArgumentError
+from connectus_async.bulk.options import PlainForm, ledger_place
+from connectus_async.errors import ConfigurationError, InvalidArgumentError
+from connectus_async.ledger import parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
@@ -109,6 +110,35 @@ def _check_of(form: PlainForm, choices: Sequence[str]) -> dict[str, Any]:
         float: {"type": click.FloatRange(0, min_open=True)},
     }
     return checks[form.kind]
+
+
+class LedgerPlace(click.Path):
+    """Path of a ledger's file, or its address in a database.
+
+    Args:
+        exists: A file must be there.
+    """
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(exists=exists, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Check it; an address stays as it is."""
+        if "://" not in str(value):
+            return super().convert(value, param, ctx)
+        try:
+            return ledger_place(value)
+        except ConfigurationError as error:
+            self.fail(error.problem, param, ctx)
+
+
+def database_address(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Check the address of a database."""
+    try:
+        parse_address(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(error.problem) from None
+    return value
 
 
 def regular_file(_: click.Context, __: click.Parameter, path: Path) -> Path:

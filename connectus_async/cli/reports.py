@@ -9,15 +9,16 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async import tz_database
+from connectus_async.cli.ledgers import Place
 from connectus_async.cli.runner import echo, run
 from connectus_async.ledger.states import State
 from connectus_async.report.export import export
 from connectus_async.report.page import write_page
 
 
-def write_report(ledger: Path, to: Path | None, time_zone: str) -> None:
+def write_report(ledger: Place, to: Path | None, time_zone: str) -> None:
     """Write a page with the figures and charts of LEDGER; it names no recipient."""
-    target = to or ledger.with_name(ledger.name + ".html")
+    target = to or _beside(ledger)
 
     async def command() -> None:
         zone = await run_sync(tz_database.zone, time_zone)
@@ -27,7 +28,13 @@ def write_report(ledger: Path, to: Path | None, time_zone: str) -> None:
     echo(f"written to {target}")
 
 
-def write_table(ledger: Path, target: Path, states: tuple[str, ...], format: Any) -> None:
+def _beside(ledger: Place) -> Path:
+    if isinstance(ledger, str):
+        raise click.UsageError("--to is needed: there is no folder beside a database")
+    return ledger.with_name(ledger.name + ".html")
+
+
+def write_table(ledger: Place, target: Path, states: tuple[str, ...], format: Any) -> None:
     """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
     chosen = [State(state) for state in states] or None
     is_stream = str(target) == "-"

@@ -1,16 +1,15 @@
 """Following of the SMS of a ledger to their final status."""
 
 import asyncio
-import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 from anyio.to_thread import run_sync
 from rich.console import Console
 
 from connectus_async.cli.campaign_display import REFRESH_SECONDS, print_deliveries, progress_bar
+from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import connection
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import AsyncConnectus
@@ -21,7 +20,7 @@ from connectus_async.tracking.tracker import Tracker
 INTERRUPTED: Final = "interrupted; statuses so far are in the ledger: run the same command again"
 
 
-def track(ledger: Path, until_final: bool, concurrency: int, as_json: bool) -> None:
+def track(ledger: Place, until_final: bool, concurrency: int, as_json: bool) -> None:
     """Update the delivery statuses in LEDGER; its campaign may be running."""
 
     async def command() -> tuple[int, int]:
@@ -62,12 +61,12 @@ async def _shown(tracker: Tracker) -> AsyncIterator[None]:
             progress.update(task, completed=max(0, total - tracker.left))
 
 
-def _figures(ledger: Path) -> Figures:
+def _figures(ledger: Place) -> Figures:
     with open_store(ledger).read() as reader:
         return read_figures(reader)
 
 
-def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bool) -> None:
+def _print(asked: int, left: int, figures: Figures, ledger: Place, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -81,5 +80,5 @@ def _print(asked: int, left: int, figures: Figures, ledger: Path, *, as_json: bo
     print_deliveries(figures)
     echo(f"{asked:,} checked; {left:,} have no final status yet")
     if left:
-        command = f"connectus bulk track {shlex.quote(str(ledger))} --until-final"
+        command = f"connectus bulk track {typed(ledger)} --until-final"
         echo(f"continue with {command}")

@@ -6,7 +6,7 @@ reached by `open_store` alone.
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
 
 from connectus_async.errors import ConfigurationError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from connectus_async.errors import LedgerError
     from connectus_async.ledger.abc import LedgerStore
     from connectus_async.ledger.postgres.address import Address
+
+T = TypeVar("T")
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 
@@ -47,26 +49,29 @@ def open_store(where: str | PathLike[str], *, lease: float | None = None) -> "Le
         raise ConfigurationError("ledger", "must be a path or an address") from None
 
 
+def name_of(where: str | PathLike[str]) -> str:
+    """Name the place of a ledger as messages do: without its folder, or user and password."""
+    return parse_address(where).name if is_address(where) else Path(where).name
+
+
+def with_campaign(where: T, campaign: str) -> T | str:
+    """Add the name of its campaign to the place of a ledger, if that is an address without one."""
+    if not (is_address(where) and campaign):
+        return where
+    from connectus_async.ledger.postgres import address  # noqa: PLC0415 - for few ledgers
+
+    return address.with_campaign(where, campaign)
+
+
 def parse_address(where: str) -> "Address":
     """Take the address of a ledger in a database apart.
 
     Raises:
         ConfigurationError: It is no such address.
     """
-    from connectus_async.ledger.postgres.address import parse  # noqa: PLC0415 - for few ledgers
+    from connectus_async.ledger.postgres.address import parse  # noqa: PLC0415 - as above
 
     return parse(where)
-
-
-def with_campaign(where: str, campaign: str) -> str:
-    """Give the address of another campaign of the same database.
-
-    Raises:
-        ConfigurationError: It is no address of a database.
-    """
-    from connectus_async.ledger.postgres import address  # noqa: PLC0415 - as above
-
-    return address.with_campaign(where, campaign)
 
 
 def conninfo(where: str) -> str:

@@ -195,7 +195,7 @@ class Ledger(SendingLedger):
 
         Raises:
             ConfigurationError: The ledger is not in a database that workers can reach.
-            LedgerError: The source was not loaded to its end, or the campaign has no name.
+            LedgerError: The source was not loaded to its end, or the database cannot be used.
         """
 
     @abstractmethod

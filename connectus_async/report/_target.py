@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from connectus_async.errors import InvalidArgumentError
+from connectus_async.ledger import is_address
 
 BELONGS_TO_A_LEDGER: Final = ("", "-wal", "-shm", "-journal", ".lock")
 
 
 @contextmanager
-def replacing(target: Path, ledger: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+def replacing(
+    target: Path, ledger: str | os.PathLike[str], *, mode: int = 0o666
+) -> Iterator[BinaryIO]:
     """Open a new file to write. It replaces the target when the block ends without an error.
 
     Args:
         target: The file to create or to replace. A symbolic link is followed.
-        ledger: The ledger, which is never replaced, nor are the files beside it.
+        ledger: The ledger. If it is a file, it is never replaced, nor are the files beside it.
         mode: The permissions of the file, less the umask.
 
     Raises:
@@ -40,8 +43,9 @@ def replacing(target: Path, ledger: Path, *, mode: int = 0o666) -> Iterator[Bina
         raise
 
 
-def _check(target: Path, ledger: Path) -> None:
-    if any(_same(target, _beside(ledger, suffix)) for suffix in BELONGS_TO_A_LEDGER):
+def _check(target: Path, ledger: str | os.PathLike[str]) -> None:
+    files = () if is_address(ledger) else _files_of(Path(ledger).resolve())
+    if any(_same(target, file) for file in files):
         raise InvalidArgumentError("target", "is the ledger itself: write to another file")
     if target.exists() and not target.is_file():
         raise InvalidArgumentError("target", f"{target.name} is there and is no regular file")
@@ -49,8 +53,8 @@ def _check(target: Path, ledger: Path) -> None:
         raise InvalidArgumentError("target", f"there is no folder {target.parent.name}")
 
 
-def _beside(ledger: Path, suffix: str) -> Path:
-    return ledger.resolve().with_name(ledger.resolve().name + suffix)
+def _files_of(ledger: Path) -> Iterator[Path]:
+    return (ledger.with_name(ledger.name + suffix) for suffix in BELONGS_TO_A_LEDGER)
 
 
 def _same(one: Path, other: Path) -> bool:

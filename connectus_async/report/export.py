@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, TextIO
 
@@ -38,7 +39,7 @@ LATEST: Final = datetime.max.replace(tzinfo=UTC).timestamp()
 
 
 def export(
-    ledger: Path,
+    ledger: str | PathLike[str],
     target: Path | TextIO,
     *,
     format: Format | None = None,
@@ -59,7 +60,7 @@ def export(
     The export shows the ledger as it is at this moment. A campaign may keep writing to it.
 
     Args:
-        ledger: The ledger.
+        ledger: The ledger: the path of its file, or its address.
         target: The file to write, or a text stream, for CSV opened with ``newline=""``. A file is
             replaced only when all is written, and only its owner may read it.
         format: ``"csv"``, ``"jsonl"`` or ``"parquet"``; by default, the target's extension.

@@ -3,11 +3,12 @@
 import shlex
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from importlib.resources import files
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
 from connectus_async.extras import library
-from connectus_async.ledger import open_store
+from connectus_async.ledger import name_of, open_store
 from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
@@ -22,7 +23,7 @@ LEFT: Final = {
 """Open tasks, by state."""
 
 
-def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:
+def write_page(ledger: str | PathLike[str], target: Path, *, zone: tzinfo = UTC) -> None:
     """Write a campaign's report as one HTML page, which is whole without a network. Blocks.
 
     It has the campaign's name, the name of its source, totals, throughput and latency over time,
@@ -32,7 +33,7 @@ def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:
     stands at this moment; a campaign may go on writing it.
 
     Args:
-        ledger: The ledger.
+        ledger: The ledger: the path of its file, or its address.
         target: The file to write, which is replaced if it is there, but only when all is written.
         zone: The time zone in which the page shows times, and which it names.
 
@@ -47,7 +48,7 @@ def write_page(ledger: Path, target: Path, *, zone: tzinfo = UTC) -> None:
     """
     with open_store(ledger).read() as reader:
         figures = read_figures(reader)
-    page = _render(figures, datetime.now(UTC), zone, commands(figures, ledger.name))
+    page = _render(figures, datetime.now(UTC), zone, commands(figures, name_of(ledger)))
     with replacing(target, ledger) as file:
         file.write(page.encode(errors="replace"))
 

@@ -10,6 +10,7 @@ import attrs
 
 from connectus_async.bulk.options import BulkOptions, plain, plain_forms
 from connectus_async.errors import ConfigurationError, LedgerError
+from connectus_async.ledger import name_of
 from connectus_async.ledger.metadata_names import IDENTITY, NAME, SETTINGS
 from connectus_async.ledger.states import Edited, OnUnknown
 from connectus_async.workers.limits import check_processes
@@ -86,13 +87,15 @@ class Settings:
         return cls(**values)
 
     @classmethod
-    def read(cls, ledger: Path, metadata: Mapping[str, str], **given: Any) -> Self:
+    def read(cls, ledger: Path | str, metadata: Mapping[str, str], **given: Any) -> Self:
         """Take the values that a ledger has recorded, overridden by those given now."""
         try:
             recorded = json.loads(metadata.get(SETTINGS, "{}"))
             known = {name: recorded[name] for name in RECORDED if name in recorded}
         except (ValueError, TypeError):
-            raise LedgerError(ledger.name, "its settings cannot be read: it is damaged") from None
+            raise LedgerError(
+                name_of(ledger), "its settings cannot be read: it is damaged"
+            ) from None
         fixed = {
             "campaign": metadata.get(NAME, ""),
             "identity": metadata.get(IDENTITY, "message"),
@@ -106,6 +109,12 @@ class Settings:
         concurrency: int = self._values["concurrency"]
         return concurrency
 
+    @property
+    def campaign(self) -> str:
+        """Name of the campaign, which may be empty."""
+        name: str = self._values["campaign"]
+        return name
+
     def written(self) -> str:
         """Write the values for the ledger.
 
@@ -115,7 +124,7 @@ class Settings:
         counts_once = self._values["on_unknown"] == OnUnknown.RESEND
         return json.dumps(self._values | ({"on_unknown": OnUnknown.HOLD} if counts_once else {}))
 
-    def options(self, ledger: Path, edited: Edited = Edited.EVERYONE) -> CampaignOptions:
+    def options(self, ledger: Path | str, edited: Edited = Edited.EVERYONE) -> CampaignOptions:
         """Make the options; blocking, for it reads the suppression list.
 
         Raises:

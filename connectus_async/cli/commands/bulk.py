@@ -9,6 +9,7 @@ from connectus_async.bulk.options import DEFAULT_SETTLE
 from connectus_async.cli.parameters import (
     LEDGER_SUFFIX,
     MAX_CONCURRENCY,
+    LedgerPlace,
     campaign_option,
     campaign_options,
     chained,
@@ -23,9 +24,7 @@ from connectus_async.ledger.states import Edited, OnUnknown, State
 from connectus_async.recipients.encoding import UTF_8
 from connectus_async.tracking.limits import CONCURRENCY
 
-ledger_argument = click.argument(
-    "ledger", type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
+ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
 
 
 message_options = chained(
@@ -70,7 +69,12 @@ file_options = chained(
 
 @click.group()
 def bulk() -> None:
-    """Send a message to every row of a file, and record each in a ledger."""
+    """Send a message to every row of a file, and record each in a ledger.
+
+    A ledger is a file, or in a PostgreSQL database: postgresql://USER@HOST/DATABASE?campaign=NAME
+    with any further parameters of libpq. Its password better comes from PGPASSWORD, ~/.pgpass or a
+    service file, since other users see the arguments of a command.
+    """
 
 
 @bulk.command("send")
@@ -79,8 +83,9 @@ def bulk() -> None:
 @file_options
 @click.option(
     "--ledger",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"File that records the campaign.  [default: FILE{LEDGER_SUFFIX}]",
+    type=LedgerPlace(),
+    help="File that records the campaign, or the address of a PostgreSQL database, with a"
+    f" --campaign.  [default: FILE{LEDGER_SUFFIX}]",
 )
 @campaign_options()
 @click.option(
@@ -151,7 +156,9 @@ def bulk_status(**given: Any) -> None:
 @bulk.command("report")
 @ledger_argument
 @click.option(
-    "--to", type=click.Path(path_type=Path, dir_okay=False), help="[default: LEDGER.html]"
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="[default: LEDGER.html, if that is a file]",
 )
 @click.option(
     "--time-zone",

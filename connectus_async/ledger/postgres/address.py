@@ -1,11 +1,13 @@
 """Address of a ledger in a database."""
 
+import re
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 import attrs
 
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger import is_address
 
 CAMPAIGN: Final = "campaign"
 """Parameter of an address that is ours; all others are libpq's."""
@@ -16,6 +18,8 @@ PLACE: Final = frozenset({"host", "hostaddr", "port", "dbname", "service", CAMPA
 SECRETS: Final = frozenset(
     {"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"}
 )
+
+_HOST: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(:\d*)?")
 
 
 @attrs.frozen
@@ -48,37 +52,47 @@ def parse(address: str) -> Address:
     >>> parse("postgresql://ana:secret@db.example/ledgers?campaign=navidad")
     Address(name='postgresql://db.example/ledgers?campaign=navidad', campaign='navidad')
     """
-    _check(address)
+    if not is_address(address):
+        raise ConfigurationError("ledger", "is no address postgresql://…")
+    _check_escapes(address)
     before, _, query = address.partition("?")
     try:
         parameters = dict(_parameters(query))
     except ValueError:
         raise ConfigurationError("ledger", "has parameters that are not NAME=VALUE") from None
-    user, at, host = urlsplit(before).netloc.rpartition("@")
-    path = urlsplit(before).path
-    campaign = parameters.pop(CAMPAIGN, "") or None
+    authority, slash, path = before.partition("://")[2].partition("/")
+    user, at, hosts = authority.rpartition("@")
+    if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+        raise ConfigurationError("ledger", "has no HOST or HOST:PORT; a password goes before an @")
+    campaign = parameters.pop(CAMPAIGN, None)
+    if campaign == "":
+        raise ConfigurationError("ledger", "has an empty campaign: name it, or leave it out")
+    where = f"{hosts}{slash}{path}"
     named = {} if campaign is None else {CAMPAIGN: campaign}
     shown = {name: value for name, value in parameters.items() if name not in SECRETS} | named
     place = {name: value for name, value in shown.items() if name in PLACE}
     return Address(
         conninfo=_joined(before, parameters),
-        without_password=_joined(f"postgresql://{user.partition(':')[0]}{at}{host}{path}", shown),
-        name=_joined(f"postgresql://{host}{path}", place),
+        without_password=_joined(f"postgresql://{user.partition(':')[0]}{at}{where}", shown),
+        name=_joined(f"postgresql://{where}", place),
         campaign=campaign,
     )
 
 
 def with_campaign(address: str, campaign: str) -> str:
-    """Give the address of another campaign of the same database.
+    """Add the name of a campaign to an address that has none.
 
-    >>> with_campaign("postgresql://db.example/ledgers?campaign=navidad", "año nuevo")
-    'postgresql://db.example/ledgers?campaign=a%C3%B1o%20nuevo'
+    >>> with_campaign("postgresql://db.example/ledgers", "navidad")
+    'postgresql://db.example/ledgers?campaign=navidad'
     """
-    before, _, query = parse(address).conninfo.partition("?")
-    return _joined(before, dict(_parameters(query)) | {CAMPAIGN: campaign})
+    if parse(address).campaign is not None:
+        return address
+    before, _, query = address.partition("?")
+    named = urlencode({CAMPAIGN: campaign}, quote_via=quote)
+    return f"{before}?{query}&{named}" if query else f"{before}?{named}"
 
 
-def _check(address: str) -> None:
+def _check_escapes(address: str) -> None:
     """Refuse what would make a part of a password look like a part of the place."""
     user, at, rest = address.partition("@")
     if " " in address or not address.isprintable():
@@ -98,4 +112,5 @@ def _parameters(query: str) -> list[tuple[str, str]]:
 
 
 def _joined(before: str, parameters: dict[str, str]) -> str:
-    return f"{before}?{urlencode(parameters, quote_via=quote)}" if parameters else before
+    query = urlencode(parameters, safe="/,", quote_via=quote)
+    return f"{before}?{query}" if query else before

@@ -41,9 +41,16 @@ _VALUES: Final = [part for setting in SETTINGS.items() for part in setting]
 
 
 def conninfo(address: Address) -> str:
-    """Give what libpq needs, with the parameters that the address leaves open."""
-    given: dict[str, Any] = {**PARAMETERS, **conninfo_to_dict(address.conninfo)}
-    return make_conninfo(**given)
+    """Add the parameters that an address leaves open.
+
+    Raises:
+        LedgerError: Libpq cannot read the address.
+    """
+    try:
+        given: dict[str, Any] = {**PARAMETERS, **conninfo_to_dict(address.conninfo)}
+        return make_conninfo(**given)
+    except psycopg.ProgrammingError:
+        raise LedgerError(address.name, problems.UNREADABLE_ADDRESS) from None
 
 
 async def connect(address: Address) -> AsyncConnection:

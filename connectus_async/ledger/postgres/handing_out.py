@@ -31,8 +31,5 @@ async def hand_out(
         row = await cursor.fetchone()
         if row is None:
             raise LedgerError(place, problems.NOT_LOADED)
-        (name,) = row
-        if not name:
-            raise LedgerError(place, problems.NAMELESS)
         await connection.execute(AS_OTHERS)
-        await defer(connection, name)
+        await defer(connection, *row)

@@ -2,12 +2,17 @@
 
 from typing import Final
 
-from connectus_async.ledger.postgres import schema
+import psycopg
+from psycopg.pq import PGconn, Ping
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger.postgres import problems, schema
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import (
     Connection,
     check_version,
     connect_blocking,
+    conninfo,
     described,
 )
 
@@ -23,7 +28,7 @@ def check_tables(address: Address) -> None:
     Raises:
         LedgerError: It has not, or it cannot be reached.
     """
-    with described(address), connect_blocking(address) as connection:
+    with described(address), _connected(address) as connection:
         _check(connection, address)
 
 
@@ -37,11 +42,7 @@ def create_tables(address: Address) -> bool:
         LedgerError: The database cannot be reached, the user may make no schema in it, or its
             tables are of another version.
     """
-    with (
-        described(address),
-        connect_blocking(address) as connection,
-        connection.transaction(),
-    ):
+    with described(address), _connected(address) as connection, connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         (exists,) = connection.execute(_EXISTS).fetchone() or (False,)
         if not exists:
@@ -54,3 +55,13 @@ def create_tables(address: Address) -> bool:
 def _check(connection: Connection, address: Address) -> None:
     for (version,) in connection.execute(schema.FIND_VERSION):
         check_version(address.name, version)
+
+
+def _connected(address: Address) -> Connection:
+    """Connect. A server says only in its own language why it refuses to."""
+    try:
+        return connect_blocking(address)
+    except psycopg.OperationalError:
+        if PGconn.ping(conninfo(address).encode()) == Ping.OK:
+            raise LedgerError(address.name, problems.KEPT_OUT) from None
+        raise

@@ -10,7 +10,6 @@ from connectus_async.errors import LedgerError
 NO_TABLES: Final = "the database has no ledgers yet: make its tables by connectus ledger init"
 NO_QUEUE: Final = "has no queue for tickets: make its tables by connectus ledger init"
 NOT_LOADED: Final = "was not loaded to its end, so nothing of it is sent"
-NAMELESS: Final = "has no name by which workers find it: add ?campaign=NAME to its address"
 NEWER: Final = "was made by a newer connectus-async (its version is {version}): upgrade"
 OLDER: Final = "is of an older connectus-async: bring it up to date by connectus ledger init"
 NO_CAMPAIGN: Final = "there is no such campaign"
@@ -22,6 +21,11 @@ GIVEN_UP: Final = (
 CHANGED: Final = (
     "was changed by somebody else while it was being sent: nothing more is sent; see who writes to"
     " its tables, then resume"
+)
+UNREADABLE_ADDRESS: Final = "has an address with something that libpq does not know"
+KEPT_OUT: Final = (
+    "its server runs, but does not let this user into this database: check the user, the password"
+    " and the name of the database, which must be there already"
 )
 NOT_OPEN: Final = "is not open"
 CLOSED: Final = "is closed"

@@ -75,9 +75,10 @@ class Group:
         kept: Messages that are going to be tried again by whoever ended the attempt.
         bodies: Contents that are replaced.
         flushed: Futures of those who wait until it is written.
+        size: Number of changes.
     """
 
-    __slots__ = ("begun", "bodies", "ended", "flushed", "kept", "new", "put")
+    __slots__ = ("begun", "bodies", "ended", "flushed", "kept", "new", "put", "size")
 
     def __init__(self) -> None:
         self.new: list[New] = []
@@ -87,11 +88,7 @@ class Group:
         self.kept: set[int] = set()
         self.bodies: dict[int, str] = {}
         self.flushed: list[Future[None]] = []
-
-    @property
-    def size(self) -> int:
-        """Number of changes."""
-        return len(self.new) + len(self.begun) + len(self.ended) + len(self.put)
+        self.size = 0
 
     def has(self, number: int) -> bool:
         """Tell whether it has a change of a message."""
@@ -192,15 +189,13 @@ class Writer:
     def begin_new(self, entry: Entry) -> Awaitable[Claim]:
         """Begin a message that may be new."""
         future = self._future()
-        self._last_group().new.append(New(entry, future))
-        self._kick()
+        self._group_for().new.append(New(entry, future))
         return Grant(future, self)
 
     def begin_known(self, number: int) -> Awaitable[Claim]:
         """Begin a message that waits."""
         future = self._future()
         self._group_for(number).begun[number] = future
-        self._kick()
         return Grant(future, self)
 
     def begin_all(self, numbers: Sequence[int]) -> Awaitable[object]:
@@ -235,7 +230,6 @@ class Writer:
             group.kept.add(number)
         if body is not None:
             group.bodies[number] = hashed(body)
-        self._kick()
 
     def put(
         self, entry: Entry, number: int | None, skipped: SkipReason | None, reason: str | None
@@ -244,10 +238,9 @@ class Writer:
         self._check()
         row = at_rest(skipped, reason)
         if number is None:
-            self._last_group().new.append(New(entry, None, row))
+            self._group_for().new.append(New(entry, None, row))
         else:
             self._group_for(number).put[number] = row
-        self._kick()
 
     async def written(self) -> None:
         """Wait until everything that was recorded is written.
@@ -305,21 +298,17 @@ class Writer:
         self._check()
         return self._loop.create_future()
 
-    def _last_group(self) -> Group:
-        if not self._groups or self._groups[-1].size >= MOST:
-            self._groups.append(Group())
-        return self._groups[-1]
-
-    def _group_for(self, number: int) -> Group:
-        group = self._last_group()
-        if group.has(number):
+    def _group_for(self, number: int | None = None) -> Group:
+        """Give the group for one more change, of a message that may be new or of a known one."""
+        groups = self._groups
+        group = groups[-1] if groups else None
+        if group is None or group.size >= MOST or (number is not None and group.has(number)):
             group = Group()
-            self._groups.append(group)
+            groups.append(group)
+            if self._pump is None:
+                self._pump = self._loop.create_task(self._write_all())
+        group.size += 1
         return group
-
-    def _kick(self) -> None:
-        if self._pump is None:
-            self._pump = self._loop.create_task(self._write_all())
 
     async def _write_all(self) -> None:
         try:

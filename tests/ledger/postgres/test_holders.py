@@ -1,0 +1,243 @@
+"""Several holders of one campaign: who gets what, who is given up, and what becomes of it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from doors import begin, entry, finish, load, opened, policy, rows, rows_now, settled
+
+from connectus_async import LedgerError
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.postgres.address import parse
+from connectus_async.ledger.postgres.init import create_tables
+from connectus_async.ledger.postgres.schema import CHUNK
+from connectus_async.ledger.postgres.store import PostgresStore
+from connectus_async.ledger.postgres.writer import TOO_OLD
+from connectus_async.ledger.records import Claim
+from connectus_async.ledger.states import INTERRUPTED, OnUnknown, State
+from connectus_async.postgres_server import PostgresServer
+
+SHORT = 0.5
+"""Seconds of a lease."""
+
+
+@pytest.fixture
+def store(postgres_ledger: str) -> PostgresStore:
+    return PostgresStore(postgres_ledger)
+
+
+@pytest.fixture
+def hasty(postgres_ledger: str) -> PostgresStore:
+    """A store that gives holders up soon."""
+    return PostgresStore(postgres_ledger, lease=SHORT)
+
+
+class Sleeper:
+    """Holder whose process can be stopped: its loop runs during its calls alone."""
+
+    def __init__(self, store: PostgresStore) -> None:
+        self._runner = asyncio.Runner(debug=False)
+        self.ledger = store.ledger()
+        self.run(self.ledger.open(policy()))
+
+    def run(self, awaitable: Any) -> Any:
+        async def wait() -> Any:
+            return await awaitable
+
+        return self._runner.run(wait())
+
+    def begin(self, *numbers: int) -> list[Claim]:
+        async def ask() -> list[Claim]:
+            return await settled(*[self.ledger.begin(entry(), number) for number in numbers])
+
+        return self.run(ask())
+
+    def queued(self, limit: int) -> list[int]:
+        return [number for number, _ in self.run(self.ledger.queued(0, limit))]
+
+    def close(self) -> None:
+        self.run(self.ledger.close())
+        self._runner.close()
+
+
+@pytest.fixture
+def sleeper(hasty: PostgresStore) -> Iterator[Sleeper]:
+    sleeper = Sleeper(hasty)
+    yield sleeper
+    sleeper.close()
+
+
+def messages(count: int) -> list[Any]:
+    return [entry(str(index)) for index in range(count)]
+
+
+async def everything(ledger: Ledger) -> list[int]:
+    """Read and begin what is queued until nothing is."""
+    begun: list[int] = []
+    last = 0
+    while batch := await ledger.queued(last, 100):
+        last = batch[-1][0]
+        for number, one in batch:
+            assert (await begin(ledger, one, number)).found is None
+            ledger.finish(one, number, State.ACCEPTED, None, None)
+            begun.append(number)
+    return begun
+
+
+async def test_each_message_is_given_to_one_of_many_holders(store: PostgresStore):
+    """Chunk by chunk, however many of them ask at once."""
+    async with opened(store) as loader:
+        await load(loader, *messages(5 * CHUNK))
+    async with opened(store) as one, opened(store) as other, opened(store) as third:
+        begun = await asyncio.gather(*map(everything, (one, other, third)))
+
+    numbers = [number for part in begun for number in part]
+    assert len(numbers) == len({*numbers}) == 5 * CHUNK
+    assert await rows(store, "state", "attempts") == [("accepted", 1)] * 5 * CHUNK
+
+
+async def test_what_a_holder_leaves_is_given_to_the_next(store: PostgresStore):
+    """Who waits for others gets it as soon as they close."""
+    async with opened(store) as loader:
+        await load(loader, *messages(10))
+    async with opened(store) as one, opened(store) as other:
+        taken = await one.queued(0, 3)
+        await begin(one, taken[0][1], taken[0][0])
+        one.finish(taken[0][1], taken[0][0], State.ACCEPTED, None, None)
+        waiting = asyncio.ensure_future(everything(other))
+        await one.close()
+        begun = await waiting
+
+    assert len(begun) == 9
+    assert taken[0][0] not in begun
+
+
+def test_a_holder_that_is_silent_for_a_lease_is_given_up(hasty: PostgresStore, sleeper: Sleeper):
+    """What it had begun may have been sent; the rest is given to others, and it sends no more."""
+    sleeper.run(load(sleeper.ledger, *messages(5)))
+    numbers = sleeper.queued(5)
+    sleeper.begin(*numbers[:2])
+
+    other = Sleeper(hasty)
+    assert other.run(everything(other.ledger)) == numbers[2:]
+    other.close()
+
+    with pytest.raises(LedgerError, match="gave this sender up"):
+        sleeper.begin(numbers[2])
+    assert rows_now(hasty, "state", "reason") == [
+        *[("unknown", INTERRUPTED)] * 2,
+        *[("accepted", None)] * 3,
+    ]
+
+
+def test_an_answer_that_comes_after_the_end_of_a_lease_is_not_lost(
+    hasty: PostgresStore, sleeper: Sleeper
+):
+    """It was accepted, whoever was given up; any other answer leaves it unknown."""
+    sleeper.run(load(sleeper.ledger, *messages(3)))
+    numbers = sleeper.queued(3)
+    sleeper.begin(*numbers)
+    other = Sleeper(hasty)
+    assert other.run(everything(other.ledger)) == []
+    other.close()
+
+    for number, state in zip(numbers, (State.ACCEPTED, State.REJECTED, State.QUEUED), strict=True):
+        sleeper.ledger.finish(entry(), number, state, None, f"id-{state}")
+    with pytest.raises(LedgerError, match="gave this sender up"):
+        sleeper.run(sleeper.ledger.flush())
+    sleeper.close()
+    assert rows_now(hasty, "state", "provider_id") == [
+        ("accepted", "id-accepted"),
+        *[("unknown", None)] * 2,
+    ]
+
+
+def test_a_holder_that_resends_sends_what_a_dead_one_had_begun(
+    hasty: PostgresStore, sleeper: Sleeper
+):
+    """At least once, as it was told to."""
+    sleeper.run(load(sleeper.ledger, *messages(3)))
+    numbers = sleeper.queued(3)
+    sleeper.begin(numbers[0])
+
+    async def send() -> list[int]:
+        async with opened(hasty, on_unknown=OnUnknown.RESEND) as ledger:
+            return await everything(ledger)
+
+    assert sorted(sleeper.run(send())) == numbers
+    assert rows_now(hasty, "attempts") == [2, 1, 1]
+
+
+def test_a_permission_that_is_too_old_is_not_used(hasty: PostgresStore, sleeper: Sleeper):
+    """Who slept between it and its use sends nothing: the message waits again."""
+    sleeper.run(load(sleeper.ledger, *messages(1)))
+    (number,) = sleeper.queued(1)
+
+    async def ask_and_sleep() -> Claim:
+        claim = sleeper.ledger.begin(entry(), number)
+        await sleeper.ledger.flush()
+        time.sleep(SHORT)  # noqa: ASYNC251 - as a process that is stopped and continued
+        (answer,) = await settled(claim)
+        return answer
+
+    assert sleeper.run(ask_and_sleep()).found is State.QUEUED
+    sleeper.run(sleeper.ledger.flush())
+    assert rows_now(hasty, "state", "reason") == [("queued", TOO_OLD)]
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server of the test alone, with the tables of ledgers."""
+    with PostgresServer(syncs=False) as server:
+        create_tables(parse(server.address()))
+        yield server
+
+
+async def test_a_crash_of_the_server_is_survived(server: PostgresServer):
+    """What was being written is written again; each is begun once."""
+    store = PostgresStore(server.address(campaign="navidad"))
+    async with opened(store) as ledger:
+        await load(ledger, *messages(20))
+        queued = await ledger.queued(0, 20)
+        for number, one in queued[:5]:
+            await begin(ledger, one, number)
+        server.crash()
+        for number, one in queued[:5]:
+            ledger.finish(one, number, State.ACCEPTED, None, None)
+        claims = [ledger.begin(one, number) for number, one in queued[5:]]
+        server.start()
+        assert {claim.found for claim in await settled(*claims)} == {None}
+        for number, one in queued[5:]:
+            ledger.finish(one, number, State.ACCEPTED, None, None)
+
+    assert await rows(store, "state", "attempts") == [("accepted", 1)] * 20
+
+
+async def test_a_loader_takes_back_what_others_have_not_begun(store: PostgresStore):
+    """A source that replaces another one: nobody gets a message that it does not have any more."""
+    async with opened(store) as loader, opened(store) as sender:
+        await load(loader, *messages(10))
+        queued = await sender.queued(0, 10)
+        await begin(sender, queued[0][1], queued[0][0])
+        await load(loader, *messages(5), replaces=True)
+
+        claims = await settled(*[sender.begin(one, number) for number, one in queued[1:]])
+        assert [claim.found for claim in claims] == [State.QUEUED] * 4 + [State.SKIPPED] * 5
+        sender.finish(queued[0][1], queued[0][0], State.ACCEPTED, None, None)
+        assert len(await everything(sender)) == 4
+
+    assert await rows(store, "state", "attempts") == [
+        *[("accepted", 1)] * 5,
+        *[("skipped", 0)] * 5,
+    ]
+
+
+async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: PostgresStore):
+    """A message that one has loaded and the other gives again is begun once."""
+    async with opened(store) as one, opened(store) as other:
+        await load(one, entry("a"), entry("b"))
+        number = await finish(other, entry("a"))
+        assert (await begin(one, entry("a"))) == Claim(number, State.ACCEPTED)
+        assert len(await everything(one)) == 1

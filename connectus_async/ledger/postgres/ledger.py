@@ -1,11 +1,11 @@
 """The ledger in a database, for one of its holders."""
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.postgres import loading, reconciling, replacing, sending
+from connectus_async.ledger.postgres import handing_out, loading, reconciling, replacing, sending
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
@@ -35,6 +35,7 @@ class PostgresLedger(Ledger):
     _forgets_content = False
 
     def __init__(self, address: Address, *, lease: float) -> None:
+        self._place = address.name
         self._holding = Holding(address, lease=lease)
         self._loads: dict[int, loading.Load] = {}
 
@@ -142,6 +143,10 @@ class PostgresLedger(Ledger):
             partial(replacing.left_out, after=after, limit=limit)
         )
         return found
+
+    async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
+        """Let a function defer tickets for the campaign. See `Ledger.hand_out`."""
+        await self.ask(partial(handing_out.hand_out, place=self._place, defer=defer), repeats=False)
 
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""

@@ -17,7 +17,6 @@ from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
-from connectus_async.cli.campaign_options import CampaignOptions, Settings
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
@@ -53,6 +52,7 @@ from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.transliteration import to_gsm7
+from connectus_async.workers.campaign_options import CampaignOptions, Settings
 
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""

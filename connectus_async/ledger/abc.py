@@ -6,11 +6,11 @@ time if it never gives a message to two of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from connectus_async.ledger.records import (
     EARLY_SECONDS,
@@ -198,6 +198,18 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
+
+    @abstractmethod
+    async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
+        """Let a function defer tickets for the campaign, in a transaction of the database.
+
+        Args:
+            defer: It gets the connection and the campaign's name. If it raises, nothing was done.
+
+        Raises:
+            ConfigurationError: The ledger is not in a database that workers can reach.
+            LedgerError: The source was not loaded to its end, or the database cannot be used.
+        """
 
     @abstractmethod
     async def unresolved(self) -> Sequence[Unresolved]:

@@ -1,0 +1,140 @@
+"""Queue of tickets: Procrastinate, which no other module knows. See `tickets`.
+
+A ticket has no lock: that of a worker that was killed would be kept for ever.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from procrastinate import App, BaseRetryStrategy, Blueprint, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException, JobAborted
+from procrastinate.job_context import AbortReason, JobContext
+from procrastinate.worker import Worker
+from psycopg_pool import PoolTimeout
+
+from connectus_async.errors import HolderGivenUpError, LedgerError
+from connectus_async.ledger import conninfo, database_error, parse_address
+
+NAMESPACE: Final = "connectus"
+QUEUE: Final = "connectus"
+TASK: Final = f"{NAMESPACE}:send"
+
+AGAIN_SECONDS: Final = 5
+"""Seconds after which a worker that others gave up helps again."""
+
+MAX_CONNECTIONS: Final = 4
+
+LOST: Final = "lost its queue, as the log says: start the worker again"
+
+
+def tasks(help_with: Callable[[str], Awaitable[str]]) -> Blueprint:
+    """Make the task for tickets.
+
+    Args:
+        help_with: Helps with the campaign of a name, and returns what was done.
+    """
+    blueprint = Blueprint()
+
+    @blueprint.task(name="send", queue=QUEUE, retry=_BackToTheQueue(), pass_context=True)
+    async def send(context: JobContext, campaign: str) -> str:
+        try:
+            return await help_with(campaign)
+        except asyncio.CancelledError:
+            if context.abort_reason() is AbortReason.USER_REQUEST:
+                raise JobAborted from None
+            raise
+
+    return blueprint
+
+
+class _BackToTheQueue(BaseRetryStrategy):
+    """The tickets of a worker that stops, or that others gave up, are for the next free one."""
+
+    def get_retry_decision(self, *, exception: BaseException, **_: object) -> RetryDecision | None:
+        if isinstance(exception, asyncio.CancelledError):
+            return RetryDecision()
+        if isinstance(exception, HolderGivenUpError):
+            return RetryDecision(retry_in={"seconds": AGAIN_SECONDS})
+        return None
+
+
+def deferrer(tickets: int) -> Callable[[Any, str], Awaitable[None]]:
+    """Make a function that defers tickets for a campaign, in the transaction of a connection."""
+    app = App(connector=PsycopgConnector())
+
+    async def defer(connection: Any, campaign: str) -> None:
+        jobs = app.configure_task(TASK, queue=QUEUE, connection=connection)
+        ticket: dict[str, Any] = {"campaign": campaign}
+        try:
+            await jobs.batch_defer_async(*tickets * [ticket])
+        except ConnectorException as error:
+            raise _cause(error) from None
+
+    return defer
+
+
+async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
+    """Run a worker until it is cancelled. It then cancels its ticket, and waits for its end.
+
+    It is told to stop, and not cancelled: in Python 3.11 the pool of connections may forget that.
+
+    Args:
+        ledger: The address of its database.
+        blueprint: The task for tickets.
+        until_empty: Return when no ticket waits.
+
+    Raises:
+        LedgerError: The database or its queue cannot be used.
+    """
+    async with _opened(ledger) as app:
+        app.add_tasks_from(blueprint, namespace=NAMESPACE)
+        worker = Worker(
+            app,
+            queues=[QUEUE],
+            wait=not until_empty,
+            shutdown_graceful_timeout=0,
+            install_signal_handlers=False,
+        )
+        running = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
+        try:
+            _check_cancelled()
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            worker.stop()  # type: ignore[no-untyped-call]
+            await running
+            raise
+    if not until_empty:
+        raise LedgerError(parse_address(ledger).name, LOST)
+
+
+def _check_cancelled() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def create(ledger: str) -> bool:
+    """Make the tables of Procrastinate, unless they are there. See `tickets.create_queue`."""
+    async with _opened(ledger) as app:
+        if await app.check_connection_async():
+            return False
+        await app.schema_manager.apply_schema_async()
+    return True
+
+
+@asynccontextmanager
+async def _opened(ledger: str) -> AsyncIterator[App]:
+    connector = PsycopgConnector(conninfo=conninfo(ledger), min_size=1, max_size=MAX_CONNECTIONS)
+    try:
+        async with App(connector=connector).open_async() as app:
+            yield app
+    except ConnectorException as error:
+        raise database_error(ledger, _cause(error)) from None
+    except PoolTimeout as error:
+        raise database_error(ledger, error) from None
+
+
+def _cause(error: ConnectorException) -> Exception:
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error

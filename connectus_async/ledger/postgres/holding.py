@@ -42,6 +42,9 @@ UPDATE chunk SET owner = NULL, state = CASE
     WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
 WHERE id = ANY(%s)
 """
+LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+"""Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
+
 FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
@@ -158,6 +161,7 @@ class Holding:
         """Join the workers of the campaign."""
         self._policy = policy
         self._changes, self._questions = Session(self._address), Session(self._address)
+        self._signs_of_life = Session(self._address)  # a question may take longer than a lease
         try:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
@@ -169,11 +173,11 @@ class Holding:
             raise
 
     async def _open_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in (self._changes, self._questions, self._signs_of_life):
             await session.open()
 
     async def _close_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in (self._changes, self._questions, self._signs_of_life):
             await session.close()
 
     async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
@@ -236,6 +240,7 @@ class Holding:
             await connection.execute(LEAVE, (self.worker,))
 
     async def _free(self, connection: AsyncConnection, chunks: Sequence[int]) -> None:
+        await connection.execute(LOCK, ([*chunks],))
         await connection.execute(FREE, ([*chunks],))
         await connection.execute(FORGET_TIMES, ([*chunks],))
 
@@ -244,7 +249,7 @@ class Holding:
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._questions.run(self._seen, repeats=True)
+                is_present = await self._signs_of_life.run(self._seen, repeats=True)
             except LedgerError as error:
                 self.writer.fail(error)
                 return

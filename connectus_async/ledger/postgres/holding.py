@@ -43,6 +43,9 @@ UPDATE chunk SET owner = NULL, state = CASE
     WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
 WHERE id = ANY(%s)
 """
+LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+"""Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
+
 FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
@@ -126,8 +129,6 @@ WHERE entry.id = outcome.id AND entry.campaign = %(campaign)s AND outcome.{schem
 class Holding:
     """One holder of a campaign, from its opening to its end.
 
-    It has three connections: for changes, for questions, which may take long, and to be seen.
-
     Args:
         address: The database, and the campaign in it.
         lease: Seconds after which others give this holder up, if nothing is heard of it.
@@ -160,8 +161,8 @@ class Holding:
     async def begin(self, policy: Policy) -> None:
         """Join the workers of the campaign."""
         self._policy = policy
-        self._sessions = [Session(self._address) for _ in range(3)]
-        self._changes, self._questions, self._presence = self._sessions
+        self._changes, self._questions = Session(self._address), Session(self._address)
+        self._signs_of_life = Session(self._address)  # a question may take longer than a lease
         try:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
@@ -174,11 +175,11 @@ class Holding:
             raise
 
     async def _open_sessions(self) -> None:
-        for session in self._sessions:
+        for session in (self._changes, self._questions, self._signs_of_life):
             await session.open()
 
     async def _close_sessions(self) -> None:
-        for session in self._sessions:
+        for session in (self._changes, self._questions, self._signs_of_life):
             await session.close()
 
     async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
@@ -241,6 +242,7 @@ class Holding:
             await connection.execute(LEAVE, (self.worker,))
 
     async def _free(self, connection: AsyncConnection, chunks: Sequence[int]) -> None:
+        await connection.execute(LOCK, ([*chunks],))
         await connection.execute(FREE, ([*chunks],))
         await connection.execute(FORGET_TIMES, ([*chunks],))
 
@@ -249,7 +251,7 @@ class Holding:
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._presence.run(self._seen, repeats=True)
+                is_present = await self._signs_of_life.run(self._seen, repeats=True)
             except LedgerError as error:
                 self.writer.fail(error)
                 return
@@ -292,7 +294,7 @@ class Holding:
         """Report how sending goes. It waits for nothing that was recorded, nor for a question."""
         campaign = self.writer.place.campaign
         report = partial(self._attending.report, campaign=campaign, attendance=attendance)
-        return await self._presence.run(report, repeats=True)
+        return await self._signs_of_life.run(report, repeats=True)
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""

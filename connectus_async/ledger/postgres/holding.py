@@ -161,8 +161,7 @@ class Holding:
     async def begin(self, policy: Policy) -> None:
         """Join the workers of the campaign."""
         self._policy = policy
-        self._changes, self._questions = Session(self._address), Session(self._address)
-        self._signs_of_life = Session(self._address)  # a question may take longer than a lease
+        self._changes, self._questions, self._signs_of_life = self._sessions(policy)
         try:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
@@ -174,12 +173,21 @@ class Holding:
             await self._close_sessions()
             raise
 
+    def _sessions(self, policy: Policy) -> tuple[Session, Session, Session]:  # noqa: ARG002
+        """Make three sessions: a question may take longer than a lease."""
+        return Session(self._address), Session(self._address), Session(self._address)
+
+    def _name(self, policy: Policy) -> str:
+        """Give the name that the campaign has in the database."""
+        name = self._address.campaign
+        return policy.campaign if name is None else name
+
     async def _open_sessions(self) -> None:
-        for session in (self._changes, self._questions, self._signs_of_life):
+        for session in {self._changes, self._questions, self._signs_of_life}:
             await session.open()
 
     async def _close_sessions(self) -> None:
-        for session in (self._changes, self._questions, self._signs_of_life):
+        for session in {self._changes, self._questions, self._signs_of_life}:
             await session.close()
 
     async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
@@ -196,8 +204,7 @@ class Holding:
 
     async def _find(self, connection: AsyncConnection, policy: Policy) -> int:
         """Find the campaign, or make it; check that it is the one of the policy."""
-        name = self._address.campaign
-        name = policy.campaign if name is None else name
+        name = self._name(policy)
         made = (await connection.execute(campaigns.ADD, (name,))).rowcount
         (campaign,) = await sending.one(connection, campaigns.FIND, (name,))
         found = dict(await sending.metadata(connection, campaign))

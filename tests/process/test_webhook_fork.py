@@ -11,7 +11,7 @@ IDS = "abcdefgh"
 
 FORK = """
 from connectus_async import LedgerError, SmsStatus, tracking, webhooks
-from connectus_async.ledger.sqlite import fork_guard
+from connectus_async.ledger import fork_guard
 from connectus_async.webhooks.access import AccessCheck, RequestHead
 from connectus_async.webhooks.receiver import ThreadedReceiver
 

@@ -27,6 +27,10 @@ KEPT_OUT: Final = (
     "its server runs, but does not let this user into this database: check the user, the password"
     " and the name of the database, which must be there already"
 )
+NEEDS_INDEX: Final = (
+    "needs an index for delivery statuses, which only the owner of its tables can make:"
+    " {statements}"
+)
 NOT_OPEN: Final = "is not open"
 CLOSED: Final = "is closed"
 

@@ -7,23 +7,26 @@ this package ignore it.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from connectus_async import _json
+from connectus_async.ledger.delivery_connection import (
+    FINAL,
+    MAX_EARLY,
+    MAX_ID,
+    PAGE,
+    EarlyStatus,
+    TimedStatus,
+    Written,
+    better,
+    rank_of,
+)
 from connectus_async.ledger.records import OpenSms
 from connectus_async.ledger.sqlite import codes
 from connectus_async.ledger.sqlite.schema import is_old
 from connectus_async.products.sms_ids import folded, is_number
-from connectus_async.products.sms_statuses import RANKS, UNKNOWN_RANK, SmsStatus, rank
-
-MAX_EARLY: Final = 100_000
-"""Maximum number of early statuses, of which the newest are kept: some 10 MB."""
-
-MAX_ID: Final = 256
-"""Maximum length of a provider id. The API's have 32 characters."""
-
-PAGE: Final = 1_000
+from connectus_async.products.sms_statuses import SmsStatus, rank
 
 EARLY_TABLE: Final = """
 CREATE TABLE IF NOT EXISTS early_status (
@@ -37,15 +40,7 @@ CREATE TABLE IF NOT EXISTS early_status (
 """
 
 
-def _rank_of(column: str) -> str:
-    places = (f"WHEN {column} = '{status}' THEN {place}" for status, place in RANKS.items())
-    return f"CASE WHEN {column} IS NULL THEN 0 {' '.join(places)} ELSE {UNKNOWN_RANK} END"
-
-
-RANK: Final = _rank_of("delivery_status")
-
-
-FINAL: Final = ", ".join(f"'{status}'" for status in RANKS if status.is_final)
+RANK: Final = rank_of("delivery_status")
 
 
 class Statements(NamedTuple):
@@ -151,7 +146,7 @@ KEEP: Final = f"""
 INSERT INTO early_status (id, is_number, status, said_at, kept_at)
 SELECT value->>0, value->>1, value->>2, value->>3, ? FROM json_each(?) WHERE true
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, said_at = excluded.said_at
-WHERE {_rank_of("early_status.status")} < {_rank_of("excluded.status")}
+WHERE {rank_of("early_status.status")} < {rank_of("excluded.status")}
 """
 
 DROP_SURPLUS: Final = """
@@ -167,32 +162,6 @@ COUNT_NAMELESS: Final = """
 SELECT count(*) FROM message
 WHERE kind = 'sms' AND state = 'accepted' AND coalesce(provider_id, '') = ''
 """
-
-
-class TimedStatus(NamedTuple):
-    """A status of an SMS.
-
-    Attributes:
-        status: The status.
-        at: Its time, in Unix seconds.
-    """
-
-    status: SmsStatus
-    at: float
-
-
-class Written(NamedTuple):
-    """Result of recording statuses.
-
-    Attributes:
-        moved: SMS whose status changed.
-        known: SMS that the ledger has.
-        dropped: Number of early statuses that were dropped.
-    """
-
-    moved: set[str]
-    known: set[str]
-    dropped: int
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -215,14 +184,9 @@ def _of(connection: sqlite3.Connection) -> Statements:
 def record(
     connection: sqlite3.Connection, statuses: Mapping[str, TimedStatus], now: float
 ) -> Written:
-    """Record statuses, and keep those whose SMS the ledger does not have yet.
+    """Record statuses. See `DeliveryRows.record`.
 
     It is one transaction, since the holder may record an SMS between two statements.
-
-    Args:
-        connection: The ledger.
-        statuses: The best status of each SMS, by provider id as `folded` spells it.
-        now: The time, in Unix seconds.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -275,20 +239,13 @@ def has_early(connection: sqlite3.Connection) -> bool:
     return bool(answer)
 
 
-def join(connection: sqlite3.Connection, now: float) -> None:
-    """Move early statuses to SMS that the holder has recorded by now."""
-    for page in _named(connection):
-        record(connection, page, now)
-
-
-def _named(connection: sqlite3.Connection) -> Iterator[dict[str, TimedStatus]]:
-    """Find early statuses whose SMS is recorded, in pages, so that the holder need not wait."""
-    after, named = 0, _prepared(connection).named
-    while rows := connection.execute(named, (after, PAGE)).fetchall():
-        after = rows[-1][0]
-        yield {
-            id_sms: TimedStatus(SmsStatus(status), said_at) for _, id_sms, status, said_at in rows
-        }
+def named(connection: sqlite3.Connection, after: int) -> list[EarlyStatus]:
+    """Find early statuses whose SMS is recorded. See `DeliveryRows.named`."""
+    rows = connection.execute(_prepared(connection).named, (after, PAGE))
+    return [
+        EarlyStatus(number, id_sms, TimedStatus(SmsStatus(status), said_at))
+        for number, id_sms, status, said_at in rows
+    ]
 
 
 def drop_old(connection: sqlite3.Connection, before: float) -> int:
@@ -300,11 +257,6 @@ def changes(connection: sqlite3.Connection) -> int:
     """Return a number that changes when another connection writes to the ledger."""
     ((version,),) = connection.execute(CHANGED)
     return int(version)
-
-
-def better(one: TimedStatus, other: TimedStatus) -> TimedStatus:
-    """Choose the status of the higher rank; of equal ones, the first."""
-    return other if rank(other.status) > rank(one.status) else one
 
 
 def open_sms(

@@ -10,9 +10,9 @@ from report_ledgers import add, fill_disk, message, write_ledger
 
 from connectus_async import AsyncConnectus, LedgerError, Sms, SmsStatus
 from connectus_async.errors import ConfigurationError
-from connectus_async.ledger import open_store
+from connectus_async.ledger import early_statuses, open_store
 from connectus_async.ledger.records import Recorded
-from connectus_async.ledger.sqlite import delivery_rows, early_statuses
+from connectus_async.ledger.sqlite import delivery_rows
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 
 EN_COLA, ENTREGADO = SmsStatus.EN_COLA, SmsStatus.ENTREGADO

@@ -1,12 +1,11 @@
 """Statuses that came before the holder recorded the provider id of their SMS."""
 
 import logging
-import sqlite3
 import time
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Any, Final
 
-from connectus_async.ledger.sqlite import delivery_rows
+from connectus_async.ledger.delivery_connection import DeliveryConnection
 from connectus_async.ledger.steady_clock import SteadyClock
 
 FIRST_PAUSE: Final = 0.5
@@ -42,13 +41,13 @@ class EarlyStatuses:
         self._pause = FIRST_PAUSE
         self._next_search = 0.0
         self._next_drop = 0.0
-        self._seen_changes: int | None = None
+        self._seen_changes: object = None
         self._dropped = 0
         self._next_warning = 0.0
 
-    def resume(self, connection: sqlite3.Connection) -> None:
+    def resume(self, connection: DeliveryConnection[Any]) -> None:
         """Continue with the statuses that an earlier writer kept."""
-        self._are_there = delivery_rows.has_early(connection)
+        self._are_there = connection.run(connection.rows.has_early)
         self.join(connection, at_once=True)
 
     def add(self, ids: AbstractSet[str], dropped: int) -> None:
@@ -64,7 +63,7 @@ class EarlyStatuses:
         """Return the seconds until the next search; ``None`` if nothing is kept."""
         return max(0.0, self._next_search - time.monotonic()) if self._are_there else None
 
-    def join(self, connection: sqlite3.Connection, *, at_once: bool = False) -> None:
+    def join(self, connection: DeliveryConnection[Any], *, at_once: bool = False) -> None:
         """Move statuses to SMS that are recorded by now.
 
         Args:
@@ -74,19 +73,28 @@ class EarlyStatuses:
         began = time.monotonic()
         if not self._are_there or (began < self._next_search and not at_once):
             return
-        changes = delivery_rows.changes(connection)
+        run, rows = connection.run, connection.rows
+        changes = run(rows.changes)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self._next_search = began + self._pause  # even if what follows fails
         if changes != self._seen_changes:
-            delivery_rows.join(connection, self._clock.unix_now())
+            self._join_all(connection)
             self._seen_changes = changes
         if began >= self._next_drop:
             self._next_drop = began + min(self._seconds, DROP_PAUSE)
             oldest = self._clock.unix_now() - self._seconds
-            self._count_dropped(delivery_rows.drop_old(connection, oldest))
-        self._are_there = delivery_rows.has_early(connection)
+            self._count_dropped(run(rows.drop_old, oldest))
+        self._are_there = run(rows.has_early)
         took = time.monotonic() - began
         self._next_search = max(self._next_search, began + took / SEARCH_SHARE)
+
+    def _join_all(self, connection: DeliveryConnection[Any]) -> None:
+        """Move statuses in pages, so that the holder need not wait."""
+        run, rows = connection.run, connection.rows
+        after = 0
+        while page := run(rows.named, after):
+            after = page[-1].number
+            run(rows.record, {it.id_sms: it.status for it in page}, self._clock.unix_now())
 
     def warn(self) -> None:
         """Log the number of statuses that were dropped since the last warning."""

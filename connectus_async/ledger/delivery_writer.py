@@ -2,27 +2,24 @@
 
 import logging
 import os
-import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
 from connectus_async.errors import LedgerError
+from connectus_async.ledger.delivery_connection import (
+    DeliveryConnection,
+    TimedStatus,
+    Written,
+    better,
+)
+from connectus_async.ledger.early_statuses import EarlyStatuses
+from connectus_async.ledger.fork_guard import fork_guard
 from connectus_async.ledger.records import Recorded
-from connectus_async.ledger.sqlite import delivery_rows
-from connectus_async.ledger.sqlite.connection import LOST, Checkpoints, Task, connect
-from connectus_async.ledger.sqlite.delivery_rows import TimedStatus, Written, better
-from connectus_async.ledger.sqlite.early_statuses import EarlyStatuses
-from connectus_async.ledger.sqlite.fork_guard import fork_guard
-from connectus_async.ledger.sqlite.problems import writing_failed
-from connectus_async.ledger.sqlite.reader import open_for_reading
 from connectus_async.ledger.steady_clock import SteadyClock
-
-LOCK_TIMEOUT: Final = 30.0
 
 _log: Final = logging.getLogger("connectus_async")
 _clock: Final = SteadyClock()
@@ -51,7 +48,7 @@ class Question(NamedTuple):
         needs_all: Move early statuses to their SMS first.
     """
 
-    task: Task
+    task: Callable[[DeliveryConnection[Any]], Any]
     future: Future[Any]
     needs_all: bool
 
@@ -60,22 +57,22 @@ class DeliveryWriter:
     """Thread with a connection to a ledger, until it is told to end.
 
     Attributes:
-        path: The ledger, resolved.
+        place: Where the ledger is.
         queue: Its tasks in order; ``None`` is the end. Hold the lock of `fork_guard` to put one.
         opened: Done once the ledger is open or could not be opened.
     """
 
-    def __init__(self, path: Path, early_seconds: float) -> None:
+    def __init__(self, connection: DeliveryConnection[Any], early_seconds: float) -> None:
         self.queue: SimpleQueue[NewStatus | Question | None] = SimpleQueue()
         self.opened: Future[None] = Future()
-        self.path = path.resolve()
-        self._path = path
+        self.place = connection.place
+        self._connection = connection
         self._pid = os.getpid()
         self._early = EarlyStatuses(_clock, early_seconds)
         self._has_failed = False
         self._is_ending = False
         self._thread = threading.Thread(
-            target=self._run, name=f"connectus delivery {path.name}", daemon=True
+            target=self._run, name=f"connectus delivery {connection.name}", daemon=True
         )
 
     def start(self) -> None:
@@ -114,18 +111,16 @@ class DeliveryWriter:
             fork_guard.writers.discard(self)
 
     def _work(self) -> None:
-        try:
-            connection = _opened(self._path)
-            self._early.resume(connection)
-        except (sqlite3.Error, LedgerError, OSError) as error:
-            self._refuse(writing_failed(self._path, error))
-            return
-        with closing(connection):
+        with closing(self._connection):
+            try:
+                self._connection.open()
+                self._early.resume(self._connection)
+            except LedgerError as failure:
+                self._refuse(failure)
+                return
             self.opened.set_result(None)
-            checkpoints = Checkpoints(self._path, connection, is_holder=False)
-            while self._do_next(connection):
-                if connection.total_changes >= checkpoints.due_at:
-                    checkpoints.make()
+            while self._do_next():
+                self._connection.rest()
         self._early.warn()
 
     def _refuse(self, failure: LedgerError) -> None:
@@ -135,21 +130,21 @@ class DeliveryWriter:
         while (item := self.queue.get()) is not None:
             _settle(item.future, failure)
 
-    def _do_next(self, connection: sqlite3.Connection) -> bool:
+    def _do_next(self) -> bool:
         """Do all tasks that wait; tell whether to continue."""
         statuses: list[NewStatus] = []
         for item in self._arrived():
             if isinstance(item, NewStatus):
                 statuses.append(item)
                 continue
-            self._record(connection, statuses)
+            self._record(statuses)
             statuses = []
             if item is None:
-                self._join(connection, at_once=True)
+                self._join(at_once=True)
                 return False
-            self._answer(connection, item)
-        self._record(connection, statuses)
-        self._join(connection)
+            self._answer(item)
+        self._record(statuses)
+        self._join()
         return True
 
     def _arrived(self) -> Iterable[NewStatus | Question | None]:
@@ -160,17 +155,17 @@ class DeliveryWriter:
         except Empty:
             return
 
-    def _record(self, connection: sqlite3.Connection, statuses: Sequence[NewStatus]) -> None:
+    def _record(self, statuses: Sequence[NewStatus]) -> None:
         """Record statuses in one transaction."""
         best: dict[str, TimedStatus] = {}
         for id_sms, status, _ in statuses:
             best[id_sms] = better(best[id_sms], status) if id_sms in best else status
         if not best:
             return
+        run, rows = self._connection.run, self._connection.rows
         try:
-            written = delivery_rows.record(connection, best, _clock.unix_now())
-        except sqlite3.Error as error:
-            failure = writing_failed(self._path, error)
+            written = run(rows.record, best, _clock.unix_now())
+        except LedgerError as failure:
             for item in statuses:
                 _settle(item.future, failure)
             return
@@ -178,20 +173,20 @@ class DeliveryWriter:
         for item in statuses:
             _settle(item.future, _result(item, best, written))
 
-    def _join(self, connection: sqlite3.Connection, *, at_once: bool = False) -> None:
+    def _join(self, *, at_once: bool = False) -> None:
         """Move early statuses to their SMS. A failure is logged and tried again."""
         try:
-            self._early.join(connection, at_once=at_once)
-        except sqlite3.Error as error:
-            _log.warning("%s", writing_failed(self._path, error))
+            self._early.join(self._connection, at_once=at_once)
+        except LedgerError as failure:
+            _log.warning("%s", failure)
 
-    def _answer(self, connection: sqlite3.Connection, question: Question) -> None:
+    def _answer(self, question: Question) -> None:
         if question.needs_all:
-            self._join(connection, at_once=True)
+            self._join(at_once=True)
         try:
-            answer = question.task(connection)
-        except sqlite3.Error as error:
-            _settle(question.future, writing_failed(self._path, error))
+            answer = question.task(self._connection)
+        except LedgerError as failure:
+            _settle(question.future, failure)
         else:
             _settle(question.future, answer)
 
@@ -201,20 +196,6 @@ def _result(item: NewStatus, best: dict[str, TimedStatus], written: Written) -> 
         return Recorded.EARLY
     is_best = best[item.id_sms].status == item.status.status
     return Recorded.NEWS if is_best and item.id_sms in written.moved else Recorded.OLD
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    if fork_guard.was_open_in_fork(path):
-        raise LedgerError(path.name, LOST)
-    open_for_reading(path).close()  # raises the right error for a file that is no ledger
-    connection = connect(path, "rw", LOCK_TIMEOUT)
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-        delivery_rows.prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _settle(future: Future[Any], result: object) -> None:

@@ -1,15 +1,14 @@
-"""Guard that lets no connection of SQLite be open while the process forks.
+"""Guard that lets no connection of a writer of delivery statuses be open while the process forks.
 
-What SQLite knows of the locks of a file belongs to the process. A child that inherits a connection
-takes its parent's locks for its own, and then another process may delete the log that the child is
-writing. So writers end before a fork, and with the next status parent and child each start a new
-one.
+A child must not use a connection that it inherits. What SQLite knows of the locks of a file belongs
+to the process: a child takes its parent's locks for its own, and then another process may delete
+the log that the child is writing. To a server, parent and child would be one. So writers end before
+a fork, and with the next status parent and child each start a new one.
 """
 
 import os
 import threading
 import time
-from pathlib import Path
 from typing import Final, Protocol
 
 LONGEST_WAIT: Final = 5.0
@@ -20,8 +19,8 @@ class Writer(Protocol):
     """A thread with a connection to a ledger."""
 
     @property
-    def path(self) -> Path:
-        """The ledger, resolved."""
+    def place(self) -> object:
+        """Where the ledger is: equal for the same one."""
         ...
 
     def is_of_this_process(self) -> bool:
@@ -68,10 +67,10 @@ class ForkGuard:
         """Replace the lock, which a thread of the parent has."""
         self.lock = threading.RLock()
 
-    def was_open_in_fork(self, path: Path) -> bool:
+    def was_open_in_fork(self, place: object) -> bool:
         """Tell whether a ledger was open in the fork that made this process."""
         return any(
-            writer.path == path.resolve() and not writer.is_of_this_process()
+            writer.place == place and not writer.is_of_this_process()
             for writer in list(self.writers)
         )
 

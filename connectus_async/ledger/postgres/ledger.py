@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.postgres import handing_out, loading, reconciling, sending
+from connectus_async.ledger.postgres import handing_out, loading, reconciling, replacing, sending
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
@@ -37,6 +37,7 @@ class PostgresLedger(Ledger):
     def __init__(self, address: Address, *, lease: float) -> None:
         self._place = address.name
         self._holding = Holding(address, lease=lease)
+        self._loads: dict[int, loading.Load] = {}
 
     async def open(self, policy: Policy) -> None:
         """Become one of the holders; create the campaign if there is none. See `Ledger.open`.
@@ -113,22 +114,18 @@ class PostgresLedger(Ledger):
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        number: int = await self.ask(loading.begin, repeats=False)
-        return number
+        begin = partial(loading.begin, place=self._holding.writer.place)
+        load: loading.Load = await self.ask(begin, repeats=False)
+        self._loads = {load.number: load}
+        return load.number
 
     async def load(
         self, items: Sequence[Loading], load_number: int, *, tells_left_out: bool = False
     ) -> Sequence[Loaded]:
         """Record messages as queued or skipped. See `Ledger.load`."""
+        record = self._loads[load_number].record
         loaded: Sequence[Loaded] = await self.ask(
-            partial(
-                loading.record,
-                worker=self._holding.worker,
-                items=items,
-                number=load_number,
-                tells_left_out=tells_left_out,
-            ),
-            repeats=False,
+            partial(record, items=items, tells_left_out=tells_left_out), repeats=False
         )
         return loaded
 
@@ -136,22 +133,14 @@ class PostgresLedger(Ledger):
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
     ) -> int:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        people: int = await self.ask(
-            partial(
-                loading.end,
-                worker=self._holding.worker,
-                number=load_number,
-                replaces=replaces,
-                edited=edited,
-            ),
-            repeats=False,
-        )
+        end = self._loads[load_number].end
+        people: int = await self.ask(partial(end, replaces=replaces, edited=edited), repeats=False)
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""
         found: Sequence[tuple[int, Entry]] = await self.ask(
-            partial(loading.left_out, after=after, limit=limit)
+            partial(replacing.left_out, after=after, limit=limit)
         )
         return found
 

@@ -22,6 +22,10 @@ CHANGED: Final = (
     "was changed by somebody else while it was being sent: nothing more is sent; see who writes to"
     " its tables, then resume"
 )
+BROKEN_LOAD: Final = (
+    "lost the connection while the source was loaded, and perhaps the last of its messages: load it"
+    " again"
+)
 UNREADABLE_ADDRESS: Final = "has an address with something that libpq does not know"
 KEPT_OUT: Final = (
     "its server runs, but does not let this user into this database: check the user, the password"

@@ -25,7 +25,7 @@ def init(address: str) -> None:
 
     async def command() -> bool:
         made = await run_sync(create_tables, address)
-        return await create_queue(address) or made
+        return await run_sync(create_queue, address) or made
 
     made = run(command, when_interrupted="interrupted")
     echo("the tables were made" if made else "the tables are there already, and up to date")

@@ -4,11 +4,18 @@ A ticket has no lock: that of a worker that was killed would be kept for ever.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
-from procrastinate import App, BaseRetryStrategy, Blueprint, PsycopgConnector, RetryDecision
+from procrastinate import (
+    App,
+    BaseRetryStrategy,
+    Blueprint,
+    PsycopgConnector,
+    RetryDecision,
+    SyncPsycopgConnector,
+)
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.worker import Worker
@@ -124,30 +131,29 @@ class _Stoppable:
             self._worker.stop()  # type: ignore[no-untyped-call]
 
 
-async def create(ledger: str) -> bool:
+def create(ledger: str) -> bool:
     """Make the tables of Procrastinate, unless they are there. See `tickets.create_queue`."""
-    creating = asyncio.ensure_future(_create(ledger))
-    try:
-        return await asyncio.shield(creating)
-    except asyncio.CancelledError:
-        await creating  # see above
-        raise
-
-
-async def _create(ledger: str) -> bool:
-    async with _opened(ledger) as app:
-        if await app.check_connection_async():
+    connector = SyncPsycopgConnector(conninfo=conninfo(ledger), min_size=1, max_size=1)
+    with _described(ledger), App(connector=connector).open() as app:
+        if app.check_connection():
             return False
-        await app.schema_manager.apply_schema_async()
-    return True
+        app.schema_manager.apply_schema()
+        return True
 
 
 @asynccontextmanager
 async def _opened(ledger: str) -> AsyncIterator[App]:
     connector = PsycopgConnector(conninfo=conninfo(ledger), min_size=1, max_size=MAX_CONNECTIONS)
-    try:
+    with _described(ledger):
         async with App(connector=connector).open_async() as app:
             yield app
+
+
+@contextmanager
+def _described(ledger: str) -> Iterator[None]:
+    """Turn an error of the database in a block into a `LedgerError`."""
+    try:
+        yield
     except ConnectorException as error:
         raise database_error(ledger, _cause(error)) from None
     except PoolTimeout as error:

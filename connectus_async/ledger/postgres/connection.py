@@ -38,9 +38,10 @@ SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
     "search_path": schema.NAME,
     "client_encoding": "UTF8",
+    "jit": "off",
 }
 """A role or a database may have others. Without ``synchronous_commit`` a crash of the server loses
-committed rows, and each lost row is a second message."""
+committed rows, and each lost row is a second message. To compile a statement takes seconds."""
 
 _SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)}"
 _VALUES: Final = [part for setting in SETTINGS.items() for part in setting]

@@ -42,6 +42,9 @@ UPDATE chunk SET owner = NULL, state = CASE
     WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
 WHERE id = ANY(%s)
 """
+LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+"""Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
+
 FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
@@ -157,7 +160,7 @@ class Holding:
     async def begin(self, policy: Policy) -> None:
         """Join the workers of the campaign."""
         self._policy = policy
-        self._changes, self._questions = Session(self._address), Session(self._address)
+        self._changes, self._questions, self._signs_of_life = self._sessions(policy)
         try:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
@@ -168,12 +171,21 @@ class Holding:
             await self._close_sessions()
             raise
 
+    def _sessions(self, policy: Policy) -> tuple[Session, Session, Session]:  # noqa: ARG002
+        """Make three sessions: a question may take longer than a lease."""
+        return Session(self._address), Session(self._address), Session(self._address)
+
+    def _name(self, policy: Policy) -> str:
+        """Give the name that the campaign has in the database."""
+        name = self._address.campaign
+        return policy.campaign if name is None else name
+
     async def _open_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in {self._changes, self._questions, self._signs_of_life}:
             await session.open()
 
     async def _close_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in {self._changes, self._questions, self._signs_of_life}:
             await session.close()
 
     async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
@@ -190,8 +202,7 @@ class Holding:
 
     async def _find(self, connection: AsyncConnection, policy: Policy) -> int:
         """Find the campaign, or make it; check that it is the one of the policy."""
-        name = self._address.campaign
-        name = policy.campaign if name is None else name
+        name = self._name(policy)
         made = (await connection.execute(campaigns.ADD, (name,))).rowcount
         (campaign,) = await sending.one(connection, campaigns.FIND, (name,))
         found = dict(await sending.metadata(connection, campaign))
@@ -236,6 +247,7 @@ class Holding:
             await connection.execute(LEAVE, (self.worker,))
 
     async def _free(self, connection: AsyncConnection, chunks: Sequence[int]) -> None:
+        await connection.execute(LOCK, ([*chunks],))
         await connection.execute(FREE, ([*chunks],))
         await connection.execute(FORGET_TIMES, ([*chunks],))
 
@@ -244,7 +256,7 @@ class Holding:
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._questions.run(self._seen, repeats=True)
+                is_present = await self._signs_of_life.run(self._seen, repeats=True)
             except LedgerError as error:
                 self.writer.fail(error)
                 return

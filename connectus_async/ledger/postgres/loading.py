@@ -10,7 +10,6 @@ them, breaks the connection, and a load never goes on with another one.
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -285,9 +284,8 @@ class Load:
     async def _record(self, items: Sequence[Loading], *, tells_left_out: bool) -> Sequence[Loaded]:
         connection, place = self._connection, self._place
         chunks = [*{*map(chunk_of, self._free)}]
-        async with AsyncExitStack() as stack:
+        async with connection.transaction():
             async with connection.pipeline():  # one round trip
-                await stack.enter_async_context(connection.transaction())
                 await connection.execute(LOCK_LIGHTLY, (place.campaign,))
                 ours = await connection.execute(OURS, (chunks, place.worker))
                 known = await connection.execute(KNOWN, (place.campaign, self._may_be_known(items)))

@@ -26,6 +26,7 @@ BROKEN_LOAD: Final = (
     "lost the connection while the source was loaded, and perhaps the last of its messages: load it"
     " again"
 )
+BROKEN_TRIAL: Final = "lost the connection of the dry run, and its copy with it: begin it again"
 UNREADABLE_ADDRESS: Final = "has an address with something that libpq does not know"
 KEPT_OUT: Final = (
     "its server runs, but does not let this user into this database: check the user, the password"

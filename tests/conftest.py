@@ -134,3 +134,10 @@ def postgres_ledger(database: "Database") -> str:
     """The address of a ledger in a database without any."""
     database.empty()
     return database.address()
+
+
+@pytest.fixture
+def queue(database: "Database") -> str:
+    """The address of a database with neither campaigns nor jobs of Procrastinate."""
+    database.empty()
+    return database.empty_queue()

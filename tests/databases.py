@@ -3,6 +3,7 @@
 from typing import Final
 
 import psycopg
+from procrastinate import App, SyncPsycopgConnector
 
 from connectus_async.ledger import create_tables
 from connectus_async.ledger.postgres import schema
@@ -16,6 +17,7 @@ _END_OTHERS: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
+_EMPTY_QUEUE: Final = "DELETE FROM procrastinate_jobs; DELETE FROM procrastinate_workers"
 
 
 class Database:
@@ -26,6 +28,7 @@ class Database:
         create_tables(server.address())
         self._connection = psycopg.connect(server.address(), autocommit=True)
         (self._empty,) = self._connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
+        self._has_queue = False
 
     def address(self, campaign: str = "navidad") -> str:
         """Give the address of a campaign."""
@@ -35,6 +38,16 @@ class Database:
         """Delete all campaigns, and end the connections of those who had them."""
         self._connection.execute(_END_OTHERS)
         self._connection.execute(self._empty)
+
+    def empty_queue(self) -> str:
+        """Delete all jobs of Procrastinate; return the address of its tables, made if need be."""
+        address = self._server.address()
+        if not self._has_queue:
+            with App(connector=SyncPsycopgConnector(conninfo=address)).open() as app:
+                app.schema_manager.apply_schema()
+            self._has_queue = True
+        self._connection.execute(_EMPTY_QUEUE)
+        return address
 
     def close(self) -> None:
         self._connection.close()

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -67,12 +68,16 @@ def test_a_campaign_is_sent_and_read(run, server, recipients: Path, address: str
 
 def test_a_campaign_goes_on_by_the_commands_that_are_printed(run, server, recipients, address):
     """They name the campaign, and leave the password to the environment."""
-    server.fault(Fault.reset_after(), route="sms.send", times=1)
-    server.fault(Fault.status(402), route="sms.send")
-    stopped = run(
-        *("bulk", "send", recipients, "--text", TEXT, "--ledger", address),
-        *("--campaign", "navidad", "--concurrency", "1"),
+    options = ("--ledger", address, "--campaign", "navidad", "--concurrency", "1")
+    whole = recipients.read_text("utf-8")
+    recipients.write_text("".join(whole.splitlines(keepends=True)[:2]), "utf-8")
+    assert run("bulk", "send", recipients, "--text", TEXT, *options).exit_code == 0
+    recipients.write_text(whole, "utf-8")
+    faults = chain([Fault.reset_after()], repeat(Fault.status(402)))
+    server.fault(
+        Fault("one after the other", lambda *args: next(faults).run(*args)), route="sms.send"
     )
+    stopped = run("bulk", "send", recipients, "--text", TEXT, *options)
     server.clear_faults()
     reconcile, resume = map(printed, stopped.stdout.splitlines()[-2:])
     resumed = run(*resume)

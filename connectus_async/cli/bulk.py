@@ -30,7 +30,7 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
-from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded, Orders, Sender
@@ -54,6 +54,7 @@ from connectus_async.recipients.templates import Filler, parse_template
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
+from connectus_async.workers.tickets import defer_tickets
 
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
@@ -81,6 +82,7 @@ def send(
     sheet: str | None,
     ledger: Place | None,
     edited: str | None,
+    workers: int | None,
     dry_run: bool,
     as_json: bool,
     **given: Any,
@@ -119,6 +121,7 @@ def send(
                 place,
                 edited=treatment,
                 rate=given["rate"],
+                workers=workers,
                 as_json=as_json,
             )
         return code
@@ -127,7 +130,7 @@ def send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, as_json: bool, **given: Any) -> None:
+def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
@@ -140,6 +143,7 @@ def resume(ledger: Place, as_json: bool, **given: Any) -> None:
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
         options = await run_sync(settings.options, place)
+        _check_workers(workers, options)
         async with (
             _client(settings) as client,
             sender_over(client, opened, options) as sender,
@@ -148,10 +152,20 @@ def resume(ledger: Place, as_json: bool, **given: Any) -> None:
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
-            code, _ = await _sent(sender, options, place, as_json=as_json)
+            if workers:
+                code, _ = await _handed_out(opened, workers, place, as_json=as_json)
+            else:
+                code, _ = await _sent(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+
+
+def _check_workers(workers: int | None, options: CampaignOptions) -> None:
+    if workers and not is_address(options.ledger):
+        raise ConfigurationError("--workers", "needs a ledger in a database: postgresql://…")
+    if workers and options.processes > 1:
+        raise ConfigurationError("--processes", "is of one machine: start more workers instead")
 
 
 async def _check_unchecked(ledger: Ledger, name: str) -> None:
@@ -249,9 +263,10 @@ async def send_source(
     *,
     edited: Edited = Edited.REFUSE,
     rate: float | None = None,
+    workers: int | None = None,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, print a preflight report, and send it.
+    """Load a source into a ledger, print a preflight report, and send it or let workers do so.
 
     Args:
         client: The client.
@@ -261,6 +276,7 @@ async def send_source(
         ledger: The ledger.
         edited: Treatment of recipients who may have received another text of the ledger.
         rate: The rate, if the user has just given one.
+        workers: Number of workers to ask for help, instead of sending from here.
         as_json: Whether to print JSON.
 
     Returns:
@@ -270,6 +286,7 @@ async def send_source(
         ConfigurationError: Recipients may have received another text of the same ledger.
     """
     options = await run_sync(settings.options, ledger, edited)
+    _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
@@ -282,6 +299,8 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if workers:
+            return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, as_json=as_json)
 
 
@@ -304,6 +323,25 @@ async def _sent(
             await _note_stop(sender, display.stopped_by)
     counts = await sender.counts()
     return display.finish(counts), counts.get(State.ACCEPTED, 0)
+
+
+async def _handed_out(
+    opened: Ledger, workers: int, ledger: Place, *, as_json: bool
+) -> tuple[int, int]:
+    """Hand out a ticket to each of some workers, which send what is queued."""
+    counts = await opened.counts()
+    waiting = counts.get(State.QUEUED, 0)
+    tickets = workers if waiting else 0
+    if tickets:
+        await defer_tickets(opened, tickets)
+    if as_json:
+        print_json({"tickets": tickets, "queued": waiting})
+    elif tickets:
+        echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
+        echo(f"connectus bulk status {typed(ledger)}")
+    else:
+        echo("nothing is to be sent")
+    return 0, counts.get(State.ACCEPTED, 0)
 
 
 @asynccontextmanager

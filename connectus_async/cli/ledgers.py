@@ -8,7 +8,6 @@ from anyio.to_thread import run_sync
 
 from connectus_async.cli.runner import echo, run
 from connectus_async.ledger import create_tables, is_address, parse_address
-from connectus_async.workers.tickets import create_queue
 
 Place: TypeAlias = Path | str
 """A path, or an address."""
@@ -22,10 +21,11 @@ def typed(ledger: Place) -> str:
 
 def init(address: str) -> None:
     """Make the tables of ledgers and of tickets in the PostgreSQL database at ADDRESS."""
+    from connectus_async.workers.tickets import create_queue  # noqa: PLC0415 - for one command
 
     async def command() -> bool:
         made = await run_sync(create_tables, address)
-        return await create_queue(address) or made
+        return await run_sync(create_queue, address) or made
 
     made = run(command, when_interrupted="interrupted")
     echo("the tables were made" if made else "the tables are there already, and up to date")

@@ -4,11 +4,18 @@ A ticket has no lock: that of a worker that was killed would be kept for ever.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
-from procrastinate import App, BaseRetryStrategy, Blueprint, PsycopgConnector, RetryDecision
+from procrastinate import (
+    App,
+    BaseRetryStrategy,
+    Blueprint,
+    PsycopgConnector,
+    RetryDecision,
+    SyncPsycopgConnector,
+)
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason, JobContext
 from procrastinate.worker import Worker
@@ -78,8 +85,6 @@ def deferrer(tickets: int) -> Callable[[Any, str], Awaitable[None]]:
 async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
     """Run a worker until it is cancelled. It then cancels its ticket, and waits for its end.
 
-    It is told to stop, and not cancelled: in Python 3.11 the pool of connections may forget that.
-
     Args:
         ledger: The address of its database.
         blueprint: The task for tickets.
@@ -88,48 +93,67 @@ async def run(ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
     Raises:
         LedgerError: The database or its queue cannot be used.
     """
-    async with _opened(ledger) as app:
-        app.add_tasks_from(blueprint, namespace=NAMESPACE)
-        worker = Worker(
-            app,
-            queues=[QUEUE],
-            wait=not until_empty,
-            shutdown_graceful_timeout=0,
-            install_signal_handlers=False,
-        )
-        running = asyncio.ensure_future(worker.run())  # type: ignore[no-untyped-call]
-        try:
-            _check_cancelled()
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            worker.stop()  # type: ignore[no-untyped-call]
-            await running
-            raise
+    stoppable = _Stoppable()
+    running = asyncio.ensure_future(stoppable.run(ledger, blueprint, until_empty=until_empty))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stoppable.stop()
+        await running
+        raise
     if not until_empty:
         raise LedgerError(parse_address(ledger).name, LOST)
 
 
-def _check_cancelled() -> None:
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+class _Stoppable:
+    """Worker that is told to stop: psycopg's pool does not always survive a cancellation."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        self._is_stopped = False
+
+    async def run(self, ledger: str, blueprint: Blueprint, *, until_empty: bool) -> None:
+        async with _opened(ledger) as app:
+            app.add_tasks_from(blueprint, namespace=NAMESPACE)
+            self._worker = Worker(
+                app,
+                queues=[QUEUE],
+                wait=not until_empty,
+                shutdown_graceful_timeout=0,
+                install_signal_handlers=False,
+            )
+            if not self._is_stopped:
+                await self._worker.run()  # type: ignore[no-untyped-call]
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        if self._worker is not None:
+            self._worker.stop()  # type: ignore[no-untyped-call]
 
 
-async def create(ledger: str) -> bool:
+def create(ledger: str) -> bool:
     """Make the tables of Procrastinate, unless they are there. See `tickets.create_queue`."""
-    async with _opened(ledger) as app:
-        if await app.check_connection_async():
+    connector = SyncPsycopgConnector(conninfo=conninfo(ledger), min_size=1, max_size=1)
+    with _described(ledger), App(connector=connector).open() as app:
+        if app.check_connection():
             return False
-        await app.schema_manager.apply_schema_async()
-    return True
+        app.schema_manager.apply_schema()
+        return True
 
 
 @asynccontextmanager
 async def _opened(ledger: str) -> AsyncIterator[App]:
     connector = PsycopgConnector(conninfo=conninfo(ledger), min_size=1, max_size=MAX_CONNECTIONS)
-    try:
+    with _described(ledger):
         async with App(connector=connector).open_async() as app:
             yield app
+
+
+@contextmanager
+def _described(ledger: str) -> Iterator[None]:
+    """Turn an error of the database in a block into a `LedgerError`."""
+    try:
+        yield
     except ConnectorException as error:
         raise database_error(ledger, _cause(error)) from None
     except PoolTimeout as error:

@@ -130,8 +130,8 @@ async def run_ticket_worker(
     await ticket_queue.run(ledger, blueprint, until_empty=until_empty)
 
 
-async def create_queue(ledger: str) -> bool:
-    """Make the tables of Procrastinate in a database, unless it has them.
+def create_queue(ledger: str) -> bool:
+    """Make the tables of Procrastinate in a database, unless it has them. Blocks.
 
     They are found, and made, where every app of Procrastinate has them: by the ``search_path`` of
     the user of the address. So an app that has its own tables there shares them with the tickets.
@@ -149,7 +149,7 @@ async def create_queue(ledger: str) -> bool:
     _check_extra()
     from connectus_async.workers import ticket_queue  # noqa: PLC0415 - an extra
 
-    return await ticket_queue.create(ledger)
+    return ticket_queue.create(ledger)
 
 
 def _check_place(ledger: str) -> None:

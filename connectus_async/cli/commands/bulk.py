@@ -69,6 +69,14 @@ file_options = chained(
 )
 
 
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Let so many workers of the ledger's database send, and nothing from here. They are"
+    " started by `connectus workers run`.",
+)
+
+
 @click.group()
 def bulk() -> None:
     """Send a message to every row of a file, and record each in a ledger.
@@ -96,6 +104,7 @@ def bulk() -> None:
     help="After a change of text, send to recipients who have nothing yet, or to all again."
     "  [default: refuse to send]",
 )
+@workers_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @connection_options
 @json_option
@@ -112,6 +121,7 @@ def bulk_send(**given: Any) -> None:
 @bulk.command("resume")
 @ledger_argument
 @campaign_options(resumes=True)
+@workers_option
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from connectus_async.cli.parameters import connection_options
+from connectus_async.cli.parameters import connection_options, database_address
 
 
 @click.group()
@@ -13,7 +13,7 @@ def workers() -> None:
 
 
 @workers.command("run")
-@click.argument("address")
+@click.argument("address", callback=database_address)
 @click.option("--until-empty", is_flag=True, help="End when no ticket waits.")
 @connection_options
 def run(**given: Any) -> None:

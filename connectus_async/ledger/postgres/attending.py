@@ -71,6 +71,7 @@ UPDATE control SET
     throttled_at = greatest(throttled_at, {_NOW} - %(age)s::double precision),
     waits_until = CASE WHEN %(is_start)s AND stopped IS NOT NULL THEN NULL
         ELSE greatest(waits_until, {_NOW} + %(retry_after)s::double precision) END,
+    taken = CASE WHEN %(reserves)s THEN taken END,
     shares = ({_SHARES})
 WHERE campaign = %(campaign)s
 RETURNING {_NOW}, (shares->%(worker)s::text->>'rate')::double precision,
@@ -102,6 +103,7 @@ class Attending:
             "demand": attendance.demand,
             "age": age,
             "retry_after": retry_after,
+            "reserves": attendance.reserves,
             "stopped": None if attendance.stopped is None else storable(attendance.stopped),
         }
         row = await sending.one(connection, ATTEND, values)

@@ -23,7 +23,7 @@ from connectus_async.ledger.postgres.connection import AsyncConnection, check_ve
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
-from connectus_async.ledger.records import Attendance, Entry, Instructions, Policy
+from connectus_async.ledger.records import Entry, Policy
 from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
 
 LEASE: Final = 10.0
@@ -167,7 +167,7 @@ class Holding:
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
-            self._attending = Attending(self.worker)
+            self.attending = Attending(self.worker)
             self._beats = asyncio.create_task(self._beat())
         except BaseException:
             await self._close_sessions()
@@ -297,11 +297,12 @@ class Holding:
         await connection.execute(statement, values)
         await connection.execute(schema.REOPEN, values)
 
-    async def attend(self, attendance: Attendance) -> Instructions:
-        """Report how sending goes. It waits for nothing that was recorded, nor for a question."""
+    async def ask_at_once(self, task: Task, *, repeats: bool) -> Any:
+        """Run a function of the connection that waits for no change and no other question."""
         campaign = self.writer.place.campaign
-        report = partial(self._attending.report, campaign=campaign, attendance=attendance)
-        return await self._signs_of_life.run(report, repeats=True)
+        return await self._signs_of_life.run(
+            lambda connection: task(connection, campaign), repeats=repeats
+        )
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""

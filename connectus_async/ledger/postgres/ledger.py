@@ -4,8 +4,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.postgres import handing_out, loading, reconciling, replacing, sending
+from connectus_async.ledger.abc import SharedLedger
+from connectus_async.ledger.postgres import (
+    budgets,
+    handing_out,
+    loading,
+    reconciling,
+    replacing,
+    sending,
+)
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
@@ -26,7 +33,7 @@ from connectus_async.ledger.records import (
 from connectus_async.ledger.states import Edited, SkipReason, State
 
 
-class PostgresLedger(Ledger):
+class PostgresLedger(SharedLedger):
     """A campaign's ledger in a database. It belongs to the event loop that opens it.
 
     Args:
@@ -116,7 +123,25 @@ class PostgresLedger(Ledger):
 
     async def attend(self, attendance: Attendance) -> Instructions:
         """Report how sending goes, and get instructions. See `SendingLedger.attend`."""
-        return await self._holding.attend(attendance)
+        report = partial(self._holding.attending.report, attendance=attendance)
+        instructions: Instructions = await self._holding.ask_at_once(report, repeats=True)
+        return instructions
+
+    async def count_budget(self, kept: int = 0) -> None:
+        """Count what the messages took. See `SharedLedger.count_budget`."""
+        await self.ask(partial(budgets.count, worker=self._holding.worker, kept=kept))
+
+    async def reserve(self, budget: int, least: int, most: int) -> int:
+        """Reserve units of a budget. See `SharedLedger.reserve`."""
+        name = self._holding.writer.place.name
+        task = partial(budgets.reserve, name=name, budget=budget, least=least, most=most)
+        units: int = await self._holding.ask_at_once(task, repeats=True)  # twice is too few
+        return units
+
+    async def give_back(self, units: int) -> None:
+        """Give units back. See `SharedLedger.give_back`."""
+        task = partial(budgets.give_back, units=units)
+        await self._holding.ask_at_once(task, repeats=False)  # twice would be too many
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""

@@ -131,7 +131,7 @@ STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
 SPENT: Final = f"""
 SELECT coalesce(sum(billed), 0)::bigint FROM message
-WHERE campaign = %s AND state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
+WHERE campaign = {{campaign}} AND state IN ({", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))})
 """
 
 
@@ -181,7 +181,7 @@ async def counts(connection: AsyncConnection, campaign: int) -> Mapping[State, i
 
 async def spent(connection: AsyncConnection, campaign: int) -> int:
     """Add up the amounts that were or may have been taken from the balance."""
-    (total,) = await one(connection, SPENT, (campaign,))
+    (total,) = await one(connection, SPENT.format(campaign="%s"), (campaign,))
     return int(total)
 
 

@@ -21,7 +21,8 @@ from connectus_async.postgres_server import PostgresServer
 RATE = 120.0
 
 SHARES = """
-SELECT coalesce(sum((value->>'rate')::double precision), 0) FROM connectus.control, jsonb_each(shares)
+SELECT coalesce(sum((value->>'rate')::double precision), 0)
+FROM connectus.control, jsonb_each(shares)
 """
 READ_SHARES = "SELECT shares FROM connectus.control"
 WRITE_SHARES = "UPDATE connectus.control SET shares = %s"

@@ -141,6 +141,7 @@ class PostgresLedger(Ledger):
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
         end = self._loads[load_number].end
         people: int = await self.ask(partial(end, replaces=replaces, edited=edited), repeats=False)
+        self._holding.writer.recall()
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:

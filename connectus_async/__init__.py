@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from connectus_async.errors import ConnectusError as ConnectusError
     from connectus_async.errors import ContentTooLargeError as ContentTooLargeError
     from connectus_async.errors import DeliveryTimeoutError as DeliveryTimeoutError
+    from connectus_async.errors import HolderGivenUpError as HolderGivenUpError
     from connectus_async.errors import InvalidArgumentError as InvalidArgumentError
     from connectus_async.errors import LedgerError as LedgerError
     from connectus_async.errors import NotFoundError as NotFoundError

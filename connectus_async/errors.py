@@ -152,6 +152,13 @@ class LedgerError(ConnectusError):
         return f"{self.ledger}: {self.problem}"
 
 
+class HolderGivenUpError(LedgerError):
+    """Others gave this holder of a ledger up, since nothing was heard of it, and go on.
+
+    It can become a holder again: messages that it has sent are not sent twice.
+    """
+
+
 class CampaignStoppedError(ConnectusError):
     """A campaign stopped itself to protect the remaining messages, which stay queued.
 

@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +120,11 @@ def postgres() -> "Iterator[PostgresServer]":
 
 
 @pytest.fixture(scope="session")
-def database(postgres: "PostgresServer") -> "Iterator[Database]":
+def database(postgres: "PostgresServer") -> "Database":
     """A database for all tests that are content with the tables of ledgers."""
     from databases import Database  # noqa: PLC0415 - as above
 
-    with closing(Database(postgres)) as database:
-        yield database
+    return Database(postgres)
 
 
 @pytest.fixture
@@ -134,3 +132,10 @@ def postgres_ledger(database: "Database") -> str:
     """The address of a ledger in a database without any."""
     database.empty()
     return database.address()
+
+
+@pytest.fixture
+def queue(database: "Database") -> str:
+    """The address of a database with neither campaigns nor jobs of Procrastinate."""
+    database.empty()
+    return database.empty_queue()

@@ -7,6 +7,7 @@ import psycopg
 from connectus_async.ledger import create_tables
 from connectus_async.ledger.postgres import schema
 from connectus_async.postgres_server import PostgresServer
+from connectus_async.workers.tickets import create_queue
 
 _EMPTY: Final = """
 SELECT string_agg(format('DELETE FROM %%I.%%I', schemaname, tablename), ';') FROM pg_tables
@@ -16,6 +17,7 @@ _END_OTHERS: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
+_EMPTY_QUEUE: Final = "DELETE FROM procrastinate_jobs; DELETE FROM procrastinate_workers"
 
 
 class Database:
@@ -23,9 +25,10 @@ class Database:
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
+        self._has_queue = False
         create_tables(server.address())
-        self._connection = psycopg.connect(server.address(), autocommit=True)
-        (self._empty,) = self._connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
+        with psycopg.connect(server.address()) as connection:
+            (self._empty,) = connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
 
     def address(self, campaign: str = "navidad") -> str:
         """Give the address of a campaign."""
@@ -33,8 +36,18 @@ class Database:
 
     def empty(self) -> None:
         """Delete all campaigns, and end the connections of those who had them."""
-        self._connection.execute(_END_OTHERS)
-        self._connection.execute(self._empty)
+        self._execute(_END_OTHERS, self._empty)
 
-    def close(self) -> None:
-        self._connection.close()
+    def empty_queue(self) -> str:
+        """Delete all jobs of Procrastinate; return the address of its tables, made if need be."""
+        address = self._server.address()
+        if not self._has_queue:
+            create_queue(address)
+            self._has_queue = True
+        self._execute(_EMPTY_QUEUE)
+        return address
+
+    def _execute(self, *statements: str) -> None:
+        with psycopg.connect(self._server.address(), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)

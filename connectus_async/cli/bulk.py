@@ -17,8 +17,8 @@ from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
-from connectus_async.cli.campaign_options import CampaignOptions, Settings
 from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.orders import order_rate, orders_as_dict, print_orders
 from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
@@ -30,10 +30,10 @@ from connectus_async.errors import (
     LedgerError,
     RequestError,
 )
-from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded
+from connectus_async.ledger.records import Entry, Loaded, Orders, Sender
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
@@ -53,6 +53,8 @@ from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.transliteration import to_gsm7
+from connectus_async.workers.campaign_options import CampaignOptions, Settings
+from connectus_async.workers.tickets import defer_tickets
 
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
@@ -80,6 +82,7 @@ def send(
     sheet: str | None,
     ledger: Place | None,
     edited: str | None,
+    workers: int | None,
     dry_run: bool,
     as_json: bool,
     **given: Any,
@@ -111,7 +114,15 @@ def send(
             )
         async with _client(settings) as client:
             code, _ = await send_source(
-                client, source, composer, settings, place, edited=treatment, as_json=as_json
+                client,
+                source,
+                composer,
+                settings,
+                place,
+                edited=treatment,
+                rate=given["rate"],
+                workers=workers,
+                as_json=as_json,
             )
         return code
 
@@ -119,7 +130,7 @@ def send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, as_json: bool, **given: Any) -> None:
+def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
@@ -132,6 +143,7 @@ def resume(ledger: Place, as_json: bool, **given: Any) -> None:
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
         options = await run_sync(settings.options, place)
+        _check_workers(workers, options)
         async with (
             _client(settings) as client,
             sender_over(client, opened, options) as sender,
@@ -139,10 +151,21 @@ def resume(ledger: Place, as_json: bool, **given: Any) -> None:
         ):
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
-            code, _ = await _sent(sender, options, place, as_json=as_json)
+            await run_sync(order_rate, place, given["rate"])
+            if workers:
+                code, _ = await _handed_out(opened, workers, place, as_json=as_json)
+            else:
+                code, _ = await _sent(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+
+
+def _check_workers(workers: int | None, options: CampaignOptions) -> None:
+    if workers and not is_address(options.ledger):
+        raise ConfigurationError("--workers", "needs a ledger in a database: postgresql://…")
+    if workers and options.processes > 1:
+        raise ConfigurationError("--processes", "is of one machine: start more workers instead")
 
 
 async def _check_unchecked(ledger: Ledger, name: str) -> None:
@@ -197,11 +220,16 @@ def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None
 def show_status(ledger: Place, as_json: bool) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
 
-    async def command() -> Figures:
-        return (await run_sync(_recorded, ledger, {}))[0]
+    def read() -> tuple[Figures, Orders, Sequence[Sender]]:
+        figures, _ = _recorded(ledger, {})
+        control = open_store(ledger).control()
+        return figures, control.orders(), control.senders()
 
-    figures = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, as_json=as_json)
+    async def command() -> tuple[Figures, Orders, Sequence[Sender]]:
+        return await run_sync(read)
+
+    figures, orders, senders = run(command, as_json=as_json, when_interrupted="interrupted")
+    _print_status(figures, orders, senders, ledger, as_json=as_json)
 
 
 def _fillers(
@@ -234,9 +262,22 @@ async def send_source(
     ledger: Place,
     *,
     edited: Edited = Edited.REFUSE,
+    rate: float | None = None,
+    workers: int | None = None,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, print a preflight report, and send it.
+    """Load a source into a ledger, print a preflight report, and send it or let workers do so.
+
+    Args:
+        client: The client.
+        source: The source.
+        composer: The composer of its messages.
+        settings: The options of the campaign.
+        ledger: The ledger.
+        edited: Treatment of recipients who may have received another text of the ledger.
+        rate: The rate, if the user has just given one.
+        workers: Number of workers to ask for help, instead of sending from here.
+        as_json: Whether to print JSON.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
@@ -245,9 +286,11 @@ async def send_source(
         ConfigurationError: Recipients may have received another text of the same ledger.
     """
     options = await run_sync(settings.options, ledger, edited)
+    _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
+        await run_sync(order_rate, ledger, rate)
         report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
@@ -256,6 +299,8 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if workers:
+            return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, as_json=as_json)
 
 
@@ -278,6 +323,25 @@ async def _sent(
             await _note_stop(sender, display.stopped_by)
     counts = await sender.counts()
     return display.finish(counts), counts.get(State.ACCEPTED, 0)
+
+
+async def _handed_out(
+    opened: Ledger, workers: int, ledger: Place, *, as_json: bool
+) -> tuple[int, int]:
+    """Hand out a ticket to each of some workers, which send what is queued."""
+    counts = await opened.counts()
+    waiting = counts.get(State.QUEUED, 0)
+    tickets = workers if waiting else 0
+    if tickets:
+        await defer_tickets(opened, tickets)
+    if as_json:
+        print_json({"tickets": tickets, "queued": waiting})
+    elif tickets:
+        echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
+        echo(f"connectus bulk status {typed(ledger)}")
+    else:
+        echo("nothing is to be sent")
+    return 0, counts.get(State.ACCEPTED, 0)
 
 
 @asynccontextmanager
@@ -444,7 +508,9 @@ def _print_reconciliation(
         echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")
 
 
-def _print_status(figures: Figures, *, as_json: bool) -> None:
+def _print_status(
+    figures: Figures, orders: Orders, senders: Sequence[Sender], ledger: Place, *, as_json: bool
+) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
         print_json(
@@ -458,6 +524,7 @@ def _print_status(figures: Figures, *, as_json: bool) -> None:
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
+                **orders_as_dict(orders, senders),
             }
         )
         return
@@ -471,3 +538,4 @@ def _print_status(figures: Figures, *, as_json: bool) -> None:
     print_deliveries(figures)
     if not figures.is_loaded:
         echo("its source was not read to the end: run bulk send again")
+    print_orders(orders, senders, ledger)

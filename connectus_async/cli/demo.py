@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 import click
 
 from connectus_async.cli.bulk import send_source
-from connectus_async.cli.campaign_options import Settings
 from connectus_async.cli.runner import EXIT_FAILED, echo, run
 from connectus_async.client import AsyncConnectus
 from connectus_async.emulator import Emulator
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.sources import open_source
 from connectus_async.recipients.templates import Template
+from connectus_async.workers.campaign_options import Settings
 
 FIRST_NUMBER = 56_960_000_000
 NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "Hernán")

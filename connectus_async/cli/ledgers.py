@@ -1,7 +1,6 @@
 """Ledgers of the command line: their places, and the tables of a database."""
 
 import shlex
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +20,12 @@ def typed(ledger: Place) -> str:
 
 
 def init(address: str) -> None:
-    """Make the tables of ledgers in the PostgreSQL database at ADDRESS."""
-    made = run(partial(run_sync, create_tables, address), when_interrupted="interrupted")
+    """Make the tables of ledgers and of tickets in the PostgreSQL database at ADDRESS."""
+    from connectus_async.workers.tickets import create_queue  # noqa: PLC0415 - for one command
+
+    async def command() -> bool:
+        made = await run_sync(create_tables, address)
+        return await run_sync(create_queue, address) or made
+
+    made = run(command, when_interrupted="interrupted")
     echo("the tables were made" if made else "the tables are there already, and up to date")

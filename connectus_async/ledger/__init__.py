@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
 from connectus_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from connectus_async.errors import LedgerError
     from connectus_async.ledger.abc import LedgerStore
     from connectus_async.ledger.postgres.address import Address
 
@@ -24,11 +25,13 @@ def is_address(where: object) -> TypeGuard[str]:
     return isinstance(where, str) and where.startswith(SCHEMES)
 
 
-def open_store(where: str | PathLike[str]) -> "LedgerStore":
+def open_store(where: str | PathLike[str], *, lease: float | None = None) -> "LedgerStore":
     """Find the store of a ledger; nothing is read or created yet.
 
     Args:
         where: The path of its file, or its address in a PostgreSQL database.
+        lease: Seconds after which a holder of a ledger in a database is given up, if nothing is
+            heard of it. Default 10. A file has one holder, which keeps it.
 
     Raises:
         ConfigurationError: It is neither, or PostgreSQL needs the extra ``postgres``.
@@ -37,7 +40,7 @@ def open_store(where: str | PathLike[str]) -> "LedgerStore":
         _check_extra()
         from connectus_async.ledger.postgres.store import PostgresStore  # noqa: PLC0415 - an extra
 
-        return PostgresStore(where)
+        return PostgresStore(where) if lease is None else PostgresStore(where, lease=lease)
     from connectus_async.ledger.sqlite.store import SqliteStore  # noqa: PLC0415 - one of several
 
     try:
@@ -69,6 +72,38 @@ def parse_address(where: str) -> "Address":
     from connectus_async.ledger.postgres.address import parse  # noqa: PLC0415 - as above
 
     return parse(where)
+
+
+def conninfo(where: str) -> str:
+    """Give what libpq needs to connect to a database, as a ledger connects to it.
+
+    Raises:
+        ConfigurationError: It is no address of a database.
+    """
+    from connectus_async.ledger.postgres import connection  # noqa: PLC0415 - as above
+
+    return connection.conninfo(parse_address(where))
+
+
+def database_error(where: str, error: Exception) -> "LedgerError":
+    """Describe an error of the database of a ledger in one sentence."""
+    from connectus_async.ledger.postgres import problems  # noqa: PLC0415 - as above
+
+    return problems.described(parse_address(where).name, error)
+
+
+def check_tables(where: str) -> None:
+    """Check that a database has the tables of ledgers. Blocks.
+
+    Raises:
+        ConfigurationError: It is no address, or the extra ``postgres`` is missing.
+        LedgerError: It has none, or cannot be reached.
+    """
+    address = parse_address(where)
+    _check_extra()
+    from connectus_async.ledger.postgres import init  # noqa: PLC0415 - as above
+
+    init.check_tables(address)
 
 
 def create_tables(where: str) -> bool:

@@ -1,32 +1,37 @@
 """Doors of a ledger. Nothing behind them needs to be a file, or on this machine.
 
-A store has one campaign. There are three ways to it: the holder, which sends; the writer of
-delivery statuses beside it; and readers. A store may allow several holders at a time if it never
-gives a message to two of them.
+A store has one campaign. There are four ways to it: the holder, which sends; beside it, the writer
+of delivery statuses and the giver of orders; and readers. A store may allow several holders at a
+time if it never gives a message to two of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, Unpack
 
 from connectus_async.ledger.records import (
     EARLY_SECONDS,
     Accepted,
+    Attendance,
     Claim,
     Entry,
     Frequency,
+    Instructions,
     Latency,
     Loaded,
     Loading,
     MessageRow,
+    NewOrders,
     OpenSms,
+    Orders,
     Policy,
     Recorded,
     Report,
     Resolution,
+    Sender,
     TimeGrid,
     Total,
     Unresolved,
@@ -134,6 +139,14 @@ class SendingLedger(ABC):
     async def set_metadata(self, **values: str) -> None:
         """Write metadata of the campaign; values under other names stay."""
 
+    @abstractmethod
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes, and get the orders of the user and of all other holders.
+
+        Args:
+            attendance: The report.
+        """
+
 
 class Ledger(SendingLedger):
     """Memory of a campaign, for its holder. It belongs to the event loop that opens it."""
@@ -185,6 +198,18 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
+
+    @abstractmethod
+    async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
+        """Let a function defer tickets for the campaign, in a transaction of the database.
+
+        Args:
+            defer: It gets the connection and the campaign's name. If it raises, nothing was done.
+
+        Raises:
+            ConfigurationError: The ledger is not in a database that workers can reach.
+            LedgerError: The source was not loaded to its end, or the database cannot be used.
+        """
 
     @abstractmethod
     async def unresolved(self) -> Sequence[Unresolved]:
@@ -331,6 +356,29 @@ class LedgerReader(ABC):
         """
 
 
+class LedgerControl(ABC):
+    """Giver of orders, beside holders that may be sending. Its methods block.
+
+    All raise `LedgerError` if there is no such ledger, or it cannot be read or written.
+    """
+
+    @abstractmethod
+    def orders(self) -> Orders:
+        """Read the present orders."""
+
+    @abstractmethod
+    def change(self, **orders: Unpack[NewOrders]) -> None:
+        """Give new orders; others stay. Holders that send follow them within a second.
+
+        Args:
+            orders: New values of fields of `Orders`.
+        """
+
+    @abstractmethod
+    def senders(self) -> Sequence[Sender]:
+        """Find the present holders."""
+
+
 class LedgerStore(ABC):
     """Place of a campaign's ledger."""
 
@@ -353,6 +401,10 @@ class LedgerStore(ABC):
         Args:
             early_seconds: How long a status is kept for an SMS that the ledger does not have yet.
         """
+
+    @abstractmethod
+    def control(self) -> LedgerControl:
+        """Make a giver of orders. The store must have a campaign once it is used."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[LedgerReader]:

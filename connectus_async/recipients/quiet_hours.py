@@ -75,6 +75,14 @@ class QuietHours:
             raise _not_times()
         return cls(_time(times[1]), _time(times[2]), time_zone)
 
+    @property
+    def _text(self) -> str | None:
+        """The text from which `parse` makes the same hours, if there is one."""
+        is_plain = self.time_zone == TIME_ZONE and not any(
+            time.second or time.microsecond for time in (self.begin, self.end)
+        )
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}" if is_plain else None
+
     def load(self) -> None:
         """Load the time zones of all phone numbers, blocking, so that `until` reads no file.
 

@@ -79,6 +79,7 @@ class SuppressionList:
     ) -> None:
         if isinstance(recipients, str | bytes) or not isinstance(recipients, Iterable):
             raise InvalidArgumentError("recipients", "must be a list of numbers and addresses")
+        self._has_own_digits = to_digits is not None
         self._to_digits = to_digits = to_digits or checker(None)
         self._path: Path | None = None
         self._stamp: _Stamp | None = None
@@ -118,6 +119,13 @@ class SuppressionList:
     def count(self) -> int:
         """Number of distinct recipients."""
         return self._entries.count
+
+    @property
+    def _file(self) -> str | None:
+        """The file from which `read` makes the same list in another process, if there is one."""
+        if self._path is None or self._has_own_digits:
+            return None
+        return str(self._path.absolute())
 
     @property
     def _is_empty(self) -> bool:

@@ -1244,6 +1244,8 @@ class Bulk(Unpicklable):
     def pause(self) -> None:
         """Send no further message until `resume`. Messages in flight are finished.
 
+        A campaign that was paused from another terminal is paused until it is continued there.
+
         Example:
             with connectus.bulk() as bulk:
                 bulk.pause()
@@ -1276,7 +1278,7 @@ class Bulk(Unpicklable):
         self._bridge.tell(self._bridge.sender.cancel)
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate limit, at any time.
+        """Change the rate limit, at any time. An order from another terminal overrides it.
 
         Args:
             rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as
@@ -1510,8 +1512,11 @@ class Connectus:
         Args:
             ledger: Path of the file that records the campaign, message by message, so that it can
                 resume after a crash without sending anything twice. Only one sender at a time can
-                have it open. Default: no file; a crash forgets who was reached.
-            campaign: Name of the campaign. Needed where several campaigns send the same message.
+                have it open. Or an address ``postgresql://…``, with the extra ``postgres``: several
+                senders, also of several machines, can have that open. Default: no ledger; a crash
+                forgets who was reached.
+            campaign: Name of the campaign. Needed where several campaigns send the same message,
+                and with a database, unless its address ends in ``?campaign=…``.
             concurrency: Maximum number of concurrent messages, up to the client's
                 ``max_connections``. It falls by itself while the API is slow or fails.
             rate: Maximum messages or segments per second. Default: as many as the API accepts.

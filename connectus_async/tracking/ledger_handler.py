@@ -19,7 +19,8 @@ class LedgerHandler:
     webhooks get lost, `Tracker` and ``connectus bulk track`` poll the missing statuses.
 
     Args:
-        ledger: The ledger, which must exist. Its campaign may be running.
+        ledger: The ledger, which must exist: the path of its file, or its address. Its campaign may
+            be running.
 
     Example:
         ```python

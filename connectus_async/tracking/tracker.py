@@ -166,7 +166,7 @@ class Tracker:
     Args:
         connectus: The client to poll with, used in the event loop that enters the tracker. The
             receipts of its ``sms`` then wait through the tracker.
-        ledger: The ledger of a campaign, which must exist.
+        ledger: The ledger of a campaign, which must exist: the path of its file, or its address.
         polls: Poll the API.
         poll_after: Seconds until the first poll of an SMS, while no webhook has come. Default 2.
             Each further pause is twice as long.

@@ -12,5 +12,8 @@ from connectus_async._lazy import lazily
 if TYPE_CHECKING:
     from connectus_async.workers.dispatcher import Failure as Failure
     from connectus_async.workers.processes import SenderProcesses as SenderProcesses
+    from connectus_async.workers.tickets import hand_out as hand_out
+    from connectus_async.workers.tickets import run_ticket_worker as run_ticket_worker
+    from connectus_async.workers.tickets import ticket_tasks as ticket_tasks
 else:
     __all__, __getattr__, __dir__ = lazily(__name__)

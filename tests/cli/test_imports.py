@@ -39,7 +39,7 @@ FOR_OPTIONS = {
     "connectus_async.arguments",
     "connectus_async.bulk",
     "connectus_async.bulk.options",
-    "connectus_async.cli.campaign_options",
+    "connectus_async.workers.campaign_options",
     "connectus_async.cli.commands.bulk",
     "connectus_async.cli.parameters",
     "connectus_async.defaults",

@@ -12,10 +12,10 @@ import pytest
 
 from connectus_async import AsyncConnectus, Connectus, OnUnknown, QuietHours
 from connectus_async.bulk.options import BulkOptions, PlainForm, plain_forms
-from connectus_async.cli.campaign_options import FORMS, CampaignOptions, Settings
 from connectus_async.cli.commands.bulk import bulk_reconcile, bulk_resume, bulk_send
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.states import Edited
+from connectus_async.workers.campaign_options import FORMS, CampaignOptions, Settings
 
 LIBRARY_ALONE = {"ledger", "edited", "patience"}
 """The commands name the ledger and the treatment of edited texts themselves, and nothing else."""

@@ -22,12 +22,12 @@ import connectus_async
 from connectus_async import AsyncConnectus, QuietHours, Sms, State, SuppressionList
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli.campaign_options import Settings
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger.states import Edited, OnUnknown, SkipReason
 from connectus_async.workers import Failure, SenderProcesses
 from connectus_async.workers import processes as module
+from connectus_async.workers.campaign_options import Settings
 from connectus_async.workers.processes import shares
 from connectus_async.workers.sender_process import _do
 

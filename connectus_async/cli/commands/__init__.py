@@ -46,6 +46,7 @@ SUMMARIES: Final = (
     Summary("ledger", "ledger", "Prepare a PostgreSQL database for ledgers."),
     Summary("sms", "calls", "Send one SMS."),
     Summary("webhooks", "webhooks", "Receive the events of the platform, and replay them."),
+    Summary("workers", "workers", "Help with the campaigns of a database, as one of many workers."),
 )
 
 

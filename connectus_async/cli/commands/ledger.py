@@ -17,6 +17,9 @@ def ledger() -> None:
 def ledger_init(**given: Any) -> None:
     """Make the tables of ledgers in the PostgreSQL database at ADDRESS, or bring them up to date.
 
+    They are in the schema connectus. The tables of Procrastinate, for the tickets of workers, are
+    made if there are none where the user of the address finds them.
+
     ADDRESS is postgresql://USER@HOST/DATABASE with any further parameters of libpq. The database
     must be there, and its user needs the right to create a schema in it; those who send need not
     have it. A password better comes from PGPASSWORD, ~/.pgpass or a service file, since other users

@@ -1,18 +1,24 @@
 """Connections to a database, each with the settings that a ledger relies on."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
+from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.postgres import problems, schema
 from connectus_async.ledger.postgres.address import Address
 
+T = TypeVar("T")
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+Cursor: TypeAlias = psycopg.AsyncCursor[tuple[Any, ...]]
+
+TRIES: Final = 5
+"""Of a transaction that meets others."""
 
 CONNECT_SECONDS: Final = 10
 SILENT_SECONDS: Final = 10
@@ -32,9 +38,10 @@ SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
     "search_path": schema.NAME,
     "client_encoding": "UTF8",
+    "jit": "off",
 }
 """A role or a database may have others. Without ``synchronous_commit`` a crash of the server loses
-committed rows, and each lost row is a second message."""
+committed rows, and each lost row is a second message. To compile a statement takes seconds."""
 
 _SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)}"
 _VALUES: Final = [part for setting in SETTINGS.items() for part in setting]
@@ -79,6 +86,14 @@ def connect_blocking(address: Address) -> Connection:
         connection.close()
         raise
     return connection
+
+
+async def repeated(transaction: Callable[[], Awaitable[T]]) -> T:
+    """Run a transaction again that met another one, which wrote the same rows."""
+    for _ in range(TRIES - 1):
+        with suppress(errors.UniqueViolation, errors.DeadlockDetected):
+            return await transaction()
+    return await transaction()
 
 
 def check_version(name: str, version: int) -> None:

@@ -17,12 +17,13 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.attending import Attending
 from connectus_async.ledger.postgres.chunks import Chunk
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
-from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.records import Attendance, Entry, Instructions, Policy
 from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
 
 LEASE: Final = 10.0
@@ -42,6 +43,9 @@ UPDATE chunk SET owner = NULL, state = CASE
     WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
 WHERE id = ANY(%s)
 """
+LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+"""Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
+
 FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
@@ -157,23 +161,33 @@ class Holding:
     async def begin(self, policy: Policy) -> None:
         """Join the workers of the campaign."""
         self._policy = policy
-        self._changes, self._questions = Session(self._address), Session(self._address)
+        self._changes, self._questions, self._signs_of_life = self._sessions(policy)
         try:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
+            self._attending = Attending(self.worker)
             self._beats = asyncio.create_task(self._beat())
         except BaseException:
             await self._close_sessions()
             raise
 
+    def _sessions(self, policy: Policy) -> tuple[Session, Session, Session]:  # noqa: ARG002
+        """Make three sessions: a question may take longer than a lease."""
+        return Session(self._address), Session(self._address), Session(self._address)
+
+    def _name(self, policy: Policy) -> str:
+        """Give the name that the campaign has in the database."""
+        name = self._address.campaign
+        return policy.campaign if name is None else name
+
     async def _open_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in {self._changes, self._questions, self._signs_of_life}:
             await session.open()
 
     async def _close_sessions(self) -> None:
-        for session in (self._changes, self._questions):
+        for session in {self._changes, self._questions, self._signs_of_life}:
             await session.close()
 
     async def _join(self, connection: AsyncConnection, policy: Policy) -> None:
@@ -190,8 +204,7 @@ class Holding:
 
     async def _find(self, connection: AsyncConnection, policy: Policy) -> int:
         """Find the campaign, or make it; check that it is the one of the policy."""
-        name = self._address.campaign
-        name = policy.campaign if name is None else name
+        name = self._name(policy)
         made = (await connection.execute(campaigns.ADD, (name,))).rowcount
         (campaign,) = await sending.one(connection, campaigns.FIND, (name,))
         found = dict(await sending.metadata(connection, campaign))
@@ -236,6 +249,7 @@ class Holding:
             await connection.execute(LEAVE, (self.worker,))
 
     async def _free(self, connection: AsyncConnection, chunks: Sequence[int]) -> None:
+        await connection.execute(LOCK, ([*chunks],))
         await connection.execute(FREE, ([*chunks],))
         await connection.execute(FORGET_TIMES, ([*chunks],))
 
@@ -244,7 +258,7 @@ class Holding:
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._questions.run(self._seen, repeats=True)
+                is_present = await self._signs_of_life.run(self._seen, repeats=True)
             except LedgerError as error:
                 self.writer.fail(error)
                 return
@@ -282,6 +296,12 @@ class Holding:
         values = {"campaign": self._campaign, "absent": ABSENT}
         await connection.execute(statement, values)
         await connection.execute(schema.REOPEN, values)
+
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes. It waits for nothing that was recorded, nor for a question."""
+        campaign = self.writer.place.campaign
+        report = partial(self._attending.report, campaign=campaign, attendance=attendance)
+        return await self._signs_of_life.run(report, repeats=True)
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""

@@ -22,6 +22,16 @@ LOCK: Final = 0x436E6374
 _EXISTS: Final = f"SELECT to_regclass('{schema.NAME}.version') IS NOT NULL"
 
 
+def check_tables(address: Address) -> None:
+    """Check that a database has the tables. Blocks.
+
+    Raises:
+        LedgerError: It has not, or it cannot be reached.
+    """
+    with described(address), _connected(address) as connection:
+        _check(connection, address)
+
+
 def create_tables(address: Address) -> bool:
     """Make the tables of a database, unless it has them. Blocks.
 
@@ -38,9 +48,13 @@ def create_tables(address: Address) -> bool:
         if not exists:
             connection.execute(schema.CREATE, prepare=False)  # several statements at once
             return True
-        for (version,) in connection.execute(schema.FIND_VERSION):
-            check_version(address.name, version)
+        _check(connection, address)
         return False
+
+
+def _check(connection: Connection, address: Address) -> None:
+    for (version,) in connection.execute(schema.FIND_VERSION):
+        check_version(address.name, version)
 
 
 def _connected(address: Address) -> Connection:

@@ -1,18 +1,20 @@
 """The ledger in a database, for one of its holders."""
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.postgres import loading, reconciling, sending
+from connectus_async.ledger.postgres import handing_out, loading, reconciling, replacing, sending
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
 from connectus_async.ledger.records import (
     Accepted,
+    Attendance,
     Claim,
     Entry,
+    Instructions,
     Loaded,
     Loading,
     Policy,
@@ -35,7 +37,9 @@ class PostgresLedger(Ledger):
     _forgets_content = False
 
     def __init__(self, address: Address, *, lease: float) -> None:
+        self._place = address.name
         self._holding = Holding(address, lease=lease)
+        self._loads: dict[int, loading.Load] = {}
 
     async def open(self, policy: Policy) -> None:
         """Become one of the holders; create the campaign if there is none. See `Ledger.open`.
@@ -110,24 +114,24 @@ class PostgresLedger(Ledger):
         """Write metadata of the campaign."""
         await self.ask(partial(sending.set_metadata, values=values))
 
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes, and get instructions. See `SendingLedger.attend`."""
+        return await self._holding.attend(attendance)
+
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        number: int = await self.ask(loading.begin, repeats=False)
-        return number
+        begin = partial(loading.begin, place=self._holding.writer.place)
+        load: loading.Load = await self.ask(begin, repeats=False)
+        self._loads = {load.number: load}
+        return load.number
 
     async def load(
         self, items: Sequence[Loading], load_number: int, *, tells_left_out: bool = False
     ) -> Sequence[Loaded]:
         """Record messages as queued or skipped. See `Ledger.load`."""
+        record = self._loads[load_number].record
         loaded: Sequence[Loaded] = await self.ask(
-            partial(
-                loading.record,
-                worker=self._holding.worker,
-                items=items,
-                number=load_number,
-                tells_left_out=tells_left_out,
-            ),
-            repeats=False,
+            partial(record, items=items, tells_left_out=tells_left_out), repeats=False
         )
         return loaded
 
@@ -135,24 +139,20 @@ class PostgresLedger(Ledger):
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
     ) -> int:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        people: int = await self.ask(
-            partial(
-                loading.end,
-                worker=self._holding.worker,
-                number=load_number,
-                replaces=replaces,
-                edited=edited,
-            ),
-            repeats=False,
-        )
+        end = self._loads[load_number].end
+        people: int = await self.ask(partial(end, replaces=replaces, edited=edited), repeats=False)
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""
         found: Sequence[tuple[int, Entry]] = await self.ask(
-            partial(loading.left_out, after=after, limit=limit)
+            partial(replacing.left_out, after=after, limit=limit)
         )
         return found
+
+    async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
+        """Let a function defer tickets for the campaign. See `Ledger.hand_out`."""
+        await self.ask(partial(handing_out.hand_out, place=self._place, defer=defer), repeats=False)
 
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""

@@ -8,6 +8,8 @@ from psycopg import errors
 from connectus_async.errors import LedgerError
 
 NO_TABLES: Final = "the database has no ledgers yet: make its tables by connectus ledger init"
+NO_QUEUE: Final = "has no queue for tickets: make its tables by connectus ledger init"
+NOT_LOADED: Final = "was not loaded to its end, so nothing of it is sent"
 NEWER: Final = "was made by a newer connectus-async (its version is {version}): upgrade"
 OLDER: Final = "is of an older connectus-async: bring it up to date by connectus ledger init"
 NO_CAMPAIGN: Final = "there is no such campaign"
@@ -20,6 +22,11 @@ CHANGED: Final = (
     "was changed by somebody else while it was being sent: nothing more is sent; see who writes to"
     " its tables, then resume"
 )
+BROKEN_LOAD: Final = (
+    "lost the connection while the source was loaded, and perhaps the last of its messages: load it"
+    " again"
+)
+BROKEN_TRIAL: Final = "lost the connection of the dry run, and its copy with it: begin it again"
 UNREADABLE_ADDRESS: Final = "has an address with something that libpq does not know"
 KEPT_OUT: Final = (
     "its server runs, but does not let this user into this database: check the user, the password"
@@ -37,6 +44,8 @@ _REFUSED: Final = "cannot be reached: check its address, and that the server run
 _SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.UndefinedTable, NO_TABLES),
     (errors.InvalidSchemaName, NO_TABLES),
+    (errors.UndefinedFunction, NO_QUEUE),
+    (errors.UndefinedObject, NO_QUEUE),
     (errors.InsufficientPrivilege, "the user of its address has not the right to do this"),
     (errors.InvalidPassword, "the user or password of its address is wrong"),
     (errors.InvalidAuthorizationSpecification, "the user of its address may not connect"),

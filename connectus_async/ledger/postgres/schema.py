@@ -22,10 +22,11 @@ VERSION: Final = 1
 CHUNK: Final = 512
 """Numbers of a chunk: message ``id`` is of chunk ``id / CHUNK``."""
 
-WAITING, OWNED, STREAMED, LOADING, DONE = range(5)
+WAITING, OWNED, STREAMED, LOADING, RECALLED, DONE = range(6)
 """States of a chunk. Waiting: it has queued messages, and no owner. Owned: its owner begins its
 messages in their order. Streamed: its owner fills it with messages as they come. Loading: its
-source was not loaded to its end yet. Done: nothing of it is queued, and it has no owner."""
+source was not loaded to its end yet. Recalled: its owner may begin nothing more of it, but has
+messages of it in flight. Done: nothing of it is queued, and it has no owner."""
 
 CHANGEABLE: Final = "state NOT IN ('accepted', 'rejected')"
 """Condition of an index on ``outcome``: of the rows that can still change."""
@@ -44,6 +45,16 @@ CREATE TABLE metadata (
     value text NOT NULL,
     PRIMARY KEY (campaign, name)
 );
+CREATE TABLE control (
+    campaign integer PRIMARY KEY REFERENCES campaign ON DELETE CASCADE,
+    paused_until double precision,
+    paused_by text,
+    stopped text,
+    rate double precision,
+    throttled_at double precision,
+    waits_until double precision,
+    shares jsonb NOT NULL DEFAULT '{{}}'
+) WITH (fillfactor = 20);
 CREATE TABLE worker (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     campaign integer NOT NULL REFERENCES campaign ON DELETE CASCADE,
@@ -63,8 +74,8 @@ CREATE TABLE chunk (
 CREATE INDEX open_chunk ON chunk (campaign, id) WHERE state <> {DONE};
 CREATE TABLE entry (
     id bigint PRIMARY KEY,
-    campaign integer NOT NULL REFERENCES campaign ON DELETE CASCADE,
-    key text,
+    campaign integer NOT NULL,
+    key text COLLATE "C",
     line integer,
     kind text NOT NULL,
     recipient text NOT NULL,
@@ -102,9 +113,11 @@ CREATE TABLE early_status (
     UNIQUE (campaign, id)
 );
 """
-"""``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
-Times are in Unix seconds by the clock of the machine that sends, but for those of ``worker``, which
-are the server's."""
+"""``entry`` does not refer to ``campaign``: that would take a third of the time of a load.
+
+``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
+``control`` has a row for each campaign: see `attending`. Times are in Unix seconds by the clock of
+the machine that sends, but for those of ``worker`` and ``control``, which are the server's."""
 
 VIEW: Final = f"""
 CREATE VIEW message AS SELECT
@@ -133,6 +146,20 @@ EXISTS (
 )
 """
 """Condition on a chunk."""
+
+HAS_IN_FLIGHT: Final = f"""
+(
+    EXISTS (
+        SELECT 1 FROM outcome
+        WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+            AND outcome.{CHANGEABLE} AND outcome.state = 'in_flight'
+    ) OR EXISTS (
+        SELECT 1 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+        WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.begun AND outcome.id IS NULL
+    )
+)
+"""
+"""As `HAS_QUEUED`."""
 
 REOPEN: Final = f"""
 UPDATE chunk SET state = {WAITING}

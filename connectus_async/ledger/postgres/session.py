@@ -42,7 +42,11 @@ class Session:
             LedgerError: The database cannot be reached.
         """
         with described(self._address):
-            self._connection = await connect(self._address)
+            self._connection = await self.connect()
+
+    async def connect(self) -> AsyncConnection:
+        """Make the connection."""
+        return await connect(self._address)
 
     async def close(self) -> None:
         """Disconnect; repeating it is harmless."""
@@ -80,7 +84,7 @@ class Session:
             raise LedgerError(self._address.name, problems.CLOSED)
         while self._connection.closed:
             try:
-                self._connection = await connect(self._address)
+                self._connection = await self.connect()
             except (psycopg.OperationalError, OSError):
                 if time.monotonic() > give_up_at:
                     raise

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg.errors import UniqueViolation
 
-from connectus_async.errors import LedgerError
+from connectus_async.errors import HolderGivenUpError, LedgerError
 from connectus_async.ledger.content import hashed
 from connectus_async.ledger.postgres import problems, sending
 from connectus_async.ledger.postgres.chunks import Begun, Chunk, chunk_of
@@ -268,7 +268,8 @@ class Writer:
     def give_up(self) -> None:
         """Begin nothing more, since others go on; write only that messages were accepted."""
         self._is_given_up = True
-        self.fail(LedgerError(self.place.name, problems.GIVEN_UP.format(seconds=self.place.lease)))
+        problem = problems.GIVEN_UP.format(seconds=self.place.lease)
+        self.fail(HolderGivenUpError(self.place.name, problem))
 
     def still_good(self, claim: Claim) -> Claim:
         """Check that a permission is not too old; a message that was not sent waits again."""

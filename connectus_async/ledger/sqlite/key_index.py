@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from connectus_async import _json
-from connectus_async.ledger.sqlite.bloom_filter import BloomFilter
-from connectus_async.ledger.sqlite.compact_map import CompactMap
+from connectus_async.ledger.bloom_filter import BloomFilter
+from connectus_async.ledger.compact_map import CompactMap
 
 MOST_IN_MEMORY: Final = 1 << 17
 """Keys before they go into the table, some 6 MiB. With a million in it, pages are written 35 times

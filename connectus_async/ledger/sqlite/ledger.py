@@ -1,17 +1,20 @@
 """The ledger in one SQLite file, for its holder."""
 
 import time
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from connectus_async.errors import ConfigurationError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import hashed
 from connectus_async.ledger.records import (
     Accepted,
+    Attendance,
     Claim,
     Entry,
+    Instructions,
     Loaded,
     Loading,
     Policy,
@@ -20,7 +23,14 @@ from connectus_async.ledger.records import (
     Unresolved,
     Witnesses,
 )
-from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending, statistics
+from connectus_async.ledger.sqlite import (
+    control,
+    loading,
+    metadata,
+    reconciling,
+    sending,
+    statistics,
+)
 from connectus_async.ledger.sqlite.codes import CODES, short_id, storable, ticks
 from connectus_async.ledger.sqlite.connection import Task
 from connectus_async.ledger.sqlite.holder import HolderFile
@@ -149,6 +159,11 @@ class SqliteLedger(Ledger):
         """Write metadata of the campaign."""
         await self.ask(partial(metadata.write, values=values))
 
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Get the orders of the user. See `SendingLedger.attend`."""
+        found: Instructions = await self.ask(partial(control.attend, attendance=attendance))
+        return found
+
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
         number: int = await self.ask(lambda _: loading.begin(self._file))
@@ -184,6 +199,13 @@ class SqliteLedger(Ledger):
             partial(loading.left_out, after=after, limit=limit)
         )
         return found
+
+    async def hand_out(
+        self,
+        defer: Callable[[Any, str], Awaitable[object]],  # noqa: ARG002 - no queue is in a file
+    ) -> None:
+        """Refuse: a file has one holder. See `Ledger.hand_out`."""
+        raise ConfigurationError("ledger", "must be in a database for tickets: postgresql://…")
 
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""

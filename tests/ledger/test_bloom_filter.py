@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async.ledger.sqlite.bloom_filter import BloomFilter
+from connectus_async.ledger.bloom_filter import BloomFilter
 
 SIZES = st.sampled_from([1, 2, 64, 1 << 16])
 

@@ -1,4 +1,4 @@
-"""Options of a campaign on the command line, and what its ledger records of them for ``resume``."""
+"""Options of a campaign in plain form: on the command line, and in the ledger for later senders."""
 
 import datetime as dt
 import json
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from connectus_async.bulk.options import BulkOptions, plain, plain_forms
-from connectus_async.errors import LedgerError
+from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.ledger import name_of
 from connectus_async.ledger.metadata_names import IDENTITY, NAME, SETTINGS
 from connectus_async.ledger.states import Edited, OnUnknown
@@ -44,6 +44,21 @@ class CampaignOptions(BulkOptions):
 FORMS: Final = plain_forms(CampaignOptions)
 """Options of the commands by their plain names."""
 
+RECORDED: Final = (*FORMS, "patience")
+"""Names in a ledger. The last is the library's alone."""
+
+_WRITERS: Final[Mapping[str, Callable[[Any], str | None]]] = {
+    "suppress": lambda suppression: suppression._file,  # noqa: SLF001 - no matter of its users
+    "quiet_hours": lambda quiet_hours: quiet_hours._text,  # noqa: SLF001 - as above
+    "expires_at": dt.datetime.isoformat,
+}
+"""Functions that make plain values of options; ``None`` for one that has no plain form."""
+
+_NOT_PLAIN: Final = {
+    "suppress": "must be of a file, read without to_digits, for workers read the file themselves",
+    "quiet_hours": "must be of whole minutes, with the fallback zone as it is by default",
+}
+
 
 class Settings:
     """Plain values of the options, as the command line takes them and the ledger records them.
@@ -59,11 +74,24 @@ class Settings:
         }
 
     @classmethod
+    def of(cls, options: BulkOptions) -> Self:
+        """Take the values of the library's options.
+
+        Raises:
+            ConfigurationError: Another process could not make an option from a plain value.
+        """
+        fields = plain_forms(BulkOptions)
+        values = {name: _plain(name, getattr(options, fields[name].name)) for name in fields}
+        if options.patience != attrs.fields(BulkOptions).patience.default:
+            values["patience"] = options.patience
+        return cls(**values)
+
+    @classmethod
     def read(cls, ledger: Path | str, metadata: Mapping[str, str], **given: Any) -> Self:
         """Take the values that a ledger has recorded, overridden by those given now."""
         try:
             recorded = json.loads(metadata.get(SETTINGS, "{}"))
-            known = {name: recorded[name] for name in FORMS if name in recorded}
+            known = {name: recorded[name] for name in RECORDED if name in recorded}
         except (ValueError, TypeError):
             raise LedgerError(
                 name_of(ledger), "its settings cannot be read: it is damaged"
@@ -124,3 +152,12 @@ class Settings:
         from connectus_async.recipients.suppression import SuppressionList  # noqa: PLC0415
 
         return SuppressionList.read(path, to_digits=checker(self._values["region"]))
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None or name not in _WRITERS:
+        return value
+    written = _WRITERS[name](value)
+    if written is None:
+        raise ConfigurationError(FORMS[name].name, _NOT_PLAIN[name])
+    return written

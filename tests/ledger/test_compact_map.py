@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async.ledger.sqlite.compact_map import BUCKETS, CompactMap
+from connectus_async.ledger.compact_map import BUCKETS, CompactMap
 
 TEXTS = st.text(st.characters(exclude_categories=["C"]) | st.sampled_from("0123456789"))
 

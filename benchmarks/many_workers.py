@@ -1,0 +1,261 @@
+"""One campaign of a PostgreSQL ledger sent by many workers, while something goes wrong.
+
+Each trial loads a campaign, starts workers, each a process of its own, does one thing to them at a
+moment that its seed chooses, and waits for their end. The sink, another process, counts the
+requests and the distinct ones, so a message that went twice shows. The server is one of this
+benchmark alone, and it syncs. The lease is short, so that trials are.
+
+==================  ================================================================
+kill                one worker is killed
+sleep               one worker is stopped, and continued after its lease
+crash               the server is stopped as by a crash, and started again
+no database         one worker is cut off from the server for longer than its lease
+no API              one worker is cut off from the API for as long
+none                nothing goes wrong
+==================  ================================================================
+
+The last two need root, Linux, ``ip`` and ``unshare``: the worker is in a network namespace of its
+own, and a link of it goes down. Run from the top of the repository:
+
+    python -m benchmarks.many_workers [--messages 20000] [--workers 4] [--trials 20]
+        [--only kill sleep crash "no database" "no API" none] [--seed 1] [--out FOLDER]
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import psycopg
+
+from benchmarks import figures
+from benchmarks.cut_off import API, DATABASE, Place, cut_off
+from benchmarks.sink import sink
+from connectus_async import AsyncConnectus, Sms
+from connectus_async.bulk.options import BulkOptions
+from connectus_async.client import sender_over
+from connectus_async.defaults import ENVIRONMENT
+from connectus_async.ledger import create_tables, open_store
+from connectus_async.ledger.states import State
+from connectus_async.postgres_server import PostgresServer
+
+MESSAGES = 20_000
+WORKERS = 4
+TRIALS = 3
+CONCURRENCY = 64
+LEASE = 3.0
+FIRST_NUMBER = 56_960_000_000
+TEXT = "Hola, tu pedido va en camino."
+PATIENCE = 120.0
+SENT = "SELECT count(*) FROM connectus.outcome JOIN connectus.entry USING (id) WHERE campaign = %s"
+CAMPAIGN = "SELECT id FROM connectus.campaign WHERE name = %s"
+
+
+@attrs.frozen
+class Trial:
+    """What came of a trial."""
+
+    kind: str
+    seed: int
+    seconds: float
+    received: int
+    distinct: int
+    accepted: int
+    unknown: int
+    others: int
+    ended: tuple[int, ...]
+
+
+@asynccontextmanager
+async def bulk_of(ledger: str) -> AsyncIterator[Any]:
+    """Open a campaign with the short lease."""
+    options = BulkOptions(ledger=ledger, concurrency=CONCURRENCY)
+    async with AsyncConnectus(max_connections=CONCURRENCY) as connectus:
+        holder = open_store(ledger, lease=LEASE).ledger()
+        async with sender_over(connectus, holder, options) as bulk:
+            yield bulk
+
+
+async def work(ledger: str) -> None:
+    """Be a worker: send what is queued until nothing is."""
+    async with bulk_of(ledger) as bulk:
+        await bulk.run()
+
+
+async def load(ledger: str, messages: int) -> None:
+    """Record the messages of a campaign."""
+    async with bulk_of(ledger) as bulk:
+        await bulk.load(Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
+
+
+class Workers:
+    """Worker processes of a campaign."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.processes = [
+            subprocess.Popen(  # noqa: S603 - the arguments are ours
+                [*place.prefix, sys.executable, "-m", __spec__.name, "--worker", place.ledger],
+                env={**os.environ, **place.settings},
+                stderr=subprocess.DEVNULL,
+            )
+            for place in places
+        ]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the last worker."""
+        self.processes[-1].send_signal(number)
+
+    async def ended(self) -> tuple[int, ...]:
+        """Wait for their ends; give their exit codes."""
+        waiting = (asyncio.to_thread(process.wait, PATIENCE) for process in self.processes)
+        return tuple(await asyncio.gather(*waiting))
+
+
+async def until_sent(server: PostgresServer, campaign: str, count: int) -> None:
+    """Wait until a number of messages have an outcome."""
+    async with await psycopg.AsyncConnection.connect(server.address(), autocommit=True) as database:
+        while True:
+            cursor = await database.execute(CAMPAIGN, [campaign])
+            row = await cursor.fetchone()
+            if row is not None:
+                cursor = await database.execute(SENT, row)
+                ((sent,),) = await cursor.fetchall()
+                if sent >= count:
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def kill(workers: Workers, _: PostgresServer) -> None:
+    """Kill a worker."""
+    workers.signal(signal.SIGKILL)
+
+
+async def sleep(workers: Workers, _: PostgresServer) -> None:
+    """Stop a worker, and continue it after its lease."""
+    workers.signal(signal.SIGSTOP)
+    await asyncio.sleep(2 * LEASE)
+    workers.signal(signal.SIGCONT)
+
+
+async def crash(_: Workers, server: PostgresServer) -> None:
+    """Crash the server, and start it again."""
+    await asyncio.to_thread(server.crash)
+    await asyncio.sleep(1)
+    await asyncio.to_thread(server.start)
+
+
+async def none(_: Workers, __: PostgresServer) -> None:
+    """Do nothing."""
+
+
+Disturb = Callable[[Workers, PostgresServer], Any]
+DISTURBANCES: Mapping[str, Disturb] = {"kill": kill, "sleep": sleep, "crash": crash, "none": none}
+LINKS = {"no database": DATABASE, "no API": API}
+"""The links that go down."""
+
+
+async def one_trial(kind: str, seed: int, server: PostgresServer, options: Any) -> Trial:
+    """Send a campaign while something goes wrong."""
+    chosen = random.Random(f"{kind} {seed}")  # noqa: S311 - it is to be repeatable
+    campaign = f"{kind} {seed}"
+    ledger = server.address(campaign=campaign)
+    async with sink("fast", distinct=True) as served:
+        settings = {ENVIRONMENT[name]: value for name, value in served.settings.items()}
+        os.environ.update(settings)
+        await load(ledger, options.messages)
+        place = Place(ledger, settings)
+        moment = int(options.messages * chosen.uniform(0.1, 0.7))
+        began = time.perf_counter()
+        if kind in LINKS:
+            async with cut_off(place, LINKS[kind]) as (apart, cut):
+                workers = Workers([place] * (options.workers - 1) + [apart])
+                await until_sent(server, campaign, moment)
+                await cut(2 * LEASE)
+                ended = await workers.ended()
+        else:
+            workers = Workers([place] * options.workers)
+            await until_sent(server, campaign, moment)
+            await DISTURBANCES[kind](workers, server)
+            ended = await workers.ended()
+        seconds = time.perf_counter() - began
+        async with bulk_of(ledger) as bulk:
+            await bulk.run()
+            counts = dict(await bulk.counts())
+        seen = await served.stop()
+    accepted, unknown = counts.pop(State.ACCEPTED, 0), counts.pop(State.UNKNOWN, 0)
+    return Trial(
+        kind,
+        seed,
+        seconds,
+        seen["received"],
+        seen["distinct"],
+        accepted,
+        unknown,
+        sum(counts.values()),
+        ended,
+    )
+
+
+def told(trial: Trial, messages: int) -> str:
+    """Write a trial in a line; a promise that was not kept is named."""
+    broken = []
+    if trial.received != trial.distinct:
+        broken.append(f"{trial.received - trial.distinct} SENT TWICE")
+    if trial.accepted + trial.unknown != messages:
+        broken.append(f"{trial.others} NOT SENT")
+    if trial.distinct < trial.accepted or trial.unknown > WORKERS * CONCURRENCY:
+        broken.append("TOO MANY UNKNOWN")
+    return (
+        f"{trial.kind:12} {trial.seed:4} {trial.seconds:7.1f} {trial.received:9,} "
+        f"{trial.accepted:9,} {trial.unknown:8} {' '.join(map(str, trial.ended)):14} "
+        f"{', '.join(broken) or 'kept'}"
+    )
+
+
+async def measure(options: Any) -> list[Trial]:
+    """Make all trials."""
+    trials = []
+    print("             seed seconds  received  accepted  unknown exit codes     promise")
+    with PostgresServer() as server:
+        create_tables(server.address())
+        for kind in options.only:
+            for seed in range(options.seed, options.seed + options.trials):
+                trial = await one_trial(kind, seed, server, options)
+                trials.append(trial)
+                print(told(trial, options.messages), flush=True)
+    return trials
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = [*DISTURBANCES, *LINKS]
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
+    parser.add_argument("--worker", metavar="LEDGER", help=argparse.SUPPRESS)
+    options = figures.parse(parser)
+    if options.worker:
+        asyncio.run(work(options.worker))
+        return
+    trials = asyncio.run(measure(options))
+    environment = figures.environment(options.out)
+    figures.write(
+        options.out,
+        "many-workers",
+        {"environment": environment, "messages": options.messages, "trials": trials},
+    )
+
+
+if __name__ == "__main__":
+    main()

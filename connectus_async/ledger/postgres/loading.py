@@ -1,0 +1,401 @@
+"""Loading of sources: messages are recorded as queued or skipped before any is sent.
+
+A source is loaded into chunks that only its loader may begin, until it is known at the end which of
+its messages are left out, and which of others it replaces. Of several loads at a time, the one that
+began last decides for all of them.
+
+The calls of a load need not be on disk before its end is: a crash of the server, which may lose
+them, breaks the connection, and a load never goes on with another one.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Final, NamedTuple
+
+from connectus_async.errors import LedgerError
+from connectus_async.ledger import metadata_names
+from connectus_async.ledger.bloom_filter import BloomFilter
+from connectus_async.ledger.postgres import campaigns, problems, schema, sending
+from connectus_async.ledger.postgres.chunks import chunk_of
+from connectus_async.ledger.postgres.connection import AsyncConnection, Cursor, repeated
+from connectus_async.ledger.postgres.replacing import (
+    LEFT_OUT_BECAUSE,
+    RETURNS,
+    Scope,
+    leave_out,
+    replace,
+)
+from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
+from connectus_async.ledger.postgres.texts import NULL, copied
+from connectus_async.ledger.postgres.writer import Place, at_rest
+from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
+from connectus_async.ledger.states import Edited, SkipReason, State
+
+FILTER_BYTES: Final = 1 << 21
+"""After a million keys, one new key in forty is looked up; after ten million, every second one."""
+
+MOST_AHEAD: Final = 16
+"""Chunks that are made before they are needed; at first, none is."""
+
+LOCK: Final = "SELECT FROM campaign WHERE id = %s FOR NO KEY UPDATE"
+"""One load at a time records something, or ends."""
+
+LOCK_LIGHTLY: Final = f"SELECT set_config('synchronous_commit', 'off', true) FROM ({LOCK}) AS it"
+
+FORGET_INVALID: Final = f"""
+WITH invalid AS (
+    DELETE FROM entry USING outcome
+    WHERE outcome.id = entry.id AND outcome.{schema.CHANGEABLE} AND outcome.state = 'skipped'
+        AND entry.campaign = %s AND entry.kind = '{INVALID}'
+    RETURNING entry.id
+)
+DELETE FROM outcome USING invalid WHERE outcome.id = invalid.id
+"""
+HAS_KEYS: Final = "SELECT EXISTS (SELECT 1 FROM entry WHERE campaign = %s AND key IS NOT NULL)"
+
+KNOWN: Final = """
+SELECT asked.key, it.* FROM
+    (SELECT %s::integer AS campaign, unnest(%s::text[]) AS key) AS asked
+CROSS JOIN LATERAL (
+    SELECT id, line, state, reason, reading FROM message
+    WHERE message.campaign = asked.campaign AND message.key = asked.key LIMIT 1
+) AS it
+"""
+"""Each key by itself: so the server uses the index, though it has no statistics yet."""
+
+OURS: Final = f"""
+SELECT id FROM chunk WHERE id = ANY(%s) AND state = {LOADING} AND owner = %s ORDER BY id FOR UPDATE
+"""
+ADD: Final = f"""
+INSERT INTO chunk (campaign, state, begun, owner)
+SELECT %s, {LOADING}, 0, %s FROM generate_series(1, %s) RETURNING id
+"""
+COPY: Final = f"COPY entry (id, campaign, {', '.join(Entry._fields)}, reading) FROM STDIN"
+SKIP: Final = """
+INSERT INTO outcome (id, state, attempts, ended_at, reason)
+SELECT id, state, 0, ended_at, reason FROM unnest(
+    %(id)s::bigint[], %(state)s::state[], %(ended_at)s::double precision[], %(reason)s::text[])
+AS it (id, state, ended_at, reason)
+"""
+MOVE: Final = """
+UPDATE entry SET line = it.line FROM unnest(%s::bigint[], %s::integer[]) AS it (id, line)
+WHERE entry.id = it.id
+"""
+
+TAKE: Final = f"""
+UPDATE chunk SET owner = %(worker)s,
+    state = CASE WHEN owner IS NULL THEN {LOADING} ELSE state END
+WHERE id IN (
+    SELECT id FROM chunk WHERE id = ANY(%(chunks)s)
+        AND (owner IS NULL OR owner = %(worker)s AND state <> {RECALLED})
+    ORDER BY id FOR UPDATE
+)
+RETURNING id
+"""
+QUEUE_AGAIN: Final = """
+UPDATE outcome SET state = 'queued', reason = NULL, ended_at = NULL
+WHERE id = ANY(%s) AND state = 'skipped'
+"""
+
+HOLD: Final = f"""
+SELECT count(*) FROM (
+    SELECT FROM chunk WHERE campaign = %(campaign)s
+        AND (state = {LOADING} OR state <> {DONE} AND %(takes)s OR id = ANY(%(chunks)s))
+    ORDER BY id FOR UPDATE
+) AS it
+"""
+RECALL: Final = f"""
+UPDATE chunk SET state = {RECALLED}
+WHERE campaign = %(campaign)s AND owner <> %(worker)s
+    AND (state = {OWNED} OR state = {LOADING} AND %(is_newest)s)
+"""
+RELEASE: Final = f"""
+UPDATE chunk SET owner = CASE WHEN is_used THEN owner END, state = CASE
+    WHEN is_used AND (owner <> %(worker)s OR state = {RECALLED}) THEN {RECALLED}
+    WHEN is_used THEN {OWNED} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
+FROM (
+    SELECT id AS used, owner IS NOT NULL AND {schema.HAS_IN_FLIGHT} AS is_used FROM chunk
+    WHERE campaign = %(campaign)s AND (
+        state IN ({WAITING}, {RECALLED}) AND %(takes)s
+        OR state = {LOADING} AND %(is_loaded)s AND (owner = %(worker)s OR %(is_newest)s)
+    )
+) AS it
+WHERE id = used
+"""
+"""A chunk with messages in flight stays its owner's, so that somebody is there who gives them up if
+the owner dies."""
+
+
+async def begin(connection: AsyncConnection, campaign: int, *, place: Place) -> "Load":
+    """Begin a load. See `Ledger.begin_load`."""
+    async with connection.transaction():
+        await connection.execute(LOCK, (campaign,))
+        number = await load_number(connection, campaign) + 1
+        await connection.execute(FORGET_INVALID, (campaign,))
+        values = {campaigns.LOAD: str(number), metadata_names.LOADED: "0"}
+        await sending.set_metadata(connection, campaign, values=values)
+        (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
+    return Load(connection, place, number, has_keys=has_keys)
+
+
+async def load_number(connection: AsyncConnection, campaign: int) -> int:
+    """Read the number of the last load; 0 if there was none."""
+    return int((await sending.metadata(connection, campaign)).get(campaigns.LOAD, 0))
+
+
+class Known(NamedTuple):
+    """A message that the ledger has.
+
+    Attributes:
+        id: Its number.
+        line: Its line.
+        state: Its state.
+        reason: The reason for it.
+        load: The number of a load that had it; that of this load, if it had it already.
+    """
+
+    id: int
+    line: int | None
+    state: str
+    reason: str | None
+    load: int
+
+
+class Call:
+    """Messages of a load that are recorded together. It only decides.
+
+    Args:
+        load: The number of the load.
+        known: Messages that the ledger has, by their keys.
+        tells_left_out: As in `Ledger.load`.
+
+    Attributes:
+        new: Messages to insert.
+        seen: Numbers of messages of earlier loads.
+        moved: Lines of those that have another one now, by their numbers.
+        returning: Numbers of those that wait again.
+    """
+
+    def __init__(self, load: int, known: dict[str, Known], *, tells_left_out: bool) -> None:
+        self.new: list[Loading] = []
+        self.seen: list[int] = []
+        self.moved: dict[int, int | None] = {}
+        self.returning: list[int] = []
+        self._load = load
+        self._known = known
+        self._tells_left_out = tells_left_out
+
+    def record(self, item: Loading) -> Loaded:
+        """Decide what becomes of a message."""
+        entry = item.entry
+        known = self._known.get(entry.key) if entry.key else None
+        if known is None:
+            self._insert(item)
+            return Loaded(item.skipped)
+        if known.load == self._load:
+            return self._duplicate(entry, known.line)
+        self._see_again(entry, known)
+        if known.reason not in RETURNS or item.skipped is not None:
+            return Loaded(None, State(known.state))
+        self.returning.append(known.id)
+        if self._tells_left_out and known.reason == LEFT_OUT_BECAUSE:
+            return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+        return Loaded(None, State.QUEUED)
+
+    def _insert(self, item: Loading) -> None:
+        self.new.append(item)
+        key, line, *_ = item.entry
+        if key:
+            self._known[key] = Known(0, line, State.QUEUED, None, self._load)
+
+    def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
+        first = "an earlier message" if line is None else f"line {line}"
+        self._insert(Loading(no_message(entry.line), SkipReason.DUPLICATE, f"of {first}"))
+        return Loaded(SkipReason.DUPLICATE, first_line=line)
+
+    def _see_again(self, entry: Entry, known: Known) -> None:
+        self.seen.append(known.id)
+        if known.line != entry.line:
+            self.moved[known.id] = entry.line
+        self._known[entry.key or ""] = known._replace(line=entry.line, load=self._load)
+
+
+class Load:
+    """One load of a source, by one holder.
+
+    Args:
+        connection: The connection that began it.
+        place: Its campaign and holder.
+        number: Its number.
+        has_keys: The campaign had keys before it.
+
+    Attributes:
+        number: Its number.
+    """
+
+    def __init__(
+        self, connection: AsyncConnection, place: Place, number: int, *, has_keys: bool
+    ) -> None:
+        self.number = number
+        self._connection = connection
+        self._place = place
+        self._keys = None if has_keys else BloomFilter(FILTER_BYTES)
+        self._chunks: list[int] = []
+        self._free: Sequence[int] = ()
+        self._seen: dict[int, bytearray] = {}
+        self._returning: list[int] = []
+
+    async def record(
+        self,
+        connection: AsyncConnection,
+        _campaign: int,
+        *,
+        items: Sequence[Loading],
+        tells_left_out: bool,
+    ) -> Sequence[Loaded]:
+        """Record messages. See `Ledger.load`."""
+        self._check(connection)
+
+        async def write() -> Sequence[Loaded]:
+            return await self._record(items, tells_left_out=tells_left_out)
+
+        return await repeated(write)
+
+    async def end(
+        self, connection: AsyncConnection, _campaign: int, *, replaces: bool, edited: Edited
+    ) -> int:
+        """Record that the source was loaded to its end. See `Ledger.end_load`.
+
+        If a later load has begun, it decides what it replaces, and when its own messages are sent.
+        """
+        self._check(connection)
+
+        async def write() -> int:
+            async with connection.transaction():
+                return await self._end(replaces=replaces, edited=edited)
+
+        return await repeated(write)
+
+    def _check(self, connection: AsyncConnection) -> None:
+        if connection is not self._connection:
+            raise LedgerError(self._place.name, problems.BROKEN_LOAD)
+
+    async def _record(self, items: Sequence[Loading], *, tells_left_out: bool) -> Sequence[Loaded]:
+        connection, place = self._connection, self._place
+        chunks = [*{*map(chunk_of, self._free)}]
+        async with connection.transaction():
+            async with connection.pipeline():  # one round trip
+                await connection.execute(LOCK_LIGHTLY, (place.campaign,))
+                ours = await connection.execute(OURS, (chunks, place.worker))
+                known = await connection.execute(KNOWN, (place.campaign, self._may_be_known(items)))
+            call = Call(self.number, await self._known(known), tells_left_out=tells_left_out)
+            loaded = [call.record(item) for item in items]
+            free = await self._still_free(ours)
+            made = await self._make_chunks(len(call.new) - len(free))
+            free += chain.from_iterable(range(it * CHUNK, (it + 1) * CHUNK) for it in made)
+            await self._insert([*zip(free, call.new, strict=False)])
+            if call.moved:
+                await connection.execute(MOVE, ([*call.moved], [*call.moved.values()]))
+            postponed = await self._queue_again(call.returning)
+        self._chunks += made
+        self._free = free[len(call.new) :]
+        self._returning += postponed
+        for number in call.seen:
+            mask = self._seen.setdefault(chunk_of(number), bytearray(CHUNK // 8))
+            mask[number % CHUNK // 8] |= 1 << number % 8
+        return loaded
+
+    def _may_be_known(self, items: Sequence[Loading]) -> Sequence[str]:
+        """Leave out keys that certainly are new; from here on, all count as seen."""
+        keys = [item.entry.key for item in items if item.entry.key]
+        return keys if self._keys is None else self._keys.add(keys)
+
+    async def _known(self, cursor: Cursor) -> "dict[str, Known]":
+        known = {key: Known(*columns) async for key, *columns in cursor}
+        seen_again = {key: it for key, it in known.items() if self._has_seen(it.id)}
+        return known | {key: it._replace(load=self.number) for key, it in seen_again.items()}
+
+    def _has_seen(self, number: int) -> bool:
+        mask = self._seen.get(chunk_of(number))
+        return mask is not None and bool(mask[number % CHUNK // 8] >> number % 8 & 1)
+
+    async def _still_free(self, cursor: Cursor) -> list[int]:
+        """Give the numbers left over, of chunks that nobody has taken: another load may end."""
+        ours = {chunk async for (chunk,) in cursor}
+        return [number for number in self._free if chunk_of(number) in ours]
+
+    async def _make_chunks(self, numbers: int) -> Sequence[int]:
+        """Make chunks for numbers that are missing, if there are any."""
+        if numbers <= 0:
+            return ()
+        count = max(-(-numbers // CHUNK), min(len(self._chunks), MOST_AHEAD))
+        values = (self._place.campaign, self._place.worker, count)
+        cursor = await self._connection.execute(ADD, values)
+        return [chunk async for (chunk,) in cursor]
+
+    async def _insert(self, rows: Sequence[tuple[int, Loading]]) -> None:
+        if not rows:
+            return
+        async with self._connection.cursor().copy(COPY) as copy:
+            await copy.write("".join(self._lines(rows)))
+        skipped = [(id_, *at_rest(it.skipped, it.reason)) for id_, it in rows if it.skipped]
+        if skipped:
+            await self._connection.execute(SKIP, sending.columns(sending.AT_REST, skipped))
+
+    def _lines(self, rows: Iterable[tuple[int, Loading]]) -> Iterable[str]:
+        campaign, load = self._place.campaign, self.number
+        for id_, ((key, line, kind, recipient, body, billed), *_) in rows:
+            head = f"{id_}\t{campaign}\t{copied(key or None)}\t{line or NULL}"
+            texts = f"{copied(kind)}\t{copied(recipient)}\t{copied(body)}"
+            yield f"{head}\t{texts}\t{billed}\t{load}\n"
+
+    async def _queue_again(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Queue messages that their source has again; return those that somebody else keeps."""
+        if not numbers:
+            return ()
+        values = {"chunks": [*{*map(chunk_of, numbers)}], "worker": self._place.worker}
+        cursor = await self._connection.execute(TAKE, values)
+        taken = {chunk async for (chunk,) in cursor}
+        now = [number for number in numbers if chunk_of(number) in taken]
+        await self._connection.execute(QUEUE_AGAIN, (now,))
+        return [number for number in numbers if chunk_of(number) not in taken]
+
+    async def _end(self, *, replaces: bool, edited: Edited) -> int:
+        connection, place = self._connection, self._place
+        await connection.execute(LOCK, (place.campaign,))
+        is_newest = await load_number(connection, place.campaign) == self.number
+        takes = replaces or edited is not Edited.EVERYONE
+        values = {
+            **place._asdict(),
+            "takes": takes,
+            "is_newest": is_newest,
+            "chunks": [*{*map(chunk_of, self._returning)}],
+        }
+        await connection.execute(HOLD, values)
+        if takes:
+            await connection.execute(RECALL, values)
+        if self._returning:
+            await connection.execute(QUEUE_AGAIN, (self._returning,))
+            await connection.execute(schema.REOPEN, values)
+        scope = self._scope()
+        if replaces and is_newest:
+            await replace(connection, scope)
+        people = 0 if edited is Edited.EVERYONE else await leave_out(connection, scope)
+        is_loaded = not people or edited is not Edited.REFUSE
+        await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})
+        if is_newest:
+            loaded = {metadata_names.LOADED: str(int(is_loaded))}
+            await sending.set_metadata(connection, place.campaign, values=loaded)
+        return people
+
+    def _scope(self) -> Scope:
+        return {
+            "campaign": self._place.campaign,
+            "worker": self._place.worker,
+            "load": self.number,
+            "made": self._chunks,
+            "chunks": [*self._seen],
+            "masks": [bytes(mask) for mask in self._seen.values()],
+            "now": time.time(),
+        }

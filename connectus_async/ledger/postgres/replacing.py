@@ -1,0 +1,142 @@
+"""Messages that the end of a load skips: what its source replaces, and people it leaves out."""
+
+from array import array
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Final, LiteralString, TypeAlias
+
+from connectus_async.ledger.compact_map import CompactMap
+from connectus_async.ledger.keys import recipient_key
+from connectus_async.ledger.postgres import campaigns, schema
+from connectus_async.ledger.postgres.connection import AsyncConnection
+from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
+from connectus_async.ledger.records import Entry
+from connectus_async.ledger.states import (
+    HAS_ANOTHER,
+    MAY_BE_SENT,
+    REPLACED,
+    SkipReason,
+)
+
+Scope: TypeAlias = Mapping[str, Any]
+"""Parameters of the statements here: ``campaign``, ``worker``, the number of the load, the chunks
+that it made, those in which it has seen messages of earlier loads again, a bit for each of these
+messages, and the time."""
+
+REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
+LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
+RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
+"""The reasons for which a message waits again once its source has it."""
+
+ROWS: Final = 5_000
+"""Read or written at a time."""
+
+_WITHIN: Final = f"BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}"
+
+MESSAGES: Final = f"""
+FROM chunk
+LEFT JOIN unnest(%(chunks)s::bigint[], %(masks)s::bytea[]) AS seen (chunk, mask)
+    ON seen.chunk = chunk.id
+CROSS JOIN LATERAL (
+    SELECT entry.id, recipient, outcome.state, reading = %(load)s
+        OR mask IS NOT NULL AND get_bit(mask, (entry.id - chunk.id * {CHUNK})::integer) = 1
+        AS is_loaded
+    FROM entry LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_WITHIN}
+    WHERE entry.id {_WITHIN}
+    OFFSET 0
+) AS it
+WHERE chunk.campaign = %(campaign)s
+"""
+"""Chunk by chunk, whatever statistics the server has."""
+
+QUEUED: Final = f"""
+{MESSAGES} AND chunk.state <> {DONE}
+AND (owner IS NULL OR owner = %(worker)s OR chunk.state = {RECALLED})
+AND (it.state = 'queued' OR it.state IS NULL AND it.id > begun)
+"""
+"""Nobody begins these meanwhile: their chunks are locked, and have no other owner any more."""
+
+OF_OTHERS: Final = "NOT is_loaded AND chunk.id NOT IN (SELECT unnest(%(made)s::bigint[]))"
+
+SKIP: Final = """
+INSERT INTO outcome (id, state, attempts, ended_at, reason)
+SELECT id, 'skipped', 0, %(now)s, %(reason)s FROM ({numbers}) AS it (id)
+ON CONFLICT (id) DO UPDATE SET
+    state = excluded.state, ended_at = excluded.ended_at, reason = excluded.reason
+WHERE outcome.state = 'queued'
+"""
+REPLACE: Final = SKIP.format(numbers=f"SELECT it.id {QUEUED} AND {OF_OTHERS}")
+LEAVE_OUT: Final = SKIP.format(numbers="SELECT unnest(%(numbers)s::bigint[])")
+MARK: Final = """
+UPDATE entry SET reading = %(load)s
+WHERE id = ANY(%(numbers)s::bigint[]) AND reading <> %(load)s
+"""
+"""So that they are found after the load: it has seen them again."""
+
+HAVE_ANOTHER: Final = f"""
+SELECT recipient {MESSAGES} AND {OF_OTHERS} AND (
+    it.state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
+    OR it.state IS NULL AND it.id <= begun
+)
+"""
+"""People who got, or may have got, something that the source does not have any more."""
+
+MAY_BE_LEFT_OUT: Final = f"SELECT it.id, recipient {QUEUED} AND is_loaded"
+
+LEFT_OUT: Final = f"""
+SELECT id, {", ".join(Entry._fields)} FROM outcome JOIN entry USING (id)
+WHERE {schema.CHANGEABLE} AND state = 'skipped' AND reason = %s AND campaign = %s AND reading = (
+    SELECT value::integer FROM metadata WHERE campaign = %s AND name = '{campaigns.LOAD}'
+) AND id > %s ORDER BY id LIMIT %s
+"""
+
+
+async def replace(connection: AsyncConnection, scope: Scope) -> None:
+    """Skip the queued messages that are not in the load."""
+    await connection.execute(REPLACE, {**scope, "reason": REPLACED_BECAUSE})
+
+
+async def leave_out(connection: AsyncConnection, scope: Scope) -> int:
+    """Skip messages to people who may have got another text; return the number of people."""
+    have_another = CompactMap()
+    async for rows in _batches(connection, HAVE_ANOTHER, scope):
+        _add(have_another, (recipient_key(recipient) for (recipient,) in rows))
+    if not len(have_another):
+        return 0
+    is_left_out = bytearray(len(have_another))
+    numbers = array("q")
+    async for rows in _batches(connection, MAY_BE_LEFT_OUT, scope):
+        for number, recipient in rows:
+            person = have_another.get(recipient_key(recipient))
+            if person is not None:
+                is_left_out[person] = True
+                numbers.append(number)
+    for place in range(0, len(numbers), ROWS):
+        some = {"numbers": numbers[place : place + ROWS].tolist(), "reason": LEFT_OUT_BECAUSE}
+        await connection.execute(LEAVE_OUT, {**scope, **some})
+        await connection.execute(MARK, {**scope, **some})
+    return sum(is_left_out)
+
+
+async def left_out(
+    connection: AsyncConnection, campaign: int, *, after: int, limit: int
+) -> Sequence[tuple[int, Entry]]:
+    """Read the messages of the last load that its end left out."""
+    values = (LEFT_OUT_BECAUSE, campaign, campaign, after, limit)
+    cursor = await connection.execute(LEFT_OUT, values)
+    return [(number, Entry(*columns)) async for number, *columns in cursor]
+
+
+def _add(people: CompactMap, some: Iterable[str]) -> None:
+    for person in some:
+        if people.get(person) is None:
+            people.put([(person, len(people))])
+
+
+async def _batches(
+    connection: AsyncConnection, query: LiteralString, values: Scope
+) -> AsyncIterator[Sequence[Any]]:
+    """Read rows within a transaction, some at a time."""
+    async with connection.cursor(name="messages") as cursor:
+        await cursor.execute(query, values)
+        while rows := await cursor.fetchmany(ROWS):
+            yield rows

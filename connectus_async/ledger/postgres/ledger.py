@@ -145,8 +145,10 @@ class PostgresLedger(SharedLedger):
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        begin = partial(loading.begin, place=self._holding.writer.place)
+        writer = self._holding.writer
+        begin = partial(loading.begin, place=writer.place)
         load: loading.Load = await self.ask(begin, repeats=False)
+        writer.leave_chunk()
         self._loads = {load.number: load}
         return load.number
 
@@ -154,18 +156,23 @@ class PostgresLedger(SharedLedger):
         self, items: Sequence[Loading], load_number: int, *, tells_left_out: bool = False
     ) -> Sequence[Loaded]:
         """Record messages as queued or skipped. See `Ledger.load`."""
-        record = self._loads[load_number].record
+        record = self._load(load_number).record
         loaded: Sequence[Loaded] = await self.ask(
             partial(record, items=items, tells_left_out=tells_left_out), repeats=False
         )
         return loaded
 
+    def _load(self, number: int) -> loading.Load:
+        _ = self._holding.writer  # it is open
+        return self._loads[number]
+
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
     ) -> int:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        end = self._loads[load_number].end
+        end = self._load(load_number).end
         people: int = await self.ask(partial(end, replaces=replaces, edited=edited), repeats=False)
+        self._holding.writer.recall()
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:

@@ -3,11 +3,11 @@
 from typing import Final
 
 import psycopg
-from procrastinate import App, SyncPsycopgConnector
 
 from connectus_async.ledger import create_tables
 from connectus_async.ledger.postgres import schema
 from connectus_async.postgres_server import PostgresServer
+from connectus_async.workers.tickets import create_queue
 
 _EMPTY: Final = """
 SELECT string_agg(format('DELETE FROM %%I.%%I', schemaname, tablename), ';') FROM pg_tables
@@ -21,33 +21,24 @@ _EMPTY_QUEUE: Final = "DELETE FROM procrastinate_jobs; DELETE FROM procrastinate
 
 
 class Database:
-    """Database of a server, with the tables of ledgers."""
+    """Database of a server, with the tables of ledgers and of their queue."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
         create_tables(server.address())
+        create_queue(server.address())
         self._connection = psycopg.connect(server.address(), autocommit=True)
         (self._empty,) = self._connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
-        self._has_queue = False
 
     def address(self, campaign: str = "navidad") -> str:
         """Give the address of a campaign."""
         return self._server.address(campaign=campaign)
 
     def empty(self) -> None:
-        """Delete all campaigns, and end the connections of those who had them."""
+        """Delete all campaigns and tickets, and end the connections of those who had them."""
         self._connection.execute(_END_OTHERS)
         self._connection.execute(self._empty)
-
-    def empty_queue(self) -> str:
-        """Delete all jobs of Procrastinate; return the address of its tables, made if need be."""
-        address = self._server.address()
-        if not self._has_queue:
-            with App(connector=SyncPsycopgConnector(conninfo=address)).open() as app:
-                app.schema_manager.apply_schema()
-            self._has_queue = True
         self._connection.execute(_EMPTY_QUEUE)
-        return address
 
     def close(self) -> None:
         self._connection.close()

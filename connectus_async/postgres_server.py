@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import rmtree, which
 from tempfile import mkdtemp
 from typing import Any, Final, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from connectus_async.errors import ConfigurationError
 
@@ -85,7 +85,7 @@ class PostgresServer:
     def address(self, database: str = DATABASE, **parameters: str) -> str:
         """Give the address of a database, with further parameters."""
         place = {"host": str(self._folder), "port": "5432", "user": USER, "dbname": database}
-        return f"postgresql://?{urlencode(place | parameters)}"
+        return f"postgresql://?{urlencode(place | parameters, safe='/', quote_via=quote)}"
 
     def start(self) -> None:
         """Start the server again, and wait until it answers."""

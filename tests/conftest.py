@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +120,11 @@ def postgres() -> "Iterator[PostgresServer]":
 
 
 @pytest.fixture(scope="session")
-def database(postgres: "PostgresServer") -> "Iterator[Database]":
+def database(postgres: "PostgresServer") -> "Database":
     """A database for all tests that are content with the tables of ledgers."""
     from databases import Database  # noqa: PLC0415 - as above
 
-    with closing(Database(postgres)) as database:
-        yield database
+    return Database(postgres)
 
 
 @pytest.fixture

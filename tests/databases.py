@@ -27,8 +27,8 @@ class Database:
         self._server = server
         create_tables(server.address())
         create_queue(server.address())
-        self._connection = psycopg.connect(server.address(), autocommit=True)
-        (self._empty,) = self._connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
+        with psycopg.connect(server.address()) as connection:
+            (self._empty,) = connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
 
     def address(self, campaign: str = "navidad") -> str:
         """Give the address of a campaign."""
@@ -36,9 +36,9 @@ class Database:
 
     def empty(self) -> None:
         """Delete all campaigns and tickets, and end the connections of those who had them."""
-        self._connection.execute(_END_OTHERS)
-        self._connection.execute(self._empty)
-        self._connection.execute(_EMPTY_QUEUE)
+        self._execute(_END_OTHERS, self._empty, _EMPTY_QUEUE)
 
-    def close(self) -> None:
-        self._connection.close()
+    def _execute(self, *statements: str) -> None:
+        with psycopg.connect(self._server.address(), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)

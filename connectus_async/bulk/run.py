@@ -49,6 +49,9 @@ class Run:
         summary: Count of the outcomes.
         weighs_segments: Whether the rate counts the segments of an SMS rather than messages.
         outcomes: Queue for the outcomes.
+
+    Attributes:
+        news: Set when it is stopped, and when it has ended.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Run:
     ) -> None:
         self.feed = feed
         self.outcomes = outcomes
+        self.news = asyncio.Event()
         self._ledger = ledger
         self._pacer = pacer
         self._guards = guards
@@ -111,6 +115,7 @@ class Run:
     def stop(self, failure: Exception | None = None) -> None:
         """Send no further message; messages in flight are finished."""
         self.feed.stop(failure)
+        self.news.set()
         for worker in self._waiting:
             worker.cancel()
 
@@ -139,6 +144,7 @@ class Run:
             self._workers_to_come = 0
             self._start_the_others()
             self.outcomes.finish()
+            self.news.set()
 
     async def _work(self) -> None:
         feed, outcomes = self.feed, self.outcomes

@@ -1,8 +1,8 @@
 """Doors of a ledger. Nothing behind them needs to be a file, or on this machine.
 
-A store has one campaign. There are three ways to it: the holder, which sends; the writer of
-delivery statuses beside it; and readers. A store may allow several holders at a time if it never
-gives a message to two of them.
+A store has one campaign. There are four ways to it: the holder, which sends; beside it, the writer
+of delivery statuses and the giver of orders; and readers. A store may allow several holders at a
+time if it never gives a message to two of them.
 """
 
 from abc import ABC, abstractmethod
@@ -10,23 +10,28 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from connectus_async.ledger.records import (
     EARLY_SECONDS,
     Accepted,
+    Attendance,
     Claim,
     Entry,
     Frequency,
+    Instructions,
     Latency,
     Loaded,
     Loading,
     MessageRow,
+    NewOrders,
     OpenSms,
+    Orders,
     Policy,
     Recorded,
     Report,
     Resolution,
+    Sender,
     TimeGrid,
     Total,
     Unresolved,
@@ -133,6 +138,14 @@ class SendingLedger(ABC):
     @abstractmethod
     async def set_metadata(self, **values: str) -> None:
         """Write metadata of the campaign; values under other names stay."""
+
+    @abstractmethod
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes, and get the orders of the user and of all other holders.
+
+        Args:
+            attendance: The report.
+        """
 
 
 class Ledger(SendingLedger):
@@ -343,6 +356,29 @@ class LedgerReader(ABC):
         """
 
 
+class LedgerControl(ABC):
+    """Giver of orders, beside holders that may be sending. Its methods block.
+
+    All raise `LedgerError` if there is no such ledger, or it cannot be read or written.
+    """
+
+    @abstractmethod
+    def orders(self) -> Orders:
+        """Read the present orders."""
+
+    @abstractmethod
+    def change(self, **orders: Unpack[NewOrders]) -> None:
+        """Give new orders; others stay. Holders that send follow them within a second.
+
+        Args:
+            orders: New values of fields of `Orders`.
+        """
+
+    @abstractmethod
+    def senders(self) -> Sequence[Sender]:
+        """Find the present holders."""
+
+
 class LedgerStore(ABC):
     """Place of a campaign's ledger."""
 
@@ -365,6 +401,10 @@ class LedgerStore(ABC):
         Args:
             early_seconds: How long a status is kept for an SMS that the ledger does not have yet.
         """
+
+    @abstractmethod
+    def control(self) -> LedgerControl:
+        """Make a giver of orders. The store must have a campaign once it is used."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[LedgerReader]:

@@ -1244,6 +1244,8 @@ class Bulk(Unpicklable):
     def pause(self) -> None:
         """Send no further message until `resume`. Messages in flight are finished.
 
+        A campaign that was paused from another terminal is paused until it is continued there.
+
         Example:
             with connectus.bulk() as bulk:
                 bulk.pause()
@@ -1276,7 +1278,7 @@ class Bulk(Unpicklable):
         self._bridge.tell(self._bridge.sender.cancel)
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate limit, at any time.
+        """Change the rate limit, at any time. An order from another terminal overrides it.
 
         Args:
             rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as

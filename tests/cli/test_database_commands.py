@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,11 @@ def printed(line: str) -> list[str]:
 
 
 def test_tables_are_made_once(run, address: str):
-    """Here they are there already."""
-    result = run("ledger", "init", address)
+    """Those of ledgers are there already."""
+    first, second = run("ledger", "init", address), run("ledger", "init", address)
 
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "the tables are there already, and up to date\n"
+    assert (first.exit_code, first.stderr) == (second.exit_code, second.stderr) == (0, "")
+    assert second.stdout == "the tables are there already, and up to date\n"
 
 
 def test_a_campaign_is_sent_and_read(run, server, recipients: Path, address: str, tmp_path: Path):
@@ -67,22 +68,26 @@ def test_a_campaign_is_sent_and_read(run, server, recipients: Path, address: str
 
 def test_a_campaign_goes_on_by_the_commands_that_are_printed(run, server, recipients, address):
     """They name the campaign, and leave the password to the environment."""
-    server.fault(Fault.reset_after(), route="sms.send", times=1)
-    server.fault(Fault.status(402), route="sms.send")
-    stopped = run(
-        *("bulk", "send", recipients, "--text", TEXT, "--ledger", address),
-        *("--campaign", "navidad", "--concurrency", "1"),
+    options = ("--ledger", address, "--campaign", "navidad", "--concurrency", "1")
+    whole = recipients.read_text("utf-8")
+    recipients.write_text("".join(whole.splitlines(keepends=True)[:2]), "utf-8")
+    assert run("bulk", "send", recipients, "--text", TEXT, *options).exit_code == 0
+    recipients.write_text(whole, "utf-8")
+    faults = chain([Fault.reset_after()], repeat(Fault.status(402)))
+    server.fault(
+        Fault("one after the other", lambda *args: next(faults).run(*args)), route="sms.send"
     )
+    stopped = run("bulk", "send", recipients, "--text", TEXT, *options)
     server.clear_faults()
     reconcile, resume = map(printed, stopped.stdout.splitlines()[-2:])
-    looked = run(*reconcile, "--on-unknown", "resend_if_absent", "--settle", "0.1")
     resumed = run(*resume)
+    found = run(*reconcile, "--settle", "0.1")
+    status = run("bulk", "status", reconcile[-1], "--json")
 
     assert (reconcile[1], resume[1]) == ("reconcile", "resume")
-    assert looked.exit_code == 0
-    assert resumed.stdout.endswith(
-        "3 of 3 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 0 queued\n"
-    )
+    assert resumed.exit_code == 3
+    assert found.stdout == "1 had been sent, 0 are queued again, 0 held, 0 still unknown\n"
+    assert json.loads(status.stdout)["counts"]["accepted"] == 3
     assert sorted(message.recipient[-1] for message in server.received) == ["0", "1", "2"]
 
 

@@ -100,7 +100,7 @@ class _ServerConnection(DeliveryConnection[CampaignConnection]):
     def _connected(self) -> CampaignConnection:
         connection = connect_blocking(self._address)
         try:
-            connection.execute(SETTINGS)
+            connection.execute(SETTINGS, prepare=False)  # several statements at once
             ((version,),) = connection.execute(schema.FIND_VERSION)
             check_version(self.name, version)
             campaign = campaigns.find(connection, self._address)

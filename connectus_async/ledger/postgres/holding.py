@@ -17,12 +17,13 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.attending import Attending
 from connectus_async.ledger.postgres.chunks import Chunk
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
-from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.records import Attendance, Entry, Instructions, Policy
 from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
 
 LEASE: Final = 10.0
@@ -166,6 +167,7 @@ class Holding:
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
+            self._attending = Attending(self.worker)
             self._beats = asyncio.create_task(self._beat())
         except BaseException:
             await self._close_sessions()
@@ -294,6 +296,12 @@ class Holding:
         values = {"campaign": self._campaign, "absent": ABSENT}
         await connection.execute(statement, values)
         await connection.execute(schema.REOPEN, values)
+
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes. It waits for nothing that was recorded, nor for a question."""
+        campaign = self.writer.place.campaign
+        report = partial(self._attending.report, campaign=campaign, attendance=attendance)
+        return await self._signs_of_life.run(report, repeats=True)
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""

@@ -11,8 +11,10 @@ from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
 from connectus_async.ledger.records import (
     Accepted,
+    Attendance,
     Claim,
     Entry,
+    Instructions,
     Loaded,
     Loading,
     Policy,
@@ -111,6 +113,10 @@ class PostgresLedger(Ledger):
     async def set_metadata(self, **values: str) -> None:
         """Write metadata of the campaign."""
         await self.ask(partial(sending.set_metadata, values=values))
+
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes, and get instructions. See `SendingLedger.attend`."""
+        return await self._holding.attend(attendance)
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""

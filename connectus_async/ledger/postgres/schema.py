@@ -45,6 +45,16 @@ CREATE TABLE metadata (
     value text NOT NULL,
     PRIMARY KEY (campaign, name)
 );
+CREATE TABLE control (
+    campaign integer PRIMARY KEY REFERENCES campaign ON DELETE CASCADE,
+    paused_until double precision,
+    paused_by text,
+    stopped text,
+    rate double precision,
+    throttled_at double precision,
+    waits_until double precision,
+    shares jsonb NOT NULL DEFAULT '{{}}'
+) WITH (fillfactor = 20);
 CREATE TABLE worker (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     campaign integer NOT NULL REFERENCES campaign ON DELETE CASCADE,
@@ -106,8 +116,8 @@ CREATE TABLE early_status (
 """``entry`` does not refer to ``campaign``: that would take a third of the time of a load.
 
 ``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
-Times are in Unix seconds by the clock of the machine that sends, but for those of ``worker``, which
-are the server's."""
+``control`` has a row for each campaign: see `attending`. Times are in Unix seconds by the clock of
+the machine that sends, but for those of ``worker`` and ``control``, which are the server's."""
 
 VIEW: Final = f"""
 CREATE VIEW message AS SELECT

@@ -181,7 +181,8 @@ async def _help_with(campaign: str, *, ledger: str, lease: float | None, client:
         except ConnectusError as error:
             await _note_stop(sender, error)
             raise
-    return f"{summary.accepted:,} of {summary.total:,} messages accepted"
+    counts = [f"{count:,} {state}" for state, count in summary.counts.items() if count]
+    return ", ".join(counts) or "nothing was left to send"
 
 
 async def _note_stop(sender: Bulk, error: ConnectusError) -> None:

@@ -18,7 +18,7 @@ from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.attending import Attending
-from connectus_async.ledger.postgres.chunks import Chunk
+from connectus_async.ledger.postgres.chunks import Chunk, chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
@@ -46,7 +46,9 @@ RETURNING id
 """
 """Whoever has messages in flight stays, so that somebody is there who gives them up if it dies."""
 
-LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+LOCK: Final = """
+SELECT id FROM chunk WHERE id = ANY(%s) AND owner = ANY(%s) ORDER BY id FOR UPDATE
+"""
 """Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
 
 FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
@@ -74,10 +76,13 @@ SELECT id, {", ".join(Entry._fields)} FROM entry WHERE id = ANY(%s) ORDER BY id
 OTHERS_GO_ON: Final = f"""
 SELECT EXISTS (
     SELECT 1 FROM chunk
-    WHERE campaign = %s AND (state = {RECALLED} OR state = {OWNED} AND owner <> %s)
-        AND {schema.HAS_QUEUED}
+    WHERE campaign = %(campaign)s AND (
+        state = {WAITING} AND id <> ALL(%(read)s)
+        OR (state = {RECALLED} OR state = {OWNED} AND owner <> %(worker)s) AND {schema.HAS_QUEUED}
+    )
 )
 """
+"""A chunk that waits is one that somebody has locked at the moment."""
 
 _IS_SILENT: Final = """
 seen_at < clock_timestamp() - %(lease)s * interval '1 second'
@@ -121,6 +126,16 @@ WAITS_AGAIN: Final = {
     ),
 }
 """Messages of an earlier run that are sent, by the treatment of the unknown ones."""
+
+HOLD: Final = f"""
+SELECT FROM chunk WHERE campaign = %(campaign)s AND (state <> {DONE} OR EXISTS (
+    SELECT 1 FROM outcome
+    WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        AND outcome.{schema.CHANGEABLE} AND ({{waits_again}})
+))
+ORDER BY id FOR KEY SHARE
+"""
+"""See `LOCK`. Their messages go on being sent."""
 
 RESUME: Final = f"""
 UPDATE outcome SET state = 'queued', reason = CASE WHEN {OVER_BUDGET} THEN NULL ELSE reason END
@@ -172,7 +187,7 @@ class Holding:
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
             self.attending = Attending(self.worker)
-            self._beats = asyncio.create_task(self._beat())
+            self._beats = asyncio.create_task(self._beat(self._writer))
         except BaseException:
             await self._close_sessions()
             raise
@@ -254,40 +269,44 @@ class Holding:
 
     async def _free(
         self, connection: AsyncConnection, chunks: Sequence[int], owners: Sequence[int]
-    ) -> None:
-        await connection.execute(LOCK, ([*chunks],))
+    ) -> set[int]:
+        """Give chunks back; return those that stay, since they have messages in flight."""
+        cursor = await connection.execute(LOCK, ([*chunks], [*owners]))
+        held = {chunk async for (chunk,) in cursor}
         cursor = await connection.execute(FREE, ([*chunks], [*owners]))
         freed = [chunk async for (chunk,) in cursor]
         await connection.execute(FORGET_TIMES, (freed,))
+        return held.difference(freed)
 
-    async def _beat(self) -> None:
+    async def _beat(self, writer: Writer) -> None:
         """Be seen, and look who is not, until the end."""
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._signs_of_life.run(self._seen, repeats=True)
+                seen = partial(self._seen, writer=writer)
+                is_present = await self._signs_of_life.run(seen, repeats=True)
             except LedgerError as error:
-                self.writer.fail(error)
+                writer.fail(error)
                 return
             if not is_present:
-                self.writer.give_up()
+                writer.give_up()
                 return
 
-    async def _seen(self, connection: AsyncConnection) -> bool:
+    async def _seen(self, connection: AsyncConnection, writer: Writer) -> bool:
         cursor = await connection.execute(BEAT, (self.worker,))
         if await cursor.fetchone() is None:
             return False
-        await self._give_back(connection)
+        await self._give_back(connection, writer)
         await self._take_over(connection)
         return True
 
-    async def _give_back(self, connection: AsyncConnection) -> None:
+    async def _give_back(self, connection: AsyncConnection, writer: Writer) -> None:
         """Give back chunks of which one message was begun by its key, or that were recalled."""
-        writer = self.writer
-        if ended := [chunk for chunk in writer.to_give_back if not writer.is_in_use(chunk)]:
+        if ended := {chunk for chunk in writer.to_give_back if not writer.is_in_use(chunk)}:
             async with connection.transaction():
-                await self._free(connection, ended, [self.worker])
-            writer.to_give_back.difference_update(ended)
+                ended -= await self._free(connection, [*ended], [self.worker])
+            given = {chunk for chunk in ended if not writer.is_in_use(chunk)}
+            writer.to_give_back.difference_update(given)
 
     async def _take_over(self, connection: AsyncConnection) -> None:
         """Give up workers that are dead, and take what they left."""
@@ -308,9 +327,10 @@ class Holding:
 
     async def _resume(self, connection: AsyncConnection, on_unknown: OnUnknown) -> None:
         """Queue the messages of earlier runs that the policy wants to be sent."""
-        statement = RESUME.format(waits_again=WAITS_AGAIN[on_unknown])
         values = {"campaign": self._campaign, "absent": ABSENT}
-        await connection.execute(statement, values)
+        for statement in (HOLD, RESUME):
+            queued = statement.format(waits_again=WAITS_AGAIN[on_unknown])
+            await connection.execute(queued, values)
         await connection.execute(schema.REOPEN, values)
 
     async def ask_at_once(self, task: Task, *, repeats: bool) -> Any:
@@ -335,6 +355,7 @@ class Holding:
         await self.writer.written()
         if after == 0 or after != self._last_read:
             self._read, self._page, self._after = [], [], after
+            self.writer.handed_out.clear()
         while not (
             rows := await self._questions.run(partial(self._next, limit=limit), repeats=True)
         ):
@@ -347,9 +368,11 @@ class Holding:
     async def _next(self, connection: AsyncConnection, limit: int) -> list[tuple[int, Entry]]:
         while len(self._page) < limit and await self._claim(connection):
             pass
-        numbers, self._page = self._page[:limit], self._page[limit:]
+        numbers = self._page[:limit]
         cursor = await connection.execute(ROWS, (numbers,))
         found = {number: Entry(*columns) async for number, *columns in cursor}
+        self._page = self._page[limit:]
+        self.writer.handed_out.update(numbers)
         return [(number, found[number]) for number in numbers]
 
     async def _claim(self, connection: AsyncConnection) -> bool:
@@ -357,14 +380,14 @@ class Holding:
         writer = self.writer
         async with connection.transaction():
             ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
-            if ended:
-                await self._free(connection, ended, [self.worker])
+            held = await self._free(connection, ended, [self.worker]) if ended else set()
             self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
-            values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
-            chunk = await (await connection.execute(CLAIM, values)).fetchone()
+            self._page = [it for it in self._page if chunk_of(it) not in writer.recalled]
+            chunk = await (await connection.execute(CLAIM, self._asking())).fetchone()
             waiting = [] if chunk is None else await self._waiting(connection, *chunk)
         for ended_chunk in ended:
-            del writer.chunks[ended_chunk]
+            writer.chunks.pop(ended_chunk, None)
+        writer.to_give_back |= held
         if chunk is None:
             return False
         with_row = {number for number, has_row in waiting if has_row}
@@ -372,7 +395,8 @@ class Holding:
         without_row = [number for number in numbers if number not in with_row]
         writer.own(chunk[0], Chunk(without_row, with_row))
         self._read.append(chunk[0])
-        self._page += [number for number in numbers if number > self._after]
+        known = writer.handed_out  # whoever has them from an earlier claim begins them
+        self._page += [it for it in numbers if it > self._after and it not in known]
         return True
 
     async def _waiting(
@@ -383,6 +407,8 @@ class Holding:
         return await (await connection.execute(WAITS, values)).fetchall()
 
     async def _others_go_on(self, connection: AsyncConnection) -> bool:
-        values = (self._campaign, self.worker)
-        (others_go_on,) = await sending.one(connection, OTHERS_GO_ON, values)
+        (others_go_on,) = await sending.one(connection, OTHERS_GO_ON, self._asking())
         return bool(others_go_on)
+
+    def _asking(self) -> dict[str, Any]:
+        return {"campaign": self._campaign, "worker": self.worker, "read": self._read}

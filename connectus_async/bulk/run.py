@@ -240,7 +240,10 @@ class Run:
     async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
         if self._guards.has_checks:
             self._check(entry)  # again: it may have waited for long
-        self._guards.take(entry)
+        try:
+            self._guards.take(entry)
+        except Refusal:
+            await self._take_more(entry)
         try:
             claim = self._ledger.begin(entry, job.number)
             if type(claim) is not Claim:
@@ -269,6 +272,16 @@ class Run:
             outcome=Outcome.ACCEPTED,
             receipt=receipt,
         )
+
+    async def _take_more(self, entry: Entry) -> None:
+        try:
+            await self._guards.take_more(entry)
+        except LedgerError as error:
+            self.stop(error)
+            raise Refusal(None, error) from None
+        if self.feed.is_stopped:
+            self._guards.give_back(entry)
+            raise Refusal(None, self.feed.failure or CampaignStoppedError(STOPPED))
 
     def _not_begun(self, job: Job, entry: Entry, error: LedgerError) -> MessageOutcome:
         self._guards.give_back(entry)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
@@ -33,9 +33,9 @@ from connectus_async.bulk.run import Run
 from connectus_async.bulk.steering import SUPPRESSION, USER, Steering
 from connectus_async.bulk.suppression_watch import watch_suppression
 from connectus_async.config import Config
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.ledger import open_store
-from connectus_async.ledger.abc import Ledger, SendingLedger
+from connectus_async.ledger.abc import Ledger, SendingLedger, SharedLedger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.metadata_names import LOADED, ONE_SPELLING
 from connectus_async.ledger.null import NullLedger
@@ -102,7 +102,7 @@ class Bulk(Unpicklable):
         self._key_maker = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
         self._ledger: SendingLedger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
-        self._steering = Steering(self._pacer, options.rate)
+        self._steering = Steering(self._pacer, options.rate, reserves=options.budget is not None)
         self._guards: Guards | None = None
         self._run: Run | None = None
         self._attending: asyncio.Task[None] | None = None
@@ -138,8 +138,7 @@ class Bulk(Unpicklable):
             self._key_maker = attrs.evolve(self._key_maker, by_spelling=by_spelling)
         if type(self._ledger) is NullLedger:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
-        spent = 0 if options.budget is None else await self._ledger.spent()
-        self._guards = Guards(options, spent)
+        self._guards = await self._guards_of(options)
         if options.quiet_hours is not None:
             await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:
@@ -152,6 +151,15 @@ class Bulk(Unpicklable):
             )
             self._suppression_watch = asyncio.create_task(watch)
 
+    async def _guards_of(self, options: BulkOptions) -> Guards:
+        ledger = self._ledger
+        if options.budget is None:
+            return Guards(options, 0)
+        if isinstance(ledger, SharedLedger):
+            await ledger.count_budget()
+            return Guards(options, 0, ledger)
+        return Guards(options, await ledger.spent())
+
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
@@ -163,7 +171,7 @@ class Bulk(Unpicklable):
 
     async def _leave(self) -> None:
         run, self._run = self._run, None
-        self._guards = None
+        guards, self._guards = self._guards, None
         if self._suppression_watch is not None:
             self._suppression_watch.cancel()
         try:
@@ -172,6 +180,9 @@ class Bulk(Unpicklable):
                 run.outcomes.abandon()
                 await run.ended()
                 await self._attended()
+            if guards is not None:
+                with suppress(LedgerError):  # then it counts as used
+                    await guards.end()
         finally:
             if self._attending is not None:
                 self._attending.cancel()
@@ -368,7 +379,7 @@ class Bulk(Unpicklable):
             found = await reconciler.reconcile(settle)
         finally:
             self._is_reconciling = False
-        guards.recount(await ledger.spent())
+        await guards.recount(ledger)
         return found
 
     async def counts(self) -> Mapping[State, int]:

@@ -31,11 +31,13 @@ class Steering:
     Args:
         pacer: The pacer of all runs.
         rate: Maximum messages or segments a second; ``None`` for no maximum.
+        reserves: There is a budget.
     """
 
-    def __init__(self, pacer: Pacer, rate: float | None) -> None:
+    def __init__(self, pacer: Pacer, rate: float | None, *, reserves: bool) -> None:
         self._pacer = pacer
         self._rate = rate
+        self._reserves = reserves
         self._has_own_rate = True
         self._run: Run | None = None
         self._reasons: dict[str, str] = {}
@@ -89,6 +91,7 @@ class Steering:
             rate=self._rate,
             demand=0.0 if run.is_over else self._pacer.demand,
             throttling=None if throttling is None else Throttling(*throttling),
+            reserves=self._reserves,
         )
 
     def follow(self, instructions: Instructions, seconds: float) -> None:

@@ -242,6 +242,44 @@ class Ledger(SendingLedger):
         """Record new states of messages that may have been sent; others stay as they are."""
 
 
+class SharedLedger(Ledger):
+    """Ledger that may have several holders, which share the budget of its campaign.
+
+    A holder with a budget reserves a part of it before it sends. What it reserved and did not use
+    counts as used until it is given back, or until a holder counts that has the ledger alone. Once
+    a holder has attended that does not reserve what it sends, nobody can reserve any more until
+    then.
+    """
+
+    @abstractmethod
+    async def count_budget(self, kept: int = 0) -> None:
+        """Count what the messages took, or may have taken, if no other holder has the ledger.
+
+        Args:
+            kept: Units that this holder has reserved and not used. It may send nothing meanwhile.
+        """
+
+    @abstractmethod
+    async def reserve(self, budget: int, least: int, most: int) -> int:
+        """Reserve units of a budget.
+
+        Args:
+            budget: The budget of all holders together.
+            least: Units that are needed.
+            most: Units that there is use for; fewer are given of a budget that is nearly used.
+
+        Returns:
+            The number of units; 0 if those that are needed are not left.
+
+        Raises:
+            LedgerError: Another holder does not reserve what it sends.
+        """
+
+    @abstractmethod
+    async def give_back(self, units: int) -> None:
+        """Give units back that were reserved and not used."""
+
+
 class DeliveryLog(ABC):
     """Writer of delivery statuses, from any thread, beside a holder that may be sending.
 

@@ -352,6 +352,7 @@ class Attendance(NamedTuple):
         demand: Messages or segments a second that it has use for; ``None`` for all that it can get.
         throttling: The last 429 since the report before.
         stopped: A reason for all holders to stop.
+        reserves: It reserves in the budget what it sends.
     """
 
     is_start: bool = False
@@ -359,6 +360,7 @@ class Attendance(NamedTuple):
     demand: float | None = None
     throttling: Throttling | None = None
     stopped: str | None = None
+    reserves: bool = True
 
 
 class Instructions(NamedTuple):

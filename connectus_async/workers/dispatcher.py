@@ -134,6 +134,7 @@ class Dispatcher:
         guards: The guard of the budget.
         circuit_breaker: The circuit breaker for the outcomes of all senders.
         rate: Maximum messages or segments a second of all senders.
+        reserves: There is a budget.
 
     Attributes:
         summary: The count of the outcomes so far.
@@ -149,7 +150,9 @@ class Dispatcher:
         guards: Guards,
         circuit_breaker: CircuitBreaker,
         rate: float | None = None,
+        reserves: bool = False,
     ) -> None:
+        self._reserves = reserves
         self.news = asyncio.Event()
         self._rate = rate
         self._instructions: Instructions | None = None
@@ -243,6 +246,7 @@ class Dispatcher:
             demand=sum(known) if len(known) == len(demands) else None,
             throttling=throttling,
             stopped=stopped,
+            reserves=self._reserves,
         )
 
     def follow(self, instructions: Instructions, asked_at: float) -> None:
@@ -291,13 +295,37 @@ class Dispatcher:
             return
         try:
             self._guards.take(entry)
+        except Refusal:
+            self._do(self._begin_later(sender, number, entry))
+            return
+        self._begun(sender, number, entry)
+        sender.claims.append(number)
+
+    async def _begin_later(self, sender: Sender, number: int, entry: Entry) -> None:
+        """Begin a message once it is known whether the budget covers it."""
+        try:
+            await self._guards.take_more(entry)
         except Refusal as refusal:
             skipped = refusal.skipped and refusal.skipped.value
             sender.protocol.send("refuse", number, skipped, str(refusal.error))
             return
+        except LedgerError as error:
+            self.stop(error)
+            sender.protocol.send("fail", number, error.ledger, error.problem)
+            return
+        if self._is_stopped or number not in sender.assigned:
+            self._guards.give_back(entry)
+            sender.protocol.send("refuse", number, None, STOPPED)
+            return
+        self._begun(sender, number, entry)
+        await self._grant(sender, [number], self._written(number))
+
+    async def _written(self, number: int) -> None:
+        await self._ledger.begin_known([number])
+
+    def _begun(self, sender: Sender, number: int, entry: Entry) -> None:
         del sender.assigned[number]
         sender.begun[number] = entry
-        sender.claims.append(number)
 
     async def _grant(
         self, sender: Sender, numbers: Sequence[int], written: Awaitable[object]

@@ -223,6 +223,7 @@ async def _dispatcher_of(campaign: Delegated) -> Dispatcher:
         guards=campaign.guards,
         circuit_breaker=campaign.circuit_breaker,
         rate=campaign.options.rate,
+        reserves=campaign.options.budget is not None,
     )
 
 

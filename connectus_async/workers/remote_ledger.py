@@ -118,7 +118,7 @@ class RemoteLedger(NullLedger):
 
     async def attend(self, attendance: Attendance) -> Instructions:
         """Report to the dispatcher, and get its instructions. See `Ledger.attend`."""
-        _, _, demand, throttling, stopped = attendance
+        _, _, demand, throttling, stopped, _ = attendance
         self.protocol.send("attend", demand, throttling and tuple(throttling), stopped)
         if self._is_stopped:
             return _NOTHING_MORE

@@ -139,6 +139,7 @@ async def test_a_pause_of_the_program_is_another_one(connectus: AsyncConnectus, 
     assert bulk.summary.accepted == 3
 
 
+@asyncio_only
 async def test_a_stop_from_another_terminal_ends_the_campaign(
     connectus: AsyncConnectus, emulator: Emulator, ledger: Ledger
 ):
@@ -146,12 +147,12 @@ async def test_a_stop_from_another_terminal_ends_the_campaign(
 
     async def stop() -> None:
         await order(ledger, stopped="ana stopped it")
-        await asyncio.sleep(0.2)
+        await until(lambda: bulk._run.feed.is_stopped)
 
     at_request(emulator, 3, stop)
     async with connectus.bulk(ledger=ledger, concurrency=1) as bulk:
         await bulk.load(messages(9))
-        with pytest.raises(CampaignStoppedError, match="^ana stopped it$"):
+        with pytest.raises(CampaignStoppedError, match=r"^ana stopped it$"):
             await bulk.run()
         assert await bulk.counts() == {State.ACCEPTED: 3, State.QUEUED: 6}
         assert (await bulk.run()).accepted == 9
@@ -168,7 +169,7 @@ async def test_who_only_helps_does_not_start_what_was_stopped(
     options = BulkOptions(ledger=ledger, campaign="navidad")
     opened = open_store(ledger).ledger()
     async with sender_over(connectus, opened, options, is_start=False) as helper:
-        with pytest.raises(CampaignStoppedError, match="^402: no balance$"):
+        with pytest.raises(CampaignStoppedError, match=r"^402: no balance$"):
             await helper.run()
         assert await helper.counts() == {State.QUEUED: 3}
     assert emulator.requests["sms.send"] == 0

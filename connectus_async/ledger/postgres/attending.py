@@ -6,7 +6,8 @@ more than the rate together. So the share of a holder that died is unused until 
 holder waits until the others have made room, which they do with their next report.
 
 Shares are as equal as the demand allows: none is above a level, and who has use for less leaves the
-rest to the others.
+rest to the others. What nobody has use for is shared out as well, for it may be needed before the
+next report.
 """
 
 import math
@@ -32,6 +33,7 @@ WITH other AS (
 wanted AS (
     SELECT least(demand, {_TOTAL}) AS rate
     FROM (SELECT demand FROM other UNION ALL SELECT %(demand)s::double precision) AS it
+    WHERE demand IS DISTINCT FROM 0
 ),
 level AS (
     SELECT max(({_TOTAL} - smaller) / takers) AS rate FROM (
@@ -42,12 +44,16 @@ level AS (
         FROM wanted
     ) AS it
 ),
+surplus AS (
+    SELECT ({_TOTAL} - sum(least(wanted.rate, level.rate))) / count(*) AS rate FROM wanted, level
+),
 mine AS (
-    SELECT CASE WHEN {_TOTAL} IS NOT NULL THEN greatest(0, least(
-        %(demand)s::double precision,
-        (SELECT rate FROM level),
-        {_TOTAL} - (SELECT coalesce(sum(rate), 0) FROM other)
-    )) END AS rate
+    SELECT CASE WHEN {_TOTAL} IS NULL THEN NULL WHEN %(demand)s::double precision = 0 THEN 0
+        ELSE greatest(0, least(
+            least(%(demand)s::double precision, level.rate) + surplus.rate,
+            {_TOTAL} - (SELECT coalesce(sum(rate), 0) FROM other)
+        )) END AS rate
+    FROM level, surplus
 )
 SELECT jsonb_object_agg(worker, share) FROM (
     SELECT worker, share FROM other
@@ -65,6 +71,7 @@ UPDATE control SET
     throttled_at = greatest(throttled_at, {_NOW} - %(age)s::double precision),
     waits_until = CASE WHEN %(is_start)s AND stopped IS NOT NULL THEN NULL
         ELSE greatest(waits_until, {_NOW} + %(retry_after)s::double precision) END,
+    taken = CASE WHEN %(reserves)s THEN taken END,
     shares = ({_SHARES})
 WHERE campaign = %(campaign)s
 RETURNING {_NOW}, (shares->%(worker)s::text->>'rate')::double precision,
@@ -96,6 +103,7 @@ class Attending:
             "demand": attendance.demand,
             "age": age,
             "retry_after": retry_after,
+            "reserves": attendance.reserves,
             "stopped": None if attendance.stopped is None else storable(attendance.stopped),
         }
         row = await sending.one(connection, ATTEND, values)

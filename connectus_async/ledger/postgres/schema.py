@@ -53,7 +53,9 @@ CREATE TABLE control (
     rate double precision,
     throttled_at double precision,
     waits_until double precision,
-    shares jsonb NOT NULL DEFAULT '{{}}'
+    shares jsonb NOT NULL DEFAULT '{{}}',
+    taken bigint DEFAULT 0,
+    reserved bigint
 ) WITH (fillfactor = 20);
 CREATE TABLE worker (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -117,8 +119,9 @@ CREATE TABLE early_status (
 """``entry`` does not refer to ``campaign``: that would take a third of the time of a load.
 
 ``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
-``control`` has a row for each campaign: see `attending`. Times are in Unix seconds by the clock of
-the machine that sends, but for those of ``worker`` and ``control``, which are the server's."""
+``control`` has a row for each campaign: see `attending` and `budgets`. Times are in Unix seconds by
+the clock of the machine that sends, but for those of ``worker`` and ``control``, which are the
+server's."""
 
 VIEW: Final = f"""
 CREATE VIEW message AS SELECT

@@ -26,7 +26,7 @@ COPY_CAMPAIGN: Final = f"{_COPY.format('campaign')} WHERE name = %s"
 COPY: Final = (
     *(
         _COPY.format(table) + _OF_CAMPAIGN.format(table)
-        for table in ("metadata", "chunk", "entry", "early_status")
+        for table in ("metadata", "control", "chunk", "entry", "early_status")
     ),
     f"""
     INSERT INTO worker (id, campaign, place, lease, left_at) OVERRIDING SYSTEM VALUE

@@ -21,7 +21,8 @@ from connectus_async.postgres_server import PostgresServer
 RATE = 120.0
 
 SHARES = """
-SELECT sum((value->>'rate')::double precision) FROM connectus.control, jsonb_each(shares)
+SELECT coalesce(sum((value->>'rate')::double precision), 0)
+FROM connectus.control, jsonb_each(shares)
 """
 READ_SHARES = "SELECT shares FROM connectus.control"
 WRITE_SHARES = "UPDATE connectus.control SET shares = %s"
@@ -93,6 +94,16 @@ async def test_who_has_use_for_less_leaves_the_rest_to_others(holders: Holders):
     assert await rates(third, fourth) == [57, 57]
     assert await rates(first, third, fourth, first) == [6, 40, 40, 40]
     assert await rates(second) == [0]
+
+
+async def test_what_nobody_has_use_for_is_at_hand(holders: Holders):
+    """Whoever comes to have use for it need not ask first; who has ended gets nothing."""
+    first, second, third, _ = holders
+    assert await rates(first, demand=1.0) == [RATE]
+    await rates(second, demand=21.0)
+    assert await rates(first, second, first, demand=21.0) == [RATE / 2] * 3
+    await rates(third, demand=0.0)
+    assert await rates(first, demand=1.0) == [(RATE - 22) / 2 + 1]
 
 
 async def test_the_share_of_the_dead_is_unused_and_then_of_the_others(

@@ -45,6 +45,7 @@ class PostgresLedger(SharedLedger):
 
     def __init__(self, address: Address, *, lease: float) -> None:
         self._place = address.name
+        self.lease = lease
         self._holding = Holding(address, lease=lease)
         self._loads: dict[int, loading.Load] = {}
 

@@ -286,7 +286,11 @@ class Writer:
         self._free = range(0)
 
     def recall(self) -> None:
-        """Begin nothing more of what was read: a load may have skipped some of it."""
+        """Begin nothing more of what was read: a load may have skipped some of it.
+
+        New messages get numbers above those of the load.
+        """
+        self._free = range(0)
         self.recalled |= self.chunks.keys()
         self.to_give_back |= self.chunks.keys()
         self.chunks.clear()

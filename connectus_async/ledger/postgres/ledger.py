@@ -146,10 +146,8 @@ class PostgresLedger(SharedLedger):
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        writer = self._holding.writer
-        begin = partial(loading.begin, place=writer.place)
+        begin = partial(loading.begin, place=self._holding.writer.place)
         load: loading.Load = await self.ask(begin, repeats=False)
-        writer.leave_chunk()
         self._loads = {load.number: load}
         return load.number
 

@@ -252,7 +252,13 @@ class AsyncConnectus:
         )
         return self._sender(options)
 
-    def _sender(self, options: BulkOptions, ledger: "SendingLedger | None" = None) -> "Bulk":
+    def _sender(
+        self,
+        options: BulkOptions,
+        ledger: "SendingLedger | None" = None,
+        *,
+        is_start: bool = True,
+    ) -> "Bulk":
         from connectus_async.bulk.sender import Bulk  # noqa: PLC0415 - brings anyio and asyncio
 
         config = self._transport.config
@@ -265,6 +271,7 @@ class AsyncConnectus:
             options=options,
             config=config,
             ledger=ledger,
+            is_start=is_start,
         )
 
     async def close(self) -> None:
@@ -286,9 +293,18 @@ class AsyncConnectus:
         return f"<{type(self).__name__} {self._transport.config.base_url}>"
 
 
-def sender_over(client: AsyncConnectus, ledger: "SendingLedger", options: BulkOptions) -> "Bulk":
-    """Make a bulk sender over a given ledger, which others may use too."""
-    return client._sender(options, ledger)  # noqa: SLF001 - which no user of the client needs
+def sender_over(
+    client: AsyncConnectus, ledger: "SendingLedger", options: BulkOptions, *, is_start: bool = True
+) -> "Bulk":
+    """Make a bulk sender over a given ledger, which others may use too.
+
+    Args:
+        client: The client.
+        ledger: The ledger.
+        options: Options of the campaign.
+        is_start: It is the user who starts the campaign: if it was stopped for all, it goes on.
+    """
+    return client._sender(options, ledger, is_start=is_start)  # noqa: SLF001 - no user's matter
 
 
 def client_factory(config: Config) -> "Callable[[], AsyncConnectus]":

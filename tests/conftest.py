@@ -135,7 +135,7 @@ def postgres_ledger(database: "Database") -> str:
 
 
 @pytest.fixture
-def queue(database: "Database") -> str:
-    """The address of a database with neither campaigns nor jobs of Procrastinate."""
+def queue(database: "Database", postgres: "PostgresServer") -> str:
+    """The address of a database with neither campaigns nor tickets."""
     database.empty()
-    return database.empty_queue()
+    return postgres.address()

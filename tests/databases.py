@@ -21,12 +21,12 @@ _EMPTY_QUEUE: Final = "DELETE FROM procrastinate_jobs; DELETE FROM procrastinate
 
 
 class Database:
-    """Database of a server, with the tables of ledgers."""
+    """Database of a server, with the tables of ledgers and of their queue."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
-        self._has_queue = False
         create_tables(server.address())
+        create_queue(server.address())
         with psycopg.connect(server.address()) as connection:
             (self._empty,) = connection.execute(_EMPTY, [schema.NAME]).fetchone() or ("",)
 
@@ -35,17 +35,8 @@ class Database:
         return self._server.address(campaign=campaign)
 
     def empty(self) -> None:
-        """Delete all campaigns, and end the connections of those who had them."""
-        self._execute(_END_OTHERS, self._empty)
-
-    def empty_queue(self) -> str:
-        """Delete all jobs of Procrastinate; return the address of its tables, made if need be."""
-        address = self._server.address()
-        if not self._has_queue:
-            create_queue(address)
-            self._has_queue = True
-        self._execute(_EMPTY_QUEUE)
-        return address
+        """Delete all campaigns and tickets, and end the connections of those who had them."""
+        self._execute(_END_OTHERS, self._empty, _EMPTY_QUEUE)
 
     def _execute(self, *statements: str) -> None:
         with psycopg.connect(self._server.address(), autocommit=True) as connection:

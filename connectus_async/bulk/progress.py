@@ -23,8 +23,9 @@ class Progress:
             answered 429.
         concurrency_limit: Present concurrency limit: the user's, or a lower one after the API
             became slow or failed.
-        is_paused: Whether `Bulk.pause`, a ``Retry-After``, an API out of reach or a suppression
-            list that cannot be read holds messages back.
+        is_paused: Whether `Bulk.pause`, an order from another terminal, a ``Retry-After``, an API
+            out of reach or a suppression list that cannot be read holds messages back.
+        paused_by: Who or what holds messages back, unless it is the API.
     """
 
     summary: BulkSummary
@@ -33,9 +34,10 @@ class Progress:
     rate_limit: float | None
     concurrency_limit: int
     is_paused: bool
+    paused_by: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, summary: BulkSummary, pacer: "Pacer") -> Self:
+    def of(cls, summary: BulkSummary, pacer: "Pacer", paused_by: tuple[str, ...]) -> Self:
         """Take the present figures."""
         return cls(
             summary=BulkSummary(Counter(summary.counts), Counter(summary.skipped_by)),
@@ -44,4 +46,5 @@ class Progress:
             rate_limit=pacer.rate,
             concurrency_limit=pacer.concurrency,
             is_paused=pacer.is_paused or pacer.paused_until is not None,
+            paused_by=paused_by,
         )

@@ -49,6 +49,9 @@ class Run:
         summary: Count of the outcomes.
         weighs_segments: Whether the rate counts the segments of an SMS rather than messages.
         outcomes: Queue for the outcomes.
+
+    Attributes:
+        news: Set when it is stopped, and when it has ended.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Run:
     ) -> None:
         self.feed = feed
         self.outcomes = outcomes
+        self.news = asyncio.Event()
         self._ledger = ledger
         self._pacer = pacer
         self._guards = guards
@@ -111,6 +115,7 @@ class Run:
     def stop(self, failure: Exception | None = None) -> None:
         """Send no further message; messages in flight are finished."""
         self.feed.stop(failure)
+        self.news.set()
         for worker in self._waiting:
             worker.cancel()
 
@@ -139,6 +144,7 @@ class Run:
             self._workers_to_come = 0
             self._start_the_others()
             self.outcomes.finish()
+            self.news.set()
 
     async def _work(self) -> None:
         feed, outcomes = self.feed, self.outcomes
@@ -234,7 +240,10 @@ class Run:
     async def _attempt(self, job: Job, entry: Entry) -> MessageOutcome:
         if self._guards.has_checks:
             self._check(entry)  # again: it may have waited for long
-        self._guards.take(entry)
+        try:
+            self._guards.take(entry)
+        except Refusal:
+            await self._take_more(entry)
         try:
             claim = self._ledger.begin(entry, job.number)
             if type(claim) is not Claim:
@@ -263,6 +272,16 @@ class Run:
             outcome=Outcome.ACCEPTED,
             receipt=receipt,
         )
+
+    async def _take_more(self, entry: Entry) -> None:
+        try:
+            await self._guards.take_more(entry)
+        except LedgerError as error:
+            self.stop(error)
+            raise Refusal(None, error) from None
+        if self.feed.is_stopped:
+            self._guards.give_back(entry)
+            raise Refusal(None, self.feed.failure or CampaignStoppedError(STOPPED))
 
     def _not_begun(self, job: Job, entry: Entry, error: LedgerError) -> MessageOutcome:
         self._guards.give_back(entry)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
@@ -15,6 +15,7 @@ import anyio.to_thread
 import attrs
 
 from connectus_async._one_process import Unpicklable
+from connectus_async.bulk.attendance import attend
 from connectus_async.bulk.channels import Channel, channels
 from connectus_async.bulk.circuit_breaker import CircuitBreaker
 from connectus_async.bulk.clock_offsets import record_offset
@@ -29,11 +30,12 @@ from connectus_async.bulk.pacing import Pacer
 from connectus_async.bulk.progress import Progress
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
+from connectus_async.bulk.steering import SUPPRESSION, USER, Steering
 from connectus_async.bulk.suppression_watch import watch_suppression
 from connectus_async.config import Config
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.ledger import open_store
-from connectus_async.ledger.abc import Ledger, SendingLedger
+from connectus_async.ledger.abc import Ledger, SendingLedger, SharedLedger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.metadata_names import LOADED, ONE_SPELLING
 from connectus_async.ledger.null import NullLedger
@@ -43,9 +45,6 @@ from connectus_async.products.email import EmailService
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsAppService
-
-USER, SUPPRESSION = "the user", "the suppression list"
-"""Reasons to hold messages back."""
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -60,6 +59,7 @@ class Delegated:
         guards: The guard of its budget.
         circuit_breaker: The circuit breaker for all of its messages.
         config: The configuration of the client.
+        is_start: Whether the user starts it.
     """
 
     ledger: Ledger
@@ -67,6 +67,7 @@ class Delegated:
     guards: Guards
     circuit_breaker: CircuitBreaker
     config: Config
+    is_start: bool
 
 
 class Bulk(Unpicklable):
@@ -89,6 +90,7 @@ class Bulk(Unpicklable):
         options: BulkOptions,
         config: Config,
         ledger: SendingLedger | None = None,
+        is_start: bool = True,
     ) -> None:
         self.summary = BulkSummary()
         self._sms = sms
@@ -100,12 +102,14 @@ class Bulk(Unpicklable):
         self._key_maker = KeyMaker(options.campaign, by_recipient=options.identity == "recipient")
         self._ledger: SendingLedger = ledger or _ledger_of(options)
         self._pacer = Pacer(max_concurrency=options.concurrency, rate=options.rate)
+        self._steering = Steering(self._pacer, options.rate, reserves=options.budget is not None)
         self._guards: Guards | None = None
         self._run: Run | None = None
+        self._attending: asyncio.Task[None] | None = None
+        self._is_start = is_start
         self._suppression_watch: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = self._is_delegated = False
         self._loads = 0
-        self._pauses: set[str] = set()
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -134,19 +138,27 @@ class Bulk(Unpicklable):
             self._key_maker = attrs.evolve(self._key_maker, by_spelling=by_spelling)
         if type(self._ledger) is NullLedger:
             _log.info("a campaign without a ledger: a crash forgets who was reached")
-        spent = 0 if options.budget is None else await self._ledger.spent()
-        self._guards = Guards(options, spent)
+        self._guards = await self._guards_of(options)
         if options.quiet_hours is not None:
             await anyio.to_thread.run_sync(options.quiet_hours.load)
         if options.suppression is not None:
-            self._hold_back(SUPPRESSION)  # it may have changed since it was made
+            self._steering.hold_back(SUPPRESSION)  # it may have changed since it was made
             watch = watch_suppression(
                 options.suppression,
-                hold_back=partial(self._hold_back, SUPPRESSION),
-                go_on=self._suppression_was_read,
+                hold_back=partial(self._steering.hold_back, SUPPRESSION),
+                go_on=partial(self._steering.go_on, SUPPRESSION),
                 stop=self._stop,
             )
             self._suppression_watch = asyncio.create_task(watch)
+
+    async def _guards_of(self, options: BulkOptions) -> Guards:
+        ledger = self._ledger
+        if options.budget is None:
+            return Guards(options, 0)
+        if isinstance(ledger, SharedLedger):
+            await ledger.count_budget()
+            return Guards(options, 0, ledger)
+        return Guards(options, await ledger.spent())
 
     async def __aexit__(
         self,
@@ -159,7 +171,7 @@ class Bulk(Unpicklable):
 
     async def _leave(self) -> None:
         run, self._run = self._run, None
-        self._guards = None
+        guards, self._guards = self._guards, None
         if self._suppression_watch is not None:
             self._suppression_watch.cancel()
         try:
@@ -167,7 +179,13 @@ class Bulk(Unpicklable):
                 run.stop()
                 run.outcomes.abandon()
                 await run.ended()
+                await self._attended()
+            if guards is not None:
+                with suppress(LedgerError):  # then it counts as used
+                    await guards.end()
         finally:
+            if self._attending is not None:
+                self._attending.cancel()
             self._is_entered = False
             await self._ledger.close()
 
@@ -199,6 +217,7 @@ class Bulk(Unpicklable):
                     print(outcome.state)
         """
         await self._end_abandoned()
+        await self._attended()
         if messages is not None and self._options.edited is not Edited.EVERYONE:
             async with aclosing(self._loaded(messages)) as rows:  # type: ignore[type-var]
                 async for row in rows:
@@ -218,6 +237,7 @@ class Bulk(Unpicklable):
         finally:
             run.stop()
             run.outcomes.abandon()
+        await self._attended()
         if run.feed.failure is not None:
             raise run.feed.failure
         if self._run is not run:
@@ -322,7 +342,8 @@ class Bulk(Unpicklable):
             settle: Seconds after the last attempt until a report is taken to be complete, and
                 between two reports. Default 60. The first report is fetched no earlier than the
                 client's timeout and 10 seconds after the attempt began: a request may still arrive
-                until then, even if it was given up.
+                until then, even if it was given up. With a ledger in a database, add its lease of
+                10 seconds.
 
         Returns:
             The number of messages that were accepted, and the states of the others. With
@@ -359,7 +380,7 @@ class Bulk(Unpicklable):
             found = await reconciler.reconcile(settle)
         finally:
             self._is_reconciling = False
-        guards.recount(await ledger.spent())
+        await guards.recount(ledger)
         return found
 
     async def counts(self) -> Mapping[State, int]:
@@ -417,13 +438,15 @@ class Bulk(Unpicklable):
     def pause(self) -> None:
         """Send no further message until `resume`. Messages in flight are finished.
 
+        A campaign that was paused from another terminal is paused until it is continued there.
+
         Example:
             async with connectus.bulk() as bulk:
                 bulk.pause()
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._hold_back(USER)
+        self._steering.hold_back(USER)
 
     def resume(self) -> None:
         """Send messages again after `pause`.
@@ -434,7 +457,7 @@ class Bulk(Unpicklable):
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._go_on(USER)
+        self._steering.go_on(USER)
 
     def cancel(self) -> None:
         """Stop the present stream. It ends when the messages in flight are finished.
@@ -449,7 +472,7 @@ class Bulk(Unpicklable):
         self._stop()
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate limit, at any time.
+        """Change the rate limit, at any time. An order from another terminal overrides it.
 
         Args:
             rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as
@@ -464,7 +487,7 @@ class Bulk(Unpicklable):
                 await bulk.run([Sms("56987688060", "Hola")])
         """
         check_above_zero("rate", rate)
-        self._pacer.set_rate(rate)
+        self._steering.set_rate(rate)
 
     def set_concurrency(self, concurrency: int) -> None:
         """Change the maximum number of messages in flight, at any time.
@@ -496,7 +519,7 @@ class Bulk(Unpicklable):
                 await bulk.run([Sms("56987688060", "Hola")])
                 bulk.progress().summary.accepted
         """
-        return Progress.of(self.summary, self._pacer)
+        return Progress.of(self.summary, self._pacer, self._steering.reasons)
 
     async def watch(self, seconds: float = 0.5) -> AsyncIterator[Progress]:
         """Yield the progress at intervals, until the sender is left.
@@ -550,8 +573,19 @@ class Bulk(Unpicklable):
             weighs_segments=options.rate_unit == "segments",
             outcomes=OutcomeQueue(options.concurrency),
         )
+        if type(self._ledger) is not NullLedger:
+            attendant = self._steering.begin(run)
+            attending = attend(self._ledger, attendant, is_start=self._is_start)
+            self._attending = asyncio.create_task(attending)
         run.start(options.concurrency)
         return run
+
+    async def _attended(self) -> None:
+        """Wait until the last run has made its last report."""
+        if self._attending is not None:
+            await asyncio.wait([self._attending])
+            self._attending = None
+            self._steering.end()
 
     def _loaded(self, messages: Messages) -> AsyncIterator[MessageOutcome]:
         """Load a source to its end, and yield the outcome of each row that will not be sent."""
@@ -572,12 +606,12 @@ class Bulk(Unpicklable):
         self._check_idle()
         if self._loads:
             raise ConfigurationError("bulk", "is loading: wait for its end first")
-        if USER in self._pauses:
+        if self._steering.holds_back(USER):
             raise ConfigurationError("bulk", "is paused: resume it first, no sender process pauses")
         self._is_delegated = True
         try:
             breaker = self._circuit_breaker()
-            yield Delegated(ledger, self._options, guards, breaker, self._config)
+            yield Delegated(ledger, self._options, guards, breaker, self._config, self._is_start)
         finally:
             self._is_delegated = False
 
@@ -608,22 +642,6 @@ class Bulk(Unpicklable):
         if messages is not None:
             return from_messages(messages)
         return from_ledger(self._ledger, self._by_kind)
-
-    def _hold_back(self, reason: str) -> None:
-        self._pauses.add(reason)
-        self._pacer.pause()
-
-    def _go_on(self, reason: str) -> None:
-        self._pauses.discard(reason)
-        if self._pauses:
-            return
-        self._pacer.resume()
-        if self._run is not None:
-            self._run.resumed()
-
-    def _suppression_was_read(self) -> None:
-        if SUPPRESSION in self._pauses:
-            self._go_on(SUPPRESSION)
 
     def _stop(self, failure: Exception | None = None) -> None:
         if self._run is not None:

@@ -18,6 +18,7 @@ from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
 from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.orders import order_rate, orders_as_dict, print_orders
 from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
@@ -32,7 +33,7 @@ from connectus_async.errors import (
 from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded
+from connectus_async.ledger.records import Entry, Loaded, Orders, Sender
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
@@ -119,6 +120,7 @@ def send(
                 settings,
                 place,
                 edited=treatment,
+                rate=given["rate"],
                 workers=workers,
                 as_json=as_json,
             )
@@ -149,6 +151,7 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
         ):
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
+            await run_sync(order_rate, place, given["rate"])
             if workers:
                 code, _ = await _handed_out(opened, workers, place, as_json=as_json)
             else:
@@ -217,11 +220,16 @@ def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None
 def show_status(ledger: Place, as_json: bool) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
 
-    async def command() -> Figures:
-        return (await run_sync(_recorded, ledger, {}))[0]
+    def read() -> tuple[Figures, Orders, Sequence[Sender]]:
+        figures, _ = _recorded(ledger, {})
+        control = open_store(ledger).control()
+        return figures, control.orders(), control.senders()
 
-    figures = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, as_json=as_json)
+    async def command() -> tuple[Figures, Orders, Sequence[Sender]]:
+        return await run_sync(read)
+
+    figures, orders, senders = run(command, as_json=as_json, when_interrupted="interrupted")
+    _print_status(figures, orders, senders, ledger, as_json=as_json)
 
 
 def _fillers(
@@ -254,10 +262,22 @@ async def send_source(
     ledger: Place,
     *,
     edited: Edited = Edited.REFUSE,
+    rate: float | None = None,
     workers: int | None = None,
     as_json: bool,
 ) -> tuple[int, int]:
     """Load a source into a ledger, print a preflight report, and send it or let workers do so.
+
+    Args:
+        client: The client.
+        source: The source.
+        composer: The composer of its messages.
+        settings: The options of the campaign.
+        ledger: The ledger.
+        edited: Treatment of recipients who may have received another text of the ledger.
+        rate: The rate, if the user has just given one.
+        workers: Number of workers to ask for help, instead of sending from here.
+        as_json: Whether to print JSON.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
@@ -270,6 +290,7 @@ async def send_source(
     opened = open_store(ledger).ledger()
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
+        await run_sync(order_rate, ledger, rate)
         report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
@@ -487,7 +508,9 @@ def _print_reconciliation(
         echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")
 
 
-def _print_status(figures: Figures, *, as_json: bool) -> None:
+def _print_status(
+    figures: Figures, orders: Orders, senders: Sequence[Sender], ledger: Place, *, as_json: bool
+) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
         print_json(
@@ -501,6 +524,7 @@ def _print_status(figures: Figures, *, as_json: bool) -> None:
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
+                **orders_as_dict(orders, senders),
             }
         )
         return
@@ -514,3 +538,4 @@ def _print_status(figures: Figures, *, as_json: bool) -> None:
     print_deliveries(figures)
     if not figures.is_loaded:
         echo("its source was not read to the end: run bulk send again")
+    print_orders(orders, senders, ledger)

@@ -227,7 +227,7 @@ def _update(bulk: Sending, progress: Progress, task: TaskID) -> None:
     if now.rate_limit is not None:
         pacing += f", at most {now.rate_limit:,.0f}/s"
     if now.is_paused:
-        pacing += ", pausing"
+        pacing += f", paused by {' and '.join(now.paused_by)}" if now.paused_by else ", pausing"
     counts = f"{now.summary.rejected:,} rejected, {now.summary.unknown:,} unknown"
     progress.update(task, completed=now.summary.total, pacing=f"{counts}; {pacing}")
 

@@ -1,6 +1,7 @@
 """Arguments and options that commands share, and their checks."""
 
 import datetime as dt
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -130,6 +131,25 @@ class LedgerPlace(click.Path):
             return ledger_place(value)
         except ConfigurationError as error:
             self.fail(error.problem, param, ctx)
+
+
+AS_STARTED: Final = "as-started"
+
+
+class Rate(click.FloatRange):
+    """A rate, or the word that ends an order of one."""
+
+    def __init__(self) -> None:
+        super().__init__(0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; the word stays as it is."""
+        if value == AS_STARTED:
+            return value
+        rate = super().convert(value, param, ctx)
+        if not math.isfinite(rate):
+            self.fail(f"must be a number, or {AS_STARTED}", param, ctx)
+        return rate
 
 
 def database_address(_: click.Context, __: click.Parameter, value: str) -> str:

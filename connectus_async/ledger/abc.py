@@ -1,8 +1,8 @@
 """Doors of a ledger. Nothing behind them needs to be a file, or on this machine.
 
-A store has one campaign. There are three ways to it: the holder, which sends; the writer of
-delivery statuses beside it; and readers. A store may allow several holders at a time if it never
-gives a message to two of them.
+A store has one campaign. There are four ways to it: the holder, which sends; beside it, the writer
+of delivery statuses and the giver of orders; and readers. A store may allow several holders at a
+time if it never gives a message to two of them.
 """
 
 from abc import ABC, abstractmethod
@@ -10,23 +10,28 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from connectus_async.ledger.records import (
     EARLY_SECONDS,
     Accepted,
+    Attendance,
     Claim,
     Entry,
     Frequency,
+    Instructions,
     Latency,
     Loaded,
     Loading,
     MessageRow,
+    NewOrders,
     OpenSms,
+    Orders,
     Policy,
     Recorded,
     Report,
     Resolution,
+    Sender,
     TimeGrid,
     Total,
     Unresolved,
@@ -134,6 +139,14 @@ class SendingLedger(ABC):
     async def set_metadata(self, **values: str) -> None:
         """Write metadata of the campaign; values under other names stay."""
 
+    @abstractmethod
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes, and get the orders of the user and of all other holders.
+
+        Args:
+            attendance: The report.
+        """
+
 
 class Ledger(SendingLedger):
     """Memory of a campaign, for its holder. It belongs to the event loop that opens it."""
@@ -227,6 +240,49 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def resolve(self, resolutions: Sequence[Resolution]) -> None:
         """Record new states of messages that may have been sent; others stay as they are."""
+
+
+class SharedLedger(Ledger):
+    """Ledger that may have several holders, which share the budget of its campaign.
+
+    A holder with a budget reserves a part of it before it sends. What it reserved and did not use
+    counts as used until it is given back, or until a holder counts that has the ledger alone. Once
+    a holder has attended that does not reserve what it sends, nobody can reserve any more until
+    then.
+
+    Attributes:
+        lease: Seconds for which a holder that nothing is heard of may still send what it has begun.
+    """
+
+    lease: float
+
+    @abstractmethod
+    async def count_budget(self, kept: int = 0) -> None:
+        """Count what the messages took, or may have taken, if no other holder has the ledger.
+
+        Args:
+            kept: Units that this holder has reserved and not used. It may send nothing meanwhile.
+        """
+
+    @abstractmethod
+    async def reserve(self, budget: int, least: int, most: int) -> int:
+        """Reserve units of a budget.
+
+        Args:
+            budget: The budget of all holders together.
+            least: Units that are needed.
+            most: Units that there is use for; fewer are given of a budget that is nearly used.
+
+        Returns:
+            The number of units; 0 if those that are needed are not left.
+
+        Raises:
+            LedgerError: Another holder does not reserve what it sends.
+        """
+
+    @abstractmethod
+    async def give_back(self, units: int) -> None:
+        """Give units back that were reserved and not used."""
 
 
 class DeliveryLog(ABC):
@@ -343,6 +399,29 @@ class LedgerReader(ABC):
         """
 
 
+class LedgerControl(ABC):
+    """Giver of orders, beside holders that may be sending. Its methods block.
+
+    All raise `LedgerError` if there is no such ledger, or it cannot be read or written.
+    """
+
+    @abstractmethod
+    def orders(self) -> Orders:
+        """Read the present orders."""
+
+    @abstractmethod
+    def change(self, **orders: Unpack[NewOrders]) -> None:
+        """Give new orders; others stay. Holders that send follow them within a second.
+
+        Args:
+            orders: New values of fields of `Orders`.
+        """
+
+    @abstractmethod
+    def senders(self) -> Sequence[Sender]:
+        """Find the present holders."""
+
+
 class LedgerStore(ABC):
     """Place of a campaign's ledger."""
 
@@ -365,6 +444,10 @@ class LedgerStore(ABC):
         Args:
             early_seconds: How long a status is kept for an SMS that the ledger does not have yet.
         """
+
+    @abstractmethod
+    def control(self) -> LedgerControl:
+        """Make a giver of orders. The store must have a campaign once it is used."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[LedgerReader]:

@@ -1,8 +1,9 @@
 """Plain records that go through the doors of a ledger. They do nothing, and know no store."""
 
 import enum
+import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
 
@@ -291,3 +292,92 @@ class Policy(NamedTuple):
     identity: str
     on_unknown: OnUnknown
     forgets_content: bool
+
+
+class Orders(NamedTuple):
+    """Orders of the user to all who send a campaign. They stay until they are changed.
+
+    Attributes:
+        paused_until: Time until which nothing is sent, in Unix seconds; infinity if it has no end.
+        paused_by: Who paused the campaign.
+        stopped: The reason to stop it. It counts until the user starts the campaign again.
+        rate: Maximum messages or segments a second of all together; ``None``: as they were started.
+    """
+
+    paused_until: float | None = None
+    paused_by: str | None = None
+    stopped: str | None = None
+    rate: float | None = None
+
+
+class NewOrders(TypedDict, total=False):
+    """New values of fields of `Orders`."""
+
+    paused_until: float | None
+    paused_by: str | None
+    stopped: str | None
+    rate: float | None
+
+
+class Sender(NamedTuple):
+    """A holder of a ledger.
+
+    Attributes:
+        place: Its machine and process, in words.
+        since: Time at which it opened the ledger, in Unix seconds.
+    """
+
+    place: str
+    since: float
+
+
+class Throttling(NamedTuple):
+    """A 429 that slowed a holder down.
+
+    Attributes:
+        age: Seconds since its request was sent.
+        retry_after: Seconds for which the API wants no further request.
+    """
+
+    age: float
+    retry_after: float
+
+
+class Attendance(NamedTuple):
+    """Report of a holder that sends, again and again.
+
+    Attributes:
+        is_start: The user starts the campaign: an earlier reason to stop does not count any more.
+        rate: Maximum messages or segments a second of all holders, as this one was started.
+        demand: Messages or segments a second that it has use for; ``None`` for all that it can get.
+        throttling: The last 429 since the report before.
+        stopped: A reason for all holders to stop.
+        reserves: It reserves in the budget what it sends.
+    """
+
+    is_start: bool = False
+    rate: float | None = None
+    demand: float | None = None
+    throttling: Throttling | None = None
+    stopped: str | None = None
+    reserves: bool = True
+
+
+class Instructions(NamedTuple):
+    """Instructions to a holder that sends, until it reports again.
+
+    Attributes:
+        rate: Maximum messages or segments a second, which may be 0; ``None`` for no maximum.
+        lasts: Seconds for which the rate may be used.
+        paused_for: Seconds for which nothing is sent; infinity if nobody knows.
+        paused_by: Who paused the campaign.
+        stopped: The reason to stop.
+        throttling: A 429 that another holder has got since the report before.
+    """
+
+    rate: float | None = None
+    lasts: float = math.inf
+    paused_for: float = 0.0
+    paused_by: str | None = None
+    stopped: str | None = None
+    throttling: Throttling | None = None

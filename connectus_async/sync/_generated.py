@@ -1167,7 +1167,8 @@ class Bulk(Unpicklable):
             settle: Seconds after the last attempt until a report is taken to be complete, and
                 between two reports. Default 60. The first report is fetched no earlier than the
                 client's timeout and 10 seconds after the attempt began: a request may still arrive
-                until then, even if it was given up.
+                until then, even if it was given up. With a ledger in a database, add its lease of
+                10 seconds.
 
         Returns:
             The number of messages that were accepted, and the states of the others. With
@@ -1244,6 +1245,8 @@ class Bulk(Unpicklable):
     def pause(self) -> None:
         """Send no further message until `resume`. Messages in flight are finished.
 
+        A campaign that was paused from another terminal is paused until it is continued there.
+
         Example:
             with connectus.bulk() as bulk:
                 bulk.pause()
@@ -1276,7 +1279,7 @@ class Bulk(Unpicklable):
         self._bridge.tell(self._bridge.sender.cancel)
 
     def set_rate(self, rate: float | None) -> None:
-        """Change the rate limit, at any time.
+        """Change the rate limit, at any time. An order from another terminal overrides it.
 
         Args:
             rate: Maximum messages or segments per second, as ``rate_unit`` says; ``None`` for as

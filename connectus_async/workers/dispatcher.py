@@ -6,6 +6,7 @@ the messages under way of each sender: these are unknown if the sender dies.
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
@@ -21,7 +22,7 @@ from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.records import Entry
+from connectus_async.ledger.records import Attendance, Entry, Instructions, Throttling
 from connectus_async.ledger.states import MAY_BE_SENT, SkipReason, State
 from connectus_async.workers.frames import FrameProtocol, Item
 
@@ -68,6 +69,31 @@ class Pace:
     rate_limit: float | None = None
     concurrency_limit: int = 0
     is_paused: bool = False
+    paused_by: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Told:
+    """A 429, of a sender or of another holder of the ledger.
+
+    Attributes:
+        sent_at: Begin of its request, by the monotonic clock.
+        until: The end of the time for which the API wants no further request.
+    """
+
+    sent_at: float
+    until: float
+
+    @classmethod
+    def of(cls, throttling: Throttling) -> "Told":
+        """Take it at this moment."""
+        now = time.monotonic()
+        return cls(now - throttling.age, now + throttling.retry_after)
+
+    def now(self) -> tuple[float, float]:
+        """Tell it again, as a `Throttling` of this moment."""
+        now = time.monotonic()
+        return now - self.sent_at, max(0.0, self.until - now)
 
 
 @attrs.define(eq=False)
@@ -82,6 +108,9 @@ class Sender:
         is_idle: Whether it has sent all of its messages, and waits.
         is_leaving: Whether it was told to leave.
         pace: Its pace.
+        demand: The rate that it has use for; ``None`` for all that it can get.
+        told: The last 429 that it knows of.
+        is_asking: Whether it waits for instructions.
     """
 
     protocol: FrameProtocol = attrs.field(init=False)
@@ -91,6 +120,9 @@ class Sender:
     is_idle: bool = False
     is_leaving: bool = False
     pace: Pace = attrs.field(factory=Pace)
+    demand: float | None = None
+    told: Told | None = None
+    is_asking: bool = False
 
 
 class Dispatcher:
@@ -101,15 +133,33 @@ class Dispatcher:
         waiting: The number of its queued messages.
         guards: The guard of the budget.
         circuit_breaker: The circuit breaker for the outcomes of all senders.
+        rate: Maximum messages or segments a second of all senders.
+        reserves: There is a budget.
 
     Attributes:
         summary: The count of the outcomes so far.
         failure: The error that stopped the campaign, or ``None``.
+        news: See `Attending`.
     """
 
     def __init__(
-        self, ledger: Ledger, *, waiting: int, guards: Guards, circuit_breaker: CircuitBreaker
+        self,
+        ledger: Ledger,
+        *,
+        waiting: int,
+        guards: Guards,
+        circuit_breaker: CircuitBreaker,
+        rate: float | None = None,
+        reserves: bool = False,
     ) -> None:
+        self._reserves = reserves
+        self.news = asyncio.Event()
+        self._rate = rate
+        self._instructions: Instructions | None = None
+        self._asked_at = 0.0
+        self._throttled: Told | None = None
+        self._throttling: Throttling | None = None
+        self._stopped: str | None = None
         self.summary = BulkSummary()
         self.failure: Exception | None = None
         self._ledger = ledger
@@ -131,6 +181,7 @@ class Dispatcher:
             "assign": self._assign,
             "tell": self._tell,
             "pace": self._pace,
+            "attend": self._attend,
             "done": self._done,
         }
 
@@ -174,9 +225,40 @@ class Dispatcher:
         if self._is_stopped:
             return
         self._is_stopped = True
+        self.news.set()
         for sender in self._senders:
             sender.protocol.send("stop")
         self._direct()
+
+    @property
+    def is_over(self) -> bool:
+        """``True`` if all senders have left."""
+        return not self._senders
+
+    def attendance(self) -> Attendance:
+        """Report how all senders go together."""
+        demands = [sender.demand for sender in self._senders]
+        known = [demand for demand in demands if demand is not None]
+        throttling, self._throttling = self._throttling, None
+        stopped, self._stopped = self._stopped, None
+        return Attendance(
+            rate=self._rate,
+            demand=sum(known) if len(known) == len(demands) else None,
+            throttling=throttling,
+            stopped=stopped,
+            reserves=self._reserves,
+        )
+
+    def follow(self, instructions: Instructions, asked_at: float) -> None:
+        """Hand instructions on to each sender when it asks for them."""
+        self._instructions, self._asked_at = instructions, asked_at
+        if instructions.throttling is not None:
+            self._throttled = Told.of(instructions.throttling)
+        if instructions.stopped is not None:
+            self.stop(CampaignStoppedError(instructions.stopped))
+        for sender in self._senders:
+            if sender.is_asking:
+                self._instruct(sender, instructions)
 
     def progress(self) -> Progress:
         """Progress of all senders together."""
@@ -189,6 +271,7 @@ class Dispatcher:
             rate_limit=sum(rates) if rates and len(rates) == len(paces) else None,
             concurrency_limit=sum(pace.concurrency_limit for pace in paces),
             is_paused=any(pace.is_paused for pace in paces),
+            paused_by=tuple({name: None for pace in paces for name in pace.paused_by}),
         )
 
     def _receive(self, sender: Sender, items: Sequence[Item]) -> None:
@@ -212,13 +295,37 @@ class Dispatcher:
             return
         try:
             self._guards.take(entry)
+        except Refusal:
+            self._do(self._begin_later(sender, number, entry))
+            return
+        self._begun(sender, number, entry)
+        sender.claims.append(number)
+
+    async def _begin_later(self, sender: Sender, number: int, entry: Entry) -> None:
+        """Begin a message once it is known whether the budget covers it."""
+        try:
+            await self._guards.take_more(entry)
         except Refusal as refusal:
             skipped = refusal.skipped and refusal.skipped.value
             sender.protocol.send("refuse", number, skipped, str(refusal.error))
             return
+        except LedgerError as error:
+            self.stop(error)
+            sender.protocol.send("fail", number, error.ledger, error.problem)
+            return
+        if self._is_stopped or number not in sender.assigned:
+            self._guards.give_back(entry)
+            sender.protocol.send("refuse", number, None, STOPPED)
+            return
+        self._begun(sender, number, entry)
+        await self._grant(sender, [number], self._written(number))
+
+    async def _written(self, number: int) -> None:
+        await self._ledger.begin_known([number])
+
+    def _begun(self, sender: Sender, number: int, entry: Entry) -> None:
         del sender.assigned[number]
         sender.begun[number] = entry
-        sender.claims.append(number)
 
     async def _grant(
         self, sender: Sender, numbers: Sequence[int], written: Awaitable[object]
@@ -273,6 +380,35 @@ class Dispatcher:
 
     def _pace(self, sender: Sender, item: Item) -> None:
         sender.pace = Pace(*item[1:])
+
+    def _attend(self, sender: Sender, item: Item) -> None:
+        _, sender.demand, throttling, stopped = item
+        if throttling is not None:
+            self._throttling = Throttling(*throttling)
+            self._throttled = sender.told = Told.of(self._throttling)
+            self.news.set()
+        if stopped is not None:
+            self._stopped = stopped
+            self.stop(CampaignStoppedError(stopped))
+        if self._instructions is None:
+            sender.is_asking = True
+        else:
+            self._instruct(sender, self._instructions)
+
+    def _instruct(self, sender: Sender, all_together: Instructions) -> None:
+        """Give a sender its part of the instructions to all together."""
+        sender.is_asking = False
+        throttled = self._throttled if self._throttled is not sender.told else None
+        sender.told = self._throttled
+        rate = all_together.rate
+        sender.protocol.send(
+            "instruct",
+            None if rate is None else rate / len(self._senders),
+            all_together.lasts - (time.monotonic() - self._asked_at),
+            all_together.paused_for,
+            all_together.paused_by,
+            throttled and throttled.now(),
+        )
 
     def _assign(self, sender: Sender, item: Item) -> None:
         _, limit = item
@@ -354,3 +490,4 @@ class Dispatcher:
             self.failure = CampaignStoppedError(ALL_ENDED)
         self._failures.put_nowait(None)
         self._ended.set()
+        self.news.set()

@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 
 from connectus_async._one_process import Unpicklable
 from connectus_async._version import __version__
+from connectus_async.bulk.attendance import attend
 from connectus_async.bulk.options import BulkOptions, check_above_zero
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
@@ -42,8 +43,9 @@ class SenderProcesses(Unpicklable):
 
     It sends the messages that `Bulk.load` has recorded. Until it is left, the bulk sender itself
     neither loads, sends nor reconciles, and its `pause`, `cancel`, `set_rate` and `set_concurrency`
-    reach no process. Leaving early, by ``break`` or an exception, waits for the answers of the
-    messages under way. A cancellation kills the processes instead, and these messages are unknown.
+    reach no process; orders from other terminals do. Leaving early, by ``break`` or an exception,
+    waits for the answers of the messages under way. A cancellation kills the processes instead, and
+    these messages are unknown.
 
     Each process is a new interpreter that imports the package, not the program that started it, and
     ignores Ctrl-C and SIGTERM: this process decides when they stop. There are none on Windows.
@@ -72,6 +74,7 @@ class SenderProcesses(Unpicklable):
         self._count = processes
         self._processes: list[Popen[bytes]] = []
         self._delegation = AsyncExitStack()
+        self._attending: asyncio.Task[None] | None = None
         self._is_entered = False
         self._dispatcher: Dispatcher | None = None
 
@@ -90,6 +93,8 @@ class SenderProcesses(Unpicklable):
             self._dispatcher = dispatcher = await _dispatcher_of(campaign)
             try:
                 await self._start(dispatcher, jobs)
+                attending = attend(campaign.ledger, dispatcher, is_start=campaign.is_start)
+                self._attending = asyncio.create_task(attending)
             except BaseException:
                 dispatcher.dismiss()
                 await self._leave(dispatcher, is_cut_short=True)
@@ -147,6 +152,8 @@ class SenderProcesses(Unpicklable):
                 if is_cut_short:
                     self._kill()
                 await dispatcher.ended()
+                if self._attending is not None:
+                    await asyncio.wait([self._attending])
                 await run_sync(self._wait)
             except BaseException:
                 self._kill()
@@ -215,6 +222,8 @@ async def _dispatcher_of(campaign: Delegated) -> Dispatcher:
         waiting=(await campaign.ledger.counts()).get(State.QUEUED, 0),
         guards=campaign.guards,
         circuit_breaker=campaign.circuit_breaker,
+        rate=campaign.options.rate,
+        reserves=campaign.options.budget is not None,
     )
 
 

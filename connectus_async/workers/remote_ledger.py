@@ -10,7 +10,7 @@ from connectus_async.bulk.guards import Refusal
 from connectus_async.bulk.progress import Progress
 from connectus_async.errors import CampaignStoppedError, LedgerError
 from connectus_async.ledger.null import NullLedger
-from connectus_async.ledger.records import Claim, Entry
+from connectus_async.ledger.records import Attendance, Claim, Entry, Instructions, Throttling
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.workers.frames import FrameProtocol, Item
 
@@ -50,12 +50,14 @@ class RemoteLedger(NullLedger):
         self._claims: dict[int, asyncio.Future[Claim]] = {}
         self._assigned: asyncio.Future[Private[Rows]] | None = None
         self._continues: asyncio.Future[bool] | None = None
+        self._instructed: asyncio.Future[Instructions] | None = None
         self._handlers: Final[Mapping[str, Callable[..., None]]] = {
             "job": self._receive_job,
             "assigned": self._receive_assigned,
             "grant": self._grant,
             "refuse": self._refuse,
             "fail": self._fail,
+            "instruct": self._instruct,
             "stop": self._stop,
             "continue": lambda: self._continue(on=True),
             "leave": lambda: self._continue(on=False),
@@ -114,6 +116,15 @@ class RemoteLedger(NullLedger):
         self._assigned = self._ask(limit) if rows else None
         return () if self._is_stopped else rows
 
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report to the dispatcher, and get its instructions. See `Ledger.attend`."""
+        _, _, demand, throttling, stopped, _ = attendance
+        self.protocol.send("attend", demand, throttling and tuple(throttling), stopped)
+        if self._is_stopped:
+            return _NOTHING_MORE
+        self._instructed = self._loop.create_future()
+        return await self._instructed
+
     async def done(self, failure: str | None) -> bool:
         """Report that all assigned messages are sent, or the reason why not.
 
@@ -139,8 +150,9 @@ class RemoteLedger(NullLedger):
 
     def tell_progress(self, progress: Progress) -> None:
         """Report the pace of this sender."""
-        limits = progress.rate_limit, progress.concurrency_limit, progress.is_paused
-        self.protocol.send("pace", progress.rate, *limits)
+        limits = progress.rate_limit, progress.concurrency_limit
+        pauses = progress.is_paused, progress.paused_by
+        self.protocol.send("pace", progress.rate, *limits, *pauses)
 
     def _ask(self, limit: int) -> "asyncio.Future[Private[Rows]]":
         self._assigned = self._loop.create_future()
@@ -183,8 +195,24 @@ class RemoteLedger(NullLedger):
         if not claim.done():
             claim.set_exception(error)
 
+    def _instruct(
+        self,
+        rate: float | None,
+        lasts: float,
+        paused_for: float,
+        paused_by: str | None,
+        throttling: tuple[float, float] | None,
+    ) -> None:
+        heard = throttling and Throttling(*throttling)
+        self._follow(Instructions(rate, lasts, paused_for, paused_by, throttling=heard))
+
+    def _follow(self, instructions: Instructions) -> None:
+        if self._instructed is not None and not self._instructed.done():
+            self._instructed.set_result(instructions)
+
     def _stop(self) -> None:
         self._is_stopped = True
+        self._follow(_NOTHING_MORE)
         self.on_stop()
 
     def _continue(self, *, on: bool) -> None:
@@ -200,3 +228,6 @@ def _known(number: int | None) -> int:
 
 def _nothing() -> None:
     """Do nothing: no message is under way yet."""
+
+
+_NOTHING_MORE: Final = Instructions(rate=0.0)

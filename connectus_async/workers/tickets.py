@@ -18,6 +18,7 @@ from connectus_async.extras import library
 from connectus_async.ledger import check_tables, open_store, parse_address, with_campaign
 from connectus_async.ledger.abc import Ledger, LedgerStore
 from connectus_async.ledger.metadata_names import LOADED, SETTINGS, STOPPED
+from connectus_async.ledger.records import Attendance
 from connectus_async.redaction import one_line
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 
@@ -98,6 +99,7 @@ async def defer_tickets(ledger: Ledger, tickets: int) -> None:
     _check_extra()
     from connectus_async.workers import ticket_queue  # noqa: PLC0415 - an extra
 
+    await ledger.attend(Attendance(is_start=True, demand=0.0))
     await ledger.hand_out(ticket_queue.deferrer(tickets))
 
 
@@ -169,7 +171,7 @@ async def _help_with(campaign: str, *, ledger: str, lease: float | None, client:
     options = await run_sync(_recorded, store, address)
     async with (
         AsyncConnectus(max_connections=options.concurrency, **client) as connectus,
-        sender_over(connectus, store.ledger(), options) as sender,
+        sender_over(connectus, store.ledger(), options, is_start=False) as sender,
     ):
         await sender.note(**{STOPPED: ""})
         try:
@@ -179,7 +181,8 @@ async def _help_with(campaign: str, *, ledger: str, lease: float | None, client:
         except ConnectusError as error:
             await _note_stop(sender, error)
             raise
-    return f"{summary.accepted:,} of {summary.total:,} messages accepted"
+    counts = [f"{count:,} {state}" for state, count in summary.counts.items() if count]
+    return ", ".join(counts) or "nothing was left to send"
 
 
 async def _note_stop(sender: Bulk, error: ConnectusError) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import marshal
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from importlib.util import find_spec
@@ -19,7 +20,15 @@ from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.progress import Progress
-from connectus_async.ledger.records import Claim, Entry, Loading, Policy
+from connectus_async.ledger.records import (
+    Attendance,
+    Claim,
+    Entry,
+    Instructions,
+    Loading,
+    Policy,
+    Throttling,
+)
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.states import OnUnknown, SkipReason
 from connectus_async.workers import frames as frames_module
@@ -347,6 +356,7 @@ async def test_progress_is_that_of_all(start):
                 rate_limit=10.0,
                 concurrency_limit=4,
                 is_paused=is_paused,
+                paused_by=("ana",) if is_paused else (),
             )
         )
     one.tell(7, State.REJECTED, None, "400")
@@ -356,7 +366,77 @@ async def test_progress_is_that_of_all(start):
     await other.queued(0, LIMIT)
     now = campaign.dispatcher.progress()
     assert (now.in_flight, now.rate, now.rate_limit) == (1, 10.0, 20.0)
-    assert (now.concurrency_limit, now.is_paused) == (8, True)
+    assert (now.concurrency_limit, now.is_paused, now.paused_by) == (8, True, ("ana",))
+
+
+async def test_each_sender_gets_its_part_of_the_instructions(start):
+    """Whoever asks before there are any waits for them; whoever asks later has them at once."""
+    campaign = await start(1)
+    one, other = await campaign.add_sender(), await campaign.add_sender()
+    waiting = asyncio.gather(*(remote.attend(Attendance(demand=5.0)) for remote in (one, other)))
+    for remote in (one, other):
+        await remote.queued(0, LIMIT)  # whose answer comes after the dispatcher has heard of both
+    assert campaign.dispatcher.attendance() == Attendance(demand=10.0)
+
+    now = time.monotonic()
+    campaign.dispatcher.follow(Instructions(30.0, 100.0, paused_for=7.0, paused_by="ana"), now)
+    for found in (*await waiting, await one.attend(Attendance())):
+        assert found == Instructions(15.0, found.lasts, 7.0, "ana")
+        assert 50 < found.lasts <= 100
+    assert campaign.dispatcher.attendance().demand is None
+    campaign.dispatcher.follow(Instructions(), now)
+    assert await one.attend(Attendance()) == Instructions()
+
+
+async def test_a_429_of_one_sender_slows_the_others_once(start):
+    """So does one of another holder of the ledger, which hears of theirs."""
+    campaign = await start(1)
+    one, other = await campaign.add_sender(), await campaign.add_sender()
+    campaign.dispatcher.follow(Instructions(), time.monotonic())
+    throttling = Throttling(age=2.0, retry_after=60.0)
+    assert (await one.attend(Attendance(throttling=throttling))).throttling is None
+    assert campaign.dispatcher.news.is_set()
+    assert campaign.dispatcher.attendance().throttling == throttling
+    assert campaign.dispatcher.attendance().throttling is None
+
+    heard = (await other.attend(Attendance())).throttling
+    assert heard is not None
+    assert (round(heard.age) >= 2, heard.retry_after <= 60) == (True, True)
+    for remote in (one, other):
+        assert (await remote.attend(Attendance())).throttling is None
+    campaign.dispatcher.follow(Instructions(throttling=throttling), time.monotonic())
+    for remote in (one, other):
+        assert (await remote.attend(Attendance())).throttling is not None
+        assert (await remote.attend(Attendance())).throttling is None
+
+
+async def test_a_reason_to_stop_of_one_sender_stops_all(start):
+    """It is told to other holders of the ledger as well, once, as theirs is to the senders."""
+    campaign = await start(1)
+    one, other = await campaign.add_sender(), await campaign.add_sender()
+    stopped = asyncio.Event()
+    other.on_stop = stopped.set
+    waiting = asyncio.create_task(other.attend(Attendance()))
+    telling = asyncio.create_task(one.attend(Attendance(stopped="402: no balance")))
+    await stopped.wait()
+    for attending in (waiting, telling):
+        assert (await attending).rate == 0
+    assert str(campaign.dispatcher.failure) == "402: no balance"
+    assert campaign.dispatcher.attendance().stopped == "402: no balance"
+    assert campaign.dispatcher.attendance().stopped is None
+    assert (await other.attend(Attendance())).rate == 0
+
+
+async def test_an_order_to_stop_stops_all_senders(start):
+    """It came from elsewhere, so nobody else is told."""
+    campaign = await start(1)
+    remote = await campaign.add_sender()
+    stopped = asyncio.Event()
+    remote.on_stop = stopped.set
+    campaign.dispatcher.follow(Instructions(stopped="ana stopped it"), time.monotonic())
+    await stopped.wait()
+    assert str(campaign.dispatcher.failure) == "ana stopped it"
+    assert campaign.dispatcher.attendance().stopped is None
 
 
 async def test_only_what_is_in_the_ledger_is_sent(start):

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import math
 import os
 import pickle
 import signal
@@ -19,11 +20,19 @@ from anyio.to_thread import run_sync
 from awaited import asyncio_only
 
 import connectus_async
-from connectus_async import AsyncConnectus, QuietHours, Sms, State, SuppressionList
+from connectus_async import (
+    AsyncConnectus,
+    CampaignStoppedError,
+    QuietHours,
+    Sms,
+    State,
+    SuppressionList,
+)
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.sender import Bulk
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger import open_store
 from connectus_async.ledger.states import Edited, OnUnknown, SkipReason
 from connectus_async.workers import Failure, SenderProcesses
 from connectus_async.workers import processes as module
@@ -234,6 +243,32 @@ async def test_a_suppression_list_that_cannot_be_read_when_processes_start(
 
     assert reasons == {SkipReason.SUPPRESSED: 9}
     assert emulator.received == []
+
+
+async def test_orders_from_other_terminals_reach_all_processes(settings, emulator, tmp_path):
+    """Nothing leaves while the campaign is paused, and it ends when it is stopped."""
+    ledger = tmp_path / "campaign.db"
+    control = open_store(ledger).control()
+    async with AsyncConnectus(**settings) as connectus, connectus.bulk(ledger=ledger) as bulk:
+        await bulk.load(Sms(FIRST + index, "Hola") for index in range(20))
+        await run_sync(lambda: control.change(paused_until=math.inf, paused_by="ana"))
+        async with SenderProcesses(bulk, processes=2) as sending:
+            async for progress in sending.watch(0.05):
+                if progress.paused_by == ("ana",):
+                    break
+            assert emulator.received == []
+            await run_sync(lambda: control.change(paused_until=None))
+            assert [failure async for failure in sending.stream()] == []
+        assert sending.summary.accepted == 20
+
+        await bulk.load(Sms(FIRST + 20 + index, "Hola") for index in range(20))
+        await run_sync(lambda: control.change(paused_until=math.inf))
+        async with SenderProcesses(bulk, processes=2) as sending:
+            await run_sync(lambda: control.change(stopped="ana stopped it"))
+            with pytest.raises(CampaignStoppedError, match="ana stopped it"):
+                assert [failure async for failure in sending.stream()] == []
+        assert await bulk.counts() == {State.ACCEPTED: 20, State.QUEUED: 20}
+    assert len(emulator.received) == 20
 
 
 async def test_one_sends_at_a_time(bulk: Bulk):

@@ -193,7 +193,11 @@ async def test_a_ticket_that_is_aborted_by_hand_is_not_run_again(queue, app):
     app.add_tasks_from(ticket_queue.tasks(wait), namespace=ticket_queue.NAMESPACE)
     ticket = app.configure_task(ticket_queue.TASK, queue="connectus")
     number = await ticket.defer_async(campaign="navidad")
-    worker = asyncio.create_task(app.run_worker_async(wait=False, install_signal_handlers=False))
+    worker = asyncio.create_task(
+        app.run_worker_async(
+            wait=False, abort_job_polling_interval=0.05, install_signal_handlers=False
+        )
+    )
     await begun.wait()
     await app.job_manager.cancel_job_by_id_async(number, abort=True)
     await worker

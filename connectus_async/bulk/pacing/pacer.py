@@ -41,6 +41,9 @@ class Pacer:
     LONGEST_PAUSE: Final = 30 * 86_400.0
     """Seconds; a server may ask for more, even for infinity, which no timer takes."""
 
+    GROWTH: Final = 2.0
+    """Times the measured rate that there may be use for soon."""
+
     def __init__(
         self,
         *,
@@ -58,6 +61,7 @@ class Pacer:
         self._in_flight = 0
         self._paused_by_user = False
         self._paused_until = -math.inf
+        self._last_throttling: tuple[float, float] | None = None
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._refresh()
@@ -67,6 +71,11 @@ class Pacer:
         """Present rate limit, in cost per second; ``None`` for no limit."""
         allowed = self._allowed_rate(self._clock())
         return allowed if allowed < math.inf else None
+
+    @property
+    def user_rate(self) -> float | None:
+        """The rate of `set_rate`."""
+        return self._user_rate if self._user_rate < math.inf else None
 
     @property
     def measured_rate(self) -> float:
@@ -92,6 +101,43 @@ class Pacer:
     def paused_until(self) -> float | None:
         """End of the present pause after a failure, by the clock; ``None`` if there is none."""
         return self._paused_until if self._clock() < self._paused_until else None
+
+    @property
+    def demand(self) -> float | None:
+        """Cost per second that there is use for; ``None`` if nothing but `set_rate` limits it."""
+        is_of_user = self._allowed_rate(self._clock()) == self._user_rate
+        if self._waiters and self._in_flight < self._limit and is_of_user:
+            return None
+        return self.GROWTH * self.measured_rate + 1
+
+    def take_throttling(self) -> tuple[float, float] | None:
+        """Return the last 429 that called for a pause, once.
+
+        Returns:
+            The seconds since its request was sent, and those for which the server wants no other.
+        """
+        found, self._last_throttling = self._last_throttling, None
+        if found is None:
+            return None
+        (sent_at, until), now = found, self._clock()
+        return now - sent_at, max(0.0, until - now)
+
+    def slow_down(self, age: float, retry_after: float) -> None:
+        """Slow down after a 429 that somebody else got, who shares the server's limit.
+
+        Args:
+            age: Seconds since its request was sent. A cut after that counts for it too.
+            retry_after: Seconds for which the server wants no other request.
+        """
+        now = self._clock()
+        if self._cubic is None:
+            self._start_throttling(now)
+        elif self._cubic.cut(now, age) and self._bucket:
+            self._fill(self._bucket, now)
+            self._bucket.empty()
+        if retry_after > 0:
+            self._pause_for(now, min(retry_after, self.LONGEST_PAUSE))
+        self._reconsider()
 
     def try_acquire(self, cost: float = 1) -> bool:
         """Take permission to send a message of that cost, if it is free at once.
@@ -278,11 +324,13 @@ class Pacer:
             self._timer = None
 
     def _failed(self, signal: Signal, now: float, latency: float, retry_after: float) -> None:
-        pause = min(retry_after, self.LONGEST_PAUSE)
+        wanted = pause = min(retry_after, self.LONGEST_PAUSE)
         if self._calls_for_pause(signal, now, latency) and self._backoff.counts(now, latency):
             pause = max(pause, self._backoff.next_pause())
         if pause > 0:
             self._pause_for(now, pause)
+            if signal is Signal.THROTTLED:
+                self._last_throttling = now - latency, now + wanted
         self._refresh()
 
     def _calls_for_pause(self, signal: Signal, now: float, latency: float) -> bool:

@@ -117,6 +117,17 @@ class Cubic:
         self._cut(now)
         return True
 
+    def cut(self, now: float, age: float) -> bool:
+        """Cut the rate for a 429 of somebody else, unless a cut since its request was one for it.
+
+        Returns:
+            Whether the rate was cut.
+        """
+        if now - age <= self._cut_at or not self._has_passed:
+            return False
+        self._cut(now)
+        return True
+
     def _count(self, now: float, *, throttled: bool) -> bool:
         if self.rate(now) < self._proven:
             self._answers_below += 1

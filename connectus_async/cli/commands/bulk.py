@@ -1,4 +1,4 @@
-"""Commands of a campaign: send, resume, reconcile, track, status, report and export."""
+"""Commands of a campaign: send, resume, orders to its senders, and what became of it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ from connectus_async.cli.parameters import (
     LEDGER_SUFFIX,
     MAX_CONCURRENCY,
     LedgerPlace,
+    Rate,
     campaign_option,
     campaign_options,
     chained,
     connection_options,
     json_option,
+    moment,
     one_character,
     regular_file,
     src_number_option,
@@ -127,6 +129,61 @@ def bulk_resume(**given: Any) -> None:
     from connectus_async.cli.bulk import resume
 
     resume(**given)
+
+
+@bulk.command("pause")
+@ledger_argument
+@click.option(
+    "--until", callback=moment, help="Time at which it goes on by itself, such as 2026-12-24T08:00."
+)
+@json_option
+def bulk_pause(**given: Any) -> None:
+    """Pause all commands and workers that send LEDGER, from any terminal.
+
+    Messages under way are finished. Whoever starts to send it later waits as well.
+    """
+    from connectus_async.cli.orders import pause
+
+    pause(**given)
+
+
+@bulk.command("continue")
+@ledger_argument
+@json_option
+def bulk_continue(**given: Any) -> None:
+    """Let them go on that `bulk pause` paused. It starts nobody: see `bulk resume`."""
+    from connectus_async.cli.orders import go_on
+
+    go_on(**given)
+
+
+@bulk.command("stop")
+@ledger_argument
+@json_option
+def bulk_stop(**given: Any) -> None:
+    """End all commands and workers that send LEDGER, from any terminal.
+
+    Messages under way are finished, and the others stay queued. `bulk resume` and `bulk send` start
+    it again.
+    """
+    from connectus_async.cli.orders import stop
+
+    stop(**given)
+
+
+@bulk.command("set-rate")
+@ledger_argument
+@click.argument("rate", type=Rate())
+@json_option
+def bulk_set_rate(**given: Any) -> None:
+    """Let all that send LEDGER together send at most RATE messages or segments a second.
+
+    It counts for those who start later, too, until another --rate is given to them. RATE
+    "as-started" ends the order.
+    """
+    from connectus_async.cli.orders import set_rate
+
+    set_rate(**given)
 
 
 @bulk.command("reconcile")

@@ -21,7 +21,12 @@ ON CONFLICT (campaign, name) DO UPDATE SET value = excluded.value
 """
 FIND: Final = "SELECT id FROM campaign WHERE name = %s"
 NAMES: Final = "SELECT name FROM campaign ORDER BY id"
-ADD: Final = "INSERT INTO campaign (name) VALUES (%s) ON CONFLICT DO NOTHING"
+ADD: Final = """
+WITH made AS (
+    INSERT INTO campaign (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO control (campaign) SELECT id FROM made
+"""
 
 MOST_LISTED: Final = 400
 """Characters of the names in a message."""

@@ -27,7 +27,7 @@ from connectus_async.ledger.postgres.session import PATIENCE, PAUSE
 from connectus_async.ledger.records import EARLY_SECONDS
 
 SETTINGS: Final = """
-SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET statement_timeout = 0
+SET enable_hashjoin = off; SET enable_mergejoin = off; SET statement_timeout = 0
 """
 """Each statement is about few SMS among many. As long as their table was not analyzed since it
 grew, PostgreSQL may take them for so many that it reads the table, once for each group. The index
@@ -100,7 +100,7 @@ class _ServerConnection(DeliveryConnection[CampaignConnection]):
     def _connected(self) -> CampaignConnection:
         connection = connect_blocking(self._address)
         try:
-            connection.execute(SETTINGS)
+            connection.execute(SETTINGS, prepare=False)  # several statements at once
             ((version,),) = connection.execute(schema.FIND_VERSION)
             check_version(self.name, version)
             campaign = campaigns.find(connection, self._address)

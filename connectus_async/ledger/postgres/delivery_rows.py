@@ -37,22 +37,25 @@ _IS_THE_SMS: Final = f"""
 
 RECORD: Final = f"""
 WITH told AS (
-    SELECT *, true AS is_new FROM unnest(
+    SELECT * FROM unnest(
         %(id)s::text[], %(is_number)s::boolean[], %(status)s::text[], %(place)s::integer[],
         %(said_at)s::double precision[]
     ) AS told (id, is_number, status, place, said_at)
 ),
 best AS MATERIALIZED (
-    SELECT DISTINCT ON (id) * FROM (
-        SELECT * FROM told
+    SELECT told.id, is_number, it.* FROM told CROSS JOIN LATERAL (
+        SELECT true AS is_new, told.status, told.place, told.said_at
         UNION ALL
-        SELECT id, early.is_number, early.status, {rank_of("early.status")}, early.said_at, false
-        FROM told JOIN early_status AS early USING (id) WHERE early.campaign = %(campaign)s
+        SELECT false, status, {rank_of("status")}, said_at FROM early_status
+        WHERE campaign = %(campaign)s AND id = told.id
+        ORDER BY place DESC, is_new LIMIT 1
     ) AS it
-    ORDER BY id, place DESC, is_new
+    ORDER BY told.id
 ),
 sms AS MATERIALIZED (
-    SELECT it.*, outcome.id AS number FROM best AS it JOIN outcome ON {_IS_THE_SMS}
+    SELECT it.*, outcome.id AS number,
+        (SELECT number FROM early_status WHERE campaign = %(campaign)s AND id = it.id) AS early
+    FROM best AS it JOIN outcome ON {_IS_THE_SMS}
 ),
 moved AS (
     UPDATE outcome SET
@@ -64,9 +67,8 @@ moved AS (
     RETURNING it.id, it.is_new
 ),
 taken AS (
-    DELETE FROM early_status AS early USING sms AS it
-    WHERE early.campaign = %(campaign)s AND early.id = it.id
-        AND {rank_of("early.status")} <= it.place
+    DELETE FROM early_status AS kept USING sms AS it
+    WHERE kept.number = it.early AND {rank_of("kept.status")} <= it.place
 ),
 kept AS (
     INSERT INTO early_status AS early (campaign, id, is_number, status, said_at, kept_at)

@@ -1,8 +1,8 @@
 """Holding of a campaign: joining its workers, taking chunks, and taking over from dead workers.
 
-Only the server's clock decides who is dead: a worker that was not seen for a lease. Its messages
-that were begun and have no outcome are unknown from then on, and its chunks wait again. After the
-server was started, nobody is dead for a lease: all of them were cut off.
+Only the server's clock decides who is dead: a worker that was not seen for its lease, which others
+know. Its messages that were begun and have no outcome are unknown from then on, and its chunks wait
+again. After the server was started, nobody is dead for a lease: all of them were cut off.
 """
 
 import asyncio
@@ -17,9 +17,10 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.attending import Attending
 from connectus_async.ledger.postgres.chunks import Chunk
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
-from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, WAITING
+from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
 from connectus_async.ledger.records import Entry, Policy
@@ -31,7 +32,7 @@ LEASE: Final = 10.0
 BEATS: Final = 10
 """In a lease."""
 
-JOIN: Final = "INSERT INTO worker (campaign, place) VALUES (%s, %s) RETURNING id"
+JOIN: Final = "INSERT INTO worker (campaign, place, lease) VALUES (%s, %s, %s) RETURNING id"
 BEAT: Final = """
 UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL RETURNING id
 """
@@ -40,8 +41,11 @@ LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND 
 FREE: Final = f"""
 UPDATE chunk SET owner = NULL, state = CASE
     WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
-WHERE id = ANY(%s)
+WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
+RETURNING id
 """
+"""Whoever has messages in flight stays, so that somebody is there who gives them up if it dies."""
+
 LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 """Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
 
@@ -53,7 +57,7 @@ UPDATE chunk SET owner = %(worker)s, state = CASE WHEN owner IS NULL THEN {OWNED
 WHERE id = (
     SELECT id FROM chunk
     WHERE campaign = %(campaign)s AND state <> {DONE} AND id <> ALL(%(read)s)
-        AND (state = {WAITING} OR owner = %(worker)s)
+        AND (state = {WAITING} OR owner = %(worker)s AND state <> {RECALLED})
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, begun
@@ -70,13 +74,14 @@ SELECT id, {", ".join(Entry._fields)} FROM entry WHERE id = ANY(%s) ORDER BY id
 OTHERS_GO_ON: Final = f"""
 SELECT EXISTS (
     SELECT 1 FROM chunk
-    WHERE campaign = %s AND state = {OWNED} AND owner <> %s AND {schema.HAS_QUEUED}
+    WHERE campaign = %s AND (state = {RECALLED} OR state = {OWNED} AND owner <> %s)
+        AND {schema.HAS_QUEUED}
 )
 """
 
 _IS_SILENT: Final = """
-seen_at < clock_timestamp() - %(lease)s * interval '1 second'
-AND pg_postmaster_start_time() < clock_timestamp() - %(lease)s * interval '1 second'
+seen_at < clock_timestamp() - lease * interval '1 second'
+AND pg_postmaster_start_time() < clock_timestamp() - lease * interval '1 second'
 """
 GIVE_UP: Final = f"""
 UPDATE worker SET left_at = coalesce(left_at, clock_timestamp()) WHERE id IN (
@@ -166,6 +171,7 @@ class Holding:
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
+            self.attending = Attending(self.worker)
             self._beats = asyncio.create_task(self._beat())
         except BaseException:
             await self._close_sessions()
@@ -194,7 +200,8 @@ class Holding:
         check_version(name, version)
         async with connection.transaction():
             self._campaign = await self._find(connection, policy)
-            values = (self._campaign, f"{socket.gethostname()} process {os.getpid()}")
+            place = f"{socket.gethostname()} process {os.getpid()}"
+            values = (self._campaign, place, self._lease)
             (self.worker,) = await sending.one(connection, JOIN, values)
         await self._take_over(connection)
         async with connection.transaction():
@@ -243,13 +250,16 @@ class Holding:
         async with connection.transaction():
             cursor = await connection.execute(OWNED_BY, (self._campaign, self.worker))
             free = [chunk async for (chunk,) in cursor if not writer.has_in_flight(chunk)]
-            await self._free(connection, free)
+            await self._free(connection, free, [self.worker])
             await connection.execute(LEAVE, (self.worker,))
 
-    async def _free(self, connection: AsyncConnection, chunks: Sequence[int]) -> None:
+    async def _free(
+        self, connection: AsyncConnection, chunks: Sequence[int], owners: Sequence[int]
+    ) -> None:
         await connection.execute(LOCK, ([*chunks],))
-        await connection.execute(FREE, ([*chunks],))
-        await connection.execute(FORGET_TIMES, ([*chunks],))
+        cursor = await connection.execute(FREE, ([*chunks], [*owners]))
+        freed = [chunk async for (chunk,) in cursor]
+        await connection.execute(FORGET_TIMES, (freed,))
 
     async def _beat(self) -> None:
         """Be seen, and look who is not, until the end."""
@@ -268,12 +278,21 @@ class Holding:
         cursor = await connection.execute(BEAT, (self.worker,))
         if await cursor.fetchone() is None:
             return False
+        await self._give_back(connection)
         await self._take_over(connection)
         return True
 
+    async def _give_back(self, connection: AsyncConnection) -> None:
+        """Give back chunks of which one message was begun by its key, or that were recalled."""
+        writer = self.writer
+        if ended := [chunk for chunk in writer.to_give_back if not writer.is_in_use(chunk)]:
+            async with connection.transaction():
+                await self._free(connection, ended, [self.worker])
+            writer.to_give_back.difference_update(ended)
+
     async def _take_over(self, connection: AsyncConnection) -> None:
         """Give up workers that are dead, and take what they left."""
-        who = {"campaign": self._campaign, "worker": self.worker, "lease": self._lease}
+        who = {"campaign": self._campaign, "worker": self.worker}
         async with connection.transaction():
             cursor = await connection.execute(GIVE_UP, who)
             dead = [worker async for (worker,) in cursor]
@@ -284,7 +303,7 @@ class Holding:
             values = {"chunks": lost, "now": time.time()}
             await connection.execute(INTERRUPT, values)
             await connection.execute(INTERRUPT_BEGUN, values)
-            await self._free(connection, lost)
+            await self._free(connection, lost, dead)
             if self._policy is not None and self._policy.on_unknown is OnUnknown.RESEND:
                 await self._resume(connection, OnUnknown.RESEND)
 
@@ -294,6 +313,13 @@ class Holding:
         values = {"campaign": self._campaign, "absent": ABSENT}
         await connection.execute(statement, values)
         await connection.execute(schema.REOPEN, values)
+
+    async def ask_at_once(self, task: Task, *, repeats: bool) -> Any:
+        """Run a function of the connection that waits for no change and no other question."""
+        campaign = self.writer.place.campaign
+        return await self._signs_of_life.run(
+            lambda connection: task(connection, campaign), repeats=repeats
+        )
 
     async def ask(self, task: Task, *, repeats: bool) -> Any:
         """Run a function of the connection, after everything that was recorded is written."""
@@ -333,7 +359,8 @@ class Holding:
         async with connection.transaction():
             ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
             if ended:
-                await self._free(connection, ended)
+                await self._free(connection, ended, [self.worker])
+            self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
             values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
             chunk = await (await connection.execute(CLAIM, values)).fetchone()
             waiting = [] if chunk is None else await self._waiting(connection, *chunk)
@@ -343,9 +370,8 @@ class Holding:
             return False
         with_row = {number for number, has_row in waiting if has_row}
         numbers = [number for number, _ in waiting]
-        writer.chunks[chunk[0]] = Chunk(
-            (number for number in numbers if number not in with_row), with_row
-        )
+        without_row = [number for number in numbers if number not in with_row]
+        writer.own(chunk[0], Chunk(without_row, with_row))
         self._read.append(chunk[0])
         self._page += [number for number in numbers if number > self._after]
         return True

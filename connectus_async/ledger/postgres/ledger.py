@@ -4,15 +4,24 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.postgres import handing_out, loading, reconciling, replacing, sending
+from connectus_async.ledger.abc import SharedLedger
+from connectus_async.ledger.postgres import (
+    budgets,
+    handing_out,
+    loading,
+    reconciling,
+    replacing,
+    sending,
+)
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
 from connectus_async.ledger.records import (
     Accepted,
+    Attendance,
     Claim,
     Entry,
+    Instructions,
     Loaded,
     Loading,
     Policy,
@@ -24,7 +33,7 @@ from connectus_async.ledger.records import (
 from connectus_async.ledger.states import Edited, SkipReason, State
 
 
-class PostgresLedger(Ledger):
+class PostgresLedger(SharedLedger):
     """A campaign's ledger in a database. It belongs to the event loop that opens it.
 
     Args:
@@ -36,6 +45,7 @@ class PostgresLedger(Ledger):
 
     def __init__(self, address: Address, *, lease: float) -> None:
         self._place = address.name
+        self.lease = lease
         self._holding = Holding(address, lease=lease)
         self._loads: dict[int, loading.Load] = {}
 
@@ -112,6 +122,28 @@ class PostgresLedger(Ledger):
         """Write metadata of the campaign."""
         await self.ask(partial(sending.set_metadata, values=values))
 
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Report how sending goes, and get instructions. See `SendingLedger.attend`."""
+        report = partial(self._holding.attending.report, attendance=attendance)
+        instructions: Instructions = await self._holding.ask_at_once(report, repeats=True)
+        return instructions
+
+    async def count_budget(self, kept: int = 0) -> None:
+        """Count what the messages took. See `SharedLedger.count_budget`."""
+        await self.ask(partial(budgets.count, worker=self._holding.worker, kept=kept))
+
+    async def reserve(self, budget: int, least: int, most: int) -> int:
+        """Reserve units of a budget. See `SharedLedger.reserve`."""
+        name = self._holding.writer.place.name
+        task = partial(budgets.reserve, name=name, budget=budget, least=least, most=most)
+        units: int = await self._holding.ask_at_once(task, repeats=True)  # twice is too few
+        return units
+
+    async def give_back(self, units: int) -> None:
+        """Give units back. See `SharedLedger.give_back`."""
+        task = partial(budgets.give_back, units=units)
+        await self._holding.ask_at_once(task, repeats=False)  # twice would be too many
+
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
         begin = partial(loading.begin, place=self._holding.writer.place)
@@ -123,18 +155,23 @@ class PostgresLedger(Ledger):
         self, items: Sequence[Loading], load_number: int, *, tells_left_out: bool = False
     ) -> Sequence[Loaded]:
         """Record messages as queued or skipped. See `Ledger.load`."""
-        record = self._loads[load_number].record
+        record = self._load(load_number).record
         loaded: Sequence[Loaded] = await self.ask(
             partial(record, items=items, tells_left_out=tells_left_out), repeats=False
         )
         return loaded
 
+    def _load(self, number: int) -> loading.Load:
+        _ = self._holding.writer  # it is open
+        return self._loads[number]
+
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
     ) -> int:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        end = self._loads[load_number].end
+        end = self._load(load_number).end
         people: int = await self.ask(partial(end, replaces=replaces, edited=edited), repeats=False)
+        self._holding.writer.recall()
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:

@@ -36,6 +36,10 @@ NEEDS_INDEX: Final = (
     "needs an index for delivery statuses, which only the owner of its tables can make:"
     " {statements}"
 )
+NO_BUDGET: Final = (
+    "is being sent without a budget by somebody else, whose messages would not count: stop all who"
+    " send it, then start them with the same budget"
+)
 NOT_OPEN: Final = "is not open"
 CLOSED: Final = "is closed"
 

@@ -45,10 +45,23 @@ CREATE TABLE metadata (
     value text NOT NULL,
     PRIMARY KEY (campaign, name)
 );
+CREATE TABLE control (
+    campaign integer PRIMARY KEY REFERENCES campaign ON DELETE CASCADE,
+    paused_until double precision,
+    paused_by text,
+    stopped text,
+    rate double precision,
+    throttled_at double precision,
+    waits_until double precision,
+    shares jsonb NOT NULL DEFAULT '{{}}',
+    taken bigint DEFAULT 0,
+    reserved bigint
+) WITH (fillfactor = 20);
 CREATE TABLE worker (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     campaign integer NOT NULL REFERENCES campaign ON DELETE CASCADE,
     place text NOT NULL,
+    lease double precision NOT NULL,
     joined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     left_at timestamptz
@@ -106,8 +119,9 @@ CREATE TABLE early_status (
 """``entry`` does not refer to ``campaign``: that would take a third of the time of a load.
 
 ``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
-Times are in Unix seconds by the clock of the machine that sends, but for those of ``worker``, which
-are the server's."""
+``control`` has a row for each campaign: see `attending` and `budgets`. Times are in Unix seconds by
+the clock of the machine that sends, but for those of ``worker`` and ``control``, which are the
+server's."""
 
 VIEW: Final = f"""
 CREATE VIEW message AS SELECT

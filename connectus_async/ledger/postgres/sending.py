@@ -10,7 +10,7 @@ from typing import Any, Final, LiteralString, TypeAlias
 
 from connectus_async.ledger.postgres import campaigns
 from connectus_async.ledger.postgres.connection import AsyncConnection
-from connectus_async.ledger.postgres.schema import LOADING, OWNED
+from connectus_async.ledger.postgres.schema import LOADING, OWNED, RECALLED
 from connectus_async.ledger.states import INTERRUPTED, MAY_BE_SENT, State
 
 Row: TypeAlias = tuple[Any, ...]
@@ -26,7 +26,8 @@ FAST: Final = f"""
 WITH mark AS (SELECT * FROM unnest(%(chunks)s::bigint[], %(uptos)s::bigint[]) AS it (id, upto)),
 own AS (
     UPDATE chunk SET begun = greatest(begun, mark.upto) FROM mark
-    WHERE chunk.id = mark.id AND chunk.owner = %(worker)s RETURNING chunk.id
+    WHERE chunk.id = mark.id AND chunk.owner = %(worker)s AND chunk.state <> {RECALLED}
+    RETURNING chunk.id
 ),
 is_ours AS (SELECT count(*) = %(count)s AS answer FROM own),
 timed AS (
@@ -45,8 +46,9 @@ would be logged in two steps."""
 IS_PRESENT: Final = "SELECT left_at IS NULL FROM worker WHERE id = %s FOR SHARE"
 """Whoever gives a worker up waits until its transaction has ended."""
 
-OWN: Final = """
-SELECT id FROM chunk WHERE id = ANY(%s) AND owner = %s ORDER BY id FOR UPDATE
+OWN: Final = f"""
+SELECT id FROM chunk WHERE id = ANY(%s) AND owner = %s AND state <> {RECALLED}
+ORDER BY id FOR UPDATE
 """
 NEW_CHUNK: Final = """
 INSERT INTO chunk (campaign, state, begun, owner) VALUES (%s, %s, 0, %s) RETURNING id
@@ -122,7 +124,7 @@ WHERE entry.id = it.id
 
 TAKE_CHUNK: Final = f"""
 UPDATE chunk SET owner = %s, state = CASE WHEN owner IS NULL THEN {OWNED} ELSE state END
-WHERE id = %s AND (owner IS NULL AND state <> {LOADING} OR owner = %s)
+WHERE id = %s AND (owner IS NULL AND state <> {LOADING} OR owner = %s AND state <> {RECALLED})
 """
 
 KNOWN: Final = "SELECT key, id, state FROM message WHERE campaign = %s AND key = ANY(%s)"
@@ -131,7 +133,7 @@ STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
 SPENT: Final = f"""
 SELECT coalesce(sum(billed), 0)::bigint FROM message
-WHERE campaign = %s AND state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
+WHERE campaign = {{campaign}} AND state IN ({", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))})
 """
 
 
@@ -181,7 +183,7 @@ async def counts(connection: AsyncConnection, campaign: int) -> Mapping[State, i
 
 async def spent(connection: AsyncConnection, campaign: int) -> int:
     """Add up the amounts that were or may have been taken from the balance."""
-    (total,) = await one(connection, SPENT, (campaign,))
+    (total,) = await one(connection, SPENT.format(campaign="%s"), (campaign,))
     return int(total)
 
 

@@ -2,8 +2,15 @@
 
 from contextlib import AbstractContextManager
 
-from connectus_async.ledger.abc import DeliveryLog, Ledger, LedgerReader, LedgerStore
+from connectus_async.ledger.abc import (
+    DeliveryLog,
+    Ledger,
+    LedgerControl,
+    LedgerReader,
+    LedgerStore,
+)
 from connectus_async.ledger.postgres import address
+from connectus_async.ledger.postgres.control import PostgresControl
 from connectus_async.ledger.postgres.delivery import PostgresDeliveryLog
 from connectus_async.ledger.postgres.holding import LEASE
 from connectus_async.ledger.postgres.ledger import PostgresLedger
@@ -38,6 +45,10 @@ class PostgresStore(LedgerStore):
     def deliveries(self, *, early_seconds: float = EARLY_SECONDS) -> DeliveryLog:
         """Make a writer of delivery statuses. See `LedgerStore.deliveries`."""
         return PostgresDeliveryLog(self._address, early_seconds=early_seconds)
+
+    def control(self) -> LedgerControl:
+        """Make a giver of orders. See `LedgerStore.control`."""
+        return PostgresControl(self._address)
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """Open the ledger to read it as it is at this moment. See `LedgerStore.read`."""

@@ -184,6 +184,8 @@ class Writer:
         self._started: dict[int, float] = {}
         self._apart: set[int] = set()
         self._kept: set[int] = set()
+        self.to_give_back: set[int] = set()
+        self.recalled: set[int] = set()
         self._free: range = range(0)
 
     def begin_new(self, entry: Entry) -> Awaitable[Claim]:
@@ -278,6 +280,22 @@ class Writer:
         if not self._is_given_up:
             self.finish(claim.number, State.QUEUED, TOO_OLD, None, None, is_kept=False)
         return Claim(claim.number, State.QUEUED)
+
+    def recall(self) -> None:
+        """Begin nothing more of what was read: a load may have skipped some of it.
+
+        New messages get numbers above those of the load.
+        """
+        self._free = range(0)
+        self.recalled |= self.chunks.keys()
+        self.to_give_back |= self.chunks.keys()
+        self.chunks.clear()
+
+    def own(self, number: int, chunk: Chunk) -> None:
+        """Begin messages of a chunk from now on."""
+        self.chunks[number] = chunk
+        self.recalled.discard(number)
+        self.to_give_back.discard(number)
 
     def is_in_use(self, chunk: int) -> bool:
         """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
@@ -382,7 +400,7 @@ class Writer:
             if not self._free:
                 (chunk,) = await self._session.run(self._new_chunk, repeats=True)
                 self._free = range(chunk * CHUNK, (chunk + 1) * CHUNK)
-                self.chunks[chunk] = Chunk()
+                self.own(chunk, Chunk())
             some, self._free = self._free[:count], self._free[count:]
             taken += some
             count -= len(some)
@@ -462,7 +480,8 @@ class Writer:
             raise GivenUpError
         cursor = await connection.execute(sending.OWN, ([*plan.marks], worker))
         ours = {chunk async for (chunk,) in cursor}
-        lost = {number for number in group.begun if chunk_of(number) not in ours}
+        may_begin = ours - self.recalled
+        lost = {number for number in group.begun if chunk_of(number) not in may_begin}
         duplicates = await self._insert(connection, group, plan) if group.new else {}
         await self._end(connection, plan)
         await self._begin(connection, plan, ours, lost)
@@ -527,8 +546,10 @@ class Writer:
         plan.claims.update({id_: Claim(id_, State(state)) async for id_, state in cursor})
         if not plan.claims.keys() >= {*numbers}:
             raise LedgerError(self.place.name, problems.CHANGED)
-        for number in numbers:
-            self.chunks.pop(chunk_of(number), None)
+        for chunk in {*map(chunk_of, numbers)}:
+            self.chunks.pop(chunk, None)
+            self.recalled.add(chunk)
+            self.to_give_back.add(chunk)
 
     async def _claim(
         self, connection: AsyncConnection, duplicates: Mapping[int, New], plan: Plan
@@ -554,6 +575,8 @@ class Writer:
         values = (self.place.worker, chunk_of(number), self.place.worker)
         if (await connection.execute(sending.TAKE_CHUNK, values)).rowcount == 0:
             return False
+        if chunk_of(number) not in self.chunks:
+            self.to_give_back.add(chunk_of(number))
         cursor = await connection.execute(sending.BEGIN_AGAIN, (plan.now, [number]))
         if cursor.rowcount == 0:
             await connection.execute(sending.BEGIN_APART, (plan.now, [number]))

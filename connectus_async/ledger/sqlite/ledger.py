@@ -11,8 +11,10 @@ from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import hashed
 from connectus_async.ledger.records import (
     Accepted,
+    Attendance,
     Claim,
     Entry,
+    Instructions,
     Loaded,
     Loading,
     Policy,
@@ -21,7 +23,14 @@ from connectus_async.ledger.records import (
     Unresolved,
     Witnesses,
 )
-from connectus_async.ledger.sqlite import loading, metadata, reconciling, sending, statistics
+from connectus_async.ledger.sqlite import (
+    control,
+    loading,
+    metadata,
+    reconciling,
+    sending,
+    statistics,
+)
 from connectus_async.ledger.sqlite.codes import CODES, short_id, storable, ticks
 from connectus_async.ledger.sqlite.connection import Task
 from connectus_async.ledger.sqlite.holder import HolderFile
@@ -149,6 +158,11 @@ class SqliteLedger(Ledger):
     async def set_metadata(self, **values: str) -> None:
         """Write metadata of the campaign."""
         await self.ask(partial(metadata.write, values=values))
+
+    async def attend(self, attendance: Attendance) -> Instructions:
+        """Get the orders of the user. See `SendingLedger.attend`."""
+        found: Instructions = await self.ask(partial(control.attend, attendance=attendance))
+        return found
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""

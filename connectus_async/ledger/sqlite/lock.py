@@ -54,8 +54,22 @@ def _not_made(folder: Path, error: OSError) -> str:
     return f"its lock cannot be made in {folder}: {error.strerror}"
 
 
-class _BriefError(LedgerError):
-    """Another process has the lock for a moment."""
+class HeldError(LedgerError):
+    """Another process has the lock, or this one.
+
+    Attributes:
+        process: Its id, or ``unknown``.
+        since: Time at which it took the lock, in Unix seconds.
+        is_brief: It has the lock for a moment.
+    """
+
+    def __init__(
+        self, ledger: str, problem: str, process: str, since: float, *, is_brief: bool
+    ) -> None:
+        super().__init__(ledger, problem)
+        self.process = process
+        self.since = since
+        self.is_brief = is_brief
 
 
 class LedgerLock:
@@ -66,9 +80,11 @@ class LedgerLock:
 
     Attributes:
         is_brief: It is taken for a moment only.
+        since: Time at which it was taken, in Unix seconds.
     """
 
     def __init__(self, ledger: Path) -> None:
+        self.since = 0.0
         self._ledger = ledger
         self._descriptor: int | None = None
         self._mark: tuple[int, Path] | None = None
@@ -88,8 +104,8 @@ class LedgerLock:
         while True:
             try:
                 self._acquire()
-            except _BriefError:
-                if for_a_moment or time.monotonic() > give_up_at:
+            except HeldError as error:
+                if not error.is_brief or for_a_moment or time.monotonic() > give_up_at:
                     raise
                 time.sleep(PAUSE)
             else:
@@ -100,14 +116,16 @@ class LedgerLock:
         mark = os.getpid(), ledger.with_name(ledger.name + ".lock")
         found = _locks.setdefault(mark, self)  # in one step, for other threads come here too
         if found is not self or self._mark is not None:
-            kind = _BriefError if found.is_brief else LedgerError
-            raise kind(self._ledger.name, f"is in use by this process ({mark[0]}) already")
+            problem = f"is in use by this process ({mark[0]}) already"
+            raise HeldError(
+                self._ledger.name, problem, str(mark[0]), found.since, is_brief=found.is_brief
+            )
         try:
             self._descriptor = self._locked(mark[1])
         except BaseException:
             del _locks[mark]
             raise
-        self._mark = mark
+        self._mark, self.since = mark, time.time()
         self._write_holder(self._descriptor)
 
     def _locked(self, path: Path) -> int:
@@ -120,11 +138,12 @@ class LedgerLock:
             _lock(descriptor)
         except OSError:
             said = os.read(descriptor, 40).decode(errors="replace")
+            since = os.fstat(descriptor).st_mtime
             os.close(descriptor)
             holder = said.removesuffix(BRIEFLY).strip() or "unknown"
-            raise (_BriefError if said.endswith(BRIEFLY) else LedgerError)(
-                name, f"is in use by process {holder}: wait for it, or end it first"
-            ) from None
+            problem = f"is in use by process {holder}: wait for it, or end it first"
+            is_brief = said.endswith(BRIEFLY)
+            raise HeldError(name, problem, holder, since, is_brief=is_brief) from None
         return descriptor
 
     def release(self) -> None:
@@ -139,3 +158,19 @@ class LedgerLock:
         with suppress(OSError):  # on a full disk the lock works too, without the name
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()}{BRIEFLY if self.is_brief else NEWLINE}".encode())
+
+
+def holder_of(ledger: Path) -> HeldError | None:
+    """Find the process that has the lock of a ledger, and not for a moment only."""
+    place = ledger.resolve()
+    if not place.with_name(place.name + ".lock").exists():
+        return None
+    lock = LedgerLock(ledger)
+    try:
+        lock.acquire(for_a_moment=True)
+    except HeldError as error:
+        return None if error.is_brief else error
+    except LedgerError:
+        return None  # the lock cannot be opened: nobody sends from such a folder
+    lock.release()
+    return None

@@ -15,6 +15,9 @@ LOAD: Final = "reading"
 LOG: Final = "log"
 """Tells whether the log has more than the file. See `connection`."""
 
+ORDER: Final = "ordered_"
+"""Begin of the name of an order, which is the name of a field of `Orders`."""
+
 READ: Final = "SELECT name, value FROM campaign"
 WRITE: Final = """
 INSERT INTO campaign VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value

@@ -3,8 +3,15 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from connectus_async.ledger.abc import DeliveryLog, Ledger, LedgerReader, LedgerStore
+from connectus_async.ledger.abc import (
+    DeliveryLog,
+    Ledger,
+    LedgerControl,
+    LedgerReader,
+    LedgerStore,
+)
 from connectus_async.ledger.records import EARLY_SECONDS
+from connectus_async.ledger.sqlite.control import SqliteControl
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.ledger.sqlite.reader import read
@@ -32,6 +39,10 @@ class SqliteStore(LedgerStore):
     def deliveries(self, *, early_seconds: float = EARLY_SECONDS) -> DeliveryLog:
         """Make a writer of delivery statuses. See `LedgerStore.deliveries`."""
         return SqliteDeliveryLog(self._path, early_seconds=early_seconds)
+
+    def control(self) -> LedgerControl:
+        """Make a giver of orders. See `LedgerStore.control`."""
+        return SqliteControl(self._path)
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """Open the ledger to read it. See `LedgerStore.read`."""

@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
+from anyio.to_thread import run_sync
 from doors import begin, entry, finish, load, opened, policy, rows, rows_now, settled
 
 from connectus_async import LedgerError
@@ -37,10 +39,11 @@ def hasty(postgres_ledger: str) -> PostgresStore:
 class Sleeper:
     """Holder whose process can be stopped: its loop runs during its calls alone."""
 
-    def __init__(self, store: PostgresStore) -> None:
+    def __init__(self, store: PostgresStore, **options: Any) -> None:
         self._runner = asyncio.Runner(debug=False)
+        self._is_closed = False
         self.ledger = store.ledger()
-        self.run(self.ledger.open(policy()))
+        self.run(self.ledger.open(policy(**options)))
 
     def run(self, awaitable: Any) -> Any:
         async def wait() -> Any:
@@ -58,8 +61,10 @@ class Sleeper:
         return [number for number, _ in self.run(self.ledger.queued(0, limit))]
 
     def close(self) -> None:
-        self.run(self.ledger.close())
-        self._runner.close()
+        if not self._is_closed:
+            self._is_closed = True
+            self.run(self.ledger.close())
+            self._runner.close()
 
 
 @pytest.fixture
@@ -132,15 +137,29 @@ def test_a_holder_that_is_silent_for_a_lease_is_given_up(hasty: PostgresStore, s
     ]
 
 
+def test_a_holder_is_given_up_after_its_own_lease(store, hasty, postgres_ledger):
+    """Others may have a shorter one: by theirs it would be dead while it goes on sending."""
+    patient = Sleeper(store)
+    patient.run(load(patient.ledger, *messages(2)))
+    first, second = patient.queued(2)
+    patient.begin(first)
+    with psycopg.connect(parse(postgres_ledger).conninfo) as connection:
+        connection.execute("UPDATE connectus.worker SET seen_at = seen_at - interval '3 seconds'")
+    Sleeper(hasty).close()
+
+    assert patient.begin(second) == [Claim(second)]
+    patient.close()
+
+
 def test_an_answer_that_comes_after_the_end_of_a_lease_is_not_lost(
     hasty: PostgresStore, sleeper: Sleeper
 ):
     """It was accepted, whoever was given up; any other answer leaves it unknown."""
-    sleeper.run(load(sleeper.ledger, *messages(3)))
-    numbers = sleeper.queued(3)
+    sleeper.run(load(sleeper.ledger, *messages(4)))
+    *numbers, waiting = sleeper.queued(4)
     sleeper.begin(*numbers)
     other = Sleeper(hasty)
-    assert other.run(everything(other.ledger)) == []
+    assert other.run(everything(other.ledger)) == [waiting]
     other.close()
 
     for number, state in zip(numbers, (State.ACCEPTED, State.REJECTED, State.QUEUED), strict=True):
@@ -151,6 +170,7 @@ def test_an_answer_that_comes_after_the_end_of_a_lease_is_not_lost(
     assert rows_now(hasty, "state", "provider_id") == [
         ("accepted", "id-accepted"),
         *[("unknown", None)] * 2,
+        ("accepted", None),
     ]
 
 
@@ -162,11 +182,9 @@ def test_a_holder_that_resends_sends_what_a_dead_one_had_begun(
     numbers = sleeper.queued(3)
     sleeper.begin(numbers[0])
 
-    async def send() -> list[int]:
-        async with opened(hasty, on_unknown=OnUnknown.RESEND) as ledger:
-            return await everything(ledger)
-
-    assert sorted(sleeper.run(send())) == numbers
+    other = Sleeper(hasty, on_unknown=OnUnknown.RESEND)
+    assert sorted(other.run(everything(other.ledger))) == numbers
+    other.close()
     assert rows_now(hasty, "attempts") == [2, 1, 1]
 
 
@@ -203,11 +221,11 @@ async def test_a_crash_of_the_server_is_survived(server: PostgresServer):
         queued = await ledger.queued(0, 20)
         for number, one in queued[:5]:
             await begin(ledger, one, number)
-        server.crash()
+        await run_sync(server.crash)
         for number, one in queued[:5]:
             ledger.finish(one, number, State.ACCEPTED, None, None)
         claims = [ledger.begin(one, number) for number, one in queued[5:]]
-        server.start()
+        await run_sync(server.start)
         assert {claim.found for claim in await settled(*claims)} == {None}
         for number, one in queued[5:]:
             ledger.finish(one, number, State.ACCEPTED, None, None)

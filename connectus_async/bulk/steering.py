@@ -1,0 +1,173 @@
+"""Steering of a run: it is held back, paced and stopped by the program, the user and others."""
+
+import asyncio
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from connectus_async.bulk.failures import STOPS_ALL_HOLDERS
+from connectus_async.bulk.pacing import Pacer
+from connectus_async.errors import CampaignStoppedError, safe_text
+from connectus_async.ledger.records import Attendance, Instructions, Throttling
+
+if TYPE_CHECKING:
+    from connectus_async.bulk.run import Run
+
+USER, SUPPRESSION, ORDER = "the user", "the suppression list", "an order"
+START, SHARE = "the start", "the rate of others"
+"""Reasons to hold messages back: `Bulk.pause`; a list that cannot be read; an order from another
+terminal; the first instructions have not come yet; others have the whole rate, or the permission to
+use a part of it has run out."""
+
+SHORT: Final = frozenset({START, SHARE})
+"""Reasons that nobody needs to hear of."""
+
+
+class Steering:
+    """Steers the runs of a sender, one after the other.
+
+    A run is held back for as long as there is a reason.
+
+    Args:
+        pacer: The pacer of all runs.
+        rate: Maximum messages or segments a second; ``None`` for no maximum.
+        reserves: There is a budget.
+    """
+
+    def __init__(self, pacer: Pacer, rate: float | None, *, reserves: bool) -> None:
+        self._pacer = pacer
+        self._rate = rate
+        self._reserves = reserves
+        self._has_own_rate = True
+        self._run: Run | None = None
+        self._reasons: dict[str, str] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Who or what holds messages back for longer than a moment."""
+        return tuple(name for reason, name in self._reasons.items() if reason not in SHORT)
+
+    def holds_back(self, reason: str) -> bool:
+        """Tell whether a reason holds messages back."""
+        return reason in self._reasons
+
+    def hold_back(self, reason: str, name: str = "") -> None:
+        """Send nothing for as long as there is this reason.
+
+        Args:
+            reason: The reason.
+            name: How to call it, if not by itself.
+        """
+        self._reasons[reason] = name or reason
+        self._pacer.pause()
+
+    def go_on(self, reason: str) -> None:
+        """Send again, unless there is another reason not to."""
+        if self._reasons.pop(reason, None) is None or self._reasons:
+            return
+        self._pacer.resume()
+        if self._run is not None:
+            self._run.resumed()
+
+    def set_rate(self, rate: float | None) -> None:
+        """Change the maximum, which counts unless there is an order of another one."""
+        self._rate = rate
+        if self._has_own_rate:
+            self._pacer.set_rate(rate)
+        if self._run is not None:
+            self._run.news.set()
+
+    def begin(self, run: "Run") -> "Attendant":
+        """Steer another run, which waits for its first instructions."""
+        self._run = run
+        self.hold_back(START)
+        return Attendant(self, run)
+
+    def attendance(self, run: "Run") -> Attendance:
+        """Report how a run goes."""
+        throttling = self._pacer.take_throttling()
+        return Attendance(
+            rate=self._rate,
+            demand=0.0 if run.is_over else self._pacer.demand,
+            throttling=None if throttling is None else Throttling(*throttling),
+            reserves=self._reserves,
+        )
+
+    def follow(self, instructions: Instructions, seconds: float) -> None:
+        """Follow instructions on the pace.
+
+        Args:
+            instructions: The instructions.
+            seconds: Seconds for which the rate may still be used.
+        """
+        if instructions.paused_for > 0:
+            self.hold_back(ORDER, instructions.paused_by or ORDER)
+        else:
+            self.go_on(ORDER)
+        if instructions.throttling is not None:
+            self._pacer.slow_down(*instructions.throttling)
+        self._has_own_rate = instructions.lasts == math.inf and instructions.rate == self._rate
+        self._allow(instructions.rate, seconds)
+        self.go_on(START)
+
+    def _allow(self, rate: float | None, seconds: float) -> None:
+        self._forget_expiry()
+        if rate == 0 or seconds <= 0:
+            self.hold_back(SHARE)
+            return
+        if rate != self._pacer.user_rate:
+            self._pacer.set_rate(rate)
+        self.go_on(SHARE)
+        if seconds < math.inf:
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_later(seconds, self.hold_back, SHARE)
+
+    def _forget_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+
+    def end(self) -> None:
+        """Forget what was meant for the run that has ended."""
+        self._forget_expiry()
+        for reason in (ORDER, *SHORT):
+            self.go_on(reason)
+
+
+class Attendant:
+    """Attends for one run. See `attendance.Attending`.
+
+    Args:
+        steering: What steers the run.
+        run: The run.
+    """
+
+    def __init__(self, steering: Steering, run: "Run") -> None:
+        self.news = run.news
+        self._steering = steering
+        self._run = run
+        self._told: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """``True`` if the run has ended."""
+        return self._run.is_over
+
+    def attendance(self) -> Attendance:
+        """Report how the run goes, and once why it stopped, if it would stop everywhere."""
+        failure, told = self._run.feed.failure, self._told
+        self._told = failure
+        is_news = failure is not told and isinstance(failure, STOPS_ALL_HOLDERS)
+        stopped = safe_text(failure) if is_news and failure is not None else None
+        return self._steering.attendance(self._run)._replace(stopped=stopped)
+
+    def follow(self, instructions: Instructions, asked_at: float) -> None:
+        """Follow instructions."""
+        if instructions.stopped is not None:
+            self._run.stop(CampaignStoppedError(instructions.stopped))
+        self._steering.follow(instructions, instructions.lasts - (time.monotonic() - asked_at))
+
+    def stop(self, failure: Exception) -> None:
+        """Send nothing more."""
+        self._run.stop(failure)

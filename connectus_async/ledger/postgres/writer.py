@@ -281,10 +281,6 @@ class Writer:
             self.finish(claim.number, State.QUEUED, TOO_OLD, None, None, is_kept=False)
         return Claim(claim.number, State.QUEUED)
 
-    def leave_chunk(self) -> None:
-        """Begin another chunk for new messages: numbers go up as messages come."""
-        self._free = range(0)
-
     def recall(self) -> None:
         """Begin nothing more of what was read: a load may have skipped some of it.
 

@@ -268,6 +268,21 @@ async def test_a_loader_takes_back_what_others_have_not_begun(store: PostgresSto
     ]
 
 
+def test_what_is_in_flight_when_a_loader_takes_it_back_is_not_forgotten(
+    hasty: PostgresStore, sleeper: Sleeper
+):
+    """It stays its sender's: if that one dies, it is unknown, and the rest is sent by others."""
+    loader = Sleeper(hasty)
+    loader.run(load(loader.ledger, *messages(3)))
+    numbers = sleeper.queued(3)
+    sleeper.begin(numbers[0])
+    loader.run(load(loader.ledger, *messages(3), replaces=True))
+
+    assert loader.run(everything(loader.ledger)) == numbers[1:]
+    loader.close()
+    assert rows_now(hasty, "state") == ["unknown", "accepted", "accepted"]
+
+
 async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: PostgresStore):
     """A message that one has loaded and the other gives again is begun once."""
     async with opened(store) as one, opened(store) as other:

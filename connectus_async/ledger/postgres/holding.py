@@ -1,8 +1,8 @@
 """Holding of a campaign: joining its workers, taking chunks, and taking over from dead workers.
 
-Only the server's clock decides who is dead: a worker that was not seen for a lease. Its messages
-that were begun and have no outcome are unknown from then on, and its chunks wait again. After the
-server was started, nobody is dead for a lease: all of them were cut off.
+Only the server's clock decides who is dead: a worker that was not seen for its lease, which others
+know. Its messages that were begun and have no outcome are unknown from then on, and its chunks wait
+again. After the server was started, nobody is dead for a lease: all of them were cut off.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ LEASE: Final = 10.0
 BEATS: Final = 10
 """In a lease."""
 
-JOIN: Final = "INSERT INTO worker (campaign, place) VALUES (%s, %s) RETURNING id"
+JOIN: Final = "INSERT INTO worker (campaign, place, lease) VALUES (%s, %s, %s) RETURNING id"
 BEAT: Final = """
 UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL RETURNING id
 """
@@ -80,8 +80,8 @@ SELECT EXISTS (
 """
 
 _IS_SILENT: Final = """
-seen_at < clock_timestamp() - %(lease)s * interval '1 second'
-AND pg_postmaster_start_time() < clock_timestamp() - %(lease)s * interval '1 second'
+seen_at < clock_timestamp() - lease * interval '1 second'
+AND pg_postmaster_start_time() < clock_timestamp() - lease * interval '1 second'
 """
 GIVE_UP: Final = f"""
 UPDATE worker SET left_at = coalesce(left_at, clock_timestamp()) WHERE id IN (
@@ -201,7 +201,8 @@ class Holding:
         check_version(name, version)
         async with connection.transaction():
             self._campaign = await self._find(connection, policy)
-            values = (self._campaign, f"{socket.gethostname()} process {os.getpid()}")
+            place = f"{socket.gethostname()} process {os.getpid()}"
+            values = (self._campaign, place, self._lease)
             (self.worker,) = await sending.one(connection, JOIN, values)
         await self._take_over(connection)
         async with connection.transaction():
@@ -292,7 +293,7 @@ class Holding:
 
     async def _take_over(self, connection: AsyncConnection) -> None:
         """Give up workers that are dead, and take what they left."""
-        who = {"campaign": self._campaign, "worker": self.worker, "lease": self._lease}
+        who = {"campaign": self._campaign, "worker": self.worker}
         async with connection.transaction():
             cursor = await connection.execute(GIVE_UP, who)
             dead = [worker async for (worker,) in cursor]

@@ -282,12 +282,12 @@ class Writer:
             self.finish(claim.number, State.QUEUED, TOO_OLD, None, None, is_kept=False)
         return Claim(claim.number, State.QUEUED)
 
-    def leave_chunk(self) -> None:
-        """Begin another chunk for new messages: numbers go up as messages come."""
-        self._free = range(0)
-
     def recall(self) -> None:
-        """Begin nothing more of what was read: a load may have skipped some of it."""
+        """Begin nothing more of what was read: a load may have skipped some of it.
+
+        New messages get numbers above those of the load.
+        """
+        self._free = range(0)
         self.recalled |= self.chunks.keys()
         self.to_give_back |= self.chunks.keys()
         self.chunks.clear()

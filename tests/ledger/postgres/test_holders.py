@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from anyio.to_thread import run_sync
 from doors import begin, entry, finish, load, opened, policy, rows, rows_now, settled
@@ -134,6 +135,20 @@ def test_a_holder_that_is_silent_for_a_lease_is_given_up(hasty: PostgresStore, s
         *[("unknown", INTERRUPTED)] * 2,
         *[("accepted", None)] * 3,
     ]
+
+
+def test_a_holder_is_given_up_after_its_own_lease(store, hasty, postgres_ledger):
+    """Others may have a shorter one: by theirs it would be dead while it goes on sending."""
+    patient = Sleeper(store)
+    patient.run(load(patient.ledger, *messages(2)))
+    first, second = patient.queued(2)
+    patient.begin(first)
+    with psycopg.connect(parse(postgres_ledger).conninfo) as connection:
+        connection.execute("UPDATE connectus.worker SET seen_at = seen_at - interval '3 seconds'")
+    Sleeper(hasty).close()
+
+    assert patient.begin(second) == [Claim(second)]
+    patient.close()
 
 
 def test_an_answer_that_comes_after_the_end_of_a_lease_is_not_lost(

@@ -11,6 +11,7 @@ sleep               one worker is stopped, and continued after its lease
 crash               the server is stopped as by a crash, and started again
 no database         one worker is cut off from the server for longer than its lease
 no API              one worker is cut off from the API for as long
+load                the source is loaded again, by two at once, to replace the first load
 none                nothing goes wrong
 ==================  ================================================================
 
@@ -18,7 +19,7 @@ The last two need root, Linux, ``ip`` and ``unshare``: the worker is in a networ
 own, and a link of it goes down. Run from the top of the repository:
 
     python -m benchmarks.many_workers [--messages 20000] [--workers 4] [--trials 20]
-        [--only kill sleep crash "no database" "no API" none] [--seed 1] [--out FOLDER]
+        [--only kill sleep crash load "no database" "no API" none] [--seed 1] [--out FOLDER]
 """
 
 import argparse
@@ -90,10 +91,11 @@ async def work(ledger: str) -> None:
         await bulk.run()
 
 
-async def load(ledger: str, messages: int) -> None:
+async def load(ledger: str, messages: int, *, replaces: bool = False) -> None:
     """Record the messages of a campaign."""
     async with bulk_of(ledger) as bulk:
-        await bulk.load(Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
+        source = (Sms(FIRST_NUMBER + index, TEXT) for index in range(messages))
+        await bulk.load(source, replaces=replaces)
 
 
 class Workers:
@@ -133,31 +135,52 @@ async def until_sent(server: PostgresServer, campaign: str, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def kill(workers: Workers, _: PostgresServer) -> None:
+@attrs.frozen
+class Scene:
+    """What a trial can disturb."""
+
+    workers: Workers
+    server: PostgresServer
+    ledger: str
+    messages: int
+
+
+async def kill(scene: Scene) -> None:
     """Kill a worker."""
-    workers.signal(signal.SIGKILL)
+    scene.workers.signal(signal.SIGKILL)
 
 
-async def sleep(workers: Workers, _: PostgresServer) -> None:
+async def sleep(scene: Scene) -> None:
     """Stop a worker, and continue it after its lease."""
-    workers.signal(signal.SIGSTOP)
+    scene.workers.signal(signal.SIGSTOP)
     await asyncio.sleep(2 * LEASE)
-    workers.signal(signal.SIGCONT)
+    scene.workers.signal(signal.SIGCONT)
 
 
-async def crash(_: Workers, server: PostgresServer) -> None:
+async def crash(scene: Scene) -> None:
     """Crash the server, and start it again."""
-    await asyncio.to_thread(server.crash)
+    await asyncio.to_thread(scene.server.crash)
     await asyncio.sleep(1)
-    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(scene.server.start)
 
 
-async def none(_: Workers, __: PostgresServer) -> None:
+async def load_again(scene: Scene) -> None:
+    """Load the same source twice at once, to replace the first."""
+    loads = (load(scene.ledger, scene.messages, replaces=True) for _ in range(2))
+    await asyncio.gather(*loads)
+
+
+async def none(_: Scene) -> None:
     """Do nothing."""
 
 
-Disturb = Callable[[Workers, PostgresServer], Any]
-DISTURBANCES: Mapping[str, Disturb] = {"kill": kill, "sleep": sleep, "crash": crash, "none": none}
+DISTURBANCES: Mapping[str, Callable[[Scene], Any]] = {
+    "kill": kill,
+    "sleep": sleep,
+    "crash": crash,
+    "load": load_again,
+    "none": none,
+}
 LINKS = {"no database": DATABASE, "no API": API}
 """The links that go down."""
 
@@ -183,7 +206,7 @@ async def one_trial(kind: str, seed: int, server: PostgresServer, options: Any) 
         else:
             workers = Workers([place] * options.workers)
             await until_sent(server, campaign, moment)
-            await DISTURBANCES[kind](workers, server)
+            await DISTURBANCES[kind](Scene(workers, server, ledger, options.messages))
             ended = await workers.ended()
         seconds = time.perf_counter() - began
         async with bulk_of(ledger) as bulk:

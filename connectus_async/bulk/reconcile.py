@@ -27,7 +27,7 @@ from connectus_async.bulk.clock_offsets import CLOCK_SKEW, ahead, is_new, offset
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.defaults import KERNEL_SENDS_FOR
 from connectus_async.errors import RequestError, UnreadableAnswerError
-from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.abc import Ledger, SharedLedger
 from connectus_async.ledger.content import HASH, content_hash, route_of
 from connectus_async.ledger.keys import recipient_key, spellings
 from connectus_async.ledger.metadata_names import CLOCK_OFFSETS
@@ -139,7 +139,8 @@ class Reconciler:
         self._sms = sms
         self._whatsapp = whatsapp
         self._zone = zone
-        self._leaves_within = timeout + KERNEL_SENDS_FOR
+        late = ledger.lease if isinstance(ledger, SharedLedger) else 0.0
+        self._leaves_within = late + timeout + KERNEL_SENDS_FOR
         self._offsets: set[float] = {0.0}
         self._when_absent = State.QUEUED if on_unknown is OnUnknown.RESEND_IF_ABSENT else State.HELD
 

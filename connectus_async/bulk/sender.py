@@ -342,7 +342,8 @@ class Bulk(Unpicklable):
             settle: Seconds after the last attempt until a report is taken to be complete, and
                 between two reports. Default 60. The first report is fetched no earlier than the
                 client's timeout and 10 seconds after the attempt began: a request may still arrive
-                until then, even if it was given up.
+                until then, even if it was given up. With a ledger in a database, add its lease of
+                10 seconds.
 
         Returns:
             The number of messages that were accepted, and the states of the others. With

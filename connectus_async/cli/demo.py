@@ -1,28 +1,47 @@
 """Demo: a campaign of made-up recipients to the emulator, and a check of its messages."""
 
+import asyncio
 import csv
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from anyio.to_thread import run_sync
 
 from connectus_async.cli.bulk import send_source
+from connectus_async.cli.ledgers import Place
 from connectus_async.cli.runner import EXIT_FAILED, echo, run
 from connectus_async.client import AsyncConnectus
+from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator
+from connectus_async.ledger import create_tables, open_store
+from connectus_async.ledger.states import State
+from connectus_async.postgres_server import PostgresServer
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.sources import open_source
 from connectus_async.recipients.templates import Template
 from connectus_async.workers.campaign_options import Settings
+from connectus_async.workers.tickets import create_queue
 
+CAMPAIGN = "demo"
 FIRST_NUMBER = 56_960_000_000
 NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "Hernán")
 TEXT = "Hola {name}, tu pedido va en camino."
 
 
-def demo(recipients: int, concurrency: int | None) -> int:
+def demo(recipients: int, concurrency: int | None, workers: int | None) -> int:
     """Send to an emulator, and compare its count with ours.
+
+    Args:
+        recipients: Number of recipients.
+        concurrency: Maximum concurrent messages, of each worker.
+        workers: Number of worker processes over a PostgreSQL server of its own; ``None`` to send
+            from this process, with a ledger in a file.
 
     Returns:
         The exit code: 0 if all messages were accepted and each arrived exactly once.
@@ -30,14 +49,18 @@ def demo(recipients: int, concurrency: int | None) -> int:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"
         _write_recipients(path, recipients)
-        return run(partial(_send, path, recipients, concurrency))
+        return run(partial(_send, path, recipients, concurrency, workers))
 
 
-async def _send(path: Path, recipients: int, concurrency: int | None) -> int:
+async def _send(path: Path, recipients: int, concurrency: int | None, workers: int | None) -> int:
     composer = Composer(kind="sms", sms_content=Template.parse("text", TEXT))
     settings = Settings(concurrency=concurrency)
-    async with Emulator() as emulator:
+    async with AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(Emulator())
         echo(f"The emulator of the Connectus API listens on {emulator.base_url}")
+        ledger: Place = path.with_name("ledger.db")
+        if workers:
+            ledger = await stack.enter_async_context(_database())
         echo(f"Sending {TEXT!r} to the {recipients:,} recipients of {path.name}")
         async with AsyncConnectus(
             emulator.api_user,
@@ -46,12 +69,55 @@ async def _send(path: Path, recipients: int, concurrency: int | None) -> int:
             max_connections=settings.concurrency,
         ) as connectus:
             source = await open_source(path)
-            ledger = path.with_name("ledger.db")
             code, accepted = await send_source(
-                connectus, source, composer, settings, ledger, as_json=False
+                connectus, source, composer, settings, ledger, workers=workers, as_json=False
             )
+        if workers:
+            code, accepted = await _helped(emulator, ledger, workers)
         agrees = _compare(emulator, accepted)
     return code or (0 if agrees else EXIT_FAILED)
+
+
+@asynccontextmanager
+async def _database() -> AsyncIterator[str]:
+    """Start a PostgreSQL server with a ledger for the demo; nothing of it stays."""
+    server = PostgresServer(syncs=False)
+    await run_sync(server.__enter__)
+    try:
+        await run_sync(create_tables, server.address())
+        await run_sync(create_queue, server.address())
+        yield server.address(campaign=CAMPAIGN)
+    finally:
+        await run_sync(server.__exit__)
+
+
+async def _helped(emulator: Emulator, ledger: Place, workers: int) -> tuple[int, int]:
+    """Run workers until nothing waits.
+
+    Returns:
+        The exit code, and the number of accepted messages in the ledger.
+    """
+    settings = {
+        "base_url": emulator.base_url,
+        "api_user": emulator.api_user,
+        "api_key": emulator.api_key,
+    }
+    environment = {ENVIRONMENT[name]: value for name, value in settings.items()}
+    address = str(ledger).removesuffix(f"&campaign={CAMPAIGN}")
+    command = (sys.executable, "-m", "connectus_async", "workers", "run", address, "--until-empty")
+    processes = [
+        await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
+        for _ in range(workers)
+    ]
+    codes = [await process.wait() for process in processes]
+    counts = await run_sync(_counts, ledger)
+    echo(", ".join(f"{count:,} {state}" for state, count in counts.items()))
+    return max(codes), counts.get(State.ACCEPTED, 0)
+
+
+def _counts(ledger: Place) -> dict[State, int]:
+    with open_store(ledger).read() as reader:
+        return {state: total.messages for state, total in reader.totals().items()}
 
 
 def _write_recipients(path: Path, recipients: int) -> None:

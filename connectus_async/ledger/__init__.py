@@ -6,9 +6,10 @@ reached by `open_store` alone.
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.places import is_address as is_address
 
 if TYPE_CHECKING:
     from connectus_async.errors import LedgerError
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from connectus_async.ledger.postgres.address import Address
 
 T = TypeVar("T")
-
-SCHEMES: Final = ("postgresql://", "postgres://")
-
-
-def is_address(where: object) -> TypeGuard[str]:
-    """Tell the address of a ledger in a database from the path of a file."""
-    return isinstance(where, str) and where.startswith(SCHEMES)
 
 
 def open_store(where: str | PathLike[str], *, lease: float | None = None) -> "LedgerStore":

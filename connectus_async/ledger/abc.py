@@ -249,7 +249,12 @@ class SharedLedger(Ledger):
     counts as used until it is given back, or until a holder counts that has the ledger alone. Once
     a holder has attended that does not reserve what it sends, nobody can reserve any more until
     then.
+
+    Attributes:
+        lease: Seconds for which a holder that nothing is heard of may still send what it has begun.
     """
+
+    lease: float
 
     @abstractmethod
     async def count_budget(self, kept: int = 0) -> None:

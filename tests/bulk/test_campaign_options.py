@@ -43,11 +43,6 @@ FIRST = 56_960_000_000
 SANTIAGO = ZoneInfo("America/Santiago")
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    return tmp_path / "campaign.db"
-
-
 def messages(count: int, first: int = 0, text: str = "Hola") -> list[Sms]:
     return [Sms(FIRST + index, text) for index in range(first, first + count)]
 
@@ -62,7 +57,7 @@ async def sent(connectus: AsyncConnectus, source: object, **options: object) -> 
 
 
 async def test_a_second_run_sends_nothing_and_a_grown_source_only_what_is_new(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """The ledger knows every message by what it says and to whom."""
     assert (await sent(connectus, messages(30), ledger=ledger)).accepted == 30
@@ -76,7 +71,7 @@ async def test_a_second_run_sends_nothing_and_a_grown_source_only_what_is_new(
 
 
 async def test_what_is_loaded_waits_until_it_is_sent(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """Each row is named with what became of it; nothing leaves before ``run``."""
     placed = {}
@@ -98,7 +93,9 @@ async def test_what_is_loaded_waits_until_it_is_sent(
     assert len(recipients(emulator)) == 3
 
 
-async def test_large_messages_are_put_down_a_few_at_a_time(connectus: AsyncConnectus, ledger: Path):
+async def test_large_messages_are_put_down_a_few_at_a_time(
+    connectus: AsyncConnectus, ledger: Path | str
+):
     """However large they are, few are kept until they are in the ledger: never 500."""
     size = CHARACTERS_A_TRANSACTION // 2
     read, read_when_put_down = 0, []
@@ -115,7 +112,7 @@ async def test_large_messages_are_put_down_a_few_at_a_time(connectus: AsyncConne
 
 
 async def test_a_source_is_loaded_again_without_doubling_anything(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """Known rows are told by their state; duplicates within the source are still duplicates."""
     seen = []
@@ -133,18 +130,18 @@ async def test_a_source_is_loaded_again_without_doubling_anything(
 
 
 async def test_each_recipient_gets_one_message_where_that_is_asked_for(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger_of: Callable[[str], Path | str]
 ):
     """By default two texts to one number are two messages."""
     both = [Sms(FIRST, "Hola Ana"), Sms(FIRST, "Hola Eva"), Sms(f"+{FIRST}", "Hola Ana")]
 
-    assert (await sent(connectus, both, ledger=ledger)).accepted == 2
-    by_recipient = {"ledger": ledger.with_name("other.db"), "identity": "recipient"}
+    assert (await sent(connectus, both, ledger=ledger_of("navidad"))).accepted == 2
+    by_recipient = {"ledger": ledger_of("pascua"), "identity": "recipient"}
     assert (await sent(connectus, both, **by_recipient)).accepted == 1
 
 
 async def test_a_key_of_ones_own_tells_equal_messages_apart(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """And makes different ones the same."""
     rows = [
@@ -158,7 +155,7 @@ async def test_a_key_of_ones_own_tells_equal_messages_apart(
 
 
 async def test_throttling_burns_no_recipient(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """A message that is answered 429 is sent again, however often that happens."""
     emulator.fault(Fault.too_many(0), route="sms.send", times=7)
@@ -170,7 +167,7 @@ async def test_throttling_burns_no_recipient(
 
 
 async def test_the_last_message_is_sent_again_as_well(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """That the source has no more does not mean that the campaign is over."""
     emulator.fault(Fault.too_many(0), route="sms.send", times=2)
@@ -180,7 +177,7 @@ async def test_the_last_message_is_sent_again_as_well(
 
 
 async def test_a_retry_after_past_the_cap_stops_and_leaves_the_rest_queued(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """Nobody waits an hour by surprise; the same campaign goes on later."""
     fault = emulator.fault(Fault.too_many(3600), route="sms.send")
@@ -193,7 +190,7 @@ async def test_a_retry_after_past_the_cap_stops_and_leaves_the_rest_queued(
 
 
 async def test_a_balance_that_is_added_to_lets_the_rest_go(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """402 is the campaign's problem, not the messages': they stay queued."""
     with emulator.fault(Fault.status(402), route="sms.send"), pytest.raises(PaymentRequiredError):
@@ -203,7 +200,7 @@ async def test_a_balance_that_is_added_to_lets_the_rest_go(
 
 
 async def test_unknown_after_unknown_stops_to_spare_the_rest(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """A server that fails for everybody does not get the whole campaign."""
     emulator.fault(Fault.status(500), route="sms.send")
@@ -214,7 +211,7 @@ async def test_unknown_after_unknown_stops_to_spare_the_rest(
     assert emulator.requests["sms.send"] < 40
 
 
-async def test_a_closed_port_stops_at_once(unused_url: str, ledger: Path):
+async def test_a_closed_port_stops_at_once(unused_url: str, ledger: Path | str):
     """Where nothing was ever answered, the address is wrong."""
     connectus = AsyncConnectus("user", "key", base_url=unused_url)
     async with connectus, connectus.bulk(ledger=ledger, concurrency=4) as bulk:
@@ -224,7 +221,7 @@ async def test_a_closed_port_stops_at_once(unused_url: str, ledger: Path):
 
 
 async def test_the_suppressed_get_nothing_even_if_they_opted_out_after_loading(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path, tmp_path: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str, tmp_path: Path
 ):
     """The list is asked when a message is put down, and again right before it leaves."""
     path = tmp_path / "suppressed.txt"
@@ -242,7 +239,7 @@ async def test_the_suppressed_get_nothing_even_if_they_opted_out_after_loading(
 
 
 async def test_quiet_hours_leave_messages_queued(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """They leave with a later run; the outcome says from when on."""
     hour = dt.timedelta(hours=1)
@@ -262,7 +259,7 @@ async def test_quiet_hours_leave_messages_queued(
 
 
 async def test_what_is_too_late_is_skipped(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """For good: nobody wants it any more."""
     past = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
@@ -274,7 +271,7 @@ async def test_what_is_too_late_is_skipped(
 
 
 async def test_the_budget_is_never_passed_and_may_be_raised(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """It counts SMS as they are billed, over all runs of the campaign."""
     long = messages(6, text="a" * 161)
@@ -291,7 +288,7 @@ async def test_the_budget_is_never_passed_and_may_be_raised(
 
 
 async def test_an_unknown_message_is_sent_again_only_where_that_is_said_out_loud(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """By default it is not, in any later run."""
     emulator.fault(Fault.reset_after(), route="sms.send", times=1)
@@ -304,7 +301,7 @@ async def test_an_unknown_message_is_sent_again_only_where_that_is_said_out_loud
 
 
 async def test_a_pause_lets_nothing_leave_until_it_ends(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """Progress tells that it holds."""
     async with connectus.bulk(ledger=ledger) as bulk:
@@ -323,7 +320,7 @@ async def test_a_pause_lets_nothing_leave_until_it_ends(
 
 @asyncio_only
 async def test_cancel_ends_the_stream_and_leaves_the_rest_queued(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """A later run sends it."""
     async with connectus.bulk(ledger=ledger, concurrency=2) as bulk:
@@ -338,7 +335,7 @@ async def test_cancel_ends_the_stream_and_leaves_the_rest_queued(
     assert len(set(recipients(emulator))) == len(recipients(emulator)) == 100
 
 
-async def test_limits_change_while_it_sends(connectus: AsyncConnectus, ledger: Path):
+async def test_limits_change_while_it_sends(connectus: AsyncConnectus, ledger: Path | str):
     """Progress shows what holds now."""
     async with connectus.bulk(ledger=ledger, rate=5, concurrency=8) as bulk:
         bulk.set_rate(1_000)
@@ -352,7 +349,7 @@ async def test_limits_change_while_it_sends(connectus: AsyncConnectus, ledger: P
 
 @asyncio_only
 async def test_progress_is_watched_until_the_sender_is_left(
-    connectus: AsyncConnectus, ledger: Path
+    connectus: AsyncConnectus, ledger: Path | str
 ):
     """The last word is the final one."""
     seen = []
@@ -432,7 +429,7 @@ def chunks() -> Iterator[Sms]:
 
 
 async def test_a_source_that_breaks_off_is_not_taken_for_loaded(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """What it gave is put down; nothing is sent; loading it again takes it up."""
     async with connectus.bulk(ledger=ledger) as bulk:
@@ -562,7 +559,7 @@ async def test_a_list_that_grew_before_the_sender_was_entered(
 @asyncio_only
 @pytest.mark.usefixtures("_looks_at_once")
 async def test_a_suppression_list_that_stays_broken_stops_the_campaign(
-    connectus: AsyncConnectus, emulator: Emulator, ledger: Path
+    connectus: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """With what is wrong with it; everything stays queued."""
     async with connectus.bulk(ledger=ledger, suppression=Doubtful()) as bulk:
@@ -626,9 +623,10 @@ def old_key(kind: str, recipient: str, content: str) -> str:
 
 @pytest.mark.parametrize(("kind", "one", "other"), SPELLINGS[:3])
 async def test_a_ledger_from_before_finds_its_people_by_its_own_keys(
-    connectus, emulator, ledger, kind, one, other
+    connectus, emulator, tmp_path, kind, one, other
 ):
     """It is taken up, and nobody in it is somebody new."""
+    ledger = tmp_path / "navidad.db"
     source = [spelt(kind, who, "Hola") for who in (one, other)]
     await sent(connectus, [], ledger=ledger)
     with closing(sqlite3.connect(ledger)) as connection, connection:

@@ -18,11 +18,6 @@ FIRST = 56_960_000_000
 OLD, NEW = "Hola mudno", "Hola mundo"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "a.db"
-
-
 def texts(text: str, *indices: int) -> list[Sms]:
     return [Sms(FIRST + index, text) for index in indices]
 
@@ -35,9 +30,11 @@ def got(emulator: Emulator) -> Counter[tuple[int, str]]:
     return Counter((int(sms.recipient) - FIRST, sms.content) for sms in emulator.received)
 
 
-async def sent(client: AsyncConnectus, path: Path, source: list[Any], **options: Any) -> Any:
+async def sent(
+    client: AsyncConnectus, ledger: Path | str, source: list[Any], **options: Any
+) -> Any:
     """Load a source and send what waits; tell how many of each state there are."""
-    async with client.bulk(ledger=path, **options) as bulk:
+    async with client.bulk(ledger=ledger, **options) as bulk:
         await bulk.load(source, replaces=True)
         await bulk.run()
         return await bulk.counts()
@@ -47,8 +44,10 @@ async def sent(client: AsyncConnectus, path: Path, source: list[Any], **options:
 def send(request: pytest.FixtureRequest) -> Any:
     """Load and then send, or do both at once."""
 
-    async def run(client: AsyncConnectus, path: Path, source: list[Any], **options: Any) -> Any:
-        async with client.bulk(ledger=path, **options) as bulk:
+    async def run(
+        client: AsyncConnectus, ledger: Path | str, source: list[Any], **options: Any
+    ) -> Any:
+        async with client.bulk(ledger=ledger, **options) as bulk:
             await bulk.run(source)
             return await bulk.counts()
 
@@ -57,13 +56,13 @@ def send(request: pytest.FixtureRequest) -> Any:
 
 @pytest.mark.parametrize("forget_content", [False, True])
 async def test_an_edited_text_is_refused_before_anything_is_sent(
-    client: AsyncConnectus, emulator: Emulator, path: Path, *, forget_content: bool
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, *, forget_content: bool
 ):
     """It says how many people have another text; so it does each time that it is asked."""
     options = {"edited": "refuse", "forget_content": forget_content}
-    await sent(client, path, texts(OLD, 0, 1, 2), **options)
+    await sent(client, ledger, texts(OLD, 0, 1, 2), **options)
     for _ in range(2):
-        async with client.bulk(ledger=path, **options) as bulk:
+        async with client.bulk(ledger=ledger, **options) as bulk:
             with pytest.raises(EditedError, match=r"^edited: 3 people may have got") as raised:
                 await bulk.load(texts(NEW, 0, 1, 2, 3), replaces=True)
 
@@ -72,11 +71,11 @@ async def test_an_edited_text_is_refused_before_anything_is_sent(
 
 
 async def test_what_is_refused_is_not_sent_by_running_on(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """Who caught the error, or resumes, reaches nobody twice; the ledger is not loaded."""
-    await sent(client, path, texts(OLD, 0, 1))
-    async with client.bulk(ledger=path, edited="refuse") as bulk:
+    await sent(client, ledger, texts(OLD, 0, 1))
+    async with client.bulk(ledger=ledger, edited="refuse") as bulk:
         with pytest.raises(ConfigurationError, match="2 people"):
             await bulk.load(texts(NEW, 0, 1))
         await bulk.run()
@@ -86,20 +85,22 @@ async def test_what_is_refused_is_not_sent_by_running_on(
 
 
 async def test_the_old_text_can_be_gone_back_to(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """After a refusal the old file is sent to its end, and nothing else."""
-    await stopped(client, emulator, path, OLD)
+    await stopped(client, emulator, ledger, OLD)
     with pytest.raises(EditedError):
-        await sent(client, path, texts(NEW, *range(5)), edited="refuse")
-    await sent(client, path, texts(OLD, *range(5)), edited="refuse")
+        await sent(client, ledger, texts(NEW, *range(5)), edited="refuse")
+    await sent(client, ledger, texts(OLD, *range(5)), edited="refuse")
 
     assert got(emulator) == Counter({(index, OLD): 1 for index in range(5)})
 
 
-async def stopped(client: AsyncConnectus, emulator: Emulator, path: Path, text: str) -> None:
+async def stopped(
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, text: str
+) -> None:
     """Send a text to two of five people, and stop."""
-    async with client.bulk(ledger=path, concurrency=1, edited="refuse") as bulk:
+    async with client.bulk(ledger=ledger, concurrency=1, edited="refuse") as bulk:
         await bulk.load(texts(text, *range(5)), replaces=True)
         async for _ in bulk.stream():
             if len(emulator.received) == 2:
@@ -107,26 +108,26 @@ async def stopped(client: AsyncConnectus, emulator: Emulator, path: Path, text: 
 
 
 async def test_remaining_sends_only_to_those_who_have_nothing_yet(
-    client: AsyncConnectus, emulator: Emulator, path: Path, send: Any
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, send: Any
 ):
     """The others are skipped, and named; the same again sends nothing more."""
-    await stopped(client, emulator, path, OLD)
+    await stopped(client, emulator, ledger, OLD)
     for _ in range(2):
-        counts = await send(client, path, texts(NEW, *range(5)), edited="remaining")
+        counts = await send(client, ledger, texts(NEW, *range(5)), edited="remaining")
 
     assert got(emulator) == Counter({(index, OLD if index < 2 else NEW): 1 for index in range(5)})
     assert counts == {State.ACCEPTED: 5, State.SKIPPED: 5}
 
 
 async def test_everyone_sends_to_all_again(
-    client: AsyncConnectus, emulator: Emulator, path: Path, send: Any
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, send: Any
 ):
     """So it does after it was refused, and after some were left out."""
-    await stopped(client, emulator, path, OLD)
+    await stopped(client, emulator, ledger, OLD)
     with pytest.raises(EditedError):
-        await send(client, path, texts(NEW, *range(5)), edited="refuse")
-    await send(client, path, texts(NEW, *range(4)), edited="remaining")
-    await sent(client, path, texts(NEW, *range(5)), edited="everyone")
+        await send(client, ledger, texts(NEW, *range(5)), edited="refuse")
+    await send(client, ledger, texts(NEW, *range(4)), edited="remaining")
+    await sent(client, ledger, texts(NEW, *range(5)), edited="everyone")
 
     expected = {(index, NEW): 1 for index in range(5)}
     assert got(emulator) == Counter(expected | {(0, OLD): 1, (1, OLD): 1})
@@ -135,17 +136,22 @@ async def test_everyone_sends_to_all_again(
 @pytest.mark.parametrize("edited", ["refuse", "remaining"])
 @pytest.mark.parametrize("stops_after", [0, 1, 2, 3])
 async def test_several_texts_to_one_person_are_no_edit(
-    client: AsyncConnectus, emulator: Emulator, path: Path, edited: Any, stops_after: int, send: Any
+    client: AsyncConnectus,
+    emulator: Emulator,
+    ledger: Path | str,
+    edited: Any,
+    stops_after: int,
+    send: Any,
 ):
     """Neither at first, nor when the campaign goes on after a stop."""
     source = [sms for index in range(2) for text in ("uno", "dos") for sms in texts(text, index)]
-    async with client.bulk(ledger=path, concurrency=1, edited=edited) as bulk:
+    async with client.bulk(ledger=ledger, concurrency=1, edited=edited) as bulk:
         await bulk.load(source, replaces=True)
         if stops_after:
             async for _ in bulk.stream():
                 if len(emulator.received) == stops_after:
                     break
-    counts = await send(client, path, source, edited=edited)
+    counts = await send(client, ledger, source, edited=edited)
 
     assert counts == {State.ACCEPTED: 4}
     assert got(emulator) == Counter({(i, text): 1 for i in range(2) for text in ("uno", "dos")})
@@ -162,24 +168,24 @@ async def test_several_texts_to_one_person_are_no_edit(
     ],
 )
 async def test_who_is_spelt_otherwise_is_no_other_person(
-    client: AsyncConnectus, emulator: Emulator, path: Path, before: Any, after: Any
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, before: Any, after: Any
 ):
     """A list that is exported anew may write its people in another way."""
-    await sent(client, path, [before])
+    await sent(client, ledger, [before])
 
     with pytest.raises(EditedError, match="1 person"):
-        await sent(client, path, [Row(2, ValueError("no number")), after], edited="refuse")
-    await sent(client, path, [after], edited="remaining")
+        await sent(client, ledger, [Row(2, ValueError("no number")), after], edited="refuse")
+    await sent(client, ledger, [after], edited="remaining")
 
     assert [message.content for message in emulator.received] == [OLD]
 
 
 async def test_another_row_for_the_same_people_is_no_edit(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """The file still has the first one."""
-    await sent(client, path, texts("uno", 0, 1), edited="refuse")
-    await sent(client, path, texts("uno", 0, 1) + texts("dos", 0, 1), edited="refuse")
+    await sent(client, ledger, texts("uno", 0, 1), edited="refuse")
+    await sent(client, ledger, texts("uno", 0, 1) + texts("dos", 0, 1), edited="refuse")
 
     assert len(emulator.received) == 4
 
@@ -190,22 +196,22 @@ async def test_another_row_for_the_same_people_is_no_edit(
     ids=lambda value: getattr(value, "name", str(value)),
 )
 async def test_what_may_have_been_sent_counts_and_what_was_refused_does_not(
-    client: AsyncConnectus, emulator: Emulator, path: Path, fault: Fault, people: int
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, fault: Fault, people: int
 ):
     """An unknown message may have arrived; a rejected one has not."""
     with emulator.fault(fault, route="sms.send"):
-        await sent(client, path, texts(OLD, 0))
+        await sent(client, ledger, texts(OLD, 0))
     with pytest.raises(EditedError, match="1 person") if people else nullcontext():
-        await sent(client, path, texts(NEW, 0), edited="refuse")
+        await sent(client, ledger, texts(NEW, 0), edited="refuse")
 
 
 async def test_who_is_left_out_is_named_in_the_outcomes(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """A run yields each row: those that are sent, and why the others are not."""
-    await sent(client, path, texts(OLD, 0, 1))
+    await sent(client, ledger, texts(OLD, 0, 1))
     rows = [Row(line, sms) for line, sms in enumerate(texts(NEW, 0, 1, 2, 2), 1)]
-    async with client.bulk(ledger=path, edited="remaining") as bulk:
+    async with client.bulk(ledger=ledger, edited="remaining") as bulk:
         outcomes = [outcome async for outcome in bulk.stream([*rows, Row(9, ValueError("x"))])]
         summary = bulk.summary
 
@@ -222,10 +228,10 @@ async def test_who_is_left_out_is_named_in_the_outcomes(
 
 
 async def test_who_turns_out_to_have_nothing_gets_the_new_text(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """A message that was unknown when its text was edited never arrived, as reconcile tells."""
-    async with client.bulk(ledger=path, concurrency=1) as bulk:
+    async with client.bulk(ledger=ledger, concurrency=1) as bulk:
         await bulk.load(texts(OLD, 0))
         await bulk.run()
         with emulator.fault(Fault.reset_before(), route="sms.send"):
@@ -233,16 +239,16 @@ async def test_who_turns_out_to_have_nothing_gets_the_new_text(
             await bulk.run()
         await bulk.load(texts(OLD, 2))
         await bulk.run()
-    await sent(client, path, texts(NEW, 1), edited="remaining")
-    async with client.bulk(ledger=path, on_unknown="resend_if_absent") as bulk:
+    await sent(client, ledger, texts(NEW, 1), edited="remaining")
+    async with client.bulk(ledger=ledger, on_unknown="resend_if_absent") as bulk:
         assert (await bulk.reconcile(settle=0.001)).queued == 1
-    await sent(client, path, texts(NEW, 1), edited="remaining")
+    await sent(client, ledger, texts(NEW, 1), edited="remaining")
 
     assert got(emulator) == Counter({(0, OLD): 1, (1, NEW): 1, (2, OLD): 1})
 
 
 async def test_a_source_that_fails_midway_sends_nothing(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """Only a whole source tells what was edited."""
 
@@ -250,7 +256,7 @@ async def test_a_source_that_fails_midway_sends_nothing(
         yield from texts(NEW, 0)
         raise ValueError
 
-    async with client.bulk(ledger=path, edited="refuse") as bulk:
+    async with client.bulk(ledger=ledger, edited="refuse") as bulk:
         with pytest.raises(ValueError, match=r"^$"):
             await bulk.run(source())
 
@@ -258,12 +264,12 @@ async def test_a_source_that_fails_midway_sends_nothing(
 
 
 async def test_a_key_of_the_users_and_one_message_a_recipient_need_no_word(
-    client: AsyncConnectus, emulator: Emulator, path: Path, tmp_path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str, tmp_path: Path
 ):
     """The message is the same however its text reads."""
     for text in (OLD, NEW):
         rows = [Row(None, sms, key="a") for sms in texts(text, 0)]
-        await sent(client, path, rows, edited="refuse")
+        await sent(client, ledger, rows, edited="refuse")
         options = {"edited": "refuse", "identity": "recipient"}
         await sent(client, tmp_path / "b.db", texts(text, 1), **options)
 
@@ -271,11 +277,11 @@ async def test_a_key_of_the_users_and_one_message_a_recipient_need_no_word(
 
 
 async def test_the_library_sends_to_everyone_unless_told(
-    client: AsyncConnectus, emulator: Emulator, path: Path
+    client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """A campaign may say several things to one person, as they come up."""
     for text in (OLD, NEW):
-        await sent(client, path, texts(text, 0))
+        await sent(client, ledger, texts(text, 0))
 
     assert got(emulator) == Counter({(0, OLD): 1, (0, NEW): 1})
 

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ from connectus_async.bulk.reconcile import (
 )
 from connectus_async.defaults import KERNEL_SENDS_FOR
 from connectus_async.emulator import Emulator, Fault
+from connectus_async.ledger.postgres.holding import LEASE
 from connectus_async.ledger.states import ABSENT, State
 from connectus_async.products.messages import Row
 
@@ -266,6 +268,30 @@ async def test_a_report_is_not_read_while_a_message_may_still_arrive(
 
     assert slept[0] == pytest.approx(90 + KERNEL_SENDS_FOR, abs=20)
     assert slept[0] <= 90 + KERNEL_SENDS_FOR
+
+
+async def test_a_message_of_another_worker_may_be_sent_until_its_lease_ends(
+    emulator: Emulator,
+    client: AsyncConnectus,
+    postgres_ledger: str,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Nobody knows when a worker that was given up noticed it: the report waits for that, too."""
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(reconcile, "_now", time.time)
+    monkeypatch.setattr(reconcile, "asyncio", SimpleNamespace(sleep=note))
+    script(emulator, LOST)
+    async with client.with_options(timeout=90).bulk(ledger=postgres_ledger) as bulk:
+        await bulk.run([Sms(FIRST, "Hola")])
+        await bulk.reconcile(settle=SETTLE)
+
+    longest = LEASE + 90 + KERNEL_SENDS_FOR
+    assert slept[0] == pytest.approx(longest, abs=9)
+    assert slept[0] <= longest
 
 
 async def test_a_clock_that_was_set_back_is_not_waited_for(

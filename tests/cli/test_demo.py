@@ -42,6 +42,17 @@ def test_all_are_accepted_and_arrive_once(options):
     assert comparison == "The emulator counted 50 messages to 50 numbers; 0 arrived twice"
 
 
+def test_workers_send_it_together(capfd: pytest.CaptureFixture[str]):
+    """Over a server that is started for it; they say in their logs what they did."""
+    result = run_demo("--workers", "2")
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    *_, counts, comparison = result.stdout.splitlines()
+    assert counts == "50 accepted"
+    assert comparison == "The emulator counted 50 messages to 50 numbers; 0 arrived twice"
+    assert "50 accepted" in capfd.readouterr().err
+
+
 def test_lost_messages_are_found_out(faults):
     """An emulator that accepts and forgets does not pass."""
     faults.append(Fault.status(200, {"status": "EN_COLA", "id_sms": "lost"}))

@@ -3,6 +3,7 @@
 import datetime as dt
 import inspect
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import attrs
 import click
 import pytest
 
-from connectus_async import AsyncConnectus, Connectus, OnUnknown, QuietHours
+from connectus_async import AsyncConnectus, Connectus, OnUnknown, QuietHours, SuppressionList
 from connectus_async.bulk.options import BulkOptions, PlainForm, plain_forms
 from connectus_async.cli.commands.bulk import bulk_reconcile, bulk_resume, bulk_send
 from connectus_async.errors import LedgerError
@@ -121,6 +122,33 @@ def test_a_ledger_records_every_plain_option(ledger, given):
     assert options.expires_at == dt.datetime.fromisoformat(given["expires_at"])
     assert "56987688060" in options.suppression
     assert (options.ledger, options.edited) == (ledger, Edited.EVERYONE)
+
+
+def test_a_ledger_records_every_option_of_the_library(ledger, given, tmp_path):
+    """Workers that are asked for help have those of the one who asked, but for what is its own."""
+    listed = tmp_path / "stop of the library.txt"
+    listed.write_text("56987688060\n", "utf-8")
+    os.utime(listed, (0, 0))  # nobody is about to write more
+    plain = {name: given[name] for name in plain_forms(BulkOptions)}
+    options = BulkOptions(
+        ledger=ledger,
+        suppression=SuppressionList.read(listed),
+        quiet_hours=QuietHours.parse(plain.pop("quiet_hours")),
+        expires_at=dt.datetime.fromisoformat(plain.pop("expires_at")),
+        patience=7,
+        **{name: value for name, value in plain.items() if name != "suppress"},
+    )
+    metadata = {
+        "settings": Settings.of(options).written(),
+        "name": options.campaign,
+        "identity": options.identity,
+    }
+    found = Settings.read(ledger, metadata).options(ledger)
+
+    for field in attrs.fields(BulkOptions):
+        if field.name != "suppression":
+            assert getattr(found, field.name) == getattr(options, field.name)
+    assert "56987688060" in found.suppression
 
 
 def test_what_is_given_now_overrides_what_is_recorded(ledger, given):

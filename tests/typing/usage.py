@@ -142,6 +142,15 @@ async def sent_by_processes(connectus: AsyncConnectus) -> None:
             assert_type(sending.summary, BulkSummary)
 
 
+async def sent_by_workers(connectus: AsyncConnectus) -> None:
+    """Workers of a database are asked for help, and are told where and how to connect."""
+    async with connectus.bulk(ledger="postgresql://db.example/ledgers?campaign=navidad") as bulk:
+        await bulk.load([Sms("1", "a")])
+        assert_type(await workers.hand_out(bulk, tickets=2), None)
+    await workers.run_ticket_worker("postgresql://db.example/ledgers", until_empty=True, timeout=5)
+    workers.ticket_tasks("postgresql://db.example/ledgers", lease=20)
+
+
 async def tracked(connectus: AsyncConnectus) -> None:
     receipt = await connectus.sms.send("56987688060", "Hola")
     assert_type(await receipt.delivered(timeout=60), bool)

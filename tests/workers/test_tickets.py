@@ -163,6 +163,39 @@ async def test_a_worker_that_is_stopped_finishes_what_is_under_way(
     assert await statuses(app) == ["succeeded"]
 
 
+async def test_a_worker_that_waits_for_another_one_can_be_stopped(
+    client, settings, emulator, ledger, queue, app
+):
+    """It has nothing to send, and stays for what the other may leave; it need not."""
+    begun, answered = asyncio.Queue[None](), asyncio.Event()
+
+    async def hold(_: int) -> None:
+        await answered.wait()
+
+    async with client.bulk(ledger=ledger, concurrency=1) as bulk:
+        await load(bulk)
+        await hand_out(bulk, tickets=2)
+    with (
+        emulator.fault(Fault.call(after=hold)),
+        logged("Starting job", lambda: begun.put_nowait(None)),
+    ):
+        sending, waiting = [
+            asyncio.create_task(run_ticket_worker(queue, until_empty=is_first, **settings))
+            for is_first in (True, False)
+        ]
+        await begun.get()
+        await begun.get()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert sorted(await statuses(app)) == ["doing", "todo"]
+        answered.set()
+        await sending
+
+    assert await statuses(app) == ["succeeded", "succeeded"]
+    assert len(emulator.received) == 3
+
+
 async def test_a_worker_that_was_given_up_helps_again(app):
     """Others have sent what it had; there may be more."""
 
@@ -193,7 +226,11 @@ async def test_a_ticket_that_is_aborted_by_hand_is_not_run_again(queue, app):
     app.add_tasks_from(ticket_queue.tasks(wait), namespace=ticket_queue.NAMESPACE)
     ticket = app.configure_task(ticket_queue.TASK, queue="connectus")
     number = await ticket.defer_async(campaign="navidad")
-    worker = asyncio.create_task(app.run_worker_async(wait=False, install_signal_handlers=False))
+    worker = asyncio.create_task(
+        app.run_worker_async(
+            wait=False, abort_job_polling_interval=0.05, install_signal_handlers=False
+        )
+    )
     await begun.wait()
     await app.job_manager.cancel_job_by_id_async(number, abort=True)
     await worker

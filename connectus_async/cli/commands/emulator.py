@@ -11,11 +11,16 @@ from connectus_async.cli.parameters import campaign_option, host_option, json_op
 @click.command()
 @click.option("--recipients", type=click.IntRange(1), default=10_000, show_default=True)
 @campaign_option("concurrency")
-def demo(recipients: int, concurrency: int | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 16),
+    help="Send from so many processes over a PostgreSQL server, which is started for it.",
+)
+def demo(recipients: int, concurrency: int | None, workers: int | None) -> None:
     """Send a campaign to the built-in emulator; no message leaves this machine."""
     from connectus_async.cli.demo import demo as run_demo
 
-    sys.exit(run_demo(recipients, concurrency))
+    sys.exit(run_demo(recipients, concurrency, workers))
 
 
 @click.command()

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import attrs
 
 from connectus_async.errors import ConfigurationError
-from connectus_async.ledger import is_address
+from connectus_async.ledger.places import is_address
 
 CAMPAIGN: Final = "campaign"
 """Parameter of an address that is ours; all others are libpq's."""

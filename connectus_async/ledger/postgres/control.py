@@ -19,7 +19,8 @@ from connectus_async.ledger.records import NewOrders, Orders, Sender
 READ: Final = f"SELECT {', '.join(Orders._fields)} FROM control WHERE campaign = %s"
 SENDERS: Final = """
 SELECT place, extract(epoch FROM joined_at)::double precision FROM worker
-WHERE campaign = %s AND left_at IS NULL AND seen_at > clock_timestamp() - %s * interval '1 second'
+WHERE campaign = %s AND left_at IS NULL
+    AND seen_at > clock_timestamp() - lease * interval '1 second'
 ORDER BY id
 """
 
@@ -29,12 +30,10 @@ class PostgresControl(LedgerControl):
 
     Args:
         address: The database, and the campaign in it.
-        lease: Seconds after which a holder that nothing was heard of is taken for dead.
     """
 
-    def __init__(self, address: Address, *, lease: float) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._lease = lease
 
     def orders(self) -> Orders:
         """Read the present orders."""
@@ -57,7 +56,7 @@ class PostgresControl(LedgerControl):
     def senders(self) -> Sequence[Sender]:
         """Find the present holders."""
         with self._connected() as (connection, campaign):
-            rows = connection.execute(SENDERS, (campaign, self._lease))
+            rows = connection.execute(SENDERS, (campaign,))
             return [Sender(place, since) for place, since in rows]
 
     @contextmanager

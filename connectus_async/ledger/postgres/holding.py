@@ -1,8 +1,8 @@
 """Holding of a campaign: joining its workers, taking chunks, and taking over from dead workers.
 
-Only the server's clock decides who is dead: a worker that was not seen for a lease. Its messages
-that were begun and have no outcome are unknown from then on, and its chunks wait again. After the
-server was started, nobody is dead for a lease: all of them were cut off.
+Only the server's clock decides who is dead: a worker that was not seen for its lease, which others
+know. Its messages that were begun and have no outcome are unknown from then on, and its chunks wait
+again. After the server was started, nobody is dead for a lease: all of them were cut off.
 """
 
 import asyncio
@@ -32,26 +32,27 @@ LEASE: Final = 10.0
 BEATS: Final = 10
 """In a lease."""
 
-JOIN: Final = "INSERT INTO worker (campaign, place) VALUES (%s, %s) RETURNING id"
+JOIN: Final = "INSERT INTO worker (campaign, place, lease) VALUES (%s, %s, %s) RETURNING id"
 BEAT: Final = """
 UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL RETURNING id
 """
 LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND left_at IS NULL"
 
 FREE: Final = f"""
-UPDATE chunk SET owner = NULL, state = CASE
-    WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
-WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
-RETURNING id
+WITH freed AS (
+    UPDATE chunk SET owner = NULL, state = CASE WHEN state = {LOADING} THEN {LOADING}
+        WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
+    WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
+    RETURNING id
+)
+DELETE FROM begun USING freed WHERE chunk = freed.id
 """
 """Whoever has messages in flight stays, so that somebody is there who gives them up if it dies."""
 
-LOCK: Final = """
-SELECT id FROM chunk WHERE id = ANY(%s) AND owner = ANY(%s) ORDER BY id FOR UPDATE
-"""
+LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 """Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
 
-FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
+HELD: Final = "SELECT id FROM chunk WHERE id = ANY(%s) AND owner = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
 CLAIM: Final = f"""
@@ -64,14 +65,12 @@ WHERE id = (
 )
 RETURNING id, begun
 """
-WAITS: Final = """
-SELECT entry.id, outcome.id IS NOT NULL FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WAITS: Final = f"""
+SELECT entry.id, outcome.id IS NOT NULL, {", ".join(Entry._fields)}
+FROM entry LEFT JOIN outcome ON outcome.id = entry.id
 WHERE entry.id BETWEEN %(first)s AND %(last)s
     AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > %(begun)s)
 ORDER BY entry.id
-"""
-ROWS: Final = f"""
-SELECT id, {", ".join(Entry._fields)} FROM entry WHERE id = ANY(%s) ORDER BY id
 """
 OTHERS_GO_ON: Final = f"""
 SELECT EXISTS (
@@ -85,8 +84,8 @@ SELECT EXISTS (
 """A chunk that waits is one that somebody has locked at the moment."""
 
 _IS_SILENT: Final = """
-seen_at < clock_timestamp() - %(lease)s * interval '1 second'
-AND pg_postmaster_start_time() < clock_timestamp() - %(lease)s * interval '1 second'
+seen_at < clock_timestamp() - lease * interval '1 second'
+AND pg_postmaster_start_time() < clock_timestamp() - lease * interval '1 second'
 """
 GIVE_UP: Final = f"""
 UPDATE worker SET left_at = coalesce(left_at, clock_timestamp()) WHERE id IN (
@@ -161,7 +160,8 @@ class Holding:
         self._policy: Policy | None = None
         self._beats: asyncio.Task[None] | None = None
         self._read: list[int] = []
-        self._page: list[int] = []
+        self._page: list[tuple[int, Entry]] = []
+        self._claiming: asyncio.Task[bool] | None = None
         self._last_read = self._after = 0
         self.worker = 0
         self._campaign = 0
@@ -215,7 +215,8 @@ class Holding:
         check_version(name, version)
         async with connection.transaction():
             self._campaign = await self._find(connection, policy)
-            values = (self._campaign, f"{socket.gethostname()} process {os.getpid()}")
+            place = f"{socket.gethostname()} process {os.getpid()}"
+            values = (self._campaign, place, self._lease)
             (self.worker,) = await sending.one(connection, JOIN, values)
         await self._take_over(connection)
         async with connection.transaction():
@@ -251,6 +252,7 @@ class Holding:
             return
         self._state = problems.CLOSED
         try:
+            await self._stop_reading()
             await writer.end()
             if self._beats is not None:
                 self._beats.cancel()
@@ -271,12 +273,12 @@ class Holding:
         self, connection: AsyncConnection, chunks: Sequence[int], owners: Sequence[int]
     ) -> set[int]:
         """Give chunks back; return those that stay, since they have messages in flight."""
-        cursor = await connection.execute(LOCK, ([*chunks], [*owners]))
-        held = {chunk async for (chunk,) in cursor}
-        cursor = await connection.execute(FREE, ([*chunks], [*owners]))
-        freed = [chunk async for (chunk,) in cursor]
-        await connection.execute(FORGET_TIMES, (freed,))
-        return held.difference(freed)
+        values = ([*chunks], [*owners])
+        async with connection.pipeline():  # one round trip
+            await connection.execute(LOCK, ([*chunks],))
+            await connection.execute(FREE, values)
+            cursor = await connection.execute(HELD, values)
+        return {chunk async for (chunk,) in cursor}
 
     async def _beat(self, writer: Writer) -> None:
         """Be seen, and look who is not, until the end."""
@@ -310,7 +312,7 @@ class Holding:
 
     async def _take_over(self, connection: AsyncConnection) -> None:
         """Give up workers that are dead, and take what they left."""
-        who = {"campaign": self._campaign, "worker": self.worker, "lease": self._lease}
+        who = {"campaign": self._campaign, "worker": self.worker}
         async with connection.transaction():
             cursor = await connection.execute(GIVE_UP, who)
             dead = [worker async for (worker,) in cursor]
@@ -350,59 +352,75 @@ class Holding:
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read messages that wait, chunk by chunk; wait for others who may leave some.
 
-        See `Ledger.queued`. A number that is not the last one of the call before begins anew.
+        See `Ledger.queued`. A number that is not the last one of the call before begins anew. While
+        messages are sent, the next chunk is read.
         """
-        await self.writer.written()
+        self.writer.check()
         if after == 0 or after != self._last_read:
-            self._read, self._page, self._after = [], [], after
-            self.writer.handed_out.clear()
-        while not (
-            rows := await self._questions.run(partial(self._next, limit=limit), repeats=True)
-        ):
+            await self._read_anew(after)
+        while not (rows := await self._next(limit)):
             if not await self._questions.run(self._others_go_on, repeats=True):
                 return []
             await asyncio.sleep(self._lease / BEATS)
         self._last_read = rows[-1][0]
         return rows
 
-    async def _next(self, connection: AsyncConnection, limit: int) -> list[tuple[int, Entry]]:
-        while len(self._page) < limit and await self._claim(connection):
-            pass
-        numbers = self._page[:limit]
-        cursor = await connection.execute(ROWS, (numbers,))
-        found = {number: Entry(*columns) async for number, *columns in cursor}
-        self._page = self._page[limit:]
-        self.writer.handed_out.update(numbers)
-        return [(number, found[number]) for number in numbers]
+    async def _read_anew(self, after: int) -> None:
+        await self._stop_reading()
+        await self.writer.written()
+        self._read, self._page, self._after = [], [], after
+        self.writer.handed_out.clear()
+
+    async def _next(self, limit: int) -> Sequence[tuple[int, Entry]]:
+        while len(self._page) < limit:
+            claiming, self._claiming = self._claiming or self._claim_ahead(), None
+            if not await claiming:
+                break
+        rows, self._page = self._page[:limit], self._page[limit:]
+        self.writer.handed_out.update(number for number, _ in rows)
+        if rows and len(self._page) < limit:
+            self._claiming = self._claim_ahead()
+        return rows
+
+    def _claim_ahead(self) -> asyncio.Task[bool]:
+        return asyncio.create_task(self._questions.run(self._claim, repeats=True))
+
+    async def _stop_reading(self) -> None:
+        claiming, self._claiming = self._claiming, None
+        if claiming is not None:
+            claiming.cancel()
+            await asyncio.gather(claiming, return_exceptions=True)
 
     async def _claim(self, connection: AsyncConnection) -> bool:
         """Take another chunk, whose messages are read next; give back those that are at an end."""
         writer = self.writer
+        ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
+        if ended:
+            async with connection.transaction():
+                writer.to_give_back |= await self._free(connection, ended, [self.worker])
+            for chunk in ended:
+                writer.chunks.pop(chunk, None)
+        self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
+        self._page = [row for row in self._page if chunk_of(row[0]) not in writer.recalled]
         async with connection.transaction():
-            ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
-            held = await self._free(connection, ended, [self.worker]) if ended else set()
-            self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
-            self._page = [it for it in self._page if chunk_of(it) not in writer.recalled]
-            chunk = await (await connection.execute(CLAIM, self._asking())).fetchone()
-            waiting = [] if chunk is None else await self._waiting(connection, *chunk)
-        for ended_chunk in ended:
-            writer.chunks.pop(ended_chunk, None)
-        writer.to_give_back |= held
-        if chunk is None:
-            return False
-        with_row = {number for number, has_row in waiting if has_row}
-        numbers = [number for number, _ in waiting]
-        without_row = [number for number in numbers if number not in with_row]
-        writer.own(chunk[0], Chunk(without_row, with_row))
-        self._read.append(chunk[0])
+            found = await (await connection.execute(CLAIM, self._asking())).fetchone()
+            if found is None:
+                return False
+            waiting = await self._waiting(connection, *found)
+        (chunk, _) = found
+        with_row = {number for number, has_row, *_ in waiting if has_row}
+        without_row = [number for number, has_row, *_ in waiting if not has_row]
+        writer.own(chunk, Chunk(without_row, with_row))
+        self._read.append(chunk)
+        rows = ((row[0], Entry._make(row[2:])) for row in waiting)
         known = writer.handed_out  # whoever has them from an earlier claim begins them
-        self._page += [it for it in numbers if it > self._after and it not in known]
+        self._page += [row for row in rows if row[0] > self._after and row[0] not in known]
         return True
 
     async def _waiting(
         self, connection: AsyncConnection, chunk: int, begun: int
-    ) -> list[tuple[int, bool]]:
-        """Read which messages of a chunk are queued, and whether they have an outcome's row."""
+    ) -> Sequence[sending.Row]:
+        """Read the messages of a chunk that are queued, and whether they have an outcome's row."""
         values = {"first": chunk * CHUNK, "last": (chunk + 1) * CHUNK - 1, "begun": begun}
         return await (await connection.execute(WAITS, values)).fetchall()
 

@@ -46,6 +46,7 @@ class PostgresLedger(SharedLedger):
 
     def __init__(self, address: Address, *, lease: float) -> None:
         self._place = address.name
+        self.lease = lease
         self._holding = Holding(address, lease=lease)
         self._loads: dict[int, loading.Load] = {}
 
@@ -146,10 +147,8 @@ class PostgresLedger(SharedLedger):
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        writer = self._holding.writer
-        begin = partial(loading.begin, place=writer.place)
+        begin = partial(loading.begin, place=self._holding.writer.place)
         load: loading.Load = await self.ask(begin, repeats=False)
-        writer.leave_chunk()
         self._loads = {load.number: load}
         return load.number
 

@@ -61,6 +61,7 @@ CREATE TABLE worker (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     campaign integer NOT NULL REFERENCES campaign ON DELETE CASCADE,
     place text NOT NULL,
+    lease double precision NOT NULL,
     joined_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     left_at timestamptz

@@ -48,7 +48,7 @@ class PostgresStore(LedgerStore):
 
     def control(self) -> LedgerControl:
         """Make a giver of orders. See `LedgerStore.control`."""
-        return PostgresControl(self._address, lease=self._lease)
+        return PostgresControl(self._address)
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """Open the ledger to read it as it is at this moment. See `LedgerStore.read`."""

@@ -29,8 +29,8 @@ COPY: Final = (
         for table in ("metadata", "control", "chunk", "entry", "early_status")
     ),
     f"""
-    INSERT INTO worker (id, campaign, place, left_at) OVERRIDING SYSTEM VALUE
-    SELECT id, campaign, place, clock_timestamp() FROM {schema.NAME}.worker
+    INSERT INTO worker (id, campaign, place, lease, left_at) OVERRIDING SYSTEM VALUE
+    SELECT id, campaign, place, lease, clock_timestamp() FROM {schema.NAME}.worker
     {_OF_CAMPAIGN.format("worker")}
     """,
     f"""

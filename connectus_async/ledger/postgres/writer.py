@@ -240,7 +240,7 @@ class Writer:
     ) -> None:
         """Record the outcome of an attempt; see `Ledger.finish`. A body is kept as its hash."""
         if not self._is_given_up:
-            self._check()
+            self.check()
         group = self._group_for(number)
         group.ended[number] = (
             state,
@@ -257,7 +257,7 @@ class Writer:
         self, entry: Entry, number: int | None, skipped: SkipReason | None, reason: str | None
     ) -> None:
         """Record a message as skipped or waiting."""
-        self._check()
+        self.check()
         row = at_rest(skipped, reason)
         if number is None:
             self._group_for().new.append(New(entry, None, row))
@@ -275,7 +275,7 @@ class Writer:
             future: Future[None] = self._loop.create_future()
             group.flushed.append(future)
             await future
-        self._check()
+        self.check()
 
     async def end(self) -> None:
         """Write what is left, and take nothing more."""
@@ -320,12 +320,12 @@ class Writer:
             for number in numbers:
                 self.finish(number, State.QUEUED, reason, None, None, is_kept=False)
 
-    def leave_chunk(self) -> None:
-        """Begin another chunk for new messages: numbers go up as messages come."""
-        self._free = range(0)
-
     def recall(self) -> None:
-        """Begin nothing more of what was read: a load may have skipped some of it."""
+        """Begin nothing more of what was read: a load may have skipped some of it.
+
+        New messages get numbers above those of the load.
+        """
+        self._free = range(0)
         self.recalled |= self.chunks.keys()
         self.to_give_back |= self.chunks.keys()
         self.chunks.clear()
@@ -340,20 +340,21 @@ class Writer:
         """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
         is_filled = bool(self._free) and chunk_of(self._free[0]) == chunk
         has_waiting = chunk in self.chunks and self.chunks[chunk].has_waiting
-        is_kept = any(chunk_of(number) == chunk for number in self._kept)
-        is_busy = chunk in self._in_hand or self.has_in_flight(chunk)
-        return is_filled or has_waiting or is_kept or is_busy
+        if is_filled or has_waiting or chunk in self._in_hand:
+            return True
+        return any(chunk_of(number) == chunk for number in self._kept) or self.has_in_flight(chunk)
 
     def has_in_flight(self, chunk: int) -> bool:
         """Tell whether messages of a chunk are in flight."""
         return any(chunk_of(number) == chunk for number in self._started)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise the failure after which it begins nothing more, if there was one."""
         if self._failure is not None:
             raise self._failure
 
     def _future(self) -> "Future[Claim]":
-        self._check()
+        self.check()
         return self._loop.create_future()
 
     def _group_for(self, number: int | None = None) -> Group:
@@ -397,7 +398,7 @@ class Writer:
     async def _write(self, group: Group) -> Plan:
         if self._is_given_up:
             await self._write_late(group)
-            self._check()
+            self.check()
         plan = self._plan(group, await self._numbers(len(group.new)))
 
         async def write(connection: AsyncConnection) -> None:
@@ -415,7 +416,7 @@ class Writer:
         except GivenUpError:
             self.give_up()
             await self._write_late(group)
-            self._check()
+            self.check()
         self._note(group, plan)
         return plan
 

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -309,7 +308,7 @@ async def test_a_chunk_is_not_given_back_while_its_last_messages_are_written(
 
         async def write_some(self: Writer, *args: Any) -> None:
             monkeypatch.setattr(Writer, "_write_some", original)
-            await place._questions.run(partial(place._next, limit=10), repeats=True)
+            await place._next(10)
             await original(self, *args)
 
         monkeypatch.setattr(Writer, "_write_some", write_some)

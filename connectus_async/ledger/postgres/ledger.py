@@ -147,7 +147,8 @@ class PostgresLedger(SharedLedger):
 
     async def begin_load(self) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        begin = partial(loading.begin, place=self._holding.writer.place)
+        writer = self._holding.writer
+        begin = partial(loading.begin, place=writer.place, read=writer.chunks)
         load: loading.Load = await self.ask(begin, repeats=False)
         self._loads = {load.number: load}
         return load.number

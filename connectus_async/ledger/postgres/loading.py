@@ -9,7 +9,7 @@ them, breaks the connection, and a load never goes on with another one.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -88,7 +88,7 @@ UPDATE chunk SET owner = %(worker)s,
     state = CASE WHEN owner IS NULL THEN {LOADING} ELSE state END
 WHERE id IN (
     SELECT id FROM chunk WHERE id = ANY(%(chunks)s)
-        AND (owner IS NULL OR owner = %(worker)s AND state <> {RECALLED})
+        AND (owner IS NULL AND id <> ALL(%(read)s) OR owner = %(worker)s AND state <> {RECALLED})
     ORDER BY id FOR UPDATE
 )
 RETURNING id
@@ -131,8 +131,10 @@ DELETE FROM begun USING released WHERE begun.chunk = released.id AND NOT is_used
 the owner dies."""
 
 
-async def begin(connection: AsyncConnection, campaign: int, *, place: Place) -> "Load":
-    """Begin a load. See `Ledger.begin_load`."""
+async def begin(
+    connection: AsyncConnection, campaign: int, *, place: Place, read: Collection[int] = ()
+) -> "Load":
+    """Begin a load. See `Ledger.begin_load`, and `Load` for the parameters."""
     async with connection.transaction():
         await connection.execute(LOCK, (campaign,))
         number = await load_number(connection, campaign) + 1
@@ -140,7 +142,7 @@ async def begin(connection: AsyncConnection, campaign: int, *, place: Place) -> 
         values = {campaigns.LOAD: str(number), metadata_names.LOADED: "0"}
         await sending.set_metadata(connection, campaign, values=values)
         (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
-    return Load(connection, place, number, has_keys=has_keys)
+    return Load(connection, place, number, has_keys=has_keys, read=read)
 
 
 async def load_number(connection: AsyncConnection, campaign: int) -> int:
@@ -235,17 +237,26 @@ class Load:
         place: Its campaign and holder.
         number: Its number.
         has_keys: The campaign had keys before it.
+        read: Chunks that the holder has read. If one of them has no owner any more, others may have
+            begun what it has read, so that it must not become its owner again.
 
     Attributes:
         number: Its number.
     """
 
     def __init__(
-        self, connection: AsyncConnection, place: Place, number: int, *, has_keys: bool
+        self,
+        connection: AsyncConnection,
+        place: Place,
+        number: int,
+        *,
+        has_keys: bool,
+        read: Collection[int],
     ) -> None:
         self.number = number
         self._connection = connection
         self._place = place
+        self._read = read
         self._keys = None if has_keys else BloomFilter(FILTER_BYTES)
         self._chunks: list[int] = []
         self._free: Sequence[range] = ()
@@ -362,7 +373,11 @@ class Load:
         """Queue messages that their source has again; return those that somebody else keeps."""
         if not numbers:
             return ()
-        values = {"chunks": [*{*map(chunk_of, numbers)}], "worker": self._place.worker}
+        values = {
+            "chunks": [*{*map(chunk_of, numbers)}],
+            "worker": self._place.worker,
+            "read": [*self._read],
+        }
         cursor = await self._connection.execute(TAKE, values)
         taken = {chunk async for (chunk,) in cursor}
         now = [number for number in numbers if chunk_of(number) in taken]

@@ -123,8 +123,13 @@ WHERE entry.id = it.id
 """
 
 TAKE_CHUNK: Final = f"""
-UPDATE chunk SET owner = %s, state = CASE WHEN owner IS NULL THEN {OWNED} ELSE state END
-WHERE id = %s AND (owner IS NULL AND state <> {LOADING} OR owner = %s AND state <> {RECALLED})
+WITH before AS (SELECT id, owner FROM chunk WHERE id = %s FOR UPDATE)
+UPDATE chunk SET owner = %s,
+    state = CASE WHEN chunk.owner IS NULL THEN {OWNED} ELSE chunk.state END
+FROM before
+WHERE chunk.id = before.id
+    AND (chunk.owner IS NULL AND state <> {LOADING} OR chunk.owner = %s AND state <> {RECALLED})
+RETURNING before.owner IS NULL
 """
 
 KNOWN: Final = "SELECT key, id, state FROM message WHERE campaign = %s AND key = ANY(%s)"

@@ -114,6 +114,7 @@ class Plan:
         ended_again: Outcomes in the row that is there.
         rest: Messages that are not sent, in a new row.
         rest_again: Messages that are not sent, in the row that is there.
+        refused: Messages that are not begun, since they were taken away.
         claims: Answers for those who wait, by number; filled while it is written.
         taken: Messages that were begun by their keys, in this try or an earlier one.
         is_repeated: It is not the first try.
@@ -130,6 +131,7 @@ class Plan:
         self.ended_again: list[sending.Row] = []
         self.rest: list[sending.Row] = []
         self.rest_again: list[sending.Row] = []
+        self.refused: set[int] = set()
         self.claims: dict[int, Claim] = {}
         self.taken: set[int] = set()
         self.is_repeated = False
@@ -500,6 +502,8 @@ class Writer:
     def _plan_begun(self, begun: Iterable[int], plan: Plan) -> None:
         waiting: dict[int, list[int]] = {}
         for number in begun:
+            if chunk_of(number) in self.recalled or number in self._taken_away:
+                plan.refused.add(number)
             if self._waits_in(number) is None:
                 plan.again.append(number)
                 self._leave_out(number)
@@ -538,7 +542,7 @@ class Writer:
         may_begin = ours - self.recalled
         plan.claims.clear()  # of an earlier try
         lost = {number for number in group.begun if chunk_of(number) not in may_begin}
-        lost |= self._taken_away & group.begun.keys()
+        lost |= plan.refused
         duplicates = await self._insert(connection, group, plan) if group.new else {}
         await self._end(connection, plan)
         await self._put(connection, plan, may_begin)
@@ -656,11 +660,16 @@ class Writer:
         an earlier try of this plan, whose answer did not come.
         """
         self._in_hand.add(chunk_of(number))
-        values = (self.place.worker, chunk_of(number), self.place.worker)
-        if (await connection.execute(sending.TAKE_CHUNK, values)).rowcount == 0:
+        chunk = chunk_of(number)
+        values = (chunk, self.place.worker, self.place.worker)
+        taken = await (await connection.execute(sending.TAKE_CHUNK, values)).fetchone()
+        if taken is None:
             return False
-        if chunk_of(number) not in self.chunks:
-            self.to_give_back.add(chunk_of(number))
+        (was_free,) = taken
+        if was_free and self.chunks.pop(chunk, None) is not None:
+            self.recalled.add(chunk)  # others had it since it was read
+        if chunk not in self.chunks:
+            self.to_give_back.add(chunk)
         for statement in (sending.BEGIN_AGAIN, sending.BEGIN_APART):
             cursor = await connection.execute(statement, (plan.now, [number]))
             if cursor.rowcount:

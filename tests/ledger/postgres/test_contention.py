@@ -18,7 +18,7 @@ from connectus_async.ledger.postgres.schema import CHUNK
 from connectus_async.ledger.postgres.session import Session
 from connectus_async.ledger.postgres.store import PostgresStore
 from connectus_async.ledger.postgres.writer import Writer
-from connectus_async.ledger.records import Claim, Resolution
+from connectus_async.ledger.records import Claim, Loading, Resolution
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -158,6 +158,35 @@ async def test_what_the_reader_is_still_to_begin_may_be_skipped_before_its_chunk
         sender.put(queued[1][1], queued[1][0], SkipReason.EXPIRED)
         assert [it.found for it in await send(sender, queued[2])] == [State.SKIPPED]
         assert [it.found for it in await send(sender, *queued[3:], *again)] == [None] * 17
+
+
+async def test_a_chunk_that_others_had_meanwhile_is_not_begun_as_it_was_read(store: PostgresStore):
+    """A holder that takes it again, for another message of it, has old news of the others."""
+    async with opened(store) as loader, opened(store) as sender:
+        await load(loader, *messages(3))
+        queued = await sender.queued(0, 3)
+        await load(loader, *messages(3), replaces=True)
+        async with opened(store) as other:
+            await send(other, *(await other.queued(0, 3))[:1])
+        await finish(sender, entry("1"))
+        answers = await send(sender, *queued)
+        assert [it.found for it in answers] == [State.ACCEPTED, State.ACCEPTED, State.QUEUED]
+        assert len(await everything(sender)) == 1
+
+
+async def test_a_load_does_not_take_a_chunk_again_that_its_holder_has_read(store: PostgresStore):
+    async with opened(store) as loader, opened(store) as sender:
+        await load(loader, *messages(3))
+        queued = await sender.queued(0, 3)
+        await load(loader, *messages(2), replaces=True)
+        async with opened(store) as other:
+            await send(other, *(await other.queued(0, 3))[:1])
+        number = await sender.begin_load()
+        await sender.load([Loading(one) for one in messages(3)], number)
+        answers = await send(sender, *queued)
+        assert answers[0].found is State.ACCEPTED
+        await sender.end_load(number, replaces=False)
+        assert len(await everything(sender)) == 2
 
 
 async def test_a_message_that_others_send_meanwhile_is_not_begun_by_its_key(

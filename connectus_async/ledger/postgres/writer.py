@@ -302,7 +302,13 @@ class Writer:
         is_filled = bool(self._free) and chunk_of(self._free[0]) == chunk
         has_waiting = chunk in self.chunks and self.chunks[chunk].has_waiting
         is_kept = any(chunk_of(number) == chunk for number in self._kept)
-        return is_filled or has_waiting or is_kept or self.has_in_flight(chunk)
+        is_used = is_filled or has_waiting or is_kept or self.has_in_flight(chunk)
+        return is_used or self._is_begun(chunk)
+
+    def _is_begun(self, chunk: int) -> bool:
+        """Tell whether messages of a chunk are being begun: they do not wait any more."""
+        groups = [*self._groups] if self._writing is None else [self._writing, *self._groups]
+        return any(chunk_of(number) == chunk for group in groups for number in group.begun)
 
     def has_in_flight(self, chunk: int) -> bool:
         """Tell whether messages of a chunk are in flight."""

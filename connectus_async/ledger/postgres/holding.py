@@ -39,17 +39,19 @@ UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL 
 LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND left_at IS NULL"
 
 FREE: Final = f"""
-UPDATE chunk SET owner = NULL, state = CASE
-    WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
-WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
-RETURNING id
+WITH freed AS (
+    UPDATE chunk SET owner = NULL, state = CASE WHEN state = {LOADING} THEN {LOADING}
+        WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
+    WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
+    RETURNING id
+)
+DELETE FROM begun USING freed WHERE chunk = freed.id
 """
 """Whoever has messages in flight stays, so that somebody is there who gives them up if it dies."""
 
 LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 """Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
 
-FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
 CLAIM: Final = f"""
@@ -62,14 +64,12 @@ WHERE id = (
 )
 RETURNING id, begun
 """
-WAITS: Final = """
-SELECT entry.id, outcome.id IS NOT NULL FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WAITS: Final = f"""
+SELECT entry.id, outcome.id IS NOT NULL, {", ".join(Entry._fields)}
+FROM entry LEFT JOIN outcome ON outcome.id = entry.id
 WHERE entry.id BETWEEN %(first)s AND %(last)s
     AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > %(begun)s)
 ORDER BY entry.id
-"""
-ROWS: Final = f"""
-SELECT id, {", ".join(Entry._fields)} FROM entry WHERE id = ANY(%s) ORDER BY id
 """
 OTHERS_GO_ON: Final = f"""
 SELECT EXISTS (
@@ -146,7 +146,8 @@ class Holding:
         self._policy: Policy | None = None
         self._beats: asyncio.Task[None] | None = None
         self._read: list[int] = []
-        self._page: list[int] = []
+        self._page: list[tuple[int, Entry]] = []
+        self._claiming: asyncio.Task[bool] | None = None
         self._last_read = self._after = 0
         self.worker = 0
         self._campaign = 0
@@ -237,6 +238,7 @@ class Holding:
             return
         self._state = problems.CLOSED
         try:
+            await self._stop_reading()
             await writer.end()
             if self._beats is not None:
                 self._beats.cancel()
@@ -256,10 +258,9 @@ class Holding:
     async def _free(
         self, connection: AsyncConnection, chunks: Sequence[int], owners: Sequence[int]
     ) -> None:
-        await connection.execute(LOCK, ([*chunks],))
-        cursor = await connection.execute(FREE, ([*chunks], [*owners]))
-        freed = [chunk async for (chunk,) in cursor]
-        await connection.execute(FORGET_TIMES, (freed,))
+        async with connection.pipeline():  # one round trip
+            await connection.execute(LOCK, ([*chunks],))
+            await connection.execute(FREE, ([*chunks], [*owners]))
 
     async def _beat(self) -> None:
         """Be seen, and look who is not, until the end."""
@@ -331,55 +332,71 @@ class Holding:
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read messages that wait, chunk by chunk; wait for others who may leave some.
 
-        See `Ledger.queued`. A number that is not the last one of the call before begins anew.
+        See `Ledger.queued`. A number that is not the last one of the call before begins anew. While
+        messages are sent, the next chunk is read.
         """
-        await self.writer.written()
+        self.writer.check()
         if after == 0 or after != self._last_read:
-            self._read, self._page, self._after = [], [], after
-        while not (
-            rows := await self._questions.run(partial(self._next, limit=limit), repeats=True)
-        ):
+            await self._read_anew(after)
+        while not (rows := await self._next(limit)):
             if not await self._questions.run(self._others_go_on, repeats=True):
                 return []
             await asyncio.sleep(self._lease / BEATS)
         self._last_read = rows[-1][0]
         return rows
 
-    async def _next(self, connection: AsyncConnection, limit: int) -> list[tuple[int, Entry]]:
-        while len(self._page) < limit and await self._claim(connection):
-            pass
-        numbers, self._page = self._page[:limit], self._page[limit:]
-        cursor = await connection.execute(ROWS, (numbers,))
-        found = {number: Entry(*columns) async for number, *columns in cursor}
-        return [(number, found[number]) for number in numbers]
+    async def _read_anew(self, after: int) -> None:
+        await self._stop_reading()
+        await self.writer.written()
+        self._read, self._page, self._after = [], [], after
+
+    async def _next(self, limit: int) -> Sequence[tuple[int, Entry]]:
+        while len(self._page) < limit:
+            claiming, self._claiming = self._claiming or self._claim_ahead(), None
+            if not await claiming:
+                break
+        rows, self._page = self._page[:limit], self._page[limit:]
+        if rows and len(self._page) < limit:
+            self._claiming = self._claim_ahead()
+        return rows
+
+    def _claim_ahead(self) -> asyncio.Task[bool]:
+        return asyncio.create_task(self._questions.run(self._claim, repeats=True))
+
+    async def _stop_reading(self) -> None:
+        claiming, self._claiming = self._claiming, None
+        if claiming is not None:
+            claiming.cancel()
+            await asyncio.gather(claiming, return_exceptions=True)
 
     async def _claim(self, connection: AsyncConnection) -> bool:
         """Take another chunk, whose messages are read next; give back those that are at an end."""
         writer = self.writer
-        async with connection.transaction():
-            ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
-            if ended:
+        ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
+        if ended:
+            async with connection.transaction():
                 await self._free(connection, ended, [self.worker])
-            self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
-            values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
-            chunk = await (await connection.execute(CLAIM, values)).fetchone()
-            waiting = [] if chunk is None else await self._waiting(connection, *chunk)
-        for ended_chunk in ended:
-            del writer.chunks[ended_chunk]
-        if chunk is None:
-            return False
-        with_row = {number for number, has_row in waiting if has_row}
-        numbers = [number for number, _ in waiting]
-        without_row = [number for number in numbers if number not in with_row]
-        writer.own(chunk[0], Chunk(without_row, with_row))
-        self._read.append(chunk[0])
-        self._page += [number for number in numbers if number > self._after]
+            for chunk in ended:
+                writer.chunks.pop(chunk, None)
+        self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
+        values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
+        async with connection.transaction():
+            found = await (await connection.execute(CLAIM, values)).fetchone()
+            if found is None:
+                return False
+            waiting = await self._waiting(connection, *found)
+        (chunk, _) = found
+        with_row = {number for number, has_row, *_ in waiting if has_row}
+        without_row = [number for number, has_row, *_ in waiting if not has_row]
+        writer.own(chunk, Chunk(without_row, with_row))
+        self._read.append(chunk)
+        self._page += [(row[0], Entry._make(row[2:])) for row in waiting if row[0] > self._after]
         return True
 
     async def _waiting(
         self, connection: AsyncConnection, chunk: int, begun: int
-    ) -> list[tuple[int, bool]]:
-        """Read which messages of a chunk are queued, and whether they have an outcome's row."""
+    ) -> Sequence[sending.Row]:
+        """Read the messages of a chunk that are queued, and whether they have an outcome's row."""
         values = {"first": chunk * CHUNK, "last": (chunk + 1) * CHUNK - 1, "begun": begun}
         return await (await connection.execute(WAITS, values)).fetchall()
 

@@ -12,7 +12,7 @@ import asyncio
 import time
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from psycopg.errors import UniqueViolation
@@ -187,6 +187,7 @@ class Writer:
         self.to_give_back: set[int] = set()
         self.recalled: set[int] = set()
         self._free: range = range(0)
+        self._touched: Collection[int] = ()
 
     def begin_new(self, entry: Entry) -> Awaitable[Claim]:
         """Begin a message that may be new."""
@@ -203,7 +204,7 @@ class Writer:
     def begin_all(self, numbers: Sequence[int]) -> Awaitable[object]:
         """Begin messages that wait; they are written in this order."""
         *others, last = numbers
-        self._check()
+        self.check()
         for number in others:
             self._group_for(number).begun[number] = None
         return self.begin_known(last)
@@ -220,7 +221,7 @@ class Writer:
     ) -> None:
         """Record the outcome of an attempt; see `Ledger.finish`. A body is kept as its hash."""
         if not self._is_given_up:
-            self._check()
+            self.check()
         group = self._group_for(number)
         group.ended[number] = (
             state,
@@ -237,7 +238,7 @@ class Writer:
         self, entry: Entry, number: int | None, skipped: SkipReason | None, reason: str | None
     ) -> None:
         """Record a message as skipped or waiting."""
-        self._check()
+        self.check()
         row = at_rest(skipped, reason)
         if number is None:
             self._group_for().new.append(New(entry, None, row))
@@ -255,7 +256,7 @@ class Writer:
             future: Future[None] = self._loop.create_future()
             group.flushed.append(future)
             await future
-        self._check()
+        self.check()
 
     async def end(self) -> None:
         """Write what is left, and take nothing more."""
@@ -301,25 +302,21 @@ class Writer:
         """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
         is_filled = bool(self._free) and chunk_of(self._free[0]) == chunk
         has_waiting = chunk in self.chunks and self.chunks[chunk].has_waiting
-        is_kept = any(chunk_of(number) == chunk for number in self._kept)
-        is_used = is_filled or has_waiting or is_kept or self.has_in_flight(chunk)
-        return is_used or self._is_begun(chunk)
-
-    def _is_begun(self, chunk: int) -> bool:
-        """Tell whether messages of a chunk are being begun: they do not wait any more."""
-        groups = [*self._groups] if self._writing is None else [self._writing, *self._groups]
-        return any(chunk_of(number) == chunk for group in groups for number in group.begun)
+        if is_filled or has_waiting or chunk in self._touched:
+            return True
+        return any(chunk_of(number) == chunk for number in self._kept) or self.has_in_flight(chunk)
 
     def has_in_flight(self, chunk: int) -> bool:
         """Tell whether messages of a chunk are in flight."""
         return any(chunk_of(number) == chunk for number in self._started)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise the failure after which it begins nothing more, if there was one."""
         if self._failure is not None:
             raise self._failure
 
     def _future(self) -> "Future[Claim]":
-        self._check()
+        self.check()
         return self._loop.create_future()
 
     def _group_for(self, number: int | None = None) -> Group:
@@ -362,8 +359,9 @@ class Writer:
     async def _write(self, group: Group) -> Plan:
         if self._is_given_up:
             await self._write_late(group)
-            self._check()
+            self.check()
         plan = self._plan(group, await self._numbers(len(group.new)))
+        self._touched = plan.marks.keys()
 
         async def write(connection: AsyncConnection) -> None:
             plan.asked_at = time.monotonic()
@@ -380,8 +378,9 @@ class Writer:
         except GivenUpError:
             self.give_up()
             await self._write_late(group)
-            self._check()
+            self.check()
         self._note(group, plan)
+        self._touched = ()
         return plan
 
     async def _granted(self, plan: Plan) -> float:

@@ -125,9 +125,11 @@ WHERE entry.id = it.id
 TAKE_CHUNK: Final = f"""
 UPDATE chunk SET owner = %s, state = CASE WHEN owner IS NULL THEN {OWNED} ELSE state END
 WHERE id = %s AND (owner IS NULL AND state <> {LOADING} OR owner = %s AND state <> {RECALLED})
+RETURNING begun
 """
 
 KNOWN: Final = "SELECT key, id, state FROM message WHERE campaign = %s AND key = ANY(%s)"
+STATE: Final = "SELECT state FROM message WHERE id = %s"
 STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(%s)"
 
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"

@@ -568,19 +568,23 @@ class Writer:
                 plan.claims[number] = Claim(id_)
                 known[new.entry.key] = (id_, State.IN_FLIGHT)
             else:
-                plan.claims[number] = Claim(id_, state)
+                (state,) = await sending.one(connection, sending.STATE, (id_,))
+                plan.claims[number] = Claim(id_, State(state))
 
     async def _took(self, connection: AsyncConnection, number: int, plan: Plan) -> bool:
         """Begin a message that waits in a chunk of ours, or in one without an owner."""
         values = (self.place.worker, chunk_of(number), self.place.worker)
-        if (await connection.execute(sending.TAKE_CHUNK, values)).rowcount == 0:
+        cursor = await connection.execute(sending.TAKE_CHUNK, values)
+        chunk = await cursor.fetchone()
+        if chunk is None:
             return False
         if chunk_of(number) not in self.chunks:
             self.to_give_back.add(chunk_of(number))
         cursor = await connection.execute(sending.BEGIN_AGAIN, (plan.now, [number]))
-        if cursor.rowcount == 0:
-            await connection.execute(sending.BEGIN_APART, (plan.now, [number]))
-        return True
+        (begun,) = chunk
+        if cursor.rowcount == 0 and number > begun:  # or somebody else has begun it meanwhile
+            cursor = await connection.execute(sending.BEGIN_APART, (plan.now, [number]))
+        return cursor.rowcount > 0
 
     def _check_count(self, found: int, rows: Sequence[object], plan: Plan) -> None:
         if found != len(rows) and not plan.is_repeated:

@@ -13,6 +13,7 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from psycopg.errors import UniqueViolation
@@ -182,6 +183,7 @@ class Writer:
         self._is_given_up = False
         self._granted_at = 0.0
         self._started: dict[int, float] = {}
+        self._beginning: Sequence[int] = ()
         self._apart: set[int] = set()
         self._kept: set[int] = set()
         self.to_give_back: set[int] = set()
@@ -305,8 +307,8 @@ class Writer:
         return is_filled or has_waiting or is_kept or self.has_in_flight(chunk)
 
     def has_in_flight(self, chunk: int) -> bool:
-        """Tell whether messages of a chunk are in flight."""
-        return any(chunk_of(number) == chunk for number in self._started)
+        """Tell whether messages of a chunk are in flight, or will be when a group is written."""
+        return any(chunk_of(number) == chunk for number in chain(self._started, self._beginning))
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -358,6 +360,7 @@ class Writer:
             await self._write_late(group)
             self._check()
         plan = self._plan(group, await self._numbers(len(group.new)))
+        self._beginning = (*plan.numbers, *group.begun)
 
         async def write(connection: AsyncConnection) -> None:
             plan.asked_at = time.monotonic()
@@ -376,6 +379,7 @@ class Writer:
             await self._write_late(group)
             self._check()
         self._note(group, plan)
+        self._beginning = ()
         return plan
 
     async def _granted(self, plan: Plan) -> float:

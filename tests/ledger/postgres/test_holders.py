@@ -135,6 +135,22 @@ async def test_what_a_holder_leaves_is_given_to_the_next(store: PostgresStore):
     assert taken[0][0] not in begun
 
 
+async def test_a_chunk_is_kept_while_its_last_message_is_being_begun(store, postgres_ledger):
+    """If it were given back, nobody would find the message that is in flight."""
+    async with opened(store) as ledger:
+        await load(ledger, *messages(1))
+        ((number, one),) = await ledger.queued(0, 10)
+        writer = ledger._holding.writer
+        async with await psycopg.AsyncConnection.connect(parse(postgres_ledger).conninfo) as other:
+            await other.execute("SELECT FROM connectus.chunk FOR UPDATE")
+            beginning = asyncio.ensure_future(begin(ledger, one, number))
+            while writer._writing is None:  # noqa: ASYNC110 - it takes a few turns of the loop
+                await asyncio.sleep(0)
+            assert writer.is_in_use(number // CHUNK)
+        assert await beginning == Claim(number)
+        ledger.finish(one, number, State.ACCEPTED, None, None)
+
+
 def test_a_holder_that_is_silent_for_a_lease_is_given_up(hasty: PostgresStore, sleeper: Sleeper):
     """What it had begun may have been sent; the rest is given to others, and it sends no more."""
     sleeper.run(load(sleeper.ledger, *messages(5)))

@@ -41,7 +41,16 @@ MOST_AHEAD: Final = 16
 LOCK: Final = "SELECT FROM campaign WHERE id = %s FOR NO KEY UPDATE"
 """One load at a time records something, or ends."""
 
-LOCK_LIGHTLY: Final = f"SELECT set_config('synchronous_commit', 'off', true) FROM ({LOCK}) AS it"
+CALL_SETTINGS: Final = {
+    "synchronous_commit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
+"""Of the transaction of a call. Planning would take as long as the rest of its small statements,
+and the server may have no statistics yet of what it has loaded."""
+
+_SET: Final = ", ".join(f"set_config('{it}', '{to}', true)" for it, to in CALL_SETTINGS.items())
+BEGIN_CALL: Final = f"SELECT {_SET} FROM ({LOCK}) AS it"
 
 FORGET_INVALID: Final = f"""
 WITH invalid AS (
@@ -298,7 +307,7 @@ class Load:
         chunks = [chunk_of(some[0]) for some in self._free]
         async with connection.transaction():
             async with connection.pipeline():  # one round trip
-                await connection.execute(LOCK_LIGHTLY, (place.campaign,))
+                await connection.execute(BEGIN_CALL, (place.campaign,))
                 ours = await connection.execute(OURS, (chunks, place.worker))
                 keys = sending.array(self._may_be_known(items))
                 known = await connection.execute(KNOWN, (place.campaign, keys))

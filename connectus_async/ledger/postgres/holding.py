@@ -66,7 +66,8 @@ RETURNING id, begun
 """
 WAITS: Final = f"""
 SELECT entry.id, outcome.id IS NOT NULL, {", ".join(Entry._fields)}
-FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+FROM entry
+LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id BETWEEN %(first)s AND %(last)s
 WHERE entry.id BETWEEN %(first)s AND %(last)s
     AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > %(begun)s)
 ORDER BY entry.id
@@ -258,9 +259,8 @@ class Holding:
     async def _free(
         self, connection: AsyncConnection, chunks: Sequence[int], owners: Sequence[int]
     ) -> None:
-        async with connection.pipeline():  # one round trip
-            await connection.execute(LOCK, ([*chunks],))
-            await connection.execute(FREE, ([*chunks], [*owners]))
+        await connection.execute(LOCK, ([*chunks],))
+        await connection.execute(FREE, ([*chunks], [*owners]))
 
     async def _beat(self) -> None:
         """Be seen, and look who is not, until the end."""
@@ -373,18 +373,19 @@ class Holding:
         """Take another chunk, whose messages are read next; give back those that are at an end."""
         writer = self.writer
         ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
-        if ended:
-            async with connection.transaction():
-                await self._free(connection, ended, [self.worker])
-            for chunk in ended:
-                writer.chunks.pop(chunk, None)
         self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
         values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
-        async with connection.transaction():
-            found = await (await connection.execute(CLAIM, values)).fetchone()
-            if found is None:
-                return False
-            waiting = await self._waiting(connection, *found)
+        async with connection.pipeline():  # three round trips
+            if ended:
+                async with connection.transaction():
+                    await self._free(connection, ended, [self.worker])
+            async with connection.transaction():
+                found = await (await connection.execute(CLAIM, values)).fetchone()
+                waiting = [] if found is None else await self._waiting(connection, *found)
+        for chunk in ended:
+            writer.chunks.pop(chunk, None)
+        if found is None:
+            return False
         (chunk, _) = found
         with_row = {number for number, has_row, *_ in waiting if has_row}
         without_row = [number for number, has_row, *_ in waiting if not has_row]

@@ -45,6 +45,7 @@ FOR_OPTIONS = {
     "connectus_async.defaults",
     "connectus_async.ledger",
     "connectus_async.ledger.metadata_names",
+    "connectus_async.ledger.places",
     "connectus_async.ledger.states",
     "connectus_async.recipients",
     "connectus_async.recipients.encoding",

@@ -111,17 +111,21 @@ WHERE campaign = %(campaign)s AND owner <> %(worker)s
     AND (state = {OWNED} OR state = {LOADING} AND %(is_newest)s)
 """
 RELEASE: Final = f"""
-UPDATE chunk SET owner = CASE WHEN is_used THEN owner END, state = CASE
-    WHEN is_used AND (owner <> %(worker)s OR state = {RECALLED}) THEN {RECALLED}
-    WHEN is_used THEN {OWNED} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
-FROM (
-    SELECT id AS used, owner IS NOT NULL AND {schema.HAS_IN_FLIGHT} AS is_used FROM chunk
-    WHERE campaign = %(campaign)s AND (
-        state IN ({WAITING}, {RECALLED}) AND %(takes)s
-        OR state = {LOADING} AND %(is_loaded)s AND (owner = %(worker)s OR %(is_newest)s)
-    )
-) AS it
-WHERE id = used
+WITH released AS (
+    UPDATE chunk SET owner = CASE WHEN is_used THEN owner END, state = CASE
+        WHEN is_used AND (owner <> %(worker)s OR state = {RECALLED}) THEN {RECALLED}
+        WHEN is_used THEN {OWNED} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
+    FROM (
+        SELECT id AS used, owner IS NOT NULL AND {schema.HAS_IN_FLIGHT} AS is_used FROM chunk
+        WHERE campaign = %(campaign)s AND (
+            state IN ({WAITING}, {RECALLED}) AND %(takes)s
+            OR state = {LOADING} AND %(is_loaded)s AND (owner = %(worker)s OR %(is_newest)s)
+        )
+    ) AS it
+    WHERE id = used
+    RETURNING id, is_used
+)
+DELETE FROM begun USING released WHERE begun.chunk = released.id AND NOT is_used
 """
 """A chunk with messages in flight stays its owner's, so that somebody is there who gives them up if
 the owner dies."""
@@ -185,40 +189,42 @@ class Call:
         self._load = load
         self._known = known
         self._tells_left_out = tells_left_out
+        self._lines: dict[str, int | None] = {}
 
     def record(self, item: Loading) -> Loaded:
         """Decide what becomes of a message."""
-        entry = item.entry
-        known = self._known.get(entry.key) if entry.key else None
-        if known is None:
-            self._insert(item)
-            return Loaded(item.skipped)
-        if known.load == self._load:
+        entry, skipped, _ = item
+        key = entry.key
+        if not key:
+            self.new.append(item)
+            return Loaded(skipped)
+        if key in self._lines:
+            return self._duplicate(entry, self._lines[key])
+        known = self._known.get(key)
+        if known is not None and known.load == self._load:
             return self._duplicate(entry, known.line)
-        self._see_again(entry, known)
+        self._lines[key] = entry.line
+        if known is None:
+            self.new.append(item)
+            return Loaded(skipped)
+        return self._see_again(item, known)
+
+    def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
+        first = "an earlier message" if line is None else f"line {line}"
+        new = Loading(no_message(entry.line), SkipReason.DUPLICATE, f"of {first}")
+        self.new.append(new)
+        return Loaded(SkipReason.DUPLICATE, first_line=line)
+
+    def _see_again(self, item: Loading, known: Known) -> Loaded:
+        self.seen.append(known.id)
+        if known.line != item.entry.line:
+            self.moved[known.id] = item.entry.line
         if known.reason not in RETURNS or item.skipped is not None:
             return Loaded(None, State(known.state))
         self.returning.append(known.id)
         if self._tells_left_out and known.reason == LEFT_OUT_BECAUSE:
             return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
         return Loaded(None, State.QUEUED)
-
-    def _insert(self, item: Loading) -> None:
-        self.new.append(item)
-        key, line, *_ = item.entry
-        if key:
-            self._known[key] = Known(0, line, State.QUEUED, None, self._load)
-
-    def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
-        first = "an earlier message" if line is None else f"line {line}"
-        self._insert(Loading(no_message(entry.line), SkipReason.DUPLICATE, f"of {first}"))
-        return Loaded(SkipReason.DUPLICATE, first_line=line)
-
-    def _see_again(self, entry: Entry, known: Known) -> None:
-        self.seen.append(known.id)
-        if known.line != entry.line:
-            self.moved[known.id] = entry.line
-        self._known[entry.key or ""] = known._replace(line=entry.line, load=self._load)
 
 
 class Load:
@@ -242,7 +248,7 @@ class Load:
         self._place = place
         self._keys = None if has_keys else BloomFilter(FILTER_BYTES)
         self._chunks: list[int] = []
-        self._free: Sequence[int] = ()
+        self._free: Sequence[range] = ()
         self._seen: dict[int, bytearray] = {}
         self._returning: list[int] = []
 
@@ -283,7 +289,7 @@ class Load:
 
     async def _record(self, items: Sequence[Loading], *, tells_left_out: bool) -> Sequence[Loaded]:
         connection, place = self._connection, self._place
-        chunks = [*{*map(chunk_of, self._free)}]
+        chunks = [chunk_of(some[0]) for some in self._free]
         async with connection.transaction():
             async with connection.pipeline():  # one round trip
                 await connection.execute(LOCK_LIGHTLY, (place.campaign,))
@@ -292,14 +298,14 @@ class Load:
             call = Call(self.number, await self._known(known), tells_left_out=tells_left_out)
             loaded = [call.record(item) for item in items]
             free = await self._still_free(ours)
-            made = await self._make_chunks(len(call.new) - len(free))
-            free += chain.from_iterable(range(it * CHUNK, (it + 1) * CHUNK) for it in made)
-            await self._insert([*zip(free, call.new, strict=False)])
+            made = await self._make_chunks(len(call.new) - sum(map(len, free)))
+            free += [range(chunk * CHUNK, (chunk + 1) * CHUNK) for chunk in made]
+            await self._insert([*zip(chain.from_iterable(free), call.new, strict=False)])
             if call.moved:
                 await connection.execute(MOVE, ([*call.moved], [*call.moved.values()]))
             postponed = await self._queue_again(call.returning)
         self._chunks += made
-        self._free = free[len(call.new) :]
+        self._free = beyond(free, len(call.new))
         self._returning += postponed
         for number in call.seen:
             mask = self._seen.setdefault(chunk_of(number), bytearray(CHUNK // 8))
@@ -320,10 +326,10 @@ class Load:
         mask = self._seen.get(chunk_of(number))
         return mask is not None and bool(mask[number % CHUNK // 8] >> number % 8 & 1)
 
-    async def _still_free(self, cursor: Cursor) -> list[int]:
+    async def _still_free(self, cursor: Cursor) -> list[range]:
         """Give the numbers left over, of chunks that nobody has taken: another load may end."""
         ours = {chunk async for (chunk,) in cursor}
-        return [number for number in self._free if chunk_of(number) in ours]
+        return [some for some in self._free if chunk_of(some[0]) in ours]
 
     async def _make_chunks(self, numbers: int) -> Sequence[int]:
         """Make chunks for numbers that are missing, if there are any."""
@@ -345,10 +351,12 @@ class Load:
 
     def _lines(self, rows: Iterable[tuple[int, Loading]]) -> Iterable[str]:
         campaign, load = self._place.campaign, self.number
-        for id_, ((key, line, kind, recipient, body, billed), *_) in rows:
-            head = f"{id_}\t{campaign}\t{copied(key or None)}\t{line or NULL}"
-            texts = f"{copied(kind)}\t{copied(recipient)}\t{copied(body)}"
-            yield f"{head}\t{texts}\t{billed}\t{load}\n"
+        for number, item in rows:
+            key, line, kind, recipient, body, billed = copied(item.entry)
+            yield (
+                f"{number}\t{campaign}\t{key or NULL}\t{line or NULL}\t{kind}\t{recipient}\t"
+                f"{body}\t{billed}\t{load}\n"
+            )
 
     async def _queue_again(self, numbers: Sequence[int]) -> Sequence[int]:
         """Queue messages that their source has again; return those that somebody else keeps."""
@@ -399,3 +407,16 @@ class Load:
             "masks": [bytes(mask) for mask in self._seen.values()],
             "now": time.time(),
         }
+
+
+def beyond(free: Sequence[range], count: int) -> list[range]:
+    """Leave out the first of some numbers.
+
+    >>> beyond([range(3), range(7, 9), range(9, 12)], 4)
+    [range(8, 9), range(9, 12)]
+    """
+    rest = []
+    for some in free:
+        rest.append(some[count:])
+        count = max(0, count - len(some))
+    return [some for some in rest if some]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
@@ -117,6 +118,22 @@ async def test_what_a_holder_leaves_is_given_to_the_next(store: PostgresStore):
 
     assert len(begun) == 9
     assert taken[0][0] not in begun
+
+
+async def test_a_chunk_is_kept_while_its_last_message_is_being_begun(store, postgres_ledger):
+    """If it were given back, nobody would find the message that is in flight."""
+    async with opened(store) as ledger:
+        await load(ledger, *messages(1))
+        ((number, one),) = await ledger.queued(0, 10)
+        writer = ledger._holding.writer
+        async with await psycopg.AsyncConnection.connect(parse(postgres_ledger).conninfo) as other:
+            await other.execute("SELECT FROM connectus.chunk FOR UPDATE")
+            beginning = asyncio.ensure_future(begin(ledger, one, number))
+            while writer._writing is None:  # noqa: ASYNC110 - it takes a few turns of the loop
+                await asyncio.sleep(0)
+            assert writer.is_in_use(number // CHUNK)
+        assert await beginning == Claim(number)
+        ledger.finish(one, number, State.ACCEPTED, None, None)
 
 
 def test_a_holder_that_is_silent_for_a_lease_is_given_up(hasty: PostgresStore, sleeper: Sleeper):
@@ -252,6 +269,21 @@ async def test_a_loader_takes_back_what_others_have_not_begun(store: PostgresSto
     ]
 
 
+def test_what_is_in_flight_when_a_loader_takes_it_back_is_not_forgotten(
+    hasty: PostgresStore, sleeper: Sleeper
+):
+    """It stays its sender's: if that one dies, it is unknown, and the rest is sent by others."""
+    loader = Sleeper(hasty)
+    loader.run(load(loader.ledger, *messages(3)))
+    numbers = sleeper.queued(3)
+    sleeper.begin(numbers[0])
+    loader.run(load(loader.ledger, *messages(3), replaces=True))
+
+    assert loader.run(everything(loader.ledger)) == numbers[1:]
+    loader.close()
+    assert rows_now(hasty, "state") == ["unknown", "accepted", "accepted"]
+
+
 async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: PostgresStore):
     """A message that one has loaded and the other gives again is begun once."""
     async with opened(store) as one, opened(store) as other:
@@ -259,3 +291,17 @@ async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: Postg
         number = await finish(other, entry("a"))
         assert (await begin(one, entry("a"))) == Claim(number, State.ACCEPTED)
         assert len(await everything(one)) == 1
+
+
+async def test_a_chunk_whose_last_message_is_being_begun_is_not_given_back(store: PostgresStore):
+    """It does not wait any more, and is not in flight yet: whoever reads on leaves it alone."""
+    async with opened(store) as ledger:
+        await load(ledger, entry("a"))
+        ((number, message),) = await ledger.queued(0, 10)
+        holding = ledger._holding  # type: ignore[attr-defined]
+        holding.writer.written = AsyncMock()  # a message may be begun right after it
+        async with holding._changes._lock:
+            begun = asyncio.ensure_future(begin(ledger, message, number))
+            await asyncio.sleep(0)
+            assert await ledger.queued(number, 10) == []
+        assert await begun == Claim(number)

@@ -22,6 +22,10 @@ CHANGED: Final = (
     "was changed by somebody else while it was being sent: nothing more is sent; see who writes to"
     " its tables, then resume"
 )
+TAKEN: Final = (
+    "has given messages to others that this sender was about to send, as a load may do: they wait"
+    " again, and nothing more is sent from here; start it again"
+)
 BROKEN_LOAD: Final = (
     "lost the connection while the source was loaded, and perhaps the last of its messages: load it"
     " again"

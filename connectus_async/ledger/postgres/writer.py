@@ -12,7 +12,7 @@ import asyncio
 import time
 from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from psycopg.errors import UniqueViolation
@@ -115,6 +115,7 @@ class Plan:
         rest: Messages that are not sent, in a new row.
         rest_again: Messages that are not sent, in the row that is there.
         claims: Answers for those who wait, by number; filled while it is written.
+        taken: Messages that were begun by their keys, in this try or an earlier one.
         is_repeated: It is not the first try.
         asked_at: Begin of the last try, by the monotonic clock.
     """
@@ -130,6 +131,7 @@ class Plan:
         self.rest: list[sending.Row] = []
         self.rest_again: list[sending.Row] = []
         self.claims: dict[int, Claim] = {}
+        self.taken: set[int] = set()
         self.is_repeated = False
         self.asked_at = 0.0
 
@@ -162,6 +164,21 @@ class Grant:
         return self._writer.still_good(claim)
 
 
+class GrantOfAll:
+    """Permission to send messages, as `Grant`: of all of them, or of none."""
+
+    __slots__ = ("_future", "_numbers", "_writer")
+
+    def __init__(self, future: "Future[Claim]", writer: "Writer", numbers: Sequence[int]) -> None:
+        self._future = future
+        self._writer = writer
+        self._numbers = numbers
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from self._future.__await__()
+        self._writer.check_all(self._numbers)
+
+
 class Writer:
     """Writer of the changes of one holder.
 
@@ -184,10 +201,11 @@ class Writer:
         self._started: dict[int, float] = {}
         self._apart: set[int] = set()
         self._kept: set[int] = set()
+        self._in_hand: set[int] = set()
+        self.handed_out: set[int] = set()
         self.to_give_back: set[int] = set()
         self.recalled: set[int] = set()
         self._free: range = range(0)
-        self._touched: Collection[int] = ()
 
     def begin_new(self, entry: Entry) -> Awaitable[Claim]:
         """Begin a message that may be new."""
@@ -204,10 +222,11 @@ class Writer:
     def begin_all(self, numbers: Sequence[int]) -> Awaitable[object]:
         """Begin messages that wait; they are written in this order."""
         *others, last = numbers
-        self.check()
+        future = self._future()
         for number in others:
             self._group_for(number).begun[number] = None
-        return self.begin_known(last)
+        self._group_for(last).begun[last] = future
+        return GrantOfAll(future, self, numbers)
 
     def finish(
         self,
@@ -276,11 +295,30 @@ class Writer:
 
     def still_good(self, claim: Claim) -> Claim:
         """Check that a permission is not too old; a message that was not sent waits again."""
-        if claim.found is not None or time.monotonic() - self._granted_at <= self.place.lease / 2:
+        if claim.found is not None or self._is_granted:
             return claim
-        if not self._is_given_up:
-            self.finish(claim.number, State.QUEUED, TOO_OLD, None, None, is_kept=False)
+        self._queue_again([claim.number], TOO_OLD)
         return Claim(claim.number, State.QUEUED)
+
+    def check_all(self, numbers: Sequence[int]) -> None:
+        """Check that messages may be sent; if some may not, all wait again.
+
+        Raises:
+            LedgerError: Some may not.
+        """
+        begun = [number for number in numbers if number in self._started]
+        if len(begun) < len(numbers) or not self._is_granted:
+            self._queue_again(begun, problems.TAKEN)
+            raise LedgerError(self.place.name, problems.TAKEN)
+
+    @property
+    def _is_granted(self) -> bool:
+        return time.monotonic() - self._granted_at <= self.place.lease / 2
+
+    def _queue_again(self, numbers: Iterable[int], reason: str) -> None:
+        if not self._is_given_up:
+            for number in numbers:
+                self.finish(number, State.QUEUED, reason, None, None, is_kept=False)
 
     def recall(self) -> None:
         """Begin nothing more of what was read: a load may have skipped some of it.
@@ -302,7 +340,7 @@ class Writer:
         """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
         is_filled = bool(self._free) and chunk_of(self._free[0]) == chunk
         has_waiting = chunk in self.chunks and self.chunks[chunk].has_waiting
-        if is_filled or has_waiting or chunk in self._touched:
+        if is_filled or has_waiting or chunk in self._in_hand:
             return True
         return any(chunk_of(number) == chunk for number in self._kept) or self.has_in_flight(chunk)
 
@@ -341,6 +379,7 @@ class Writer:
                     self._break(group, error)
                 else:
                     _answer(group, plan)
+                self._in_hand.clear()
         finally:
             self._pump = self._writing = None
 
@@ -361,7 +400,6 @@ class Writer:
             await self._write_late(group)
             self.check()
         plan = self._plan(group, await self._numbers(len(group.new)))
-        self._touched = plan.marks.keys()
 
         async def write(connection: AsyncConnection) -> None:
             plan.asked_at = time.monotonic()
@@ -380,7 +418,6 @@ class Writer:
             await self._write_late(group)
             self.check()
         self._note(group, plan)
-        self._touched = ()
         return plan
 
     async def _granted(self, plan: Plan) -> float:
@@ -407,6 +444,7 @@ class Writer:
                 self._free = range(chunk * CHUNK, (chunk + 1) * CHUNK)
                 self.own(chunk, Chunk())
             some, self._free = self._free[:count], self._free[count:]
+            self._in_hand.add(chunk_of(some[0]))
             taken += some
             count -= len(some)
         return taken
@@ -417,7 +455,7 @@ class Writer:
 
     def _plan(self, group: Group, numbers: Sequence[int]) -> Plan:
         plan = Plan(time.time(), numbers)
-        self._kept.difference_update(group.ended, group.put)
+        self._kept.difference_update(group.ended, group.put, group.begun)
         self._kept |= group.kept
         for number, new in zip(numbers, group.new, strict=True):
             chunk = chunk_of(number)
@@ -435,6 +473,7 @@ class Writer:
             plan.marks.setdefault(chunk_of(number), 0)
             self._leave_out(number)
         self._plan_begun(group.begun, plan)
+        self._in_hand |= plan.marks.keys()
         return plan
 
     def _leave_out(self, number: int) -> None:
@@ -486,9 +525,11 @@ class Writer:
         cursor = await connection.execute(sending.OWN, ([*plan.marks], worker))
         ours = {chunk async for (chunk,) in cursor}
         may_begin = ours - self.recalled
+        plan.claims.clear()  # of an earlier try
         lost = {number for number in group.begun if chunk_of(number) not in may_begin}
         duplicates = await self._insert(connection, group, plan) if group.new else {}
         await self._end(connection, plan)
+        await self._put(connection, plan, may_begin)
         await self._begin(connection, plan, ours, lost)
         if lost:
             await self._refuse(connection, lost, plan)
@@ -520,14 +561,21 @@ class Writer:
         changes = (
             (sending.END, sending.ENDED, plan.ended),
             (sending.END_AGAIN, sending.ENDED, plan.ended_again),
-            (sending.REST, sending.AT_REST, plan.rest),
-            (sending.REST_AGAIN, sending.AT_REST, plan.rest_again),
         )
         for statement, names, rows in changes:
             if rows:
                 cursor = await connection.execute(statement, sending.columns(names, rows))
-                if statement is not sending.REST or not plan.numbers:
-                    self._check_count(cursor.rowcount, rows, plan)
+                self._check_count(cursor.rowcount, rows, plan)
+
+    async def _put(self, connection: AsyncConnection, plan: Plan, ours: set[int]) -> None:
+        """Write that messages are not sent; those that were taken away stay as they are."""
+        new = {*plan.numbers}
+        for statement, rows in ((sending.REST, plan.rest), (sending.REST_AGAIN, plan.rest_again)):
+            if some := [row for row in rows if row[0] in new or chunk_of(row[0]) in ours]:
+                values = sending.columns(sending.AT_REST, some)
+                cursor = await connection.execute(statement, values)
+                if statement is not sending.REST or not new:
+                    self._check_count(cursor.rowcount, some, plan)
 
     async def _begin(
         self, connection: AsyncConnection, plan: Plan, ours: set[int], lost: set[int]
@@ -546,15 +594,22 @@ class Writer:
         self, connection: AsyncConnection, numbers: Iterable[int], plan: Plan
     ) -> None:
         """Answer that messages are not begun here, since their chunk was taken away."""
-        values = (self.place.campaign, [*numbers])
-        cursor = await connection.execute(sending.STATES, values)
-        plan.claims.update({id_: Claim(id_, State(state)) async for id_, state in cursor})
-        if not plan.claims.keys() >= {*numbers}:
-            raise LedgerError(self.place.name, problems.CHANGED)
+        states = await self._states(connection, numbers)
+        plan.claims.update({number: Claim(number, state) for number, state in states.items()})
         for chunk in {*map(chunk_of, numbers)}:
             self.chunks.pop(chunk, None)
             self.recalled.add(chunk)
             self.to_give_back.add(chunk)
+
+    async def _states(
+        self, connection: AsyncConnection, numbers: Iterable[int]
+    ) -> Mapping[int, State]:
+        values = (self.place.campaign, [*numbers])
+        cursor = await connection.execute(sending.STATES, values)
+        states = {number: State(state) async for number, state in cursor}
+        if not states.keys() >= {*numbers}:
+            raise LedgerError(self.place.name, problems.CHANGED)
+        return states
 
     async def _claim(
         self, connection: AsyncConnection, duplicates: Mapping[int, New], plan: Plan
@@ -566,26 +621,40 @@ class Writer:
         known = {key: (id_, State(state)) async for key, id_, state in cursor}
         if not known.keys() >= {*keys}:
             raise LedgerError(self.place.name, problems.CHANGED)
+        took: set[int] = set()
+        refused: dict[int, int] = {}
         for number, new in asked.items():
             id_, state = known[new.entry.key]
             is_waiting = state is State.QUEUED and id_ not in self._kept
-            if is_waiting and await self._took(connection, id_, plan):
+            may_take = id_ not in took and (is_waiting or id_ in plan.taken)
+            if may_take and await self._took(connection, id_, plan):
+                took.add(id_)
                 plan.claims[number] = Claim(id_)
-                known[new.entry.key] = (id_, State.IN_FLIGHT)
             else:
-                plan.claims[number] = Claim(id_, state)
+                refused[number] = id_
+        if refused:
+            states = await self._states(connection, refused.values())
+            plan.claims.update({it: Claim(id_, states[id_]) for it, id_ in refused.items()})
 
     async def _took(self, connection: AsyncConnection, number: int, plan: Plan) -> bool:
-        """Begin a message that waits in a chunk of ours, or in one without an owner."""
+        """Begin a message that waits in a chunk of ours, or in one without an owner.
+
+        Only from here on, nobody else begins it: it may not wait any more. Or it is in flight since
+        an earlier try of this plan, whose answer did not come.
+        """
+        self._in_hand.add(chunk_of(number))
         values = (self.place.worker, chunk_of(number), self.place.worker)
         if (await connection.execute(sending.TAKE_CHUNK, values)).rowcount == 0:
             return False
         if chunk_of(number) not in self.chunks:
             self.to_give_back.add(chunk_of(number))
-        cursor = await connection.execute(sending.BEGIN_AGAIN, (plan.now, [number]))
-        if cursor.rowcount == 0:
-            await connection.execute(sending.BEGIN_APART, (plan.now, [number]))
-        return True
+        for statement in (sending.BEGIN_AGAIN, sending.BEGIN_APART):
+            cursor = await connection.execute(statement, (plan.now, [number]))
+            if cursor.rowcount:
+                plan.taken.add(number)
+                return True
+        states = await self._states(connection, [number])
+        return number in plan.taken and states[number] is State.IN_FLIGHT
 
     def _check_count(self, found: int, rows: Sequence[object], plan: Plan) -> None:
         if found != len(rows) and not plan.is_repeated:
@@ -593,6 +662,7 @@ class Writer:
 
     def _note(self, group: Group, plan: Plan) -> None:
         """Remember what is in flight from here."""
+        self.handed_out.difference_update(group.begun, group.put)
         for number in group.ended:
             self._started.pop(number, None)
             self._apart.discard(number)

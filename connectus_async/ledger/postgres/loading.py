@@ -294,7 +294,8 @@ class Load:
             async with connection.pipeline():  # one round trip
                 await connection.execute(LOCK_LIGHTLY, (place.campaign,))
                 ours = await connection.execute(OURS, (chunks, place.worker))
-                known = await connection.execute(KNOWN, (place.campaign, self._may_be_known(items)))
+                keys = sending.array(self._may_be_known(items))
+                known = await connection.execute(KNOWN, (place.campaign, keys))
             call = Call(self.number, await self._known(known), tells_left_out=tells_left_out)
             loaded = [call.record(item) for item in items]
             free = await self._still_free(ours)
@@ -302,7 +303,8 @@ class Load:
             free += [range(chunk * CHUNK, (chunk + 1) * CHUNK) for chunk in made]
             await self._insert([*zip(chain.from_iterable(free), call.new, strict=False)])
             if call.moved:
-                await connection.execute(MOVE, ([*call.moved], [*call.moved.values()]))
+                moved = (sending.array(call.moved), sending.array(call.moved.values()))
+                await connection.execute(MOVE, moved)
             postponed = await self._queue_again(call.returning)
         self._chunks += made
         self._free = beyond(free, len(call.new))

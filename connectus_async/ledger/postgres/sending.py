@@ -125,6 +125,7 @@ WHERE entry.id = it.id
 TAKE_CHUNK: Final = f"""
 UPDATE chunk SET owner = %s, state = CASE WHEN owner IS NULL THEN {OWNED} ELSE state END
 WHERE id = %s AND (owner IS NULL AND state <> {LOADING} OR owner = %s AND state <> {RECALLED})
+RETURNING begun
 """
 
 KNOWN: Final = "SELECT key, id, state FROM message WHERE campaign = %s AND key = ANY(%s)"

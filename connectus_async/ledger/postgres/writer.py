@@ -644,11 +644,15 @@ class Writer:
         """
         self._in_hand.add(chunk_of(number))
         values = (self.place.worker, chunk_of(number), self.place.worker)
-        if (await connection.execute(sending.TAKE_CHUNK, values)).rowcount == 0:
+        cursor = await connection.execute(sending.TAKE_CHUNK, values)
+        chunk = await cursor.fetchone()
+        if chunk is None:
             return False
         if chunk_of(number) not in self.chunks:
             self.to_give_back.add(chunk_of(number))
-        for statement in (sending.BEGIN_AGAIN, sending.BEGIN_APART):
+        (begun,) = chunk
+        statements = (sending.BEGIN_AGAIN, *[sending.BEGIN_APART] * (number > begun))
+        for statement in statements:
             cursor = await connection.execute(statement, (plan.now, [number]))
             if cursor.rowcount:
                 plan.taken.add(number)

@@ -48,8 +48,8 @@ NOT_OPEN: Final = "is not open"
 CLOSED: Final = "is closed"
 
 _REFUSED: Final = (
-    "cannot be reached, or lets nobody in: check the address, the user, the password and the name of"
-    " the database, and that the server runs and has a connection left"
+    "cannot be reached, or lets nobody in: check the address, the user, the password and the name"
+    " of the database, and that the server runs and has a connection left"
 )
 """A connection that fails has no code of the reason, and a text in the server's language."""
 

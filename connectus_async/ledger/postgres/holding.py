@@ -67,7 +67,8 @@ RETURNING id, begun
 """
 WAITS: Final = f"""
 SELECT entry.id, outcome.id IS NOT NULL, {", ".join(Entry._fields)}
-FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+FROM entry
+LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id BETWEEN %(first)s AND %(last)s
 WHERE entry.id BETWEEN %(first)s AND %(last)s
     AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > %(begun)s)
 ORDER BY entry.id
@@ -274,10 +275,9 @@ class Holding:
     ) -> set[int]:
         """Give chunks back; return those that stay, since they have messages in flight."""
         values = ([*chunks], [*owners])
-        async with connection.pipeline():  # one round trip
-            await connection.execute(LOCK, ([*chunks],))
-            await connection.execute(FREE, values)
-            cursor = await connection.execute(HELD, values)
+        await connection.execute(LOCK, ([*chunks],))
+        await connection.execute(FREE, values)
+        cursor = await connection.execute(HELD, values)
         return {chunk async for (chunk,) in cursor}
 
     async def _beat(self, writer: Writer) -> None:
@@ -395,18 +395,19 @@ class Holding:
         """Take another chunk, whose messages are read next; give back those that are at an end."""
         writer = self.writer
         ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
-        if ended:
-            async with connection.transaction():
-                writer.to_give_back |= await self._free(connection, ended, [self.worker])
-            for chunk in ended:
-                writer.chunks.pop(chunk, None)
         self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
         self._page = [row for row in self._page if chunk_of(row[0]) not in writer.recalled]
-        async with connection.transaction():
-            found = await (await connection.execute(CLAIM, self._asking())).fetchone()
-            if found is None:
-                return False
-            waiting = await self._waiting(connection, *found)
+        async with connection.pipeline():  # few round trips
+            if ended:
+                async with connection.transaction():
+                    writer.to_give_back |= await self._free(connection, ended, [self.worker])
+            async with connection.transaction():
+                found = await (await connection.execute(CLAIM, self._asking())).fetchone()
+                waiting = [] if found is None else await self._waiting(connection, *found)
+        for ended_chunk in ended:
+            writer.chunks.pop(ended_chunk, None)
+        if found is None:
+            return False
         (chunk, _) = found
         with_row = {number for number, has_row, *_ in waiting if has_row}
         without_row = [number for number, has_row, *_ in waiting if not has_row]

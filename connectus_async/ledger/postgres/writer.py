@@ -475,11 +475,13 @@ class Writer:
             plan.marks[chunk] = number if new.waiter else plan.marks.get(chunk, 0)
             if new.at_rest:
                 plan.rest.append((number, *new.at_rest))
+        started, apart = self._started, self._apart
         for number, (state, at, provider_id, reason) in group.ended.items():
-            is_new = number in self._started and number not in self._apart
-            row = (number, state, self._started.get(number), at, provider_id, reason)
+            is_new = number in started and number not in apart
+            row = (number, state, started.get(number), at, provider_id, reason)
             (plan.ended if is_new else plan.ended_again).append(row)
-            plan.marks.setdefault(chunk_of(number), 0)
+        for chunk in {*map(chunk_of, group.ended)}:
+            plan.marks.setdefault(chunk, 0)
         for number, row in group.put.items():
             waits = self._waits_in(number) is not None
             (plan.rest if waits else plan.rest_again).append((number, *row))
@@ -500,20 +502,24 @@ class Writer:
         return chunk if chunk is not None and number in chunk else None
 
     def _plan_begun(self, begun: Iterable[int], plan: Plan) -> None:
-        waiting: dict[int, list[int]] = {}
+        by_chunk: dict[int, list[int]] = {}
         for number in begun:
-            if chunk_of(number) in self.recalled or number in self._taken_away:
-                plan.refused.add(number)
-            if self._waits_in(number) is None:
-                plan.again.append(number)
-                self._leave_out(number)
-            else:
-                waiting.setdefault(chunk_of(number), []).append(number)
-            plan.marks.setdefault(chunk_of(number), 0)
-        for chunk, numbers in waiting.items():
-            way: Begun = self.chunks[chunk].begin(numbers)
-            plan.marks[chunk] = max(plan.marks[chunk], way.upto)
-            plan.apart += way.apart
+            by_chunk.setdefault(number // CHUNK, []).append(number)
+        for chunk, numbers in by_chunk.items():
+            plan.marks.setdefault(chunk, 0)
+            owned = self.chunks.get(chunk, Chunk())
+            waiting = [number for number in numbers if number in owned]
+            if len(waiting) < len(numbers):
+                again = [number for number in numbers if number not in owned]
+                for number in again:
+                    owned.leave_out(number)
+                plan.again += again
+                is_recalled = chunk in self.recalled
+                plan.refused.update(it for it in again if is_recalled or it in self._taken_away)
+            if waiting:
+                way: Begun = owned.begin(waiting)
+                plan.marks[chunk] = max(plan.marks[chunk], way.upto)
+                plan.apart += way.apart
 
     async def _wrote(self, connection: AsyncConnection, plan: Plan) -> bool:
         """Write a plan in one statement; return False, and write nothing, if that does not do."""
@@ -665,12 +671,13 @@ class Writer:
         taken = await (await connection.execute(sending.TAKE_CHUNK, values)).fetchone()
         if taken is None:
             return False
-        (was_free,) = taken
+        was_free, begun = taken
         if was_free and self.chunks.pop(chunk, None) is not None:
             self.recalled.add(chunk)  # others had it since it was read
         if chunk not in self.chunks:
             self.to_give_back.add(chunk)
-        for statement in (sending.BEGIN_AGAIN, sending.BEGIN_APART):
+        statements = (sending.BEGIN_AGAIN, *[sending.BEGIN_APART] * (number > begun))
+        for statement in statements:
             cursor = await connection.execute(statement, (plan.now, [number]))
             if cursor.rowcount:
                 plan.taken.add(number)
@@ -689,18 +696,16 @@ class Writer:
         for number in group.ended:
             self._started.pop(number, None)
             self._apart.discard(number)
-        for number, new in zip(plan.numbers, group.new, strict=True):
-            if new.waiter is not None:
-                plan.claims.setdefault(number, Claim(number))
-        for number in group.begun:
-            plan.claims.setdefault(number, Claim(number))
+        pairs = zip(plan.numbers, group.new, strict=True)
+        asking = [*(number for number, new in pairs if new.waiter is not None), *group.begun]
+        plan.claims.update({it: Claim(it) for it in asking if it not in plan.claims})
         own_row = {*plan.apart, *plan.again}
-        for asked, claim in plan.claims.items():
-            if claim.found is None:
-                self._started[claim.number] = plan.now
-                if claim.number in own_row or claim.number != asked:
-                    self._apart.add(claim.number)
-                self._leave_out(claim.number)
+        for asked, (number, found) in plan.claims.items():
+            if found is None:
+                self._started[number] = plan.now
+                if number in own_row or number != asked:
+                    self._apart.add(number)
+                    self._leave_out(number)
 
     async def _write_late(self, group: Group) -> None:
         """Write that messages were accepted, after others gave this holder up."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ from connectus_async import LedgerError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.postgres.address import parse
 from connectus_async.ledger.postgres.init import create_tables
-from connectus_async.ledger.postgres.schema import CHUNK
+from connectus_async.ledger.postgres.schema import CHUNK, WAITING
 from connectus_async.ledger.postgres.store import PostgresStore
 from connectus_async.ledger.postgres.writer import TOO_OLD
 from connectus_async.ledger.records import Claim
@@ -34,6 +35,22 @@ def store(postgres_ledger: str) -> PostgresStore:
 def hasty(postgres_ledger: str) -> PostgresStore:
     """A store that gives holders up soon."""
     return PostgresStore(postgres_ledger, lease=SHORT)
+
+
+INSERT = "INSERT INTO connectus.outcome (id, state, attempts)"
+UNTIL_SOMEBODY_WAITS = """
+DO $$ BEGIN
+    WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted) LOOP
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$
+"""
+
+
+@pytest.fixture
+def administrator(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgres.address(), autocommit=True) as connection:
+        yield connection
 
 
 class Sleeper:
@@ -283,6 +300,29 @@ def test_what_is_in_flight_when_a_loader_takes_it_back_is_not_forgotten(
     assert rows_now(hasty, "state") == ["unknown", "accepted", "accepted"]
 
 
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (f"{INSERT} SELECT id, 'accepted', 1 FROM connectus.entry WHERE key = 'a'", "accepted"),
+        (f"{INSERT} SELECT id, 'skipped', 0 FROM connectus.entry WHERE key = 'a'", "skipped"),
+        (f"UPDATE connectus.chunk SET begun = id * {CHUNK} WHERE state = {WAITING}", "in_flight"),
+    ],
+)
+async def test_a_message_is_not_begun_if_others_change_it_meanwhile(
+    store: PostgresStore, administrator: psycopg.Connection, change: str, state: str
+):
+    """Between the look at it and the taking of its chunk, which nobody owns any more by then."""
+    async with opened(store) as loader:
+        await load(loader, entry("a"))
+    async with opened(store) as sender:
+        with administrator.transaction():
+            administrator.execute("SELECT FROM connectus.chunk FOR UPDATE")
+            begun = asyncio.ensure_future(begin(sender, entry("a")))
+            await run_sync(administrator.execute, UNTIL_SOMEBODY_WAITS)
+            administrator.execute(change)
+        assert (await begun).found == state
+
+
 async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: PostgresStore):
     """A message that one has loaded and the other gives again is begun once."""
     async with opened(store) as one, opened(store) as other:
@@ -290,3 +330,17 @@ async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: Postg
         number = await finish(other, entry("a"))
         assert (await begin(one, entry("a"))) == Claim(number, State.ACCEPTED)
         assert len(await everything(one)) == 1
+
+
+async def test_a_chunk_whose_last_message_is_being_begun_is_not_given_back(store: PostgresStore):
+    """It does not wait any more, and is not in flight yet: whoever reads on leaves it alone."""
+    async with opened(store) as ledger:
+        await load(ledger, entry("a"))
+        ((number, message),) = await ledger.queued(0, 10)
+        holding = ledger._holding  # type: ignore[attr-defined]
+        holding.writer.written = AsyncMock()  # a message may be begun right after it
+        async with holding._changes._lock:
+            begun = asyncio.ensure_future(begin(ledger, message, number))
+            await asyncio.sleep(0)
+            assert await ledger.queued(number, 10) == []
+        assert await begun == Claim(number)

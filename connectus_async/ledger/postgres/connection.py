@@ -44,6 +44,7 @@ SETTINGS: Final = {
 committed rows, and each lost row is a second message. To compile a statement takes seconds."""
 
 _SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)}"
+_SET_IDLE: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"
 _VALUES: Final = [part for setting in SETTINGS.items() for part in setting]
 
 
@@ -60,8 +61,13 @@ def conninfo(address: Address) -> str:
         raise LedgerError(address.name, problems.UNREADABLE_ADDRESS) from None
 
 
-async def connect(address: Address) -> AsyncConnection:
+async def connect(address: Address, *, idle_seconds: float = 0) -> AsyncConnection:
     """Open a connection of the event loop. Each statement is a transaction of its own.
+
+    Args:
+        address: The database.
+        idle_seconds: Seconds after which the server ends a transaction, and the connection, if its
+            next statement does not come; 0 for never.
 
     Raises:
         psycopg.Error: The database cannot be reached or used.
@@ -71,6 +77,7 @@ async def connect(address: Address) -> AsyncConnection:
     )
     try:
         await connection.execute(_SET, _VALUES)
+        await connection.execute(_SET_IDLE, (f"{idle_seconds * 1_000:.0f}",))
     except BaseException:
         await connection.close()
         raise

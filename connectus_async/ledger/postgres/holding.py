@@ -195,7 +195,10 @@ class Holding:
 
     def _sessions(self, policy: Policy) -> tuple[Session, Session, Session]:  # noqa: ARG002
         """Make three sessions: a question may take longer than a lease."""
-        return Session(self._address), Session(self._address), Session(self._address)
+        changes, questions, signs_of_life = (
+            Session(self._address, idle_seconds=self._lease) for _ in range(3)
+        )
+        return changes, questions, signs_of_life
 
     def _name(self, policy: Policy) -> str:
         """Give the name that the campaign has in the database."""

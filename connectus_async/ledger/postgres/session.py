@@ -28,10 +28,13 @@ class Session:
 
     Args:
         address: The database.
+        idle_seconds: Seconds after which the server ends a transaction that does not go on. If this
+            process is stopped or cut off within one, its locks would keep all others waiting.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, idle_seconds: float = 0) -> None:
         self._address = address
+        self._idle_seconds = idle_seconds
         self._connection: AsyncConnection | None = None
         self._lock = asyncio.Lock()
 
@@ -46,7 +49,7 @@ class Session:
 
     async def connect(self) -> AsyncConnection:
         """Make the connection."""
-        return await connect(self._address)
+        return await connect(self._address, idle_seconds=self._idle_seconds)
 
     async def close(self) -> None:
         """Disconnect; repeating it is harmless."""

@@ -17,7 +17,7 @@ from connectus_async.ledger.postgres.address import parse
 from connectus_async.ledger.postgres.init import create_tables
 from connectus_async.ledger.postgres.schema import CHUNK, WAITING
 from connectus_async.ledger.postgres.store import PostgresStore
-from connectus_async.ledger.postgres.writer import TOO_OLD
+from connectus_async.ledger.postgres.writer import TOO_OLD, Writer
 from connectus_async.ledger.records import Claim
 from connectus_async.ledger.states import INTERRUPTED, OnUnknown, State
 from connectus_async.postgres_server import PostgresServer
@@ -205,6 +205,36 @@ def test_an_answer_that_comes_after_the_end_of_a_lease_is_not_lost(
         *[("unknown", None)] * 2,
         ("accepted", None),
     ]
+
+
+def test_a_holder_that_is_stopped_within_a_transaction_is_given_up(
+    hasty: PostgresStore, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
+):
+    """Its locks do not keep the others waiting for as long as it is stopped."""
+    sleeper.run(load(sleeper.ledger, *messages(5)))
+    numbers = sleeper.queued(5)
+    begin_some = Writer._begin
+    stopped, continued = asyncio.Event(), asyncio.Event()
+
+    async def stop(*args: Any) -> None:
+        monkeypatch.setattr(Writer, "_begin", begin_some)
+        stopped.set()
+        await continued.wait()
+        await begin_some(*args)
+
+    monkeypatch.setattr(Writer, "_begin", stop)
+
+    async def begin_out_of_order() -> None:
+        sleeper.ledger.begin(entry(), numbers[3])
+        await stopped.wait()
+
+    sleeper.run(begin_out_of_order())
+    other = Sleeper(hasty)
+    assert other.run(asyncio.wait_for(everything(other.ledger), 30)) == numbers
+    other.close()
+    continued.set()
+    with pytest.raises(LedgerError, match="gave this sender up"):
+        sleeper.run(sleeper.ledger.flush())
 
 
 def test_a_holder_that_resends_sends_what_a_dead_one_had_begun(

@@ -13,13 +13,11 @@ alone  the ledger, 256 at a time, with nothing sent: one process beside two that
 size   the same, one process: a large campaign beside a small one
 load   a source with 1 % duplicates is loaded, 500 rows a call, beside an ``INSERT … ON
        CONFLICT`` of the same rows into the same table, each call durable or none
-rate   four processes share a rate of 500 a second, and one of them is killed: requests
-       in each second, at the sink
 =====  =============================================================================
 
 Run from the top of the repository:
 
-    python -m benchmarks.databases [--only send alone size load rate] [--messages 40000]
+    python -m benchmarks.databases [--only send alone size load] [--messages 40000]
         [--sizes 100000 1000000] [--rows 1000000] [--rounds 5] [--large-rounds 2] [--out FOLDER]
 """
 
@@ -31,7 +29,6 @@ import subprocess
 import sys
 import time
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -69,15 +66,6 @@ LARGE_ROUNDS = 2
 AT_A_TIME = 256
 ROWS_A_CALL = 500
 ONE_DUPLICATE_IN = 100
-SHARERS = 4
-RATE = 500.0
-RATE_AT_A_TIME = 64
-STARTING = 2
-"""Seconds in which the sharers of a rate find each other."""
-
-KILLED_AFTER = 8.0
-SECONDS = 20
-BACK = 0.95
 
 Job = Mapping[str, Any]
 Figures = Mapping[str, Any]
@@ -183,7 +171,7 @@ async def do(job: Job) -> None:
         await ledger.close()
         return
     client = AsyncConnectus(max_connections=at_a_time)
-    bulk = client.bulk(ledger=job["ledger"], concurrency=at_a_time, rate=job["rate"])
+    bulk = client.bulk(ledger=job["ledger"], concurrency=at_a_time)
     async with client, bulk:
         began = await told_to_begin()
         await bulk.run()
@@ -236,7 +224,7 @@ async def drain(ledger: Ledger, at_a_time: int) -> int:
 
 def sent_by(ledger: str, size: int, processes: int = 1, *, sends: bool) -> Round:
     """Send a campaign by processes that start together."""
-    job = {"ledger": ledger, "at_a_time": AT_A_TIME, "rate": None, "sends": sends}
+    job = {"ledger": ledger, "at_a_time": AT_A_TIME, "sends": sends}
     with ExitStack() as stack:
         started = [stack.enter_context(Process(job)) for _ in range(processes)]
         for process in started:
@@ -396,50 +384,6 @@ def measure_load(databases: Databases, options: Namespace) -> Figures:
     return {**figures_of(found, durable), "times_as_long": times}
 
 
-def measure_rate(databases: Databases, _: Namespace) -> Figures:
-    """Share a rate, and kill one of those who share it."""
-    size = int(RATE * SECONDS * 1.2)
-    with (
-        databases.loaded(size) as template,
-        databases.copy(template) as ledger,
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(sink("fast", times=True)) as server,
-        ExitStack() as stack,
-    ):
-        os.environ.update({ENVIRONMENT[name]: value for name, value in server.settings.items()})
-        job = {"ledger": ledger, "at_a_time": RATE_AT_A_TIME, "rate": RATE, "sends": True}
-        sharers = [stack.enter_context(Process(job)) for _ in range(SHARERS)]
-        for sharer in sharers:
-            sharer.heard()
-        for sharer in sharers:
-            sharer.begin()
-        time.sleep(KILLED_AFTER)
-        sharers[-1].kill()
-        killed_at = time.monotonic()
-        time.sleep(SECONDS - KILLED_AFTER)
-        for sharer in sharers:
-            sharer.kill()
-        times = portal.call(server.stop)["times"]
-    return told_of_rate(times, killed_at)
-
-
-def told_of_rate(times: Sequence[float], killed_at: float) -> Figures:
-    """Print the requests of each second."""
-    first = times[0]
-    by_second = Counter(int(it - first) for it in times)
-    seconds = [by_second[it] for it in range(int(times[-1] - first))]
-    killed = killed_at - first
-    before, after = seconds[STARTING : int(killed)], seconds[int(killed) :]
-    back = next(
-        it for it in count(int(killed) + 1) if it == len(seconds) or seconds[it] >= BACK * RATE
-    )
-    print(f"requests in each second: {' '.join(map(str, seconds))}")
-    print(f"before one is killed, without the first {STARTING}: {min(before)} to {max(before)}")
-    print(f"one is killed at {killed:.1f} s; from then on: {min(after)} to {max(after)}")
-    print(f"back at {BACK:.0%} in the second that begins {back - killed:.1f} s later")
-    return {"requests_by_second": seconds, "killed_at": killed}
-
-
 def print_rounds(found: Mapping[str, Sequence[Round]], first: str) -> None:
     """Print medians, and ratios to one of them."""
     print(f"{'':26} messages/s  us CPU  times the rate, and the CPU, of {first}")
@@ -468,7 +412,6 @@ MEASUREMENTS = {
     "alone": measure_alone,
     "size": measure_size,
     "load": measure_load,
-    "rate": measure_rate,
 }
 
 

@@ -3,7 +3,7 @@
 There are three kinds: the emulator; the emulator with a journal; and a fast sink, which knows just
 enough HTTP to read a request and check its credentials, and always sends the same response.
 
-It reports ``received`` and ``cpu_seconds``, and on request ``distinct`` and ``times``.
+It reports ``received`` and ``cpu_seconds``, and ``distinct`` on request.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 from benchmarks import child
 from connectus_async.emulator import Emulator
@@ -32,29 +32,24 @@ LENGTH_OF_ANSWER = len(b'{"status":"EN_COLA","id_sms":""}') + 32
 
 
 @asynccontextmanager
-async def sink(
-    kind: Kind = "emulator", *, distinct: bool = False, times: bool = False
-) -> AsyncIterator[child.Server]:
+async def sink(kind: Kind = "emulator", *, distinct: bool = False) -> AsyncIterator[child.Server]:
     """Run a server for the length of the block.
 
     Args:
         kind: ``"emulator"``, ``"journal"`` for one with a journal, or ``"fast"``.
         distinct: Whether the fast one also counts how many bodies were distinct, which takes memory
             for each.
-        times: Whether it also notes when each request came, by the monotonic clock.
     """
-    options = [*["--distinct"] * distinct, *["--times"] * times]
-    async with child.running("benchmarks.sink", kind, *options) as server:
+    async with child.running("benchmarks.sink", kind, *["--distinct"] * distinct) as server:
         yield server
 
 
 class FastServer:
     """What the fast sink counts, over all its connections."""
 
-    def __init__(self, *, distinct: bool, times: bool) -> None:
+    def __init__(self, *, distinct: bool) -> None:
         self.received = 0
         self.bodies: set[int] | None = set() if distinct else None
-        self.times: list[float] | None = [] if times else None
 
     def answer(self, head: bytes, body: bytes) -> bytes:
         """Count a request and answer it; `head` is in lower case."""
@@ -63,15 +58,12 @@ class FastServer:
         self.received += 1
         if self.bodies is not None:
             self.bodies.add(hash(body))
-        if self.times is not None:
-            self.times.append(time.monotonic())
         return ACCEPTED % (LENGTH_OF_ANSWER, self.received)
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, int]:
         """Tell what was counted."""
         distinct = {} if self.bodies is None else {"distinct": len(self.bodies)}
-        times = {} if self.times is None else {"times": self.times}
-        return {"received": self.received, **distinct, **times}
+        return {"received": self.received, **distinct}
 
 
 class FastConnection(asyncio.Protocol):
@@ -103,7 +95,7 @@ class FastConnection(asyncio.Protocol):
             yield head, body
 
 
-async def _serve(settings: dict[str, str], counts: Callable[[], dict[str, Any]]) -> None:
+async def _serve(settings: dict[str, str], counts: Callable[[], dict[str, int]]) -> None:
     started = time.process_time()
     await child.serve(settings, lambda: {**counts(), "cpu_seconds": time.process_time() - started})
 
@@ -120,8 +112,8 @@ async def _serve_emulator_with_journal() -> None:
         await _serve_emulator(Path(folder) / "journal")
 
 
-async def _serve_fast(*, distinct: bool, times: bool) -> None:
-    server = FastServer(distinct=distinct, times=times)
+async def _serve_fast(*, distinct: bool) -> None:
+    server = FastServer(distinct=distinct)
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(
         lambda: FastConnection(server), "127.0.0.1", 0, backlog=BACKLOG
@@ -145,11 +137,10 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--distinct", action="store_true")
-    parser.add_argument("--times", action="store_true")
     arguments = parser.parse_args()
     if arguments.kind == "fast":
         with asyncio.Runner(loop_factory=fastest_loop) as runner:
-            runner.run(_serve_fast(distinct=arguments.distinct, times=arguments.times))
+            runner.run(_serve_fast(distinct=arguments.distinct))
     elif arguments.kind == "journal":
         asyncio.run(_serve_emulator_with_journal())
     else:

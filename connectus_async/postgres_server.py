@@ -62,7 +62,7 @@ class PostgresServer:
         self._programs = Path()
         self._folder = Path()
         self._user: Mapping[str, Any] = {}
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[Any] | None = None
 
     def __enter__(self) -> Self:
         self._programs = find_programs()
@@ -135,7 +135,7 @@ class PostgresServer:
         if done.returncode:
             raise _failure(f"{program} failed", done.stdout)
 
-    def _watch(self) -> subprocess.Popen[bytes]:
+    def _watch(self) -> subprocess.Popen[Any]:
         return subprocess.Popen(  # noqa: S603 - the arguments are ours
             ["/bin/sh", "-c", _WATCHER, "watcher", self._programs, self._folder],
             stdin=subprocess.PIPE,

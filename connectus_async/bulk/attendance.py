@@ -50,18 +50,26 @@ async def attend(ledger: SendingLedger, who: Attending, *, is_start: bool) -> No
         who: Who sends.
         is_start: It is the user who starts the campaign.
     """
-    while True:
-        is_over, asked_at = who.is_over, time.monotonic()
+    is_over = False
+    while not is_over:
+        is_over = who.is_over
         try:
-            found = await ledger.attend(who.attendance()._replace(is_start=is_start))
+            seconds = await _attend(ledger, who, is_start=is_start)
         except Exception as error:  # noqa: BLE001 - the campaign stops with it
             who.stop(error)
             return
-        if is_over:
-            return
         is_start = False
+        if not is_over:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await who.news.wait()
+            who.news.clear()
+
+
+async def _attend(ledger: SendingLedger, who: Attending, *, is_start: bool) -> float:
+    """Report once, and follow the instructions; return the seconds until the next report."""
+    asked_at = time.monotonic()
+    found = await ledger.attend(who.attendance()._replace(is_start=is_start))
+    if not who.is_over:
         who.follow(found, asked_at)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SOON if found.rate == 0 else SECONDS):
-                await who.news.wait()
-        who.news.clear()
+    return SOON if found.rate == 0 else SECONDS

@@ -56,14 +56,9 @@ STOPS_THE_CAMPAIGN: Final = (
 )
 """Errors that every further message would meet too."""
 
-STOPS_ALL_HOLDERS: Final = (
-    AuthenticationError,
-    PermissionDeniedError,
-    PaymentRequiredError,
-    RateLimitError,
-)
-"""Errors that stop a campaign for everyone who sends it: they are about the account, not about one
-machine and its way to the API."""
+STOPS_ALL_HOLDERS: Final = (AuthenticationError, PaymentRequiredError, RateLimitError)
+"""Errors that stop a campaign for everyone who sends it. They are about the account; others may be
+about one machine and its way to the API."""
 
 NOT_ABOUT_THE_MESSAGE: Final = frozenset({404, 405, 410, 414, 415, 428, 451})
 """Statuses that refuse the path or the form of a request. No message is the reason."""

@@ -67,7 +67,7 @@ class Steering:
         if self._reasons.pop(reason, None) is None or self._reasons:
             return
         self._pacer.resume()
-        if self._run is not None:
+        if self._run is not None and reason not in SHORT:
             self._run.resumed()
 
     def set_rate(self, rate: float | None) -> None:
@@ -131,6 +131,8 @@ class Steering:
     def end(self) -> None:
         """Forget what was meant for the run that has ended."""
         self._forget_expiry()
+        self._has_own_rate = True
+        self._pacer.set_rate(self._rate)
         for reason in (ORDER, *SHORT):
             self.go_on(reason)
 

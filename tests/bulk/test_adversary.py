@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import anyio
 import attrs
@@ -30,7 +31,7 @@ from connectus_async import (
     SuppressionList,
 )
 from connectus_async.emulator import Fault
-from connectus_async.ledger.records import Claim, Entry
+from connectus_async.ledger.records import Claim, Entry, Instructions
 from connectus_async.ledger.sqlite.lock import LedgerLock
 
 FIRST = 56_960_000_000
@@ -336,6 +337,7 @@ async def test_workers_that_somebody_cancels_while_the_ledger_writes_leave_nothi
     """What the ledger has as begun is counted as unknown, as the next start finds it."""
     written = threading.Event()
     async with connectus.bulk(ledger=ledger, concurrency=3) as bulk:
+        bulk._ledger.attend = AsyncMock(return_value=Instructions())
         writing = asyncio.create_task(bulk._ledger.ask(lambda _: written.wait(PATIENCE)))
         sending = asyncio.create_task(bulk.run(messages(20)))
         await anyio.wait_all_tasks_blocked()

@@ -195,6 +195,142 @@ def test_servers_that_count_otherwise_are_paced_too(server, says_when: bool):
     assert done.share_throttled < 0.03
 
 
+@attrs.define
+class Shared:
+    """What several senders tell each other twice a second of the last 429."""
+
+    sent_at: float = -math.inf
+    until: float = -math.inf
+
+    async def attend(self, pacer: Pacer, first_after: float) -> None:
+        heard = -math.inf
+        await asyncio.sleep(first_after)
+        while True:
+            if (own := pacer.take_throttling()) is not None:
+                age, retry_after = own
+                self.sent_at = max(self.sent_at, clock() - age)
+                self.until = max(self.until, clock() + retry_after)
+            elif self.sent_at > heard:
+                pacer.slow_down(clock() - self.sent_at, max(0.0, self.until - clock()))
+            heard = self.sent_at
+            await asyncio.sleep(0.5)
+
+
+@pytest.mark.parametrize("says_when", [True, False], ids=["Retry-After", "no Retry-After"])
+@pytest.mark.parametrize(
+    "server",
+    [lambda: RateLimit(200, timer=clock), lambda: FixedWindow(200)],
+    ids=["a bucket", "by the second of the clock"],
+)
+def test_several_who_tell_each_other_of_429_get_no_more_and_lose_little(server, says_when: bool):
+    """Each slows down at once and once, and all come back together."""
+
+    async def campaigns(*, tell: bool) -> list[Campaign]:
+        shared, served = Shared(), server()
+        pacers = [pacer() for _ in range(4)]
+        attending = [
+            asyncio.create_task(shared.attend(one, place / 10))
+            for place, one in enumerate(pacers if tell else ())
+        ]
+        done = await asyncio.gather(
+            *(Campaign(left=1_500).run(one, served, says_when=says_when) for one in pacers)
+        )
+        for task in attending:
+            task.cancel()
+        await asyncio.gather(*attending, return_exceptions=True)
+        return done
+
+    alone, together = (leaping(lambda tell=tell: campaigns(tell=tell)) for tell in (False, True))
+    throttled = [sum(one.throttled for one in done) for done in (alone, together)]
+    assert throttled[1] <= 1.1 * throttled[0]
+    assert max(one.seconds for one in together) <= 1.8 * 6_000 / 200
+
+
+def test_a_429_of_somebody_else_cuts_the_rate_once():
+    """The same, and what was sent before the cut was over, belong to that cut."""
+
+    async def campaign() -> None:
+        paced = pacer()
+        for _ in range(100):
+            await paced.acquire()
+            await asyncio.sleep(0.01)
+            paced.release(Signal.SUCCESS, latency=0.01)
+        assert paced.rate is None
+        paced.slow_down(0.2, 0.0)
+        first = paced.rate
+        assert first == pytest.approx(70, rel=0.1)
+        paced.slow_down(0.2, 0.0)
+        assert paced.rate == first
+        await paced.acquire()
+        await asyncio.sleep(0.01)
+        paced.release(Signal.SUCCESS, latency=0.005)
+        paced.slow_down(0.1, 0.0)
+        assert paced.rate >= first
+        await asyncio.sleep(1)
+        before = paced.rate
+        paced.slow_down(0.1, 0.0)
+        assert paced.rate < before
+
+    leaping(campaign)
+
+
+def test_all_wait_for_as_long_as_somebody_else_was_told_to():
+    """Nothing leaves until then, and then a probe."""
+
+    async def campaign() -> None:
+        paced = pacer()
+        paced.slow_down(0.0, 30.0)
+        assert paced.paused_until == 30
+        await paced.acquire()
+        assert clock() == 30
+        assert not paced.try_acquire()
+        paced.release(Signal.SUCCESS, latency=0.0)
+
+    leaping(campaign)
+
+
+def test_a_429_is_told_once():
+    """With its age, and for how long the server wants nothing more."""
+
+    async def campaign() -> None:
+        paced = pacer()
+        assert paced.take_throttling() is None
+        await paced.acquire()
+        paced.release(Signal.THROTTLED, latency=2.0, retry_after=30.0)
+        await asyncio.sleep(1)
+        assert paced.take_throttling() == (3.0, 29.0)
+        assert paced.take_throttling() is None
+
+    leaping(campaign)
+
+
+def test_the_demand_is_all_or_about_what_was_delivered():
+    """All, if nothing but the rate of the user holds messages back."""
+
+    async def campaign() -> None:
+        paced = pacer(most=1, rate=10)
+        assert paced.demand == 1
+        for _ in range(30):
+            await paced.acquire()
+            await asyncio.sleep(0.2)
+            paced.release(Signal.SUCCESS, latency=0.2)
+        assert 10 < paced.demand < 13
+        await paced.acquire()
+        waiting = asyncio.create_task(paced.acquire())
+        await turns()
+        assert paced.demand is not None
+        paced.set_max_concurrency(2)
+        paced.set_rate(0.01)
+        waiting.cancel()
+        waiting = asyncio.create_task(paced.acquire(5))
+        await turns()
+        assert paced.demand is None
+        waiting.cancel()
+        paced.release(Signal.NOTHING, latency=0)
+
+    leaping(campaign)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_throttling_that_is_not_about_the_rate_does_not_stop_the_campaign(seed: int):
     """One of twenty is refused at any rate, and slowing down would only make it last longer."""

@@ -376,7 +376,7 @@ async def test_each_sender_gets_its_part_of_the_instructions(start):
     waiting = asyncio.gather(*(remote.attend(Attendance(demand=5.0)) for remote in (one, other)))
     for remote in (one, other):
         await remote.queued(0, LIMIT)  # whose answer comes after the dispatcher has heard of both
-    assert campaign.dispatcher.attendance() == Attendance(demand=10.0)
+    assert campaign.dispatcher.attendance() == Attendance(demand=10.0, reserves=False)
 
     now = time.monotonic()
     campaign.dispatcher.follow(Instructions(30.0, 100.0, paused_for=7.0, paused_by="ana"), now)

@@ -79,7 +79,7 @@ class Cubic:
         self._cut_at = self._counts_from = now
         self._grows_from = max(now, self._paused_until)
         self._delivered = self._excess = 0.0
-        self._has_passed = False
+        self._has_passed, self._passed_at = False, now
         self._answers_below = self._throttled_below = 0
 
     def rate(self, now: float) -> float:
@@ -101,7 +101,8 @@ class Cubic:
         """Record an answer other than 429."""
         self._delivered += cost
         if now - latency > self._cut_at:
-            self._has_passed = self._delivered > 0
+            if not self._has_passed:
+                self._has_passed, self._passed_at = self._delivered > 0, now
             self._count(now, throttled=False)
 
     def throttled(self, now: float, latency: float) -> bool:
@@ -118,12 +119,12 @@ class Cubic:
         return True
 
     def cut(self, now: float, age: float) -> bool:
-        """Cut the rate for a 429 of somebody else, unless a cut since its request was one for it.
+        """Cut the rate for a 429 of somebody else, unless it still belongs to the last cut.
 
         Returns:
             Whether the rate was cut.
         """
-        if now - age <= self._cut_at or not self._has_passed:
+        if not self._has_passed or now - age <= self._passed_at:
             return False
         self._cut(now)
         return True

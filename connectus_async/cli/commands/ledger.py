@@ -21,9 +21,10 @@ def ledger_init(**given: Any) -> None:
     made if there are none where the user of the address finds them.
 
     ADDRESS is postgresql://USER@HOST/DATABASE with any further parameters of libpq. The database
-    must be there, and its user needs the right to create a schema in it; those who send need not
-    have it. A password better comes from PGPASSWORD, ~/.pgpass or a service file, since other users
-    see the arguments of a command. Running it again changes nothing.
+    must be there, and its user needs the right to create a schema in it. Those who send need USAGE
+    on the schema connectus, and SELECT, INSERT, UPDATE and DELETE on its tables. A password better
+    comes from PGPASSWORD, ~/.pgpass or a service file, since other users see the arguments of a
+    command. Running it again changes nothing.
     """
     from connectus_async.cli.ledgers import init
 

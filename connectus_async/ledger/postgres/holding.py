@@ -18,7 +18,7 @@ from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.attending import Attending
-from connectus_async.ledger.postgres.chunks import Chunk
+from connectus_async.ledger.postgres.chunks import Chunk, chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
@@ -39,17 +39,20 @@ UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL 
 LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND left_at IS NULL"
 
 FREE: Final = f"""
-UPDATE chunk SET owner = NULL, state = CASE
-    WHEN state = {LOADING} THEN {LOADING} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
-WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
-RETURNING id
+WITH freed AS (
+    UPDATE chunk SET owner = NULL, state = CASE WHEN state = {LOADING} THEN {LOADING}
+        WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
+    WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
+    RETURNING id
+)
+DELETE FROM begun USING freed WHERE chunk = freed.id
 """
 """Whoever has messages in flight stays, so that somebody is there who gives them up if it dies."""
 
 LOCK: Final = "SELECT FROM chunk WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
 """Whoever queues messages of a chunk has it locked meanwhile: what he queued is seen after this."""
 
-FORGET_TIMES: Final = "DELETE FROM begun WHERE chunk = ANY(%s)"
+HELD: Final = "SELECT id FROM chunk WHERE id = ANY(%s) AND owner = ANY(%s)"
 OWNED_BY: Final = f"SELECT id FROM chunk WHERE campaign = %s AND owner = %s AND state <> {DONE}"
 
 CLAIM: Final = f"""
@@ -62,22 +65,24 @@ WHERE id = (
 )
 RETURNING id, begun
 """
-WAITS: Final = """
-SELECT entry.id, outcome.id IS NOT NULL FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WAITS: Final = f"""
+SELECT entry.id, outcome.id IS NOT NULL, {", ".join(Entry._fields)}
+FROM entry
+LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id BETWEEN %(first)s AND %(last)s
 WHERE entry.id BETWEEN %(first)s AND %(last)s
     AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > %(begun)s)
 ORDER BY entry.id
 """
-ROWS: Final = f"""
-SELECT id, {", ".join(Entry._fields)} FROM entry WHERE id = ANY(%s) ORDER BY id
-"""
 OTHERS_GO_ON: Final = f"""
 SELECT EXISTS (
     SELECT 1 FROM chunk
-    WHERE campaign = %s AND (state = {RECALLED} OR state = {OWNED} AND owner <> %s)
-        AND {schema.HAS_QUEUED}
+    WHERE campaign = %(campaign)s AND (
+        state = {WAITING} AND id <> ALL(%(read)s)
+        OR (state = {RECALLED} OR state = {OWNED} AND owner <> %(worker)s) AND {schema.HAS_QUEUED}
+    )
 )
 """
+"""A chunk that waits is one that somebody has locked at the moment."""
 
 _IS_SILENT: Final = """
 seen_at < clock_timestamp() - lease * interval '1 second'
@@ -122,6 +127,16 @@ WAITS_AGAIN: Final = {
 }
 """Messages of an earlier run that are sent, by the treatment of the unknown ones."""
 
+HOLD: Final = f"""
+SELECT FROM chunk WHERE campaign = %(campaign)s AND (state <> {DONE} OR EXISTS (
+    SELECT 1 FROM outcome
+    WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        AND outcome.{schema.CHANGEABLE} AND ({{waits_again}})
+))
+ORDER BY id FOR KEY SHARE
+"""
+"""See `LOCK`. Their messages go on being sent."""
+
 RESUME: Final = f"""
 UPDATE outcome SET state = 'queued', reason = CASE WHEN {OVER_BUDGET} THEN NULL ELSE reason END
 FROM entry
@@ -146,7 +161,8 @@ class Holding:
         self._policy: Policy | None = None
         self._beats: asyncio.Task[None] | None = None
         self._read: list[int] = []
-        self._page: list[int] = []
+        self._page: list[tuple[int, Entry]] = []
+        self._claiming: asyncio.Task[bool] | None = None
         self._last_read = self._after = 0
         self.worker = 0
         self._campaign = 0
@@ -172,7 +188,7 @@ class Holding:
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
             self._writer = Writer(self._changes, place)
             self.attending = Attending(self.worker)
-            self._beats = asyncio.create_task(self._beat())
+            self._beats = asyncio.create_task(self._beat(self._writer))
         except BaseException:
             await self._close_sessions()
             raise
@@ -237,6 +253,7 @@ class Holding:
             return
         self._state = problems.CLOSED
         try:
+            await self._stop_reading()
             await writer.end()
             if self._beats is not None:
                 self._beats.cancel()
@@ -255,40 +272,43 @@ class Holding:
 
     async def _free(
         self, connection: AsyncConnection, chunks: Sequence[int], owners: Sequence[int]
-    ) -> None:
+    ) -> set[int]:
+        """Give chunks back; return those that stay, since they have messages in flight."""
+        values = ([*chunks], [*owners])
         await connection.execute(LOCK, ([*chunks],))
-        cursor = await connection.execute(FREE, ([*chunks], [*owners]))
-        freed = [chunk async for (chunk,) in cursor]
-        await connection.execute(FORGET_TIMES, (freed,))
+        await connection.execute(FREE, values)
+        cursor = await connection.execute(HELD, values)
+        return {chunk async for (chunk,) in cursor}
 
-    async def _beat(self) -> None:
+    async def _beat(self, writer: Writer) -> None:
         """Be seen, and look who is not, until the end."""
         while True:
             await asyncio.sleep(self._lease / BEATS)
             try:
-                is_present = await self._signs_of_life.run(self._seen, repeats=True)
+                seen = partial(self._seen, writer=writer)
+                is_present = await self._signs_of_life.run(seen, repeats=True)
             except LedgerError as error:
-                self.writer.fail(error)
+                writer.fail(error)
                 return
             if not is_present:
-                self.writer.give_up()
+                writer.give_up()
                 return
 
-    async def _seen(self, connection: AsyncConnection) -> bool:
+    async def _seen(self, connection: AsyncConnection, writer: Writer) -> bool:
         cursor = await connection.execute(BEAT, (self.worker,))
         if await cursor.fetchone() is None:
             return False
-        await self._give_back(connection)
+        await self._give_back(connection, writer)
         await self._take_over(connection)
         return True
 
-    async def _give_back(self, connection: AsyncConnection) -> None:
+    async def _give_back(self, connection: AsyncConnection, writer: Writer) -> None:
         """Give back chunks of which one message was begun by its key, or that were recalled."""
-        writer = self.writer
-        if ended := [chunk for chunk in writer.to_give_back if not writer.is_in_use(chunk)]:
+        if ended := {chunk for chunk in writer.to_give_back if not writer.is_in_use(chunk)}:
             async with connection.transaction():
-                await self._free(connection, ended, [self.worker])
-            writer.to_give_back.difference_update(ended)
+                ended -= await self._free(connection, [*ended], [self.worker])
+            given = {chunk for chunk in ended if not writer.is_in_use(chunk)}
+            writer.to_give_back.difference_update(given)
 
     async def _take_over(self, connection: AsyncConnection) -> None:
         """Give up workers that are dead, and take what they left."""
@@ -309,9 +329,10 @@ class Holding:
 
     async def _resume(self, connection: AsyncConnection, on_unknown: OnUnknown) -> None:
         """Queue the messages of earlier runs that the policy wants to be sent."""
-        statement = RESUME.format(waits_again=WAITS_AGAIN[on_unknown])
         values = {"campaign": self._campaign, "absent": ABSENT}
-        await connection.execute(statement, values)
+        for statement in (HOLD, RESUME):
+            queued = statement.format(waits_again=WAITS_AGAIN[on_unknown])
+            await connection.execute(queued, values)
         await connection.execute(schema.REOPEN, values)
 
     async def ask_at_once(self, task: Task, *, repeats: bool) -> Any:
@@ -331,59 +352,83 @@ class Holding:
     async def queued(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read messages that wait, chunk by chunk; wait for others who may leave some.
 
-        See `Ledger.queued`. A number that is not the last one of the call before begins anew.
+        See `Ledger.queued`. A number that is not the last one of the call before begins anew. While
+        messages are sent, the next chunk is read.
         """
-        await self.writer.written()
+        self.writer.check()
         if after == 0 or after != self._last_read:
-            self._read, self._page, self._after = [], [], after
-        while not (
-            rows := await self._questions.run(partial(self._next, limit=limit), repeats=True)
-        ):
+            await self._read_anew(after)
+        while not (rows := await self._next(limit)):
             if not await self._questions.run(self._others_go_on, repeats=True):
                 return []
             await asyncio.sleep(self._lease / BEATS)
         self._last_read = rows[-1][0]
         return rows
 
-    async def _next(self, connection: AsyncConnection, limit: int) -> list[tuple[int, Entry]]:
-        while len(self._page) < limit and await self._claim(connection):
-            pass
-        numbers, self._page = self._page[:limit], self._page[limit:]
-        cursor = await connection.execute(ROWS, (numbers,))
-        found = {number: Entry(*columns) async for number, *columns in cursor}
-        return [(number, found[number]) for number in numbers]
+    async def _read_anew(self, after: int) -> None:
+        await self._stop_reading()
+        await self.writer.written()
+        self._read, self._page, self._after = [], [], after
+        self.writer.read_anew()
+
+    async def _next(self, limit: int) -> Sequence[tuple[int, Entry]]:
+        while len(self._page) < limit:
+            claiming, self._claiming = self._claiming or self._claim_ahead(), None
+            if not await claiming:
+                break
+        rows, self._page = self._page[:limit], self._page[limit:]
+        self.writer.handed_out.update(number for number, _ in rows)
+        if rows and len(self._page) < limit:
+            self._claiming = self._claim_ahead()
+        return rows
+
+    def _claim_ahead(self) -> asyncio.Task[bool]:
+        return asyncio.create_task(self._questions.run(self._claim, repeats=True))
+
+    async def _stop_reading(self) -> None:
+        claiming, self._claiming = self._claiming, None
+        if claiming is not None:
+            claiming.cancel()
+            await asyncio.gather(claiming, return_exceptions=True)
 
     async def _claim(self, connection: AsyncConnection) -> bool:
         """Take another chunk, whose messages are read next; give back those that are at an end."""
         writer = self.writer
-        async with connection.transaction():
-            ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
+        ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
+        self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
+        self._page = [row for row in self._page if chunk_of(row[0]) not in writer.recalled]
+        async with connection.pipeline():  # few round trips
             if ended:
-                await self._free(connection, ended, [self.worker])
-            self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
-            values = {"campaign": self._campaign, "worker": self.worker, "read": self._read}
-            chunk = await (await connection.execute(CLAIM, values)).fetchone()
-            waiting = [] if chunk is None else await self._waiting(connection, *chunk)
+                async with connection.transaction():
+                    writer.to_give_back |= await self._free(connection, ended, [self.worker])
+            async with connection.transaction():
+                found = await (await connection.execute(CLAIM, self._asking())).fetchone()
+                waiting = [] if found is None else await self._waiting(connection, *found)
         for ended_chunk in ended:
-            del writer.chunks[ended_chunk]
-        if chunk is None:
+            writer.chunks.pop(ended_chunk, None)
+        if found is None:
             return False
-        with_row = {number for number, has_row in waiting if has_row}
-        numbers = [number for number, _ in waiting]
-        without_row = [number for number in numbers if number not in with_row]
-        writer.own(chunk[0], Chunk(without_row, with_row))
-        self._read.append(chunk[0])
-        self._page += [number for number in numbers if number > self._after]
+        (chunk, _) = found
+        with_row = {number for number, has_row, *_ in waiting if has_row}
+        without_row = [number for number, has_row, *_ in waiting if not has_row]
+        writer.own(chunk, Chunk(without_row, with_row))
+        writer.take_away(chunk, [row[0] for row in waiting])
+        self._read.append(chunk)
+        rows = ((row[0], Entry._make(row[2:])) for row in waiting)
+        known = writer.handed_out  # whoever has them from an earlier claim begins them
+        self._page += [row for row in rows if row[0] > self._after and row[0] not in known]
         return True
 
     async def _waiting(
         self, connection: AsyncConnection, chunk: int, begun: int
-    ) -> list[tuple[int, bool]]:
-        """Read which messages of a chunk are queued, and whether they have an outcome's row."""
+    ) -> Sequence[sending.Row]:
+        """Read the messages of a chunk that are queued, and whether they have an outcome's row."""
         values = {"first": chunk * CHUNK, "last": (chunk + 1) * CHUNK - 1, "begun": begun}
         return await (await connection.execute(WAITS, values)).fetchall()
 
     async def _others_go_on(self, connection: AsyncConnection) -> bool:
-        values = (self._campaign, self.worker)
-        (others_go_on,) = await sending.one(connection, OTHERS_GO_ON, values)
+        (others_go_on,) = await sending.one(connection, OTHERS_GO_ON, self._asking())
         return bool(others_go_on)
+
+    def _asking(self) -> dict[str, Any]:
+        return {"campaign": self._campaign, "worker": self.worker, "read": self._read}

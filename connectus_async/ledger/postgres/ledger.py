@@ -14,6 +14,7 @@ from connectus_async.ledger.postgres import (
     sending,
 )
 from connectus_async.ledger.postgres.address import Address
+from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
 from connectus_async.ledger.records import (
@@ -169,9 +170,14 @@ class PostgresLedger(SharedLedger):
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
     ) -> int:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        end = self._load(load_number).end
-        people: int = await self.ask(partial(end, replaces=replaces, edited=edited), repeats=False)
-        self._holding.writer.recall()
+        load, writer = self._load(load_number), self._holding.writer
+
+        async def end(connection: AsyncConnection, campaign: int) -> int:
+            writer.recall()  # before the end, which may skip some of what was read
+            await writer.written()
+            return await load.end(connection, campaign, replaces=replaces, edited=edited)
+
+        people: int = await self.ask(end, repeats=False)
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:

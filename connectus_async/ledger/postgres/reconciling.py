@@ -74,14 +74,16 @@ WITH resolved AS (
     UPDATE outcome SET state = it.state, reason = it.reason,
                        provider_id = coalesce(it.provider_id, outcome.provider_id)
     FROM unnest(%(numbers)s::bigint[], %(states)s::state[], %(reasons)s::text[],
-                %(ids)s::text[], %(bodies)s::text[])
-        AS it (id, state, reason, provider_id, body)
+                %(ids)s::text[], %(bodies)s::text[], %(starts)s::double precision[])
+        AS it (id, state, reason, provider_id, body, started_at)
     WHERE outcome.id = it.id AND outcome.state = 'unknown'
+        AND outcome.started_at IS NOT DISTINCT FROM it.started_at
     RETURNING it.id, it.body
 )
 UPDATE entry SET body = resolved.body FROM resolved
 WHERE entry.id = resolved.id AND resolved.body IS NOT NULL
 """
+"""Of the attempt that was looked for: others may have sent a message again, and not know either."""
 
 
 async def unresolved(connection: AsyncConnection, campaign: int) -> Sequence[Unresolved]:
@@ -147,6 +149,7 @@ async def resolve(
         "chunks": [chunk_of(it.message.number) for it in resolutions],
         "numbers": [it.message.number for it in resolutions],
         "states": [it.state.value for it in resolutions],
+        "starts": [it.message.started_at for it in resolutions],
         "reasons": [it.reason and storable(it.reason) for it in resolutions],
         "ids": [it.provider_id and storable(it.provider_id) for it in resolutions],
         "bodies": [

@@ -142,23 +142,27 @@ JOIN chunk ON chunk.id = entry.id / {CHUNK}
 LEFT JOIN outcome ON outcome.id = entry.id;
 """
 
+_IN_CHUNK: Final = f"BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}"
+
 HAS_QUEUED: Final = f"""
 EXISTS (
-    SELECT 1 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
-    WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+    SELECT 1 FROM entry
+    LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_IN_CHUNK}
+    WHERE entry.id {_IN_CHUNK}
         AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > chunk.begun)
 )
 """
-"""Condition on a chunk."""
+"""Condition on a chunk. Without a range for each table, one of them may be read to its end."""
 
 HAS_IN_FLIGHT: Final = f"""
 (
     EXISTS (
         SELECT 1 FROM outcome
-        WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+        WHERE outcome.id {_IN_CHUNK}
             AND outcome.{CHANGEABLE} AND outcome.state = 'in_flight'
     ) OR EXISTS (
-        SELECT 1 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+        SELECT 1 FROM entry
+        LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_IN_CHUNK}
         WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.begun AND outcome.id IS NULL
     )
 )
@@ -169,8 +173,7 @@ REOPEN: Final = f"""
 UPDATE chunk SET state = {WAITING}
 WHERE campaign = %(campaign)s AND state = {DONE} AND EXISTS (
     SELECT 1 FROM outcome
-    WHERE outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
-        AND outcome.{CHANGEABLE} AND outcome.state = 'queued'
+    WHERE outcome.id {_IN_CHUNK} AND outcome.{CHANGEABLE} AND outcome.state = 'queued'
 )
 """
 """Needed after messages with an outcome were queued again."""

@@ -6,6 +6,8 @@ transaction of several statements.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from types import NoneType
 from typing import Any, Final, LiteralString, TypeAlias
 
 from connectus_async.ledger.postgres import campaigns
@@ -129,7 +131,6 @@ RETURNING begun
 """
 
 KNOWN: Final = "SELECT key, id, state FROM message WHERE campaign = %s AND key = ANY(%s)"
-STATE: Final = "SELECT state FROM message WHERE id = %s"
 STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(%s)"
 
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
@@ -151,7 +152,24 @@ def array(values: Iterable[object]) -> str:
     >>> print(array([1, None, "a b", "null", 'say "no"']))
     {1,NULL,"a b","null","say \"no\""}
     """
-    return f"{{{','.join(map(_item, values))}}}"
+    some: list[Any] = [*values]
+    items: Iterable[str]
+    kinds = {*map(type, some)}
+    if kinds in ({int}, {float}):
+        items = map(repr, some)
+    elif kinds == {NoneType}:
+        items = repeat("NULL", len(some))
+    elif kinds in ({str}, {State}) and _are_plain(some):
+        items = some
+    else:
+        items = map(_item, some)
+    return f"{{{','.join(items)}}}"
+
+
+def _are_plain(texts: Sequence[str]) -> bool:
+    """Tell whether texts are arrays' items as they are; a few that are seem not to be."""
+    together = "".join(texts)
+    return together.isalnum() and all(texts) and "null" not in together.lower()
 
 
 def _item(value: object) -> str:
@@ -159,7 +177,7 @@ def _item(value: object) -> str:
         return "NULL"
     if not isinstance(value, str):
         return repr(value)
-    if value.isalnum() and value.lower() != "null":
+    if _are_plain([value]):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -80,13 +80,18 @@ class Session:
                         raise problems.described(self._address.name, error) from None
 
     async def _usable(self, give_up_at: float) -> AsyncConnection:
-        if self._connection is None:
-            raise LedgerError(self._address.name, problems.CLOSED)
-        while self._connection.closed:
+        while self._connection is not None and self._connection.closed:
             try:
-                self._connection = await self.connect()
+                connection = await self.connect()
             except (psycopg.OperationalError, OSError):
                 if time.monotonic() > give_up_at:
                     raise
                 await asyncio.sleep(PAUSE)
+            else:
+                if self._connection is None:  # closed meanwhile
+                    await connection.close()
+                else:
+                    self._connection = connection
+        if self._connection is None:
+            raise LedgerError(self._address.name, problems.CLOSED)
         return self._connection

@@ -13,7 +13,6 @@ import time
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Generator, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from psycopg.errors import UniqueViolation
@@ -116,6 +115,7 @@ class Plan:
         rest: Messages that are not sent, in a new row.
         rest_again: Messages that are not sent, in the row that is there.
         claims: Answers for those who wait, by number; filled while it is written.
+        taken: Messages that were begun by their keys, in this try or an earlier one.
         is_repeated: It is not the first try.
         asked_at: Begin of the last try, by the monotonic clock.
     """
@@ -131,6 +131,7 @@ class Plan:
         self.rest: list[sending.Row] = []
         self.rest_again: list[sending.Row] = []
         self.claims: dict[int, Claim] = {}
+        self.taken: set[int] = set()
         self.is_repeated = False
         self.asked_at = 0.0
 
@@ -163,6 +164,21 @@ class Grant:
         return self._writer.still_good(claim)
 
 
+class GrantOfAll:
+    """Permission to send messages, as `Grant`: of all of them, or of none."""
+
+    __slots__ = ("_future", "_numbers", "_writer")
+
+    def __init__(self, future: "Future[Claim]", writer: "Writer", numbers: Sequence[int]) -> None:
+        self._future = future
+        self._writer = writer
+        self._numbers = numbers
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from self._future.__await__()
+        self._writer.check_all(self._numbers)
+
+
 class Writer:
     """Writer of the changes of one holder.
 
@@ -183,9 +199,11 @@ class Writer:
         self._is_given_up = False
         self._granted_at = 0.0
         self._started: dict[int, float] = {}
-        self._beginning: Sequence[int] = ()
         self._apart: set[int] = set()
         self._kept: set[int] = set()
+        self._in_hand: set[int] = set()
+        self.handed_out: set[int] = set()
+        self._taken_away: set[int] = set()
         self.to_give_back: set[int] = set()
         self.recalled: set[int] = set()
         self._free: range = range(0)
@@ -205,10 +223,11 @@ class Writer:
     def begin_all(self, numbers: Sequence[int]) -> Awaitable[object]:
         """Begin messages that wait; they are written in this order."""
         *others, last = numbers
-        self._check()
+        future = self._future()
         for number in others:
             self._group_for(number).begun[number] = None
-        return self.begin_known(last)
+        self._group_for(last).begun[last] = future
+        return GrantOfAll(future, self, numbers)
 
     def finish(
         self,
@@ -222,7 +241,7 @@ class Writer:
     ) -> None:
         """Record the outcome of an attempt; see `Ledger.finish`. A body is kept as its hash."""
         if not self._is_given_up:
-            self._check()
+            self.check()
         group = self._group_for(number)
         group.ended[number] = (
             state,
@@ -239,7 +258,7 @@ class Writer:
         self, entry: Entry, number: int | None, skipped: SkipReason | None, reason: str | None
     ) -> None:
         """Record a message as skipped or waiting."""
-        self._check()
+        self.check()
         row = at_rest(skipped, reason)
         if number is None:
             self._group_for().new.append(New(entry, None, row))
@@ -257,7 +276,7 @@ class Writer:
             future: Future[None] = self._loop.create_future()
             group.flushed.append(future)
             await future
-        self._check()
+        self.check()
 
     async def end(self) -> None:
         """Write what is left, and take nothing more."""
@@ -277,11 +296,30 @@ class Writer:
 
     def still_good(self, claim: Claim) -> Claim:
         """Check that a permission is not too old; a message that was not sent waits again."""
-        if claim.found is not None or time.monotonic() - self._granted_at <= self.place.lease / 2:
+        if claim.found is not None or self._is_granted:
             return claim
-        if not self._is_given_up:
-            self.finish(claim.number, State.QUEUED, TOO_OLD, None, None, is_kept=False)
+        self._queue_again([claim.number], TOO_OLD)
         return Claim(claim.number, State.QUEUED)
+
+    def check_all(self, numbers: Sequence[int]) -> None:
+        """Check that messages may be sent; if some may not, all wait again.
+
+        Raises:
+            LedgerError: Some may not.
+        """
+        begun = [number for number in numbers if number in self._started]
+        if len(begun) < len(numbers) or not self._is_granted:
+            self._queue_again(begun, problems.TAKEN)
+            raise LedgerError(self.place.name, problems.TAKEN)
+
+    @property
+    def _is_granted(self) -> bool:
+        return time.monotonic() - self._granted_at <= self.place.lease / 2
+
+    def _queue_again(self, numbers: Iterable[int], reason: str) -> None:
+        if not self._is_given_up:
+            for number in numbers:
+                self.finish(number, State.QUEUED, reason, None, None, is_kept=False)
 
     def recall(self) -> None:
         """Begin nothing more of what was read: a load may have skipped some of it.
@@ -299,23 +337,35 @@ class Writer:
         self.recalled.discard(number)
         self.to_give_back.discard(number)
 
+    def take_away(self, chunk: int, waiting: Iterable[int]) -> None:
+        """Note which messages that were read do not wait any more, of a chunk claimed again."""
+        of_it = {number for number in self.handed_out if chunk_of(number) == chunk}
+        self._taken_away |= of_it.difference(waiting)
+
+    def read_anew(self) -> None:
+        """Forget what was read, and is not going to be begun."""
+        self.handed_out.clear()
+        self._taken_away.clear()
+
     def is_in_use(self, chunk: int) -> bool:
         """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
         is_filled = bool(self._free) and chunk_of(self._free[0]) == chunk
         has_waiting = chunk in self.chunks and self.chunks[chunk].has_waiting
-        is_kept = any(chunk_of(number) == chunk for number in self._kept)
-        return is_filled or has_waiting or is_kept or self.has_in_flight(chunk)
+        if is_filled or has_waiting or chunk in self._in_hand:
+            return True
+        return any(chunk_of(number) == chunk for number in self._kept) or self.has_in_flight(chunk)
 
     def has_in_flight(self, chunk: int) -> bool:
-        """Tell whether messages of a chunk are in flight, or will be when a group is written."""
-        return any(chunk_of(number) == chunk for number in chain(self._started, self._beginning))
+        """Tell whether messages of a chunk are in flight."""
+        return any(chunk_of(number) == chunk for number in self._started)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise the failure after which it begins nothing more, if there was one."""
         if self._failure is not None:
             raise self._failure
 
     def _future(self) -> "Future[Claim]":
-        self._check()
+        self.check()
         return self._loop.create_future()
 
     def _group_for(self, number: int | None = None) -> Group:
@@ -340,6 +390,7 @@ class Writer:
                     self._break(group, error)
                 else:
                     _answer(group, plan)
+                self._in_hand.clear()
         finally:
             self._pump = self._writing = None
 
@@ -358,9 +409,8 @@ class Writer:
     async def _write(self, group: Group) -> Plan:
         if self._is_given_up:
             await self._write_late(group)
-            self._check()
+            self.check()
         plan = self._plan(group, await self._numbers(len(group.new)))
-        self._beginning = (*plan.numbers, *group.begun)
 
         async def write(connection: AsyncConnection) -> None:
             plan.asked_at = time.monotonic()
@@ -377,9 +427,8 @@ class Writer:
         except GivenUpError:
             self.give_up()
             await self._write_late(group)
-            self._check()
+            self.check()
         self._note(group, plan)
-        self._beginning = ()
         return plan
 
     async def _granted(self, plan: Plan) -> float:
@@ -406,6 +455,7 @@ class Writer:
                 self._free = range(chunk * CHUNK, (chunk + 1) * CHUNK)
                 self.own(chunk, Chunk())
             some, self._free = self._free[:count], self._free[count:]
+            self._in_hand.add(chunk_of(some[0]))
             taken += some
             count -= len(some)
         return taken
@@ -416,24 +466,27 @@ class Writer:
 
     def _plan(self, group: Group, numbers: Sequence[int]) -> Plan:
         plan = Plan(time.time(), numbers)
-        self._kept.difference_update(group.ended, group.put)
+        self._kept.difference_update(group.ended, group.put, group.begun)
         self._kept |= group.kept
         for number, new in zip(numbers, group.new, strict=True):
             chunk = chunk_of(number)
             plan.marks[chunk] = number if new.waiter else plan.marks.get(chunk, 0)
             if new.at_rest:
                 plan.rest.append((number, *new.at_rest))
+        started, apart = self._started, self._apart
         for number, (state, at, provider_id, reason) in group.ended.items():
-            is_new = number in self._started and number not in self._apart
-            row = (number, state, self._started.get(number), at, provider_id, reason)
+            is_new = number in started and number not in apart
+            row = (number, state, started.get(number), at, provider_id, reason)
             (plan.ended if is_new else plan.ended_again).append(row)
-            plan.marks.setdefault(chunk_of(number), 0)
+        for chunk in {*map(chunk_of, group.ended)}:
+            plan.marks.setdefault(chunk, 0)
         for number, row in group.put.items():
             waits = self._waits_in(number) is not None
             (plan.rest if waits else plan.rest_again).append((number, *row))
             plan.marks.setdefault(chunk_of(number), 0)
             self._leave_out(number)
         self._plan_begun(group.begun, plan)
+        self._in_hand |= plan.marks.keys()
         return plan
 
     def _leave_out(self, number: int) -> None:
@@ -447,18 +500,22 @@ class Writer:
         return chunk if chunk is not None and number in chunk else None
 
     def _plan_begun(self, begun: Iterable[int], plan: Plan) -> None:
-        waiting: dict[int, list[int]] = {}
+        by_chunk: dict[int, list[int]] = {}
         for number in begun:
-            if self._waits_in(number) is None:
-                plan.again.append(number)
-                self._leave_out(number)
-            else:
-                waiting.setdefault(chunk_of(number), []).append(number)
-            plan.marks.setdefault(chunk_of(number), 0)
-        for chunk, numbers in waiting.items():
-            way: Begun = self.chunks[chunk].begin(numbers)
-            plan.marks[chunk] = max(plan.marks[chunk], way.upto)
-            plan.apart += way.apart
+            by_chunk.setdefault(number // CHUNK, []).append(number)
+        for chunk, numbers in by_chunk.items():
+            plan.marks.setdefault(chunk, 0)
+            owned = self.chunks.get(chunk, Chunk())
+            waiting = [number for number in numbers if number in owned]
+            if len(waiting) < len(numbers):
+                again = [number for number in numbers if number not in owned]
+                for number in again:
+                    owned.leave_out(number)
+                plan.again += again
+            if waiting:
+                way: Begun = owned.begin(waiting)
+                plan.marks[chunk] = max(plan.marks[chunk], way.upto)
+                plan.apart += way.apart
 
     async def _wrote(self, connection: AsyncConnection, plan: Plan) -> bool:
         """Write a plan in one statement; return False, and write nothing, if that does not do."""
@@ -485,9 +542,12 @@ class Writer:
         cursor = await connection.execute(sending.OWN, ([*plan.marks], worker))
         ours = {chunk async for (chunk,) in cursor}
         may_begin = ours - self.recalled
+        plan.claims.clear()  # of an earlier try
         lost = {number for number in group.begun if chunk_of(number) not in may_begin}
+        lost |= self._taken_away & group.begun.keys()
         duplicates = await self._insert(connection, group, plan) if group.new else {}
         await self._end(connection, plan)
+        await self._put(connection, plan, may_begin)
         await self._begin(connection, plan, ours, lost)
         if lost:
             await self._refuse(connection, lost, plan)
@@ -519,14 +579,22 @@ class Writer:
         changes = (
             (sending.END, sending.ENDED, plan.ended),
             (sending.END_AGAIN, sending.ENDED, plan.ended_again),
-            (sending.REST, sending.AT_REST, plan.rest),
-            (sending.REST_AGAIN, sending.AT_REST, plan.rest_again),
         )
         for statement, names, rows in changes:
             if rows:
                 cursor = await connection.execute(statement, sending.columns(names, rows))
-                if statement is not sending.REST or not plan.numbers:
-                    self._check_count(cursor.rowcount, rows, plan)
+                self._check_count(cursor.rowcount, rows, plan)
+
+    async def _put(self, connection: AsyncConnection, plan: Plan, ours: set[int]) -> None:
+        """Write that messages are not sent; those that were taken away stay as they are."""
+        new = {*plan.numbers}
+        for statement, rows in ((sending.REST, plan.rest), (sending.REST_AGAIN, plan.rest_again)):
+            ours_still = (row for row in rows if row[0] in new or chunk_of(row[0]) in ours)
+            if some := [row for row in ours_still if row[0] not in self._taken_away]:
+                values = sending.columns(sending.AT_REST, some)
+                cursor = await connection.execute(statement, values)
+                if statement is not sending.REST or not new:
+                    self._check_count(cursor.rowcount, some, plan)
 
     async def _begin(
         self, connection: AsyncConnection, plan: Plan, ours: set[int], lost: set[int]
@@ -545,15 +613,22 @@ class Writer:
         self, connection: AsyncConnection, numbers: Iterable[int], plan: Plan
     ) -> None:
         """Answer that messages are not begun here, since their chunk was taken away."""
-        values = (self.place.campaign, [*numbers])
-        cursor = await connection.execute(sending.STATES, values)
-        plan.claims.update({id_: Claim(id_, State(state)) async for id_, state in cursor})
-        if not plan.claims.keys() >= {*numbers}:
-            raise LedgerError(self.place.name, problems.CHANGED)
-        for chunk in {*map(chunk_of, numbers)}:
+        states = await self._states(connection, numbers)
+        plan.claims.update({number: Claim(number, state) for number, state in states.items()})
+        for chunk in {chunk_of(number) for number in numbers if number not in self._taken_away}:
             self.chunks.pop(chunk, None)
             self.recalled.add(chunk)
             self.to_give_back.add(chunk)
+
+    async def _states(
+        self, connection: AsyncConnection, numbers: Iterable[int]
+    ) -> Mapping[int, State]:
+        values = (self.place.campaign, [*numbers])
+        cursor = await connection.execute(sending.STATES, values)
+        states = {number: State(state) async for number, state in cursor}
+        if not states.keys() >= {*numbers}:
+            raise LedgerError(self.place.name, problems.CHANGED)
+        return states
 
     async def _claim(
         self, connection: AsyncConnection, duplicates: Mapping[int, New], plan: Plan
@@ -565,18 +640,28 @@ class Writer:
         known = {key: (id_, State(state)) async for key, id_, state in cursor}
         if not known.keys() >= {*keys}:
             raise LedgerError(self.place.name, problems.CHANGED)
+        took: set[int] = set()
+        refused: dict[int, int] = {}
         for number, new in asked.items():
             id_, state = known[new.entry.key]
             is_waiting = state is State.QUEUED and id_ not in self._kept
-            if is_waiting and await self._took(connection, id_, plan):
+            may_take = id_ not in took and (is_waiting or id_ in plan.taken)
+            if may_take and await self._took(connection, id_, plan):
+                took.add(id_)
                 plan.claims[number] = Claim(id_)
-                known[new.entry.key] = (id_, State.IN_FLIGHT)
             else:
-                (state,) = await sending.one(connection, sending.STATE, (id_,))
-                plan.claims[number] = Claim(id_, State(state))
+                refused[number] = id_
+        if refused:
+            states = await self._states(connection, refused.values())
+            plan.claims.update({it: Claim(id_, states[id_]) for it, id_ in refused.items()})
 
     async def _took(self, connection: AsyncConnection, number: int, plan: Plan) -> bool:
-        """Begin a message that waits in a chunk of ours, or in one without an owner."""
+        """Begin a message that waits in a chunk of ours, or in one without an owner.
+
+        Only from here on, nobody else begins it: it may not wait any more. Or it is in flight since
+        an earlier try of this plan, whose answer did not come.
+        """
+        self._in_hand.add(chunk_of(number))
         values = (self.place.worker, chunk_of(number), self.place.worker)
         cursor = await connection.execute(sending.TAKE_CHUNK, values)
         chunk = await cursor.fetchone()
@@ -584,11 +669,15 @@ class Writer:
             return False
         if chunk_of(number) not in self.chunks:
             self.to_give_back.add(chunk_of(number))
-        cursor = await connection.execute(sending.BEGIN_AGAIN, (plan.now, [number]))
         (begun,) = chunk
-        if cursor.rowcount == 0 and number > begun:  # or somebody else has begun it meanwhile
-            cursor = await connection.execute(sending.BEGIN_APART, (plan.now, [number]))
-        return cursor.rowcount > 0
+        statements = (sending.BEGIN_AGAIN, *[sending.BEGIN_APART] * (number > begun))
+        for statement in statements:
+            cursor = await connection.execute(statement, (plan.now, [number]))
+            if cursor.rowcount:
+                plan.taken.add(number)
+                return True
+        states = await self._states(connection, [number])
+        return number in plan.taken and states[number] is State.IN_FLIGHT
 
     def _check_count(self, found: int, rows: Sequence[object], plan: Plan) -> None:
         if found != len(rows) and not plan.is_repeated:
@@ -596,21 +685,21 @@ class Writer:
 
     def _note(self, group: Group, plan: Plan) -> None:
         """Remember what is in flight from here."""
+        for those in (self.handed_out, self._taken_away):
+            those.difference_update(group.begun, group.put)
         for number in group.ended:
             self._started.pop(number, None)
             self._apart.discard(number)
-        for number, new in zip(plan.numbers, group.new, strict=True):
-            if new.waiter is not None:
-                plan.claims.setdefault(number, Claim(number))
-        for number in group.begun:
-            plan.claims.setdefault(number, Claim(number))
+        pairs = zip(plan.numbers, group.new, strict=True)
+        asking = [*(number for number, new in pairs if new.waiter is not None), *group.begun]
+        plan.claims.update({it: Claim(it) for it in asking if it not in plan.claims})
         own_row = {*plan.apart, *plan.again}
-        for asked, claim in plan.claims.items():
-            if claim.found is None:
-                self._started[claim.number] = plan.now
-                if claim.number in own_row or claim.number != asked:
-                    self._apart.add(claim.number)
-                self._leave_out(claim.number)
+        for asked, (number, found) in plan.claims.items():
+            if found is None:
+                self._started[number] = plan.now
+                if number in own_row or number != asked:
+                    self._apart.add(number)
+                    self._leave_out(number)
 
     async def _write_late(self, group: Group) -> None:
         """Write that messages were accepted, after others gave this holder up."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import psycopg
 import pytest
@@ -329,3 +330,17 @@ async def test_who_streams_and_who_sends_the_queue_share_a_campaign(store: Postg
         number = await finish(other, entry("a"))
         assert (await begin(one, entry("a"))) == Claim(number, State.ACCEPTED)
         assert len(await everything(one)) == 1
+
+
+async def test_a_chunk_whose_last_message_is_being_begun_is_not_given_back(store: PostgresStore):
+    """It does not wait any more, and is not in flight yet: whoever reads on leaves it alone."""
+    async with opened(store) as ledger:
+        await load(ledger, entry("a"))
+        ((number, message),) = await ledger.queued(0, 10)
+        holding = ledger._holding  # type: ignore[attr-defined]
+        holding.writer.written = AsyncMock()  # a message may be begun right after it
+        async with holding._changes._lock:
+            begun = asyncio.ensure_future(begin(ledger, message, number))
+            await asyncio.sleep(0)
+            assert await ledger.queued(number, 10) == []
+        assert await begun == Claim(number)

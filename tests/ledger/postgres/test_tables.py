@@ -7,9 +7,11 @@ from threading import Barrier
 
 import psycopg
 import pytest
+from anyio.to_thread import run_sync
+from doors import entry, finish, load, opened, policy, rows
 
 from connectus_async import LedgerError
-from connectus_async.ledger import create_tables
+from connectus_async.ledger import create_tables, open_store
 from connectus_async.postgres_server import PostgresServer
 
 _NUMBERS = count(1)
@@ -27,7 +29,7 @@ def empty(postgres: PostgresServer, administrator: psycopg.Connection) -> Iterat
     name = f"empty_{next(_NUMBERS)}"
     administrator.execute(f"CREATE DATABASE {name}")
     yield name
-    administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    administrator.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def tables(address: str) -> list[str]:
@@ -107,3 +109,37 @@ def test_a_database_that_cannot_be_used_says_why(
     """In one sentence; who sets up a database is the one who can put it right."""
     with pytest.raises(LedgerError, match=problem):
         create_tables(place(postgres))
+
+
+RIGHTS = """
+GRANT USAGE ON SCHEMA connectus TO sender;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA connectus TO sender;
+"""
+
+
+async def test_who_sends_needs_rights_on_rows_alone(
+    postgres: PostgresServer, administrator: psycopg.Connection, empty: str
+):
+    """To load, to send, to try and to read; the tables are somebody else's."""
+    address = postgres.address(empty, campaign="navidad")
+    await run_sync(create_tables, address)
+    administrator.execute("CREATE ROLE sender LOGIN")
+    with psycopg.connect(address.partition("&campaign=")[0]) as connection:
+        connection.execute(RIGHTS)
+    store = open_store(address.replace("user=postgres", "user=sender"))
+    try:
+        async with opened(store) as ledger:
+            await load(ledger, entry("a"), entry("b"))
+            await finish(ledger, entry("c"))
+        trial = store.trial()
+        await trial.open(policy())
+        await load(trial, entry("a"), entry("d"))
+        await trial.close()
+        assert await rows(store, "key", "state") == [
+            ("a", "queued"),
+            ("b", "queued"),
+            ("c", "accepted"),
+        ]
+    finally:
+        administrator.execute(f"DROP DATABASE {empty} WITH (FORCE)")
+        administrator.execute("DROP ROLE sender")

@@ -24,6 +24,7 @@ from connectus_async.ledger.postgres.replacing import (
     RETURNS,
     Scope,
     leave_out,
+    load_number,
     replace,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
@@ -155,11 +156,6 @@ async def begin(
         await sending.set_metadata(connection, campaign, values=values)
         (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
     return Load(connection, place, number, has_keys=has_keys, read=read)
-
-
-async def load_number(connection: AsyncConnection, campaign: int) -> int:
-    """Read the number of the last load; 0 if there was none."""
-    return int((await sending.metadata(connection, campaign)).get(campaigns.LOAD, 0))
 
 
 NEW: Final = Loaded(None)

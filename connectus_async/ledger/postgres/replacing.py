@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString, TypeAlias
 
 from connectus_async.ledger.compact_map import CompactMap
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.postgres import campaigns, schema
+from connectus_async.ledger.postgres import campaigns, schema, sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
 from connectus_async.ledger.records import Entry
@@ -83,11 +83,15 @@ SELECT recipient {MESSAGES} AND {OF_OTHERS} AND (
 MAY_BE_LEFT_OUT: Final = f"SELECT it.id, recipient {QUEUED} AND is_loaded"
 
 LEFT_OUT: Final = f"""
-SELECT id, {", ".join(Entry._fields)} FROM outcome JOIN entry USING (id)
-WHERE {schema.CHANGEABLE} AND state = 'skipped' AND reason = %s AND campaign = %s AND reading = (
-    SELECT value::integer FROM metadata WHERE campaign = %s AND name = '{campaigns.LOAD}'
-) AND id > %s ORDER BY id LIMIT %s
+SELECT it.* FROM outcome CROSS JOIN LATERAL (
+    SELECT id, {", ".join(Entry._fields)} FROM entry
+    WHERE entry.id = outcome.id AND campaign = %(campaign)s AND reading = %(load)s OFFSET 0
+) AS it
+WHERE {schema.CHANGEABLE} AND state = 'skipped' AND reason = %(reason)s AND outcome.id > %(after)s
+ORDER BY outcome.id LIMIT %(limit)s
 """
+IN_ORDER: Final = "SELECT set_config('enable_sort', 'off', true)"
+"""Reads as much as a page needs, not everything to sort it, whatever statistics the server has."""
 
 
 async def replace(connection: AsyncConnection, scope: Scope) -> None:
@@ -121,9 +125,17 @@ async def left_out(
     connection: AsyncConnection, campaign: int, *, after: int, limit: int
 ) -> Sequence[tuple[int, Entry]]:
     """Read the messages of the last load that its end left out."""
-    values = (LEFT_OUT_BECAUSE, campaign, campaign, after, limit)
-    cursor = await connection.execute(LEFT_OUT, values)
+    load = await load_number(connection, campaign)
+    values = {"campaign": campaign, "load": load, "after": after, "limit": limit}
+    async with connection.transaction(), connection.pipeline():
+        await connection.execute(IN_ORDER)
+        cursor = await connection.execute(LEFT_OUT, {**values, "reason": LEFT_OUT_BECAUSE})
     return [(number, Entry(*columns)) async for number, *columns in cursor]
+
+
+async def load_number(connection: AsyncConnection, campaign: int) -> int:
+    """Read the number of the last load; 0 if there was none."""
+    return int((await sending.metadata(connection, campaign)).get(campaigns.LOAD, 0))
 
 
 def _add(people: CompactMap, some: Iterable[str]) -> None:

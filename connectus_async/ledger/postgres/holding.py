@@ -369,7 +369,7 @@ class Holding:
         await self._stop_reading()
         await self.writer.written()
         self._read, self._page, self._after = [], [], after
-        self.writer.handed_out.clear()
+        self.writer.read_anew()
 
     async def _next(self, limit: int) -> Sequence[tuple[int, Entry]]:
         while len(self._page) < limit:
@@ -412,6 +412,7 @@ class Holding:
         with_row = {number for number, has_row, *_ in waiting if has_row}
         without_row = [number for number, has_row, *_ in waiting if not has_row]
         writer.own(chunk, Chunk(without_row, with_row))
+        writer.take_away(chunk, [row[0] for row in waiting])
         self._read.append(chunk)
         rows = ((row[0], Entry._make(row[2:])) for row in waiting)
         known = writer.handed_out  # whoever has them from an earlier claim begins them

@@ -9,7 +9,7 @@ them, breaks the connection, and a load never goes on with another one.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -27,7 +27,7 @@ from connectus_async.ledger.postgres.replacing import (
     replace,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
-from connectus_async.ledger.postgres.texts import NULL, copied
+from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.postgres.writer import Place, at_rest
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.states import Edited, SkipReason, State
@@ -41,7 +41,16 @@ MOST_AHEAD: Final = 16
 LOCK: Final = "SELECT FROM campaign WHERE id = %s FOR NO KEY UPDATE"
 """One load at a time records something, or ends."""
 
-LOCK_LIGHTLY: Final = f"SELECT set_config('synchronous_commit', 'off', true) FROM ({LOCK}) AS it"
+CALL_SETTINGS: Final = {
+    "synchronous_commit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
+"""Of the transaction of a call. Planning would take as long as the rest of its small statements,
+and the server may have no statistics yet of what it has loaded."""
+
+_SET: Final = ", ".join(f"set_config('{it}', '{to}', true)" for it, to in CALL_SETTINGS.items())
+BEGIN_CALL: Final = f"SELECT {_SET} FROM ({LOCK}) AS it"
 
 FORGET_INVALID: Final = f"""
 WITH invalid AS (
@@ -71,7 +80,10 @@ ADD: Final = f"""
 INSERT INTO chunk (campaign, state, begun, owner)
 SELECT %s, {LOADING}, 0, %s FROM generate_series(1, %s) RETURNING id
 """
-COPY: Final = f"COPY entry (id, campaign, {', '.join(Entry._fields)}, reading) FROM STDIN"
+COPY: Final = f"""
+COPY entry (id, campaign, {", ".join(Entry._fields)}, reading) FROM STDIN (FORMAT BINARY)
+"""
+TYPES: Final = ("int8", "int4", "text", "int4", "text", "text", "text", "int4", "int4")
 SKIP: Final = """
 INSERT INTO outcome (id, state, attempts, ended_at, reason)
 SELECT id, state, 0, ended_at, reason FROM unnest(
@@ -148,6 +160,9 @@ async def load_number(connection: AsyncConnection, campaign: int) -> int:
     return int((await sending.metadata(connection, campaign)).get(campaigns.LOAD, 0))
 
 
+NEW: Final = Loaded(None)
+
+
 class Known(NamedTuple):
     """A message that the ledger has.
 
@@ -206,7 +221,7 @@ class Call:
         self._lines[key] = entry.line
         if known is None:
             self.new.append(item)
-            return Loaded(skipped)
+            return NEW if skipped is None else Loaded(skipped)
         return self._see_again(item, known)
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
@@ -292,7 +307,7 @@ class Load:
         chunks = [chunk_of(some[0]) for some in self._free]
         async with connection.transaction():
             async with connection.pipeline():  # one round trip
-                await connection.execute(LOCK_LIGHTLY, (place.campaign,))
+                await connection.execute(BEGIN_CALL, (place.campaign,))
                 ours = await connection.execute(OURS, (chunks, place.worker))
                 keys = sending.array(self._may_be_known(items))
                 known = await connection.execute(KNOWN, (place.campaign, keys))
@@ -345,20 +360,15 @@ class Load:
     async def _insert(self, rows: Sequence[tuple[int, Loading]]) -> None:
         if not rows:
             return
+        campaign, load = self._place.campaign, self.number
         async with self._connection.cursor().copy(COPY) as copy:
-            await copy.write("".join(self._lines(rows)))
-        skipped = [(id_, *at_rest(it.skipped, it.reason)) for id_, it in rows if it.skipped]
+            copy.set_types(TYPES)
+            for number, ((key, line, kind, recipient, body, billed), _, _) in rows:
+                texts = (key or None, line or None, kind, storable(recipient), storable(body))
+                await copy.write_row((number, campaign, *texts, billed, load))
+        skipped = [(number, *at_rest(it[1], it[2])) for number, it in rows if it[1]]
         if skipped:
             await self._connection.execute(SKIP, sending.columns(sending.AT_REST, skipped))
-
-    def _lines(self, rows: Iterable[tuple[int, Loading]]) -> Iterable[str]:
-        campaign, load = self._place.campaign, self.number
-        for number, item in rows:
-            key, line, kind, recipient, body, billed = copied(item.entry)
-            yield (
-                f"{number}\t{campaign}\t{key or NULL}\t{line or NULL}\t{kind}\t{recipient}\t"
-                f"{body}\t{billed}\t{load}\n"
-            )
 
     async def _queue_again(self, numbers: Sequence[int]) -> Sequence[int]:
         """Queue messages that their source has again; return those that somebody else keeps."""

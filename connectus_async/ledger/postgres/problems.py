@@ -47,7 +47,11 @@ NO_BUDGET: Final = (
 NOT_OPEN: Final = "is not open"
 CLOSED: Final = "is closed"
 
-_REFUSED: Final = "cannot be reached: check its address, and that the server runs"
+_REFUSED: Final = (
+    "cannot be reached, or lets nobody in: check the address, the user, the password and the name"
+    " of the database, and that the server runs and has a connection left"
+)
+"""A connection that fails has no code of the reason, and a text in the server's language."""
 
 _SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.UndefinedTable, NO_TABLES),
@@ -55,11 +59,7 @@ _SENTENCES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (errors.UndefinedFunction, NO_QUEUE),
     (errors.UndefinedObject, NO_QUEUE),
     (errors.InsufficientPrivilege, "the user of its address has not the right to do this"),
-    (errors.InvalidPassword, "the user or password of its address is wrong"),
-    (errors.InvalidAuthorizationSpecification, "the user of its address may not connect"),
-    (errors.InvalidCatalogName, "there is no such database: create it first"),
     (errors.DiskFull, "the server's disk is full: free some space, then resume"),
-    (errors.TooManyConnections, "the server has no connection left: end some, or allow it more"),
     (errors.ReadOnlySqlTransaction, "the server is read-only: use the address of the primary"),
     (errors.UniqueViolation, "has a message twice: restore it, or ask the API who was reached"),
 )

@@ -203,6 +203,7 @@ class Writer:
         self._kept: set[int] = set()
         self._in_hand: set[int] = set()
         self.handed_out: set[int] = set()
+        self._taken_away: set[int] = set()
         self.to_give_back: set[int] = set()
         self.recalled: set[int] = set()
         self._free: range = range(0)
@@ -336,6 +337,16 @@ class Writer:
         self.chunks[number] = chunk
         self.recalled.discard(number)
         self.to_give_back.discard(number)
+
+    def take_away(self, chunk: int, waiting: Iterable[int]) -> None:
+        """Note which messages that were read do not wait any more, of a chunk claimed again."""
+        of_it = {number for number in self.handed_out if chunk_of(number) == chunk}
+        self._taken_away |= of_it.difference(waiting)
+
+    def read_anew(self) -> None:
+        """Forget what was read, and is not going to be begun."""
+        self.handed_out.clear()
+        self._taken_away.clear()
 
     def is_in_use(self, chunk: int) -> bool:
         """Tell whether messages of a chunk wait here, are in flight, or are going to be."""
@@ -541,6 +552,7 @@ class Writer:
         may_begin = ours - self.recalled
         plan.claims.clear()  # of an earlier try
         lost = {number for number in group.begun if chunk_of(number) not in may_begin}
+        lost |= self._taken_away & group.begun.keys()
         duplicates = await self._insert(connection, group, plan) if group.new else {}
         await self._end(connection, plan)
         await self._put(connection, plan, may_begin)
@@ -587,7 +599,8 @@ class Writer:
         """Write that messages are not sent; those that were taken away stay as they are."""
         new = {*plan.numbers}
         for statement, rows in ((sending.REST, plan.rest), (sending.REST_AGAIN, plan.rest_again)):
-            if some := [row for row in rows if row[0] in new or chunk_of(row[0]) in ours]:
+            ours_still = (row for row in rows if row[0] in new or chunk_of(row[0]) in ours)
+            if some := [row for row in ours_still if row[0] not in self._taken_away]:
                 values = sending.columns(sending.AT_REST, some)
                 cursor = await connection.execute(statement, values)
                 if statement is not sending.REST or not new:
@@ -612,7 +625,7 @@ class Writer:
         """Answer that messages are not begun here, since their chunk was taken away."""
         states = await self._states(connection, numbers)
         plan.claims.update({number: Claim(number, state) for number, state in states.items()})
-        for chunk in {*map(chunk_of, numbers)}:
+        for chunk in {chunk_of(number) for number in numbers if number not in self._taken_away}:
             self.chunks.pop(chunk, None)
             self.recalled.add(chunk)
             self.to_give_back.add(chunk)
@@ -682,7 +695,8 @@ class Writer:
 
     def _note(self, group: Group, plan: Plan) -> None:
         """Remember what is in flight from here."""
-        self.handed_out.difference_update(group.begun, group.put)
+        for those in (self.handed_out, self._taken_away):
+            those.difference_update(group.begun, group.put)
         for number in group.ended:
             self._started.pop(number, None)
             self._apart.discard(number)

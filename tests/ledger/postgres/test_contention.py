@@ -146,6 +146,20 @@ async def test_nothing_is_read_again_that_the_reader_is_still_to_begin(store: Po
     assert await rows(store, "state", "attempts") == [("accepted", 1)] * 20
 
 
+async def test_what_the_reader_is_still_to_begin_may_be_skipped_before_its_chunk_is_claimed_again(
+    store: PostgresStore,
+):
+    async with opened(store) as loader, opened(store) as sender:
+        await load(loader, *messages(20))
+        queued = await sender.queued(0, 6)
+        await load(loader, *messages(20)[3:], replaces=True)
+        assert [it.found for it in await send(sender, *queued[:1])] == [State.SKIPPED]
+        again = await sender.queued(queued[-1][0], 100)
+        sender.put(queued[1][1], queued[1][0], SkipReason.EXPIRED)
+        assert [it.found for it in await send(sender, queued[2])] == [State.SKIPPED]
+        assert [it.found for it in await send(sender, *queued[3:], *again)] == [None] * 17
+
+
 async def test_a_message_that_others_send_meanwhile_is_not_begun_by_its_key(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):

@@ -345,7 +345,7 @@ async def insert(address: str, rows: int, *, durably: bool) -> Round:
         for entries in calls(rows):
             with clock:
                 rows_of_call = [(next(numbers), *entry) for entry in entries]
-                columns = sending.columns(sending.ENTRY, rows_of_call)
+                columns = sending.columns(("id", *Entry._fields), rows_of_call)
                 await connection.execute(sending.INSERT, {"campaign": 1, **columns})
     return Round(rows, clock.wall, clock.cpu)
 

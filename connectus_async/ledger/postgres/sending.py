@@ -1,8 +1,8 @@
 """Statements that write the changes of messages that are being sent, a group at a time.
 
-Nearly every group is one statement, `FAST` or `FAST_NEW`: it moves watermarks and inserts outcomes,
-and new messages. It is the fence as well: if a chunk is not ours any more, it writes nothing. All
-other groups are a transaction of several statements.
+Nearly every group is one statement, `FAST`: it moves watermarks and inserts outcomes. It is the
+fence as well: if a chunk is not ours any more, it writes nothing. All other groups are a
+transaction of several statements.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,20 +24,8 @@ AS it (id, state, started_at, ended_at, provider_id, reason)
 """
 ENDED: Final = ("id", "state", "started_at", "ended_at", "provider_id", "reason")
 
-_ENTRY: Final = """
-unnest(%(entry)s::bigint[], %(key)s::text[], %(line)s::integer[], %(kind)s::text[],
-       %(recipient)s::text[], %(body)s::text[], %(billed)s::integer[])
-AS it (id, key, line, kind, recipient, body, billed)
-"""
-ENTRY: Final = ("entry", "key", "line", "kind", "recipient", "body", "billed")
-
-_ENTER: Final = """
-INSERT INTO entry (campaign, id, key, line, kind, recipient, body, billed)
-SELECT %(campaign)s, it.*
-"""
-
-_MARKS: Final = "unnest(%(chunks)s::bigint[], %(uptos)s::bigint[]) AS it (id, upto)"
-_FAST_PARTS: Final = f"""
+FAST: Final = f"""
+WITH mark AS (SELECT * FROM unnest(%(chunks)s::bigint[], %(uptos)s::bigint[]) AS it (id, upto)),
 own AS (
     UPDATE chunk SET begun = greatest(begun, mark.upto) FROM mark
     WHERE chunk.id = mark.id AND chunk.owner = %(worker)s AND chunk.state <> {RECALLED}
@@ -52,26 +40,13 @@ ended AS (
     SELECT it.id, state, 1, started_at, ended_at, provider_id, reason FROM {_ENDED}, is_ours
     WHERE answer
 )
-"""
-FAST: Final = f"""
-WITH mark AS (SELECT * FROM {_MARKS}), {_FAST_PARTS} SELECT answer FROM is_ours
+SELECT answer FROM is_ours
 """
 """A row that is there already is an error of the whole statement: with ``ON CONFLICT`` each row
 would be logged in two steps."""
 
 IS_PRESENT: Final = "SELECT left_at IS NULL FROM worker WHERE id = %s FOR SHARE"
 """Whoever gives a worker up waits until its transaction has ended."""
-
-FAST_NEW: Final = f"""
-WITH present AS (SELECT left_at IS NULL AS answer FROM worker WHERE id = %(worker)s FOR SHARE),
-mark AS (
-    SELECT it.* FROM {_MARKS}, present WHERE answer
-),
-{_FAST_PARTS},
-entered AS ({_ENTER} FROM {_ENTRY}, is_ours WHERE answer)
-SELECT answer FROM is_ours
-"""
-"""As `FAST`, with new messages. A chunk may be made by one who was given up, so that is asked."""
 
 OWN: Final = f"""
 SELECT id FROM chunk WHERE id = ANY(%s) AND owner = %s AND state <> {RECALLED}
@@ -80,7 +55,13 @@ ORDER BY id FOR UPDATE
 NEW_CHUNK: Final = """
 INSERT INTO chunk (campaign, state, begun, owner) VALUES (%s, %s, 0, %s) RETURNING id
 """
-INSERT: Final = f"{_ENTER} FROM {_ENTRY} ON CONFLICT DO NOTHING"
+INSERT: Final = """
+INSERT INTO entry (campaign, id, key, line, kind, recipient, body, billed)
+SELECT %(campaign)s, * FROM unnest(
+    %(id)s::bigint[], %(key)s::text[], %(line)s::integer[], %(kind)s::text[],
+    %(recipient)s::text[], %(body)s::text[], %(billed)s::integer[])
+ON CONFLICT DO NOTHING
+"""
 INSERTED: Final = "SELECT id FROM entry WHERE id = ANY(%s)"
 """Of a group that is written again, since the connection broke, the rows may be there already."""
 

@@ -137,9 +137,9 @@ class Plan:
 
     @property
     def is_fast(self) -> bool:
-        """``True`` if it has watermarks, new messages, and outcomes in new rows only."""
-        others = (self.apart, self.again, self.ended_again, self.rest, self.rest_again)
-        return not any(others)
+        """``True`` if it has outcomes in new rows and watermarks only."""
+        others = (self.numbers, self.apart, self.again, self.ended_again)
+        return not any(others) and not (self.rest or self.rest_again)
 
 
 class GivenUpError(Exception):
@@ -207,7 +207,6 @@ class Writer:
         self.to_give_back: set[int] = set()
         self.recalled: set[int] = set()
         self._free: range = range(0)
-        self._meets_duplicates = False
 
     def begin_new(self, entry: Entry) -> Awaitable[Claim]:
         """Begin a message that may be new."""
@@ -416,8 +415,7 @@ class Writer:
         async def write(connection: AsyncConnection) -> None:
             plan.asked_at = time.monotonic()
             try:
-                is_fast = plan.is_fast and not group.bodies
-                if not (is_fast and await self._wrote(connection, group, plan)):
+                if not (plan.is_fast and not group.bodies and await self._wrote(connection, plan)):
                     async with connection.transaction():
                         await self._write_some(connection, group, plan)
             finally:
@@ -519,10 +517,8 @@ class Writer:
                 plan.marks[chunk] = max(plan.marks[chunk], way.upto)
                 plan.apart += way.apart
 
-    async def _wrote(self, connection: AsyncConnection, group: Group, plan: Plan) -> bool:
+    async def _wrote(self, connection: AsyncConnection, plan: Plan) -> bool:
         """Write a plan in one statement; return False, and write nothing, if that does not do."""
-        if group.new and self._meets_duplicates:
-            return False
         values = {
             "chunks": sending.array(plan.marks),
             "uptos": sending.array(plan.marks.values()),
@@ -531,13 +527,9 @@ class Writer:
             "now": plan.now,
             **sending.columns(sending.ENDED, plan.ended),
         }
-        statement = sending.FAST
-        if group.new:
-            statement, values = sending.FAST_NEW, {**values, **self._entries(group, plan)}
         try:
-            (is_ours,) = await sending.one(connection, statement, values)
-        except UniqueViolation:  # it is written again, or known; the long way tells
-            self._meets_duplicates = bool(group.new)
+            (is_ours,) = await sending.one(connection, sending.FAST, values)
+        except UniqueViolation:  # it is written again, or somebody else wrote; the long way tells
             return False
         return bool(is_ours)
 
@@ -569,21 +561,19 @@ class Writer:
         self, connection: AsyncConnection, group: Group, plan: Plan
     ) -> Mapping[int, New]:
         """Insert new messages; return those that are not new, by the numbers meant for them."""
-        cursor = await connection.execute(sending.INSERT, self._entries(group, plan))
-        self._meets_duplicates = cursor.rowcount < len(group.new)
-        if not self._meets_duplicates:
+        rows = [
+            (number, entry.key or None, *entry[1:])
+            for number, (entry, _, _) in zip(plan.numbers, group.new, strict=True)
+        ]
+        names = ("id", "key", "line", "kind", "recipient", "body", "billed")
+        values = {"campaign": self.place.campaign, **sending.columns(names, rows)}
+        cursor = await connection.execute(sending.INSERT, values)
+        if cursor.rowcount == len(rows):
             return {}
         cursor = await connection.execute(sending.INSERTED, ([*plan.numbers],))
         inserted = {number async for (number,) in cursor}
         pairs = zip(plan.numbers, group.new, strict=True)
         return {number: new for number, new in pairs if number not in inserted}
-
-    def _entries(self, group: Group, plan: Plan) -> dict[str, Any]:
-        rows = [
-            (number, entry.key or None, *entry[1:])
-            for number, (entry, _, _) in zip(plan.numbers, group.new, strict=True)
-        ]
-        return {"campaign": self.place.campaign, **sending.columns(sending.ENTRY, rows)}
 
     async def _end(self, connection: AsyncConnection, plan: Plan) -> None:
         changes = (

@@ -19,6 +19,7 @@ BENCHMARKS = [
     "processes",
     "file_to_phone",
     "ledger",
+    "databases",
 ]
 COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Where nothing is kept, each process that a test starts compiles all that it imports."""
@@ -121,7 +122,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, side by side; the figures are printed. Takes the names of benchmarks."""
-    install(session, "bench", extras="cli,speed")
+    install(session, "bench", extras="cli,speed,postgres")
     for name in session.posargs or BENCHMARKS:
         session.run("python", "-m", f"benchmarks.{name}")
 

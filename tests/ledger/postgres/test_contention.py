@@ -11,7 +11,7 @@ from doors import begin, claims, entry, finish, load, opened, policy, rows, sett
 
 from connectus_async import LedgerError
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.postgres import loading
+from connectus_async.ledger.postgres import connection, loading
 from connectus_async.ledger.postgres.address import parse
 from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.schema import CHUNK
@@ -289,6 +289,23 @@ async def test_chunks_that_somebody_has_locked_are_waited_for(
         await asyncio.wait([waiting], timeout=0.3)
         await transaction.__aexit__(None, None, None)
         assert len(await waiting) == 3
+
+
+async def test_a_process_that_is_stopped_within_a_transaction_loses_its_locks(
+    store: PostgresStore, postgres_ledger: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever gives it up would wait for them until it goes on."""
+    async with opened(store) as loader:
+        await load(loader, *messages(3))
+    settings = [*connection._VALUES]
+    settings[settings.index("idle_in_transaction_session_timeout") + 1] = "200ms"
+    monkeypatch.setattr(connection, "_VALUES", settings)
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        async with await connection.connect(parse(postgres_ledger)) as stopped:
+            await stopped.execute("BEGIN")
+            await stopped.execute("SELECT FROM chunk FOR UPDATE")
+            async with opened(store) as sender:
+                assert len(await everything(sender)) == 3
 
 
 async def test_nothing_that_was_read_is_lost_when_the_connection_breaks(

@@ -29,6 +29,7 @@ from connectus_async.errors import (
     ConnectusError,
     ContentTooLargeError,
     DeliveryTimeoutError,
+    HolderGivenUpError,
     InvalidArgumentError,
     LedgerError,
     NotFoundError,
@@ -75,6 +76,7 @@ TABLE: dict[type[ConnectusError], Consequence] = {
     ClientClosedError: NOBODY_CAN_SEND,
     ConfigurationError: NOBODY_CAN_SEND,
     LedgerError: NOBODY_CAN_SEND,
+    HolderGivenUpError: NOBODY_CAN_SEND,
     WrongEventLoopError: NOBODY_CAN_SEND,
     # Requests that were never acted upon:
     RequestError: NOT_SENT,

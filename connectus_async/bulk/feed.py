@@ -100,6 +100,11 @@ class Feed:
         elif self._grace is None:
             self._grace = self._pulling.get_loop().call_later(GRACE, self._pulling.cancel)
 
+    def ask_again(self) -> None:
+        """Wait for further messages once more, since one that it gave was taken back."""
+        if self._more is not None and self.failure is None:
+            self.is_exhausted = False
+
     async def pull(self) -> Job | None:
         """Wait for the next message; ``None`` at the end."""
         job = self.next()

@@ -35,6 +35,13 @@ LARGE_CHARACTERS = 2**24
 """Maximum characters of large messages in flight; each takes several times its size in memory."""
 
 
+class _LeftToOthersError(Exception):
+    """The ledger has given a queued message to whoever reads it next, as when it is loaded again.
+
+    So it has no outcome here.
+    """
+
+
 class Run:
     """One run: sends the messages of a feed, a bounded number at a time.
 
@@ -154,11 +161,15 @@ class Run:
                 size = len(job.entry.body)
             elif type(content) is Email and isinstance(content.email_content, str):
                 size = len(content.email_content)
-            if size < LARGE:
-                outcome = await self._outcome(job)
-            else:
-                async with self._large.taken(size):
+            try:
+                if size < LARGE:
                     outcome = await self._outcome(job)
+                else:
+                    async with self._large.taken(size):
+                        outcome = await self._outcome(job)
+            except _LeftToOthersError:
+                feed.ask_again()
+                continue
             if self._workers_to_come and self._breaker.is_of_the_api(outcome.error):
                 self._start_the_others()
             self._summary.add(outcome)
@@ -251,7 +262,10 @@ class Run:
         except LedgerError as error:
             return self._not_begun(job, entry, error)
         if claim.found is not None:
-            return self._known_already(job, entry, claim.found)
+            self._guards.give_back(entry)
+            if claim.found is State.QUEUED and job.number is not None:
+                raise _LeftToOthersError
+            return self._known_already(job, claim.found)
         number = job.number = claim.number
         started = time.monotonic()
         try:
@@ -289,8 +303,7 @@ class Run:
         self.stop(error)
         return _outcome(job, State.QUEUED, error)
 
-    def _known_already(self, job: Job, entry: Entry, found: State) -> MessageOutcome:
-        self._guards.give_back(entry)
+    def _known_already(self, job: Job, found: State) -> MessageOutcome:
         self._release_unused(job)
         again = InvalidArgumentError("message", f"the campaign has it already: {found}")
         return _outcome(job, State.SKIPPED, again, skipped=SkipReason.DUPLICATE)

@@ -8,7 +8,7 @@ import anyio
 from anyio.to_thread import run_sync
 from awaited import asyncio_only
 
-from connectus_async import AsyncConnectus, SkipReason, Sms, SmsStatus
+from connectus_async import AsyncConnectus, SkipReason, Sms, SmsStatus, State
 from connectus_async.emulator import Emulator
 from connectus_async.report.export import export
 from connectus_async.report.page import write_page
@@ -56,6 +56,24 @@ async def test_two_senders_share_a_campaign(
             assert first.summary.accepted + second.summary.accepted == 2_000
 
     assert len({message.recipient for message in emulator.received}) == 2_000
+
+
+@asyncio_only
+async def test_a_message_that_a_load_takes_back_has_one_outcome(
+    connectus: AsyncConnectus, emulator: Emulator, postgres_ledger: str
+):
+    """Whoever sends it in the end counts it; nobody calls it a duplicate."""
+    async with connectus.bulk(ledger=postgres_ledger) as loader:
+        await loader.load(messages(60))
+        async with connectus.bulk(ledger=postgres_ledger, rate=60) as sender:
+            outcomes = sender.stream()
+            await anext(outcomes)
+            await loader.load(messages(60), replaces=True)
+            others = [outcome async for outcome in outcomes]
+
+    assert {outcome.state for outcome in others} == {State.ACCEPTED}
+    assert len(others) == 59
+    assert len(emulator.received) == 60
 
 
 @asyncio_only

@@ -200,18 +200,6 @@ class Ledger(SendingLedger):
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
 
     @abstractmethod
-    async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
-        """Let a function defer tickets for the campaign, in a transaction of the database.
-
-        Args:
-            defer: It gets the connection and the campaign's name. If it raises, nothing was done.
-
-        Raises:
-            ConfigurationError: The ledger is not in a database that workers can reach.
-            LedgerError: The source was not loaded to its end, or the database cannot be used.
-        """
-
-    @abstractmethod
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""
 
@@ -283,6 +271,18 @@ class SharedLedger(Ledger):
     @abstractmethod
     async def give_back(self, units: int) -> None:
         """Give units back that were reserved and not used."""
+
+    @abstractmethod
+    async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
+        """Let a function defer tickets for the campaign, in a transaction of the database.
+
+        Args:
+            defer: It gets the connection and the campaign's name. If it raises, nothing was done.
+
+        Raises:
+            ConfigurationError: It is the copy of a dry run.
+            LedgerError: The source was not loaded to its end, or the database cannot be used.
+        """
 
 
 class DeliveryLog(ABC):

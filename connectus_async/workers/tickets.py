@@ -16,7 +16,7 @@ from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import ConfigurationError, ConnectusError, LedgerError
 from connectus_async.extras import library
 from connectus_async.ledger import check_tables, open_store, parse_address, with_campaign
-from connectus_async.ledger.abc import Ledger, LedgerStore
+from connectus_async.ledger.abc import Ledger, LedgerStore, SharedLedger
 from connectus_async.ledger.metadata_names import LOADED, SETTINGS, STOPPED
 from connectus_async.ledger.records import Attendance
 from connectus_async.redaction import one_line
@@ -99,6 +99,8 @@ async def defer_tickets(ledger: Ledger, tickets: int) -> None:
     _check_extra()
     from connectus_async.workers import ticket_queue  # noqa: PLC0415 - an extra
 
+    if not isinstance(ledger, SharedLedger):
+        raise ConfigurationError("ledger", "must be in a database for tickets: postgresql://…")
     await ledger.attend(Attendance(is_start=True, demand=0.0))
     await ledger.hand_out(ticket_queue.deferrer(tickets))
 

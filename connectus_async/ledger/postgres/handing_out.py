@@ -25,7 +25,7 @@ async def hand_out(
     place: str,
     defer: Callable[[Any, str], Awaitable[object]],
 ) -> None:
-    """Let a function defer tickets for a campaign. See `Ledger.hand_out`."""
+    """Let a function defer tickets for a campaign. See `SharedLedger.hand_out`."""
     async with connection.transaction():
         cursor = await connection.execute(IS_LOADED, (campaign,))
         row = await cursor.fetchone()

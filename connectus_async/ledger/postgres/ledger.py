@@ -189,7 +189,7 @@ class PostgresLedger(SharedLedger):
         return found
 
     async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
-        """Let a function defer tickets for the campaign. See `Ledger.hand_out`."""
+        """Let a function defer tickets for the campaign. See `SharedLedger.hand_out`."""
         await self.ask(partial(handing_out.hand_out, place=self._place, defer=defer), repeats=False)
 
     async def unresolved(self) -> Sequence[Unresolved]:

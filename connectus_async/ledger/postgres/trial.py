@@ -118,5 +118,5 @@ class TrialLedger(PostgresLedger):
         self,
         defer: Callable[[Any, str], Awaitable[object]],  # noqa: ARG002 - nobody else has the copy
     ) -> None:
-        """Refuse: nobody can help with a copy. See `Ledger.hand_out`."""
+        """Refuse: nobody can help with a copy. See `SharedLedger.hand_out`."""
         raise ConfigurationError("ledger", "is the one of a dry run: it gives out no tickets")

@@ -1,12 +1,11 @@
 """The ledger in one SQLite file, for its holder."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from connectus_async.errors import ConfigurationError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import hashed
 from connectus_async.ledger.records import (
@@ -199,13 +198,6 @@ class SqliteLedger(Ledger):
             partial(loading.left_out, after=after, limit=limit)
         )
         return found
-
-    async def hand_out(
-        self,
-        defer: Callable[[Any, str], Awaitable[object]],  # noqa: ARG002 - no queue is in a file
-    ) -> None:
-        """Refuse: a file has one holder. See `Ledger.hand_out`."""
-        raise ConfigurationError("ledger", "must be in a database for tickets: postgresql://…")
 
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""

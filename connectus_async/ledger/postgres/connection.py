@@ -1,7 +1,7 @@
 """Connections to a database, each with the settings that a ledger relies on."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
@@ -104,6 +104,17 @@ async def repeated(transaction: Callable[[], Awaitable[T]]) -> T:
         with suppress(errors.UniqueViolation, errors.DeadlockDetected):
             return await transaction()
     return await transaction()
+
+
+@asynccontextmanager
+async def undone_on_error(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Undo a transaction if the block fails which begins and ends it by statements of its own."""
+    try:
+        yield
+    except BaseException:
+        if not connection.closed:
+            await connection.rollback()
+        raise
 
 
 def check_version(name: str, version: int) -> None:

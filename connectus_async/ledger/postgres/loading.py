@@ -9,7 +9,7 @@ them, breaks the connection, and a load never goes on with another one.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -18,7 +18,12 @@ from connectus_async.ledger import metadata_names
 from connectus_async.ledger.bloom_filter import BloomFilter
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.chunks import chunk_of
-from connectus_async.ledger.postgres.connection import AsyncConnection, Cursor, repeated
+from connectus_async.ledger.postgres.connection import (
+    AsyncConnection,
+    Cursor,
+    repeated,
+    undone_on_error,
+)
 from connectus_async.ledger.postgres.replacing import (
     LEFT_OUT_BECAUSE,
     RETURNS,
@@ -312,8 +317,9 @@ class Load:
     async def _record(self, items: Sequence[Loading], *, tells_left_out: bool) -> Sequence[Loaded]:
         connection, place = self._connection, self._place
         chunks = [chunk_of(some[0]) for some in self._free]
-        async with connection.transaction():
+        async with undone_on_error(connection):
             async with connection.pipeline():  # one round trip
+                await connection.execute("BEGIN")
                 await connection.execute(BEGIN_CALL, (place.campaign,))
                 ours = await connection.execute(OURS, (chunks, place.worker))
                 keys = sending.array(self._may_be_known(items))
@@ -323,11 +329,12 @@ class Load:
             free = await self._still_free(ours)
             made = await self._make_chunks(len(call.new) - sum(map(len, free)))
             free += [range(chunk * CHUNK, (chunk + 1) * CHUNK) for chunk in made]
-            await self._insert([*zip(chain.from_iterable(free), call.new, strict=False)])
-            if call.moved:
-                moved = (sending.array(call.moved), sending.array(call.moved.values()))
-                await connection.execute(MOVE, moved)
             postponed = await self._queue_again(call.returning)
+            rows = [*zip(chain.from_iterable(free), call.new, strict=False)]
+            await self._copy(rows)
+            async with connection.pipeline():
+                await self._change(rows, call.moved)
+                await connection.execute("COMMIT")
         self._chunks += made
         self._free = beyond(free, len(call.new))
         self._returning += postponed
@@ -364,7 +371,7 @@ class Load:
         cursor = await self._connection.execute(ADD, values)
         return [chunk async for (chunk,) in cursor]
 
-    async def _insert(self, rows: Sequence[tuple[int, Loading]]) -> None:
+    async def _copy(self, rows: Sequence[tuple[int, Loading]]) -> None:
         if not rows:
             return
         campaign, load = self._place.campaign, self.number
@@ -373,9 +380,17 @@ class Load:
             for number, ((key, line, kind, recipient, body, billed), _, _) in rows:
                 texts = (key or None, line or None, kind, storable(recipient), storable(body))
                 await copy.write_row((number, campaign, *texts, billed, load))
+
+    async def _change(
+        self, rows: Sequence[tuple[int, Loading]], moved: Mapping[int, int | None]
+    ) -> None:
+        """Skip messages, and give others the line that they have now."""
         skipped = [(number, *at_rest(it[1], it[2])) for number, it in rows if it[1]]
         if skipped:
             await self._connection.execute(SKIP, sending.columns(sending.AT_REST, skipped))
+        if moved:
+            values = (sending.array(moved), sending.array(moved.values()))
+            await self._connection.execute(MOVE, values)
 
     async def _queue_again(self, numbers: Sequence[int]) -> Sequence[int]:
         """Queue messages that their source has again; return those that somebody else keeps."""

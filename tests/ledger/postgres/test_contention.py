@@ -299,9 +299,11 @@ async def test_a_process_that_is_stopped_within_a_transaction_loses_its_locks(
         await load(loader, *messages(3))
     settings = [*connection._VALUES]
     settings[settings.index("idle_in_transaction_session_timeout") + 1] = "200ms"
-    monkeypatch.setattr(connection, "_VALUES", settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "_VALUES", settings)
+        stopped = await connection.connect(parse(postgres_ledger))
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
-        async with await connection.connect(parse(postgres_ledger)) as stopped:
+        async with stopped:
             await stopped.execute("BEGIN")
             await stopped.execute("SELECT FROM chunk FOR UPDATE")
             async with opened(store) as sender:

@@ -38,13 +38,10 @@ SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
     "search_path": schema.NAME,
     "client_encoding": "UTF8",
-    "idle_in_transaction_session_timeout": "5s",
     "jit": "off",
 }
 """A role or a database may have others. Without ``synchronous_commit`` a crash of the server loses
-committed rows, and each lost row is a second message. A process that is stopped within a
-transaction must not keep its locks: whoever wants to give it up would wait for them, and be given
-up as well. To compile a statement takes seconds."""
+committed rows, and each lost row is a second message. To compile a statement takes seconds."""
 
 _SET: Final = f"SELECT {', '.join('set_config(%s, %s, false)' for _ in SETTINGS)}"
 _SET_IDLE: Final = "SELECT set_config('idle_in_transaction_session_timeout', %s, false)"

@@ -292,16 +292,12 @@ async def test_chunks_that_somebody_has_locked_are_waited_for(
 
 
 async def test_a_process_that_is_stopped_within_a_transaction_loses_its_locks(
-    store: PostgresStore, postgres_ledger: str, monkeypatch: pytest.MonkeyPatch
+    store: PostgresStore, postgres_ledger: str
 ):
     """Whoever gives it up would wait for them until it goes on."""
     async with opened(store) as loader:
         await load(loader, *messages(3))
-    settings = [*connection._VALUES]
-    settings[settings.index("idle_in_transaction_session_timeout") + 1] = "200ms"
-    with monkeypatch.context() as patch:
-        patch.setattr(connection, "_VALUES", settings)
-        stopped = await connection.connect(parse(postgres_ledger))
+    stopped = await connection.connect(parse(postgres_ledger), idle_seconds=0.2)
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
         async with stopped:
             await stopped.execute("BEGIN")

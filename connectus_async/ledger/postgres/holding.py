@@ -2,7 +2,8 @@
 
 Only the server's clock decides who is dead: a worker that was not seen for its lease, which others
 know. Its messages that were begun and have no outcome are unknown from then on, and its chunks wait
-again. After the server was started, nobody is dead for a lease: all of them were cut off.
+again. After the server was started, nobody is dead for a lease: all of them were cut off. Nor does
+a worker judge others for a lease after it was silent itself.
 """
 
 import asyncio
@@ -34,7 +35,10 @@ BEATS: Final = 10
 
 JOIN: Final = "INSERT INTO worker (campaign, place, lease) VALUES (%s, %s, %s) RETURNING id"
 BEAT: Final = """
-UPDATE worker SET seen_at = clock_timestamp() WHERE id = %s AND left_at IS NULL RETURNING id
+UPDATE worker SET seen_at = clock_timestamp()
+FROM (SELECT id AS me, seen_at AS before FROM worker WHERE id = %s) AS it
+WHERE id = me AND left_at IS NULL
+RETURNING before > clock_timestamp() - lease * interval '1 second'
 """
 LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND left_at IS NULL"
 
@@ -113,9 +117,18 @@ WHERE outcome.id BETWEEN lost.id * {CHUNK} AND lost.id * {CHUNK} + {CHUNK - 1}
 """
 INTERRUPT_BEGUN: Final = f"""
 INSERT INTO outcome (id, state, attempts, started_at, ended_at, reason)
-SELECT id, 'unknown', 1, started_at, %(now)s, '{INTERRUPTED}' FROM message
-WHERE id / {CHUNK} = ANY(%(chunks)s) AND state = 'in_flight'
+SELECT it.id, 'unknown', 1, (
+    SELECT at FROM begun WHERE begun.chunk = chunk.id AND upto >= it.id ORDER BY upto LIMIT 1
+), %(now)s, '{INTERRUPTED}'
+FROM chunk CROSS JOIN LATERAL (
+    SELECT entry.id FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+        AND outcome.id BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}
+    WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.begun AND outcome.id IS NULL
+    OFFSET 0
+) AS it
+WHERE chunk.id = ANY(%(chunks)s)
 """
+"""Chunk by chunk, whatever statistics the server has."""
 
 OVER_BUDGET: Final = f"outcome.state = 'skipped' AND outcome.reason = '{SkipReason.OVER_BUDGET}'"
 WAITS_AGAIN: Final = {
@@ -164,6 +177,7 @@ class Holding:
         self._page: list[tuple[int, Entry]] = []
         self._claiming: asyncio.Task[bool] | None = None
         self._last_read = self._after = 0
+        self._judges_at = 0.0
         self.worker = 0
         self._campaign = 0
 
@@ -231,7 +245,7 @@ class Holding:
         name = self._name(policy)
         made = (await connection.execute(campaigns.ADD, (name,))).rowcount
         (campaign,) = await sending.one(connection, campaigns.FIND, (name,))
-        found = dict(await sending.metadata(connection, campaign))
+        found = {metadata_names.NAME: name, **await sending.metadata(connection, campaign)}
         wanted = {
             metadata_names.NAME: policy.campaign or name,
             metadata_names.IDENTITY: policy.identity,
@@ -299,10 +313,15 @@ class Holding:
 
     async def _seen(self, connection: AsyncConnection, writer: Writer) -> bool:
         cursor = await connection.execute(BEAT, (self.worker,))
-        if await cursor.fetchone() is None:
+        beat = await cursor.fetchone()
+        if beat is None:
             return False
         await self._give_back(connection, writer)
-        await self._take_over(connection)
+        (was_seen,) = beat
+        if not was_seen:  # the server may have been away: then the others were not seen either
+            self._judges_at = time.monotonic() + self._lease
+        if time.monotonic() >= self._judges_at:
+            await self._take_over(connection)
         return True
 
     async def _give_back(self, connection: AsyncConnection, writer: Writer) -> None:

@@ -14,6 +14,7 @@ from doors import begin, entry, finish, load, opened, policy, rows, rows_now, se
 from connectus_async import LedgerError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.postgres.address import parse
+from connectus_async.ledger.postgres.holding import BEATS
 from connectus_async.ledger.postgres.init import create_tables
 from connectus_async.ledger.postgres.schema import CHUNK, WAITING
 from connectus_async.ledger.postgres.store import PostgresStore
@@ -182,6 +183,27 @@ def test_a_holder_is_given_up_after_its_own_lease(store, hasty, postgres_ledger)
 
     assert patient.begin(second) == [Claim(second)]
     patient.close()
+
+
+def test_who_was_silent_itself_gives_nobody_up(hasty: PostgresStore, sleeper: Sleeper):
+    """Both may have waited for the server: each is seen before anybody is judged."""
+    sleeper.run(load(sleeper.ledger, *messages(1)))
+    numbers = sleeper.queued(1)
+    other = Sleeper(hasty)
+    time.sleep(1.5 * SHORT)
+    other.run(asyncio.sleep(1.5 * SHORT / BEATS))
+
+    assert sleeper.begin(*numbers) == [Claim(numbers[0])]
+    other.close()
+
+
+async def test_a_new_campaign_has_the_name_of_its_address(postgres_ledger: str):
+    """Whoever calls it otherwise is refused, and makes nothing."""
+    store = PostgresStore(postgres_ledger)
+    with pytest.raises(LedgerError, match="a ledger is of one campaign"):
+        await store.ledger().open(policy("pascua"))
+    with pytest.raises(LedgerError, match="no such campaign"), store.read():
+        pass
 
 
 def test_an_answer_that_comes_after_the_end_of_a_lease_is_not_lost(

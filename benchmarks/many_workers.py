@@ -40,7 +40,7 @@ import psycopg
 from benchmarks import figures
 from benchmarks.cut_off import API, DATABASE, Place, cut_off
 from benchmarks.sink import sink
-from connectus_async import AsyncConnectus, Sms
+from connectus_async import AsyncConnectus, ConnectusError, Sms
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.client import sender_over
 from connectus_async.defaults import ENVIRONMENT
@@ -106,7 +106,6 @@ class Workers:
             subprocess.Popen(  # noqa: S603 - the arguments are ours
                 [*place.prefix, sys.executable, "-m", __spec__.name, "--worker", place.ledger],
                 env={**os.environ, **place.settings},
-                stderr=subprocess.DEVNULL,
             )
             for place in places
         ]
@@ -269,7 +268,10 @@ def main() -> None:
     parser.add_argument("--worker", metavar="LEDGER", help=argparse.SUPPRESS)
     options = figures.parse(parser)
     if options.worker:
-        asyncio.run(work(options.worker))
+        try:
+            asyncio.run(work(options.worker))
+        except ConnectusError as error:
+            sys.exit(f"a worker ended: {error}")
         return
     trials = asyncio.run(measure(options))
     environment = figures.environment(options.out)

@@ -59,6 +59,17 @@ class SkipReason(enum.StrEnum):
     """The budget does not cover it."""
 
 
+def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
+    """Write the reason of a skipped message, as the statistics take it apart."""
+    return f"{skipped}: {sentence}" if sentence else skipped.value
+
+
+REPLACED_BECAUSE: Final = skip_reason(SkipReason.EXPIRED, REPLACED)
+LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
+RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
+"""The reasons for which a message waits again once its source has it."""
+
+
 class OnUnknown(enum.StrEnum):
     """Treatment of a message that may have been sent."""
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from connectus_async.ledger.postgres import sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
-from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.records import Attendance, Instructions, Throttling
+from connectus_async.ledger.texts import storable
 
 SHARE_SECONDS: Final = 2.0
 

@@ -8,7 +8,7 @@ from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import Connection
 from connectus_async.ledger.postgres.problems import NO_CAMPAIGN, SEVERAL
 from connectus_async.ledger.postgres.schema import CHUNK
-from connectus_async.ledger.postgres.texts import storable
+from connectus_async.ledger.texts import storable
 from connectus_async.redaction import one_line
 
 Scope: TypeAlias = Mapping[str, Any]

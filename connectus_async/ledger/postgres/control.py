@@ -13,8 +13,8 @@ from connectus_async.ledger.postgres.connection import (
     connect_blocking,
     described,
 )
-from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.records import NewOrders, Orders, Sender
+from connectus_async.ledger.texts import storable
 
 READ: Final = f"SELECT {', '.join(Orders._fields)} FROM control WHERE campaign = %s"
 SENDERS: Final = """

@@ -25,18 +25,16 @@ from connectus_async.ledger.postgres.connection import (
     undone_on_error,
 )
 from connectus_async.ledger.postgres.replacing import (
-    LEFT_OUT_BECAUSE,
-    RETURNS,
     Scope,
     leave_out,
     load_number,
     replace,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
-from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.postgres.writer import Place, at_rest
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
-from connectus_async.ledger.states import Edited, SkipReason, State
+from connectus_async.ledger.states import LEFT_OUT_BECAUSE, RETURNS, Edited, SkipReason, State
+from connectus_async.ledger.texts import storable
 
 FILTER_BYTES: Final = 1 << 21
 """After a million keys, one new key in forty is looked up; after ten million, every second one."""
@@ -69,15 +67,7 @@ DELETE FROM outcome USING invalid WHERE outcome.id = invalid.id
 """
 HAS_KEYS: Final = "SELECT EXISTS (SELECT 1 FROM entry WHERE campaign = %s AND key IS NOT NULL)"
 
-KNOWN: Final = """
-SELECT asked.key, it.* FROM
-    (SELECT %s::integer AS campaign, unnest(%s::text[]) AS key) AS asked
-CROSS JOIN LATERAL (
-    SELECT id, line, state, reason, reading FROM message
-    WHERE message.campaign = asked.campaign AND message.key = asked.key LIMIT 1
-) AS it
-"""
-"""Each key by itself: so the server uses the index, though it has no statistics yet."""
+KNOWN: Final = sending.known("id, line, state, reason, reading")
 
 OURS: Final = f"""
 SELECT id FROM chunk WHERE id = ANY(%s) AND state = {LOADING} AND owner = %s ORDER BY id FOR UPDATE

@@ -11,9 +11,9 @@ from connectus_async.ledger.postgres.chunks import chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHANGEABLE, REOPEN
 from connectus_async.ledger.postgres.sending import one
-from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
 from connectus_async.ledger.states import State
+from connectus_async.ledger.texts import storable
 
 UNRESOLVED: Final = f"""
 SELECT id, kind, recipient, body, started_at, greatest(ended_at, started_at)

@@ -10,22 +10,12 @@ from connectus_async.ledger.postgres import campaigns, schema, sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.states import (
-    HAS_ANOTHER,
-    MAY_BE_SENT,
-    REPLACED,
-    SkipReason,
-)
+from connectus_async.ledger.states import LEFT_OUT_BECAUSE, MAY_BE_SENT, REPLACED_BECAUSE
 
 Scope: TypeAlias = Mapping[str, Any]
 """Parameters of the statements here: ``campaign``, ``worker``, the number of the load, the chunks
 that it made, those in which it has seen messages of earlier loads again, a bit for each of these
 messages, and the time."""
-
-REPLACED_BECAUSE: Final = f"{SkipReason.EXPIRED}: {REPLACED}"
-LEFT_OUT_BECAUSE: Final = f"{SkipReason.DUPLICATE}: {HAS_ANOTHER}"
-RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
-"""The reasons for which a message waits again once its source has it."""
 
 ROWS: Final = 5_000
 """Read or written at a time."""

@@ -134,16 +134,6 @@ WHERE chunk.id = before.id
 RETURNING before.owner IS NULL, begun
 """
 
-KNOWN: Final = """
-SELECT asked.key, it.id, it.state FROM
-    (SELECT %s::integer AS campaign, unnest(%s::text[]) AS key) AS asked
-CROSS JOIN LATERAL (
-    SELECT id, state FROM message
-    WHERE message.campaign = asked.campaign AND message.key = asked.key LIMIT 1
-) AS it
-"""
-"""Each key by itself: so the server uses the index, whatever statistics it has."""
-
 STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(%s)"
 
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
@@ -151,6 +141,24 @@ SPENT: Final = f"""
 SELECT coalesce(sum(billed), 0)::bigint FROM message
 WHERE campaign = {{campaign}} AND state IN ({", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))})
 """
+
+
+def known(columns: str) -> str:
+    """Write a statement that reads columns of the messages with some keys.
+
+    Each key by itself: so the server uses the index, whatever statistics it has.
+    """
+    return f"""
+    SELECT asked.key, it.* FROM
+        (SELECT %s::integer AS campaign, unnest(%s::text[]) AS key) AS asked
+    CROSS JOIN LATERAL (
+        SELECT {columns} FROM message
+        WHERE message.campaign = asked.campaign AND message.key = asked.key LIMIT 1
+    ) AS it
+    """
+
+
+KNOWN: Final = known("id, state")
 
 
 def columns(names: Sequence[str], rows: Iterable[Row]) -> dict[str, str]:

@@ -24,9 +24,9 @@ from connectus_async.ledger.postgres.chunks import Begun, Chunk, chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, STREAMED
 from connectus_async.ledger.postgres.session import Session
-from connectus_async.ledger.postgres.texts import storable
 from connectus_async.ledger.records import Claim, Entry
-from connectus_async.ledger.states import SkipReason, State
+from connectus_async.ledger.states import SkipReason, State, skip_reason
+from connectus_async.ledger.texts import storable
 
 MOST: Final = 256
 """Changes in a group."""
@@ -725,8 +725,7 @@ def at_rest(skipped: SkipReason | None, reason: str | None) -> sending.Row:
     """Give the state of a message that is not being sent, the time of its end, and its reason."""
     if skipped is None:
         return State.QUEUED, None, None
-    text = f"{skipped}: {storable(reason)}" if reason else skipped.value
-    return State.SKIPPED, time.time(), text
+    return State.SKIPPED, time.time(), storable(skip_reason(skipped, reason))
 
 
 def _answer(group: Group, plan: Plan) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from connectus_async.ledger.states import MAY_BE_SENT, State
+from connectus_async.ledger.texts import storable
 
 STATES: Final = (
     State.ACCEPTED,
@@ -65,13 +66,6 @@ def short_id(provider_id: str) -> str | bytes:
     except ValueError:
         return storable(provider_id)
     return digits if digits.hex() == provider_id else storable(provider_id)
-
-
-def storable(text: str) -> str:
-    """Remove from a text of the wire what SQLite cannot hold or would end at."""
-    if text.isascii() and text.isprintable():
-        return text
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def ticks(moment: float) -> int:

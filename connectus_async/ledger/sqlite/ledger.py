@@ -30,12 +30,13 @@ from connectus_async.ledger.sqlite import (
     sending,
     statistics,
 )
-from connectus_async.ledger.sqlite.codes import CODES, short_id, storable, ticks
+from connectus_async.ledger.sqlite.codes import CODES, short_id, ticks
 from connectus_async.ledger.sqlite.connection import Task
 from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import NOTHING, Row, at_rest, bound
 from connectus_async.ledger.sqlite.writer import Writer
 from connectus_async.ledger.states import Edited, SkipReason, State
+from connectus_async.ledger.texts import storable
 
 
 class SqliteLedger(Ledger):

@@ -21,21 +21,16 @@ from connectus_async.ledger.sqlite.rows import (
     filled,
     listed,
     many,
-    skip_reason,
 )
 from connectus_async.ledger.states import (
-    HAS_ANOTHER,
+    LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
-    REPLACED,
+    REPLACED_BECAUSE,
+    RETURNS,
     Edited,
     SkipReason,
     State,
 )
-
-REPLACED_BECAUSE: Final = skip_reason(SkipReason.EXPIRED, REPLACED)
-LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
-RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
-"""The reasons for which a message waits again once its source has it."""
 
 COLUMNS: Final = (*ENTRY, "reading")
 """The columns of a message that is loaded; ``reading`` is the number of its last load."""

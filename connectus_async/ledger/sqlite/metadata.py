@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from connectus_async.ledger.sqlite.codes import storable
+from connectus_async.ledger.texts import storable
 
 HOLDER: Final = "holder"
 """The token of the holder that opened the ledger last."""

@@ -8,8 +8,8 @@ from connectus_async import _json
 from connectus_async.ledger import neighbours
 from connectus_async.ledger.content import ROUTE, hashed
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
-from connectus_async.ledger.sqlite.codes import storable
 from connectus_async.ledger.states import State
+from connectus_async.ledger.texts import storable
 
 UNRESOLVED: Final = """
 SELECT id, kind, recipient, body, started_at, max(coalesce(ended_at, started_at), started_at)

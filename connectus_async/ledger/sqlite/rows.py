@@ -10,8 +10,8 @@ from typing import Any, Final, TypeAlias
 
 from connectus_async.ledger.records import Entry
 from connectus_async.ledger.sqlite import codes
-from connectus_async.ledger.sqlite.codes import storable
-from connectus_async.ledger.states import SkipReason
+from connectus_async.ledger.states import SkipReason, skip_reason
+from connectus_async.ledger.texts import storable
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -44,8 +44,7 @@ def at_rest(skipped: SkipReason | None, reason: str | None) -> tuple[int, int, s
     """Give the state of a message that is not being sent, the time of its end, and its reason."""
     if skipped is None:
         return codes.QUEUED, NOTHING, NOTHING
-    text = storable(skip_reason(skipped, reason)) if reason else skipped.value
-    return codes.SKIPPED, codes.ticks(time.time()), text
+    return codes.SKIPPED, codes.ticks(time.time()), storable(skip_reason(skipped, reason))
 
 
 def many(statement: str, columns: int) -> dict[int, str]:
@@ -63,11 +62,6 @@ def filled(values: list[Any], columns: int) -> tuple[int, list[Any]]:
     count = len(values) // columns
     size = 1 << (count - 1).bit_length()
     return size, [*values, *[NOTHING] * ((size - count) * columns)]
-
-
-def skip_reason(skipped: SkipReason, sentence: str) -> str:
-    """Write the reason of a skipped message, as the statistics take it apart."""
-    return f"{skipped}: {sentence}"
 
 
 def listed(states: Iterable[str]) -> str:

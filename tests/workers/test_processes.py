@@ -245,6 +245,13 @@ async def test_a_suppression_list_that_cannot_be_read_when_processes_start(
     assert emulator.received == []
 
 
+async def paused(sending: SenderProcesses, by: str) -> None:
+    """Wait until a process has heard that the campaign is paused."""
+    async for progress in sending.watch(0.05):
+        if progress.paused_by == (by,):
+            return
+
+
 async def test_orders_from_other_terminals_reach_all_processes(settings, emulator, tmp_path):
     """Nothing leaves while the campaign is paused, and it ends when it is stopped."""
     ledger = tmp_path / "campaign.db"
@@ -253,9 +260,7 @@ async def test_orders_from_other_terminals_reach_all_processes(settings, emulato
         await bulk.load(Sms(FIRST + index, "Hola") for index in range(20))
         await run_sync(lambda: control.change(paused_until=math.inf, paused_by="ana"))
         async with SenderProcesses(bulk, processes=2) as sending:
-            async for progress in sending.watch(0.05):
-                if progress.paused_by == ("ana",):
-                    break
+            await paused(sending, "ana")
             assert emulator.received == []
             await run_sync(lambda: control.change(paused_until=None))
             assert [failure async for failure in sending.stream()] == []
@@ -264,6 +269,7 @@ async def test_orders_from_other_terminals_reach_all_processes(settings, emulato
         await bulk.load(Sms(FIRST + 20 + index, "Hola") for index in range(20))
         await run_sync(lambda: control.change(paused_until=math.inf))
         async with SenderProcesses(bulk, processes=2) as sending:
+            await paused(sending, "ana")  # a start would take back what was ordered before it
             await run_sync(lambda: control.change(stopped="ana stopped it"))
             with pytest.raises(CampaignStoppedError, match="ana stopped it"):
                 assert [failure async for failure in sending.stream()] == []

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import click
 from anyio.to_thread import run_sync
 
-from connectus_async.cli.bulk import send_source
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.runner import EXIT_FAILED, echo, run
+from connectus_async.cli.sending import send_source
 from connectus_async.client import AsyncConnectus
 from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator

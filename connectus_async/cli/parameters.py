@@ -133,6 +133,9 @@ class LedgerPlace(click.Path):
             self.fail(error.problem, param, ctx)
 
 
+ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
+
+
 AS_STARTED: Final = "as-started"
 
 

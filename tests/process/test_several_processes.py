@@ -39,7 +39,7 @@ from campaigns import environment as environment_of
 from forks import Fork
 from scripts import ROOT
 
-from connectus_async.cli.bulk import STOPPED
+from connectus_async.cli.campaigns import STOPPED
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.states import State
 from connectus_async.workers.dispatcher import ALL_ENDED, ENDED

@@ -13,27 +13,25 @@ from rich.console import Console
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
-from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
+from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
+from connectus_async.cli.campaigns import STOPPED, client_for, recorded
 from connectus_async.cli.ledgers import Place, typed
-from connectus_async.cli.orders import order_rate, orders_as_dict, print_orders
-from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
+from connectus_async.cli.orders import order_rate
+from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.plan import print_plan, shortfalls_of
 from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
-    AuthenticationError,
     ConfigurationError,
     ConnectusError,
     InvalidArgumentError,
     LedgerError,
-    RequestError,
 )
 from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded, Orders, Sender
+from connectus_async.ledger.records import Entry, Loaded
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
@@ -45,13 +43,9 @@ from connectus_async.recipients.preflight import (
     DEFAULT_EXAMPLES,
     Preflight,
     PreflightReport,
-    Shortfall,
-    compare_balance,
-    render,
 )
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.report.figures import Figures, read_figures
 from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
@@ -59,13 +53,8 @@ from connectus_async.workers.tickets import defer_tickets
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
 
-HOW_TO_PROVE: Final = (
-    "with the command line: send what is still queued, or add a row with your own number to the"
-    " file and give the same `bulk send` again; then `connectus bulk reconcile {ledger}`"
-)
 
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
-STOPPED: Final = "interrupted; `connectus bulk status` shows the state of the messages"
 
 
 def send(
@@ -112,7 +101,7 @@ def send(
             return await _dry_run(
                 source, composer, settings, place, edited=treatment, as_json=as_json
             )
-        async with _client(settings) as client:
+        async with client_for(settings) as client:
             code, _ = await send_source(
                 client,
                 source,
@@ -134,7 +123,7 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
 
     async def command() -> int:
-        figures, settings = await run_sync(_recorded, ledger, given)
+        figures, settings = await run_sync(recorded, ledger, given)
         if not figures.is_loaded:
             raise LedgerError(
                 name_of(ledger),
@@ -145,7 +134,7 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
         options = await run_sync(settings.options, place)
         _check_workers(workers, options)
         async with (
-            _client(settings) as client,
+            client_for(settings) as client,
             sender_over(client, opened, options) as sender,
             _stop_noted(sender),
         ):
@@ -199,39 +188,6 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None:
-    """Ask the API for the unknown outcomes of LEDGER."""
-
-    async def command() -> tuple[Reconciliation, int, Place]:
-        _, settings = await run_sync(_recorded, ledger, given)
-        place = with_campaign(ledger, settings.campaign)
-        opened = open_store(place).ledger()
-        options = await run_sync(settings.options, place)
-        async with _client(settings) as client, sender_over(client, opened, options) as sender:
-            await sender.note(**{metadata_names.SETTINGS: settings.written()})
-            found = await sender.reconcile(settle=settle)
-            counts = await sender.counts()
-        return found, counts.get(State.QUEUED, 0), place
-
-    found, queued, place = run(command, as_json=as_json, when_interrupted=STOPPED)
-    _print_reconciliation(found, queued, place, as_json=as_json)
-
-
-def show_status(ledger: Place, as_json: bool) -> None:
-    """Show the progress of LEDGER, whose campaign may be running."""
-
-    def read() -> tuple[Figures, Orders, Sequence[Sender]]:
-        figures, _ = _recorded(ledger, {})
-        control = open_store(ledger).control()
-        return figures, control.orders(), control.senders()
-
-    async def command() -> tuple[Figures, Orders, Sequence[Sender]]:
-        return await run_sync(read)
-
-    figures, orders, senders = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, orders, senders, ledger, as_json=as_json)
-
-
 def _fillers(
     kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
 ) -> dict[str, Any]:
@@ -248,10 +204,6 @@ def _fillers(
             "html", read_text("html", html), engine=engine, html=True
         )
     return fillers
-
-
-def _client(settings: Settings) -> AsyncConnectus:
-    return AsyncConnectus(max_connections=settings.concurrency, **connection())
 
 
 async def send_source(
@@ -294,8 +246,8 @@ async def send_source(
         report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
-        shortfalls = await _shortfalls(client, report) if report.to_send else None
-        _print_preflight(report, shortfalls, as_json=as_json)
+        shortfalls = await shortfalls_of(client, report) if report.to_send else None
+        print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
@@ -379,15 +331,15 @@ async def _dry_run(
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
         report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
-        shortfalls = await _shortfalls(client, report) if asks else None
-    _print_preflight(report, shortfalls, as_json=as_json, people=people)
+        shortfalls = await shortfalls_of(client, report) if asks else None
+    print_plan(report, shortfalls, as_json=as_json, people=people)
     return 0
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     """Make a client, and tell whether it has credentials: without, it makes no request."""
     try:
-        return _client(settings), True
+        return client_for(settings), True
     except ConfigurationError as error:
         if error.setting != "api_user":
             raise
@@ -448,94 +400,3 @@ async def _composed(
                     numbers.add_valid(item.entry.recipient)
             yield batch
     numbers.check(source.name)
-
-
-async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:
-    """Compare with the balances; ``None`` if the API does not give them."""
-    try:
-        return compare_balance(report, await client.clients.list())
-    except AuthenticationError:
-        raise
-    except RequestError:
-        return None
-
-
-def _recorded(ledger: Place, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    with open_store(ledger).read() as reader:
-        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
-
-
-def _print_preflight(
-    report: PreflightReport,
-    shortfalls: list[Shortfall] | None,
-    *,
-    as_json: bool,
-    people: int = 0,
-) -> None:
-    if as_json:
-        told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
-        edited = {"edited": people} if people else {}
-        print_json({"preflight": report.as_dict(), "shortfalls": told, **edited})
-        return
-    echo(render(report, shortfalls))
-    if people:
-        echo(f"--edited: {EditedError(people).problem}")
-
-
-def _print_reconciliation(
-    found: Reconciliation, queued: int, ledger: Place, *, as_json: bool
-) -> None:
-    if as_json:
-        print_json(
-            {
-                "accepted": found.accepted,
-                "queued": found.queued,
-                "held": found.held,
-                "unknown": found.unknown,
-                "reasons": dict(found.reasons),
-            }
-        )
-        return
-    echo(
-        f"{found.accepted:,} had been sent, {found.queued:,} are queued again, "
-        f"{found.held:,} held, {found.unknown:,} still unknown"
-    )
-    for reason, count in found.reasons.items():
-        echo(f"{count:,}: {reason}")
-    if NO_LATER in found.reasons:
-        echo(HOW_TO_PROVE.format(ledger=typed(ledger)))
-    if queued:
-        echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")
-
-
-def _print_status(
-    figures: Figures, orders: Orders, senders: Sequence[Sender], ledger: Place, *, as_json: bool
-) -> None:
-    counts = {str(state): count for state, count in figures.counts.items()}
-    if as_json:
-        print_json(
-            {
-                "campaign": figures.name,
-                "source": figures.source,
-                "is_loaded": figures.is_loaded,
-                "is_finished": figures.is_finished,
-                "counts": counts,
-                "skipped": dict(figures.skipped),
-                "billed": figures.billed,
-                "deliveries": dict(figures.deliveries),
-                "without_id": figures.nameless,
-                **orders_as_dict(orders, senders),
-            }
-        )
-        return
-    title = figures.name or figures.source or "campaign"
-    echo(f"{title}: {'finished' if figures.is_finished else 'not finished'}")
-    for state, count in counts.items():
-        if count:
-            echo(f"{count:>12,} {state}")
-    for reason, count in figures.skipped.items():
-        echo(f"{count:>12,} skipped: {reason}")
-    print_deliveries(figures)
-    if not figures.is_loaded:
-        echo("its source was not read to the end: run bulk send again")
-    print_orders(orders, senders, ledger)

@@ -1,0 +1,63 @@
+"""Reconciliation of the command line."""
+
+from typing import Any, Final
+
+from anyio.to_thread import run_sync
+
+from connectus_async.bulk.outcomes import Reconciliation
+from connectus_async.bulk.reconcile import NO_LATER
+from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.client import sender_over
+from connectus_async.ledger import metadata_names, open_store, with_campaign
+from connectus_async.ledger.states import State
+
+HOW_TO_PROVE: Final = (
+    "with the command line: send what is still queued, or add a row with your own number to the"
+    " file and give the same `bulk send` again; then `connectus bulk reconcile {ledger}`"
+)
+
+
+def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None:
+    """Ask the API for the unknown outcomes of LEDGER."""
+
+    async def command() -> tuple[Reconciliation, int, Place]:
+        _, settings = await run_sync(recorded, ledger, given)
+        place = with_campaign(ledger, settings.campaign)
+        opened = open_store(place).ledger()
+        options = await run_sync(settings.options, place)
+        async with client_for(settings) as client, sender_over(client, opened, options) as sender:
+            await sender.note(**{metadata_names.SETTINGS: settings.written()})
+            found = await sender.reconcile(settle=settle)
+            counts = await sender.counts()
+        return found, counts.get(State.QUEUED, 0), place
+
+    found, queued, place = run(command, as_json=as_json, when_interrupted=STOPPED)
+    _print_reconciliation(found, queued, place, as_json=as_json)
+
+
+def _print_reconciliation(
+    found: Reconciliation, queued: int, ledger: Place, *, as_json: bool
+) -> None:
+    if as_json:
+        print_json(
+            {
+                "accepted": found.accepted,
+                "queued": found.queued,
+                "held": found.held,
+                "unknown": found.unknown,
+                "reasons": dict(found.reasons),
+            }
+        )
+        return
+    echo(
+        f"{found.accepted:,} had been sent, {found.queued:,} are queued again, "
+        f"{found.held:,} held, {found.unknown:,} still unknown"
+    )
+    for reason, count in found.reasons.items():
+        echo(f"{count:,}: {reason}")
+    if NO_LATER in found.reasons:
+        echo(HOW_TO_PROVE.format(ledger=typed(ledger)))
+    if queued:
+        echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")

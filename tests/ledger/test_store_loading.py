@@ -139,7 +139,7 @@ async def test_queued_messages_that_a_source_lost_are_skipped_if_it_replaces(
     await load(ledger, *map(entry, "abc"))
     await finish(ledger, entry("a"))
     await load(ledger, entry("c"), replaces=replaces)
-    skipped = ("b", "skipped", f"expired: {REPLACED}")
+    skipped = ("b", "skipped", f"superseded: {REPLACED}")
     assert await rows(store, "key", "state", "reason") == [
         ("a", "accepted", None),
         skipped if replaces else ("b", "queued", None),

@@ -105,7 +105,7 @@ async def test_the_last_of_two_loads_decides(store: PostgresStore):
 
     assert known == [Loaded(None, State.QUEUED), Loaded(None)]
     assert await rows(store, "key", "reason") == [
-        ("a", f"expired: {REPLACED}"),
+        ("a", f"superseded: {REPLACED}"),
         ("b", None),
         ("c", None),
     ]

@@ -89,7 +89,7 @@ class OnUnknown(enum.StrEnum):
 class Edited(enum.StrEnum):
     """Treatment of people who may have got another text of the same ledger already."""
 
-    REFUSE = "refuse"
+    ABORT = "abort"
     """Nothing is sent, and the error gives their number."""
 
     REMAINING = "remaining"

@@ -1,7 +1,7 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,10 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli import edits
 from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
 from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.edits import Edit
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
@@ -92,15 +94,13 @@ def send(
         )
     settings = Settings(region=region, **given)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
-    treatment = Edited(edited or Edited.REFUSE)
+    who = Edited(edited) if edited else None
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
-            return await _dry_run(
-                source, composer, settings, place, edited=treatment, as_json=as_json
-            )
+            return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
         async with client_for(settings) as client:
             code, _ = await send_source(
                 client,
@@ -108,7 +108,7 @@ def send(
                 composer,
                 settings,
                 place,
-                edited=treatment,
+                edited=who,
                 rate=given["rate"],
                 workers=workers,
                 as_json=as_json,
@@ -213,7 +213,7 @@ async def send_source(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited = Edited.REFUSE,
+    edited: Edited | None = None,
     rate: float | None = None,
     workers: int | None = None,
     as_json: bool,
@@ -226,7 +226,8 @@ async def send_source(
         composer: The composer of its messages.
         settings: The options of the campaign.
         ledger: The ledger.
-        edited: Treatment of recipients who may have received another text of the ledger.
+        edited: Treatment of recipients who may have received another text of the ledger; if it is
+            left out, a person is asked.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         as_json: Whether to print JSON.
@@ -235,17 +236,17 @@ async def send_source(
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger.
+        ConfigurationError: Recipients may have received another text of the same ledger, and nobody
+            chose who gets this one.
     """
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
-        report, people = await _loaded(sender, source, composer, options)
-        if people:
-            raise ConfigurationError("--edited", EditedError(people).problem)
+        choose = partial(edits.choose, given=edited, asks=not as_json, as_json=as_json)
+        report = await _loaded(sender, source, composer, options, choose)
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
         print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
@@ -322,17 +323,18 @@ async def _dry_run(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited,
+    edited: Edited | None,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
+    choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
+        report = await _loaded(sender, source, composer, options, choose, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json, people=people)
+    print_plan(report, shortfalls, as_json=as_json)
     return 0
 
 
@@ -351,17 +353,37 @@ async def _loaded(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    choose: Callable[[Edit], Awaitable[Edited]],
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> tuple[PreflightReport, int]:
-    """Load a source.
+) -> PreflightReport:
+    """Load a source: a second time with the choice, if people may have got another text.
 
-    Returns:
-        The preflight report, and the number of recipients whose edited text is refused.
+    Args:
+        sender: The sender.
+        source: The source.
+        composer: The composer of its messages.
+        options: The options of the campaign.
+        choose: Chooses who gets the new text.
+        examples: As in `Preflight`.
     """
-    compose = partial(_composed, source, composer, options.region)
-    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
-        await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
+    load = partial(_load, sender, source, composer, options, examples)
+    try:
+        return await load(Edited.ABORT)
+    except EditedError as error:
+        others = (await sender.counts()).get(State.QUEUED, 0)
+        edit = Edit(error.people, error.corrected, others)
+    return await load(await choose(edit))
+
+
+async def _load(
+    sender: Bulk,
+    source: Source,
+    composer: Composer,
+    options: CampaignOptions,
+    examples: int,
+    edited: Edited,
+) -> PreflightReport:
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -375,12 +397,13 @@ async def _loaded(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        people = 0
-        try:
-            await sender._load_composed(compose, add)  # noqa: SLF001 - as above
-        except EditedError as error:
-            people = error.people
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
+        await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+            partial(_composed, source, composer, options.region),
+            add,
+            edited=edited,
+            template=composer.template,
+        )
+    return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
 
 
 async def _composed(

@@ -29,10 +29,10 @@ APPLICATION_ID: Final = 0x436E6374
 """Tells our files from other SQLite files."""
 
 SCHEMA_VERSION: Final = 6
-"""Up to 5, superseded messages were called expired. In 5 ``message`` became a view. Since 4 there may
-be the metadata `ONE_SPELLING`: a version that does not know it would make other keys. In 1, each key
-went into an index of the table at once. In 1 and 2 there were indexes of open messages and of those
-over the budget, in 2 metadata with the number up to which the keys are in their table."""
+"""Up to 5, superseded messages were called expired. In 5 ``message`` became a view. Since 4 there
+may be the metadata `ONE_SPELLING`: a version that does not know it would make other keys. In 1,
+each key went into an index of the table at once. In 1 and 2 there were indexes of open messages and
+of those over the budget, in 2 metadata with the number up to which the keys are in their table."""
 
 WATERMARK: Final = "(SELECT max(upto) FROM begun)"
 SETTLED: Final = "(SELECT min(upto) FROM begun)"

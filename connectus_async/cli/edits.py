@@ -2,10 +2,10 @@
 
 from typing import Any, Final, NamedTuple, TextIO
 
+from connectus_async.cli.confirmation import find_terminal, read_line
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.runner import echo, print_json
-from connectus_async.cli.terminal import line, terminal
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger.states import Edited
 
@@ -95,7 +95,7 @@ async def choose(edit: Edit, given: Edited | None, *, asks: bool, as_json: bool)
     """
     if as_json:
         print_json(edit.as_dict())
-    screen = terminal() if asks and given is None else None
+    screen = find_terminal() if asks and given is None else None
     choice = given if screen is None else await _answer(edit, screen)
     if choice is None:
         raise ConfigurationError(
@@ -137,7 +137,7 @@ async def _answer(edit: Edit, screen: TextIO) -> Edited:
     while True:
         screen.write(_("Choose 1, 2 or 3 [1]: "))
         screen.flush()
-        answer = await line()
+        answer = await read_line()
         if not answer:
             return CHOICES[-1]
         if (said := answer.strip()) in {"", "1", "2", "3"}:

@@ -17,12 +17,14 @@ from connectus_async.bulk.sender import Bulk
 from connectus_async.cli import edits
 from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
 from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
 from connectus_async.cli.edits import Edit
+from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
-from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
+from connectus_async.cli.runner import EXIT_FAILED, echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
@@ -75,6 +77,7 @@ def send(
     edited: str | None,
     workers: int | None,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -84,6 +87,8 @@ def send(
     """
     names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
     columns = {name: given.pop(name) for name in names}
+    if not dry_run:
+        check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composer = Composer(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
@@ -102,7 +107,7 @@ def send(
         if dry_run:
             return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
         async with client_for(settings) as client:
-            code, _ = await send_source(
+            code, _accepted = await send_source(
                 client,
                 source,
                 composer,
@@ -111,6 +116,7 @@ def send(
                 edited=who,
                 rate=given["rate"],
                 workers=workers,
+                yes=yes,
                 as_json=as_json,
             )
         return code
@@ -119,8 +125,9 @@ def send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> None:
+def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    check_confirmable(yes=yes, as_json=as_json)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -141,10 +148,12 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
+            if not (yes or await _is_confirmed(sender, place)):
+                return EXIT_FAILED
             if workers:
-                code, _ = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _ = await _sent(sender, options, place, as_json=as_json)
+                code, _accepted = await _sent(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -216,9 +225,10 @@ async def send_source(
     edited: Edited | None = None,
     rate: float | None = None,
     workers: int | None = None,
+    yes: bool,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, print a preflight report, and send it or let workers do so.
+    """Load a source, print what would be sent, and once that is confirmed, send it.
 
     Args:
         client: The client.
@@ -230,6 +240,7 @@ async def send_source(
             left out, a person is asked.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
+        yes: Whether it is confirmed already; if not, it is asked for at the terminal.
         as_json: Whether to print JSON.
 
     Returns:
@@ -245,16 +256,37 @@ async def send_source(
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
-        choose = partial(edits.choose, given=edited, asks=not as_json, as_json=as_json)
+        choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await _loaded(sender, source, composer, options, choose)
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
         print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if not (yes or await _is_confirmed(sender, ledger)):
+            return EXIT_FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, as_json=as_json)
+
+
+async def _is_confirmed(sender: Bulk, ledger: Place) -> bool:
+    """Ask whether to send what is queued; a no is put on record."""
+    waiting = (await sender.counts()).get(State.QUEUED, 0)
+    if not waiting:
+        return True
+    question = ngettext("Send {count} message?", "Send {count} messages?", waiting)
+    if await is_confirmed(question.format(count=number(waiting))):
+        return True
+    await _note_stop(sender, NOT_CONFIRMED)
+    echo(
+        ngettext(
+            "Nothing was sent. {count} message waits; this asks again: {command}",
+            "Nothing was sent. {count} messages wait; this asks again: {command}",
+            waiting,
+        ).format(count=number(waiting), command=f"connectus bulk resume {typed(ledger)}")
+    )
+    return False
 
 
 async def _sent(

@@ -18,6 +18,9 @@ MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
 LEDGER_SUFFIX: Final = ".ledger.db"
+"""Of the name of a ledger's file that is not given; before it is the name of its source and, after
+a dot, that of its campaign if it has one."""
+
 OVERRIDES: Final = " Overrides the value used by `bulk send`."
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]

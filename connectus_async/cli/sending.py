@@ -20,9 +20,9 @@ from connectus_async.cli.campaigns import STOPPED, client_for, recorded
 from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.language import ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, beside, typed
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.parameters import read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
 from connectus_async.cli.runner import EXIT_FAILED, echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
@@ -97,8 +97,9 @@ def send(
             normalise=checker(region) if region or kind != "email" else None,
             transliterate=to_gsm7 if transliterate else None,
         )
-    settings = Settings(region=region, **given)
-    place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
+        settings = Settings(region=region, **given)
+        place = ledger or beside(file, settings.campaign)
+    place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
 
     async def command() -> int:

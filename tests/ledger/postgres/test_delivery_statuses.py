@@ -28,6 +28,9 @@ SELECT indisvalid FROM pg_index WHERE indrelid = 'connectus.outcome'::regclass
 AND pg_get_indexdef(indexrelid) LIKE '%provider_id%'
 """
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+SCHEDULED = """
+INSERT INTO delivery (id, status) SELECT id, 'PROGRAMADO' FROM outcome WHERE provider_id = ANY(%s)
+"""
 RIGHTS = """
 CREATE ROLE clerk LOGIN;
 GRANT USAGE ON SCHEMA connectus TO clerk;
@@ -94,10 +97,10 @@ def waiting(administrator: psycopg.Connection, query: str) -> int:
 
 @contextmanager
 def locked(postgres: PostgresServer, *ids: str) -> Iterator[psycopg.Connection]:
-    """Have somebody else change SMS for a block."""
+    """Have somebody else record a status of SMS for a block."""
     with psycopg.connect(postgres.address()) as other:
         other.execute("SET search_path = connectus")
-        other.execute("UPDATE outcome SET reason = '' WHERE provider_id = ANY(%s)", [[*ids]])
+        other.execute(SCHEDULED, [[*ids]])
         yield other
 
 
@@ -162,7 +165,8 @@ def test_whoever_writes_does_not_wait_for_the_index(
     monkeypatch.setattr(delivery_index, "LOCK_TIMEOUT", "SET LOCAL lock_timeout = '1ms'")
     log = store.deliveries()
     with ThreadPoolExecutor(1) as pool:
-        with locked(postgres, "a"):
+        with locked(postgres) as other:
+            other.execute("UPDATE outcome SET reason = '' WHERE provider_id = 'a'")
             opening = pool.submit(log.open)
             waiting(without_index, "CREATE INDEX CONCURRENTLY")
             without_index.execute("UPDATE outcome SET reason = '' WHERE provider_id = 'b'")
@@ -347,7 +351,7 @@ def test_a_deadlock_with_somebody_else_is_no_failure(
         other.execute("SET deadlock_timeout = '1h'")  # so it is the log that is stopped
         futures = [log.record(id_sms, ENTREGADO) for id_sms in "ab"]
         waiting(administrator, "FROM told")
-        other.execute("UPDATE outcome SET reason = '' WHERE provider_id = 'a'")
+        other.execute(SCHEDULED, [["a"]])
 
     assert [future.result() for future in futures] == [NEWS, NEWS]
 

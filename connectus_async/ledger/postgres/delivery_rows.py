@@ -55,7 +55,8 @@ best AS MATERIALIZED (
 sms AS MATERIALIZED (
     SELECT it.*, outcome.id AS number,
         (SELECT number FROM early_status WHERE campaign = %(campaign)s AND id = it.id) AS early
-    FROM best AS it JOIN outcome ON {_IS_THE_SMS}
+    FROM best AS it
+    CROSS JOIN LATERAL (SELECT id FROM outcome WHERE {_IS_THE_SMS} OFFSET 0) AS outcome
 ),
 moved AS (
     INSERT INTO delivery AS it (id, status, delivered_at)

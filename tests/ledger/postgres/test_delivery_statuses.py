@@ -28,6 +28,10 @@ SELECT indisvalid FROM pg_index WHERE indrelid = 'connectus.outcome'::regclass
 AND pg_get_indexdef(indexrelid) LIKE '%provider_id%'
 """
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+MANY = """
+INSERT INTO outcome (id, state, attempts, provider_id)
+SELECT id, 'accepted', 1, md5(id::text) FROM generate_series(10000, 14999) AS it (id)
+"""
 SCHEDULED = """
 INSERT INTO delivery (id, status) SELECT id, 'PROGRAMADO' FROM outcome WHERE provider_id = ANY(%s)
 """
@@ -209,6 +213,18 @@ def test_sms_are_looked_for_by_the_index(administrator: psycopg.Connection):
         str(connection.ask(f"EXPLAIN {delivery_rows.NAMED}", after=0)),
     ]
     assert all("outcome_provider_id" in plan for plan in plans)
+
+
+@pytest.mark.usefixtures("log")
+def test_many_sms_at_once_are_looked_for_by_the_index(administrator: psycopg.Connection):
+    """To read all SMS for each status of a large group took milliseconds a status."""
+    administrator.execute(delivery.SETTINGS)
+    administrator.execute(MANY)
+    administrator.execute("ANALYZE outcome")
+    connection = delivery_rows.CampaignConnection(administrator, 1)
+    many = {"id": ["a"] * 1_000, "is_number": [True] * 1_000, "status": [""] * 1_000}
+    values = {"now": 0, **many, "place": [1] * 1_000, "said_at": [0.0] * 1_000}
+    assert "outcome_provider_id" in str(connection.ask(f"EXPLAIN {delivery_rows.RECORD}", **values))
 
 
 def test_a_status_is_for_the_sms_of_its_campaign(

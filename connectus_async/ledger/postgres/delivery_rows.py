@@ -33,7 +33,8 @@ _IS_THE_SMS: Final = f"""
     AND (it.is_number OR provider_id = it.id)
     AND (SELECT campaign FROM entry WHERE entry.id = outcome.id AND kind = 'sms') = %(campaign)s
 """
-"""Condition on ``outcome``. As a subquery, ``entry`` is looked up row by row, not read."""
+"""Condition on ``outcome``, for a subquery with ``OFFSET 0``: so it is looked up by its index, row by
+row, and as a subquery ``entry`` too. Otherwise PostgreSQL may read the table for each row."""
 
 RECORD: Final = f"""
 WITH told AS (
@@ -86,7 +87,7 @@ HAS_EARLY: Final = "SELECT EXISTS (SELECT 1 FROM early_status WHERE campaign = %
 NAMED: Final = f"""
 SELECT number, id, status, said_at FROM early_status AS it
 WHERE campaign = %(campaign)s AND number > %(after)s
-    AND EXISTS (SELECT 1 FROM outcome WHERE {_IS_THE_SMS})
+    AND EXISTS (SELECT 1 FROM outcome WHERE {_IS_THE_SMS} OFFSET 0)
 ORDER BY number LIMIT {PAGE}
 """
 

@@ -33,8 +33,8 @@ _IS_THE_SMS: Final = f"""
     AND (it.is_number OR provider_id = it.id)
     AND (SELECT campaign FROM entry WHERE entry.id = outcome.id AND kind = 'sms') = %(campaign)s
 """
-"""Condition on ``outcome``, for a subquery with ``OFFSET 0``: so it is looked up by its index, row by
-row, and as a subquery ``entry`` too. Otherwise PostgreSQL may read the table for each row."""
+"""Condition on ``outcome``, for a subquery with ``OFFSET 0``: so it is looked up by its index, row
+by row, and as a subquery ``entry`` too. Otherwise PostgreSQL may read the table for each row."""
 
 RECORD: Final = f"""
 WITH told AS (

@@ -31,7 +31,7 @@ WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND q
 MANY = (
     """
     INSERT INTO outcome (id, state, attempts, provider_id)
-    SELECT id, 'accepted', 1, md5(id::text) FROM generate_series(10000, 14999) AS it (id)
+    SELECT id, 'accepted', 1, md5(id::text) FROM generate_series(1000000000, 1000004999) AS it (id)
     """,
     """
     INSERT INTO early_status (campaign, id, is_number, status, said_at, kept_at)

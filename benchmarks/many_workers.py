@@ -65,7 +65,7 @@ LATE = 0.05
 """Seconds after which a message reaches the emulator, unless its sender has died meanwhile."""
 
 SETTLE = 1.0
-TIMEOUT = 2.0
+TIMEOUT = 10.0
 """Seconds of the two that reconcile, so that they need not wait for long."""
 
 SENT = "SELECT count(*) FROM connectus.outcome JOIN connectus.entry USING (id) WHERE campaign = %s"
@@ -110,7 +110,7 @@ async def find_and_send(ledger: str) -> None:
     async with bulk_of(ledger, OnUnknown.RESEND_IF_ABSENT, timeout=TIMEOUT) as bulk:
         found = await bulk.reconcile(settle=SETTLE)
         await bulk.run()
-    print(f"{found.accepted} were accepted, {found.queued} absent", file=sys.stderr)
+    print(found, file=sys.stderr)
 
 
 WAYS: Mapping[str, Callable[[str], Any]] = {"--worker": work, "--reconcile": find_and_send}

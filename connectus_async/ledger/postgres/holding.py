@@ -24,7 +24,7 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
-from connectus_async.ledger.postgres.attending import Attending
+from connectus_async.ledger.postgres.attending import STOP, Attending
 from connectus_async.ledger.postgres.chunks import Chunk, chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
@@ -215,7 +215,6 @@ class Holding:
             self._beats = asyncio.create_task(self._beat(writer))
             await self._questions.run(partial(self._resume, policy=policy), repeats=True)
             self._writer = writer
-            self.attending = Attending(self.worker)
         except BaseException:
             await self._stop_beating()
             await self._close_sessions()
@@ -250,6 +249,8 @@ class Holding:
             place = f"{socket.gethostname()} process {os.getpid()}"
             values = (self._campaign, place, self._lease)
             (self.worker,) = await sending.one(connection, JOIN, values)
+            (stop,) = await sending.one(connection, STOP, (self._campaign,))
+        self.attending = Attending(self.worker, stop)
 
     async def _resume(self, connection: AsyncConnection, policy: Policy) -> None:
         """Go on where earlier workers stopped; it may take longer than a lease."""

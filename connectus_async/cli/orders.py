@@ -48,7 +48,7 @@ def go_on(ledger: Place, as_json: bool) -> None:
 def stop(ledger: Place, as_json: bool) -> None:
     """End all commands that send LEDGER."""
     done = f"stopped: start again with connectus bulk resume {typed(ledger)}"
-    _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it")
+    _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it at {_moment(time.time())}")
 
 
 def set_rate(ledger: Place, rate: float | str, as_json: bool) -> None:

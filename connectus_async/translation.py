@@ -41,6 +41,17 @@ class Language(NamedTuple):
 
         return format_decimal(number, locale=self.tag)
 
+    def territory(self, code: str) -> str | None:
+        """Name a country by its ISO code; ``None`` if there is no such country.
+
+        >>> language("en").territory("PE")
+        'Peru'
+        """
+        from babel import Locale  # noqa: PLC0415 - as above
+
+        name: str | None = Locale.parse(self.tag).territories.get(code)
+        return name
+
 
 @cache
 def language(tag: str) -> Language:

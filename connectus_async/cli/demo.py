@@ -14,6 +14,7 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.ledgers import Place
+from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import EXIT_FAILED, echo, run
 from connectus_async.cli.sending import send_source
 from connectus_async.client import AsyncConnectus
@@ -73,6 +74,7 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
                 *(connectus, source, composer, settings, ledger),
                 workers=workers,
                 yes=True,
+                planner=Planner(),
                 as_json=False,
             )
         if workers:

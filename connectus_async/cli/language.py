@@ -20,6 +20,11 @@ def ngettext(one: str, many: str, count: int) -> str:
     return _language.ngettext(one, many, count)
 
 
+def country_name(code: str) -> str:
+    """Name a country; one that the language has no name for is unknown."""
+    return _language.territory(code) or gettext("unknown country")
+
+
 def number(value: float) -> str:
     """Write a number with the separators of the language."""
     return _language.number(value)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+import attrs
 from anyio.to_thread import run_sync
 from rich.console import Console
 
@@ -26,10 +27,11 @@ from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
-from connectus_async.cli.plan import print_plan, shortfalls_of
+from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import EXIT_FAILED, echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
+    AuthenticationError,
     ConfigurationError,
     ConnectusError,
     InvalidArgumentError,
@@ -49,7 +51,6 @@ from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.preflight import (
     DEFAULT_EXAMPLES,
     Preflight,
-    PreflightReport,
 )
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
@@ -81,6 +82,10 @@ def send(
     workers: int | None,
     dry_run: bool,
     yes: bool,
+    ignore_balance: bool,
+    allow_countries: Sequence[str] | None,
+    allow_braces: bool,
+    show_messages: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -103,13 +108,23 @@ def send(
     settings = Settings(region=region, **given)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
     treatment = Edited(edited or Edited.REFUSE)
+    planner = Planner(
+        ignores_balance=ignore_balance,
+        countries=allow_countries,
+        allows_braces=allow_braces,
+        shows_messages=show_messages,
+        is_trial=dry_run,
+        as_json=as_json,
+    )
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
             return await _dry_run(
-                source, composer, settings, place, edited=treatment, as_json=as_json
+                *(source, composer, settings, place),
+                edited=treatment,
+                planner=planner,
             )
         async with client_for(settings) as client:
             code, _accepted = await send_source(
@@ -122,6 +137,7 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
+                planner=planner,
                 as_json=as_json,
             )
         return code
@@ -231,6 +247,7 @@ async def send_source(
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
+    planner: Planner,
     as_json: bool,
 ) -> tuple[int, int]:
     """Load a source, print what would be sent, and once that is confirmed, send it.
@@ -245,13 +262,15 @@ async def send_source(
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
+        planner: The planner of what is sent.
         as_json: Whether to print JSON.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger.
+        ConfigurationError: Something stops it, or recipients may have received another text of the
+            same ledger.
     """
     options = await run_sync(settings.options, ledger, edited)
     _check_workers(workers, options)
@@ -259,12 +278,11 @@ async def send_source(
     async with sender_over(client, opened, options) as sender, _stop_noted(sender):
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
-        report, people = await _loaded(sender, source, composer, options)
-        if people:
-            raise ConfigurationError("--edited", EditedError(people).problem)
-        shortfalls = await shortfalls_of(client, report) if report.to_send else None
-        print_plan(report, shortfalls, as_json=as_json)
-        if report.skipped and not as_json:
+        plan = await _loaded(sender, source, composer, options, planner, client)
+        if plan.people:
+            raise ConfigurationError("--edited", EditedError(plan.people).problem)
+        await planner.show(plan)
+        if plan.report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
         if not (yes or await _is_confirmed(sender, opened, ledger)):
@@ -358,16 +376,15 @@ async def _dry_run(
     ledger: Place,
     *,
     edited: Edited,
-    as_json: bool,
+    planner: Planner,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
     options = await run_sync(settings.options, ledger, edited)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
-        asks = has_credentials and report.to_send
-        shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json, people=people)
+        asked = client if has_credentials else None
+        plan = await _loaded(sender, source, composer, options, planner, asked, examples=ROWS_NAMED)
+    await planner.show(plan)
     return 0
 
 
@@ -386,14 +403,12 @@ async def _loaded(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    planner: Planner,
+    client: AsyncConnectus | None,
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> tuple[PreflightReport, int]:
-    """Load a source.
-
-    Returns:
-        The preflight report, and the number of recipients whose edited text is refused.
-    """
+) -> Plan:
+    """Load a source, and plan what to send. If that is stopped, nobody resumes it."""
     compose = partial(_composed, source, composer, options.region)
     if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
         await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
@@ -402,7 +417,24 @@ async def _loaded(
         quiet_hours=options.quiet_hours,
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
+        columns=source.columns,
     )
+    plan: Plan | None = None
+    wrong_key: AuthenticationError | None = None
+
+    async def compose_and_plan(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
+        nonlocal plan, wrong_key
+        async with aclosing(compose(*given)) as batches:
+            async for batch in batches:
+                yield batch
+        report = preflight.report(rate=options.rate, rate_unit=options.rate_unit)
+        try:
+            plan = await planner.plan(report, client, region=options.region)
+        except AuthenticationError as error:  # what was loaded can be resumed with another key
+            wrong_key = error
+            return
+        planner.check(plan)
+
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
 
@@ -412,10 +444,18 @@ async def _loaded(
 
         people = 0
         try:
-            await sender._load_composed(compose, add)  # noqa: SLF001 - as above
+            await sender._load_composed(compose_and_plan, add)  # noqa: SLF001 - as above
         except EditedError as error:
             people = error.people
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
+        except StoppedError as error:
+            progress.stop()
+            await planner.show(error.plan)
+            raise
+    if wrong_key is not None:
+        raise wrong_key
+    if plan is None:
+        raise AssertionError  # it was loaded to its end
+    return attrs.evolve(plan, people=people)
 
 
 async def _composed(

@@ -11,8 +11,15 @@ from typing import Any, Final, TypeVar
 import click
 
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
+from connectus_async.cli.language import translated
 from connectus_async.cli.standard_streams import discard
-from connectus_async.errors import ConnectusError, RequestError
+from connectus_async.errors import (
+    ConfigurationError,
+    ConnectusError,
+    InvalidArgumentError,
+    LedgerError,
+    RequestError,
+)
 from connectus_async.redaction import one_line
 
 EXIT_FAILED: Final = 1
@@ -112,7 +119,7 @@ def print_json(value: Any) -> None:
 
 
 def sentence(error: object) -> str:
-    r"""Write an error on one line, shortened and without control characters of a quoted file.
+    r"""Write an error for machines: one line of English, shortened, without control characters.
 
     >>> sentence(ValueError("no column 'a\x1b[2Jb'"))
     "no column 'a?[2Jb'"
@@ -120,7 +127,25 @@ def sentence(error: object) -> str:
     return one_line(str(error), MAX_SENTENCE_CHARACTERS)
 
 
+def shown(error: object) -> str:
+    """Write an error for a person: in the language, with the names of options, on one line."""
+    match error:
+        case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
+            text = f"{_named(name)}: {translated(error.problem)}"
+        case LedgerError():
+            text = f"{error.ledger}: {translated(error.problem)}"
+        case _:
+            text = translated(str(error))
+    return one_line(text, MAX_SENTENCE_CHARACTERS)
+
+
+def _named(argument: str) -> str:
+    from connectus_async.cli.naming import option_name  # noqa: PLC0415 - seldom needed
+
+    return option_name(argument)
+
+
 def _exit(reason: object, code: int) -> None:
     with suppress(OSError):  # nobody reads it: the exit code says as much
-        click.echo(f"connectus: {sentence(reason)}", err=True)
+        click.echo(f"connectus: {shown(reason)}", err=True)
     sys.exit(code)

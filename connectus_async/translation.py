@@ -109,9 +109,9 @@ class Language:
         Returns:
             Its translation; the parts without one stay as they are.
         """
-        if not isinstance(self._catalogue, GNUTranslations):
+        if not isinstance(self._catalogue, GNUTranslations) or not (inner := core(text)):
             return text
-        return self._known(text) or self._in_parts(text)
+        return text.replace(inner, self._known(inner) or self._in_parts(inner))
 
     def _known(self, text: str) -> str | None:
         if self._templates is None:
@@ -142,6 +142,15 @@ class Language:
             if found:
                 return self.sentence(head) + separator + self.sentence(tail)
         return text
+
+
+def core(text: str) -> str:
+    """Cut off what joins a part of a sentence to the one before it.
+
+    >>> core("; write it with +"), core(" through the proxy")
+    ('write it with +', 'through the proxy')
+    """
+    return text.lstrip(" ;:").rstrip()
 
 
 class Templates:
@@ -187,16 +196,20 @@ def _as_group(numbered: tuple[int, str]) -> str:
     pattern = ""
     end = 0
     for part in _PLACEHOLDER.finditer(template):
-        pattern += re.escape(template[end : part.start()])
-        value = r"[\d,]+" if part[2] else ".+?"
-        pattern += (
-            f"(?P<v{number}_{part[1]}>{value})"
-            if part[1] not in seen
-            else (f"(?P=v{number}_{part[1]})")
-        )
+        literal = template[end : part.start()]
+        name = f"v{number}_{part[1]}"
+        value = f"(?P={name})" if part[1] in seen else f"(?P<{name}>{_value(literal, part[2])})"
+        pattern += re.escape(literal) + value
         seen.add(part[1])
         end = part.end()
     return f"(?P<t{number}>{pattern}{re.escape(template[end:])})"
+
+
+def _value(before: str, form: str | None) -> str:
+    """Make the expression of what was filled in; a part that is joined to a word may be empty."""
+    if form:
+        return r"[\d,]+"
+    return ".*?" if before and not before.endswith((" ", "(")) else ".+?"
 
 
 def _messages(catalogue: NullTranslations) -> list[str]:

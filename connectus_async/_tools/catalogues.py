@@ -23,6 +23,8 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
+from connectus_async.translation import core
+
 PACKAGE: Final = Path(__file__).resolve().parents[1]
 LOCALES: Final = PACKAGE / "locales"
 OURS: Final = "connectus_async"
@@ -58,6 +60,12 @@ SYSTEM: Final = (
 )
 """Sentences of the operating system that people meet."""
 
+NO_SENTENCES: Final = frozenset(
+    {"a frame of {0:,} bytes", "gzip, deflate", "only the dispatcher records new messages"}
+    | {"read committed"}
+)
+"""Strings that read like sentences, and that nobody reads."""
+
 STATES: Final = "ledger/states.py"
 """The module whose single words are shown, too."""
 
@@ -66,7 +74,7 @@ _SENTENCE: Final = re.compile(
 )
 _CODE: Final = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ON|IS|NULL|COALESCE|JOIN)\b"
-    r"|::|\w\[\w|^<|<\w+|\| None|^\s|_\w+ [a-z]\w+ ="
+    r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|^id, |^connectus "
 )
 _SPACES: Final = re.compile(r"\s+")
 _LOGGING: Final = frozenset({"debug", "info", "warning", "error", "exception", "log", "warn"})
@@ -226,8 +234,9 @@ def sentences(source: str, *, words: bool = False) -> list[str]:
     finder.visit(ast.parse(source))
     return [
         text
-        for text in dict.fromkeys(finder.found)
-        if (_SENTENCE.search(text) and not _CODE.search(text)) or (words and text.isidentifier())
+        for text in dict.fromkeys(map(core, finder.found))
+        if (_SENTENCE.search(text) and not _CODE.search(text) and text not in NO_SENTENCES)
+        or (words and text.isidentifier())
     ]
 
 

@@ -22,15 +22,9 @@ from rich.text import Text
 
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress as Sent
+from connectus_async.cli.exit_codes import ExitCode, of_stop
 from connectus_async.cli.interrupts import at_first_interrupt
-from connectus_async.cli.runner import (
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_UNKNOWN,
-    echo,
-    print_json,
-    sentence,
-)
+from connectus_async.cli.runner import echo, print_json, sentence
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
@@ -80,6 +74,7 @@ class CampaignDisplay:
         next_command: A command for later, with a placeholder for its name.
         summary: The count of the outcomes so far.
         stopped_by: The reason why it ended early, or ``None``.
+        code: The exit code for that reason.
     """
 
     length: int
@@ -87,6 +82,7 @@ class CampaignDisplay:
     next_command: str
     summary: BulkSummary = attrs.field(factory=BulkSummary)
     stopped_by: str | None = None
+    code: ExitCode | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -102,36 +98,31 @@ class CampaignDisplay:
                         if outcome.state in NAMED:
                             self._print_failure(outcome)
         except ConnectusError as error:
-            self.stopped_by = self.stopped_by or sentence(error)
+            self._stopped(sentence(error), of_stop(error))
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
-            self.stopped_by = self.stopped_by or "nobody reads the output"
+            self._stopped("nobody reads the output", ExitCode.FAILED)
 
-    def finish(self, counts: Mapping[State, int]) -> int:
+    def finish(self, counts: Mapping[State, int]) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
-
-        Returns:
-            The exit code: 130 if it was interrupted, 3 if a message may have been sent, 1 if the
-            campaign was stopped, or if a message was rejected or is queued, else 0.
         """
         with suppress(OSError, SystemExit):
             self._print_end(counts)
-        if self.stopped_by == INTERRUPTED:
-            return EXIT_INTERRUPTED
-        if counts.get(State.UNKNOWN) or counts.get(State.IN_FLIGHT):
-            return EXIT_UNKNOWN
-        has_failed = self.stopped_by or counts.get(State.QUEUED) or counts.get(State.REJECTED)
-        return EXIT_FAILED if has_failed else 0
 
     def _stop(self, bulk: Sending) -> None:
-        self.stopped_by = INTERRUPTED
+        self._stopped(INTERRUPTED, ExitCode.INTERRUPTED)
         bulk.cancel()
         with suppress(OSError, SystemExit):  # somebody reads the output or not
             self._print_line(
                 "connectus: finishing the messages under way; press Ctrl-C again to abandon them"
             )
+
+    def _stopped(self, reason: str, code: ExitCode) -> None:
+        """Note why it ended early; the first reason counts."""
+        if self.stopped_by is None:
+            self.stopped_by, self.code = reason, code
 
     @asynccontextmanager
     async def _shown(self, bulk: Sending) -> AsyncIterator[None]:
@@ -167,7 +158,7 @@ class CampaignDisplay:
     def _print_end(self, counts: Mapping[State, int]) -> None:
         numbers = {str(state): counts.get(state, 0) for state in State}
         left = counts.get(State.QUEUED, 0)
-        maybe = counts.get(State.UNKNOWN, 0)
+        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if self.as_json:
             print_json(
                 numbers | {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}

@@ -1,8 +1,8 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -15,16 +15,22 @@ from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
-from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.campaigns import (
+    STOPPED,
+    campaign_sender,
+    client_for,
+    note_stop,
+    recorded,
+    standing_after,
+)
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
-from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
+from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
-    ConnectusError,
     InvalidArgumentError,
     LedgerError,
 )
@@ -135,8 +141,7 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,
-            sender_over(client, opened, options) as sender,
-            _stop_noted(sender),
+            campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
@@ -240,7 +245,7 @@ async def send_source(
     options = await run_sync(settings.options, ledger, edited)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
-    async with sender_over(client, opened, options) as sender, _stop_noted(sender):
+    async with campaign_sender(client, opened, options) as sender:
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
         report, people = await _loaded(sender, source, composer, options)
@@ -271,10 +276,11 @@ async def _sent(
         else:
             await display.send(sender)
     finally:
-        if display.stopped_by:
-            await _note_stop(sender, display.stopped_by)
-    counts = await sender.counts()
-    return display.finish(counts), counts.get(State.ACCEPTED, 0)
+        if display.stopped_by and display.code:
+            await note_stop(sender, display.stopped_by, display.code)
+    standing = await run_sync(standing_after, ledger, display.summary, display.code)
+    display.finish(standing.counts)
+    return standing.code(), standing.counts.get(State.ACCEPTED, 0)
 
 
 async def _handed_out(
@@ -296,24 +302,9 @@ async def _handed_out(
     return 0, counts.get(State.ACCEPTED, 0)
 
 
-@asynccontextmanager
-async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
-    """Put an error on record that stops a campaign before it sends."""
-    try:
-        yield
-    except ConnectusError as error:
-        await _note_stop(sender, sentence(error))
-        raise
-
-
 def _metadata(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
     return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
-
-
-async def _note_stop(sender: Bulk, reason: str) -> None:
-    with suppress(LedgerError):  # a ledger that cannot be written may be the reason
-        await sender.note(**{metadata_names.STOPPED: reason})
 
 
 async def _dry_run(

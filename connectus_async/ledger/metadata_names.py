@@ -32,3 +32,6 @@ SOURCE: Final = "source"
 
 STOPPED: Final = "stopped"
 """The reason why the campaign stopped last; empty once it goes on."""
+
+STOPPED_CODE: Final = "stopped_code"
+"""The exit code of the command that stopped; it counts while there is a reason."""

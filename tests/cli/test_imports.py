@@ -29,6 +29,7 @@ OURS = {
     "connectus_async._version",
     "connectus_async.cli",
     "connectus_async.cli.commands",
+    "connectus_async.cli.exit_codes",
     "connectus_async.cli.interrupts",
     "connectus_async.cli.runner",
     "connectus_async.cli.standard_streams",

@@ -77,7 +77,7 @@ def test_rows_that_nobody_reads_are_on_standard_error(environment, recipients, s
     os.close(unread)
 
     _, *failures, summary = map(json.loads, done.stderr.splitlines())
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert sorted(failure["line"] for failure in failures) == [2, 3, 4]
     assert summary["rejected"] == 3
 

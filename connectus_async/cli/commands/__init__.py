@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from connectus_async import __version__
+from connectus_async.cli import exit_codes
 from connectus_async.cli.runner import NOTHING_SENT, errors_reported
 
 
@@ -72,12 +73,11 @@ class _CommandLine(click.Group):
     cls=_CommandLine,
     commands=SUMMARIES,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=exit_codes.table(),
 )
 @click.version_option(__version__, prog_name="connectus")
 def connectus() -> None:
     """Send SMS and email through Connectus.
 
     Credentials come from the environment: CONNECTUS_API_USER and CONNECTUS_API_KEY.
-
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a message may have been sent, 130 interrupted.
     """

@@ -10,6 +10,7 @@ import click
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS, link
 from connectus_async.bulk.options import PlainForm, ledger_place
+from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import parse_address
 from connectus_async.workers.campaign_options import FORMS
@@ -18,7 +19,6 @@ MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
 LEDGER_SUFFIX: Final = ".ledger.db"
-OVERRIDES: Final = " Overrides the value used by `bulk send`."
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -12,8 +12,14 @@ import click
 
 from connectus_async.cli.exit_codes import ExitCode, of_error
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
+from connectus_async.cli.language import translated
 from connectus_async.cli.standard_streams import discard
-from connectus_async.errors import ConnectusError
+from connectus_async.errors import (
+    ConfigurationError,
+    ConnectusError,
+    InvalidArgumentError,
+    LedgerError,
+)
 from connectus_async.redaction import one_line
 
 NOTHING_SENT: Final = "interrupted; nothing was sent"
@@ -109,7 +115,7 @@ def print_json(value: Any) -> None:
 
 
 def sentence(error: object) -> str:
-    r"""Write an error on one line, shortened and without control characters of a quoted file.
+    r"""Write an error for machines: one line of English, shortened, without control characters.
 
     >>> sentence(ValueError("no column 'a\x1b[2Jb'"))
     "no column 'a?[2Jb'"
@@ -117,10 +123,28 @@ def sentence(error: object) -> str:
     return one_line(str(error), MAX_SENTENCE_CHARACTERS)
 
 
+def shown(error: object) -> str:
+    """Write an error for a person: in the language, with the names of options, on one line."""
+    match error:
+        case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
+            text = f"{_named(name)}: {translated(error.problem)}"
+        case LedgerError():
+            text = f"{error.ledger}: {translated(error.problem)}"
+        case _:
+            text = translated(str(error))
+    return one_line(text, MAX_SENTENCE_CHARACTERS)
+
+
+def _named(argument: str) -> str:
+    from connectus_async.cli.naming import option_name  # noqa: PLC0415 - seldom needed
+
+    return option_name(argument)
+
+
 def complain(reason: object) -> None:
     """Print an error on standard error."""
     with suppress(OSError):  # nobody reads it: the exit code says as much
-        click.echo(f"connectus: {sentence(reason)}", err=True)
+        click.echo(f"connectus: {shown(reason)}", err=True)
 
 
 def _exit(reason: object, code: ExitCode) -> None:

@@ -80,7 +80,7 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         yield
     except ConnectusError as error:
         if as_json:
-            print_json({"outcome": error.outcome, "error": sentence(error)})
+            print_json({"type": "error", "outcome": error.outcome, "error": sentence(error)})
         _exit(error, of_error(error))
     except BrokenPipeError:
         raise  # standard error is closed too: click ends the process quietly

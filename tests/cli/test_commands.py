@@ -424,7 +424,9 @@ def test_failed_rows_as_json_are_a_line_each(run, server, recipients):
     assert result.stderr == ""
     assert preflight["preflight"]["to_send"] == 3
     assert (failure["line"], failure["state"]) == (2, "unknown")
+    assert [line["type"] for line in json_of(result)] == ["plan", "failure", "summary"]
     assert summary == {
+        "type": "summary",
         "queued": 0,
         "in_flight": 0,
         "accepted": 2,

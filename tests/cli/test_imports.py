@@ -30,6 +30,7 @@ OURS = {
     "connectus_async._version",
     "connectus_async.cli",
     "connectus_async.cli.commands",
+    "connectus_async.cli.exit_codes",
     "connectus_async.cli.interrupts",
     "connectus_async.cli.language",
     "connectus_async.cli.runner",

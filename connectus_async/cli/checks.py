@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from connectus_async.cli.language import country_name, ngettext, number
+from connectus_async.cli.language import country, ngettext, number
 from connectus_async.cli.language import gettext as _
 from connectus_async.recipients.preflight import (
     UNKNOWN_COUNTRY,
@@ -41,6 +41,11 @@ class Stop(NamedTuple):
 
     flag: str
     problem: str
+
+
+def country_name(code: str) -> str:
+    """Name a country of a report."""
+    return _("unknown country") if code == UNKNOWN_COUNTRY else country(code)
 
 
 def stops_of(

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from connectus_async.bulk.loading import EditedError
-from connectus_async.cli.checks import Balance, Stop, stops_of
-from connectus_async.cli.language import country_name, ngettext, number
+from connectus_async.cli.checks import Balance, Stop, country_name, stops_of
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import AuthenticationError, ConfigurationError, RequestError
@@ -70,6 +70,7 @@ class Plan:
         """Convert it to types that JSON has, without any message."""
         found = self.balances
         return {
+            "type": "plan",
             "preflight": self.report.as_dict(),
             "shortfalls": None if found is None else [it.as_dict() for it in _shortfalls(found)],
             "balances": None if found is None else [Shortfall(*it).as_dict() for it in found],
@@ -192,7 +193,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     if plan.balances is not None:
         yield from _balance_lines(report, plan.balances)
     if plan.people:
-        yield f"--edited: {EditedError(plan.people).problem}"
+        yield f"--edited: {translated(EditedError(plan.people).problem)}"
 
 
 def _skipped_lines(reason: SkipReason, skipped: Skipped) -> Iterator[str]:
@@ -203,7 +204,7 @@ def _skipped_lines(reason: SkipReason, skipped: Skipped) -> Iterator[str]:
 
 
 def _group(group: SkippedAlike) -> str:
-    sentence = group.sentence or _("other reasons")
+    sentence = translated(group.sentence) if group.sentence else _("other reasons")
     if not group.lines:
         return _("{count} times {sentence}").format(count=number(group.count), sentence=sentence)
     lines = ", ".join(map(str, group.lines))
@@ -262,10 +263,8 @@ def _country_lines(report: PreflightReport) -> Iterator[str]:
             command="pip install 'connectus-async[phone]'"
         )
     countries = [*(report.by_country or {}).items()]
-    for country, count in countries[:MAX_COUNTRIES]:
-        yield "  " + _("{country}: {count}").format(
-            country=country_name(country), count=number(count)
-        )
+    for code, count in countries[:MAX_COUNTRIES]:
+        yield "  " + _("{country}: {count}").format(country=country_name(code), count=number(count))
     if others := countries[MAX_COUNTRIES:]:
         yield "  " + ngettext(
             "{count} other country: {messages}",

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from anyio.to_thread import run_sync
 from rich.console import Console
@@ -23,11 +23,13 @@ from connectus_async.cli.campaigns import (
     recorded,
     standing_after,
 )
+from connectus_async.cli.composition import Composition
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.parameters import LEDGER_SUFFIX
 from connectus_async.cli.plan import print_plan, shortfalls_of
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
@@ -51,8 +53,6 @@ from connectus_async.recipients.preflight import (
     PreflightReport,
 )
 from connectus_async.recipients.sources import Source, open_source
-from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
 
@@ -65,13 +65,7 @@ NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again
 
 def send(
     file: Path,
-    kind: str,
-    text: str | None,
-    subject: str | None,
-    html: TextIO | None,
-    jinja: bool,
     region: str | None,
-    transliterate: bool,
     delimiter: str | None,
     encoding: str,
     sheet: str | None,
@@ -86,16 +80,9 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
-    names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
-    columns = {name: given.pop(name) for name in names}
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
-        composer = Composer(
-            kind=kind,  # type: ignore[arg-type]  # click has checked it
-            **_fillers(kind, text, subject, html, jinja=jinja),
-            **columns,
-            normalise=checker(region) if region or kind != "email" else None,
-            transliterate=to_gsm7 if transliterate else None,
-        )
+        composition = Composition.of(given)
+        composer = composition.composer(region)
     settings = Settings(region=region, **given)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
     treatment = Edited(edited or Edited.REFUSE)
@@ -107,6 +94,7 @@ def send(
             return await _dry_run(
                 source, composer, settings, place, edited=treatment, as_json=as_json
             )
+        source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
         async with client_for(settings) as client:
             code, _ = await send_source(
                 client,
@@ -118,6 +106,7 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 as_json=as_json,
+                recorded=(source_file, composition),
             )
         return code
 
@@ -193,24 +182,6 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def _fillers(
-    kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
-) -> dict[str, Any]:
-    """Read the given templates. The composer checks that a kind has those it needs."""
-    engine: Any = "jinja" if jinja else "plain"
-    content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
-    fillers: dict[str, Filler] = {}
-    if text is not None:
-        fillers[content] = parse_template("text", text, engine=engine)
-    if subject is not None:
-        fillers["subject"] = parse_template("subject", subject, engine=engine)
-    if html is not None:
-        fillers["email_content"] = parse_template(
-            "html", read_text("html", html), engine=engine, html=True
-        )
-    return fillers
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -222,6 +193,7 @@ async def send_source(
     rate: float | None = None,
     workers: int | None = None,
     as_json: bool,
+    recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
     """Load a source into a ledger, print a preflight report, and send it or let workers do so.
 
@@ -235,6 +207,7 @@ async def send_source(
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         as_json: Whether to print JSON.
+        recorded: The file and the message options, for the ledger to remember.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
@@ -246,11 +219,16 @@ async def send_source(
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
-        await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
+        names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
+        await sender.note(**_metadata(settings), **names)
         await run_sync(order_rate, ledger, rate)
         report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
+        if recorded is not None:
+            source_file, composition = recorded
+            loaded = source_file.loaded(await opened.metadata())
+            await sender.note(**loaded, **{metadata_names.COMPOSITION: composition.written()})
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
         print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:

@@ -391,11 +391,19 @@ class LedgerReader(ABC):
         """Measure how long the API took to answer, for each part of a time."""
 
     @abstractmethod
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
         """Read messages in order, some at a time.
 
         Args:
             states: Read only messages in these states.
+            has_bodies: Read their bodies too.
+            is_by_line: In the order of their lines, those without one first.
         """
 
 

@@ -1,7 +1,7 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli import edits
 from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -24,6 +25,10 @@ from connectus_async.cli.campaigns import (
     standing_after,
 )
 from connectus_async.cli.composition import Composition
+from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
+from connectus_async.cli.edits import Edit
+from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX
@@ -73,6 +78,7 @@ def send(
     edited: str | None,
     workers: int | None,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -80,31 +86,32 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
+    if not dry_run:
+        check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
         composer = composition.composer(region)
     settings = Settings(region=region, **given)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
-    treatment = Edited(edited or Edited.REFUSE)
+    who = Edited(edited) if edited else None
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
-            return await _dry_run(
-                source, composer, settings, place, edited=treatment, as_json=as_json
-            )
+            return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
         source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
         async with client_for(settings) as client:
-            code, _ = await send_source(
+            code, _accepted = await send_source(
                 client,
                 source,
                 composer,
                 settings,
                 place,
-                edited=treatment,
+                edited=who,
                 rate=given["rate"],
                 workers=workers,
+                yes=yes,
                 as_json=as_json,
                 recorded=(source_file, composition),
             )
@@ -114,8 +121,9 @@ def send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> None:
+def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    check_confirmable(yes=yes, as_json=as_json)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -135,10 +143,12 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
+            if not (yes or await _is_confirmed(sender, place)):
+                return ExitCode.FAILED
             if workers:
-                code, _ = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _ = await _sent(sender, options, place, as_json=as_json)
+                code, _accepted = await _sent(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -189,13 +199,14 @@ async def send_source(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited = Edited.REFUSE,
+    edited: Edited | None = None,
     rate: float | None = None,
     workers: int | None = None,
+    yes: bool,
     as_json: bool,
     recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, print a preflight report, and send it or let workers do so.
+    """Load a source, print what would be sent, and once that is confirmed, send it.
 
     Args:
         client: The client.
@@ -203,9 +214,11 @@ async def send_source(
         composer: The composer of its messages.
         settings: The options of the campaign.
         ledger: The ledger.
-        edited: Treatment of recipients who may have received another text of the ledger.
+        edited: Treatment of recipients who may have received another text of the ledger; if it is
+            left out, a person is asked.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
+        yes: Whether it is confirmed already; if not, it is asked for at the terminal.
         as_json: Whether to print JSON.
         recorded: The file and the message options, for the ledger to remember.
 
@@ -213,18 +226,18 @@ async def send_source(
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger.
+        ConfigurationError: Recipients may have received another text of the same ledger, and nobody
+            chose who gets this one.
     """
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
         await sender.note(**_metadata(settings), **names)
         await run_sync(order_rate, ledger, rate)
-        report, people = await _loaded(sender, source, composer, options)
-        if people:
-            raise ConfigurationError("--edited", EditedError(people).problem)
+        choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
+        report = await _loaded(sender, source, composer, options, choose)
         if recorded is not None:
             source_file, composition = recorded
             loaded = source_file.loaded(await opened.metadata())
@@ -234,9 +247,30 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if not (yes or await _is_confirmed(sender, ledger)):
+            return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, as_json=as_json)
+
+
+async def _is_confirmed(sender: Bulk, ledger: Place) -> bool:
+    """Ask whether to send what is queued; a no is put on record."""
+    waiting = (await sender.counts()).get(State.QUEUED, 0)
+    if not waiting:
+        return True
+    question = ngettext("Send {count} message?", "Send {count} messages?", waiting)
+    if await is_confirmed(question.format(count=number(waiting))):
+        return True
+    await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
+    echo(
+        ngettext(
+            "Nothing was sent. {count} message waits; this asks again: {command}",
+            "Nothing was sent. {count} messages wait; this asks again: {command}",
+            waiting,
+        ).format(count=number(waiting), command=f"connectus bulk resume {typed(ledger)}")
+    )
+    return False
 
 
 async def _sent(
@@ -291,17 +325,18 @@ async def _dry_run(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited,
+    edited: Edited | None,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
+    choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
+        report = await _loaded(sender, source, composer, options, choose, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json, people=people)
+    print_plan(report, shortfalls, as_json=as_json)
     return 0
 
 
@@ -320,17 +355,37 @@ async def _loaded(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    choose: Callable[[Edit], Awaitable[Edited]],
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> tuple[PreflightReport, int]:
-    """Load a source.
+) -> PreflightReport:
+    """Load a source: a second time with the choice, if people may have got another text.
 
-    Returns:
-        The preflight report, and the number of recipients whose edited text is refused.
+    Args:
+        sender: The sender.
+        source: The source.
+        composer: The composer of its messages.
+        options: The options of the campaign.
+        choose: Chooses who gets the new text.
+        examples: As in `Preflight`.
     """
-    compose = partial(_composed, source, composer, options.region)
-    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
-        await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
+    load = partial(_load, sender, source, composer, options, examples)
+    try:
+        return await load(Edited.ABORT)
+    except EditedError as error:
+        others = (await sender.counts()).get(State.QUEUED, 0)
+        edit = Edit(error.people, error.corrected, others)
+    return await load(await choose(edit))
+
+
+async def _load(
+    sender: Bulk,
+    source: Source,
+    composer: Composer,
+    options: CampaignOptions,
+    examples: int,
+    edited: Edited,
+) -> PreflightReport:
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -344,12 +399,13 @@ async def _loaded(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        people = 0
-        try:
-            await sender._load_composed(compose, add)  # noqa: SLF001 - as above
-        except EditedError as error:
-            people = error.people
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
+        await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+            partial(_composed, source, composer, options.region),
+            add,
+            edited=edited,
+            template=composer.template,
+        )
+    return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
 
 
 async def _composed(

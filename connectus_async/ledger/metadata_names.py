@@ -39,6 +39,9 @@ COMPOSITION: Final = "composition"
 LOAD: Final = "reading"
 """The number of the last load."""
 
+TEMPLATES: Final = "templates"
+"""Hashes of the templates of the loads, each with the number of its first load, as a JSON list."""
+
 STOPPED: Final = "stopped"
 """The reason why the campaign stopped last; empty once it goes on."""
 

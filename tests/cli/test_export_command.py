@@ -13,7 +13,7 @@ from click.testing import Result
 from connectus_async.emulator import Emulator, Fault
 
 Run = Callable[..., Result]
-SEND = ("--text", "Hola {nombre}", "--to", "celular")
+SEND = ("--yes", "--text", "Hola {nombre}", "--to", "celular")
 ROWS = "nombre;celular;state\nAna;56987688060;RM\nJosé;12;V\n;56987688062;IX\n"
 
 
@@ -120,7 +120,7 @@ def test_a_column_with_a_name_of_ours_is_text_as_any_other(
     """Whatever is in it."""
     path = tmp_path / "clientes.csv"
     path.write_text("dst_number,line,billed,ended_at\n56987688060,=1+1,x,y\n", "utf-8")
-    run("bulk", "send", path, "--text", "Hola")
+    run("bulk", "send", path, "--yes", "--text", "Hola")
 
     done = run("bulk", "export", f"{path}.ledger.db", tmp_path / f"a.{ending}", "--original")
 
@@ -138,7 +138,7 @@ def test_a_workbook_is_joined_too(run: Run, tmp_path: Path, server: Emulator):
     path = tmp_path / "clientes.xlsx"
     book.save(path)
     with server.fault(Fault.status(400), route="sms.send"):
-        run("bulk", "send", path, "--text", "Hola {nombre}")
+        run("bulk", "send", path, "--yes", "--text", "Hola {nombre}")
 
     done = run(
         *("bulk", "export", f"{path}.ledger.db", "-", "--format", "jsonl", "--to-fix"),

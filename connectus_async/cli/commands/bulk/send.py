@@ -61,6 +61,10 @@ file_options = chained(
 )
 
 
+yes_option = click.option(
+    "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
+)
+
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -82,12 +86,13 @@ workers_option = click.option(
 @campaign_options()
 @click.option(
     "--edited",
-    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to recipients who have nothing yet, or to all again."
-    "  [default: refuse to send]",
+    type=click.Choice([it.value for it in (Edited.REMAINING, Edited.EVERYONE, Edited.ABORT)]),
+    help="After a change of text or data, send only to people who have nothing yet, to everyone"
+    " again, or nothing.  [default: ask; without a terminal, abort]",
 )
 @workers_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@yes_option
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
@@ -104,6 +109,7 @@ def bulk_send(**given: Any) -> None:
 @ledger_argument
 @campaign_options(resumes=True)
 @workers_option
+@yes_option
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:

@@ -14,7 +14,6 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.text import Text
 
-from connectus_async.bulk.loading import EditedError
 from connectus_async.cli.checks import Balance, Stop, country_name, stops_of
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
@@ -56,15 +55,13 @@ class Plan:
 
     Attributes:
         report: The preflight report.
-        balances: The balance for each need; ``None`` if the API does not give them.
+        balances: The balance for each need; ``None`` if they were not looked up.
         stops: What stops it.
-        people: Number of recipients whose edited text is refused.
     """
 
     report: PreflightReport
-    balances: Sequence[Balance] | None
+    balances: Sequence[Balance] | None = None
     stops: Sequence[Stop] = ()
-    people: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Convert it to types that JSON has, without any message."""
@@ -75,22 +72,21 @@ class Plan:
             "shortfalls": None if found is None else [it.as_dict() for it in _shortfalls(found)],
             "balances": None if found is None else [Shortfall(*it).as_dict() for it in found],
             "stopped_by": [stop.flag for stop in self.stops],
-            **({"edited": self.people} if self.people else {}),
         }
 
 
 class StoppedError(ConfigurationError):
-    """A check stops a campaign. Nothing was sent.
+    """Something stops a campaign. Nothing was sent.
 
     Attributes:
-        plan: The plan, with its stops.
+        stops: What stops it.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        flags = ", ".join(stop.flag for stop in plan.stops)
-        problems = "; ".join(stop.problem for stop in plan.stops)
+    def __init__(self, stops: Sequence[Stop]) -> None:
+        flags = ", ".join(stop.flag for stop in stops)
+        problems = "; ".join(stop.problem for stop in stops)
         super().__init__(flags, _("{problems}; nothing was sent").format(problems=problems))
-        self.plan = plan
+        self.stops = stops
 
 
 @attrs.frozen(kw_only=True)
@@ -113,30 +109,37 @@ class Planner:
     is_trial: bool = False
     as_json: bool = False
 
+    async def check(self, report: PreflightReport, *, region: str | None) -> None:
+        """Refuse to send what is stopped whatever the balance is; a trial is not refused.
+
+        Raises:
+            StoppedError: Something stops it.
+        """
+        if not self.is_trial and (stops := await self._stops(report, None, region)):
+            raise StoppedError(stops)
+
     async def plan(
         self, report: PreflightReport, client: AsyncConnectus | None, *, region: str | None
     ) -> Plan:
         """Make a plan; without a client, nobody is asked for the balances."""
         found = await _balances_of(client, report) if client and report.to_send else None
-        stops = partial(
-            stops_of,
-            report,
-            found,
-            region=region,
-            ignores_balance=self.ignores_balance,
-            countries=self.countries,
-            allows_braces=self.allows_braces,
+        stops = await self._stops(report, found, region)
+        return Plan(report=report, balances=found, stops=stops)
+
+    async def _stops(
+        self, report: PreflightReport, found: Sequence[Balance] | None, region: str | None
+    ) -> list[Stop]:
+        return await run_sync(  # the names of countries are in files
+            partial(
+                stops_of,
+                report,
+                found,
+                region=region,
+                ignores_balance=self.ignores_balance,
+                countries=self.countries,
+                allows_braces=self.allows_braces,
+            )
         )
-        return Plan(report=report, balances=found, stops=await run_sync(stops))
-
-    def check(self, plan: Plan) -> None:
-        """Refuse to send what a check stops.
-
-        Raises:
-            StoppedError: Something stops it.
-        """
-        if plan.stops and not self.is_trial:
-            raise StoppedError(plan)
 
     async def show(self, plan: Plan) -> None:
         """Print a plan. Messages are shown on a terminal alone, or where that was asked for."""
@@ -192,8 +195,6 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield from _limit_lines(report)
     if plan.balances is not None:
         yield from _balance_lines(report, plan.balances)
-    if plan.people:
-        yield f"--edited: {translated(EditedError(plan.people).problem)}"
 
 
 def _skipped_lines(reason: SkipReason, skipped: Skipped) -> Iterator[str]:

@@ -5,9 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
-import attrs
 from anyio.to_thread import run_sync
 from rich.console import Console
 
@@ -15,6 +14,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli import edits
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -24,23 +24,25 @@ from connectus_async.cli.campaigns import (
     recorded,
     standing_after,
 )
+from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import (
     NOT_CONFIRMED,
     check_confirmable,
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.parameters import LEDGER_SUFFIX
 from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
-    AuthenticationError,
     ConfigurationError,
     InvalidArgumentError,
     LedgerError,
@@ -59,10 +61,9 @@ from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.preflight import (
     DEFAULT_EXAMPLES,
     Preflight,
+    PreflightReport,
 )
 from connectus_async.recipients.sources import Source, open_source
-from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
 
@@ -76,13 +77,7 @@ NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again
 
 def send(
     file: Path,
-    kind: str,
-    text: str | None,
-    subject: str | None,
-    html: TextIO | None,
-    jinja: bool,
     region: str | None,
-    transliterate: bool,
     delimiter: str | None,
     encoding: str,
     sheet: str | None,
@@ -105,22 +100,15 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
-    names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
-    columns = {name: given.pop(name) for name in names}
     if not dry_run:
         check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
-        composer = Composer(
-            kind=kind,  # type: ignore[arg-type]  # click has checked it
-            **_fillers(kind, text, subject, html, jinja=jinja),
-            **columns,
-            normalise=checker(region) if region or kind != "email" else None,
-            transliterate=to_gsm7 if transliterate else None,
-        )
+        composition = Composition.of(given)
+        composer = composition.composer(region)
     settings = Settings(region=region, **given)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
-    treatment = Edited(edited or Edited.REFUSE)
+    who = Edited(edited) if edited else None
     planner = Planner(
         ignores_balance=ignore_balance,
         countries=allow_countries,
@@ -136,9 +124,11 @@ def send(
         if dry_run:
             return await _dry_run(
                 *(source, composer, settings, place),
-                edited=treatment,
+                edited=who,
                 planner=planner,
+                as_json=as_json,
             )
+        source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,
@@ -146,13 +136,14 @@ def send(
                 composer,
                 settings,
                 place,
-                edited=treatment,
+                edited=who,
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
                 planner=planner,
                 manner=manner,
                 as_json=as_json,
+                recorded=(source_file, composition),
             )
         return code
 
@@ -252,24 +243,6 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def _fillers(
-    kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
-) -> dict[str, Any]:
-    """Read the given templates. The composer checks that a kind has those it needs."""
-    engine: Any = "jinja" if jinja else "plain"
-    content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
-    fillers: dict[str, Filler] = {}
-    if text is not None:
-        fillers[content] = parse_template("text", text, engine=engine)
-    if subject is not None:
-        fillers["subject"] = parse_template("subject", subject, engine=engine)
-    if html is not None:
-        fillers["email_content"] = parse_template(
-            "html", read_text("html", html), engine=engine, html=True
-        )
-    return fillers
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -277,13 +250,14 @@ async def send_source(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited = Edited.REFUSE,
+    edited: Edited | None = None,
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
     planner: Planner,
     manner: Manner = DEFAULT_MANNER,
     as_json: bool,
+    recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
     """Load a source, print what would be sent, and once that is confirmed, send it.
 
@@ -293,32 +267,42 @@ async def send_source(
         composer: The composer of its messages.
         settings: The options of the campaign.
         ledger: The ledger.
-        edited: Treatment of recipients who may have received another text of the ledger.
+        edited: Treatment of recipients who may have received another text of the ledger; if it is
+            left out, a person is asked.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
         planner: The planner of what is sent.
         manner: The manner of sending.
         as_json: Whether to print JSON.
+        recorded: The file and the message options, for the ledger to remember.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
         ConfigurationError: Something stops it, or recipients may have received another text of the
-            same ledger.
+            same ledger, and nobody chose who gets this one.
     """
-    options = await run_sync(partial(settings.options, ledger, edited, wait=manner.wait))
+    options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
-        await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
+        names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
+        await sender.note(**_metadata(settings), **names)
         await run_sync(order_rate, ledger, rate)
-        plan = await _loaded(sender, source, composer, options, planner, client)
-        if plan.people:
-            raise ConfigurationError("--edited", EditedError(plan.people).problem)
+        choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
+        report = await _loaded(sender, source, composer, options, choose, planner)
+        if recorded is not None:
+            source_file, composition = recorded
+            loaded = source_file.loaded(await opened.metadata())
+            await sender.note(**loaded, **{metadata_names.COMPOSITION: composition.written()})
+        plan = await planner.plan(report, client, region=options.region)
         await planner.show(plan)
-        if plan.report.skipped and not as_json:
+        if plan.stops:
+            await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
+            raise StoppedError(plan.stops)
+        if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
         if not (yes or await _is_confirmed(sender, opened, ledger)):
@@ -403,15 +387,20 @@ async def _dry_run(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited,
+    edited: Edited | None,
     planner: Planner,
+    as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
+    choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
+        report = await _loaded(
+            sender, source, composer, options, choose, planner, examples=ROWS_NAMED
+        )
         asked = client if has_credentials else None
-        plan = await _loaded(sender, source, composer, options, planner, asked, examples=ROWS_NAMED)
+        plan = await planner.plan(report, asked, region=options.region)
     await planner.show(plan)
     return 0
 
@@ -431,15 +420,40 @@ async def _loaded(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    choose: Callable[[Edit], Awaitable[Edited]],
     planner: Planner,
-    client: AsyncConnectus | None,
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> Plan:
-    """Load a source, and plan what to send. If that is stopped, nobody resumes it."""
-    compose = partial(_composed, source, composer, options.region)
-    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
-        await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
+) -> PreflightReport:
+    """Load a source: a second time with the choice, if people may have got another text.
+
+    Args:
+        sender: The sender.
+        source: The source.
+        composer: The composer of its messages.
+        options: The options of the campaign.
+        choose: Chooses who gets the new text.
+        planner: The planner, which may stop it before it counts as loaded.
+        examples: As in `Preflight`.
+    """
+    load = partial(_load, sender, source, composer, options, planner, examples)
+    try:
+        return await load(Edited.ABORT)
+    except EditedError as error:
+        others = (await sender.counts()).get(State.QUEUED, 0)
+        edit = Edit(error.people, error.corrected, others)
+    return await load(await choose(edit))
+
+
+async def _load(
+    sender: Bulk,
+    source: Source,
+    composer: Composer,
+    options: CampaignOptions,
+    planner: Planner,
+    examples: int,
+    edited: Edited,
+) -> PreflightReport:
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -447,21 +461,14 @@ async def _loaded(
         spent=await sender.spent() if options.budget else 0,
         columns=source.columns,
     )
-    plan: Plan | None = None
-    wrong_key: AuthenticationError | None = None
+    forecast = partial(preflight.report, rate=options.rate, rate_unit=options.rate_unit)
 
-    async def compose_and_plan(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
-        nonlocal plan, wrong_key
-        async with aclosing(compose(*given)) as batches:
+    async def compose(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
+        batches = _composed(source, composer, options.region, *given)
+        async with aclosing(batches):
             async for batch in batches:
                 yield batch
-        report = preflight.report(rate=options.rate, rate_unit=options.rate_unit)
-        try:
-            plan = await planner.plan(report, client, region=options.region)
-        except AuthenticationError as error:  # what was loaded can be resumed with another key
-            wrong_key = error
-            return
-        planner.check(plan)
+        await planner.check(forecast(), region=options.region)
 
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
@@ -470,20 +477,15 @@ async def _loaded(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        people = 0
         try:
-            await sender._load_composed(compose_and_plan, add)  # noqa: SLF001 - as above
-        except EditedError as error:
-            people = error.people
+            await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+                compose, add, edited=edited, template=composer.template
+            )
         except StoppedError as error:
             progress.stop()
-            await planner.show(error.plan)
+            await planner.show(Plan(report=forecast(), stops=error.stops))
             raise
-    if wrong_key is not None:
-        raise wrong_key
-    if plan is None:
-        raise AssertionError  # it was loaded to its end
-    return attrs.evolve(plan, people=people)
+    return forecast()
 
 
 async def _composed(

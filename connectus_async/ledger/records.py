@@ -271,7 +271,13 @@ class TimeGrid(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """A message in an export. Its times are in Unix seconds, to the millisecond."""
+    """A message in an export. Its times are in Unix seconds, to the millisecond.
+
+    Attributes:
+        number: The number of its entry.
+        load: The number of the last load that had it; 0 if none did.
+        body: As in `Entry`, if it was asked for.
+    """
 
     line: int | None
     key: str | None
@@ -286,6 +292,9 @@ class MessageRow(NamedTuple):
     delivery_status: str | None
     delivered_at: float | None
     billed: int
+    number: int = 0
+    load: int = 0
+    body: str | None = None
 
 
 MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})

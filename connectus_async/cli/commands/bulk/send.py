@@ -137,9 +137,9 @@ workers_option = click.option(
 @campaign_options()
 @click.option(
     "--edited",
-    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to recipients who have nothing yet, or to all again."
-    "  [default: refuse to send]",
+    type=click.Choice([it.value for it in (Edited.REMAINING, Edited.EVERYONE, Edited.ABORT)]),
+    help="After a change of text or data, send only to people who have nothing yet, to everyone"
+    " again, or nothing.  [default: ask; without a terminal, abort]",
 )
 @workers_option
 @running_options

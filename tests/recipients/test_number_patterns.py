@@ -108,8 +108,8 @@ def test_a_number_that_is_no_mobile_is_told_as_phonenumbers_tells_it(region: str
             continue
         digits = f"{code}{phonenumbers.national_significant_number(number)}"
         expected = OF_TYPES.get(phonenumbers.number_type(number)) if is_alone else None
-        if region == "CL" and expected is None and digits[2] in "234567":
-            expected = "landline"
+        if region == "CL" and expected != "toll_free":
+            expected = "landline" if digits[2] in "234567" and len(digits) == 11 else None
         assert line_type(digits) == expected, digits
         told.add(expected)
     assert not is_alone or "landline" in told

@@ -14,10 +14,10 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.text import Text
 
-from connectus_async.cli.checks import Balance, Stop, country_name, stops_of
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.runner import echo, print_json
+from connectus_async.cli.stops import Balance, Stop, country_name, stops_of
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import AuthenticationError, ConfigurationError, RequestError
 from connectus_async.ledger.states import SkipReason, State

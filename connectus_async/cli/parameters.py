@@ -18,7 +18,6 @@ from connectus_async.workers.campaign_options import FORMS
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-LEDGER_SUFFIX: Final = ".ledger.db"
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -161,6 +160,15 @@ def database_address(_: click.Context, __: click.Parameter, value: str) -> str:
         parse_address(value)
     except ConfigurationError as error:
         raise click.BadParameter(error.problem) from None
+    return value
+
+
+def place_of_ledgers(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Check the address of a database, or that a folder is there."""
+    if "://" in value:
+        return database_address(_, __, value)
+    if not Path(value).is_dir():
+        raise click.BadParameter(f"there is no folder {value}")
     return value
 
 

@@ -29,7 +29,7 @@ from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.parameters import read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.client import AsyncConnectus, sender_over
@@ -38,7 +38,14 @@ from connectus_async.errors import (
     InvalidArgumentError,
     LedgerError,
 )
-from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import (
+    LEDGER_SUFFIX,
+    is_address,
+    metadata_names,
+    name_of,
+    open_store,
+    with_campaign,
+)
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded

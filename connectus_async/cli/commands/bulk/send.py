@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from connectus_async.cli.parameters import (
-    LEDGER_SUFFIX,
     LedgerPlace,
     campaign_options,
     chained,
@@ -17,6 +16,7 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
+from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
 

@@ -62,7 +62,8 @@ def stop(ledger: Place, as_json: bool) -> None:
     done = _(
         "Stopped. Messages under way are finished, the others stay queued. To send them: {command}"
     ).format(command=f"connectus bulk resume {typed(ledger)}")
-    _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it")
+    at = f"{dt.datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
+    _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it at {at}")
 
 
 def set_rate(ledger: Place, rate: float | str, as_json: bool) -> None:

@@ -41,7 +41,7 @@ OUTCOME_OF: Final = f"""
 id BETWEEN %(first)s AND %(last)s
 AND id / {CHUNK} IN (SELECT chunk.id FROM chunk WHERE chunk.campaign = %(campaign)s)
 """
-"""Condition on ``outcome``."""
+"""Condition on ``outcome`` or ``delivery``."""
 
 LOAD: Final = "reading"
 """Name of the number of the last load, in the metadata."""

@@ -31,8 +31,7 @@ SELECT state::text, reason, count(*) FROM outcome
 WHERE {OUTCOME_OF} AND state NOT IN ('skipped', 'accepted') AND reason IS NOT NULL GROUP BY 1, 2
 """
 DELIVERIES: Final = f"""
-SELECT '', delivery_status, count(*) FROM outcome
-WHERE {OUTCOME_OF} AND delivery_status IS NOT NULL GROUP BY 2
+SELECT '', status, count(*) FROM delivery WHERE {OUTCOME_OF} GROUP BY 2
 """
 
 _PART: Final = """

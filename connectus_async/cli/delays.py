@@ -12,6 +12,13 @@ SOON: Final = dt.timedelta(seconds=2)
 DAY: Final = dt.timedelta(days=1)
 
 
+def load() -> None:
+    """Load what the language needs, blocking, so that no sentence reads a file."""
+    country("CL")
+    moment(dt.datetime.now(dt.UTC))
+    number(1.5, 1)
+
+
 def told(delays: Sequence[Delay]) -> list[str]:
     """Write a sentence for each cause of a delay. During a pause, the API's do not matter."""
     by_cause = {cause: [it for it in delays if it.cause is cause] for cause in DelayCause}

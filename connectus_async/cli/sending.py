@@ -24,8 +24,9 @@ from connectus_async.cli.campaigns import (
     standing_after,
 )
 from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
+from connectus_async.cli.delays import load
 from connectus_async.cli.exit_codes import ExitCode
-from connectus_async.cli.language import ngettext, number
+from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
@@ -338,6 +339,8 @@ async def _sent(
     how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
+    if options.quiet_hours is not None or not current().is_english:
+        await run_sync(load)
     try:
         if options.processes > 1 and waiting:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare

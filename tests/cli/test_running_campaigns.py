@@ -66,11 +66,13 @@ def held(ledger: Path, *, is_loading: bool = False) -> Iterator[Callable[[], Non
             portal.call(holder.close)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
 def test_no_wait_ends_before_the_end_of_quiet_hours(
-    run: Run, server: Emulator, recipients: Path, ledger: Path
+    run: Run, server: Emulator, recipients: Path, ledger: Path, processes: int
 ):
     """With exit code 7; what waits is said, and for what."""
-    result = run(*send(recipients, ledger, "--quiet-hours", quiet_now(), "--no-wait"))
+    options = ("--quiet-hours", quiet_now(), "--no-wait", "--processes", processes)
+    result = run(*send(recipients, ledger, *options))
 
     assert (result.exit_code, server.received) == (7, [])
     assert "connectus: stopped: it is quiet hours where the rest goes" in result.stderr

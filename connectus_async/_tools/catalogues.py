@@ -36,7 +36,7 @@ KEYWORDS: Final = {"_": (1,), "gettext": (1,), "ngettext": (1, 2)}
 
 UNSEEN: Final = (
     "_tools/",
-    "cli/",
+    "cli/commands/",
     "emulator/",
     "recipients/number_zones.py",
     "statuses.py",
@@ -61,7 +61,12 @@ SYSTEM: Final = (
 """Sentences of the operating system that people meet."""
 
 NO_SENTENCES: Final = frozenset(
-    {"a frame of {0:,} bytes", "gzip, deflate", "only the dispatcher records new messages"}
+    {
+        "a frame of {0:,} bytes",
+        "export {0}={1}",
+        "gzip, deflate",
+        "only the dispatcher records new messages",
+    }
     | {"read committed"}
 )
 """Strings that read like sentences, and that nobody reads."""
@@ -76,9 +81,11 @@ _CODE: Final = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ON|IS|NULL|COALESCE|JOIN)\b"
     r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|^id, |^connectus "
 )
-_SPACES: Final = re.compile(r"\s+")
+_LONG_WORD: Final = re.compile(r"[^\W\d_]{4}|:,\}")
+"""What tells a template from a name with a word such as "to" in it."""
 _LOGGING: Final = frozenset({"debug", "info", "warning", "error", "exception", "log", "warn"})
-_FOR_PROGRAMMERS: Final = frozenset({"AssertionError", "AttributeError", "TypeError"})
+_NOT_HERE: Final = frozenset({"AssertionError", "AttributeError", "TypeError", *KEYWORDS})
+"""Calls whose strings are for programmers, or marked."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,9 +242,13 @@ def sentences(source: str, *, words: bool = False) -> list[str]:
     return [
         text
         for text in dict.fromkeys(map(core, finder.found))
-        if (_SENTENCE.search(text) and not _CODE.search(text) and text not in NO_SENTENCES)
-        or (words and text.isidentifier())
+        if _is_sentence(text) or (words and text.isidentifier())
     ]
+
+
+def _is_sentence(text: str) -> bool:
+    is_one = _SENTENCE.search(text) and not _CODE.search(text) and text not in NO_SENTENCES
+    return bool(is_one) and ("{" not in text or bool(_LONG_WORD.search(text)))
 
 
 class _SentenceFinder(ast.NodeVisitor):
@@ -253,8 +264,12 @@ class _SentenceFinder(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
         is_of_log = isinstance(node.func, ast.Attribute) and name in _LOGGING
-        if not is_of_log and name not in _FOR_PROGRAMMERS:
+        if not is_of_log and name not in _NOT_HERE:
             self.generic_visit(node)
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg != "help":  # the help of commands is found in the commands
+            self.visit(node.value)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str):

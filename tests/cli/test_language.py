@@ -81,8 +81,8 @@ def test_help_speaks_the_language(args):
     spanish = CliRunner().invoke(connectus, ["--lang", "es", *args]).stdout
     english = CliRunner().invoke(connectus, args).stdout
 
-    assert "Uso: connectus" in spanish and "Opciones:" in spanish and SPANISH in spanish
-    assert "Usage: connectus" in english and "Options:" in english and ENGLISH in english
+    assert all(text in spanish for text in ("Uso: connectus", "Opciones:", SPANISH))
+    assert all(text in english for text in ("Usage: connectus", "Options:", ENGLISH))
 
 
 def test_an_error_speaks_the_language():

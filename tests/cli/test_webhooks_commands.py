@@ -139,7 +139,7 @@ def test_events_are_printed_as_they_come(listen):
     assert listening.post(INCOMING | {"sms_content_binary": b"Hola".hex()}) == 200
     assert listening.line().endswith("a las 8? (its bytes say: Hola)")
     assert listening.post({"clicks": 1}) == 200
-    assert listening.line() == 'unknown: {"clicks": 1}'
+    assert listening.line() == 'unknown event: {"clicks": 1}'
 
 
 def test_a_duplicate_and_a_forgery_are_not_printed(listen):
@@ -150,7 +150,7 @@ def test_a_duplicate_and_a_forgery_are_not_printed(listen):
     out, err = listening.stop()
 
     assert statuses == [200, 200, 404, 200]
-    assert out.splitlines() == [f"{STATUS['id_sms']}: ENTREGADO", 'unknown: {"clicks": 1}']
+    assert out.splitlines() == [f"{STATUS['id_sms']}: ENTREGADO", 'unknown event: {"clicks": 1}']
     assert err == "connectus: the receiver has stopped\n"
     assert listening.process.returncode == 130
 

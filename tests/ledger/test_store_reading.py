@@ -208,7 +208,9 @@ def test_an_export_has_the_messages_of_the_wanted_states_in_order(store: LedgerS
         delivery_status=None,
         delivered_at=None,
         billed=4,
+        number=accepted.number,
     )
+    assert len({row.number for row in everything}) == len(State)
 
 
 async def test_a_trial_of_a_ledger_that_is_not_there_creates_nothing(store: LedgerStore):

@@ -22,6 +22,9 @@ from connectus_async.ledger.states import State
 _SHOWN: Final = {
     "state": "state::text",
     **{moment: f"round({moment} * 1000) / 1000" for moment in MOMENTS},
+    "number": "id",
+    "load": "reading",
+    "body": "CASE WHEN %(has_bodies)s THEN body END",
 }
 ROWS: Final = f"""
 SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
@@ -29,6 +32,7 @@ FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
 """
 IN_STATES: Final = "AND state = ANY(%(states)s::state[])"
 IN_ORDER: Final = "ORDER BY id"
+BY_LINE: Final = "ORDER BY line NULLS FIRST, id"
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
@@ -115,12 +119,20 @@ class PostgresReader(LedgerReader):
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""
         return statistics.latencies(self._connection, self._scope, grid)
 
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
-        """Read the messages in order of arrival, in batches."""
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
+        """Read the messages in order, in batches. See `LedgerReader.messages`."""
         chosen = "" if states is None else IN_STATES
-        values = {**self._scope, "states": [state.value for state in states or ()]}
+        order = BY_LINE if is_by_line else IN_ORDER
+        wanted = [state.value for state in states or ()]
+        values = {**self._scope, "states": wanted, "has_bodies": has_bodies}
         with self._connection.cursor(name=next(self._names)) as cursor:
-            cursor.execute(f"{ROWS} {chosen} {IN_ORDER}", values)
+            cursor.execute(f"{ROWS} {chosen} {order}", values)
             while batch := cursor.fetchmany(ROWS_A_BATCH):
                 yield list(map(MessageRow._make, batch))
 

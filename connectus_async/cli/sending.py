@@ -32,15 +32,15 @@ from connectus_async.cli.confirmation import (
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
+from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX
 from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.source_files import SourceFile
@@ -50,7 +50,14 @@ from connectus_async.errors import (
     InvalidArgumentError,
     LedgerError,
 )
-from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import (
+    LEDGER_SUFFIX,
+    is_address,
+    metadata_names,
+    name_of,
+    open_store,
+    with_campaign,
+)
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
@@ -383,6 +390,8 @@ async def _sent(
     how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
+    if options.quiet_hours is not None or not current().is_english:
+        await run_sync(load)
     try:
         if options.processes > 1 and waiting and limit is None:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare

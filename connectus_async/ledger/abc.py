@@ -392,6 +392,10 @@ class LedgerReader(ABC):
         """Count the messages whose outcome became known, for each part of a time."""
 
     @abstractmethod
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time, in Unix seconds."""
+
+    @abstractmethod
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure how long the API took to answer, for each part of a time."""
 

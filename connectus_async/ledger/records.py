@@ -370,7 +370,8 @@ class Attendance(NamedTuple):
     """Report of a holder that sends, again and again.
 
     Attributes:
-        is_start: The user starts the campaign: an earlier reason to stop does not count any more.
+        is_start: The user starts the campaign: a reason to stop that this holder found when it
+            opened the ledger, or has heard of since, does not count any more. A later one does.
         rate: Maximum messages or segments a second of all holders, as this one was started.
         demand: Messages or segments a second that it has use for; ``None`` for all that it can get.
         throttling: The last 429 since the report before.

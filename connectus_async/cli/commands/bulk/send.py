@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from connectus_async.cli.parameters import (
-    LEDGER_SUFFIX,
     LedgerPlace,
     campaign_options,
     chained,
@@ -18,6 +17,7 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
+from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
 

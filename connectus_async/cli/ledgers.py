@@ -10,9 +10,14 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.parameters import LEDGER_SUFFIX
 from connectus_async.cli.runner import echo, run
-from connectus_async.ledger import create_tables, is_address, open_store, parse_address
+from connectus_async.ledger import (
+    LEDGER_SUFFIX,
+    create_tables,
+    is_address,
+    open_store,
+    parse_address,
+)
 from connectus_async.ledger.metadata_names import NAME
 
 Place: TypeAlias = Path | str
@@ -90,4 +95,4 @@ def init(address: str) -> None:
         return await run_sync(create_queue, address) or made
 
     made = run(command, when_interrupted="interrupted")
-    echo("the tables were made" if made else "the tables are there already, and up to date")
+    echo(_("the tables were made") if made else _("the tables are there already, and up to date"))

@@ -30,8 +30,24 @@ SETTINGS: Final = "settings"
 SOURCE: Final = "source"
 """Name of the file of recipients."""
 
+SOURCE_FILE: Final = "source_file"
+"""Path and hash of that file, and the number of its load, as a JSON object of the command line."""
+
+COMPOSITION: Final = "composition"
+"""Texts and columns of the messages, as a JSON object of the command line."""
+
+LOAD: Final = "reading"
+"""The number of the last load."""
+
 TEMPLATES: Final = "templates"
 """Hashes of the templates of the loads, each with the number of its first load, as a JSON list."""
 
 STOPPED: Final = "stopped"
 """The reason why the campaign stopped last; empty once it goes on."""
+
+STOPPED_CODE: Final = "stopped_code"
+"""The exit code of the command that stopped; it counts while there is a reason."""
+
+DELAYS: Final = "delays"
+"""Delays that the sender of the command line has reported last, as a JSON list; they count while
+somebody sends."""

@@ -78,6 +78,7 @@ def test_until_final_goes_on_until_all_are(run, ledger, clock, server):
 
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
+        "type": "track",
         "asked": 2,
         "left": 0,
         "deliveries": {"ENTREGADO": 2, "NO_ENTREGABLE": 1},
@@ -129,10 +130,10 @@ def test_a_status_that_came_before_its_sms_counts(run, ledger, server):
 
 
 def test_wrong_credentials_are_said_in_one_sentence(run, ledger):
-    """With the exit code of a failure."""
+    """With the exit code of a stop."""
     result = run("bulk", "track", ledger, CONNECTUS_API_KEY="wrong")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert result.stderr.startswith("connectus: GET /sms/{id}: 401")
     assert len(result.stderr.splitlines()) == 1
 

@@ -17,7 +17,7 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.bloom_filter import BloomFilter
 from connectus_async.ledger.content import is_same
-from connectus_async.ledger.postgres import campaigns, problems, schema, sending
+from connectus_async.ledger.postgres import problems, schema, sending
 from connectus_async.ledger.postgres.chunks import chunk_of
 from connectus_async.ledger.postgres.connection import (
     AsyncConnection,
@@ -169,7 +169,7 @@ async def begin(
         await connection.execute(LOCK, (campaign,))
         number = await load_number(connection, campaign) + 1
         await connection.execute(FORGET_INVALID, (campaign,))
-        values = {campaigns.LOAD: str(number), metadata_names.LOADED: "0"}
+        values = {metadata_names.LOAD: str(number), metadata_names.LOADED: "0"}
         await sending.set_metadata(connection, campaign, values=values)
         (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
     return Load(connection, place, number, has_keys=has_keys, read=read)

@@ -100,7 +100,7 @@ def begin(file: HolderFile) -> int:
     number = metadata.load_number(connection) + 1
     file.keys.merge(connection)  # the table forgets deleted messages by itself
     connection.execute(FORGET_INVALID, (KIND_CODES[INVALID],))
-    metadata.write(connection, {metadata.LOAD: str(number), metadata_names.LOADED: "0"})
+    metadata.write(connection, {metadata_names.LOAD: str(number), metadata_names.LOADED: "0"})
     return number
 
 

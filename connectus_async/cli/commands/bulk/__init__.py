@@ -2,6 +2,7 @@
 
 import click
 
+from connectus_async.cli import exit_codes
 from connectus_async.cli.commands.bulk.orders import (
     bulk_continue,
     bulk_pause,
@@ -10,6 +11,7 @@ from connectus_async.cli.commands.bulk.orders import (
 )
 from connectus_async.cli.commands.bulk.results import (
     bulk_export,
+    bulk_list,
     bulk_reconcile,
     bulk_report,
     bulk_status,
@@ -28,10 +30,12 @@ from connectus_async.cli.commands.bulk.send import bulk_resume, bulk_send
         bulk_set_rate,
         bulk_reconcile,
         bulk_status,
+        bulk_list,
         bulk_report,
         bulk_export,
         bulk_track,
-    ]
+    ],
+    epilog=exit_codes.table(),
 )
 def bulk() -> None:
     """Send a message to every row of a file, and record each in a ledger.

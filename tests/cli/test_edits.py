@@ -258,7 +258,7 @@ async def test_a_flag_or_a_script_is_not_asked(use, given: Edited | None):
     """Even on a terminal."""
     with use():
         if given in {None, Edited.ABORT}:
-            with pytest.raises(ConfigurationError, match="^--edited: The text was edited"):
+            with pytest.raises(ConfigurationError, match=r"^--edited: The text was edited"):
                 await edits.choose(EDIT, given, asks=False, as_json=False)
         else:
             assert await edits.choose(EDIT, given, asks=True, as_json=False) is given

@@ -6,6 +6,7 @@ from pathlib import Path
 import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
+CATALOGUES = "connectus_async._tools.catalogues"
 BENCHMARKS = [
     "emulator",
     "single_call",
@@ -93,6 +94,13 @@ def generate(session: nox.Session) -> None:
 
 
 @nox.session
+def catalogues(session: nox.Session) -> None:
+    """Bring the translations up to date; with ``--check``, only fail if they are not."""
+    install(session, "lint")
+    session.run("python", "-m", CATALOGUES, *session.posargs)
+
+
+@nox.session
 def baseline(session: nox.Session) -> None:
     """Record how many function calls a message takes, for the tests to compare with."""
     install(session, "test")
@@ -104,6 +112,7 @@ def lint(session: nox.Session) -> None:
     """Check style, the import rules, and that the generated code is up to date."""
     install(session, "lint")
     session.run("python", GENERATOR, "--check")
+    session.run("python", "-m", CATALOGUES, "--check")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-cache")

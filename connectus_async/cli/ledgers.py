@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from anyio.to_thread import run_sync
 
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.runner import echo, run
 from connectus_async.ledger import create_tables, is_address, parse_address
 
@@ -28,4 +29,4 @@ def init(address: str) -> None:
         return await run_sync(create_queue, address) or made
 
     made = run(command, when_interrupted="interrupted")
-    echo("the tables were made" if made else "the tables are there already, and up to date")
+    echo(_("the tables were made") if made else _("the tables are there already, and up to date"))

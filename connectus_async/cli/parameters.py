@@ -10,6 +10,9 @@ import click
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS, link
 from connectus_async.bulk.options import PlainForm, ledger_place
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import translated
+from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import parse_address
 from connectus_async.workers.campaign_options import FORMS
@@ -18,7 +21,6 @@ MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
 LEDGER_SUFFIX: Final = ".ledger.db"
-OVERRIDES: Final = " Overrides the value used by `bulk send`."
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -130,7 +132,10 @@ class LedgerPlace(click.Path):
         try:
             return ledger_place(value)
         except ConfigurationError as error:
-            self.fail(error.problem, param, ctx)
+            self.fail(translated(error.problem), param, ctx)
+
+
+ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
 
 
 AS_STARTED: Final = "as-started"
@@ -148,40 +153,44 @@ class Rate(click.FloatRange):
             return value
         rate = super().convert(value, param, ctx)
         if not math.isfinite(rate):
-            self.fail(f"must be a number, or {AS_STARTED}", param, ctx)
+            self.fail(_("must be a number, or {word}").format(word=AS_STARTED), param, ctx)
         return rate
 
 
-def database_address(_: click.Context, __: click.Parameter, value: str) -> str:
+def database_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Check the address of a database."""
     try:
         parse_address(value)
     except ConfigurationError as error:
-        raise click.BadParameter(error.problem) from None
+        raise click.BadParameter(translated(error.problem)) from None
     return value
 
 
-def regular_file(_: click.Context, __: click.Parameter, path: Path) -> Path:
+def regular_file(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
     """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
     if path.exists() and not path.is_file():
-        raise click.BadParameter(f"{path} is not a regular file; save it as one first")
+        raise click.BadParameter(
+            _("{path} is not a regular file; save it as one first").format(path=path)
+        )
     return path
 
 
-def one_character(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def one_character(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
     """Read a delimiter."""
     if value is None:
         return None
     value = "\t" if value == "\\t" else value
     if len(value) != 1 or value in '"\r\n':
-        raise click.BadParameter("must be one character, and no quote; \\t is a tab")
+        raise click.BadParameter(_("must be one character, and no quote; \\t is a tab"))
     return value
 
 
-def _not_empty(_: click.Context, __: click.Parameter, value: str) -> str:
+def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Refuse an empty address, which would mean every address of the machine."""
     if not value.strip():
-        raise click.BadParameter("is empty; 0.0.0.0 listens on every address")
+        raise click.BadParameter(_("is empty; 0.0.0.0 listens on every address"))
     return value
 
 
@@ -194,15 +203,15 @@ host_option = click.option(
 )
 
 
-def url(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a URL."""
     try:
         return value if value is None else link(str(parameter.name), value)
     except InvalidArgumentError as error:
-        raise click.BadParameter(error.problem) from None
+        raise click.BadParameter(translated(error.problem)) from None
 
 
-def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Convert a time to ISO 8601 with its offset."""
     if value is None:
         return None
@@ -210,13 +219,15 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | No
         read = dt.datetime.fromisoformat(value)
         first, second = (read.replace(fold=fold).astimezone() for fold in (0, 1))
     except (ValueError, OverflowError):
-        raise click.BadParameter("must be a moment such as 2026-12-24T21:00") from None
+        raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
     if read.tzinfo is not None:
         return value
     if first.utcoffset() != second.utcoffset():
         raise click.BadParameter(
-            "is in an hour in which the clocks change here: say which it is with its offset, as in "
-            f"{first.isoformat()}"
+            _(
+                "is in an hour in which the clocks change here: say which it is with its offset, "
+                "as in {example}"
+            ).format(example=first.isoformat())
         )
     return first.isoformat()
 

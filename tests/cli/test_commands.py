@@ -97,11 +97,11 @@ def test_an_email_comes_from_standard_input(run, server):
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"", "email_content: is empty"),
-        (b" \n", "email_content: is empty"),
-        (b"se\xf1or", "email_content: is not UTF-8 text; save it as UTF-8"),
-        (b"GIF89a\0\0", "email_content: is not text"),
-        (b"a" * (10 * 2**20 + 5), "email_content: has 10485761 characters; at most 10485760"),
+        (b"", "EMAIL_CONTENT: is empty"),
+        (b" \n", "EMAIL_CONTENT: is empty"),
+        (b"se\xf1or", "EMAIL_CONTENT: is not UTF-8 text; save it as UTF-8"),
+        (b"GIF89a\0\0", "EMAIL_CONTENT: is not text"),
+        (b"a" * (10 * 2**20 + 5), "EMAIL_CONTENT: has 10485761 characters; at most 10485760"),
     ],
     ids=["empty", "blank", "latin-1", "binary", "too long"],
 )
@@ -140,11 +140,11 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
 @pytest.mark.parametrize(
     ("args", "variables", "problem"),
     [
-        (("sms", "send", "5698", TEXT), {}, "dst_number: has 4 digits"),
-        (("sms", "send", "abc", TEXT), {}, "dst_number: has something other than digits"),
-        (("sms", "send", NUMBER, ""), {}, "sms_content: is empty"),
-        (("sms", "send", NUMBER, "\udcff"), {}, "sms_content: has half a surrogate pair"),
-        ((*SMS, "--src-number", "x"), {}, "src_number: has something other than digits"),
+        (("sms", "send", "5698", TEXT), {}, "DST_NUMBER: has 4 digits"),
+        (("sms", "send", "abc", TEXT), {}, "DST_NUMBER: has something other than digits"),
+        (("sms", "send", NUMBER, ""), {}, "SMS_CONTENT: is empty"),
+        (("sms", "send", NUMBER, "\udcff"), {}, "SMS_CONTENT: has half a surrogate pair"),
+        ((*SMS, "--src-number", "x"), {}, "--src-number: has something other than digits"),
         (SMS, {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
         (SMS, {"CONNECTUS_API_KEY": None}, "set CONNECTUS_API_KEY"),
         (SMS, {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None}, "no credentials: pass"),
@@ -155,14 +155,17 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_failure_is_one_sentence(run, server, args, variables, problem, as_json):
-    """It says what to do, on standard error; --json has it on standard output too."""
+    """It says what to do, on standard error; --json has it on standard output too.
+
+    A person reads the names of options, a machine those of the library.
+    """
     result = run(*args, *["--json"] * as_json, **variables)
 
-    assert_one_sentence(result, 1, problem)
+    assert_one_sentence(result, 6 if problem.startswith("401") else 1, problem)
     assert len(json_of(result)) == as_json
     for failure in json_of(result):
         assert failure["outcome"] in {"not_sent", "rejected"}
-        assert problem in failure["error"]
+        assert problem.rpartition(": ")[2] in failure["error"]
     assert not server.received
 
 
@@ -234,7 +237,7 @@ def test_failed_rows_are_named_by_their_line(run, server, recipients):
 
     result = run("bulk", "send", recipients, "--text", "Hola {name}")
 
-    assert result.exit_code == 0
+    assert result.exit_code == 4
     assert "1 of 3 accepted, 0 rejected, 0 unknown, 0 held, 2 skipped, 0 queued" in result.stdout
     assert "line 2: dst_number: is in scientific notation" in result.stdout
     assert "line 3: name: is empty in this row" in result.stdout
@@ -319,7 +322,7 @@ def test_a_national_number_in_an_international_file_is_named_by_its_line(run, se
 
     result = run("bulk", "send", recipients, "--text", TEXT)
 
-    assert result.exit_code == 0
+    assert result.exit_code == 4
     assert "line 3: dst_number: seems to lack its country code" in result.stdout
     assert sorted(message.recipient for message in server.received) == [
         *["56987688060", "56987688062"]
@@ -421,7 +424,9 @@ def test_failed_rows_as_json_are_a_line_each(run, server, recipients):
     assert result.stderr == ""
     assert preflight["preflight"]["to_send"] == 3
     assert (failure["line"], failure["state"]) == (2, "unknown")
+    assert [line["type"] for line in json_of(result)] == ["plan", "failure", "summary"]
     assert summary == {
+        "type": "summary",
         "queued": 0,
         "in_flight": 0,
         "accepted": 2,
@@ -471,7 +476,8 @@ def test_wrong_credentials_stop_a_campaign(run, server, recipients):
     result = run("bulk", "send", recipients, "--text", TEXT, "--json", CONNECTUS_API_KEY="wrong")
     status = run("bulk", "status", f"{recipients}.ledger.db", "--json")
 
-    assert_one_sentence(result, 1, "401 Unauthorized")
+    assert_one_sentence(result, 6, "401 Unauthorized")
+    assert status.exit_code == 6
     assert [line["counts"]["queued"] for line in json_of(status)] == [2]
     assert not server.received
 
@@ -512,7 +518,7 @@ def test_the_page_shows_times_in_a_zone(run, recipients):
     assert "times are those of America/Lima" in page_of(run, ledger, **lima)
     assert "times are those of UTC" in page_of(run, ledger, "--time-zone", "UTC", **lima)
     wrong = run("bulk", "report", ledger, "--time-zone", "America/Santiagoo")
-    assert_one_sentence(wrong, 1, "time_zone: 'America/Santiagoo' is unknown here")
+    assert_one_sentence(wrong, 1, "--time-zone: 'America/Santiagoo' is unknown here")
 
 
 def test_a_corrected_text_takes_the_place_of_one_that_was_not_sent(run, server, recipients):

@@ -20,7 +20,6 @@ from connectus_async import defaults
 
 defaults.DEFAULT_TIMEOUT = 200.0  # or what is slow on a busy machine counts as unknown
 
-import connectus_async.cli.bulk
 import connectus_async.cli.calls
 import connectus_async.cli.commands.bulk
 import connectus_async.cli.commands.calls
@@ -28,7 +27,10 @@ import connectus_async.cli.commands.emulator
 import connectus_async.cli.commands.webhooks
 import connectus_async.cli.demo
 import connectus_async.cli.emulator
+import connectus_async.cli.reconciling
 import connectus_async.cli.reports
+import connectus_async.cli.sending
+import connectus_async.cli.status
 import connectus_async.cli.tracking
 import connectus_async.cli.webhooks
 import connectus_async.transport

@@ -1,8 +1,8 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -13,27 +13,35 @@ from rich.console import Console
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
-from connectus_async.bulk.outcomes import Reconciliation
-from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli.campaign_display import CampaignDisplay, print_deliveries, progress_bar
+from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
+from connectus_async.cli.campaigns import (
+    STOPPED,
+    campaign_sender,
+    client_for,
+    note_stop,
+    recorded,
+    standing_after,
+)
+from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
+from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
-from connectus_async.cli.orders import order_rate, orders_as_dict, print_orders
-from connectus_async.cli.parameters import LEDGER_SUFFIX, connection, read_text
-from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
+from connectus_async.cli.log import campaign_log
+from connectus_async.cli.orders import order_rate
+from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.plan import print_plan, shortfalls_of
+from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
-    AuthenticationError,
     ConfigurationError,
-    ConnectusError,
     InvalidArgumentError,
     LedgerError,
-    RequestError,
 )
 from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded, Orders, Sender
+from connectus_async.ledger.records import Entry, Loaded
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
@@ -45,13 +53,9 @@ from connectus_async.recipients.preflight import (
     DEFAULT_EXAMPLES,
     Preflight,
     PreflightReport,
-    Shortfall,
-    compare_balance,
-    render,
 )
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.report.figures import Figures, read_figures
 from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
@@ -59,13 +63,9 @@ from connectus_async.workers.tickets import defer_tickets
 ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
 
-HOW_TO_PROVE: Final = (
-    "with the command line: send what is still queued, or add a row with your own number to the"
-    " file and give the same `bulk send` again; then `connectus bulk reconcile {ledger}`"
-)
 
+DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
-STOPPED: Final = "interrupted; `connectus bulk status` shows the state of the messages"
 
 
 def send(
@@ -84,6 +84,10 @@ def send(
     edited: str | None,
     workers: int | None,
     dry_run: bool,
+    yes: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -93,6 +97,8 @@ def send(
     """
     names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
     columns = {name: given.pop(name) for name in names}
+    if not dry_run:
+        check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composer = Composer(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
@@ -102,6 +108,7 @@ def send(
             transliterate=to_gsm7 if transliterate else None,
         )
     settings = Settings(region=region, **given)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
     treatment = Edited(edited or Edited.REFUSE)
 
@@ -112,8 +119,8 @@ def send(
             return await _dry_run(
                 source, composer, settings, place, edited=treatment, as_json=as_json
             )
-        async with _client(settings) as client:
-            code, _ = await send_source(
+        async with client_for(settings) as client:
+            code, _accepted = await send_source(
                 client,
                 source,
                 composer,
@@ -122,19 +129,32 @@ def send(
                 edited=treatment,
                 rate=given["rate"],
                 workers=workers,
+                yes=yes,
+                manner=manner,
                 as_json=as_json,
             )
         return code
 
     when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
-    sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
+    sys.exit(_run(command, manner, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> None:
+def resume(
+    ledger: Place,
+    workers: int | None,
+    yes: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    check_confirmable(yes=yes, as_json=as_json)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
 
     async def command() -> int:
-        figures, settings = await run_sync(_recorded, ledger, given)
+        figures, settings = await run_sync(recorded, ledger, given)
         if not figures.is_loaded:
             raise LedgerError(
                 name_of(ledger),
@@ -142,23 +162,35 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
             )
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(settings.options, place)
+        options = await run_sync(partial(settings.options, place, wait=wait))
         _check_workers(workers, options)
         async with (
-            _client(settings) as client,
-            sender_over(client, opened, options) as sender,
-            _stop_noted(sender),
+            client_for(settings) as client,
+            campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
+            if not (yes or await _is_confirmed(sender, place)):
+                return ExitCode.FAILED
             if workers:
-                code, _ = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _ = await _sent(sender, options, place, as_json=as_json)
+                code, _accepted = await _sent(sender, options, place, manner, as_json=as_json)
         return code
 
-    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+    sys.exit(_run(command, manner, as_json=as_json, when_interrupted=STOPPED))
+
+
+def _run(
+    command: Callable[[], Awaitable[int]], manner: Manner, *, as_json: bool, when_interrupted: str
+) -> int:
+    """Run a command with its log."""
+    with (
+        errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT),
+        campaign_log(manner.log_file, as_json=as_json),
+    ):
+        return run(command, as_json=as_json, when_interrupted=when_interrupted)
 
 
 def _check_workers(workers: int | None, options: CampaignOptions) -> None:
@@ -199,39 +231,6 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None:
-    """Ask the API for the unknown outcomes of LEDGER."""
-
-    async def command() -> tuple[Reconciliation, int, Place]:
-        _, settings = await run_sync(_recorded, ledger, given)
-        place = with_campaign(ledger, settings.campaign)
-        opened = open_store(place).ledger()
-        options = await run_sync(settings.options, place)
-        async with _client(settings) as client, sender_over(client, opened, options) as sender:
-            await sender.note(**{metadata_names.SETTINGS: settings.written()})
-            found = await sender.reconcile(settle=settle)
-            counts = await sender.counts()
-        return found, counts.get(State.QUEUED, 0), place
-
-    found, queued, place = run(command, as_json=as_json, when_interrupted=STOPPED)
-    _print_reconciliation(found, queued, place, as_json=as_json)
-
-
-def show_status(ledger: Place, as_json: bool) -> None:
-    """Show the progress of LEDGER, whose campaign may be running."""
-
-    def read() -> tuple[Figures, Orders, Sequence[Sender]]:
-        figures, _ = _recorded(ledger, {})
-        control = open_store(ledger).control()
-        return figures, control.orders(), control.senders()
-
-    async def command() -> tuple[Figures, Orders, Sequence[Sender]]:
-        return await run_sync(read)
-
-    figures, orders, senders = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, orders, senders, ledger, as_json=as_json)
-
-
 def _fillers(
     kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
 ) -> dict[str, Any]:
@@ -250,10 +249,6 @@ def _fillers(
     return fillers
 
 
-def _client(settings: Settings) -> AsyncConnectus:
-    return AsyncConnectus(max_connections=settings.concurrency, **connection())
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -264,9 +259,11 @@ async def send_source(
     edited: Edited = Edited.REFUSE,
     rate: float | None = None,
     workers: int | None = None,
+    yes: bool,
+    manner: Manner = DEFAULT_MANNER,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, print a preflight report, and send it or let workers do so.
+    """Load a source, print what would be sent, and once that is confirmed, send it.
 
     Args:
         client: The client.
@@ -277,6 +274,8 @@ async def send_source(
         edited: Treatment of recipients who may have received another text of the ledger.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
+        yes: Whether it is confirmed already; if not, it is asked for at the terminal.
+        manner: The manner of sending.
         as_json: Whether to print JSON.
 
     Returns:
@@ -285,31 +284,53 @@ async def send_source(
     Raises:
         ConfigurationError: Recipients may have received another text of the same ledger.
     """
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(partial(settings.options, ledger, edited, wait=manner.wait))
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
-    async with sender_over(client, opened, options) as sender, _stop_noted(sender):
+    async with campaign_sender(client, opened, options) as sender:
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
         report, people = await _loaded(sender, source, composer, options)
         if people:
             raise ConfigurationError("--edited", EditedError(people).problem)
-        shortfalls = await _shortfalls(client, report) if report.to_send else None
-        _print_preflight(report, shortfalls, as_json=as_json)
+        shortfalls = await shortfalls_of(client, report) if report.to_send else None
+        print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if not (yes or await _is_confirmed(sender, ledger)):
+            return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await _sent(sender, options, ledger, as_json=as_json)
+        return await _sent(sender, options, ledger, manner, as_json=as_json)
+
+
+async def _is_confirmed(sender: Bulk, ledger: Place) -> bool:
+    """Ask whether to send what is queued; a no is put on record."""
+    waiting = (await sender.counts()).get(State.QUEUED, 0)
+    if not waiting:
+        return True
+    question = ngettext("Send {count} message?", "Send {count} messages?", waiting)
+    if await is_confirmed(question.format(count=number(waiting))):
+        return True
+    await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
+    echo(
+        ngettext(
+            "Nothing was sent. {count} message waits; this asks again: {command}",
+            "Nothing was sent. {count} messages wait; this asks again: {command}",
+            waiting,
+        ).format(count=number(waiting), command=f"connectus bulk resume {typed(ledger)}")
+    )
+    return False
 
 
 async def _sent(
-    sender: Bulk, options: CampaignOptions, ledger: Place, *, as_json: bool
+    sender: Bulk, options: CampaignOptions, ledger: Place, manner: Manner, *, as_json: bool
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {typed(ledger)}"
-    display = CampaignDisplay(waiting, as_json, how)
+    display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
+    await _note_delays(sender, "")
     try:
         if options.processes > 1 and waiting:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
@@ -319,10 +340,16 @@ async def _sent(
         else:
             await display.send(sender)
     finally:
-        if display.stopped_by:
-            await _note_stop(sender, display.stopped_by)
-    counts = await sender.counts()
-    return display.finish(counts), counts.get(State.ACCEPTED, 0)
+        if display.stopped_by and display.code:
+            await note_stop(sender, display.stopped_by, display.code)
+    standing = await run_sync(standing_after, ledger, display.summary, display.code)
+    display.finish(standing.counts)
+    return standing.code(), standing.counts.get(State.ACCEPTED, 0)
+
+
+async def _note_delays(sender: Bulk, delays: str) -> None:
+    with suppress(LedgerError):  # then the campaign stops by itself
+        await sender.note(**{metadata_names.DELAYS: delays})
 
 
 async def _handed_out(
@@ -335,7 +362,7 @@ async def _handed_out(
     if tickets:
         await defer_tickets(opened, tickets)
     if as_json:
-        print_json({"tickets": tickets, "queued": waiting})
+        print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
     elif tickets:
         echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
         echo(f"connectus bulk status {typed(ledger)}")
@@ -344,24 +371,9 @@ async def _handed_out(
     return 0, counts.get(State.ACCEPTED, 0)
 
 
-@asynccontextmanager
-async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
-    """Put an error on record that stops a campaign before it sends."""
-    try:
-        yield
-    except ConnectusError as error:
-        await _note_stop(sender, sentence(error))
-        raise
-
-
 def _metadata(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
     return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
-
-
-async def _note_stop(sender: Bulk, reason: str) -> None:
-    with suppress(LedgerError):  # a ledger that cannot be written may be the reason
-        await sender.note(**{metadata_names.STOPPED: reason})
 
 
 async def _dry_run(
@@ -379,15 +391,15 @@ async def _dry_run(
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
         report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
-        shortfalls = await _shortfalls(client, report) if asks else None
-    _print_preflight(report, shortfalls, as_json=as_json, people=people)
+        shortfalls = await shortfalls_of(client, report) if asks else None
+    print_plan(report, shortfalls, as_json=as_json, people=people)
     return 0
 
 
 def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     """Make a client, and tell whether it has credentials: without, it makes no request."""
     try:
-        return _client(settings), True
+        return client_for(settings), True
     except ConfigurationError as error:
         if error.setting != "api_user":
             raise
@@ -448,94 +460,3 @@ async def _composed(
                     numbers.add_valid(item.entry.recipient)
             yield batch
     numbers.check(source.name)
-
-
-async def _shortfalls(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:
-    """Compare with the balances; ``None`` if the API does not give them."""
-    try:
-        return compare_balance(report, await client.clients.list())
-    except AuthenticationError:
-        raise
-    except RequestError:
-        return None
-
-
-def _recorded(ledger: Place, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    with open_store(ledger).read() as reader:
-        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
-
-
-def _print_preflight(
-    report: PreflightReport,
-    shortfalls: list[Shortfall] | None,
-    *,
-    as_json: bool,
-    people: int = 0,
-) -> None:
-    if as_json:
-        told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
-        edited = {"edited": people} if people else {}
-        print_json({"preflight": report.as_dict(), "shortfalls": told, **edited})
-        return
-    echo(render(report, shortfalls))
-    if people:
-        echo(f"--edited: {EditedError(people).problem}")
-
-
-def _print_reconciliation(
-    found: Reconciliation, queued: int, ledger: Place, *, as_json: bool
-) -> None:
-    if as_json:
-        print_json(
-            {
-                "accepted": found.accepted,
-                "queued": found.queued,
-                "held": found.held,
-                "unknown": found.unknown,
-                "reasons": dict(found.reasons),
-            }
-        )
-        return
-    echo(
-        f"{found.accepted:,} had been sent, {found.queued:,} are queued again, "
-        f"{found.held:,} held, {found.unknown:,} still unknown"
-    )
-    for reason, count in found.reasons.items():
-        echo(f"{count:,}: {reason}")
-    if NO_LATER in found.reasons:
-        echo(HOW_TO_PROVE.format(ledger=typed(ledger)))
-    if queued:
-        echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")
-
-
-def _print_status(
-    figures: Figures, orders: Orders, senders: Sequence[Sender], ledger: Place, *, as_json: bool
-) -> None:
-    counts = {str(state): count for state, count in figures.counts.items()}
-    if as_json:
-        print_json(
-            {
-                "campaign": figures.name,
-                "source": figures.source,
-                "is_loaded": figures.is_loaded,
-                "is_finished": figures.is_finished,
-                "counts": counts,
-                "skipped": dict(figures.skipped),
-                "billed": figures.billed,
-                "deliveries": dict(figures.deliveries),
-                "without_id": figures.nameless,
-                **orders_as_dict(orders, senders),
-            }
-        )
-        return
-    title = figures.name or figures.source or "campaign"
-    echo(f"{title}: {'finished' if figures.is_finished else 'not finished'}")
-    for state, count in counts.items():
-        if count:
-            echo(f"{count:>12,} {state}")
-    for reason, count in figures.skipped.items():
-        echo(f"{count:>12,} skipped: {reason}")
-    print_deliveries(figures)
-    if not figures.is_loaded:
-        echo("its source was not read to the end: run bulk send again")
-    print_orders(orders, senders, ledger)

@@ -1,0 +1,111 @@
+"""Commands that show or complete the results of a campaign."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connectus_async.bulk.options import DEFAULT_SETTLE
+from connectus_async.cli.parameters import (
+    MAX_CONCURRENCY,
+    campaign_option,
+    connection_options,
+    json_option,
+    ledger_argument,
+)
+from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
+from connectus_async.ledger.states import OnUnknown, State
+from connectus_async.tracking.limits import CONCURRENCY
+
+
+@click.command("reconcile")
+@ledger_argument
+@campaign_option(
+    "on_unknown",
+    resumes=True,
+    choices=[OnUnknown.HOLD.value, OnUnknown.RESEND_IF_ABSENT.value],
+)
+@click.option(
+    "--settle",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_SETTLE,
+    show_default=True,
+    help="Seconds after which an API report is taken to be complete, and between two reports."
+    f" Messages begun in the last {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds are waited for.",
+)
+@connection_options
+@json_option
+def bulk_reconcile(**given: Any) -> None:
+    """Ask the API for the unknown outcomes of LEDGER."""
+    from connectus_async.cli.reconciling import reconcile
+
+    reconcile(**given)
+
+
+@click.command("status")
+@ledger_argument
+@json_option
+def bulk_status(**given: Any) -> None:
+    """Show the progress of LEDGER, whose campaign may be running."""
+    from connectus_async.cli.status import show_status
+
+    show_status(**given)
+
+
+@click.command("report")
+@ledger_argument
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="[default: LEDGER.html, if that is a file]",
+)
+@click.option(
+    "--time-zone",
+    envvar=ENVIRONMENT["time_zone"],
+    default=TIME_ZONE,
+    show_default=True,
+    show_envvar=True,
+    help="The zone in which the page shows times.",
+)
+def bulk_report(**given: Any) -> None:
+    """Write a page with the figures and charts of LEDGER; it names no recipient."""
+    from connectus_async.cli.reports import write_report
+
+    write_report(**given)
+
+
+@click.command("export")
+@ledger_argument
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.option(
+    "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
+)
+@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Format of TARGET.")
+def bulk_export(**given: Any) -> None:
+    """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
+    from connectus_async.cli.reports import write_table
+
+    write_table(**given)
+
+
+@click.command("track")
+@ledger_argument
+@click.option(
+    "--until-final",
+    is_flag=True,
+    help="Ask until every SMS has a final status, for at most three days.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, MAX_CONCURRENCY),
+    default=CONCURRENCY,
+    show_default=True,
+    help="Maximum concurrent requests.",
+)
+@connection_options
+@json_option
+def bulk_track(**given: Any) -> None:
+    """Update the delivery statuses in LEDGER; its campaign may be running."""
+    from connectus_async.cli.tracking import track
+
+    track(**given)

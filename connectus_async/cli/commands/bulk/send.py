@@ -1,0 +1,137 @@
+"""Commands that send a campaign."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connectus_async.cli.parameters import (
+    LEDGER_SUFFIX,
+    LedgerPlace,
+    campaign_options,
+    chained,
+    connection_options,
+    json_option,
+    ledger_argument,
+    one_character,
+    regular_file,
+    src_number_option,
+)
+from connectus_async.ledger.states import Edited
+from connectus_async.recipients.encoding import UTF_8
+
+message_options = chained(
+    click.option(
+        "--kind",
+        type=click.Choice(["sms", "email", "whatsapp"]),
+        default="sms",
+        show_default=True,
+        help="Kind of messages.",
+    ),
+    click.option("--text", help="SMS or WhatsApp text; {name} stands for the column 'name'."),
+    click.option("--subject", help="Subject of an email, with the same placeholders."),
+    click.option(
+        "--html",
+        type=click.File(encoding=UTF_8),
+        help="File with the HTML of an email, with the same placeholders.",
+    ),
+    click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
+    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
+    click.option("--key", help="Column that tells messages apart."),
+    src_number_option,
+    click.option("--src-email", help="Address of the account to send from."),
+    click.option("--id-delivery", help="Delivery of the messages."),
+    click.option("--id-client", help="Sub-client that pays."),
+    click.option(
+        "--transliterate",
+        is_flag=True,
+        help="Replace SMS characters that cost more: é stays, “á” becomes a.",
+    ),
+)
+
+
+file_options = chained(
+    click.option(
+        "--delimiter",
+        callback=one_character,
+        help="Delimiter of CSV cells; detected in the first line if left out.",
+    ),
+    click.option("--encoding", default=UTF_8, show_default=True, help="Encoding of the file."),
+    click.option("--sheet", help="Sheet of a workbook."),
+)
+
+
+yes_option = click.option(
+    "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
+)
+
+running_options = chained(
+    click.option(
+        "--wait/--no-wait",
+        default=True,
+        show_default=True,
+        help="Wait for the end of quiet hours and of a pause, or end with exit code 7.",
+    ),
+    click.option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False, writable=True),
+        help="File to add the log to: a line every 10 seconds, later fewer, and at each change."
+        "  [default: standard error, unless that is a terminal]",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Name each message that is not accepted."),
+)
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Let so many workers of the ledger's database send, and nothing from here. They are"
+    " started by `connectus workers run`.",
+)
+
+
+@click.command("send")
+@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
+@message_options
+@file_options
+@click.option(
+    "--ledger",
+    type=LedgerPlace(),
+    help="File that records the campaign, or the address of a PostgreSQL database, with a"
+    f" --campaign.  [default: FILE{LEDGER_SUFFIX}]",
+)
+@campaign_options()
+@click.option(
+    "--edited",
+    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
+    help="After a change of text, send to recipients who have nothing yet, or to all again."
+    "  [default: refuse to send]",
+)
+@workers_option
+@running_options
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@yes_option
+@connection_options
+@json_option
+def bulk_send(**given: Any) -> None:
+    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+
+    The same command again resumes the campaign: a message in the ledger is not sent twice.
+    """
+    from connectus_async.cli.sending import send
+
+    send(**given)
+
+
+@click.command("resume")
+@ledger_argument
+@campaign_options(resumes=True)
+@workers_option
+@running_options
+@yes_option
+@connection_options
+@json_option
+def bulk_resume(**given: Any) -> None:
+    """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    from connectus_async.cli.sending import resume
+
+    resume(**given)

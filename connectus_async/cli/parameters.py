@@ -20,7 +20,6 @@ from connectus_async.workers.campaign_options import FORMS
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-LEDGER_SUFFIX: Final = ".ledger.db"
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -163,6 +162,15 @@ def database_address(_context: click.Context, _parameter: click.Parameter, value
         parse_address(value)
     except ConfigurationError as error:
         raise click.BadParameter(translated(error.problem)) from None
+    return value
+
+
+def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check the address of a database, or that a folder is there."""
+    if "://" in value:
+        return database_address(_context, parameter, value)
+    if not Path(value).is_dir():
+        raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
     return value
 
 

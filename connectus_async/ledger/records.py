@@ -214,6 +214,20 @@ class Total(NamedTuple):
     nameless: int
 
 
+class Waiting(NamedTuple):
+    """Sums over the messages of one kind that wait to be sent.
+
+    Attributes:
+        messages: Number of messages.
+        billed: What they take from the balance.
+        people: Number of different recipients.
+    """
+
+    messages: int
+    billed: int
+    people: int
+
+
 class Frequency(NamedTuple):
     """Number of messages with the same sentence.
 
@@ -257,7 +271,13 @@ class TimeGrid(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """A message in an export. Its times are in Unix seconds, to the millisecond."""
+    """A message in an export. Its times are in Unix seconds, to the millisecond.
+
+    Attributes:
+        number: The number of its entry.
+        load: The number of the last load that had it; 0 if none did.
+        body: As in `Entry`, if it was asked for.
+    """
 
     line: int | None
     key: str | None
@@ -272,6 +292,9 @@ class MessageRow(NamedTuple):
     delivery_status: str | None
     delivered_at: float | None
     billed: int
+    number: int = 0
+    load: int = 0
+    body: str | None = None
 
 
 MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})

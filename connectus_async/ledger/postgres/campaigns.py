@@ -43,9 +43,6 @@ AND id / {CHUNK} IN (SELECT chunk.id FROM chunk WHERE chunk.campaign = %(campaig
 """
 """Condition on ``outcome`` or ``delivery``."""
 
-LOAD: Final = "reading"
-"""Name of the number of the last load, in the metadata."""
-
 
 def to_write(campaign: int, values: Mapping[str, str]) -> tuple[int, list[str], list[str]]:
     """Give the parameters of `WRITE`."""

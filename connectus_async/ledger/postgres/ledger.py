@@ -29,6 +29,7 @@ from connectus_async.ledger.records import (
     Report,
     Resolution,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.states import Edited, SkipReason, State
@@ -169,16 +170,16 @@ class PostgresLedger(SharedLedger):
 
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
         load, writer = self._load(load_number), self._holding.writer
 
-        async def end(connection: AsyncConnection, campaign: int) -> int:
+        async def end(connection: AsyncConnection, campaign: int) -> Mapping[int, int]:
             writer.recall()  # before the end, which may skip some of what was read
             await writer.written()
             return await load.end(connection, campaign, replaces=replaces, edited=edited)
 
-        people: int = await self.ask(end, repeats=False)
+        people: Mapping[int, int] = await self.ask(end, repeats=False)
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
@@ -191,6 +192,11 @@ class PostgresLedger(SharedLedger):
     async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
         """Let a function defer tickets for the campaign. See `SharedLedger.hand_out`."""
         await self.ask(partial(handing_out.hand_out, place=self._place, defer=defer), repeats=False)
+
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
+        found: Mapping[str, Waiting] = await self.ask(sending.waiting)
+        return found
 
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""

@@ -42,6 +42,10 @@ _OUTCOMES: Final = f"""
 SELECT {_PART}, state::text, count(*) FROM outcome
 WHERE {OUTCOME_OF} AND state IN ({_ATTEMPTED}) AND ended_at IS NOT NULL GROUP BY 1, 2
 """
+_ENDED_SINCE: Final = f"""
+SELECT count(*) FROM outcome
+WHERE {OUTCOME_OF} AND state IN ({_ATTEMPTED}) AND ended_at > %(since)s
+"""
 _LATENCIES: Final = f"""
 SELECT {_PART}, percentile_disc(ARRAY[0.5, 0.95, 0.99])
                 WITHIN GROUP (ORDER BY greatest(ended_at - started_at, 0))
@@ -88,6 +92,12 @@ def outcomes(connection: Connection, scope: Scope, grid: TimeGrid) -> Sequence[M
     for part, state, messages in connection.execute(_OUTCOMES, {**scope, **grid._asdict()}):
         parts[part][State(state)] = messages
     return parts
+
+
+def ended_since(connection: Connection, scope: Scope, moment: float) -> int:
+    """Count the messages whose outcome became known after a time, in Unix seconds."""
+    ((count,),) = connection.execute(_ENDED_SINCE, {**scope, "since": moment})
+    return int(count)
 
 
 def latencies(connection: Connection, scope: Scope, grid: TimeGrid) -> Sequence[Latency | None]:

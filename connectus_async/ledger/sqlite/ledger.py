@@ -20,6 +20,7 @@ from connectus_async.ledger.records import (
     Report,
     Resolution,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.sqlite import (
@@ -189,9 +190,9 @@ class SqliteLedger(Ledger):
 
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        people: int = await self.ask(
+        people: Mapping[int, int] = await self.ask(
             partial(loading.end, number=load_number, replaces=replaces, edited=edited)
         )
         return people
@@ -201,6 +202,11 @@ class SqliteLedger(Ledger):
         found: Sequence[tuple[int, Entry]] = await self.ask(
             partial(loading.left_out, after=after, limit=limit)
         )
+        return found
+
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
+        found: Mapping[str, Waiting] = await self.ask(statistics.waiting)
         return found
 
     async def unresolved(self) -> Sequence[Unresolved]:

@@ -35,7 +35,7 @@ from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import current, ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, beside, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Plan, Planner, StoppedError
@@ -48,7 +48,6 @@ from connectus_async.errors import (
     LedgerError,
 )
 from connectus_async.ledger import (
-    LEDGER_SUFFIX,
     is_address,
     metadata_names,
     name_of,
@@ -112,9 +111,10 @@ def send(
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
         composer = composition.composer(region)
-    settings = Settings(region=region, **given)
+        settings = Settings(region=region, **given)
+        place = ledger or beside(file, settings.campaign)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
-    place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
+    place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
     planner = Planner(
         ignores_balance=ignore_balance,

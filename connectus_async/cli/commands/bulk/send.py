@@ -132,7 +132,7 @@ workers_option = click.option(
     "--ledger",
     type=LedgerPlace(),
     help="File that records the campaign, or the address of a PostgreSQL database, with a"
-    f" --campaign.  [default: FILE{LEDGER_SUFFIX}]",
+    f" --campaign.  [default: FILE{LEDGER_SUFFIX}; with a campaign, FILE.CAMPAIGN{LEDGER_SUFFIX}]",
 )
 @campaign_options()
 @click.option(

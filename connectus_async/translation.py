@@ -119,6 +119,15 @@ class Language:
             return f"{value.day} {MONTHS[value.month - 1]}"
         return f"{value.day} {self.locale.months['format']['abbreviated'][value.month]}"
 
+    def prepare(self) -> None:
+        """Read from disk what numbers, times and names need. Blocks."""
+        if not self.is_english:
+            self.number(0)
+            import datetime as dt  # noqa: PLC0415 - few need it
+
+            self.date(dt.date.min)
+            self.country("")
+
     def country(self, code: str) -> str:
         """Write the name of a country; the code itself if there is none.
 

@@ -57,8 +57,11 @@ SYSTEM: Final = (
     "Permission denied",
     "Read-only file system",
     "Too many open files",
+    "Single '{' encountered in format string",
+    "Single '}' encountered in format string",
+    "expected '}' before end of string",
 )
-"""Sentences of the operating system that people meet."""
+"""Sentences of the operating system and of Python that people meet."""
 
 NO_SENTENCES: Final = frozenset(
     {

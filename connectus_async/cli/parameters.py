@@ -2,7 +2,9 @@
 
 import datetime as dt
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -127,11 +129,36 @@ class LedgerPlace(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check it; an address stays as it is."""
         if "://" not in str(value):
+            self._check_file(Path(value), param, ctx)
             return super().convert(value, param, ctx)
         try:
             return ledger_place(value)
         except ConfigurationError as error:
             self.fail(translated(error.problem), param, ctx)
+
+    def _check_file(
+        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> None:
+        ledger = path.with_name(path.name + LEDGER_SUFFIX)
+        if self.exists and not path.exists():
+            self.fail(no_such_file(path), param, ctx)
+        if path.suffix != ".db" and ledger.exists():
+            is_none = _("{path} is a file of recipients: its ledger is {ledger}")
+            self.fail(is_none.format(path=path, ledger=ledger), param, ctx)
+
+
+def no_such_file(path: Path) -> str:
+    """Say that a file is not there, and which one may be meant."""
+    absent = _("there is no file {path}").format(path=path)
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except OSError:
+        return _("there is no folder {path}").format(path=path.parent)
+    near = get_close_matches(path.name, names, n=1)
+    if not near:
+        return absent
+    meant = _("{problem}; did you mean {file}?")
+    return meant.format(problem=absent, file=path.with_name(near[0]))
 
 
 ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
@@ -175,8 +202,19 @@ def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value:
 
 
 def regular_file(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
-    """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
-    if path.exists() and not path.is_file():
+    """Refuse a file that is not there, a ledger, and a pipe.
+
+    A pipe blocks, and cannot be read again to resume a campaign.
+    """
+    if not path.exists():
+        raise click.BadParameter(no_such_file(path))
+    if path.name.endswith(LEDGER_SUFFIX):
+        raise click.BadParameter(
+            _("{path} is a ledger: give the file of recipients, or go on with {command}").format(
+                path=path, command=f"connectus bulk resume {shlex.quote(str(path))}"
+            )
+        )
+    if not path.is_file():
         raise click.BadParameter(
             _("{path} is not a regular file; save it as one first").format(path=path)
         )

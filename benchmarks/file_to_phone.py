@@ -106,7 +106,10 @@ class Campaigns:
             ]
             argv += ["--concurrency", str(CONCURRENCY)]
             argv += ["--region", region] if region else []
-            argv += ["--dry-run"] if contestant.only_loads else []
+            if contestant.only_loads:
+                argv.append("--dry-run")
+            elif _asks(contestant.checkout):
+                argv.append("--yes")
             return self._process(argv, rows)
 
     def _process(self, argv: Sequence[str], rows: int) -> Round:
@@ -124,6 +127,11 @@ class Campaigns:
         wall = time.perf_counter() - started
         assert os.waitstatus_to_exitcode(status) == 0, argv
         return Round(rows, wall, used.ru_utime + used.ru_stime)
+
+
+def _asks(checkout: Path) -> bool:
+    """Tell whether a version asks before it sends; older ones do not know the answer."""
+    return (checkout / "connectus_async/cli/confirmation.py").exists()
 
 
 def _lines(rows: int, code: str) -> Iterator[str]:

@@ -76,7 +76,10 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
         ) as connectus:
             source = await open_source(path)
             code, accepted = await send_source(
-                connectus, source, composer, settings, ledger, workers=workers, as_json=False
+                *(connectus, source, composer, settings, ledger),
+                workers=workers,
+                yes=True,
+                as_json=False,
             )
         if workers:
             code, accepted = await _helped(emulator, ledger, workers)

@@ -16,11 +16,18 @@ from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
 from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.confirmation import (
+    NOT_CONFIRMED,
+    check_confirmable,
+    is_confirmed,
+    question_of,
+)
+from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
-from connectus_async.cli.runner import echo, errors_reported, print_json, run, sentence
+from connectus_async.cli.runner import EXIT_FAILED, echo, errors_reported, print_json, run, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
@@ -73,6 +80,7 @@ def send(
     edited: str | None,
     workers: int | None,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -82,6 +90,8 @@ def send(
     """
     names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
     columns = {name: given.pop(name) for name in names}
+    if not dry_run:
+        check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composer = Composer(
             kind=kind,  # type: ignore[arg-type]  # click has checked it
@@ -102,7 +112,7 @@ def send(
                 source, composer, settings, place, edited=treatment, as_json=as_json
             )
         async with client_for(settings) as client:
-            code, _ = await send_source(
+            code, _accepted = await send_source(
                 client,
                 source,
                 composer,
@@ -111,6 +121,7 @@ def send(
                 edited=treatment,
                 rate=given["rate"],
                 workers=workers,
+                yes=yes,
                 as_json=as_json,
             )
         return code
@@ -119,8 +130,9 @@ def send(
     sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> None:
+def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    check_confirmable(yes=yes, as_json=as_json)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -141,10 +153,12 @@ def resume(ledger: Place, workers: int | None, as_json: bool, **given: Any) -> N
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
+            if not (yes or await _is_confirmed(sender, opened, place)):
+                return EXIT_FAILED
             if workers:
-                code, _ = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _ = await _sent(sender, options, place, as_json=as_json)
+                code, _accepted = await _sent(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -216,9 +230,10 @@ async def send_source(
     edited: Edited = Edited.REFUSE,
     rate: float | None = None,
     workers: int | None = None,
+    yes: bool,
     as_json: bool,
 ) -> tuple[int, int]:
-    """Load a source into a ledger, print a preflight report, and send it or let workers do so.
+    """Load a source, print what would be sent, and once that is confirmed, send it.
 
     Args:
         client: The client.
@@ -229,6 +244,7 @@ async def send_source(
         edited: Treatment of recipients who may have received another text of the ledger.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
+        yes: Whether it is confirmed already; if not, it is asked for at the terminal.
         as_json: Whether to print JSON.
 
     Returns:
@@ -251,9 +267,28 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if not (yes or await _is_confirmed(sender, opened, ledger)):
+            return EXIT_FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, as_json=as_json)
+
+
+async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
+    """Ask whether to send what is queued; a no is put on record."""
+    waiting = await opened.waiting()
+    if not waiting or await is_confirmed(question_of(waiting)):
+        return True
+    count = sum(it.messages for it in waiting.values())
+    await _note_stop(sender, NOT_CONFIRMED)
+    echo(
+        ngettext(
+            "Nothing was sent. {count} message waits; this asks again: {command}",
+            "Nothing was sent. {count} messages wait; this asks again: {command}",
+            count,
+        ).format(count=number(count), command=f"connectus bulk resume {typed(ledger)}")
+    )
+    return False
 
 
 async def _sent(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 from click.testing import CliRunner, Result
+from confirmed import confirmed
 
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.defaults import ENVIRONMENT
@@ -36,11 +37,11 @@ def environment(server: Emulator) -> dict[str, str]:
 
 @pytest.fixture
 def run(environment: Mapping[str, str]) -> Run:
-    """Run a command; no exception but the end of the process may leave it."""
+    """Run a command, confirmed; no exception but the end of the process may leave it."""
 
     def run(*args: object, stdin: bytes | None = None, **variables: str | None) -> Result:
         settings = {**environment, **variables}
-        result = CliRunner(env=settings).invoke(command_line, list(map(str, args)), input=stdin)
+        result = CliRunner(env=settings).invoke(command_line, confirmed(*args), input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result
         return result
 

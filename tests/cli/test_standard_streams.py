@@ -14,6 +14,7 @@ from connectus_async.emulator import Fault
 
 COMMAND = (sys.executable, "-m", "connectus_async")
 SMS = (*COMMAND, "sms", "send", "56987688060", "Hola", "--json")
+SEND = ("bulk", "send", "--yes", "--text", "Hola")
 TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -68,7 +69,7 @@ def test_rows_that_nobody_reads_are_on_standard_error(environment, recipients, s
     """The campaign goes on, and every failed row is still named."""
     server.fault(Fault.status(400))
     done = subprocess.run(
-        [*COMMAND, "bulk", "send", recipients, "--text", "Hola", "--json"],
+        [*COMMAND, *SEND, recipients, "--json"],
         stdout=unread,
         stderr=subprocess.PIPE,
         env=environment,
@@ -88,7 +89,7 @@ def test_a_campaign_whose_failures_nobody_can_read_stops(
 ):
     """Nobody would learn what became of the messages."""
     done = subprocess.run(
-        [*COMMAND, "bulk", "send", recipients, "--text", "Hola", "--concurrency", "2", *options],
+        [*COMMAND, *SEND, recipients, "--concurrency", "2", *options],
         stdout=unread,
         stderr=unread,
         env=environment,
@@ -103,7 +104,7 @@ def test_a_campaign_whose_failures_nobody_can_read_stops(
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_no_harm(environment, recipients, server, closed):
     """No socket takes the place of standard output."""
-    send = ("bulk", "send", recipients, "--text", "Hola")
+    send = (*SEND, recipients)
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *send],
         capture_output=True,
@@ -120,7 +121,7 @@ def test_closed_streams_do_no_harm(environment, recipients, server, closed):
 def test_a_terminal_without_unicode_shows_an_escape(environment, recipients, encoding, as_json):
     """A character that cannot be shown is no reason to fail otherwise."""
     done = subprocess.run(
-        [*COMMAND, "bulk", "send", recipients, "--text", "{€}", *["--json"] * as_json],
+        [*COMMAND, *SEND, recipients, "--text", "{€}", *["--json"] * as_json],
         capture_output=True,
         env={**environment, "PYTHONIOENCODING": encoding},
         check=False,

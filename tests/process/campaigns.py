@@ -16,6 +16,7 @@ from random import Random
 
 import attrs
 from campaign_program import WITNESS, numbers
+from confirmed import confirmed
 from forks import Fork, forked
 from scripts import ROOT
 
@@ -123,8 +124,8 @@ async def ended(process: Fork | Process) -> Ended:
 
 
 def command(*args: object, emulator: Emulator) -> AbstractAsyncContextManager[Fork]:
-    """Start a command of the package."""
-    return started("-m", "connectus_async", *args, environment=environment(emulator))
+    """Start a command of the package, confirmed."""
+    return started("-m", "connectus_async", *confirmed(*args), environment=environment(emulator))
 
 
 async def ran(*args: object, emulator: Emulator) -> Ended:
@@ -135,7 +136,7 @@ async def ran(*args: object, emulator: Emulator) -> Ended:
 
 async def asked_later(*args: object, emulator: Emulator) -> Ended:
     """Run a command as if an hour had passed: nothing that was given up is still on its way."""
-    arguments = json.dumps({"command": [str(arg) for arg in args]})
+    arguments = json.dumps({"command": confirmed(*args)})
     async with started(PROGRAM, arguments, environment=environment(emulator)) as process:
         return await ended(process)
 
@@ -166,7 +167,7 @@ def write(path: Path, rows: int) -> None:
 
 
 def send(file: Path, *options: object) -> Sequence[object]:
-    return ("bulk", "send", file, "--text", "Hola", "--concurrency", CONCURRENCY, *options)
+    return ("bulk", "send", "--yes", file, "--text", "Hola", "--concurrency", CONCURRENCY, *options)
 
 
 def reached(emulator: Emulator) -> Counter[str]:

@@ -249,7 +249,7 @@ def campaign(tmp_path: Path) -> tuple[object, ...]:
     path = tmp_path / "recipients.csv"
     numbers = range(56_960_000_000, 56_960_000_000 + ROWS)
     path.write_text("dst_number,name\n" + "".join(f"{number},Ana\n" for number in numbers))
-    return ("bulk", "send", path, "--text", "Hola {name}", "--concurrency", HELD, "--json")
+    return ("bulk", "send", path, "--text", "Hola {name}", "--concurrency", HELD, "--yes", "--json")
 
 
 async def next_line(stream: asyncio.StreamReader | None) -> str:

@@ -408,7 +408,7 @@ def test_a_name_that_is_no_file_of_its_own_is_refused(
     for option in ("--ledger", "--ledger="):
         (tmp_path / "people.csv").write_text("dst_number\n56960000000\n")
         given = [option, name] if option == "--ledger" else [option + name]
-        arguments = ["bulk", "send", "people.csv", "--text", "Hola", *given]
+        arguments = ["bulk", "send", "people.csv", "--text", "Hola", "--yes", *given]
         user = {"CONNECTUS_API_USER": "a", "CONNECTUS_API_KEY": "b"}
         result = CliRunner(env=user).invoke(command_line, arguments)
         assert result.exit_code in {1, 2}

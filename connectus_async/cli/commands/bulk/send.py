@@ -61,6 +61,10 @@ file_options = chained(
 )
 
 
+yes_option = click.option(
+    "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
+)
+
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -88,6 +92,7 @@ workers_option = click.option(
 )
 @workers_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@yes_option
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
@@ -104,6 +109,7 @@ def bulk_send(**given: Any) -> None:
 @ledger_argument
 @campaign_options(resumes=True)
 @workers_option
+@yes_option
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:

@@ -1,0 +1,87 @@
+"""Confirmation: nothing is sent before somebody says yes, at the terminal or by a flag."""
+
+import sys
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+import anyio
+import click
+
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number
+from connectus_async.ledger.records import Waiting
+
+NOT_CONFIRMED = "nobody confirmed it"
+"""The reason on record why a campaign stopped."""
+
+
+def check_confirmable(*, yes: bool, as_json: bool) -> None:
+    """Check that somebody has said yes, or can be asked.
+
+    Raises:
+        click.UsageError: Nobody can.
+    """
+    if yes:
+        return
+    if as_json:
+        raise click.UsageError(_("--json asks no question: add --yes to send. Nothing was sent."))
+    if _terminal() is None:
+        raise click.UsageError(
+            _("there is no terminal to ask on: add --yes to send. Nothing was sent.")
+        )
+
+
+def question_of(waiting: Mapping[str, Waiting]) -> str:
+    """Write the question whether to send what waits.
+
+    >>> question_of({"sms": Waiting(2_776, 2_800, 2_776)})
+    'Send 2,800 SMS to 2,776 people?'
+    """
+    (kind, *others) = waiting
+    one, many = _QUESTIONS[None if others else kind]
+    messages = sum(it.messages for it in waiting.values())
+    return ngettext(one, many, messages).format(
+        sms=number(sum(it.billed for it in waiting.values())),
+        count=number(messages),
+        people=number(sum(it.people for it in waiting.values())),
+    )
+
+
+async def is_confirmed(question: str) -> bool:
+    """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once."""
+    terminal = _terminal()
+    if terminal is None:  # it was closed meanwhile
+        return False
+    yes, no = _("y yes").split(), _("n no").split()
+    while True:
+        terminal.write(f"{question} [{yes[0]}/{no[0].upper()}] ")
+        terminal.flush()
+        said = (await _line()).strip().casefold()
+        if not said or said in no:
+            return False
+        if said in yes:
+            return True
+
+
+_QUESTIONS: Final[Mapping[str | None, tuple[str, str]]] = {
+    "sms": ("Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?"),
+    "email": ("Send 1 email to 1 person?", "Send {count} emails to {people} people?"),
+    "whatsapp": (
+        "Send 1 WhatsApp message to 1 person?",
+        "Send {count} WhatsApp messages to {people} people?",
+    ),
+    None: ("Send 1 message to 1 person?", "Send {count} messages to {people} people?"),
+}
+
+
+def _terminal() -> TextIO | None:
+    """Find where a question is seen that can be answered."""
+    if not sys.stdin.isatty():
+        return None
+    return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
+
+
+async def _line() -> str:
+    if sys.platform != "win32":  # there, no event loop waits for a terminal
+        await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline()

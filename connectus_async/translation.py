@@ -22,6 +22,11 @@ ENGLISH: Final = "en"
 AT_LARGE: Final = {"es": "es_419"}
 """The form of a language that is not the one of a single country."""
 
+MONTHS: Final = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+
 MAX_REMEMBERED: Final = 4096
 """Sentences; most of a campaign's are the same few."""
 
@@ -81,11 +86,38 @@ class Language:
         >>> language("en").moment(dt.datetime(2026, 12, 24, 10))
         '2026-12-24 10:00'
         """
+        return f"{self.date(value)} {value:%H:%M}"
+
+    def date(self, value: "dt.date") -> str:
+        """Write a day with its year."""
         if self.is_english:
-            return f"{value:%Y-%m-%d %H:%M}"
+            return f"{value:%Y-%m-%d}"
         from babel.dates import format_date  # noqa: PLC0415 - slow to import
 
-        return f"{format_date(value, 'medium', self.locale)} {value:%H:%M}"
+        return format_date(value, "medium", self.locale)
+
+    def digits(self, text: str) -> str:
+        """Write a text with a short number in it, whose digits were chosen, in the language.
+
+        >>> language("en").digits("< 0.1 %")
+        '< 0.1 %'
+        """
+        if self.is_english:
+            return text
+        from babel.numbers import get_decimal_symbol  # noqa: PLC0415 - slow to import
+
+        return text.replace(".", get_decimal_symbol(self.locale))
+
+    def day(self, value: "dt.date") -> str:
+        """Write a day without its year, as short as can be.
+
+        >>> import datetime as dt
+        >>> language("en").day(dt.date(2026, 12, 24))
+        '24 Dec'
+        """
+        if self.is_english:
+            return f"{value.day} {MONTHS[value.month - 1]}"
+        return f"{value.day} {self.locale.months['format']['abbreviated'][value.month]}"
 
     def country(self, code: str) -> str:
         """Write the name of a country; the code itself if there is none.

@@ -32,7 +32,8 @@ def spoken(**texts: str) -> Language:
 def templates():
     """List the sentences of the catalogue that have numbered placeholders."""
     messages = SPANISH._catalogue._catalog
-    return [message for message in messages if message and PLACEHOLDER.search(message)]
+    texts = filter(lambda message: isinstance(message, str), messages)
+    return [text for text in texts if PLACEHOLDER.search(text)]
 
 
 @pytest.mark.parametrize("template", templates())

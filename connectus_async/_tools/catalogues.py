@@ -61,7 +61,12 @@ SYSTEM: Final = (
 """Sentences of the operating system that people meet."""
 
 NO_SENTENCES: Final = frozenset(
-    {"a frame of {0:,} bytes", "gzip, deflate", "only the dispatcher records new messages"}
+    {
+        "a frame of {0:,} bytes",
+        "export {0}={1}",
+        "gzip, deflate",
+        "only the dispatcher records new messages",
+    }
     | {"read committed"}
 )
 """Strings that read like sentences, and that nobody reads."""

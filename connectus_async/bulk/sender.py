@@ -28,9 +28,10 @@ from connectus_async.bulk.outcome_queue import OutcomeQueue
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation
 from connectus_async.bulk.pacing import Pacer
 from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.quiet_messages import QuietMessages
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
-from connectus_async.bulk.steering import SUPPRESSION, USER, Steering
+from connectus_async.bulk.steering import PAUSED, SUPPRESSION, UNREADABLE, USER, Steering
 from connectus_async.bulk.suppression_watch import watch_suppression
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, LedgerError
@@ -145,7 +146,7 @@ class Bulk(Unpicklable):
             self._steering.hold_back(SUPPRESSION)  # it may have changed since it was made
             watch = watch_suppression(
                 options.suppression,
-                hold_back=partial(self._steering.hold_back, SUPPRESSION),
+                hold_back=partial(self._steering.hold_back, SUPPRESSION, UNREADABLE),
                 go_on=partial(self._steering.go_on, SUPPRESSION),
                 stop=self._stop,
             )
@@ -195,7 +196,8 @@ class Bulk(Unpicklable):
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 or an async iterable. It is pulled as messages are sent, never ahead of them. If
-                left out, the messages that are queued in the ledger are sent. With
+                left out, the messages that are queued in the ledger are sent; with ``wait``, those
+                in quiet hours when these end. With
                 ``edited="refuse"`` or ``"remaining"`` it is loaded to its end first, as by `load`
                 with ``replaces``.
 
@@ -446,7 +448,7 @@ class Bulk(Unpicklable):
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._steering.hold_back(USER)
+        self._steering.hold_back(USER, PAUSED)
 
     def resume(self) -> None:
         """Send messages again after `pause`.
@@ -519,7 +521,8 @@ class Bulk(Unpicklable):
                 await bulk.run([Sms("56987688060", "Hola")])
                 bulk.progress().summary.accepted
         """
-        return Progress.of(self.summary, self._pacer, self._steering.reasons)
+        quiet = () if self._run is None else self._run.quiet.delays
+        return Progress.of(self.summary, self._pacer, (*self._steering.delays, *quiet))
 
     async def watch(self, seconds: float = 0.5) -> AsyncIterator[Progress]:
         """Yield the progress at intervals, until the sender is left.
@@ -562,7 +565,7 @@ class Bulk(Unpicklable):
         self._check_idle()
         options = self._options
         self._run = run = Run(
-            self._feed(messages),
+            self._feed(messages, quiet := QuietMessages(options.expires_at)),
             ledger=self._ledger,
             pacer=self._pacer,
             guards=guards,
@@ -572,6 +575,8 @@ class Bulk(Unpicklable):
             summary=self.summary,
             weighs_segments=options.rate_unit == "segments",
             outcomes=OutcomeQueue(options.concurrency),
+            quiet=quiet,
+            waits=options.wait and messages is None,
         )
         if type(self._ledger) is not NullLedger:
             attendant = self._steering.begin(run)
@@ -638,10 +643,10 @@ class Bulk(Unpicklable):
         if self._run is not None and self._run.outcomes.is_abandoned:
             await self._run.ended()
 
-    def _feed(self, messages: Messages | None) -> Feed:
+    def _feed(self, messages: Messages | None, quiet: QuietMessages) -> Feed:
         if messages is not None:
             return from_messages(messages)
-        return from_ledger(self._ledger, self._by_kind)
+        return from_ledger(self._ledger, self._by_kind, quiet if self._options.wait else None)
 
     def _stop(self, failure: Exception | None = None) -> None:
         if self._run is not None:

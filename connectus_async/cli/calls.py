@@ -13,6 +13,7 @@ from connectus_async import AsyncConnectus
 from connectus_async.answer import Answer
 from connectus_async.cli.answers import lines
 from connectus_async.cli.confirmation import is_confirmed
+from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number
 from connectus_async.cli.parameters import connection, read_text
@@ -85,7 +86,7 @@ def balance_change(method: str, given: dict[str, Any], *, as_json: bool) -> None
     found = run(command, as_json=as_json)
     if found is None:
         click.echo(_("Nothing was changed."), err=True)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     _print(found, lines(found), as_json=as_json)
 
 

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 import click
 from anyio.to_thread import run_sync
 
+from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number, translated
 from connectus_async.cli.ledgers import Place
-from connectus_async.cli.runner import EXIT_FAILED, echo, run
+from connectus_async.cli.runner import echo, run
 from connectus_async.cli.sending import send_source
 from connectus_async.client import AsyncConnectus
 from connectus_async.defaults import ENVIRONMENT
@@ -84,7 +85,7 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
         if workers:
             code, accepted = await _helped(emulator, ledger, workers)
         agrees = _compare(emulator, accepted)
-    return code or (0 if agrees else EXIT_FAILED)
+    return code or (ExitCode.DONE if agrees else ExitCode.FAILED)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import click
 from connectus_async.cli import machine_checks, network_checks
 from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.credentials import Choice, Place, chosen
+from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.parameters import network
 from connectus_async.cli.runner import echo, print_json, shown
@@ -32,7 +33,7 @@ def examine(database: str | None, profile: str | None, as_json: bool) -> None:
         checks = [check._asdict() for check in done]
         print_json({"type": "doctor", "ok": not has_failed, "checks": checks})
     if has_failed:
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 def _checks(database: str | None, profile: str | None) -> Iterator[Check]:

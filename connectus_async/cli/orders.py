@@ -93,7 +93,7 @@ def _order(ledger: Place, done: str, *, as_json: bool, **orders: Unpack[NewOrder
 
 def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
     """Give what `--json` prints of the orders in force, and of the senders."""
-    until = orders.paused_until if _is_paused(orders) else None
+    until = orders.paused_until if is_paused(orders) else None
     return {
         "paused": until is not None,
         "paused_until": None if until in {None, math.inf} else _iso(until or 0.0),
@@ -107,7 +107,7 @@ def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
 def print_orders(orders: Orders, senders: Sequence[Sender], ledger: Place) -> None:
     """Print the orders in force, and who sends."""
     command = f"connectus bulk {{}} {typed(ledger)}"
-    if _is_paused(orders):
+    if is_paused(orders):
         until = orders.paused_until or 0.0
         end = "" if until == math.inf else f" until {_moment(until)}"
         by = f" by {orders.paused_by}" if orders.paused_by else ""
@@ -122,7 +122,8 @@ def print_orders(orders: Orders, senders: Sequence[Sender], ledger: Place) -> No
         echo(f"open in {sender.place} since {_moment(sender.since)}")
 
 
-def _is_paused(orders: Orders) -> bool:
+def is_paused(orders: Orders) -> bool:
+    """Tell whether a pause is in force."""
     return orders.paused_until is not None and orders.paused_until > time.time()
 
 

@@ -33,7 +33,7 @@ def print_plan(
     if as_json:
         told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
         edited = {"edited": people} if people else {}
-        print_json({"preflight": report.as_dict(), "shortfalls": told, **edited})
+        print_json({"type": "plan", "preflight": report.as_dict(), "shortfalls": told, **edited})
         return
     echo(render(report, shortfalls))
     if people:

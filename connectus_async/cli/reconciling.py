@@ -1,5 +1,7 @@
 """Reconciliation of the command line."""
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -7,6 +9,7 @@ from anyio.to_thread import run_sync
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.ledgers import Place, typed
@@ -19,7 +22,7 @@ from connectus_async.ledger.states import State
 def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None:
     """Ask the API for the unknown outcomes of LEDGER."""
 
-    async def command() -> tuple[Reconciliation, int, Place]:
+    async def command() -> tuple[Reconciliation, Mapping[State, int], Place]:
         _, settings = await run_sync(recorded, ledger, given)
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
@@ -28,10 +31,12 @@ def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None
             await sender.note(**{metadata_names.SETTINGS: settings.written()})
             found = await sender.reconcile(settle=settle)
             counts = await sender.counts()
-        return found, counts.get(State.QUEUED, 0), place
+        return found, counts, place
 
-    found, queued, place = run(command, as_json=as_json, when_interrupted=STOPPED)
-    _print_reconciliation(found, queued, place, as_json=as_json)
+    found, counts, place = run(command, as_json=as_json, when_interrupted=STOPPED)
+    _print_reconciliation(found, counts.get(State.QUEUED, 0), place, as_json=as_json)
+    is_open = counts.get(State.UNKNOWN) or counts.get(State.HELD)
+    sys.exit(ExitCode.MAYBE_SENT if is_open else ExitCode.DONE)
 
 
 def _print_reconciliation(

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from connectus_async.cli.exit_codes import ExitCode, of_error
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
 from connectus_async.cli.language import translated
 from connectus_async.cli.standard_streams import discard
@@ -18,13 +19,9 @@ from connectus_async.errors import (
     ConnectusError,
     InvalidArgumentError,
     LedgerError,
-    RequestError,
 )
 from connectus_async.redaction import one_line
 
-EXIT_FAILED: Final = 1
-EXIT_UNKNOWN: Final = 3
-EXIT_INTERRUPTED: Final = 130
 NOTHING_SENT: Final = "interrupted; nothing was sent"
 MAX_SENTENCE_CHARACTERS: Final = 500
 
@@ -83,18 +80,17 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         yield
     except ConnectusError as error:
         if as_json:
-            print_json({"outcome": error.outcome, "error": sentence(error)})
-        may_have_acted = isinstance(error, RequestError) and error.may_have_acted
-        _exit(error, EXIT_UNKNOWN if may_have_acted else EXIT_FAILED)
+            print_json({"type": "error", "outcome": error.outcome, "error": sentence(error)})
+        _exit(error, of_error(error))
     except BrokenPipeError:
         raise  # standard error is closed too: click ends the process quietly
     except OSError as error:
-        _exit(error.strerror or error, EXIT_FAILED)
+        _exit(error.strerror or error, of_error(error))
     except KeyboardInterrupt:
         hold_interrupts()
         context = click.get_current_context(silent=True)
         said = None if context is None else context.meta.get(__name__)
-        _exit(said or when_interrupted, EXIT_INTERRUPTED)
+        _exit(said or when_interrupted, ExitCode.INTERRUPTED)
 
 
 def echo(text: str) -> None:
@@ -145,7 +141,12 @@ def _named(argument: str) -> str:
     return option_name(argument)
 
 
-def _exit(reason: object, code: int) -> None:
+def complain(reason: object) -> None:
+    """Print an error on standard error."""
     with suppress(OSError):  # nobody reads it: the exit code says as much
         click.echo(f"connectus: {shown(reason)}", err=True)
+
+
+def _exit(reason: object, code: ExitCode) -> None:
+    complain(reason)
     sys.exit(code)

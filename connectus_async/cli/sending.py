@@ -1,8 +1,8 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -14,24 +14,32 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
-from connectus_async.cli.campaigns import STOPPED, client_for, recorded
+from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
+from connectus_async.cli.campaigns import (
+    STOPPED,
+    campaign_sender,
+    client_for,
+    note_stop,
+    recorded,
+    standing_after,
+)
 from connectus_async.cli.confirmation import (
     NOT_CONFIRMED,
     check_confirmable,
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
-from connectus_async.cli.runner import EXIT_FAILED, echo, errors_reported, print_json, run, sentence
+from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
-    ConnectusError,
     InvalidArgumentError,
     LedgerError,
 )
@@ -61,6 +69,7 @@ ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
 
 
+DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 
 
@@ -81,6 +90,9 @@ def send(
     workers: int | None,
     dry_run: bool,
     yes: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -101,6 +113,7 @@ def send(
             transliterate=to_gsm7 if transliterate else None,
         )
     settings = Settings(region=region, **given)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
     treatment = Edited(edited or Edited.REFUSE)
 
@@ -122,17 +135,28 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
+                manner=manner,
                 as_json=as_json,
             )
         return code
 
     when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
-    sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
+    sys.exit(_run(command, manner, as_json=as_json, when_interrupted=when_interrupted))
 
 
-def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given: Any) -> None:
+def resume(
+    ledger: Place,
+    workers: int | None,
+    yes: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     check_confirmable(yes=yes, as_json=as_json)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -143,25 +167,35 @@ def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given
             )
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(settings.options, place)
+        options = await run_sync(partial(settings.options, place, wait=wait))
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,
-            sender_over(client, opened, options) as sender,
-            _stop_noted(sender),
+            campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
             if not (yes or await _is_confirmed(sender, opened, place)):
-                return EXIT_FAILED
+                return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _accepted = await _sent(sender, options, place, as_json=as_json)
+                code, _accepted = await _sent(sender, options, place, manner, as_json=as_json)
         return code
 
-    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+    sys.exit(_run(command, manner, as_json=as_json, when_interrupted=STOPPED))
+
+
+def _run(
+    command: Callable[[], Awaitable[int]], manner: Manner, *, as_json: bool, when_interrupted: str
+) -> int:
+    """Run a command with its log."""
+    with (
+        errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT),
+        campaign_log(manner.log_file, as_json=as_json),
+    ):
+        return run(command, as_json=as_json, when_interrupted=when_interrupted)
 
 
 def _check_workers(workers: int | None, options: CampaignOptions) -> None:
@@ -231,6 +265,7 @@ async def send_source(
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
+    manner: Manner = DEFAULT_MANNER,
     as_json: bool,
 ) -> tuple[int, int]:
     """Load a source, print what would be sent, and once that is confirmed, send it.
@@ -245,6 +280,7 @@ async def send_source(
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
+        manner: The manner of sending.
         as_json: Whether to print JSON.
 
     Returns:
@@ -253,10 +289,10 @@ async def send_source(
     Raises:
         ConfigurationError: Recipients may have received another text of the same ledger.
     """
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(partial(settings.options, ledger, edited, wait=manner.wait))
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
-    async with sender_over(client, opened, options) as sender, _stop_noted(sender):
+    async with campaign_sender(client, opened, options) as sender:
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
         report, people = await _loaded(sender, source, composer, options)
@@ -268,10 +304,10 @@ async def send_source(
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
         if not (yes or await _is_confirmed(sender, opened, ledger)):
-            return EXIT_FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
+            return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await _sent(sender, options, ledger, as_json=as_json)
+        return await _sent(sender, options, ledger, manner, as_json=as_json)
 
 
 async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
@@ -280,7 +316,7 @@ async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
     if not waiting or await is_confirmed(question_of(waiting)):
         return True
     count = sum(it.messages for it in waiting.values())
-    await _note_stop(sender, NOT_CONFIRMED)
+    await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
     echo(
         ngettext(
             "Nothing was sent. {count} message waits; this asks again: {command}",
@@ -292,11 +328,12 @@ async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
 
 
 async def _sent(
-    sender: Bulk, options: CampaignOptions, ledger: Place, *, as_json: bool
+    sender: Bulk, options: CampaignOptions, ledger: Place, manner: Manner, *, as_json: bool
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {typed(ledger)}"
-    display = CampaignDisplay(waiting, as_json, how)
+    display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
+    await _note_delays(sender, "")
     try:
         if options.processes > 1 and waiting:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
@@ -306,10 +343,16 @@ async def _sent(
         else:
             await display.send(sender)
     finally:
-        if display.stopped_by:
-            await _note_stop(sender, display.stopped_by)
-    counts = await sender.counts()
-    return display.finish(counts), counts.get(State.ACCEPTED, 0)
+        if display.stopped_by and display.code:
+            await note_stop(sender, display.stopped_by, display.code)
+    standing = await run_sync(standing_after, ledger, display.summary, display.code)
+    display.finish(standing.counts)
+    return standing.code(), standing.counts.get(State.ACCEPTED, 0)
+
+
+async def _note_delays(sender: Bulk, delays: str) -> None:
+    with suppress(LedgerError):  # then the campaign stops by itself
+        await sender.note(**{metadata_names.DELAYS: delays})
 
 
 async def _handed_out(
@@ -322,7 +365,7 @@ async def _handed_out(
     if tickets:
         await defer_tickets(opened, tickets)
     if as_json:
-        print_json({"tickets": tickets, "queued": waiting})
+        print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
     elif tickets:
         echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
         echo(f"connectus bulk status {typed(ledger)}")
@@ -331,24 +374,9 @@ async def _handed_out(
     return 0, counts.get(State.ACCEPTED, 0)
 
 
-@asynccontextmanager
-async def _stop_noted(sender: Bulk) -> AsyncIterator[None]:
-    """Put an error on record that stops a campaign before it sends."""
-    try:
-        yield
-    except ConnectusError as error:
-        await _note_stop(sender, sentence(error))
-        raise
-
-
 def _metadata(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
     return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
-
-
-async def _note_stop(sender: Bulk, reason: str) -> None:
-    with suppress(LedgerError):  # a ledger that cannot be written may be the reason
-        await sender.note(**{metadata_names.STOPPED: reason})
 
 
 async def _dry_run(

@@ -1,32 +1,49 @@
 """Status of a campaign."""
 
+import sys
 from collections.abc import Sequence
 
+import attrs
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.campaign_display import print_deliveries
-from connectus_async.cli.campaigns import recorded
+from connectus_async.cli.campaigns import Standing, standing_of
+from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.ledgers import Place
-from connectus_async.cli.orders import orders_as_dict, print_orders
+from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Orders, Sender
-from connectus_async.report.figures import Figures
+from connectus_async.report.figures import Figures, read_figures
 
 
 def show_status(ledger: Place, as_json: bool) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
 
-    def read() -> tuple[Figures, Orders, Sequence[Sender]]:
-        figures, _ = recorded(ledger, {})
-        control = open_store(ledger).control()
-        return figures, control.orders(), control.senders()
+    def read() -> tuple[Figures, Standing, Orders, Sequence[Sender]]:
+        store = open_store(ledger)
+        with store.read() as reader:
+            figures, standing = read_figures(reader), standing_of(reader)
+        control = store.control()
+        return figures, standing, control.orders(), control.senders()
 
-    async def command() -> tuple[Figures, Orders, Sequence[Sender]]:
+    async def command() -> tuple[Figures, Standing, Orders, Sequence[Sender]]:
         return await run_sync(read)
 
-    figures, orders, senders = run(command, as_json=as_json, when_interrupted="interrupted")
+    figures, standing, orders, senders = run(
+        command, as_json=as_json, when_interrupted="interrupted"
+    )
     _print_status(figures, orders, senders, ledger, as_json=as_json)
+    sys.exit(_code(standing, orders, senders))
+
+
+def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> ExitCode:
+    """Return the exit code that whoever sends the campaign ends with, or would end with now."""
+    if senders:
+        return attrs.evolve(standing, stopped=None).code(is_waiting=True)
+    if orders.stopped is not None:
+        return attrs.evolve(standing, stopped=ExitCode.STOPPED).code()
+    return standing.code(is_waiting=is_paused(orders))
 
 
 def _print_status(

@@ -32,3 +32,10 @@ SOURCE: Final = "source"
 
 STOPPED: Final = "stopped"
 """The reason why the campaign stopped last; empty once it goes on."""
+
+STOPPED_CODE: Final = "stopped_code"
+"""The exit code of the command that stopped; it counts while there is a reason."""
+
+DELAYS: Final = "delays"
+"""Delays that the sender of the command line has reported last, as a JSON list; they count while
+somebody sends."""

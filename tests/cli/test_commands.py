@@ -147,7 +147,11 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
         ((*SMS, "--src-number", "x"), {}, "--src-number: has something other than digits"),
         (SMS, {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
         (SMS, {"CONNECTUS_API_KEY": None}, "set CONNECTUS_API_KEY"),
-        (SMS, {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None}, "no credentials: run `connectus login`"),
+        (
+            SMS,
+            {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None},
+            "no credentials: run",
+        ),
         (SMS, {"CONNECTUS_BASE_URL": "nonsense"}, "must begin with https://"),
         (SMS, {"CONNECTUS_BASE_URL": "http://example.com"}, "use https"),
         (("account",), {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
@@ -161,7 +165,7 @@ def test_a_failure_is_one_sentence(run, server, args, variables, problem, as_jso
     """
     result = run(*args, *["--json"] * as_json, **variables)
 
-    assert_one_sentence(result, 1, problem)
+    assert_one_sentence(result, 6 if problem.startswith("401") else 1, problem)
     assert len(json_of(result)) == as_json
     for failure in json_of(result):
         assert failure["outcome"] in {"not_sent", "rejected"}
@@ -237,7 +241,7 @@ def test_failed_rows_are_named_by_their_line(run, server, recipients):
 
     result = run("bulk", "send", recipients, "--text", "Hola {name}")
 
-    assert result.exit_code == 0
+    assert result.exit_code == 4
     assert "1 of 3 accepted, 0 rejected, 0 unknown, 0 held, 2 skipped, 0 queued" in result.stdout
     assert "line 2: dst_number: is in scientific notation" in result.stdout
     assert "line 3: name: is empty in this row" in result.stdout
@@ -322,7 +326,7 @@ def test_a_national_number_in_an_international_file_is_named_by_its_line(run, se
 
     result = run("bulk", "send", recipients, "--text", TEXT)
 
-    assert result.exit_code == 0
+    assert result.exit_code == 4
     assert "line 3: dst_number: seems to lack its country code" in result.stdout
     assert sorted(message.recipient for message in server.received) == [
         *["56987688060", "56987688062"]
@@ -424,7 +428,9 @@ def test_failed_rows_as_json_are_a_line_each(run, server, recipients):
     assert result.stderr == ""
     assert preflight["preflight"]["to_send"] == 3
     assert (failure["line"], failure["state"]) == (2, "unknown")
+    assert [line["type"] for line in json_of(result)] == ["plan", "failure", "summary"]
     assert summary == {
+        "type": "summary",
         "queued": 0,
         "in_flight": 0,
         "accepted": 2,
@@ -474,7 +480,8 @@ def test_wrong_credentials_stop_a_campaign(run, server, recipients):
     result = run("bulk", "send", recipients, "--text", TEXT, "--json", CONNECTUS_API_KEY="wrong")
     status = run("bulk", "status", f"{recipients}.ledger.db", "--json")
 
-    assert_one_sentence(result, 1, "401 Unauthorized")
+    assert_one_sentence(result, 6, "401 Unauthorized")
+    assert status.exit_code == 6
     assert [line["counts"]["queued"] for line in json_of(status)] == [2]
     assert not server.received
 

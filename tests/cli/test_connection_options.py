@@ -77,8 +77,8 @@ def test_a_proxy_is_a_word_for_one_time(run, server, proxy, recipients):
 
     assert b"word" not in ledger.read_bytes()
     recipients.write_text("dst_number\n56987688063\n", "utf-8")
-    assert run(*send, **NOWHERE).exit_code == 1
-    assert run("bulk", "resume", ledger, **NOWHERE).exit_code == 1
+    assert run(*send, **NOWHERE).exit_code == 6
+    assert run("bulk", "resume", ledger, **NOWHERE).exit_code == 6
     assert run("bulk", "resume", ledger).exit_code == 0
     assert len(server.received) == 4
 

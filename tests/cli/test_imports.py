@@ -31,6 +31,7 @@ OURS = {
     "connectus_async.cli",
     "connectus_async.cli.commands",
     "connectus_async.cli.env_file",
+    "connectus_async.cli.exit_codes",
     "connectus_async.cli.interrupts",
     "connectus_async.cli.language",
     "connectus_async.cli.runner",

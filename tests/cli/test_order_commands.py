@@ -31,7 +31,7 @@ def ledger(request: pytest.FixtureRequest, run: Run, server: Emulator, recipient
         found = request.getfixturevalue("postgres_ledger")
     with server.fault(Fault.status(402), route="sms.send"):
         sent = run(*send(recipients, found))
-    assert (sent.exit_code, server.received) == (1, []), sent.output
+    assert (sent.exit_code, server.received) == (6, []), sent.output
     return found
 
 
@@ -121,7 +121,7 @@ def test_who_sends_ends_with_the_reason_of_a_stop(run: Run, server: Emulator, le
     server.fault(Fault.call(before=stop), route="sms.send", times=1)
     result = run("bulk", "resume", ledger, "--concurrency", 1, "--rate", 0.5)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert "connectus: stopped: ana stopped it\n" in result.stderr
     assert len(server.received) < 3
 

@@ -129,10 +129,10 @@ def test_a_status_that_came_before_its_sms_counts(run, ledger, server):
 
 
 def test_wrong_credentials_are_said_in_one_sentence(run, ledger):
-    """With the exit code of a failure."""
+    """With the exit code of a stop."""
     result = run("bulk", "track", ledger, CONNECTUS_API_KEY="wrong")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert result.stderr.startswith("connectus: GET /sms/{id}: 401")
     assert len(result.stderr.splitlines()) == 1
 

@@ -187,7 +187,7 @@ async def test_the_budget_is_one(emulator, file):
     """What it does not cover is skipped, by whichever process would have sent it."""
     sent = await ran(*send(file, *SEVERAL, "--budget", 300), emulator=emulator)
 
-    assert sent.code == 0
+    assert sent.code == 6
     assert "300 of 400 accepted" in sent.output
     assert "100 skipped" in sent.output
     assert sent.errors.count("the budget of 300 does not cover it") == 100
@@ -208,7 +208,7 @@ async def test_wrong_credentials_stop_all(emulator, file):
     stopped = await ran(*send(file, *SEVERAL), emulator=emulator)
     accepted = reached(emulator)
 
-    assert stopped.code == 1
+    assert stopped.code == 6
     assert stopped.errors.startswith("connectus: stopped: POST /sms/send_individual: 401")
     assert emulator.requests["sms.send"] <= 100 + 2 * CONCURRENCY
     left = ROWS - len(accepted)
@@ -234,7 +234,7 @@ async def test_a_message_that_cannot_be_read(emulator, file, gate):
         connection.execute("UPDATE message SET body = '{' WHERE state = 'queued'")
     resumed = await ran("bulk", "resume", ledger_of(file), emulator=emulator)
 
-    assert resumed.code == 1
+    assert resumed.code == 6
     assert resumed.errors == "connectus: stopped: JSONDecodeError\n"
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from connectus_async import __version__
+from connectus_async.cli import exit_codes
 from connectus_async.cli.env_file import load
 from connectus_async.cli.language import OPTION, choose
 from connectus_async.cli.runner import NOTHING_SENT, errors_reported
@@ -116,6 +117,7 @@ class _CommandLine(click.Group):
     cls=_CommandLine,
     commands=SUMMARIES,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=exit_codes.table(),
 )
 @click.version_option(__version__, prog_name="connectus")
 @click.option(
@@ -130,6 +132,4 @@ def connectus() -> None:
 
     Credentials come from `connectus login`, or from the environment: CONNECTUS_API_USER and
     CONNECTUS_API_KEY.
-
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a message may have been sent, 130 interrupted.
     """

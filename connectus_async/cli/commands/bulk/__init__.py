@@ -2,6 +2,7 @@
 
 import click
 
+from connectus_async.cli import exit_codes
 from connectus_async.cli.commands.bulk.orders import (
     bulk_continue,
     bulk_pause,
@@ -31,7 +32,8 @@ from connectus_async.cli.commands.bulk.send import bulk_resume, bulk_send
         bulk_report,
         bulk_export,
         bulk_track,
-    ]
+    ],
+    epilog=exit_codes.table(),
 )
 def bulk() -> None:
     """Send a message to every row of a file, and record each in a ledger.

@@ -65,6 +65,22 @@ yes_option = click.option(
     "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
 )
 
+running_options = chained(
+    click.option(
+        "--wait/--no-wait",
+        default=True,
+        show_default=True,
+        help="Wait for the end of quiet hours and of a pause, or end with exit code 7.",
+    ),
+    click.option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False, writable=True),
+        help="File to add the log to: a line every 10 seconds, later fewer, and at each change."
+        "  [default: standard error, unless that is a terminal]",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Name each message that is not accepted."),
+)
+
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -91,6 +107,7 @@ workers_option = click.option(
     "  [default: refuse to send]",
 )
 @workers_option
+@running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @yes_option
 @connection_options
@@ -109,6 +126,7 @@ def bulk_send(**given: Any) -> None:
 @ledger_argument
 @campaign_options(resumes=True)
 @workers_option
+@running_options
 @yes_option
 @connection_options
 @json_option

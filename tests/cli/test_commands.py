@@ -147,7 +147,11 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
         ((*SMS, "--src-number", "x"), {}, "--src-number: has something other than digits"),
         (SMS, {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
         (SMS, {"CONNECTUS_API_KEY": None}, "set CONNECTUS_API_KEY"),
-        (SMS, {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None}, "no credentials: pass"),
+        (
+            SMS,
+            {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None},
+            "no credentials: run",
+        ),
         (SMS, {"CONNECTUS_BASE_URL": "nonsense"}, "must begin with https://"),
         (SMS, {"CONNECTUS_BASE_URL": "http://example.com"}, "use https"),
         (("account",), {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),

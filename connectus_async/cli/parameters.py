@@ -16,7 +16,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import translated
 from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.ledger import parse_address
+from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
@@ -245,8 +245,8 @@ def database_address(
 def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check the address of a database, or that a folder is there."""
     if "://" in value:
-        return database_address(_context, parameter, value)
-    if not Path(value).is_dir():
+        database_address(_context, parameter, value)
+    elif not Path(value).is_dir():
         raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
     return value
 

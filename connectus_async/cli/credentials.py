@@ -12,6 +12,9 @@ from connectus_async.defaults import ENVIRONMENT
 from connectus_async.errors import ConfigurationError
 
 SETTINGS: Final = ("api_user", "api_key", "qr_token")
+MISSING: Final = "credentials"
+"""The setting that an error names if there are no credentials at all."""
+
 VARIABLES: Final = tuple(ENVIRONMENT[setting] for setting in SETTINGS)
 
 
@@ -70,8 +73,8 @@ def chosen(profile: str | None) -> Choice:
 def missing() -> ConfigurationError:
     """Say what to do without credentials."""
     return ConfigurationError(
-        "api_user",
-        "no credentials: run `connectus login`, or set CONNECTUS_API_USER and CONNECTUS_API_KEY "
+        MISSING,
+        "are missing: run `connectus login`, or set CONNECTUS_API_USER and CONNECTUS_API_KEY "
         "(CONNECTUS_QR_TOKEN for WhatsApp QR)",
     )
 

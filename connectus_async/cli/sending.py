@@ -14,7 +14,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli import edits
+from connectus_async.cli import credentials, edits
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -419,7 +419,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     try:
         return client_for(settings), True
     except ConfigurationError as error:
-        if error.setting != "api_user":
+        if error.setting != credentials.MISSING:
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
 

@@ -150,7 +150,7 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
         (
             SMS,
             {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None},
-            "no credentials: run",
+            "credentials: are missing: run",
         ),
         (SMS, {"CONNECTUS_BASE_URL": "nonsense"}, "must begin with https://"),
         (SMS, {"CONNECTUS_BASE_URL": "http://example.com"}, "use https"),

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectus_async import AsyncConnectus
+from connectus_async.cli.plan import Planner
 from connectus_async.cli.sending import send_source
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import ConfigurationError
@@ -179,6 +180,7 @@ class Campaign:
                 self.ledger,
                 edited=run.choice,
                 yes=True,
+                planner=Planner(as_json=True),
                 as_json=True,
             )
         except ConfigurationError as error:

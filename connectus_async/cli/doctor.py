@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from connectus_async.cli import machine_checks, network_checks
-from connectus_async.cli.check_results import LIMIT, Check, Level, within
+from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.credentials import Choice, Place, chosen
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _

@@ -17,6 +17,7 @@ from connectus_async.cli.language import translated
 from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import parse_address
+from connectus_async.ledger.places import LEDGER_SUFFIX
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400

@@ -146,10 +146,10 @@ def sentence(error: object) -> str:
 def shown(error: object) -> str:
     """Write an error for a person: in the language, with the names of options, on one line."""
     match error:
-        case ConfigurationError(setting="api_user" | "api_key", problem=str(problem)) if (
-            "CONNECTUS" in problem
-        ):
+        case ConfigurationError(problem=str(problem)) if problem.startswith("no credentials"):
             text = _("there are no credentials: set CONNECTUS_API_USER and CONNECTUS_API_KEY")
+        case ConfigurationError(setting=name, problem=str(problem)) if "; pass " in problem:
+            text = _("{variable} is missing: set it").format(variable=_named(name))
         case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
             text = f"{_named(name)}: {translated(error.problem)}"
         case LedgerError():
@@ -190,7 +190,7 @@ def complain(reason: object, *, may_have_sent: bool = True) -> None:
         may_have_sent: Whether a message may have been sent before it.
     """
     text = shown(reason)
-    if not may_have_sent and "nothing was sent" not in str(reason):
+    if not may_have_sent and "nothing was sent" not in str(reason).lower():
         text = _with_what_was_sent(text, click.get_current_context(silent=True))
     with suppress(OSError):  # nobody reads it: the exit code says as much
         click.echo(f"connectus: {text}", err=True)

@@ -146,7 +146,7 @@ def sentence(error: object) -> str:
 def shown(error: object) -> str:
     """Write an error for a person: in the language, with the names of options, on one line."""
     match error:
-        case ConfigurationError(problem=str(problem)) if problem.startswith("no credentials"):
+        case ConfigurationError(problem=str(problem)) if "CONNECTUS_API_USER and" in problem:
             text = _("there are no credentials: set CONNECTUS_API_USER and CONNECTUS_API_KEY")
         case ConfigurationError(setting=name, problem=str(problem)) if "; pass " in problem:
             text = _("{variable} is missing: set it").format(variable=_named(name))

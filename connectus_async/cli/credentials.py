@@ -79,6 +79,19 @@ def missing() -> ConfigurationError:
     )
 
 
+def check_pair() -> None:
+    """Refuse a user without a key, or a key without a user, of the environment or ``.env``.
+
+    Raises:
+        ConfigurationError: One of them is missing.
+    """
+    names = [ENVIRONMENT[setting] for setting in ("api_user", "api_key")]
+    present = [name for name in names if os.environ.get(name)]
+    if len(present) == 1:
+        (absent,) = {*names} - {*present}
+        raise ConfigurationError(absent, f"is missing: set it as well, since {present[0]} is set")
+
+
 def _place_of(profile: str | None) -> tuple[Place, str | None]:
     """Find the first place that has credentials, or names a profile that does."""
     if profile is not None:

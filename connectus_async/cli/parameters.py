@@ -105,7 +105,7 @@ def connection() -> dict[str, Any]:
     Raises:
         ConfigurationError: It has no credentials.
     """
-    from connectus_async.cli.credentials import Place, missing  # noqa: PLC0415 - as above
+    from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
 
     context = click.get_current_context(silent=True)
     choice = None if context is None else context.meta.get(_CREDENTIALS)
@@ -113,6 +113,8 @@ def connection() -> dict[str, Any]:
         return network()
     if choice.place is Place.NOWHERE:
         raise missing()
+    if choice.place is not Place.PROFILE:
+        check_pair()
     return {**choice.settings, **network()}
 
 

@@ -186,7 +186,7 @@ def complain(reason: object, *, may_have_sent: bool = True) -> None:
         may_have_sent: Whether a message may have been sent before it.
     """
     text = shown(reason)
-    if not may_have_sent and "nothing was sent" not in str(reason):
+    if not may_have_sent and "nothing was sent" not in str(reason).lower():
         text = _with_what_was_sent(text, click.get_current_context(silent=True))
     with suppress(OSError):  # nobody reads it: the exit code says as much
         click.echo(f"connectus: {text}", err=True)

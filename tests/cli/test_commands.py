@@ -146,7 +146,7 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
         (("sms", "send", NUMBER, "\udcff"), {}, "SMS_CONTENT: has half a surrogate pair"),
         ((*SMS, "--src-number", "x"), {}, "--src-number: has something other than digits"),
         (SMS, {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
-        (SMS, {"CONNECTUS_API_KEY": None}, "set CONNECTUS_API_KEY"),
+        (SMS, {"CONNECTUS_API_KEY": None}, "CONNECTUS_API_KEY: is missing: set it"),
         (
             SMS,
             {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None},

@@ -12,7 +12,7 @@ from connectus_async import AsyncConnectus, proxies
 from connectus_async.answer import Response, http_date
 from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import number
+from connectus_async.cli.language import number, translated
 from connectus_async.cli.runner import run, shown
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, ConnectusError
@@ -40,7 +40,7 @@ class Server(NamedTuple):
     is_tls: bool
 
 
-Address = tuple[socket.AddressFamily, Any]
+Address = tuple[int, Any]
 
 
 def check_network(config: Config, base_url: str) -> Iterator[Check]:
@@ -55,7 +55,7 @@ def check_network(config: Config, base_url: str) -> Iterator[Check]:
     server = _server(proxy or base_url)
     try:
         addresses = within(LIMIT, _resolved, server)
-    except (OSError, TimeoutError) as error:
+    except (OSError, UnicodeError) as error:  # a part of a name has at most 63 characters
         yield Check(_("name"), Level.FAIL, _problem(server, error), _name_advice(proxy))
         return
     yield Check(_("name"), Level.OK, _found(server, addresses))
@@ -107,18 +107,20 @@ def _server(url: str) -> Server:
 
 def _resolved(server: Server) -> list[Address]:
     found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found][:MAX_ADDRESSES]
+    addresses: list[Address] = [(family, address) for family, _, _, _, address in found]
+    return addresses[:MAX_ADDRESSES]
 
 
 def _found(server: Server, addresses: list[Address]) -> str:
     return f"{server.host}: {', '.join(str(address[0]) for _, address in addresses)}"
 
 
-def _problem(server: Server, error: OSError) -> str:
+def _problem(server: Server, error: Exception) -> str:
     if isinstance(error, TimeoutError):
         seconds = _("no answer within {seconds} s").format(seconds=number(LIMIT))
         return f"{server.host}: {seconds}"
-    return f"{server.host}: {error.strerror or type(error).__name__}"
+    reason = getattr(error, "strerror", None)
+    return f"{server.host}: {translated(reason or str(error))}"
 
 
 def _name_advice(proxy: str | None) -> str:

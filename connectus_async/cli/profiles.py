@@ -124,8 +124,9 @@ def write(name: str, settings: Mapping[str, str], *, uses_keyring: bool) -> str 
     if in_keyring:
         profile[IN_KEYRING] = sorted(in_keyring)
     _write(profiles)
-    is_kept = keyring is not None and in_keyring >= SECRETS & settings.keys()
-    return str(keyring.name) if is_kept else None
+    if keyring is None or not in_keyring >= SECRETS & settings.keys():
+        return None
+    return str(keyring.name)
 
 
 def remove(name: str) -> bool:

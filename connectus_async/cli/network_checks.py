@@ -23,8 +23,6 @@ MAX_ADDRESSES: Final = 4
 MAX_CLOCK_DIFFERENCE: Final = 2.0
 """Seconds by which clocks of several machines may differ, for a reconciliation."""
 
-CLOCK_ADVICE: Final = "timedatectl set-ntp true"
-
 
 class Server(NamedTuple):
     """A server to connect to.
@@ -56,9 +54,9 @@ def check_network(config: Config, base_url: str) -> Iterator[Check]:
     try:
         addresses = within(LIMIT, _resolved, server)
     except (OSError, UnicodeError) as error:  # a part of a name has at most 63 characters
-        yield Check(_("name"), Level.FAIL, _problem(server, error), _name_advice(proxy))
+        yield Check("DNS", Level.FAIL, _problem(server, error), _name_advice(proxy))
         return
-    yield Check(_("name"), Level.OK, _found(server, addresses))
+    yield Check("DNS", Level.OK, _found(server, addresses))
     yield from _connection_checks(config, server, addresses, is_proxy=proxy is not None)
 
 
@@ -84,11 +82,11 @@ def check_key(settings: dict[str, Any], *, qr: bool) -> Iterator[Check]:
     before = time.time()
     account, response, error = run(command, when_interrupted="interrupted")
     if error is not None:
-        yield Check(_("key"), Level.FAIL, shown(error), _key_advice(error))
+        yield Check(_("API key"), Level.FAIL, shown(error), _key_advice(error))
     elif account:
-        yield Check(_("key"), Level.OK, _("valid, of {account}").format(account=account))
+        yield Check(_("API key"), Level.OK, _("valid, of {account}").format(account=account))
     else:
-        yield Check(_("key"), Level.OK, _("valid"))
+        yield Check(_("API key"), Level.OK, _("valid"))
     yield _clock_check(response, before, time.time())
 
 
@@ -137,7 +135,7 @@ def _connection_checks(
         connection = _connected(addresses)
     except OSError as error:
         yield Check(
-            _("connection"),
+            "TCP",
             Level.FAIL,
             _problem(server, error),
             _("Check that a firewall lets this machine connect to port {port}.").format(
@@ -147,7 +145,7 @@ def _connection_checks(
         return
     with connection:
         taken = number((time.perf_counter() - started) * 1_000)
-        yield Check(_("connection"), Level.OK, _("within {count} ms").format(count=taken))
+        yield Check("TCP", Level.OK, _("within {count} ms").format(count=taken))
         if server.is_tls and not is_proxy:
             yield _tls_check(config, server, connection)
 
@@ -208,5 +206,5 @@ def _clock_check(response: Response | None, before: float, after: float) -> Chec
         _("clock"),
         Level.WARN,
         _("differs from the API's by {seconds} s").format(seconds=number(difference)),
-        _("Synchronise it, such as by `{command}`.").format(command=CLOCK_ADVICE),
+        _("Let the system set its clock by the network."),
     )

@@ -24,7 +24,7 @@ def levels(result: Result) -> dict[str, str]:
 
 def advice(result: Result, name: str) -> str:
     found = json.loads(result.stdout)["checks"]
-    return next(check["advice"] for check in found if check["name"] == name)
+    return next(check["advice"] for check in found if check["DNS"] == name)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def test_all_is_well(run: Callable[..., Result], server: Emulator):
     """One line for each check; nothing is sent, and no secret is shown."""
     result = run("doctor")
     assert result.exit_code == 0, result.output
-    assert "ok     key            valid, of Emulated SpA\n" in result.stdout
+    assert "ok     API key        valid, of Emulated SpA\n" in result.stdout
     assert server.api_key not in result.output
     found = run("doctor", "--json")
     assert {*levels(found).values()} == {"ok"}
@@ -63,9 +63,9 @@ def test_all_is_well(run: Callable[..., Result], server: Emulator):
         "program",
         "credentials",
         "proxy",
-        "name",
-        "connection",
-        "key",
+        "DNS",
+        "TCP",
+        "API key",
         "clock",
     ]
     assert "[excel]" in levels(found)
@@ -76,9 +76,9 @@ def test_a_wrong_key(run: Callable[..., Result]):
     """The clock is checked all the same."""
     result = run("doctor", "--json", CONNECTUS_API_KEY="mistyped")
     assert result.exit_code == 1
-    assert levels(result)["key"] == "fail"
+    assert levels(result)["API key"] == "fail"
     assert levels(result)["clock"] == "ok"
-    assert advice(result, "key") == "Run `connectus login`, or correct the environment."
+    assert advice(result, "API key") == "Run `connectus login`, or correct the environment."
 
 
 def test_no_credentials(run: Callable[..., Result], server: Emulator):
@@ -86,8 +86,8 @@ def test_no_credentials(run: Callable[..., Result], server: Emulator):
     result = run("doctor", "--json", **NOBODY)
     assert result.exit_code == 1
     assert levels(result)["credentials"] == "fail"
-    assert levels(result)["connection"] == "ok"
-    assert "key" not in levels(result)
+    assert levels(result)["TCP"] == "ok"
+    assert "API key" not in levels(result)
     assert not server.requests
 
 
@@ -95,12 +95,12 @@ def test_no_such_host_and_no_open_port(run: Callable[..., Result], unused_url: s
     """What would need the network is left out, and the rest is checked."""
     names = ("connectus.invalid", "a" * 64 + ".example")
     nameless = [run("doctor", "--json", CONNECTUS_BASE_URL=f"https://{name}") for name in names]
-    assert all(levels(result)["name"] == "fail" for result in nameless)
+    assert all(levels(result)["DNS"] == "fail" for result in nameless)
     closed = run("doctor", "--json", CONNECTUS_BASE_URL=unused_url)
-    assert levels(closed)["connection"] == "fail"
+    assert levels(closed)["TCP"] == "fail"
     for result in (*nameless, closed):
         assert result.exit_code == 1
-        assert not levels(result).keys() & {"TLS", "key", "clock"}
+        assert not levels(result).keys() & {"TLS", "API key", "clock"}
         assert levels(result)["SQLite"] == "ok"
 
 
@@ -145,7 +145,7 @@ def test_a_certificate_that_nobody_trusts(run: Callable[..., Result], tmp_path: 
     assert levels(refused)["TLS"] == "fail"
     assert "--ca-file" in advice(refused, "TLS")
     assert levels(trusted)["TLS"] == "ok"
-    assert levels(trusted)["key"] == "fail"
+    assert levels(trusted)["API key"] == "fail"
 
 
 def test_a_server_that_never_answers_is_not_waited_for(
@@ -155,7 +155,7 @@ def test_a_server_that_never_answers_is_not_waited_for(
     monkeypatch.setattr(network_checks, "LIMIT", 0.2)
     held: list[socket.socket] = []
     with server_of(lambda connection: held.append(connection.dup())) as port:
-        for scheme, name in (("https", "TLS"), ("http", "key")):
+        for scheme, name in (("https", "TLS"), ("http", "API key")):
             url = {"CONNECTUS_BASE_URL": f"{scheme}://127.0.0.1:{port}"}
             assert levels(run("doctor", "--json", **url))[name] == "fail"
     for connection in held:

@@ -12,7 +12,7 @@ from connectus_async import AsyncConnectus, proxies
 from connectus_async.answer import Response, http_date
 from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import number
+from connectus_async.cli.language import number, translated
 from connectus_async.cli.runner import run, shown
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, ConnectusError
@@ -22,8 +22,6 @@ MAX_ADDRESSES: Final = 4
 
 MAX_CLOCK_DIFFERENCE: Final = 2.0
 """Seconds by which clocks of several machines may differ, for a reconciliation."""
-
-CLOCK_ADVICE: Final = "timedatectl set-ntp true"
 
 
 class Server(NamedTuple):
@@ -40,7 +38,7 @@ class Server(NamedTuple):
     is_tls: bool
 
 
-Address = tuple[socket.AddressFamily, Any]
+Address = tuple[int, Any]
 
 
 def check_network(config: Config, base_url: str) -> Iterator[Check]:
@@ -55,10 +53,10 @@ def check_network(config: Config, base_url: str) -> Iterator[Check]:
     server = _server(proxy or base_url)
     try:
         addresses = within(LIMIT, _resolved, server)
-    except (OSError, TimeoutError) as error:
-        yield Check(_("name"), Level.FAIL, _problem(server, error), _name_advice(proxy))
+    except (OSError, UnicodeError) as error:  # a part of a name has at most 63 characters
+        yield Check("DNS", Level.FAIL, _problem(server, error), _name_advice(proxy))
         return
-    yield Check(_("name"), Level.OK, _found(server, addresses))
+    yield Check("DNS", Level.OK, _found(server, addresses))
     yield from _connection_checks(config, server, addresses, is_proxy=proxy is not None)
 
 
@@ -84,11 +82,11 @@ def check_key(settings: dict[str, Any], *, qr: bool) -> Iterator[Check]:
     before = time.time()
     account, response, error = run(command, when_interrupted="interrupted")
     if error is not None:
-        yield Check(_("key"), Level.FAIL, shown(error), _key_advice(error))
+        yield Check(_("API key"), Level.FAIL, shown(error), _key_advice(error))
     elif account:
-        yield Check(_("key"), Level.OK, _("valid, of {account}").format(account=account))
+        yield Check(_("API key"), Level.OK, _("valid, of {account}").format(account=account))
     else:
-        yield Check(_("key"), Level.OK, _("valid"))
+        yield Check(_("API key"), Level.OK, _("valid"))
     yield _clock_check(response, before, time.time())
 
 
@@ -107,18 +105,20 @@ def _server(url: str) -> Server:
 
 def _resolved(server: Server) -> list[Address]:
     found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
-    return [(family, address) for family, _, _, _, address in found][:MAX_ADDRESSES]
+    addresses: list[Address] = [(family, address) for family, _, _, _, address in found]
+    return addresses[:MAX_ADDRESSES]
 
 
 def _found(server: Server, addresses: list[Address]) -> str:
     return f"{server.host}: {', '.join(str(address[0]) for _, address in addresses)}"
 
 
-def _problem(server: Server, error: OSError) -> str:
+def _problem(server: Server, error: Exception) -> str:
     if isinstance(error, TimeoutError):
         seconds = _("no answer within {seconds} s").format(seconds=number(LIMIT))
         return f"{server.host}: {seconds}"
-    return f"{server.host}: {error.strerror or type(error).__name__}"
+    reason = getattr(error, "strerror", None)
+    return f"{server.host}: {translated(reason or str(error))}"
 
 
 def _name_advice(proxy: str | None) -> str:
@@ -135,7 +135,7 @@ def _connection_checks(
         connection = _connected(addresses)
     except OSError as error:
         yield Check(
-            _("connection"),
+            "TCP",
             Level.FAIL,
             _problem(server, error),
             _("Check that a firewall lets this machine connect to port {port}.").format(
@@ -145,7 +145,7 @@ def _connection_checks(
         return
     with connection:
         taken = number((time.perf_counter() - started) * 1_000)
-        yield Check(_("connection"), Level.OK, _("within {count} ms").format(count=taken))
+        yield Check("TCP", Level.OK, _("within {count} ms").format(count=taken))
         if server.is_tls and not is_proxy:
             yield _tls_check(config, server, connection)
 
@@ -206,5 +206,5 @@ def _clock_check(response: Response | None, before: float, after: float) -> Chec
         _("clock"),
         Level.WARN,
         _("differs from the API's by {seconds} s").format(seconds=number(difference)),
-        _("Synchronise it, such as by `{command}`.").format(command=CLOCK_ADVICE),
+        _("Let the system set its clock by the network."),
     )

@@ -36,8 +36,6 @@ OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 TRUSTED_PRIORITY: Final = 1
 """Priority from which the library recommends a keyring; others store plain text, or nothing."""
 
-HEAD: Final = "# Written by `connectus login`; `connectus logout` removes a profile.\n"
-
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Profiles = dict[str, dict[str, Any]]
@@ -124,8 +122,9 @@ def write(name: str, settings: Mapping[str, str], *, uses_keyring: bool) -> str 
     if in_keyring:
         profile[IN_KEYRING] = sorted(in_keyring)
     _write(profiles)
-    is_kept = keyring is not None and in_keyring >= SECRETS & settings.keys()
-    return str(keyring.name) if is_kept else None
+    if keyring is None or not in_keyring >= SECRETS & settings.keys():
+        return None
+    return str(keyring.name)
 
 
 def remove(name: str) -> bool:
@@ -198,7 +197,7 @@ def _write(profiles: Profiles) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
         try:
-            temporary.write(HEAD + "".join(map(_table, profiles.items())))
+            temporary.write("\n".join(map(_table, profiles.items())))
             temporary.flush()
             os.fsync(temporary.fileno())
             temporary.close()
@@ -213,7 +212,7 @@ def _table(profile: tuple[str, Mapping[str, Any]]) -> str:
     # What is printable, as settings are, is written in JSON as in TOML.
     written = ((key, json.dumps(value, ensure_ascii=False)) for key, value in settings.items())
     lines = (f"{key} = {value}\n" for key, value in written)
-    return f"\n[{name}]\n{''.join(lines)}"
+    return f"[{name}]\n{''.join(lines)}"
 
 
 def _keyring() -> Any | None:

@@ -15,7 +15,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli import edits
+from connectus_async.cli import credentials, edits
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -119,8 +119,8 @@ def send(
         composer = composition.composer(region)
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
-    place = with_campaign(place, settings.campaign)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
     planner = Planner(
         ignores_balance=ignore_balance,
@@ -467,7 +467,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     try:
         return client_for(settings), True
     except ConfigurationError as error:
-        if error.setting != "api_user":
+        if error.setting != credentials.MISSING:
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
 

@@ -35,7 +35,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.log import event
 from connectus_async.cli.progress_line import Meter
-from connectus_async.cli.runner import echo, print_json, sentence
+from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
@@ -125,6 +125,7 @@ class CampaignDisplay:
         The first Ctrl-C stops it as soon as the messages under way are finished.
         """
         self.summary = bulk.summary
+        sending_begins()
         try:
             async with self._shown(bulk):
                 with at_first_interrupt(lambda: self._stop(bulk)):

@@ -146,8 +146,12 @@ def test_the_account_as_json_is_the_answer_as_it_came(run):
         (("sms", "send", NUMBER, "\udcff"), {}, "SMS_CONTENT: has half a surrogate pair"),
         ((*SMS, "--src-number", "x"), {}, "--src-number: has something other than digits"),
         (SMS, {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
-        (SMS, {"CONNECTUS_API_KEY": None}, "set CONNECTUS_API_KEY"),
-        (SMS, {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None}, "no credentials: pass"),
+        (SMS, {"CONNECTUS_API_KEY": None}, "CONNECTUS_API_KEY: is missing: set it"),
+        (
+            SMS,
+            {"CONNECTUS_API_KEY": None, "CONNECTUS_API_USER": None},
+            "credentials: are missing: run",
+        ),
         (SMS, {"CONNECTUS_BASE_URL": "nonsense"}, "must begin with https://"),
         (SMS, {"CONNECTUS_BASE_URL": "http://example.com"}, "use https"),
         (("account",), {"CONNECTUS_API_KEY": "mistyped"}, "401 Unauthorized"),
@@ -563,8 +567,11 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--text", TEXT, "--to", "phone"), "no column 'phone' among the file's 2"),
-        (("--text", "{nombre}"), "{nombre} is not a column; the columns are dst_number, name"),
+        (("--text", TEXT, "--to", "phone"), "no column 'phone'; the columns are dst_number, name"),
+        (
+            ("--text", "{nombre}"),
+            "no column 'nombre'; did you mean 'name'? The columns",
+        ),
         (("--text", TEXT, "--delimiter", "|"), "no column 'dst_number'"),
     ],
 )
@@ -619,10 +626,11 @@ def test_a_file_must_be_a_regular_one(run, path):
 
 
 def test_a_file_that_is_not_there_is_named(run):
-    """The file system's reason is passed on."""
+    """Before anything is read."""
     result = run("bulk", "send", "missing.csv", "--text", TEXT)
 
-    assert_one_sentence(result, 1, "missing.csv: cannot be read: No such file")
+    assert result.exit_code == 2
+    assert "there is no file missing.csv" in result.stderr
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_a_file_that_holds_no_certificates_is_refused(run, server, recipients):
 
     assert (result.exit_code, result.stderr) == (
         1,
-        "connectus: --ca-file: contains no PEM certificates\n",
+        "connectus: --ca-file: contains no PEM certificates. Nothing was sent.\n",
     )
     assert run("sms", "send", NUMBER, "Hola", "--ca-file", "/no/such").exit_code == 2
     assert not server.received

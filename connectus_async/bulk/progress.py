@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import math
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
@@ -59,7 +60,7 @@ class Delay:
         """Return the fields that are known as plain values; the time in ISO 8601."""
         values = attrs.asdict(self, filter=lambda _, value: value is not None)
         if self.until is not None:
-            values["until"] = self.until.isoformat(timespec="seconds")
+            values["until"] = self.until.isoformat()
         return {**values, "cause": self.cause.value}
 
     @classmethod
@@ -145,7 +146,8 @@ def _sum(*values: Any) -> Any:
 
 def _delays_of(pacer: "Pacer") -> Iterable[Delay]:
     signal, seconds = pacer.pause_for
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=round(seconds)) if seconds else None
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    until = now + dt.timedelta(seconds=math.ceil(seconds)) if seconds else None
     if pacer.is_throttled or signal is Signal.THROTTLED:
         yield Delay(cause=DelayCause.RATE_LIMIT, rate=pacer.rate, until=until)
     elif signal is not None:

@@ -27,6 +27,7 @@ from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import DelayCause
 from connectus_async.bulk.progress import Progress as Sent
 from connectus_async.cli.campaign_log import CampaignLog
+from connectus_async.cli.delays import told
 from connectus_async.cli.exit_codes import ExitCode, of_stop
 from connectus_async.cli.failures import Failures
 from connectus_async.cli.interrupts import at_first_interrupt
@@ -34,7 +35,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.log import event
 from connectus_async.cli.progress_line import Meter
-from connectus_async.cli.runner import echo, print_json, sentence
+from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
@@ -115,6 +116,7 @@ class CampaignDisplay:
     stopped_by: str | None = None
     code: ExitCode | None = None
     _failures: Failures = attrs.field(factory=Failures)
+    _waits_for: str | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -123,6 +125,7 @@ class CampaignDisplay:
         The first Ctrl-C stops it as soon as the messages under way are finished.
         """
         self.summary = bulk.summary
+        sending_begins()
         try:
             async with self._shown(bulk):
                 with at_first_interrupt(lambda: self._stop(bulk)):
@@ -134,8 +137,9 @@ class CampaignDisplay:
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
             self._stopped("nobody reads the output", ExitCode.FAILED)
         delays = bulk.progress().delays
-        if any(delay.cause is DelayCause.QUIET_HOURS for delay in delays):
+        if quiet := [delay for delay in delays if delay.cause is DelayCause.QUIET_HOURS]:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
+            (self._waits_for,) = told(quiet)
 
     def finish(self, counts: Mapping[State, int]) -> None:
         """Print the summary.
@@ -226,7 +230,8 @@ class CampaignDisplay:
             reason=translated(self.stopped_by)
         )
         if self.manner.log_file is not None:
-            for said in (*self._failures.sentences(), *filter(None, [stopped])):
+            last = filter(None, (stopped, self._waits_for))
+            for said in (*self._failures.sentences(), *last):
                 event(said)
             event(summary, **fields)
         if self.as_json:
@@ -237,6 +242,8 @@ class CampaignDisplay:
                 self._print_line(said)
         if stopped:
             self._print_line(f"connectus: {stopped}")
+        if self._waits_for:
+            self._print_line(f"connectus: {self._waits_for}")
         echo(summary)
         if maybe:
             echo(

@@ -1,7 +1,7 @@
 """Confirmation: nothing is sent before somebody says yes, at the terminal or by a flag."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TextIO
 
 import anyio
@@ -25,7 +25,7 @@ def check_confirmable(*, yes: bool, as_json: bool) -> None:
         return
     if as_json:
         raise click.UsageError(_("--json asks no question: add --yes to send. Nothing was sent."))
-    if _terminal() is None:
+    if find_terminal() is None:
         raise click.UsageError(
             _("there is no terminal to ask on: add --yes to send. Nothing was sent.")
         )
@@ -38,9 +38,9 @@ def question_of(waiting: Mapping[str, Waiting]) -> str:
     'Send 2,800 SMS to 2,776 people?'
     """
     (kind, *others) = waiting
-    one, many = _QUESTIONS[None if others else kind]
     messages = sum(it.messages for it in waiting.values())
-    return ngettext(one, many, messages).format(
+    question = _QUESTIONS[None if others else kind]
+    return question(messages).format(
         sms=number(sum(it.billed for it in waiting.values())),
         count=number(messages),
         people=number(sum(it.people for it in waiting.values())),
@@ -49,39 +49,47 @@ def question_of(waiting: Mapping[str, Waiting]) -> str:
 
 async def is_confirmed(question: str) -> bool:
     """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once."""
-    terminal = _terminal()
+    terminal = find_terminal()
     if terminal is None:  # it was closed meanwhile
         return False
     yes, no = _("y yes").split(), _("n no").split()
     while True:
         terminal.write(f"{question} [{yes[0]}/{no[0].upper()}] ")
         terminal.flush()
-        said = (await _line()).strip().casefold()
+        said = (await read_line()).strip().casefold()
         if not said or said in no:
             return False
         if said in yes:
             return True
 
 
-_QUESTIONS: Final[Mapping[str | None, tuple[str, str]]] = {
-    "sms": ("Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?"),
-    "email": ("Send 1 email to 1 person?", "Send {count} emails to {people} people?"),
-    "whatsapp": (
+_QUESTIONS: Final[Mapping[str | None, Callable[[int], str]]] = {
+    "sms": lambda count: ngettext(
+        "Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?", count
+    ),
+    "email": lambda count: ngettext(
+        "Send 1 email to 1 person?", "Send {count} emails to {people} people?", count
+    ),
+    "whatsapp": lambda count: ngettext(
         "Send 1 WhatsApp message to 1 person?",
         "Send {count} WhatsApp messages to {people} people?",
+        count,
     ),
-    None: ("Send 1 message to 1 person?", "Send {count} messages to {people} people?"),
+    None: lambda count: ngettext(
+        "Send 1 message to 1 person?", "Send {count} messages to {people} people?", count
+    ),
 }
 
 
-def _terminal() -> TextIO | None:
+def find_terminal() -> TextIO | None:
     """Find where a question is seen that can be answered."""
     if not sys.stdin.isatty():
         return None
     return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
 
 
-async def _line() -> str:
+async def read_line() -> str:
+    """Read an answer; empty once the terminal is closed. Ctrl-C ends the wait at once."""
     if sys.platform != "win32":  # there, no event loop waits for a terminal
         await anyio.wait_readable(sys.stdin)
     return sys.stdin.readline()

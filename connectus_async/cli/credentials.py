@@ -67,15 +67,6 @@ def chosen(profile: str | None) -> Choice:
     return Choice(place, name or profiles.DEFAULT, settings)
 
 
-def missing() -> ConfigurationError:
-    """Say what to do without credentials."""
-    return ConfigurationError(
-        "api_user",
-        "no credentials: run `connectus login`, or set CONNECTUS_API_USER and CONNECTUS_API_KEY "
-        "(CONNECTUS_QR_TOKEN for WhatsApp QR)",
-    )
-
-
 def _place_of(profile: str | None) -> tuple[Place, str | None]:
     """Find the first place that has credentials, or names a profile that does."""
     if profile is not None:

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -15,12 +17,12 @@ from connectus_async.cli.language import translated
 from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import parse_address
+from connectus_async.ledger.places import LEDGER_SUFFIX
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-LEDGER_SUFFIX: Final = ".ledger.db"
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -75,18 +77,19 @@ network_options = chained(
     ),
 )
 
-PROFILE_HELP: Final = (
-    "Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]"
-)
 
-connection_options = chained(
-    click.option(
+def profile_option(**declaration: Any) -> Decorator:
+    """Make the option that names a profile."""
+    return click.option(
         "--profile",
         metavar="NAME",
-        expose_value=False,
-        callback=_choose_credentials,
-        help=PROFILE_HELP,
-    ),
+        help="Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]",
+        **declaration,
+    )
+
+
+connection_options = chained(
+    profile_option(expose_value=False, callback=_choose_credentials),
     network_options,
 )
 """Options of the connection to the API; `connection` has their values."""
@@ -99,20 +102,10 @@ def network() -> dict[str, Any]:
 
 
 def connection() -> dict[str, Any]:
-    """Settings of a client that the present command was given.
-
-    Raises:
-        ConfigurationError: It has no credentials.
-    """
-    from connectus_async.cli.credentials import Place, missing  # noqa: PLC0415 - as above
-
+    """Settings of a client that the present command was given."""
     context = click.get_current_context(silent=True)
     choice = None if context is None else context.meta.get(_CREDENTIALS)
-    if choice is None:
-        return network()
-    if choice.place is Place.NOWHERE:
-        raise missing()
-    return {**choice.settings, **network()}
+    return network() if choice is None else {**choice.settings, **network()}
 
 
 def campaign_option(
@@ -175,11 +168,36 @@ class LedgerPlace(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check it; an address stays as it is."""
         if "://" not in str(value):
+            self._check_file(Path(value), param, ctx)
             return super().convert(value, param, ctx)
         try:
             return ledger_place(value)
         except ConfigurationError as error:
             self.fail(translated(error.problem), param, ctx)
+
+    def _check_file(
+        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> None:
+        ledger = path.with_name(path.name + LEDGER_SUFFIX)
+        if self.exists and not path.exists():
+            self.fail(no_such_file(path), param, ctx)
+        if path.suffix != ".db" and ledger.exists():
+            is_none = _("{path} is a file of recipients: its ledger is {ledger}")
+            self.fail(is_none.format(path=path, ledger=ledger), param, ctx)
+
+
+def no_such_file(path: Path) -> str:
+    """Say that a file is not there, and which one may be meant."""
+    absent = _("there is no file {path}").format(path=path)
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except OSError:
+        return _("there is no folder {path}").format(path=path.parent)
+    near = get_close_matches(path.name, names, n=1)
+    if not near:
+        return absent
+    meant = _("{problem}; did you mean {file}?")
+    return meant.format(problem=absent, file=path.with_name(near[0]))
 
 
 ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
@@ -216,9 +234,29 @@ def database_address(
     return value
 
 
+def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check the address of a database, or that a folder is there."""
+    if "://" in value:
+        return database_address(_context, parameter, value)
+    if not Path(value).is_dir():
+        raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
+    return value
+
+
 def regular_file(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
-    """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
-    if path.exists() and not path.is_file():
+    """Refuse a file that is not there, a ledger, and a pipe.
+
+    A pipe blocks, and cannot be read again to resume a campaign.
+    """
+    if not path.exists():
+        raise click.BadParameter(no_such_file(path))
+    if path.name.endswith(LEDGER_SUFFIX):
+        raise click.BadParameter(
+            _("{path} is a ledger: give the file of recipients, or go on with {command}").format(
+                path=path, command=f"connectus bulk resume {shlex.quote(str(path))}"
+            )
+        )
+    if not path.is_file():
         raise click.BadParameter(
             _("{path} is not a regular file; save it as one first").format(path=path)
         )

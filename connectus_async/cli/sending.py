@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from anyio.to_thread import run_sync
 from rich.console import Console
@@ -14,6 +14,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli import edits
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -23,27 +24,37 @@ from connectus_async.cli.campaigns import (
     recorded,
     standing_after,
 )
+from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import (
     NOT_CONFIRMED,
     check_confirmable,
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.delays import load
+from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
-from connectus_async.cli.language import ngettext, number
+from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
-from connectus_async.cli.plan import print_plan, shortfalls_of
+from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
     InvalidArgumentError,
     LedgerError,
 )
-from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import (
+    LEDGER_SUFFIX,
+    is_address,
+    metadata_names,
+    name_of,
+    open_store,
+    with_campaign,
+)
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
@@ -60,8 +71,6 @@ from connectus_async.recipients.preflight import (
     PreflightReport,
 )
 from connectus_async.recipients.sources import Source, open_source
-from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
 
@@ -75,13 +84,7 @@ NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again
 
 def send(
     file: Path,
-    kind: str,
-    text: str | None,
-    subject: str | None,
-    html: TextIO | None,
-    jinja: bool,
     region: str | None,
-    transliterate: bool,
     delimiter: str | None,
     encoding: str,
     sheet: str | None,
@@ -90,6 +93,10 @@ def send(
     workers: int | None,
     dry_run: bool,
     yes: bool,
+    ignore_balance: bool,
+    allow_countries: Sequence[str] | None,
+    allow_braces: bool,
+    show_messages: bool,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -100,30 +107,35 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
-    names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
-    columns = {name: given.pop(name) for name in names}
     if not dry_run:
         check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
-        composer = Composer(
-            kind=kind,  # type: ignore[arg-type]  # click has checked it
-            **_fillers(kind, text, subject, html, jinja=jinja),
-            **columns,
-            normalise=checker(region) if region or kind != "email" else None,
-            transliterate=to_gsm7 if transliterate else None,
-        )
+        composition = Composition.of(given)
+        composer = composition.composer(region)
     settings = Settings(region=region, **given)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
     place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
-    treatment = Edited(edited or Edited.REFUSE)
+    who = Edited(edited) if edited else None
+    planner = Planner(
+        ignores_balance=ignore_balance,
+        countries=allow_countries,
+        allows_braces=allow_braces,
+        shows_messages=show_messages,
+        is_trial=dry_run,
+        as_json=as_json,
+    )
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
             return await _dry_run(
-                source, composer, settings, place, edited=treatment, as_json=as_json
+                *(source, composer, settings, place),
+                edited=who,
+                planner=planner,
+                as_json=as_json,
             )
+        source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,
@@ -131,12 +143,14 @@ def send(
                 composer,
                 settings,
                 place,
-                edited=treatment,
+                edited=who,
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
+                planner=planner,
                 manner=manner,
                 as_json=as_json,
+                recorded=(source_file, composition),
             )
         return code
 
@@ -236,24 +250,6 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def _fillers(
-    kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
-) -> dict[str, Any]:
-    """Read the given templates. The composer checks that a kind has those it needs."""
-    engine: Any = "jinja" if jinja else "plain"
-    content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
-    fillers: dict[str, Filler] = {}
-    if text is not None:
-        fillers[content] = parse_template("text", text, engine=engine)
-    if subject is not None:
-        fillers["subject"] = parse_template("subject", subject, engine=engine)
-    if html is not None:
-        fillers["email_content"] = parse_template(
-            "html", read_text("html", html), engine=engine, html=True
-        )
-    return fillers
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -261,12 +257,14 @@ async def send_source(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited = Edited.REFUSE,
+    edited: Edited | None = None,
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
+    planner: Planner,
     manner: Manner = DEFAULT_MANNER,
     as_json: bool,
+    recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
     """Load a source, print what would be sent, and once that is confirmed, send it.
 
@@ -276,30 +274,41 @@ async def send_source(
         composer: The composer of its messages.
         settings: The options of the campaign.
         ledger: The ledger.
-        edited: Treatment of recipients who may have received another text of the ledger.
+        edited: Treatment of recipients who may have received another text of the ledger; if it is
+            left out, a person is asked.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
+        planner: The planner of what is sent.
         manner: The manner of sending.
         as_json: Whether to print JSON.
+        recorded: The file and the message options, for the ledger to remember.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger.
+        ConfigurationError: Something stops it, or recipients may have received another text of the
+            same ledger, and nobody chose who gets this one.
     """
-    options = await run_sync(partial(settings.options, ledger, edited, wait=manner.wait))
+    options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
-        await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
+        names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
+        await sender.note(**_metadata(settings), **names)
         await run_sync(order_rate, ledger, rate)
-        report, people = await _loaded(sender, source, composer, options)
-        if people:
-            raise ConfigurationError("--edited", EditedError(people).problem)
-        shortfalls = await shortfalls_of(client, report) if report.to_send else None
-        print_plan(report, shortfalls, as_json=as_json)
+        choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
+        report = await _loaded(sender, source, composer, options, choose, planner)
+        if recorded is not None:
+            source_file, composition = recorded
+            loaded = source_file.loaded(await opened.metadata())
+            await sender.note(**loaded, **{metadata_names.COMPOSITION: composition.written()})
+        plan = await planner.plan(report, client, region=options.region)
+        await planner.show(plan)
+        if plan.stops:
+            await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
+            raise StoppedError(plan.stops)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
@@ -334,6 +343,8 @@ async def _sent(
     how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
+    if options.quiet_hours is not None or not current().is_english:
+        await run_sync(load)
     try:
         if options.processes > 1 and waiting:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
@@ -385,17 +396,21 @@ async def _dry_run(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited,
+    edited: Edited | None,
+    planner: Planner,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
+    choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
-        asks = has_credentials and report.to_send
-        shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json, people=people)
+        report = await _loaded(
+            sender, source, composer, options, choose, planner, examples=ROWS_NAMED
+        )
+        asked = client if has_credentials else None
+        plan = await planner.plan(report, asked, region=options.region)
+    await planner.show(plan)
     return 0
 
 
@@ -414,23 +429,56 @@ async def _loaded(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    choose: Callable[[Edit], Awaitable[Edited]],
+    planner: Planner,
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> tuple[PreflightReport, int]:
-    """Load a source.
+) -> PreflightReport:
+    """Load a source: a second time with the choice, if people may have got another text.
 
-    Returns:
-        The preflight report, and the number of recipients whose edited text is refused.
+    Args:
+        sender: The sender.
+        source: The source.
+        composer: The composer of its messages.
+        options: The options of the campaign.
+        choose: Chooses who gets the new text.
+        planner: The planner, which may stop it before it counts as loaded.
+        examples: As in `Preflight`.
     """
-    compose = partial(_composed, source, composer, options.region)
-    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
-        await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
+    load = partial(_load, sender, source, composer, options, planner, examples)
+    try:
+        return await load(Edited.ABORT)
+    except EditedError as error:
+        others = (await sender.counts()).get(State.QUEUED, 0)
+        edit = Edit(error.people, error.corrected, others)
+    return await load(await choose(edit))
+
+
+async def _load(
+    sender: Bulk,
+    source: Source,
+    composer: Composer,
+    options: CampaignOptions,
+    planner: Planner,
+    examples: int,
+    edited: Edited,
+) -> PreflightReport:
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
+        columns=source.columns,
     )
+    forecast = partial(preflight.report, rate=options.rate, rate_unit=options.rate_unit)
+
+    async def compose(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
+        batches = _composed(source, composer, options.region, *given)
+        async with aclosing(batches):
+            async for batch in batches:
+                yield batch
+        await planner.check(forecast(), region=options.region)
+
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
 
@@ -438,12 +486,15 @@ async def _loaded(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        people = 0
         try:
-            await sender._load_composed(compose, add)  # noqa: SLF001 - as above
-        except EditedError as error:
-            people = error.people
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
+            await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+                compose, add, edited=edited, template=composer.template
+            )
+        except StoppedError as error:
+            progress.stop()
+            await planner.show(Plan(report=forecast(), stops=error.stops))
+            raise
+    return forecast()
 
 
 async def _composed(

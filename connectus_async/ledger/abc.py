@@ -183,17 +183,17 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end.
 
         Args:
             load_number: The number of the load.
             replaces: Skip the queued messages that were not in it.
-            edited: Treatment of people who may have got another text. If that is to refuse them,
-                the source does not count as loaded, so that nobody resumes it.
+            edited: Treatment of people who may have got another text. If that is to abort, the
+                source does not count as loaded, so that nobody resumes it.
 
         Returns:
-            The number of people who were left out.
+            The number of people who were left out, by the load that their last other message is of.
         """
 
     @abstractmethod
@@ -392,15 +392,27 @@ class LedgerReader(ABC):
         """Count the messages whose outcome became known, for each part of a time."""
 
     @abstractmethod
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time, in Unix seconds."""
+
+    @abstractmethod
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure how long the API took to answer, for each part of a time."""
 
     @abstractmethod
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
         """Read messages in order, some at a time.
 
         Args:
             states: Read only messages in these states.
+            has_bodies: Read their bodies too.
+            is_by_line: In the order of their lines, those without one first.
         """
 
 

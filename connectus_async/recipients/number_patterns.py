@@ -5,6 +5,7 @@ decide most numbers in two: those of plain digits in which it would find nothing
 rewrite. Any other number is left to it.
 """
 
+import enum
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -36,6 +37,17 @@ _TYPES: Final = (
 """The types of which a valid number has one."""
 
 
+class LineType(enum.StrEnum):
+    """Type of a line that is no mobile."""
+
+    LANDLINE = "landline"
+    TOLL_FREE = "toll_free"
+
+
+_LANDLINES: Final = {"CL": r"[2-7]\d{8}"}
+"""Landlines of countries for which phonenumbers does not tell them from mobiles."""
+
+
 class _Plan(NamedTuple):
     """Numbering plan of the only country with its code.
 
@@ -45,6 +57,7 @@ class _Plan(NamedTuple):
         national: By length: a valid national number without trunk prefix or carrier code.
         possible: A national number, which need not be valid.
         abroad: A prefix for calls abroad.
+        no_mobile: A valid national number that is no mobile, in a group named by its type.
     """
 
     country: str
@@ -52,6 +65,7 @@ class _Plan(NamedTuple):
     national: Mapping[int, re.Pattern[str]]
     possible: re.Pattern[str]
     abroad: re.Pattern[str]
+    no_mobile: re.Pattern[str]
 
     def has(self, number: str) -> bool:
         """Tell whether a number is certainly a valid national one."""
@@ -98,6 +112,17 @@ def plain_in(region: str, text: str) -> str | None:
     else:
         return None
     return None if _is_older(plan, digits) else digits
+
+
+def line_type(digits: str) -> LineType | None:
+    """Return the type of a number that is certainly no mobile.
+
+    Args:
+        digits: Its E.164 digits.
+    """
+    plan = _plan_of(digits[:LONGEST_CODE])
+    found = plan and plan.no_mobile.fullmatch(digits, len(plan.code))
+    return LineType(str(found.lastgroup)) if found else None
 
 
 @lru_cache(10**LONGEST_CODE)
@@ -150,7 +175,23 @@ def _plan_in(country: str) -> _Plan | None:
         },
         re.compile(metadata.general_desc.national_number_pattern),
         re.compile(metadata.international_prefix or _NEVER),
+        _no_mobile(country, metadata),
     )
+
+
+def _no_mobile(country: str, metadata: Any) -> re.Pattern[str]:
+    """Make the pattern of numbers of a type that receives no SMS, or may not."""
+    mobile, landline = _pattern(metadata.mobile), _pattern(metadata.fixed_line)
+    if country in _LANDLINES:
+        mobile, landline = _NEVER, _LANDLINES[country]
+    return re.compile(
+        rf"(?P<{LineType.TOLL_FREE}>{_pattern(metadata.toll_free)})"
+        rf"|(?P<{LineType.LANDLINE}>(?!(?:{mobile})\Z)(?:{landline}))"
+    )
+
+
+def _pattern(description: Any) -> str:
+    return (description and description.national_number_pattern) or _NEVER
 
 
 def _national(metadata: Any, length: int) -> re.Pattern[str]:

@@ -10,6 +10,7 @@ import attrs
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients.cells import Cell, format_cell
+from connectus_async.recipients.columns import missing_column
 
 Engine = Literal["plain", "jinja"]
 
@@ -79,7 +80,12 @@ class Template:
             InvalidArgumentError: One is not; the error names it and lists the columns.
         """
         names = (name for _, name in self.parts if name is not None)
-        _check(self.field, names, columns, "{{{}}}")
+        _check(self.field, names, columns)
+
+    @property
+    def source(self) -> tuple[object, ...]:
+        """All that decides what it makes of a row."""
+        return "plain", self.parts, self.html
 
     def fill(self, row: Mapping[str, Cell]) -> str:
         """Fill the template from a row.
@@ -115,6 +121,7 @@ class JinjaTemplate:
 
     field: str
     columns: frozenset[str]
+    source: tuple[object, ...] = attrs.field(repr=False)
     _render: Callable[[Mapping[str, Cell]], str] = attrs.field(repr=False)
 
     @classmethod
@@ -134,7 +141,7 @@ class JinjaTemplate:
         from connectus_async.recipients.jinja_sandbox import compile_template  # noqa: PLC0415 - it needs jinja2
 
         columns, render = compile_template(field, text, html=html)
-        return cls(field, columns, render)
+        return cls(field, columns, ("jinja", text, html), render)
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that every name is a column.
@@ -142,7 +149,7 @@ class JinjaTemplate:
         Raises:
             InvalidArgumentError: One is not; the error names it and lists the columns.
         """
-        _check(self.field, sorted(self.columns), columns, "{{{{ {} }}}}")
+        _check(self.field, sorted(self.columns), columns)
 
     def fill(self, row: Mapping[str, Cell]) -> str:
         """Fill the template from a row.
@@ -179,13 +186,11 @@ def parse_template(
     raise InvalidArgumentError("engine", 'must be "plain" or "jinja"')
 
 
-def _check(field: str, names: Iterable[str], columns: Iterable[str], form: str) -> None:
+def _check(field: str, names: Iterable[str], columns: Iterable[str]) -> None:
     known = list(columns)
     for name in names:
         if name not in known:
-            raise InvalidArgumentError(
-                field, f"{form.format(name)} is not a column; the columns are {', '.join(known)}"
-            )
+            raise InvalidArgumentError(field, missing_column(name, known))
 
 
 def _is_column(name: str) -> bool:

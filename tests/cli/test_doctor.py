@@ -12,7 +12,7 @@ import pytest
 import trustme
 from click.testing import Result
 
-from connectus_async.cli import checks, network_checks
+from connectus_async.cli import diagnosis, network_checks
 from connectus_async.emulator import Emulator
 
 NOBODY = {"CONNECTUS_API_USER": None, "CONNECTUS_API_KEY": None}
@@ -24,7 +24,7 @@ def levels(result: Result) -> dict[str, str]:
 
 def advice(result: Result, name: str) -> str:
     found = json.loads(result.stdout)["checks"]
-    return next(check["advice"] for check in found if check["DNS"] == name)
+    return next(check["advice"] for check in found if check["name"] == name)
 
 
 @contextmanager
@@ -166,5 +166,5 @@ def test_what_blocks_is_left_behind():
     """A name server, or a keyring that waits for somebody."""
     end = threading.Event()
     with pytest.raises(TimeoutError):
-        checks.within(0.01, end.wait)
+        diagnosis.within(0.01, end.wait)
     end.set()

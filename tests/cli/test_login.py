@@ -162,7 +162,7 @@ def test_a_keyring_that_fails_is_no_reason_to_lose_the_key(run, server, file, us
     use(Safe(is_locked=True))
     result = run(*SMS, **NOBODY)
     assert result.exit_code == 1
-    assert "the keyring does not give api_key of default: unlock it" in result.stderr
+    assert "the keyring does not give the key of default: unlock it" in result.stderr
 
 
 def test_the_token_of_whatsapp_qr_joins_the_profile(run, server, file):
@@ -215,10 +215,10 @@ def test_a_file_that_others_can_read_is_refused(run, server, file):
     ("text", "problem"),
     [
         ("[default\napi_key = 'secret'", "it is not TOML"),
-        ("api_key = 'secret'", "'api_key' is outside of a profile"),
+        ("api_key = 'secret'", "it has a setting outside of a profile"),
         ("[default]\napi_keys = 'secret'", "'api_keys' is not a setting"),
-        ("[default]\napi_key = 12345678", "api_key is of the wrong type"),
-        ("[default]\nin_keyring = ['secret']", "something else than names of secrets"),
+        ("[default]\napi_key = 12345678", "it has a setting of the wrong type"),
+        ("[default]\nin_keyring = ['secret']", "it has other names than those of secrets"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(run, file, text, problem):

@@ -80,7 +80,7 @@ def test_a_worker_that_cannot_begin(run, queue):
     no_address = run("workers", "run", "campaign.db")
 
     assert (no_credentials.exit_code, no_address.exit_code) == (1, 2)
-    assert "CONNECTUS_API_KEY: is missing" in no_credentials.stderr
+    assert "CONNECTUS_API_KEY is missing: set it" in no_credentials.stderr
     assert "Invalid value for 'ADDRESS'" in no_address.stderr
 
 

@@ -5,17 +5,15 @@ from typing import Any
 import click
 
 from connectus_async.cli.parameters import (
-    PROFILE_HELP,
     database_address,
     json_option,
     network_options,
+    profile_option,
 )
-
-profile_option = click.option("--profile", metavar="NAME", help=PROFILE_HELP)
 
 
 @click.command()
-@profile_option
+@profile_option()
 @click.option("--qr", is_flag=True, help="Ask for the token of WhatsApp QR instead.")
 @click.option("--in-file", is_flag=True, help="Do not use the keyring, which a server cannot open.")
 @network_options
@@ -32,7 +30,7 @@ def login(**given: Any) -> None:
 
 
 @click.command()
-@profile_option
+@profile_option()
 def logout(profile: str | None) -> None:
     """Remove stored credentials from this machine. The key itself stays valid."""
     from connectus_async.cli.login import log_out
@@ -42,7 +40,7 @@ def logout(profile: str | None) -> None:
 
 @click.command()
 @click.argument("database", required=False, callback=database_address)
-@profile_option
+@profile_option()
 @network_options
 @json_option
 def doctor(**given: Any) -> None:

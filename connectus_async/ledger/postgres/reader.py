@@ -10,13 +10,21 @@ import psycopg
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.postgres import campaigns, problems, schema, statistics
 from connectus_async.ledger.postgres.address import Address
-from connectus_async.ledger.postgres.connection import Connection, check_version, connect_blocking
+from connectus_async.ledger.postgres.connection import (
+    Connection,
+    check_version,
+    connect_blocking,
+    described,
+)
 from connectus_async.ledger.records import MOMENTS, Frequency, Latency, MessageRow, TimeGrid, Total
 from connectus_async.ledger.states import State
 
 _SHOWN: Final = {
     "state": "state::text",
     **{moment: f"round({moment} * 1000) / 1000" for moment in MOMENTS},
+    "number": "id",
+    "load": "reading",
+    "body": "CASE WHEN %(has_bodies)s THEN body END",
 }
 ROWS: Final = f"""
 SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
@@ -24,6 +32,7 @@ FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
 """
 IN_STATES: Final = "AND state = ANY(%(states)s::state[])"
 IN_ORDER: Final = "ORDER BY id"
+BY_LINE: Final = "ORDER BY line NULLS FIRST, id"
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
@@ -45,6 +54,18 @@ def read(address: Address) -> Iterator["PostgresReader"]:
                 yield PostgresReader(connection, campaigns.find(connection, address))
     except psycopg.Error as error:  # not an OSError, which may be one of the block
         raise problems.described(address.name, error) from None
+
+
+def names(address: Address) -> list[str]:
+    """List the campaigns of a database, the oldest first.
+
+    Raises:
+        LedgerError: It has no tables of ledgers, or cannot be read.
+    """
+    with described(address), closing(connect_blocking(address)) as connection:
+        ((version,),) = connection.execute(schema.FIND_VERSION)
+        check_version(address.name, version)
+        return [name for (name,) in connection.execute(campaigns.NAMES)]
 
 
 class PostgresReader(LedgerReader):
@@ -90,16 +111,28 @@ class PostgresReader(LedgerReader):
         """Count the outcomes in each part of a time by state."""
         return statistics.outcomes(self._connection, self._scope, grid)
 
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time."""
+        return statistics.ended_since(self._connection, self._scope, moment)
+
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""
         return statistics.latencies(self._connection, self._scope, grid)
 
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
-        """Read the messages in order of arrival, in batches."""
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
+        """Read the messages in order, in batches. See `LedgerReader.messages`."""
         chosen = "" if states is None else IN_STATES
-        values = {**self._scope, "states": [state.value for state in states or ()]}
+        order = BY_LINE if is_by_line else IN_ORDER
+        wanted = [state.value for state in states or ()]
+        values = {**self._scope, "states": wanted, "has_bodies": has_bodies}
         with self._connection.cursor(name=next(self._names)) as cursor:
-            cursor.execute(f"{ROWS} {chosen} {IN_ORDER}", values)
+            cursor.execute(f"{ROWS} {chosen} {order}", values)
             while batch := cursor.fetchmany(ROWS_A_BATCH):
                 yield list(map(MessageRow._make, batch))
 

@@ -64,6 +64,7 @@ class SqliteLedger(Ledger):
         self._forgets_content = policy.forgets_content
         self._file = await self._writer.start(policy)
         self._next_number = self._file.next_number
+        self._stop_heard = await self.ask(control.stop)
 
     async def close(self) -> None:
         """Write all remaining changes, and release the file."""
@@ -162,7 +163,9 @@ class SqliteLedger(Ledger):
 
     async def attend(self, attendance: Attendance) -> Instructions:
         """Get the orders of the user. See `SendingLedger.attend`."""
-        found: Instructions = await self.ask(partial(control.attend, attendance=attendance))
+        report = partial(control.attend, attendance=attendance, stop_heard=self._stop_heard)
+        found: Instructions = await self.ask(report)
+        self._stop_heard = found.stopped
         return found
 
     async def begin_load(self) -> int:
@@ -187,9 +190,9 @@ class SqliteLedger(Ledger):
 
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        people: int = await self.ask(
+        people: Mapping[int, int] = await self.ask(
             partial(loading.end, number=load_number, replaces=replaces, edited=edited)
         )
         return people

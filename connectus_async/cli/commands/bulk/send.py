@@ -1,12 +1,12 @@
 """Commands that send a campaign."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from connectus_async.cli.parameters import (
-    LEDGER_SUFFIX,
     LedgerPlace,
     campaign_options,
     chained,
@@ -17,6 +17,7 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
+from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
 
@@ -65,6 +66,40 @@ yes_option = click.option(
     "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
 )
 
+
+def _countries(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    """Read countries, divided by commas."""
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    if names == ["any"] or all(re.fullmatch("[A-Za-z]{2}", name) for name in names):
+        return names if names == ["any"] else [name.upper() for name in names]
+    raise click.BadParameter("must be countries of two letters, such as CL,PE, or any")
+
+
+check_options = chained(
+    click.option(
+        "--ignore-balance", is_flag=True, help="Send though the balance does not cover it."
+    ),
+    click.option(
+        "--allow-countries",
+        callback=_countries,
+        metavar="CL,PE|any",
+        help="Countries that messages may go to, all others stop it.  [default: those with a"
+        " fiftieth of the messages]",
+    ),
+    click.option(
+        "--allow-braces",
+        is_flag=True,
+        help="Send texts that have the name of a column in braces, such as {name}.",
+    ),
+    click.option(
+        "--show-messages",
+        is_flag=True,
+        help="Show the first messages also where there is no terminal, and with --json.",
+    ),
+)
+
 running_options = chained(
     click.option(
         "--wait/--no-wait",
@@ -102,14 +137,15 @@ workers_option = click.option(
 @campaign_options()
 @click.option(
     "--edited",
-    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to recipients who have nothing yet, or to all again."
-    "  [default: refuse to send]",
+    type=click.Choice([it.value for it in (Edited.REMAINING, Edited.EVERYONE, Edited.ABORT)]),
+    help="After a change of text or data, send only to people who have nothing yet, to everyone"
+    " again, or nothing.  [default: ask; without a terminal, abort]",
 )
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @yes_option
+@check_options
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:

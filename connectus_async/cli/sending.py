@@ -35,7 +35,7 @@ from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import current, ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, check_source, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Plan, Planner, StoppedError
@@ -128,6 +128,7 @@ def send(
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
+        await run_sync(check_source, place, source.name)
         if dry_run:
             return await _dry_run(
                 *(source, composer, settings, place),

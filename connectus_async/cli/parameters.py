@@ -222,13 +222,10 @@ class Rate(click.FloatRange):
         return rate
 
 
-def database_address(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> str | None:
-    """Check the address of a database, if there is one."""
+def database_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check the address of a database."""
     try:
-        if value is not None:
-            parse_address(value)
+        parse_address(value)
     except ConfigurationError as error:
         raise click.BadParameter(translated(error.problem)) from None
     return value

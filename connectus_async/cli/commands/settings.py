@@ -38,8 +38,14 @@ def logout(profile: str | None) -> None:
     log_out(profile)
 
 
+def _if_given(
+    context: click.Context, parameter: click.Parameter, address: str | None
+) -> str | None:
+    return None if address is None else database_address(context, parameter, address)
+
+
 @click.command()
-@click.argument("database", required=False, callback=database_address)
+@click.argument("database", required=False, callback=_if_given)
 @profile_option()
 @network_options
 @json_option

@@ -8,8 +8,8 @@ from connectus_async.cli.commands import SUMMARIES, connectus
 from connectus_async.cli.language import choose
 from connectus_async.cli.translated_help import translated
 
-ENGLISH = "Send one SMS."
-SPANISH = "Envía un SMS."
+ENGLISH = "Send one SMS, and list those that were sent."
+SPANISH = "Envía un SMS, y muestra los enviados."
 
 
 @pytest.fixture(autouse=True)

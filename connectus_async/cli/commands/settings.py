@@ -18,7 +18,7 @@ from connectus_async.cli.parameters import (
 @click.option("--in-file", is_flag=True, help="Do not use the keyring, which a server cannot open.")
 @network_options
 def login(**given: Any) -> None:
-    """Ask for user and key, check them, and store them for later commands.
+    """Ask for user and key, check them, and store them.
 
     The key goes to the keyring of the system if the extra keyring is installed, and otherwise to a
     file that only you can read. It is neither an argument nor shown. Scripts set CONNECTUS_API_USER
@@ -69,7 +69,7 @@ fish: connectus completion fish > ~/.config/fish/completions/connectus.fish"""
 @click.command(epilog=_HOW)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> None:
-    """Print a script that lets the tab key complete commands and options."""
+    """Print a script that lets the tab key complete commands."""
     from connectus_async.cli.completion import script
 
     click.echo(script(shell))

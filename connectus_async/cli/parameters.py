@@ -16,8 +16,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import translated
 from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.ledger import parse_address
-from connectus_async.ledger.places import LEDGER_SUFFIX
+from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
@@ -25,6 +24,9 @@ MAX_CONCURRENCY: Final = 400
 
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_NETWORK: Final = f"{__name__}.network"
+_CREDENTIALS: Final = f"{__name__}.credentials"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 src_number_option = click.option("--src-number", help="Number of the account to send from.")
@@ -42,32 +44,78 @@ def chained(*options: Decorator) -> Decorator:
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    context.meta.setdefault(__name__, {})[parameter.name] = value
+    if value is not None:
+        context.meta.setdefault(_NETWORK, {})[parameter.name] = value
 
 
-def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the connection to the API; `connection` has their values."""
-    proxy = click.option(
+def _choose_credentials(
+    context: click.Context, _parameter: click.Parameter, profile: str | None
+) -> None:
+    """Choose before there is an event loop, which files and a keyring would block."""
+    if context.resilient_parsing:
+        return
+    from connectus_async.cli.credentials import chosen  # noqa: PLC0415 - not for completion
+
+    context.meta[_CREDENTIALS] = chosen(profile)
+
+
+network_options = chained(
+    click.option(
         "--proxy",
         expose_value=False,
         callback=_remember,
         help="HTTP proxy, such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
         "HTTPS_PROXY]",
-    )
-    ca_file = click.option(
+    ),
+    click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False),
         expose_value=False,
         callback=_remember,
         help="PEM certificates to trust besides the system's.  [default: CONNECTUS_CA_FILE]",
-    )
-    return proxy(ca_file(command))
+    ),
+)
+
+PROFILE_HELP: Final = (
+    "Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]"
+)
+
+connection_options = chained(
+    click.option(
+        "--profile",
+        metavar="NAME",
+        expose_value=False,
+        callback=_choose_credentials,
+        help=PROFILE_HELP,
+    ),
+    network_options,
+)
+"""Options of the connection to the API; `connection` has their values."""
+
+
+def network() -> dict[str, Any]:
+    """Settings of the network that the present command was given."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(_NETWORK, {}))
 
 
 def connection() -> dict[str, Any]:
-    """Settings of a client that the present command was given."""
+    """Settings of a client that the present command was given.
+
+    Raises:
+        ConfigurationError: It has no credentials.
+    """
+    from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
+
     context = click.get_current_context(silent=True)
-    return {} if context is None else dict(context.meta.get(__name__, {}))
+    choice = None if context is None else context.meta.get(_CREDENTIALS)
+    if choice is None:
+        return network()
+    if choice.place is Place.NOWHERE:
+        raise missing()
+    if choice.place is not Place.PROFILE:
+        check_pair()
+    return {**choice.settings, **network()}
 
 
 def campaign_option(
@@ -184,10 +232,13 @@ class Rate(click.FloatRange):
         return rate
 
 
-def database_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Check the address of a database."""
+def database_address(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Check the address of a database, if there is one."""
     try:
-        parse_address(value)
+        if value is not None:
+            parse_address(value)
     except ConfigurationError as error:
         raise click.BadParameter(translated(error.problem)) from None
     return value
@@ -196,8 +247,8 @@ def database_address(_context: click.Context, _parameter: click.Parameter, value
 def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check the address of a database, or that a folder is there."""
     if "://" in value:
-        return database_address(_context, parameter, value)
-    if not Path(value).is_dir():
+        database_address(_context, parameter, value)
+    elif not Path(value).is_dir():
         raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
     return value
 
@@ -277,6 +328,16 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
             ).format(example=first.isoformat())
         )
     return first.isoformat()
+
+
+def naive_moment(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dt.datetime | None:
+    """Read a time, which has no offset where the platform's clocks show it."""
+    try:
+        return None if value is None else dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(_('must be a time such as "2026-12-24 10:00"')) from None
 
 
 def read_text(field: str, file: TextIO) -> str:

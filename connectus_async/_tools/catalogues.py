@@ -87,7 +87,7 @@ _SENTENCE: Final = re.compile(
 )
 _CODE: Final = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ORDER BY|ON|IS|NULL|JOIN)\b"
-    r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|^id, |^connectus "
+    r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|id, |^connectus "
 )
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{4}|:,\}")
 """What tells a template from a name with a word such as "to" in it."""

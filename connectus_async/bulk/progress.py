@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.pacing.signals import Signal
 
 if TYPE_CHECKING:
     from connectus_async.bulk.pacing import Pacer
@@ -145,6 +144,8 @@ def _sum(*values: Any) -> Any:
 
 
 def _delays_of(pacer: "Pacer") -> Iterable[Delay]:
+    from connectus_async.bulk.pacing import Signal  # noqa: PLC0415 - not to import a name
+
     signal, seconds = pacer.pause_for
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     until = now + dt.timedelta(seconds=math.ceil(seconds)) if seconds else None

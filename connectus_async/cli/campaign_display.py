@@ -214,51 +214,43 @@ class CampaignDisplay:
             event(said, **fields)
 
     def _print_end(self, counts: Mapping[State, int]) -> None:
-        numbers = {str(state): counts.get(state, 0) for state in State}
-        left = counts.get(State.QUEUED, 0)
-        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
-        summary = _(
-            "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
-            " {skipped} skipped, {queued} queued"
-        ).format(
-            total=number(sum(counts.values())),
-            **{state: number(count) for state, count in numbers.items()},
-        )
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
+        numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, **now}
-        stopped = self.stopped_by and _("stopped: {reason}").format(
-            reason=translated(self.stopped_by)
-        )
         if self.manner.log_file is not None:
-            last = filter(None, (stopped, self._waits_for))
-            for said in (*self._failures.sentences(), *last):
+            for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
-            event(summary, **fields)
+            event(_summary(counts), **fields)
         if self.as_json:
             print_json(fields)
             return
         if not self.manner.verbose:
             for said in self._failures.sentences():
                 self._print_line(said)
-        if stopped:
-            self._print_line(f"connectus: {stopped}")
+        for said in self._reasons():
+            self._print_line(f"connectus: {said}")
+        for said in (_summary(counts), *self._next_steps(counts)):
+            echo(said)
+
+    def _reasons(self) -> Iterator[str]:
+        """Write why it ended early."""
+        if self.stopped_by:
+            yield _("stopped: {reason}").format(reason=translated(self.stopped_by))
         if self._waits_for:
-            self._print_line(f"connectus: {self._waits_for}")
-        echo(summary)
+            yield self._waits_for
+
+    def _next_steps(self, counts: Mapping[State, int]) -> Iterator[str]:
+        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
-            echo(
-                _("{count} may have been sent: check with {command}").format(
-                    count=number(maybe), command=self._command("reconcile")
-                )
+            yield _("{count} may have been sent: check with {command}").format(
+                count=number(maybe), command=self._command("reconcile")
             )
-        if left:
-            echo(
-                ngettext(
-                    "{count} is still queued: continue with {command}",
-                    "{count} are still queued: continue with {command}",
-                    left,
-                ).format(count=number(left), command=self._command("resume"))
-            )
+        if left := counts.get(State.QUEUED, 0):
+            yield ngettext(
+                "{count} is still queued: continue with {command}",
+                "{count} are still queued: continue with {command}",
+                left,
+            ).format(count=number(left), command=self._command("resume"))
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)
@@ -266,6 +258,16 @@ class CampaignDisplay:
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _summary(counts: Mapping[State, int]) -> str:
+    return _(
+        "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
+        " {skipped} skipped, {queued} queued"
+    ).format(
+        total=number(sum(counts.values())),
+        **{str(state): number(counts.get(state, 0)) for state in State},
+    )
 
 
 @contextmanager

@@ -31,14 +31,21 @@ def check_confirmable(*, yes: bool, as_json: bool) -> None:
         )
 
 
-def question_of(waiting: Mapping[str, Waiting]) -> str:
-    """Write the question whether to send what waits.
+def question_of(waiting: Mapping[str, Waiting], limit: int | None = None) -> str:
+    """Write the question whether to send what waits, or a sample of it.
 
     >>> question_of({"sms": Waiting(2_776, 2_800, 2_776)})
     'Send 2,800 SMS to 2,776 people?'
     """
     (kind, *others) = waiting
     messages = sum(it.messages for it in waiting.values())
+    if limit is not None and limit < messages:
+        sample = ngettext(
+            "Send a sample of {count} message? {total} wait.",
+            "Send a sample of {count} messages? {total} wait.",
+            limit,
+        )
+        return sample.format(count=number(limit), total=number(messages))
     question = _QUESTIONS[None if others else kind]
     return question(messages).format(
         sms=number(sum(it.billed for it in waiting.values())),

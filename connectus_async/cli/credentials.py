@@ -12,6 +12,9 @@ from connectus_async.defaults import ENVIRONMENT
 from connectus_async.errors import ConfigurationError
 
 SETTINGS: Final = ("api_user", "api_key", "qr_token")
+MISSING: Final = "credentials"
+"""The setting that an error names if there are no credentials at all."""
+
 VARIABLES: Final = tuple(ENVIRONMENT[setting] for setting in SETTINGS)
 
 
@@ -65,6 +68,28 @@ def chosen(profile: str | None) -> Choice:
     for variable in VARIABLES:  # or a token of another account would complete the profile
         os.environ.pop(variable, None)
     return Choice(place, name or profiles.DEFAULT, settings)
+
+
+def missing() -> ConfigurationError:
+    """Say what to do without credentials."""
+    return ConfigurationError(
+        MISSING,
+        "are missing: run `connectus login`, or set CONNECTUS_API_USER and CONNECTUS_API_KEY "
+        "(CONNECTUS_QR_TOKEN for WhatsApp QR)",
+    )
+
+
+def check_pair() -> None:
+    """Refuse a user without a key, or a key without a user, of the environment or ``.env``.
+
+    Raises:
+        ConfigurationError: One of them is missing.
+    """
+    names = [ENVIRONMENT[setting] for setting in ("api_user", "api_key")]
+    present = [name for name in names if os.environ.get(name)]
+    if len(present) == 1:
+        (absent,) = {*names} - {*present}
+        raise ConfigurationError(absent, f"is missing: set it as well, since {present[0]} is set")
 
 
 def _place_of(profile: str | None) -> tuple[Place, str | None]:

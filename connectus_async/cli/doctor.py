@@ -7,8 +7,8 @@ from typing import Any, Final
 import click
 
 from connectus_async.cli import machine_checks, network_checks
+from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.credentials import Choice, Place, chosen
-from connectus_async.cli.diagnosis import LIMIT, Check, Level, within
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.parameters import network

@@ -11,8 +11,8 @@ from typing import Final
 
 from connectus_async import __version__, tz_database
 from connectus_async.cli import env_file, profiles
+from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.credentials import Choice, Place
-from connectus_async.cli.diagnosis import LIMIT, Check, Level, within
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number, translated
 from connectus_async.cli.runner import shown

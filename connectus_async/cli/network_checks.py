@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from connectus_async import AsyncConnectus, proxies
 from connectus_async.answer import Response, http_date
-from connectus_async.cli.diagnosis import LIMIT, Check, Level, within
+from connectus_async.cli.checks import LIMIT, Check, Level, within
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number, translated
 from connectus_async.cli.runner import run, shown

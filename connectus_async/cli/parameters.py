@@ -16,8 +16,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import translated
 from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.ledger import parse_address
-from connectus_async.ledger.places import LEDGER_SUFFIX
+from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
@@ -102,10 +101,22 @@ def network() -> dict[str, Any]:
 
 
 def connection() -> dict[str, Any]:
-    """Settings of a client that the present command was given."""
+    """Settings of a client that the present command was given.
+
+    Raises:
+        ConfigurationError: It has no credentials.
+    """
+    from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
+
     context = click.get_current_context(silent=True)
     choice = None if context is None else context.meta.get(_CREDENTIALS)
-    return network() if choice is None else {**choice.settings, **network()}
+    if choice is None:
+        return network()
+    if choice.place is Place.NOWHERE:
+        raise missing()
+    if choice.place is not Place.PROFILE:
+        check_pair()
+    return {**choice.settings, **network()}
 
 
 def campaign_option(
@@ -234,8 +245,8 @@ def database_address(_context: click.Context, _parameter: click.Parameter, value
 def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check the address of a database, or that a folder is there."""
     if "://" in value:
-        return database_address(_context, parameter, value)
-    if not Path(value).is_dir():
+        database_address(_context, parameter, value)
+    elif not Path(value).is_dir():
         raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
     return value
 

@@ -14,10 +14,10 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.text import Text
 
-from connectus_async.cli.checks import Balance, Stop, country_name, stops_of
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.runner import echo, print_json
+from connectus_async.cli.stops import Balance, Stop, country_name, stops_of
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import AuthenticationError, ConfigurationError, RequestError
 from connectus_async.ledger.states import SkipReason, State
@@ -362,21 +362,32 @@ def _shown_messages(report: PreflightReport) -> Iterator[tuple[str, Row]]:
             yield title, row
 
 
+def print_message(title: str, row: Row) -> None:
+    """Show a message as the phone shows it, on a terminal alone."""
+    if sys.stdout.isatty():
+        for line in _lines_of(title, row, min(_width(), WIDEST)):
+            echo(line)
+
+
 def _message_lines(report: PreflightReport, width: int) -> Iterator[str]:
     for title, row in _shown_messages(report):
-        message = row.content
-        if isinstance(message, Exception):
-            continue
         yield ""
-        recipient = message.dst_email if isinstance(message, Email) else f"+{message.dst_number}"
-        yield from _wrapped(f"{title}: {recipient}{_place(row)}", width)
-        for text in texts_of(message):
-            yield from (f"  │ {line}" for line in _wrapped(_printable(text), width - 4))
-        if isinstance(message, Sms):
-            counted = segments(message.sms_content)
-            yield "  └ " + _("{encoding}; SMS billed: {billed}; carrier parts: {parts}").format(
-                encoding=counted.encoding, billed=counted.billed, parts=counted.parts
-            )
+        yield from _lines_of(title, row, width)
+
+
+def _lines_of(title: str, row: Row, width: int) -> Iterator[str]:
+    message = row.content
+    if isinstance(message, Exception):
+        return
+    recipient = message.dst_email if isinstance(message, Email) else f"+{message.dst_number}"
+    yield from _wrapped(f"{title}: {recipient}{_place(row)}", width)
+    for text in texts_of(message):
+        yield from (f"  │ {line}" for line in _wrapped(_printable(text), width - 4))
+    if isinstance(message, Sms):
+        counted = segments(message.sms_content)
+        yield "  └ " + _("{encoding}; SMS billed: {billed}; carrier parts: {parts}").format(
+            encoding=counted.encoding, billed=counted.billed, parts=counted.parts
+        )
 
 
 def _place(row: Row) -> str:

@@ -146,13 +146,6 @@ def sentence(error: object) -> str:
 def shown(error: object) -> str:
     """Write an error for a person: in the language, with the names of options, on one line."""
     match error:
-        case ConfigurationError(problem=str(problem)) if "CONNECTUS_API_USER and" in problem:
-            text = _(
-                "there are no credentials: run `connectus login`, or set CONNECTUS_API_USER and "
-                "CONNECTUS_API_KEY"
-            )
-        case ConfigurationError(setting=name, problem=str(problem)) if "; pass " in problem:
-            text = _("{variable} is missing: set it").format(variable=_named(name))
         case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
             text = f"{_named(name)}: {translated(error.problem)}"
         case LedgerError():
@@ -171,7 +164,7 @@ def _variable(argument: re.Match[str]) -> str:
 def _with_what_was_sent(text: str, context: click.Context | None) -> str:
     """Say that nothing was sent, after an error of a command that would have sent something."""
     said = _("Nothing was sent.")
-    if context is None or context.meta.get(BEGAN) or text.endswith(said):
+    if context is None or context.meta.get(BEGAN) or said in text:
         return text
     if context.command.name not in SENDS and not isinstance(context.command, click.Group):
         return text

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
@@ -14,7 +15,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli import edits
+from connectus_async.cli import credentials, edits
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -34,8 +35,10 @@ from connectus_async.cli.confirmation import (
 from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
-from connectus_async.cli.ledgers import Place, check_source, typed
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.ledgers import Place, beside, check_source, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Plan, Planner, StoppedError
@@ -48,7 +51,6 @@ from connectus_async.errors import (
     LedgerError,
 )
 from connectus_async.ledger import (
-    LEDGER_SUFFIX,
     is_address,
     metadata_names,
     name_of,
@@ -97,6 +99,8 @@ def send(
     allow_countries: Sequence[str] | None,
     allow_braces: bool,
     show_messages: bool,
+    test_to: str | None,
+    limit: int | None,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -107,14 +111,16 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
-    if not dry_run:
+    _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
+    if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
         composer = composition.composer(region)
-    settings = Settings(region=region, **given)
+        settings = Settings(region=region, **given)
+        place = ledger or beside(file, settings.campaign)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
-    place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
+    place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
     planner = Planner(
         ignores_balance=ignore_balance,
@@ -128,6 +134,11 @@ def send(
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
+        if test_to is not None:
+            async with client_for(settings) as client:
+                return await send_test(
+                    client, source, composer, test_to, region=region, as_json=as_json
+                )
         await run_sync(check_source, place, source.name)
         if dry_run:
             return await _dry_run(
@@ -150,12 +161,15 @@ def send(
                 yes=yes,
                 planner=planner,
                 manner=manner,
+                limit=limit,
                 as_json=as_json,
                 recorded=(source_file, composition),
             )
         return code
 
-    when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
+    when_interrupted = TEST_STOPPED if test_to is not None else STOPPED
+    if dry_run:
+        when_interrupted = "interrupted; nothing was sent"
     sys.exit(_run(command, manner, as_json=as_json, when_interrupted=when_interrupted))
 
 
@@ -166,10 +180,12 @@ def resume(
     wait: bool,
     log_file: Path | None,
     verbose: bool,
+    limit: int | None,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
 
@@ -191,12 +207,14 @@ def resume(
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
-            if not (yes or await _is_confirmed(sender, opened, place)):
+            if not (yes or await _is_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _accepted = await _sent(sender, options, place, manner, as_json=as_json)
+                code, _accepted = await _sent(
+                    sender, options, place, manner, limit, as_json=as_json
+                )
         return code
 
     sys.exit(_run(command, manner, as_json=as_json, when_interrupted=STOPPED))
@@ -211,6 +229,24 @@ def _run(
         campaign_log(manner.log_file, as_json=as_json),
     ):
         return run(command, as_json=as_json, when_interrupted=when_interrupted)
+
+
+def _check_combination(
+    *,
+    workers: int | None,
+    limit: int | None,
+    dry_run: bool = False,
+    test_to: str | None = None,
+) -> None:
+    """Refuse options of which one would be without effect.
+
+    Raises:
+        click.UsageError: There are such options.
+    """
+    given = {"--test-to": test_to, "--dry-run": dry_run, "--workers": workers, "--limit": limit}
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1 and named != ["--dry-run", "--workers"]:
+        raise click.UsageError(_("{options} do not go together").format(options=", ".join(named)))
 
 
 def _check_workers(workers: int | None, options: CampaignOptions) -> None:
@@ -264,6 +300,7 @@ async def send_source(
     yes: bool,
     planner: Planner,
     manner: Manner = DEFAULT_MANNER,
+    limit: int | None = None,
     as_json: bool,
     recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
@@ -282,6 +319,7 @@ async def send_source(
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
         planner: The planner of what is sent.
         manner: The manner of sending.
+        limit: The size of a sample to send; the rest stays queued.
         as_json: Whether to print JSON.
         recorded: The file and the message options, for the ledger to remember.
 
@@ -313,17 +351,17 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        if not (yes or await _is_confirmed(sender, opened, ledger)):
+        if not (yes or await _is_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await _sent(sender, options, ledger, manner, as_json=as_json)
+        return await _sent(sender, options, ledger, manner, limit, as_json=as_json)
 
 
-async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
+async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
     """Ask whether to send what is queued; a no is put on record."""
     waiting = await opened.waiting()
-    if not waiting or await is_confirmed(question_of(waiting)):
+    if not waiting or await is_confirmed(question_of(waiting, limit)):
         return True
     count = sum(it.messages for it in waiting.values())
     await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
@@ -338,16 +376,25 @@ async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
 
 
 async def _sent(
-    sender: Bulk, options: CampaignOptions, ledger: Place, manner: Manner, *, as_json: bool
+    sender: Bulk,
+    options: CampaignOptions,
+    ledger: Place,
+    manner: Manner,
+    limit: int | None,
+    *,
+    as_json: bool,
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
+    if limit is not None:
+        sender._send_at_most(limit)  # noqa: SLF001 - no matter of the users of a sender
+        waiting = min(waiting, limit)
     how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
     if options.quiet_hours is not None or not current().is_english:
         await run_sync(load)
     try:
-        if options.processes > 1 and waiting:
+        if options.processes > 1 and waiting and limit is None:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
 
             async with SenderProcesses(sender, processes=options.processes) as processes:
@@ -359,7 +406,8 @@ async def _sent(
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
     display.finish(standing.counts)
-    return standing.code(), standing.counts.get(State.ACCEPTED, 0)
+    is_sample = limit is not None and not standing.counts.get(State.IN_FLIGHT)
+    return standing.code(is_waiting=is_sample), standing.counts.get(State.ACCEPTED, 0)
 
 
 async def _note_delays(sender: Bulk, delays: str) -> None:
@@ -420,7 +468,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     try:
         return client_for(settings), True
     except ConfigurationError as error:
-        if error.setting != "api_user":
+        if error.setting != credentials.MISSING:
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
 

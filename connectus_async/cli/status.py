@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -29,6 +30,9 @@ from connectus_async.ledger.records import Orders, Sender
 from connectus_async.report.figures import Figures, read_figures
 
 WATCH_SECONDS: Final = 2.0
+REST: Final = 9
+"""Times as long as a look took, at least, before the next one: a large ledger takes a while."""
+
 NOT_WATCHED: Final = "the campaign goes on; it is not watched any more"
 
 
@@ -61,13 +65,16 @@ async def _watch(ledger: Place, *, as_json: bool) -> None:
     live = Live(console=console, auto_refresh=False, transient=True) if is_drawn else nullcontext()
     with live as screen:
         last = None
+        began = time.monotonic()
         while (campaign := await run_sync(read_snapshot, ledger)).senders:
+            took = time.monotonic() - began
             if screen is not None:
                 screen.update(watched(campaign), refresh=True)
             elif (said := _said(campaign, as_json=as_json)) != last:
                 echo(said)
                 last = said
-            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.sleep(max(WATCH_SECONDS, REST * took))
+            began = time.monotonic()
 
 
 def _said(campaign: Snapshot, *, as_json: bool) -> str:

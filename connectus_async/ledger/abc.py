@@ -170,6 +170,9 @@ class Ledger(SendingLedger):
     ) -> Sequence[Loaded]:
         """Record messages as queued, or as skipped, in one transaction.
 
+        A message that is known by its key stays as it is if it may have been sent. Otherwise it
+        takes the content that it has now, and if that is another one, it waits again.
+
         Args:
             items: The messages.
             load_number: The number of the load that they belong to.

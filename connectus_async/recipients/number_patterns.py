@@ -7,7 +7,7 @@ rewrite. Any other number is left to it.
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -57,7 +57,8 @@ class _Plan(NamedTuple):
         national: By length: a valid national number without trunk prefix or carrier code.
         possible: A national number, which need not be valid.
         abroad: A prefix for calls abroad.
-        no_mobile: A valid national number that is no mobile, in a group named by its type.
+        no_mobile: A valid number with its country code that is no mobile, in a group named by its
+            type.
     """
 
     country: str
@@ -119,10 +120,20 @@ def line_type(digits: str) -> LineType | None:
 
     Args:
         digits: Its E.164 digits.
+
+    >>> line_type("56223456789"), line_type("56987688060")
+    (<LineType.LANDLINE: 'landline'>, None)
     """
-    plan = _plan_of(digits[:LONGEST_CODE])
-    found = plan and plan.no_mobile.fullmatch(digits, len(plan.code))
+    match = _no_mobile_of(digits[:LONGEST_CODE])
+    found = match and match(digits)
     return LineType(str(found.lastgroup)) if found else None
+
+
+@lru_cache(10**LONGEST_CODE)
+def _no_mobile_of(head: str) -> Callable[[str], re.Match[str] | None] | None:
+    """Return what finds numbers that are no mobiles, of those that begin with three digits."""
+    plan = _plan_of(head)
+    return None if plan is None else plan.no_mobile.fullmatch
 
 
 @lru_cache(10**LONGEST_CODE)
@@ -181,12 +192,13 @@ def _plan_in(country: str) -> _Plan | None:
 
 def _no_mobile(country: str, metadata: Any) -> re.Pattern[str]:
     """Make the pattern of numbers of a type that receives no SMS, or may not."""
-    mobile, landline = _pattern(metadata.mobile), _pattern(metadata.fixed_line)
-    if country in _LANDLINES:
-        mobile, landline = _NEVER, _LANDLINES[country]
+    toll_free, mobile, landline = map(
+        _pattern, (metadata.toll_free, metadata.mobile, metadata.fixed_line)
+    )
+    others = _LANDLINES.get(country, _NEVER)
     return re.compile(
-        rf"(?P<{LineType.TOLL_FREE}>{_pattern(metadata.toll_free)})"
-        rf"|(?P<{LineType.LANDLINE}>(?!(?:{mobile})\Z)(?:{landline}))"
+        rf"{metadata.country_code}(?:(?P<{LineType.TOLL_FREE}>{toll_free})"
+        rf"|(?P<{LineType.LANDLINE}>(?!(?:{mobile})\Z)(?:{landline})|{others}))"
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 from click.testing import Result
 
-from connectus_async.cli import diagnosis, network_checks
+from connectus_async.cli import checks, network_checks
 from connectus_async.emulator import Emulator
 
 NOBODY = {"CONNECTUS_API_USER": None, "CONNECTUS_API_KEY": None}
@@ -166,5 +166,5 @@ def test_what_blocks_is_left_behind():
     """A name server, or a keyring that waits for somebody."""
     end = threading.Event()
     with pytest.raises(TimeoutError):
-        diagnosis.within(0.01, end.wait)
+        checks.within(0.01, end.wait)
     end.set()

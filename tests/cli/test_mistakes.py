@@ -82,7 +82,10 @@ MISTAKES = {
         variables={KEY: "wrong"},
     ),
     "no credentials": Mistake(
-        (*SEND, *TEXT), "there are no credentials", KEY, variables={KEY: None, USER: None}
+        (*SEND, *TEXT),
+        "credentials: are missing: run `connectus login`",
+        KEY,
+        variables={KEY: None, USER: None},
     ),
     "plain http": Mistake(
         (*SEND, *TEXT),

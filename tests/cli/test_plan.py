@@ -10,8 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from connectus_async.cli.checks import unusual
 from connectus_async.cli.plan import Balance, Plan, Planner
+from connectus_async.cli.stops import unusual
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.products.email import Email

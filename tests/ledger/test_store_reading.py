@@ -274,7 +274,7 @@ async def test_a_trial_of_another_campaign_is_refused(store: LedgerStore):
     async with opened(store):
         pass
     trial = store.trial()
-    with pytest.raises(LedgerError, match="a ledger is of one campaign"):
+    with pytest.raises(LedgerError, match="or use another ledger for this one"):
         await trial.open(policy("pascua"))
     await trial.close()
 

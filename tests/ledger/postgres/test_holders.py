@@ -204,7 +204,7 @@ def test_who_was_silent_itself_gives_nobody_up(hasty: PostgresStore, sleeper: Sl
 async def test_a_new_campaign_has_the_name_of_its_address(postgres_ledger: str):
     """Whoever calls it otherwise is refused, and makes nothing."""
     store = PostgresStore(postgres_ledger)
-    with pytest.raises(LedgerError, match="a ledger is of one campaign"):
+    with pytest.raises(LedgerError, match="or use another ledger for this one"):
         await store.ledger().open(policy("pascua"))
     with pytest.raises(LedgerError, match="no such campaign"), store.read():
         pass

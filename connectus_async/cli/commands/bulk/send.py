@@ -77,6 +77,18 @@ def _countries(_: click.Context, __: click.Parameter, value: str | None) -> list
     raise click.BadParameter("must be countries of two letters, such as CL,PE, or any")
 
 
+test_option = click.option(
+    "--test-to",
+    metavar="RECIPIENT",
+    help="Send the first message to this number or address alone; nothing is recorded.",
+)
+
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Send a sample of so many messages; the rest waits, with exit code 7.",
+)
+
 check_options = chained(
     click.option(
         "--ignore-balance", is_flag=True, help="Send though the balance does not cover it."
@@ -132,7 +144,7 @@ workers_option = click.option(
     "--ledger",
     type=LedgerPlace(),
     help="File that records the campaign, or the address of a PostgreSQL database, with a"
-    f" --campaign.  [default: FILE{LEDGER_SUFFIX}]",
+    f" --campaign.  [default: FILE{LEDGER_SUFFIX}; with a campaign, FILE.CAMPAIGN{LEDGER_SUFFIX}]",
 )
 @campaign_options()
 @click.option(
@@ -144,6 +156,8 @@ workers_option = click.option(
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@test_option
+@limit_option
 @yes_option
 @check_options
 @connection_options
@@ -163,6 +177,7 @@ def bulk_send(**given: Any) -> None:
 @campaign_options(resumes=True)
 @workers_option
 @running_options
+@limit_option
 @yes_option
 @connection_options
 @json_option

@@ -100,6 +100,14 @@ def test_a_login_is_used_by_later_commands(run, server, file):
     assert len(server.received) == 1
 
 
+def test_sender_processes_get_the_key_of_a_profile(run, server, file, recipients):
+    """It is in no environment that they could inherit."""
+    assert run("login", stdin=typed(server), **NOBODY).exit_code == 0
+    result = run("bulk", "send", recipients, "--text", "Hola", "--processes", 2, **NOBODY)
+    assert result.exit_code == 0, result.output
+    assert len(server.received) == 3
+
+
 def test_a_key_that_the_api_refuses_is_not_stored(run, server, file):
     """Nor one that could not be checked, or that was not typed."""
     wrong = run("login", stdin=typed(server, "mistyped"), **NOBODY)

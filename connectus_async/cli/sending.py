@@ -38,7 +38,7 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, beside, typed
+from connectus_async.cli.ledgers import Place, beside, check_source, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Plan, Planner, StoppedError
@@ -139,6 +139,7 @@ def send(
                 return await send_test(
                     client, source, composer, test_to, region=region, as_json=as_json
                 )
+        await run_sync(check_source, place, source.name)
         if dry_run:
             return await _dry_run(
                 *(source, composer, settings, place),

@@ -1,12 +1,15 @@
 """Confirmation: nothing is sent before somebody says yes, at the terminal or by a flag."""
 
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Final, TextIO
 
 import anyio
 import click
 
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number
+from connectus_async.ledger.records import Waiting
 
 NOT_CONFIRMED = "nobody confirmed it"
 """The reason on record why a campaign stopped."""
@@ -28,6 +31,22 @@ def check_confirmable(*, yes: bool, as_json: bool) -> None:
         )
 
 
+def question_of(waiting: Mapping[str, Waiting]) -> str:
+    """Write the question whether to send what waits.
+
+    >>> question_of({"sms": Waiting(2_776, 2_800, 2_776)})
+    'Send 2,800 SMS to 2,776 people?'
+    """
+    (kind, *others) = waiting
+    one, many = _QUESTIONS[None if others else kind]
+    messages = sum(it.messages for it in waiting.values())
+    return ngettext(one, many, messages).format(
+        sms=number(sum(it.billed for it in waiting.values())),
+        count=number(messages),
+        people=number(sum(it.people for it in waiting.values())),
+    )
+
+
 async def is_confirmed(question: str) -> bool:
     """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once."""
     terminal = _terminal()
@@ -42,6 +61,17 @@ async def is_confirmed(question: str) -> bool:
             return False
         if said in yes:
             return True
+
+
+_QUESTIONS: Final[Mapping[str | None, tuple[str, str]]] = {
+    "sms": ("Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?"),
+    "email": ("Send 1 email to 1 person?", "Send {count} emails to {people} people?"),
+    "whatsapp": (
+        "Send 1 WhatsApp message to 1 person?",
+        "Send {count} WhatsApp messages to {people} people?",
+    ),
+    None: ("Send 1 message to 1 person?", "Send {count} messages to {people} people?"),
+}
 
 
 def _terminal() -> TextIO | None:

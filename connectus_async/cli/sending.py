@@ -23,7 +23,12 @@ from connectus_async.cli.campaigns import (
     recorded,
     standing_after,
 )
-from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
+from connectus_async.cli.confirmation import (
+    NOT_CONFIRMED,
+    check_confirmable,
+    is_confirmed,
+    question_of,
+)
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
@@ -171,7 +176,7 @@ def resume(
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
-            if not (yes or await _is_confirmed(sender, place)):
+            if not (yes or await _is_confirmed(sender, opened, place)):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
@@ -298,28 +303,26 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        if not (yes or await _is_confirmed(sender, ledger)):
+        if not (yes or await _is_confirmed(sender, opened, ledger)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, manner, as_json=as_json)
 
 
-async def _is_confirmed(sender: Bulk, ledger: Place) -> bool:
+async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
     """Ask whether to send what is queued; a no is put on record."""
-    waiting = (await sender.counts()).get(State.QUEUED, 0)
-    if not waiting:
+    waiting = await opened.waiting()
+    if not waiting or await is_confirmed(question_of(waiting)):
         return True
-    question = ngettext("Send {count} message?", "Send {count} messages?", waiting)
-    if await is_confirmed(question.format(count=number(waiting))):
-        return True
+    count = sum(it.messages for it in waiting.values())
     await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
     echo(
         ngettext(
             "Nothing was sent. {count} message waits; this asks again: {command}",
             "Nothing was sent. {count} messages wait; this asks again: {command}",
-            waiting,
-        ).format(count=number(waiting), command=f"connectus bulk resume {typed(ledger)}")
+            count,
+        ).format(count=number(count), command=f"connectus bulk resume {typed(ledger)}")
     )
     return False
 

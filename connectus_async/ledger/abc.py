@@ -35,6 +35,7 @@ from connectus_async.ledger.records import (
     TimeGrid,
     Total,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.states import Edited, SkipReason, State
@@ -198,6 +199,10 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
+
+    @abstractmethod
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
 
     @abstractmethod
     async def unresolved(self) -> Sequence[Unresolved]:

@@ -214,6 +214,20 @@ class Total(NamedTuple):
     nameless: int
 
 
+class Waiting(NamedTuple):
+    """Sums over the messages of one kind that wait to be sent.
+
+    Attributes:
+        messages: Number of messages.
+        billed: What they take from the balance.
+        people: Number of different recipients.
+    """
+
+    messages: int
+    billed: int
+    people: int
+
+
 class Frequency(NamedTuple):
     """Number of messages with the same sentence.
 

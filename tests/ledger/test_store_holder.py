@@ -202,6 +202,7 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[Any]]] = {
     "flush": lambda ledger: ledger.flush(),
     "queued": lambda ledger: ledger.queued(0, 1),
     "counts": lambda ledger: ledger.counts(),
+    "waiting": lambda ledger: ledger.waiting(),
     "spent": lambda ledger: ledger.spent(),
     "metadata": lambda ledger: ledger.metadata(),
     "set_metadata": lambda ledger: ledger.set_metadata(source="a.csv"),

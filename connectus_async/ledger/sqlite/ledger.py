@@ -20,6 +20,7 @@ from connectus_async.ledger.records import (
     Report,
     Resolution,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.sqlite import (
@@ -198,6 +199,11 @@ class SqliteLedger(Ledger):
         found: Sequence[tuple[int, Entry]] = await self.ask(
             partial(loading.left_out, after=after, limit=limit)
         )
+        return found
+
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
+        found: Mapping[str, Waiting] = await self.ask(statistics.waiting)
         return found
 
     async def unresolved(self) -> Sequence[Unresolved]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, Final
 
-from connectus_async.ledger.records import Latency, TimeGrid, Total
+from connectus_async.ledger.records import Latency, TimeGrid, Total, Waiting
 from connectus_async.ledger.sqlite import codes
 from connectus_async.ledger.sqlite.schema import BEGUN_AT, CHANGEABLE, SETTLED, WATERMARK
 from connectus_async.ledger.states import ATTEMPTED, SkipReason, State
@@ -36,6 +36,11 @@ FROM outcome WHERE state = {codes.ACCEPTED}
 _NAMELESS: Final = f"""
 SELECT count(*) FROM outcome CROSS JOIN entry ON entry.id = outcome.id
 WHERE state = {codes.ACCEPTED} AND coalesce(provider_id, '') = '' AND {_IS_SMS}
+"""
+_WAITING_BY_KIND: Final = f"""
+SELECT {codes.kind_name("kind")}, count(*), sum(billed), count(DISTINCT recipient)
+FROM entry LEFT JOIN outcome USING (id)
+WHERE coalesce(state = {codes.QUEUED}, id > {WATERMARK}) GROUP BY kind
 """
 _BILLED: Final = "SELECT coalesce(sum(billed), 0) FROM entry"
 _BEGUN: Final = f"""
@@ -124,6 +129,11 @@ def _total(sums: Sequence[Any]) -> Total:
         max((it for it in ended if it is not None), default=None),
         sum(nameless),
     )
+
+
+def waiting(connection: sqlite3.Connection) -> Mapping[str, Waiting]:
+    """Add up the messages that wait to be sent, by kind."""
+    return {kind: Waiting(*sums) for kind, *sums in connection.execute(_WAITING_BY_KIND)}
 
 
 def counts(connection: sqlite3.Connection) -> Mapping[State, int]:

@@ -174,7 +174,7 @@ class AsyncConnectus:
         rate_unit: Literal["messages", "segments"] = "messages",
         identity: Literal["message", "recipient"] = "message",
         on_unknown: Literal["hold", "resend_if_absent", "resend"] = "hold",
-        edited: Literal["refuse", "remaining", "everyone"] = "everyone",
+        edited: Literal["abort", "remaining", "everyone"] = "everyone",
         suppression: "SuppressionList | None" = None,
         quiet_hours: "QuietHours | None" = None,
         expires_at: dt.datetime | None = None,
@@ -205,7 +205,7 @@ class AsyncConnectus:
                 ``"resend"`` sends it again when the ledger is next opened, so that a person may get
                 it twice.
             edited: Treatment of recipients who may have got another text of the same ledger that
-                the source no longer has: ``"refuse"`` sends nothing and raises; ``"remaining"``
+                the source no longer has: ``"abort"`` sends nothing and raises; ``"remaining"``
                 leaves them out; ``"everyone"`` sends to them as well, as a campaign with several
                 texts for one person needs. The first two read the whole source before the first
                 message is sent.

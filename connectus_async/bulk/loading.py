@@ -13,6 +13,7 @@ import attrs
 
 from connectus_async.bulk.channels import Channel, entry_of
 from connectus_async.bulk.feed import Messages, from_messages
+from connectus_async.bulk.load_templates import LoadTemplates, note_template
 from connectus_async.errors import ConfigurationError, safe_text
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
@@ -44,9 +45,10 @@ class EditedError(ConfigurationError):
 
     Attributes:
         people: Number of these recipients.
+        corrected: Number of those who got theirs by the same template: their rows have other data.
     """
 
-    def __init__(self, people: int) -> None:
+    def __init__(self, people: int, corrected: int = 0) -> None:
         who = f"{people:,} people" if people > 1 else "1 person"
         super().__init__(
             "edited",
@@ -55,9 +57,10 @@ class EditedError(ConfigurationError):
             " another campaign needs another ledger",
         )
         self.people = people
+        self.corrected = corrected
 
-    def __reduce__(self) -> tuple[type["EditedError"], tuple[int]]:
-        return EditedError, (self.people,)
+    def __reduce__(self) -> tuple[type["EditedError"], tuple[int, int]]:
+        return EditedError, (self.people, self.corrected)
 
 
 @attrs.define
@@ -85,6 +88,7 @@ class Loader:
         key_maker: Maker of the keys of the campaign.
         suppression: List of suppressed recipients.
         edited: Treatment of recipients who may have got another text.
+        template: Hash of the template of the messages, if they have one.
     """
 
     def __init__(
@@ -94,12 +98,15 @@ class Loader:
         key_maker: KeyMaker,
         suppression: "SuppressionList | None",
         edited: Edited,
+        template: str | None = None,
     ) -> None:
         self._ledger = ledger
         self._channels = channels
         self._key_maker = key_maker
         self._suppression = suppression
         self._edited = edited
+        self._template = template
+        self._templates = LoadTemplates()
 
     async def load(self, messages: Messages, on_row: OnRow | None, *, replaces: bool) -> int:
         """Load a source to its end.
@@ -113,9 +120,9 @@ class Loader:
             The number of rows.
 
         Raises:
-            EditedError: Recipients may have got another text, and the campaign refuses that.
+            EditedError: Recipients may have got another text, and the campaign aborts then.
         """
-        load_number = await self._ledger.begin_load()
+        load_number = await self._begin()
         feed = from_messages(messages)
         total = 0
         batch = _Batch()
@@ -149,7 +156,7 @@ class Loader:
         Raises:
             EditedError: As in `load`.
         """
-        load_number = await self._ledger.begin_load()
+        load_number = await self._begin()
         async with aclosing(batches):
             async for batch in batches:
                 loadings = [
@@ -161,14 +168,26 @@ class Loader:
                     on_batch(batch, loaded)
         await self._end(load_number, replaces=replaces)
 
+    async def _begin(self) -> int:
+        load_number = await self._ledger.begin_load()
+        self._templates = await note_template(self._ledger, load_number, self._template)
+        return load_number
+
     async def _load(self, loadings: Sequence[Loading], load_number: int) -> Sequence[Loaded]:
         tells = self._edited is Edited.REMAINING
         return await self._ledger.load(loadings, load_number, tells_left_out=tells)
 
     async def _end(self, load_number: int, *, replaces: bool) -> None:
         people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
-        if people and self._edited is Edited.REFUSE:
-            raise EditedError(people)
+        if people and self._edited is Edited.ABORT:
+            raise EditedError(sum(people.values()), self._corrected(people))
+
+    def _corrected(self, people: Mapping[int, int]) -> int:
+        """Count the people whose other text is of the same template, by the load that it is of."""
+        if self._template is None:
+            return 0
+        templates = self._templates
+        return sum(count for load, count in people.items() if templates.of(load) == self._template)
 
     async def _record(self, batch: _Batch, load_number: int, on_row: OnRow | None) -> None:
         loaded = await self._load(batch.loadings, load_number)

@@ -198,7 +198,7 @@ class Bulk(Unpicklable):
                 or an async iterable. It is pulled as messages are sent, never ahead of them. If
                 left out, the messages that are queued in the ledger are sent; with ``wait``, those
                 in quiet hours when these end. With
-                ``edited="refuse"`` or ``"remaining"`` it is loaded to its end first, as by `load`
+                ``edited="abort"`` or ``"remaining"`` it is loaded to its end first, as by `load`
                 with ``replaces``.
 
         Yields:
@@ -209,7 +209,7 @@ class Bulk(Unpicklable):
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
                 the source is not pulled.
-            ConfigurationError: With ``edited="refuse"``: recipients may have got another text of
+            ConfigurationError: With ``edited="abort"``: recipients may have got another text of
                 this ledger already. Nothing was sent.
             Exception: An error of the source, after the outcomes of its messages so far.
 
@@ -300,7 +300,7 @@ class Bulk(Unpicklable):
             The number of rows.
 
         Raises:
-            ConfigurationError: There is no ledger. With ``edited="refuse"``: recipients may have
+            ConfigurationError: There is no ledger. With ``edited="abort"``: recipients may have
                 got another text of this ledger already; the error has their number, and nothing
                 was sent.
             LedgerError: The ledger cannot be written.
@@ -314,25 +314,40 @@ class Bulk(Unpicklable):
         with self._loading() as loader:
             return await loader.load(messages, on_row, replaces=replaces)
 
-    async def _load_composed(self, compose: Compose, on_batch: OnBatch | None = None) -> None:
+    async def _load_composed(
+        self,
+        compose: Compose,
+        on_batch: OnBatch | None = None,
+        *,
+        edited: Edited | None = None,
+        template: str | None = None,
+    ) -> None:
         """Load what a function composes for this sender, and replace earlier loads.
 
-        It is `load` for the command line: in batches, each with its results.
+        It is `load` for the command line: in batches, each with its results; with another treatment
+        of edited texts, if one is given, and the hash of their template.
         """
         channel, key_maker = self._channels[Sms], self._key_maker
         batches = compose(lambda sms: channel.entry(sms, None, None, key_maker), key_maker)
-        with self._loading() as loader:
+        with self._loading(edited, template) as loader:
             await loader.load_composed(batches, on_batch, replaces=True)
 
     @contextmanager
-    def _loading(self) -> Iterator[Loader]:
+    def _loading(
+        self, edited: Edited | None = None, template: str | None = None
+    ) -> Iterator[Loader]:
         ledger = self._entered_ledger()
         self._check_not_delegated()
         options = self._options
         self._loads += 1
         try:
             yield Loader(
-                ledger, self._channels, self._key_maker, options.suppression, options.edited
+                ledger,
+                self._channels,
+                self._key_maker,
+                options.suppression,
+                edited or options.edited,
+                template,
             )
         finally:
             self._loads -= 1

@@ -25,7 +25,7 @@ def check_confirmable(*, yes: bool, as_json: bool) -> None:
         return
     if as_json:
         raise click.UsageError(_("--json asks no question: add --yes to send. Nothing was sent."))
-    if _terminal() is None:
+    if find_terminal() is None:
         raise click.UsageError(
             _("there is no terminal to ask on: add --yes to send. Nothing was sent.")
         )
@@ -49,14 +49,14 @@ def question_of(waiting: Mapping[str, Waiting]) -> str:
 
 async def is_confirmed(question: str) -> bool:
     """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once."""
-    terminal = _terminal()
+    terminal = find_terminal()
     if terminal is None:  # it was closed meanwhile
         return False
     yes, no = _("y yes").split(), _("n no").split()
     while True:
         terminal.write(f"{question} [{yes[0]}/{no[0].upper()}] ")
         terminal.flush()
-        said = (await _line()).strip().casefold()
+        said = (await read_line()).strip().casefold()
         if not said or said in no:
             return False
         if said in yes:
@@ -74,14 +74,15 @@ _QUESTIONS: Final[Mapping[str | None, tuple[str, str]]] = {
 }
 
 
-def _terminal() -> TextIO | None:
+def find_terminal() -> TextIO | None:
     """Find where a question is seen that can be answered."""
     if not sys.stdin.isatty():
         return None
     return next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
 
 
-async def _line() -> str:
+async def read_line() -> str:
+    """Read an answer; empty once the terminal is closed. Ctrl-C ends the wait at once."""
     if sys.platform != "win32":  # there, no event loop waits for a terminal
         await anyio.wait_readable(sys.stdin)
     return sys.stdin.readline()

@@ -21,6 +21,8 @@ MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
 LEDGER_SUFFIX: Final = ".ledger.db"
+"""Of the name of a ledger's file that is not given; before it is the name of its source and, after
+a dot, that of its campaign if it has one."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

@@ -1,6 +1,5 @@
 """Plan of a campaign: what would be sent, and whether the balance covers it."""
 
-from connectus_async.bulk.loading import EditedError
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import (
@@ -20,7 +19,6 @@ def print_plan(
     shortfalls: list[Shortfall] | None,
     *,
     as_json: bool,
-    people: int = 0,
 ) -> None:
     """Print a preflight report.
 
@@ -28,16 +26,12 @@ def print_plan(
         report: The report.
         shortfalls: The balances that may be too low; ``None`` if they are unknown.
         as_json: Whether to print JSON.
-        people: Number of recipients whose edited text is refused.
     """
     if as_json:
         told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
-        edited = {"edited": people} if people else {}
-        print_json({"type": "plan", "preflight": report.as_dict(), "shortfalls": told, **edited})
+        print_json({"type": "plan", "preflight": report.as_dict(), "shortfalls": told})
         return
     echo(render(report, shortfalls))
-    if people:
-        echo(f"--edited: {EditedError(people).problem}")
 
 
 async def shortfalls_of(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:

@@ -14,6 +14,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli import edits
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -29,12 +30,13 @@ from connectus_async.cli.confirmation import (
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, beside, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX, read_text
+from connectus_async.cli.parameters import read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.client import AsyncConnectus, sender_over
@@ -112,18 +114,17 @@ def send(
             normalise=checker(region) if region or kind != "email" else None,
             transliterate=to_gsm7 if transliterate else None,
         )
-    settings = Settings(region=region, **given)
+        settings = Settings(region=region, **given)
+        place = ledger or beside(file, settings.campaign)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
-    place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
-    treatment = Edited(edited or Edited.REFUSE)
+    place = with_campaign(place, settings.campaign)
+    who = Edited(edited) if edited else None
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
-            return await _dry_run(
-                source, composer, settings, place, edited=treatment, as_json=as_json
-            )
+            return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,
@@ -131,7 +132,7 @@ def send(
                 composer,
                 settings,
                 place,
-                edited=treatment,
+                edited=who,
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
@@ -261,7 +262,7 @@ async def send_source(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited = Edited.REFUSE,
+    edited: Edited | None = None,
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
@@ -276,7 +277,8 @@ async def send_source(
         composer: The composer of its messages.
         settings: The options of the campaign.
         ledger: The ledger.
-        edited: Treatment of recipients who may have received another text of the ledger.
+        edited: Treatment of recipients who may have received another text of the ledger; if it is
+            left out, a person is asked.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
@@ -287,17 +289,17 @@ async def send_source(
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger.
+        ConfigurationError: Recipients may have received another text of the same ledger, and nobody
+            chose who gets this one.
     """
-    options = await run_sync(partial(settings.options, ledger, edited, wait=manner.wait))
+    options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
-        report, people = await _loaded(sender, source, composer, options)
-        if people:
-            raise ConfigurationError("--edited", EditedError(people).problem)
+        choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
+        report = await _loaded(sender, source, composer, options, choose)
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
         print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
@@ -385,17 +387,18 @@ async def _dry_run(
     settings: Settings,
     ledger: Place,
     *,
-    edited: Edited,
+    edited: Edited | None,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
-    options = await run_sync(settings.options, ledger, edited)
+    options = await run_sync(settings.options, ledger)
+    choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report, people = await _loaded(sender, source, composer, options, examples=ROWS_NAMED)
+        report = await _loaded(sender, source, composer, options, choose, examples=ROWS_NAMED)
         asks = has_credentials and report.to_send
         shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json, people=people)
+    print_plan(report, shortfalls, as_json=as_json)
     return 0
 
 
@@ -414,17 +417,37 @@ async def _loaded(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    choose: Callable[[Edit], Awaitable[Edited]],
     *,
     examples: int = DEFAULT_EXAMPLES,
-) -> tuple[PreflightReport, int]:
-    """Load a source.
+) -> PreflightReport:
+    """Load a source: a second time with the choice, if people may have got another text.
 
-    Returns:
-        The preflight report, and the number of recipients whose edited text is refused.
+    Args:
+        sender: The sender.
+        source: The source.
+        composer: The composer of its messages.
+        options: The options of the campaign.
+        choose: Chooses who gets the new text.
+        examples: As in `Preflight`.
     """
-    compose = partial(_composed, source, composer, options.region)
-    if options.edited is Edited.REMAINING:  # the second load then counts the recipients left out
-        await sender._load_composed(compose)  # noqa: SLF001 - no matter of the users of a sender
+    load = partial(_load, sender, source, composer, options, examples)
+    try:
+        return await load(Edited.ABORT)
+    except EditedError as error:
+        others = (await sender.counts()).get(State.QUEUED, 0)
+        edit = Edit(error.people, error.corrected, others)
+    return await load(await choose(edit))
+
+
+async def _load(
+    sender: Bulk,
+    source: Source,
+    composer: Composer,
+    options: CampaignOptions,
+    examples: int,
+    edited: Edited,
+) -> PreflightReport:
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -438,12 +461,13 @@ async def _loaded(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        people = 0
-        try:
-            await sender._load_composed(compose, add)  # noqa: SLF001 - as above
-        except EditedError as error:
-            people = error.people
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit), people
+        await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+            partial(_composed, source, composer, options.region),
+            add,
+            edited=edited,
+            template=composer.template,
+        )
+    return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
 
 
 async def _composed(

@@ -183,17 +183,17 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end.
 
         Args:
             load_number: The number of the load.
             replaces: Skip the queued messages that were not in it.
-            edited: Treatment of people who may have got another text. If that is to refuse them,
-                the source does not count as loaded, so that nobody resumes it.
+            edited: Treatment of people who may have got another text. If that is to abort, the
+                source does not count as loaded, so that nobody resumes it.
 
         Returns:
-            The number of people who were left out.
+            The number of people who were left out, by the load that their last other message is of.
         """
 
     @abstractmethod

@@ -30,6 +30,9 @@ SETTINGS: Final = "settings"
 SOURCE: Final = "source"
 """Name of the file of recipients."""
 
+TEMPLATES: Final = "templates"
+"""Hashes of the templates of the loads, each with the number of its first load, as a JSON list."""
+
 STOPPED: Final = "stopped"
 """The reason why the campaign stopped last; empty once it goes on."""
 

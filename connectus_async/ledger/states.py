@@ -58,13 +58,16 @@ class SkipReason(enum.StrEnum):
     OVER_BUDGET = "over_budget"
     """The budget does not cover it."""
 
+    SUPERSEDED = "superseded"
+    """A later load of its source does not have it any more."""
+
 
 def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
     """Write the reason of a skipped message, as the statistics take it apart."""
     return f"{skipped}: {sentence}" if sentence else skipped.value
 
 
-REPLACED_BECAUSE: Final = skip_reason(SkipReason.EXPIRED, REPLACED)
+REPLACED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, REPLACED)
 LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
 RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
 """The reasons for which a message waits again once its source has it."""
@@ -86,7 +89,7 @@ class OnUnknown(enum.StrEnum):
 class Edited(enum.StrEnum):
     """Treatment of people who may have got another text of the same ledger already."""
 
-    REFUSE = "refuse"
+    ABORT = "abort"
     """Nothing is sent, and the error gives their number."""
 
     REMAINING = "remaining"

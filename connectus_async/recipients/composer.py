@@ -1,5 +1,7 @@
 """Makes messages from the rows of a source."""
 
+import hashlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from operator import methodcaller
 from typing import Any, Final, Literal
@@ -18,6 +20,8 @@ from connectus_async.recipients.cells import Cell, is_blank
 from connectus_async.recipients.sources import Line, Source
 from connectus_async.recipients.templates import Filler
 from connectus_async.redaction import masked
+
+TEMPLATE_BYTES: Final = 16
 
 Kind = Literal["sms", "email", "whatsapp"]
 Check = Callable[[str, Any], Any]
@@ -163,6 +167,13 @@ class Composer:
     def fixed(self) -> Mapping[str, Any] | None:
         """The fields that are the same in all messages; ``None`` if others come from columns."""
         return None if self._columns else self._fixed
+
+    @property
+    def template(self) -> str:
+        """Hash of all that makes the contents, but for the rows."""
+        texts = {name: filler.source for name, filler in self._texts.items()}
+        document = json.dumps([self.kind, texts, self.transliterate is not None], sort_keys=True)
+        return hashlib.blake2b(document.encode(), digest_size=TEMPLATE_BYTES).hexdigest()
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that the source has every column that a message needs.

@@ -430,6 +430,7 @@ _SENTENCES: Final[Mapping[SkipReason, str]] = {
     SkipReason.SUPPRESSED: "the recipient is on the suppression list",
     SkipReason.EXPIRED: "the message has expired",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
+    SkipReason.SUPERSEDED: "the source does not have it any more",
 }
 
 

@@ -81,6 +81,11 @@ class Template:
         names = (name for _, name in self.parts if name is not None)
         _check(self.field, names, columns, "{{{}}}")
 
+    @property
+    def source(self) -> tuple[object, ...]:
+        """All that decides what it makes of a row."""
+        return "plain", self.parts, self.html
+
     def fill(self, row: Mapping[str, Cell]) -> str:
         """Fill the template from a row.
 
@@ -115,6 +120,7 @@ class JinjaTemplate:
 
     field: str
     columns: frozenset[str]
+    source: tuple[object, ...] = attrs.field(repr=False)
     _render: Callable[[Mapping[str, Cell]], str] = attrs.field(repr=False)
 
     @classmethod
@@ -134,7 +140,7 @@ class JinjaTemplate:
         from connectus_async.recipients.jinja_sandbox import compile_template  # noqa: PLC0415 - it needs jinja2
 
         columns, render = compile_template(field, text, html=html)
-        return cls(field, columns, render)
+        return cls(field, columns, ("jinja", text, html), render)
 
     def check(self, columns: Iterable[str]) -> None:
         """Check that every name is a column.

@@ -1069,7 +1069,7 @@ class Bulk(Unpicklable):
                 thread that waits for their outcomes. If
                 left out, the messages that are queued in the ledger are sent; with ``wait``, those
                 in quiet hours when these end. With
-                ``edited="refuse"`` or ``"remaining"`` it is loaded to its end first, as by `load`
+                ``edited="abort"`` or ``"remaining"`` it is loaded to its end first, as by `load`
                 with ``replaces``.
 
         Yields:
@@ -1080,7 +1080,7 @@ class Bulk(Unpicklable):
                 balance, a closed client, an API that is out of reach, a ledger that cannot be
                 written. Raised after the outcomes of all messages that were pulled; the rest of
                 the source is not pulled.
-            ConfigurationError: With ``edited="refuse"``: recipients may have got another text of
+            ConfigurationError: With ``edited="abort"``: recipients may have got another text of
                 this ledger already. Nothing was sent.
             Exception: An error of the source, after the outcomes of its messages so far.
 
@@ -1143,7 +1143,7 @@ class Bulk(Unpicklable):
             The number of rows.
 
         Raises:
-            ConfigurationError: There is no ledger. With ``edited="refuse"``: recipients may have
+            ConfigurationError: There is no ledger. With ``edited="abort"``: recipients may have
                 got another text of this ledger already; the error has their number, and nothing
                 was sent.
             LedgerError: The ledger cannot be written.
@@ -1501,7 +1501,7 @@ class Connectus:
         rate_unit: Literal["messages", "segments"] = "messages",
         identity: Literal["message", "recipient"] = "message",
         on_unknown: Literal["hold", "resend_if_absent", "resend"] = "hold",
-        edited: Literal["refuse", "remaining", "everyone"] = "everyone",
+        edited: Literal["abort", "remaining", "everyone"] = "everyone",
         suppression: "SuppressionList | None" = None,
         quiet_hours: "QuietHours | None" = None,
         expires_at: dt.datetime | None = None,
@@ -1532,7 +1532,7 @@ class Connectus:
                 ``"resend"`` sends it again when the ledger is next opened, so that a person may get
                 it twice.
             edited: Treatment of recipients who may have got another text of the same ledger that
-                the source no longer has: ``"refuse"`` sends nothing and raises; ``"remaining"``
+                the source no longer has: ``"abort"`` sends nothing and raises; ``"remaining"``
                 leaves them out; ``"everyone"`` sends to them as well, as a campaign with several
                 texts for one person needs. The first two read the whole source before the first
                 message is sent.

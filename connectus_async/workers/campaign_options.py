@@ -12,7 +12,7 @@ from connectus_async.bulk.options import BulkOptions, plain, plain_forms
 from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.ledger import name_of
 from connectus_async.ledger.metadata_names import IDENTITY, NAME, SETTINGS
-from connectus_async.ledger.states import Edited, OnUnknown
+from connectus_async.ledger.states import OnUnknown
 from connectus_async.workers.limits import check_processes
 
 if TYPE_CHECKING:
@@ -124,9 +124,7 @@ class Settings:
         counts_once = self._values["on_unknown"] == OnUnknown.RESEND
         return json.dumps(self._values | ({"on_unknown": OnUnknown.HOLD} if counts_once else {}))
 
-    def options(
-        self, ledger: Path | str, edited: Edited = Edited.EVERYONE, *, wait: bool = False
-    ) -> CampaignOptions:
+    def options(self, ledger: Path | str, *, wait: bool = False) -> CampaignOptions:
         """Make the options; blocking, for it reads the suppression list.
 
         Raises:
@@ -137,7 +135,7 @@ class Settings:
         for name, read in self._readers().items():
             value = values.pop(name)
             values[FORMS[name].name] = read(value) if value else None
-        return CampaignOptions(ledger=ledger, edited=edited, wait=wait, **values)
+        return CampaignOptions(ledger=ledger, wait=wait, **values)
 
     def _readers(self) -> Mapping[str, Callable[[str], Any]]:
         """Functions that make options of plain values."""

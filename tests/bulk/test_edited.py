@@ -59,7 +59,7 @@ async def test_an_edited_text_is_refused_before_anything_is_sent(
     client: AsyncConnectus, emulator: Emulator, ledger: Path | str, *, forget_content: bool
 ):
     """It says how many people have another text; so it does each time that it is asked."""
-    options = {"edited": "refuse", "forget_content": forget_content}
+    options = {"edited": "abort", "forget_content": forget_content}
     await sent(client, ledger, texts(OLD, 0, 1, 2), **options)
     for _ in range(2):
         async with client.bulk(ledger=ledger, **options) as bulk:
@@ -75,7 +75,7 @@ async def test_what_is_refused_is_not_sent_by_running_on(
 ):
     """Who caught the error, or resumes, reaches nobody twice; the ledger is not loaded."""
     await sent(client, ledger, texts(OLD, 0, 1))
-    async with client.bulk(ledger=ledger, edited="refuse") as bulk:
+    async with client.bulk(ledger=ledger, edited="abort") as bulk:
         with pytest.raises(ConfigurationError, match="2 people"):
             await bulk.load(texts(NEW, 0, 1))
         await bulk.run()
@@ -90,8 +90,8 @@ async def test_the_old_text_can_be_gone_back_to(
     """After a refusal the old file is sent to its end, and nothing else."""
     await stopped(client, emulator, ledger, OLD)
     with pytest.raises(EditedError):
-        await sent(client, ledger, texts(NEW, *range(5)), edited="refuse")
-    await sent(client, ledger, texts(OLD, *range(5)), edited="refuse")
+        await sent(client, ledger, texts(NEW, *range(5)), edited="abort")
+    await sent(client, ledger, texts(OLD, *range(5)), edited="abort")
 
     assert got(emulator) == Counter({(index, OLD): 1 for index in range(5)})
 
@@ -100,7 +100,7 @@ async def stopped(
     client: AsyncConnectus, emulator: Emulator, ledger: Path | str, text: str
 ) -> None:
     """Send a text to two of five people, and stop."""
-    async with client.bulk(ledger=ledger, concurrency=1, edited="refuse") as bulk:
+    async with client.bulk(ledger=ledger, concurrency=1, edited="abort") as bulk:
         await bulk.load(texts(text, *range(5)), replaces=True)
         async for _ in bulk.stream():
             if len(emulator.received) == 2:
@@ -125,7 +125,7 @@ async def test_everyone_sends_to_all_again(
     """So it does after it was refused, and after some were left out."""
     await stopped(client, emulator, ledger, OLD)
     with pytest.raises(EditedError):
-        await send(client, ledger, texts(NEW, *range(5)), edited="refuse")
+        await send(client, ledger, texts(NEW, *range(5)), edited="abort")
     await send(client, ledger, texts(NEW, *range(4)), edited="remaining")
     await sent(client, ledger, texts(NEW, *range(5)), edited="everyone")
 
@@ -133,7 +133,7 @@ async def test_everyone_sends_to_all_again(
     assert got(emulator) == Counter(expected | {(0, OLD): 1, (1, OLD): 1})
 
 
-@pytest.mark.parametrize("edited", ["refuse", "remaining"])
+@pytest.mark.parametrize("edited", ["abort", "remaining"])
 @pytest.mark.parametrize("stops_after", [0, 1, 2, 3])
 async def test_several_texts_to_one_person_are_no_edit(
     client: AsyncConnectus,
@@ -174,7 +174,7 @@ async def test_who_is_spelt_otherwise_is_no_other_person(
     await sent(client, ledger, [before])
 
     with pytest.raises(EditedError, match="1 person"):
-        await sent(client, ledger, [Row(2, ValueError("no number")), after], edited="refuse")
+        await sent(client, ledger, [Row(2, ValueError("no number")), after], edited="abort")
     await sent(client, ledger, [after], edited="remaining")
 
     assert [message.content for message in emulator.received] == [OLD]
@@ -184,8 +184,8 @@ async def test_another_row_for_the_same_people_is_no_edit(
     client: AsyncConnectus, emulator: Emulator, ledger: Path | str
 ):
     """The file still has the first one."""
-    await sent(client, ledger, texts("uno", 0, 1), edited="refuse")
-    await sent(client, ledger, texts("uno", 0, 1) + texts("dos", 0, 1), edited="refuse")
+    await sent(client, ledger, texts("uno", 0, 1), edited="abort")
+    await sent(client, ledger, texts("uno", 0, 1) + texts("dos", 0, 1), edited="abort")
 
     assert len(emulator.received) == 4
 
@@ -202,7 +202,7 @@ async def test_what_may_have_been_sent_counts_and_what_was_refused_does_not(
     with emulator.fault(fault, route="sms.send"):
         await sent(client, ledger, texts(OLD, 0))
     with pytest.raises(EditedError, match="1 person") if people else nullcontext():
-        await sent(client, ledger, texts(NEW, 0), edited="refuse")
+        await sent(client, ledger, texts(NEW, 0), edited="abort")
 
 
 async def test_who_is_left_out_is_named_in_the_outcomes(
@@ -256,7 +256,7 @@ async def test_a_source_that_fails_midway_sends_nothing(
         yield from texts(NEW, 0)
         raise ValueError
 
-    async with client.bulk(ledger=ledger, edited="refuse") as bulk:
+    async with client.bulk(ledger=ledger, edited="abort") as bulk:
         with pytest.raises(ValueError, match=r"^$"):
             await bulk.run(source())
 
@@ -269,8 +269,8 @@ async def test_a_key_of_the_users_and_one_message_a_recipient_need_no_word(
     """The message is the same however its text reads."""
     for text in (OLD, NEW):
         rows = [Row(None, sms, key="a") for sms in texts(text, 0)]
-        await sent(client, ledger, rows, edited="refuse")
-        options = {"edited": "refuse", "identity": "recipient"}
+        await sent(client, ledger, rows, edited="abort")
+        options = {"edited": "abort", "identity": "recipient"}
         await sent(client, tmp_path / "b.db", texts(text, 1), **options)
 
     assert got(emulator) == Counter({(0, OLD): 1, (1, OLD): 1})
@@ -292,7 +292,7 @@ async def test_it_needs_a_ledger_and_one_of_three_words(
 ):
     """Without a ledger nobody knows who was reached."""
     with pytest.raises(ConfigurationError, match=f"^edited: .*{problem}"):
-        client.bulk(**{"edited": "refuse", **options})
+        client.bulk(**{"edited": "abort", **options})
 
 
 @pytest.fixture

@@ -532,7 +532,7 @@ def test_a_corrected_text_takes_the_place_of_one_that_was_not_sent(run, server, 
         "Hola Eva",
         "Hola José",
     ]
-    assert [line["skipped"] for line in json_of(status)] == [{"expired": 3}]
+    assert [line["skipped"] for line in json_of(status)] == [{"superseded": 3}]
 
 
 @pytest.mark.parametrize(

@@ -236,3 +236,32 @@ def test_a_campaign_that_is_done_asks_nothing(at_terminal: At, run: Any, recipie
 
     assert terminal.ended() == 0
     assert "[y/N]" not in terminal.shown
+
+
+def test_who_gets_an_edited_text_is_asked_before(
+    at_terminal: At, server: Emulator, run: Any, recipients: Path
+):
+    """Then whether to send; a no to the second question sends nothing either."""
+    assert run(*sending(recipients)).exit_code == 0
+    edited = ("bulk", "send", recipients, "--text", "Hola, {name}")
+    for answer, received in (("n\n", 3), ("y\n", 6)):
+        terminal = at_terminal(*edited)
+        terminal.read_until("Choose 1, 2 or 3 [1]: ")
+        terminal.write("2\n")
+        terminal.read_until(QUESTION)
+        terminal.write(answer)
+        terminal.ended()
+        assert len(server.received) == received
+
+
+def test_ctrl_c_at_the_question_of_an_edited_text_ends_it_at_once(
+    at_terminal: At, server: Emulator, run: Any, recipients: Path
+):
+    """Nothing was sent."""
+    assert run(*sending(recipients)).exit_code == 0
+    terminal = at_terminal("bulk", "send", recipients, "--text", "Hola, {name}")
+    terminal.read_until("Choose 1, 2 or 3 [1]: ")
+    terminal.interrupt()
+
+    assert terminal.ended() == 130
+    assert len(server.received) == 3

@@ -155,9 +155,9 @@ def test_what_is_given_now_overrides_what_is_recorded(ledger, given):
     """What is left out stays, as does what the ledger itself is of."""
     metadata = {"settings": json.dumps(given), "name": "navidad", "identity": "recipient"}
     settings = Settings.read(ledger, metadata, rate=5.0, budget=None)
-    options = settings.options(ledger, Edited.REFUSE)
+    options = settings.options(ledger)
 
-    assert (options.rate, options.budget, options.edited) == (5.0, 9, Edited.REFUSE)
+    assert (options.rate, options.budget) == (5.0, 9)
     assert (settings.concurrency, options.campaign, options.identity) == (7, "navidad", "recipient")
 
 

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from connectus_async.ledger.sqlite import key_index, schema
+
 _MESSAGE: Final = """
 CREATE TABLE message (
     id INTEGER PRIMARY KEY, key TEXT{unique}, line INTEGER, kind TEXT NOT NULL, recipient TEXT,
@@ -38,4 +40,7 @@ SCHEMAS: Final = {
     3: f"{_MESSAGE_2} {_KEYS} {_CAMPAIGN} PRAGMA user_version = 3;",
     4: f"""{_MESSAGE_2} {_KEYS} {_CAMPAIGN}
         INSERT INTO campaign VALUES ('one_spelling', '1'); PRAGMA user_version = 4;""",
+    5: f"""{schema.SCHEMA} {key_index.SCHEMA}
+        INSERT INTO campaign VALUES ('created_at', '1793973600.000'), ('one_spelling', '1');
+        PRAGMA journal_mode = WAL; PRAGMA user_version = 5;""",
 }

@@ -71,5 +71,7 @@ def test_the_words_are_those_of_the_ledger_and_the_command_line():
         "held",
         "skipped",
     ]
-    assert list(SkipReason) == ["invalid", "duplicate", "suppressed", "expired", "over_budget"]
+    assert list(SkipReason) == [
+        *("invalid", "duplicate", "suppressed", "expired", "over_budget", "superseded"),
+    ]
     assert list(OnUnknown) == ["hold", "resend_if_absent", "resend"]

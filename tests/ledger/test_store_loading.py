@@ -1,5 +1,7 @@
 """Conformance of stores: loads, what a later one replaces, and people who may have another text."""
 
+from collections.abc import Mapping
+
 import pytest
 from doors import begin, bring, entry, finish, load, opened, rows
 from stores import every_variant
@@ -125,7 +127,7 @@ async def test_a_source_counts_as_loaded_at_its_end(ledger: Ledger):
     await ledger.load([Loading(entry())], number)
     assert (await ledger.metadata())["loaded"] == "0"
 
-    assert await ledger.end_load(number, replaces=True) == 0
+    assert await ledger.end_load(number, replaces=True) == {}
     assert (await ledger.metadata())["loaded"] == "1"
     await ledger.begin_load()
     assert (await ledger.metadata())["loaded"] == "0"
@@ -139,7 +141,7 @@ async def test_queued_messages_that_a_source_lost_are_skipped_if_it_replaces(
     await load(ledger, *map(entry, "abc"))
     await finish(ledger, entry("a"))
     await load(ledger, entry("c"), replaces=replaces)
-    skipped = ("b", "skipped", f"expired: {REPLACED}")
+    skipped = ("b", "skipped", f"superseded: {REPLACED}")
     assert await rows(store, "key", "state", "reason") == [
         ("a", "accepted", None),
         skipped if replaces else ("b", "queued", None),
@@ -166,8 +168,8 @@ async def test_a_message_that_returns_but_is_to_be_skipped_stays_skipped(
     assert await rows(store, "state") == ["skipped"]
 
 
-async def edit(ledger: Ledger, edited: Edited, *people: str) -> int:
-    """Load another text for some people; return the number of those who are left out."""
+async def edit(ledger: Ledger, edited: Edited, *people: str) -> Mapping[int, int]:
+    """Load another text for some people; return the count of those who are left out."""
     number = await ledger.begin_load()
     new = [entry(f"{who} {NEW}", recipient=who, text=NEW, line=2) for who in people]
     await ledger.load([Loading(one) for one in new], number)
@@ -192,13 +194,13 @@ async def test_people_who_may_have_another_text_are_counted_and_left_out_as_wish
     people = await edit(ledger, edited, ANA, LUIS)
 
     has_another = state is not State.REJECTED and edited is not Edited.EVERYONE
-    assert people == has_another
+    assert people == ({0: 1} if has_another else {})
     assert await rows(store, "recipient", "state", "reason") == [
         (ANA, state, (await rows(store, "reason"))[0]),
         (ANA, "skipped", LEFT_OUT) if has_another else (ANA, "queued", None),
         (LUIS, "queued", None),
     ]
-    is_refused = has_another and edited is Edited.REFUSE
+    is_refused = has_another and edited is Edited.ABORT
     assert (await ledger.metadata())["loaded"] == ("0" if is_refused else "1")
 
 
@@ -208,19 +210,32 @@ async def test_people_are_compared_not_spellings(ledger: Ledger):
         await finish(ledger, entry(who, recipient=who, text=OLD))
     people = await edit(ledger, Edited.REMAINING, "525512345678", "Ana@Example.com", LUIS)
 
-    assert people == 2
+    assert people == {0: 2}
     assert [one.recipient for _, one in await ledger.queued(0, 10)] == [LUIS]
+
+
+async def test_people_who_have_another_text_are_counted_by_the_load_of_the_last_one(
+    ledger: Ledger,
+):
+    """So that it can be told whose template was another one."""
+    for who, text in ((ANA, "a"), (LUIS, "a"), (EVA, "a"), (ANA, "b")):
+        one = entry(f"{who} {text}", recipient=who, text=text)
+        await load(ledger, one)
+        await finish(ledger, one)
+
+    assert await edit(ledger, Edited.ABORT, ANA, LUIS) == {2: 1, 4: 1}
+    assert await edit(ledger, Edited.EVERYONE, ANA, LUIS, EVA) == {}
 
 
 async def test_several_texts_of_one_load_are_no_edit(ledger: Ledger):
     """Neither at first nor once one of them is sent and the same source is loaded again."""
     both = [entry(key, recipient=ANA, text=key) for key in "ab"]
-    await load(ledger, *both, edited=Edited.REFUSE)
+    await load(ledger, *both, edited=Edited.ABORT)
     await finish(ledger, both[0])
     number = await ledger.begin_load()
     await ledger.load([Loading(one) for one in both], number)
 
-    assert await ledger.end_load(number, replaces=True, edited=Edited.REFUSE) == 0
+    assert await ledger.end_load(number, replaces=True, edited=Edited.ABORT) == {}
     assert [one for _, one in await ledger.queued(0, 10)] == both[1:]
 
 
@@ -251,7 +266,7 @@ async def test_a_message_that_was_left_out_waits_again_once_it_is_loaded(
     told = Loaded(SkipReason.DUPLICATE, State.SKIPPED)
     assert loaded == [told if tells_left_out else Loaded(None, State.QUEUED)]
     assert len(await ledger.queued(0, 10)) == 1
-    assert await ledger.end_load(number, replaces=True, edited=Edited.EVERYONE) == 0
+    assert await ledger.end_load(number, replaces=True, edited=Edited.EVERYONE) == {}
     assert len(await ledger.queued(0, 10)) == 1
 
 
@@ -260,10 +275,10 @@ async def test_a_refused_source_is_refused_again_and_the_old_one_goes_on(ledger:
     await load(ledger, *[entry(f"{who} {OLD}", recipient=who, text=OLD) for who in (ANA, LUIS)])
     await finish(ledger, entry(f"{ANA} {OLD}", recipient=ANA, text=OLD))
     for _ in range(2):
-        assert await edit(ledger, Edited.REFUSE, ANA, LUIS) == 1
+        assert await edit(ledger, Edited.ABORT, ANA, LUIS) == {1: 1}
     number = await ledger.begin_load()
     old = [entry(f"{who} {OLD}", recipient=who, text=OLD) for who in (ANA, LUIS)]
     await ledger.load([Loading(one) for one in old], number)
 
-    assert await ledger.end_load(number, replaces=True, edited=Edited.REFUSE) == 0
+    assert await ledger.end_load(number, replaces=True, edited=Edited.ABORT) == {}
     assert [one.recipient for _, one in await ledger.queued(0, 10)] == [LUIS]

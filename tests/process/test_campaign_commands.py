@@ -68,7 +68,7 @@ async def test_a_command_that_is_killed_is_given_again(emulator, file):
 
 async def test_a_command_that_is_killed_while_it_loads(emulator, file):
     """What is half loaded is not resumed; the same command loads all of it and sends it."""
-    kill = {"number": 60, "after": True}
+    kill = {"number": 69, "after": True}
     arguments = json.dumps({"kill": kill, "command": [str(arg) for arg in send(file)]})
     async with started(PROGRAM, arguments, environment=environment(emulator)) as process:
         assert (await ended(process)).code == -signal.SIGKILL
@@ -204,7 +204,7 @@ async def test_an_edited_text_is_refused_until_the_user_says_who_gets_it(emulato
     assert reached(emulator) == Counter(numbers(40))
     everyone = await ran(*new, "--edited", "everyone", emulator=emulator)
 
-    said = "30 people may have got another text of this campaign already"
+    said = "The text was edited since: 30 people already got the old one, or may have got it."
     assert (tried.code, said in tried.output) == (0, True)
     assert [(end.code, said in end.errors) for end in (*refused, again)] == [(1, True)] * 3
     assert resumed.code == 1

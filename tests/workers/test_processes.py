@@ -57,7 +57,7 @@ def test_the_limits_are_shared(tmp_path, concurrency, processes):
         suppression=suppression,
         budget=7,
         on_unknown="resend",
-        edited="refuse",
+        edited="abort",
         forget_content=True,
         patience=30,
     )

@@ -25,6 +25,7 @@ from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, 
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
 from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.same_campaign import difference
 from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
 
 LEASE: Final = 10.0
@@ -253,13 +254,8 @@ class Holding:
         if made:
             wanted[metadata_names.CREATED_AT] = f"{time.time():.3f}"
             wanted[metadata_names.ONE_SPELLING] = "1"
-        for label, value in wanted.items():
-            if found.get(label, value) != value:
-                raise LedgerError(
-                    self._address.name,
-                    f"its campaign has the {label} {found[label]!r}, not {value!r}: a ledger is of"
-                    " one campaign; choose another address",
-                )
+        if problem := difference(found, wanted):
+            raise LedgerError(self._address.name, problem)
         await sending.set_metadata(connection, campaign, values=wanted)
         return int(campaign)
 

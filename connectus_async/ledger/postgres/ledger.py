@@ -170,16 +170,16 @@ class PostgresLedger(SharedLedger):
 
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
         load, writer = self._load(load_number), self._holding.writer
 
-        async def end(connection: AsyncConnection, campaign: int) -> int:
+        async def end(connection: AsyncConnection, campaign: int) -> Mapping[int, int]:
             writer.recall()  # before the end, which may skip some of what was read
             await writer.written()
             return await load.end(connection, campaign, replaces=replaces, edited=edited)
 
-        people: int = await self.ask(end, repeats=False)
+        people: Mapping[int, int] = await self.ask(end, repeats=False)
         return people
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:

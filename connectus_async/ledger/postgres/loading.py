@@ -287,14 +287,14 @@ class Load:
 
     async def end(
         self, connection: AsyncConnection, _campaign: int, *, replaces: bool, edited: Edited
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that the source was loaded to its end. See `Ledger.end_load`.
 
         If a later load has begun, it decides what it replaces, and when its own messages are sent.
         """
         self._check(connection)
 
-        async def write() -> int:
+        async def write() -> Mapping[int, int]:
             async with connection.transaction():
                 return await self._end(replaces=replaces, edited=edited)
 
@@ -397,7 +397,7 @@ class Load:
         await self._connection.execute(QUEUE_AGAIN, (now,))
         return [number for number in numbers if chunk_of(number) not in taken]
 
-    async def _end(self, *, replaces: bool, edited: Edited) -> int:
+    async def _end(self, *, replaces: bool, edited: Edited) -> Mapping[int, int]:
         connection, place = self._connection, self._place
         await connection.execute(LOCK, (place.campaign,))
         is_newest = await load_number(connection, place.campaign) == self.number
@@ -417,8 +417,8 @@ class Load:
         scope = self._scope()
         if replaces and is_newest:
             await replace(connection, scope)
-        people = 0 if edited is Edited.EVERYONE else await leave_out(connection, scope)
-        is_loaded = not people or edited is not Edited.REFUSE
+        people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
+        is_loaded = not people or edited is not Edited.ABORT
         await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})
         if is_newest:
             loaded = {metadata_names.LOADED: str(int(is_loaded))}

@@ -1,7 +1,9 @@
 """Messages that the end of a load skips: what its source replaces, and people it leaves out."""
 
 from array import array
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any, Final, LiteralString, TypeAlias
 
 from connectus_async.ledger.compact_map import CompactMap
@@ -27,7 +29,7 @@ FROM chunk
 LEFT JOIN unnest(%(chunks)s::bigint[], %(masks)s::bytea[]) AS seen (chunk, mask)
     ON seen.chunk = chunk.id
 CROSS JOIN LATERAL (
-    SELECT entry.id, recipient, outcome.state, reading = %(load)s
+    SELECT entry.id, recipient, outcome.state, reading, reading = %(load)s
         OR mask IS NOT NULL AND get_bit(mask, (entry.id - chunk.id * {CHUNK})::integer) = 1
         AS is_loaded
     FROM entry LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_WITHIN}
@@ -63,7 +65,7 @@ WHERE id = ANY(%(numbers)s::bigint[]) AND reading <> %(load)s
 """So that they are found after the load: it has seen them again."""
 
 HAVE_ANOTHER: Final = f"""
-SELECT recipient {MESSAGES} AND {OF_OTHERS} AND (
+SELECT recipient, reading {MESSAGES} AND {OF_OTHERS} AND (
     it.state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
     OR it.state IS NULL AND it.id <= begun
 )
@@ -89,14 +91,15 @@ async def replace(connection: AsyncConnection, scope: Scope) -> None:
     await connection.execute(REPLACE, {**scope, "reason": REPLACED_BECAUSE})
 
 
-async def leave_out(connection: AsyncConnection, scope: Scope) -> int:
-    """Skip messages to people who may have got another text; return the number of people."""
+async def leave_out(connection: AsyncConnection, scope: Scope) -> Mapping[int, int]:
+    """Skip messages to people who may have got another text; count them as `Load.end` does."""
     have_another = CompactMap()
+    others = array("q")
     async for rows in _batches(connection, HAVE_ANOTHER, scope):
-        _add(have_another, (recipient_key(recipient) for (recipient,) in rows))
-    if not len(have_another):
-        return 0
-    is_left_out = bytearray(len(have_another))
+        _add(have_another, others, rows)
+    if not others:
+        return {}
+    is_left_out = bytearray(len(others))
     numbers = array("q")
     async for rows in _batches(connection, MAY_BE_LEFT_OUT, scope):
         for number, recipient in rows:
@@ -108,7 +111,7 @@ async def leave_out(connection: AsyncConnection, scope: Scope) -> int:
         some = {"numbers": numbers[place : place + ROWS].tolist(), "reason": LEFT_OUT_BECAUSE}
         await connection.execute(LEAVE_OUT, {**scope, **some})
         await connection.execute(MARK, {**scope, **some})
-    return sum(is_left_out)
+    return Counter(compress(others, is_left_out))
 
 
 async def left_out(
@@ -128,10 +131,16 @@ async def load_number(connection: AsyncConnection, campaign: int) -> int:
     return int((await sending.metadata(connection, campaign)).get(campaigns.LOAD, 0))
 
 
-def _add(people: CompactMap, some: Iterable[str]) -> None:
-    for person in some:
-        if people.get(person) is None:
+def _add(people: CompactMap, loads: "array[int]", rows: Iterable[tuple[str, int]]) -> None:
+    """Note some people, and for each the last of the loads that have a message to them."""
+    for recipient, load in rows:
+        person = recipient_key(recipient)
+        place = people.get(person)
+        if place is None:
             people.put([(person, len(people))])
+            loads.append(load)
+        else:
+            loads[place] = max(load, loads[place])
 
 
 async def _batches(

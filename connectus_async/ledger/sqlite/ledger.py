@@ -187,9 +187,9 @@ class SqliteLedger(Ledger):
 
     async def end_load(
         self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
-    ) -> int:
+    ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
-        people: int = await self.ask(
+        people: Mapping[int, int] = await self.ask(
             partial(loading.end, number=load_number, replaces=replaces, edited=edited)
         )
         return people

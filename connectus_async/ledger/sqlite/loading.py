@@ -75,7 +75,12 @@ AND person(recipient) IN (SELECT person(recipient) {MAY_HAVE})
 """Messages to people who got, or may have got, something that their source does not have any more.
 Two passes over all messages, however many they are; ``person`` is `recipient_key`."""
 
-COUNT_EDITED: Final = f"SELECT count(DISTINCT person(recipient)) FROM message WHERE {EDITED}"
+COUNT_EDITED: Final = f"""
+SELECT other, count(*)
+FROM (SELECT person(recipient) AS who, max(reading) AS other {MAY_HAVE} GROUP BY who)
+WHERE who IN (SELECT person(recipient) FROM message WHERE state = 'queued' AND reading = :load)
+GROUP BY other
+"""
 LEAVE_OUT: Final = f"""
 UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
 """
@@ -95,13 +100,15 @@ def begin(file: HolderFile) -> int:
     return number
 
 
-def end(connection: sqlite3.Connection, number: int, *, replaces: bool, edited: Edited) -> int:
+def end(
+    connection: sqlite3.Connection, number: int, *, replaces: bool, edited: Edited
+) -> Mapping[int, int]:
     """Record that a source was loaded to its end. See `Ledger.end_load`."""
     if replaces:
         connection.execute(REPLACE, (REPLACED_BECAUSE, time.time(), number))
-    people = 0 if edited is Edited.EVERYONE else _leave_out(connection, number)
-    is_refused = people and edited is Edited.REFUSE
-    metadata.write(connection, {metadata_names.LOADED: "0" if is_refused else "1"})
+    people = {} if edited is Edited.EVERYONE else _leave_out(connection, number)
+    is_loaded = not people or edited is not Edited.ABORT
+    metadata.write(connection, {metadata_names.LOADED: str(int(is_loaded))})
     return people
 
 
@@ -189,17 +196,17 @@ class Load:
             self._connection.execute(statements[size], rows)
 
 
-def _leave_out(connection: sqlite3.Connection, number: int) -> int:
-    """Skip messages to people who may have got another text; return the number of people."""
+def _leave_out(connection: sqlite3.Connection, number: int) -> Mapping[int, int]:
+    """Skip messages to people who may have got another text; count them as `end` does."""
     values = {"load": number}
     if connection.execute(SUPERSEDED, values).fetchone() is None:
-        return 0
+        return {}
     connection.create_function("person", 1, _person, deterministic=True)
-    ((people,),) = connection.execute(COUNT_EDITED, values)
+    people = dict(connection.execute(COUNT_EDITED, values))
     if people:
         because = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}
         connection.execute(LEAVE_OUT, {**values, **because})
-    return int(people)
+    return people
 
 
 def _person(recipient: str | None) -> str | None:

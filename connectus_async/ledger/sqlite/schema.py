@@ -23,15 +23,16 @@ from typing import Final
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.sqlite import codes, key_index, metadata
+from connectus_async.ledger.states import REPLACED, REPLACED_BECAUSE, SkipReason, skip_reason
 
 APPLICATION_ID: Final = 0x436E6374
 """Tells our files from other SQLite files."""
 
-SCHEMA_VERSION: Final = 5
-"""In 5 ``message`` became a view. Since 4 there may be the metadata `ONE_SPELLING`: a version that
-does not know it would make other keys. In 1, each key went into an index of the table at once. In 1
-and 2 there were indexes of open messages and of those over the budget, in 2 metadata with the
-number up to which the keys are in their table."""
+SCHEMA_VERSION: Final = 6
+"""Up to 5, superseded messages were called expired. In 5 ``message`` became a view. Since 4 there
+may be the metadata `ONE_SPELLING`: a version that does not know it would make other keys. In 1,
+each key went into an index of the table at once. In 1 and 2 there were indexes of open messages and
+of those over the budget, in 2 metadata with the number up to which the keys are in their table."""
 
 WATERMARK: Final = "(SELECT max(upto) FROM begun)"
 SETTLED: Final = "(SELECT min(upto) FROM begun)"
@@ -190,6 +191,9 @@ log, not in memory."""
 
 UPGRADE: Final = f"""
 {key_index.SCHEMA}
+UPDATE outcome SET reason = '{REPLACED_BECAUSE}'
+WHERE {CHANGEABLE} AND state = {codes.SKIPPED}
+    AND reason = '{skip_reason(SkipReason.EXPIRED, REPLACED)}';
 DELETE FROM campaign WHERE name = 'keys_merged_to';
 PRAGMA user_version = {SCHEMA_VERSION};
 """

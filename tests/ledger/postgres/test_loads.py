@@ -70,7 +70,7 @@ async def test_others_begin_nothing_of_a_source_that_is_refused(store: PostgresS
         await finish(loader, entry("old", recipient=ANA))
         number = await loader.begin_load()
         await give(loader, number, *new)
-        assert await loader.end_load(number, replaces=True, edited=Edited.REFUSE) == 1
+        assert await loader.end_load(number, replaces=True, edited=Edited.ABORT) == {0: 1}
         assert list(await sender.queued(0, 10)) == []
         await load(loader, *new, edited=Edited.REMAINING)
         assert await send(sender) == [LUIS]
@@ -105,7 +105,7 @@ async def test_the_last_of_two_loads_decides(store: PostgresStore):
 
     assert known == [Loaded(None, State.QUEUED), Loaded(None)]
     assert await rows(store, "key", "reason") == [
-        ("a", f"expired: {REPLACED}"),
+        ("a", f"superseded: {REPLACED}"),
         ("b", None),
         ("c", None),
     ]
@@ -204,7 +204,7 @@ async def test_people_are_left_out_however_many_they_are(
         for _ in range(2):
             number = await loader.begin_load()
             await give(loader, number, *new)
-            assert await loader.end_load(number, replaces=True, edited=Edited.REMAINING) == 3
+            assert await loader.end_load(number, replaces=True, edited=Edited.REMAINING) == {0: 3}
             assert [it.recipient for _, it in await loader.left_out(0, 10)] == [*people]
 
     assert (await rows(store, "reason"))[3:] == [f"duplicate: {HAS_ANOTHER}"] * 3

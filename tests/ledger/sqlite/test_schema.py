@@ -12,7 +12,7 @@ from old_schemas import SCHEMAS
 from connectus_async import LedgerError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.sqlite import schema
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import REPLACED, REPLACED_BECAUSE, State
 
 ROWS = """
 INSERT INTO campaign VALUES ('name', 'navidad'), ('identity', 'message');
@@ -57,6 +57,24 @@ async def test_an_old_ledger_says_the_same_before_and_after(path: Path):
     assert raw(path, query) == raw_before
     assert raw(path, "PRAGMA user_version") == [(schema.SCHEMA_VERSION,)]
     assert raw(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_what_was_superseded_is_called_so(path: Path):
+    """Versions up to 5 called it expired; it waits again once its source has it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "UPDATE message SET state = 'skipped', reason = ?, reading = 0 WHERE key = 'd'",
+            (f"expired: {REPLACED}",),
+        )
+        connection.commit()
+    store = open_store(path)
+    async with opened(store) as ledger:
+        (reason,) = [reason for key, reason in await rows(store, "key", "reason") if key == "d"]
+        await load(ledger, entry("d"))
+        waits = [one.key for _, one in await ledger.queued(0, 10)]
+
+    assert reason == REPLACED_BECAUSE == f"superseded: {REPLACED}"
+    assert waits == ["d", "e"]
 
 
 async def test_an_upgrade_that_ends_early_leaves_the_old_ledger(

@@ -97,14 +97,14 @@ workers_option = click.option(
     "--ledger",
     type=LedgerPlace(),
     help="File that records the campaign, or the address of a PostgreSQL database, with a"
-    f" --campaign.  [default: FILE{LEDGER_SUFFIX}]",
+    f" --campaign.  [default: FILE{LEDGER_SUFFIX}; with a campaign, FILE.CAMPAIGN{LEDGER_SUFFIX}]",
 )
 @campaign_options()
 @click.option(
     "--edited",
-    type=click.Choice([Edited.REMAINING.value, Edited.EVERYONE.value]),
-    help="After a change of text, send to recipients who have nothing yet, or to all again."
-    "  [default: refuse to send]",
+    type=click.Choice([it.value for it in (Edited.REMAINING, Edited.EVERYONE, Edited.ABORT)]),
+    help="After a change of text or data, send only to people who have nothing yet, to everyone"
+    " again, or nothing.  [default: ask; without a terminal, abort]",
 )
 @workers_option
 @running_options

@@ -13,6 +13,7 @@ from anyio.to_thread import run_sync
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.cli.schedule import is_scheduled, start_sentence
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import NewOrders, Orders, Sender
 from connectus_async.ledger.states import State
@@ -88,6 +89,8 @@ def _order(ledger: Place, done: str, *, as_json: bool, **orders: Unpack[NewOrder
         print_json(standing.as_dict())
         return
     echo(done)
+    if is_scheduled(standing.orders):
+        echo(start_sentence(standing.orders))
     echo(f"{_counted(standing.senders)}; {standing.queued:,} messages wait")
 
 
@@ -98,6 +101,7 @@ def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
         "paused": until is not None,
         "paused_until": None if until in {None, math.inf} else _iso(until or 0.0),
         "paused_by": None if until is None else orders.paused_by,
+        "starts_at": _iso(orders.starts_at or 0.0) if is_scheduled(orders) else None,
         "stopped": orders.stopped,
         "rate": orders.rate,
         "senders": [{"place": it.place, "since": _iso(it.since)} for it in senders],
@@ -112,6 +116,8 @@ def print_orders(orders: Orders, senders: Sequence[Sender], ledger: Place) -> No
         end = "" if until == math.inf else f" until {_moment(until)}"
         by = f" by {orders.paused_by}" if orders.paused_by else ""
         echo(f"paused{by}{end}: go on with {command.format('continue')}")
+    if is_scheduled(orders):
+        echo(start_sentence(orders))
     if orders.stopped is not None:
         echo(f"stopped: {orders.stopped}: start again with {command.format('resume')}")
     if orders.rate is not None:

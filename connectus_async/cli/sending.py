@@ -39,6 +39,12 @@ from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import read_text
 from connectus_async.cli.plan import print_plan, shortfalls_of
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.schedule import (
+    Start,
+    announce_start,
+    check_start,
+    order_start,
+)
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
@@ -92,6 +98,7 @@ def send(
     workers: int | None,
     dry_run: bool,
     yes: bool,
+    at: Start,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -116,7 +123,7 @@ def send(
         )
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
 
@@ -149,6 +156,7 @@ def resume(
     ledger: Place,
     workers: int | None,
     yes: bool,
+    at: Start,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -157,7 +165,7 @@ def resume(
 ) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     check_confirmable(yes=yes, as_json=as_json)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -169,6 +177,7 @@ def resume(
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
+        await run_sync(check_start, place, at, options.expires_at)
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,
@@ -177,6 +186,8 @@ def resume(
             await _check_unchecked(opened, name_of(place))
             await sender.note(**_metadata(settings))
             await run_sync(order_rate, place, given["rate"])
+            await run_sync(order_start, place, at)
+            await announce_start(place, as_json=as_json)
             if not (yes or await _is_confirmed(sender, opened, place)):
                 return ExitCode.FAILED
             if workers:
@@ -293,11 +304,13 @@ async def send_source(
             chose who gets this one.
     """
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
+    await run_sync(check_start, ledger, manner.start, options.expires_at)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
+        await run_sync(order_start, ledger, manner.start)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await _loaded(sender, source, composer, options, choose)
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
@@ -305,6 +318,7 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        await announce_start(ledger, as_json=as_json)
         if not (yes or await _is_confirmed(sender, opened, ledger)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
@@ -349,6 +363,9 @@ async def _sent(
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
     display.finish(standing.counts)
+    if standing.counts.get(State.QUEUED):
+        with suppress(LedgerError):  # the summary was printed
+            await announce_start(ledger, as_json=as_json)
     return standing.code(), standing.counts.get(State.ACCEPTED, 0)
 
 

@@ -316,12 +316,17 @@ class Orders(NamedTuple):
         paused_by: Who paused the campaign.
         stopped: The reason to stop it. It counts until the user starts the campaign again.
         rate: Maximum messages or segments a second of all together; ``None``: as they were started.
+        starts_at: Time before which nothing is sent, whoever pauses or continues the campaign, in
+            Unix seconds.
+        starts_zone: Time zone in which the user gave it.
     """
 
     paused_until: float | None = None
     paused_by: str | None = None
     stopped: str | None = None
     rate: float | None = None
+    starts_at: float | None = None
+    starts_zone: str | None = None
 
 
 class NewOrders(TypedDict, total=False):
@@ -331,6 +336,8 @@ class NewOrders(TypedDict, total=False):
     paused_by: str | None
     stopped: str | None
     rate: float | None
+    starts_at: float | None
+    starts_zone: str | None
 
 
 class Sender(NamedTuple):
@@ -387,6 +394,8 @@ class Instructions(NamedTuple):
         paused_by: Who paused the campaign.
         stopped: The reason to stop.
         throttling: A 429 that another holder has got since the report before.
+        starts_in: Seconds until the scheduled start, before which nothing is sent.
+        starts_zone: Time zone in which the user gave it.
     """
 
     rate: float | None = None
@@ -395,3 +404,5 @@ class Instructions(NamedTuple):
     paused_by: str | None = None
     stopped: str | None = None
     throttling: Throttling | None = None
+    starts_in: float = 0.0
+    starts_zone: str | None = None

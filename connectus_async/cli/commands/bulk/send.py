@@ -8,6 +8,7 @@ import click
 from connectus_async.cli.parameters import (
     LEDGER_SUFFIX,
     LedgerPlace,
+    at_option,
     campaign_options,
     chained,
     connection_options,
@@ -16,6 +17,8 @@ from connectus_async.cli.parameters import (
     one_character,
     regular_file,
     src_number_option,
+    without_zone,
+    zone_option,
 )
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
@@ -66,11 +69,13 @@ yes_option = click.option(
 )
 
 running_options = chained(
+    at_option,
+    zone_option,
     click.option(
         "--wait/--no-wait",
         default=True,
         show_default=True,
-        help="Wait for the end of quiet hours and of a pause, or end with exit code 7.",
+        help="Wait for --at and the end of quiet hours and of a pause, or end with exit code 7.",
     ),
     click.option(
         "--log-file",
@@ -119,7 +124,7 @@ def bulk_send(**given: Any) -> None:
     """
     from connectus_async.cli.sending import send
 
-    send(**given)
+    send(**without_zone(given))
 
 
 @click.command("resume")
@@ -134,4 +139,4 @@ def bulk_resume(**given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     from connectus_async.cli.sending import resume
 
-    resume(**given)
+    resume(**without_zone(given))

@@ -20,10 +20,6 @@ from connectus_async.workers.campaign_options import FORMS
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-LEDGER_SUFFIX: Final = ".ledger.db"
-"""Of the name of a ledger's file that is not given; before it is the name of its source and, after
-a dot, that of its campaign if it has one."""
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
@@ -292,6 +288,25 @@ def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
         raise click.UsageError(_("--zone needs a time, such as --at"))
     return rest
 
+
+def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Read a maximum of messages in a time."""
+    if value is None:
+        return None
+    from connectus_async.recipients.frequency import FrequencyCap  # noqa: PLC0415 - for one command
+
+    try:
+        return FrequencyCap.parse(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap,
+    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
+    " this one's folder or database.",
+)
 
 zone_option = click.option(
     "--zone",

@@ -49,6 +49,13 @@ def check_start(ledger: "Place", start: Start, expires_at: dt.datetime | None) -
         raise ConfigurationError("--at", "is in the past; --at now sends at once")
 
 
+def planned_start(ledger: "Place", start: Start) -> float | None:
+    """Find when a campaign starts that is given a start, in Unix seconds. Blocks."""
+    if start is None:
+        return _recorded(ledger)
+    return start.timestamp() if isinstance(start, dt.datetime) else None
+
+
 def order_start(ledger: "Place", start: Start) -> None:
     """Record a start in a ledger, if one was given. Blocks."""
     if start is None:

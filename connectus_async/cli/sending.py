@@ -44,6 +44,7 @@ from connectus_async.cli.schedule import (
     announce_start,
     check_start,
     order_start,
+    planned_start,
 )
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
@@ -60,6 +61,7 @@ from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.composing import composed
+from connectus_async.recipients.frequency import FrequencyCap, Reached, read_reached
 from connectus_async.recipients.phone_numbers import NationalNumbers, checker
 from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.preflight import (
@@ -95,6 +97,7 @@ def send(
     sheet: str | None,
     ledger: Place | None,
     edited: str | None,
+    at_most: FrequencyCap | None,
     workers: int | None,
     dry_run: bool,
     yes: bool,
@@ -131,7 +134,10 @@ def send(
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
         if dry_run:
-            return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
+            reached = await run_sync(_reached, place, at_most, at)
+            return await _dry_run(
+                source, composer, settings, place, edited=who, reached=reached, as_json=as_json
+            )
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,
@@ -140,6 +146,7 @@ def send(
                 settings,
                 place,
                 edited=who,
+                at_most=at_most,
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
@@ -274,6 +281,7 @@ async def send_source(
     ledger: Place,
     *,
     edited: Edited | None = None,
+    at_most: FrequencyCap | None = None,
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
@@ -290,6 +298,7 @@ async def send_source(
         ledger: The ledger.
         edited: Treatment of recipients who may have received another text of the ledger; if it is
             left out, a person is asked.
+        at_most: Maximum of messages to a person, with those of the other ledgers.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
@@ -305,6 +314,7 @@ async def send_source(
     """
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
+    reached = await run_sync(_reached, ledger, at_most, manner.start)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
@@ -312,7 +322,7 @@ async def send_source(
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
-        report = await _loaded(sender, source, composer, options, choose)
+        report = await _loaded(sender, source, composer, options, choose, reached)
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
         print_plan(report, shortfalls, as_json=as_json)
         if report.skipped and not as_json:
@@ -324,6 +334,13 @@ async def send_source(
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await _sent(sender, options, ledger, manner, as_json=as_json)
+
+
+def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reached | None:
+    """Count what people got by other campaigns, if that counts. Blocks."""
+    if at_most is None:
+        return None
+    return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
 
 
 async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
@@ -405,6 +422,7 @@ async def _dry_run(
     ledger: Place,
     *,
     edited: Edited | None,
+    reached: Reached | None,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
@@ -412,7 +430,9 @@ async def _dry_run(
     choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report = await _loaded(sender, source, composer, options, choose, examples=ROWS_NAMED)
+        report = await _loaded(
+            sender, source, composer, options, choose, reached, examples=ROWS_NAMED
+        )
         asks = has_credentials and report.to_send
         shortfalls = await shortfalls_of(client, report) if asks else None
     print_plan(report, shortfalls, as_json=as_json)
@@ -435,6 +455,7 @@ async def _loaded(
     composer: Composer,
     options: CampaignOptions,
     choose: Callable[[Edit], Awaitable[Edited]],
+    reached: Reached | None,
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> PreflightReport:
@@ -446,9 +467,10 @@ async def _loaded(
         composer: The composer of its messages.
         options: The options of the campaign.
         choose: Chooses who gets the new text.
+        reached: What people got by other campaigns, if that counts.
         examples: As in `Preflight`.
     """
-    load = partial(_load, sender, source, composer, options, examples)
+    load = partial(_load, sender, source, composer, options, examples, reached)
     try:
         return await load(Edited.ABORT)
     except EditedError as error:
@@ -463,6 +485,7 @@ async def _load(
     composer: Composer,
     options: CampaignOptions,
     examples: int,
+    reached: Reached | None,
     edited: Edited,
 ) -> PreflightReport:
     preflight = Preflight(
@@ -483,6 +506,7 @@ async def _load(
             add,
             edited=edited,
             template=composer.template,
+            reached=reached,
         )
     return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
 

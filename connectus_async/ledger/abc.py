@@ -170,6 +170,9 @@ class Ledger(SendingLedger):
     ) -> Sequence[Loaded]:
         """Record messages as queued, or as skipped, in one transaction.
 
+        A message that waits since an earlier load is skipped as too often if this one says so, and
+        waits again once no load does.
+
         Args:
             items: The messages.
             load_number: The number of the load that they belong to.
@@ -403,6 +406,17 @@ class LedgerReader(ABC):
             states: Read only messages in these states.
         """
 
+    @abstractmethod
+    def reached(self, since: float) -> Iterator[Sequence[str]]:
+        """Read the recipients of messages that were or may have been sent, some at a time.
+
+        Args:
+            since: Earliest time of their outcome, or of an attempt without one, in Unix seconds.
+
+        Yields:
+            A recipient for each message, in the spelling of the entry.
+        """
+
 
 class LedgerControl(ABC):
     """Giver of orders, beside holders that may be sending. Its methods block.
@@ -453,6 +467,17 @@ class LedgerStore(ABC):
     @abstractmethod
     def control(self) -> LedgerControl:
         """Make a giver of orders. The store must have a campaign once it is used."""
+
+    @abstractmethod
+    def others(self, since: float) -> "Iterator[LedgerStore]":
+        """Find the other ledgers of the folder or database that may have sent. Blocks.
+
+        Args:
+            since: Ledgers that nobody wrote to since this time may be left out, in Unix seconds.
+
+        Raises:
+            LedgerError: A file that may be a ledger cannot be read.
+        """
 
     @abstractmethod
     def read(self) -> AbstractContextManager[LedgerReader]:

@@ -2,6 +2,9 @@
 
 from typing import Final, TypeGuard
 
+LEDGER_SUFFIX: Final = ".ledger.db"
+"""End of the name of a ledger's file that the user has not named."""
+
 SCHEMES: Final = ("postgresql://", "postgres://")
 
 

@@ -70,6 +70,12 @@ class Loading(NamedTuple):
     skipped: SkipReason | None = None
     reason: str | None = None
 
+    def is_too_often(self, state: str, reason: str | None) -> bool:
+        """Tell whether this skips a message that the ledger has, which waits or is skipped so."""
+        if self.skipped is not SkipReason.TOO_OFTEN:
+            return False
+        return state == State.QUEUED or reason == SkipReason.TOO_OFTEN
+
 
 class Loaded(NamedTuple):
     """Result of loading a message.

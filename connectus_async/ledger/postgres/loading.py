@@ -9,6 +9,7 @@ them, breaks the connection, and a load never goes on with another one.
 """
 
 import time
+from array import array
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -29,6 +30,7 @@ from connectus_async.ledger.postgres.replacing import (
     leave_out,
     load_number,
     replace,
+    skip_too_often,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.writer import Place, at_rest
@@ -187,6 +189,7 @@ class Call:
         seen: Numbers of messages of earlier loads.
         moved: Lines of those that have another one now, by their numbers.
         returning: Numbers of those that wait again.
+        too_often: Numbers of those that wait, and are to be skipped as too often.
     """
 
     def __init__(self, load: int, known: dict[str, Known], *, tells_left_out: bool) -> None:
@@ -194,6 +197,7 @@ class Call:
         self.seen: list[int] = []
         self.moved: dict[int, int | None] = {}
         self.returning: list[int] = []
+        self.too_often: list[int] = []
         self._load = load
         self._known = known
         self._tells_left_out = tells_left_out
@@ -227,6 +231,10 @@ class Call:
         self.seen.append(known.id)
         if known.line != item.entry.line:
             self.moved[known.id] = item.entry.line
+        if item.is_too_often(known.state, known.reason):
+            if known.state == State.QUEUED:
+                self.too_often.append(known.id)
+            return Loaded(item.skipped)
         if known.reason not in RETURNS or item.skipped is not None:
             return Loaded(None, State(known.state))
         self.returning.append(known.id)
@@ -268,6 +276,7 @@ class Load:
         self._free: Sequence[range] = ()
         self._seen: dict[int, bytearray] = {}
         self._returning: list[int] = []
+        self._too_often = array("q")
 
     async def record(
         self,
@@ -328,6 +337,7 @@ class Load:
         self._chunks += made
         self._free = beyond(free, len(call.new))
         self._returning += postponed
+        self._too_often.extend(call.too_often)
         for number in call.seen:
             mask = self._seen.setdefault(chunk_of(number), bytearray(CHUNK // 8))
             mask[number % CHUNK // 8] |= 1 << number % 8
@@ -401,7 +411,7 @@ class Load:
         connection, place = self._connection, self._place
         await connection.execute(LOCK, (place.campaign,))
         is_newest = await load_number(connection, place.campaign) == self.number
-        takes = replaces or edited is not Edited.EVERYONE
+        takes = replaces or edited is not Edited.EVERYONE or bool(self._too_often)
         values = {
             **place._asdict(),
             "takes": takes,
@@ -417,6 +427,7 @@ class Load:
         scope = self._scope()
         if replaces and is_newest:
             await replace(connection, scope)
+        await skip_too_often(connection, scope, self._too_often)
         people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
         is_loaded = not people or edited is not Edited.ABORT
         await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})

@@ -3,16 +3,21 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.postgres import campaigns, problems, schema, statistics
 from connectus_async.ledger.postgres.address import Address
-from connectus_async.ledger.postgres.connection import Connection, check_version, connect_blocking
+from connectus_async.ledger.postgres.connection import (
+    Connection,
+    check_version,
+    connect_blocking,
+    described,
+)
 from connectus_async.ledger.records import MOMENTS, Frequency, Latency, MessageRow, TimeGrid, Total
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import MAY_BE_SENT, State
 
 _SHOWN: Final = {
     "state": "state::text",
@@ -24,6 +29,12 @@ FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
 """
 IN_STATES: Final = "AND state = ANY(%(states)s::state[])"
 IN_ORDER: Final = "ORDER BY id"
+REACHED: Final = f"""
+SELECT recipient FROM message
+WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
+    AND state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
+    AND coalesce(ended_at, started_at) >= %(since)s
+"""
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
@@ -45,6 +56,18 @@ def read(address: Address) -> Iterator["PostgresReader"]:
                 yield PostgresReader(connection, campaigns.find(connection, address))
     except psycopg.Error as error:  # not an OSError, which may be one of the block
         raise problems.described(address.name, error) from None
+
+
+def campaigns_of(address: Address) -> Sequence[str]:
+    """List the campaigns of a database. Blocks.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    with described(address), closing(connect_blocking(address)) as connection:
+        ((version,),) = connection.execute(schema.FIND_VERSION)
+        check_version(address.name, version)
+        return [name for (name,) in connection.execute(campaigns.NAMES)]
 
 
 class PostgresReader(LedgerReader):
@@ -98,10 +121,21 @@ class PostgresReader(LedgerReader):
         """Read the messages in order of arrival, in batches."""
         chosen = "" if states is None else IN_STATES
         values = {**self._scope, "states": [state.value for state in states or ()]}
+        for batch in self._batches(f"{ROWS} {chosen} {IN_ORDER}", values):
+            yield list(map(MessageRow._make, batch))
+
+    def reached(self, since: float) -> Iterator[Sequence[str]]:
+        """Read the recipients of messages that were or may have been sent."""
+        for batch in self._batches(REACHED, {**self._scope, "since": since}):
+            yield [recipient for (recipient,) in batch]
+
+    def _batches(
+        self, statement: LiteralString, values: Mapping[str, object]
+    ) -> Iterator[list[tuple[Any, ...]]]:
         with self._connection.cursor(name=next(self._names)) as cursor:
-            cursor.execute(f"{ROWS} {chosen} {IN_ORDER}", values)
+            cursor.execute(statement, values)
             while batch := cursor.fetchmany(ROWS_A_BATCH):
-                yield list(map(MessageRow._make, batch))
+                yield batch
 
     def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
         return statistics.frequencies(self._connection, query, self._scope, limit)

@@ -57,6 +57,7 @@ SEE_AGAIN: Final = "UPDATE entry SET line = ?, reading = ? WHERE id = ?"
 QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 """
+SKIP_KNOWN: Final = "UPDATE message SET state = 'skipped', reason = ?, ended_at = ? WHERE id = ?"
 FORGET_INVALID: Final = "DELETE FROM entry WHERE kind = ?"
 
 REPLACE: Final = """
@@ -166,6 +167,10 @@ class Load:
         if seen == self._number:
             return self._duplicate(entry, line)
         self._connection.execute(SEE_AGAIN, (entry.line, self._number, number))
+        if item.is_too_often(state, reason):
+            if state == State.QUEUED:
+                self._connection.execute(SKIP_KNOWN, (item.skipped, time.time(), number))
+            return Loaded(item.skipped)
         if reason not in RETURNS or item.skipped is not None:
             return Loaded(None, State(state))
         self._connection.execute(QUEUE_AGAIN, (number,))  # its source has it again

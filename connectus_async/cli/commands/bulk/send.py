@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from connectus_async.cli.parameters import (
-    LEDGER_SUFFIX,
     LedgerPlace,
+    at_most_option,
     at_option,
     campaign_options,
     chained,
@@ -20,6 +20,7 @@ from connectus_async.cli.parameters import (
     without_zone,
     zone_option,
 )
+from connectus_async.ledger.places import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
 
@@ -111,6 +112,7 @@ workers_option = click.option(
     help="After a change of text or data, send only to people who have nothing yet, to everyone"
     " again, or nothing.  [default: ask; without a terminal, abort]",
 )
+@at_most_option
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")

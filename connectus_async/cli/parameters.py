@@ -289,6 +289,13 @@ def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
     return rest
 
 
+delivery_at_option = click.option(
+    "--delivery-at",
+    callback=scheduled,
+    help="Hand the messages over now, to a delivery of the API that it sends at this time.",
+)
+
+
 def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
     """Read a maximum of messages in a time."""
     if value is None:

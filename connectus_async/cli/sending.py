@@ -1,5 +1,6 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
+import datetime as dt
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -15,6 +16,13 @@ from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli import edits
+from connectus_async.cli.campaign_delivery import (
+    Planned,
+    announce_delivery,
+    check_resumed,
+    join,
+    plan_delivery,
+)
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -98,6 +106,7 @@ def send(
     ledger: Place | None,
     edited: str | None,
     at_most: FrequencyCap | None,
+    delivery_at: dt.datetime | None,
     workers: int | None,
     dry_run: bool,
     yes: bool,
@@ -133,6 +142,11 @@ def send(
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         composer.check(source.columns)
+        starts_at = await run_sync(planned_start, place, at)
+        delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
+        if delivery is not None:
+            given["expires_at"] = delivery.expiry(given["expires_at"])
+        settings = Settings(region=region, **given)
         if dry_run:
             reached = await run_sync(_reached, place, at_most, at)
             return await _dry_run(
@@ -147,6 +161,7 @@ def send(
                 place,
                 edited=who,
                 at_most=at_most,
+                delivery=delivery,
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
@@ -185,6 +200,7 @@ def resume(
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
         await run_sync(check_start, place, at, options.expires_at)
+        await run_sync(check_resumed, place, options.expires_at)
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,
@@ -282,6 +298,7 @@ async def send_source(
     *,
     edited: Edited | None = None,
     at_most: FrequencyCap | None = None,
+    delivery: Planned | None = None,
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
@@ -299,6 +316,7 @@ async def send_source(
         edited: Treatment of recipients who may have received another text of the ledger; if it is
             left out, a person is asked.
         at_most: Maximum of messages to a person, with those of the other ledgers.
+        delivery: Delivery of the API for the messages.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
@@ -321,6 +339,8 @@ async def send_source(
         await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
+        if delivery is not None:
+            composer = await join(client, sender, opened, composer, delivery)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await _loaded(sender, source, composer, options, choose, reached)
         shortfalls = await shortfalls_of(client, report) if report.to_send else None
@@ -328,6 +348,8 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
+        if delivery is not None:
+            announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
         if not (yes or await _is_confirmed(sender, opened, ledger)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)

@@ -57,8 +57,8 @@ class FrequencyCap:
 class Reached:
     """Number of messages that people got lately, of several ledgers.
 
-    It keeps eight bytes for each message: a hash of the recipient. Somebody among ten million people
-    has the hash of one of ten million messages to others with a chance of five in a million.
+    It keeps eight bytes for each message: a hash of the recipient. Among ten million people and ten
+    million messages to others, two hashes are the same with a chance of five in a million.
 
     Args:
         most: Number of messages with which somebody gets no further one.

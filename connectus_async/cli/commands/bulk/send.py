@@ -12,6 +12,7 @@ from connectus_async.cli.parameters import (
     campaign_options,
     chained,
     connection_options,
+    delivery_at_option,
     json_option,
     ledger_argument,
     one_character,
@@ -113,6 +114,7 @@ workers_option = click.option(
     " again, or nothing.  [default: ask; without a terminal, abort]",
 )
 @at_most_option
+@delivery_at_option
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")

@@ -57,8 +57,11 @@ SYSTEM: Final = (
     "Permission denied",
     "Read-only file system",
     "Too many open files",
+    "Single '{' encountered in format string",
+    "Single '}' encountered in format string",
+    "expected '}' before end of string",
 )
-"""Sentences of the operating system that people meet."""
+"""Sentences of the operating system and of Python that people meet."""
 
 NO_SENTENCES: Final = frozenset(
     {
@@ -78,7 +81,7 @@ _SENTENCE: Final = re.compile(
     r"[a-z]{2,}[,;:]? [a-z({]{2,}|^[a-z]+ \{|\} [a-z]{2,} [a-z]{2,}|\{\d+:,\} [a-z]{2,}"
 )
 _CODE: Final = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ON|IS|NULL|COALESCE|JOIN)\b"
+    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ORDER BY|ON|IS|NULL|JOIN)\b"
     r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|^id, |^connectus "
 )
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{4}|:,\}")

@@ -1,6 +1,7 @@
 """Feed of a run: messages of a source or a ledger, one at a time for many workers."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -190,7 +191,10 @@ def from_messages(messages: Messages) -> Feed:
 
 
 def from_ledger(
-    ledger: SendingLedger, channels: Mapping[str, Channel], quiet: QuietMessages | None = None
+    ledger: SendingLedger,
+    channels: Mapping[str, Channel],
+    quiet: QuietMessages | None = None,
+    limit: int | None = None,
 ) -> Feed:
     """Make a feed of the messages that are queued in a ledger.
 
@@ -199,8 +203,10 @@ def from_ledger(
         channels: The channel of each kind of message.
         quiet: The messages that are refused in quiet hours, to give them again when these end;
             ``None`` to give each message once.
+        limit: Maximum number of messages to give; without ``quiet``.
     """
     last = 0
+    left = sys.maxsize if limit is None else limit
 
     def job(row: tuple[int, Entry]) -> Job:
         number, entry = row
@@ -208,12 +214,13 @@ def from_ledger(
         return Job(0, entry.line, message, entry=entry, number=number)
 
     async def more() -> Iterator[Item]:
-        nonlocal last
-        while not (batch := await ledger.queued(last, ROWS_A_READ)):
+        nonlocal last, left
+        while not left or not (batch := await ledger.queued(last, min(ROWS_A_READ, left))):
             if quiet is None or not await quiet.until_some_end():
                 raise StopAsyncIteration
             last = 0
         last = batch[-1][0]
+        left -= len(batch)
         return map(job, batch)
 
     return Feed(iter(()), more, grace=0)  # the ledger loses nothing

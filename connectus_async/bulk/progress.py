@@ -2,6 +2,7 @@
 
 import datetime as dt
 import enum
+import math
 from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.pacing.signals import Signal
 
 if TYPE_CHECKING:
     from connectus_async.bulk.pacing import Pacer
@@ -64,7 +64,7 @@ class Delay:
         """Return the fields that are known as plain values; the time in ISO 8601."""
         values = attrs.asdict(self, filter=lambda _, value: value is not None)
         if self.until is not None:
-            values["until"] = self.until.isoformat(timespec="seconds")
+            values["until"] = self.until.isoformat()
         return {**values, "cause": self.cause.value}
 
     @classmethod
@@ -150,8 +150,11 @@ def _sum(*values: Any) -> Any:
 
 
 def _delays_of(pacer: "Pacer") -> Iterable[Delay]:
+    from connectus_async.bulk.pacing import Signal  # noqa: PLC0415 - not to import a name
+
     signal, seconds = pacer.pause_for
-    until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=round(seconds)) if seconds else None
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    until = now + dt.timedelta(seconds=math.ceil(seconds)) if seconds else None
     if pacer.is_throttled or signal is Signal.THROTTLED:
         yield Delay(cause=DelayCause.RATE_LIMIT, rate=pacer.rate, until=until)
     elif signal is not None:

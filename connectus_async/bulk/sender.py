@@ -114,6 +114,7 @@ class Bulk(Unpicklable):
         self._suppression_watch: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = self._is_delegated = False
         self._loads = 0
+        self._limit: int | None = None
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -291,7 +292,9 @@ class Bulk(Unpicklable):
         """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
         Rows that cannot become a message, duplicates and suppressed recipients are recorded as
-        skipped, with their lines. Messages that are in the ledger already stay as they are.
+        skipped, with their lines. Messages that are in the ledger already, by their key or the
+        recipient's identity, stay as they are if they may have been sent; otherwise they take the
+        content that they have now, and if that is another one, they wait again.
 
         Args:
             messages: As in `stream`. It is read to its end.
@@ -670,7 +673,12 @@ class Bulk(Unpicklable):
     def _feed(self, messages: Messages | None, quiet: QuietMessages) -> Feed:
         if messages is not None:
             return from_messages(messages)
-        return from_ledger(self._ledger, self._by_kind, quiet if self._options.wait else None)
+        waits = self._options.wait and self._limit is None
+        return from_ledger(self._ledger, self._by_kind, quiet if waits else None, self._limit)
+
+    def _send_at_most(self, limit: int) -> None:
+        """Let the next runs send so many queued messages each, for the command line."""
+        self._limit = limit
 
     def _stop(self, failure: Exception | None = None) -> None:
         if self._run is not None:

@@ -67,8 +67,10 @@ class Planned:
 
     def expiry(self, expires_at: str | None) -> str:
         """Give the time from which nothing more is handed over, in ISO 8601."""
-        given = () if expires_at is None else (dt.datetime.fromisoformat(expires_at),)
-        return min((self.at, *given)).isoformat()
+        times: list[dt.datetime] = [self.at]
+        if expires_at is not None:
+            times.append(dt.datetime.fromisoformat(expires_at))
+        return min(times).isoformat()
 
 
 def plan_delivery(

@@ -27,6 +27,7 @@ from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import DelayCause
 from connectus_async.bulk.progress import Progress as Sent
 from connectus_async.cli.campaign_log import CampaignLog
+from connectus_async.cli.delays import told
 from connectus_async.cli.exit_codes import ExitCode, of_stop
 from connectus_async.cli.failures import Failures
 from connectus_async.cli.interrupts import at_first_interrupt
@@ -34,7 +35,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.log import event
 from connectus_async.cli.progress_line import Meter
-from connectus_async.cli.runner import echo, print_json, sentence
+from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
@@ -122,6 +123,7 @@ class CampaignDisplay:
     stopped_by: str | None = None
     code: ExitCode | None = None
     _failures: Failures = attrs.field(factory=Failures)
+    _waits_for: str | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -130,6 +132,7 @@ class CampaignDisplay:
         The first Ctrl-C stops it as soon as the messages under way are finished.
         """
         self.summary = bulk.summary
+        sending_begins()
         try:
             async with self._shown(bulk):
                 with at_first_interrupt(lambda: self._stop(bulk)):
@@ -141,8 +144,9 @@ class CampaignDisplay:
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
             self._stopped("nobody reads the output", ExitCode.FAILED)
         delays = bulk.progress().delays
-        if any(delay.cause is DelayCause.QUIET_HOURS for delay in delays):
+        if quiet := [delay for delay in delays if delay.cause is DelayCause.QUIET_HOURS]:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
+            (self._waits_for,) = told(quiet)
 
     def finish(self, counts: Mapping[State, int]) -> None:
         """Print the summary.
@@ -219,48 +223,43 @@ class CampaignDisplay:
             event(said, **fields)
 
     def _print_end(self, counts: Mapping[State, int]) -> None:
-        numbers = {str(state): counts.get(state, 0) for state in State}
-        left = counts.get(State.QUEUED, 0)
-        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
-        summary = _(
-            "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
-            " {skipped} skipped, {queued} queued"
-        ).format(
-            total=number(sum(counts.values())),
-            **{state: number(count) for state, count in numbers.items()},
-        )
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
+        numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, **now}
-        stopped = self.stopped_by and _("stopped: {reason}").format(
-            reason=translated(self.stopped_by)
-        )
         if self.manner.log_file is not None:
-            for said in (*self._failures.sentences(), *filter(None, [stopped])):
+            for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
-            event(summary, **fields)
+            event(_summary(counts), **fields)
         if self.as_json:
             print_json(fields)
             return
         if not self.manner.verbose:
             for said in self._failures.sentences():
                 self._print_line(said)
-        if stopped:
-            self._print_line(f"connectus: {stopped}")
-        echo(summary)
+        for said in self._reasons():
+            self._print_line(f"connectus: {said}")
+        for said in (_summary(counts), *self._next_steps(counts)):
+            echo(said)
+
+    def _reasons(self) -> Iterator[str]:
+        """Write why it ended early."""
+        if self.stopped_by:
+            yield _("stopped: {reason}").format(reason=translated(self.stopped_by))
+        if self._waits_for:
+            yield self._waits_for
+
+    def _next_steps(self, counts: Mapping[State, int]) -> Iterator[str]:
+        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
-            echo(
-                _("{count} may have been sent: check with {command}").format(
-                    count=number(maybe), command=self._command("reconcile")
-                )
+            yield _("{count} may have been sent: check with {command}").format(
+                count=number(maybe), command=self._command("reconcile")
             )
-        if left:
-            echo(
-                ngettext(
-                    "{count} is still queued: continue with {command}",
-                    "{count} are still queued: continue with {command}",
-                    left,
-                ).format(count=number(left), command=self._command("resume"))
-            )
+        if left := counts.get(State.QUEUED, 0):
+            yield ngettext(
+                "{count} is still queued: continue with {command}",
+                "{count} are still queued: continue with {command}",
+                left,
+            ).format(count=number(left), command=self._command("resume"))
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)
@@ -268,6 +267,16 @@ class CampaignDisplay:
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _summary(counts: Mapping[State, int]) -> str:
+    return _(
+        "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
+        " {skipped} skipped, {queued} queued"
+    ).format(
+        total=number(sum(counts.values())),
+        **{str(state): number(counts.get(state, 0)) for state in State},
+    )
 
 
 @contextmanager

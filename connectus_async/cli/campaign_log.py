@@ -15,7 +15,7 @@ from connectus_async.ledger.states import State
 SECONDS: Final = 10.0
 """From one line of progress to the next, in the first five minutes."""
 
-SHARE: Final = 30
+SHARE: Final = 25
 """Later, a line comes each time that the campaign has become older by this part of its age: half a
 million messages take fewer than 200 lines at any rate."""
 
@@ -23,8 +23,8 @@ OFTEN: Final = frozenset({DelayCause.RATE_LIMIT, DelayCause.OUTAGE})
 """Causes that may come and go every few seconds."""
 
 OFTEN_SECONDS: Final = 60.0
-OFTEN_SHARE: Final = 5
-"""As `SECONDS` and `SHARE`, for two lines about one of these causes."""
+OFTEN_SHARE: Final = 3
+"""As `SECONDS` and `SHARE`, for the lines about one of these causes; their end has none."""
 
 
 @attrs.define
@@ -41,6 +41,7 @@ class CampaignLog:
     )
     _told: dict[DelayCause, object] = attrs.field(factory=dict)
     _told_at: dict[DelayCause, float] = attrs.field(factory=dict)
+    _quiet: int = 0
 
     def look(self, figures: Figures, delays: Sequence[Delay], now: float) -> bool:
         """Log what is new.
@@ -68,19 +69,24 @@ class CampaignLog:
         gone = [cause for cause in self._told if cause not in present]
         for cause in gone:
             del self._told[cause]
+        quiet = sum(delay.messages or 0 for delay in present.get(DelayCause.QUIET_HOURS, ()))
+        is_growing, self._quiet = quiet != self._quiet, quiet
         for cause, same in present.items():
-            key = tuple((delay.by, delay.until) for delay in same if cause not in OFTEN)
-            if self._told.get(cause) == key or not self._is_settled(cause, figures, now):
+            key = tuple(_key(delay) for delay in same)
+            is_settled = self._is_settled(cause, figures, now, is_growing=is_growing)
+            if self._told.get(cause) == key or not is_settled:
                 continue
             self._told[cause], self._told_at[cause] = key, now
             (sentence,) = told(same)
             yield sentence, {"event": "delayed", "delays": [delay.as_dict() for delay in same]}
-        if gone and not self._told:
+        if not OFTEN.issuperset(gone) and OFTEN.issuperset(self._told):
             yield _("sending goes on"), {"event": "continued"}
 
-    def _is_settled(self, cause: DelayCause, figures: Figures, now: float) -> bool:
+    def _is_settled(
+        self, cause: DelayCause, figures: Figures, now: float, *, is_growing: bool
+    ) -> bool:
         if cause is DelayCause.QUIET_HOURS:
-            return figures.is_halted  # before that, their number still grows
+            return figures.is_halted and not is_growing
         if cause not in OFTEN or cause not in self._told_at:
             return True
         gap = max(OFTEN_SECONDS, (now - self.began) / OFTEN_SHARE)
@@ -102,6 +108,11 @@ def as_dict(figures: Figures, delays: Sequence[Delay]) -> dict[str, Any]:
         "seconds_left": None if seconds is None else round(seconds),
         "delays": [delay.as_dict() for delay in delays],
     }
+
+
+def _key(delay: Delay) -> object:
+    """Give what makes a delay news."""
+    return () if delay.cause in OFTEN else (delay.by, delay.until, delay.messages)
 
 
 def _of(delays: Sequence[Delay], cause: DelayCause) -> list[Delay]:

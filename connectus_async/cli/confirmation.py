@@ -1,7 +1,7 @@
 """Confirmation: nothing is sent before somebody says yes, at the terminal or by a flag."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TextIO
 
 import anyio
@@ -31,16 +31,23 @@ def check_confirmable(*, yes: bool, as_json: bool) -> None:
         )
 
 
-def question_of(waiting: Mapping[str, Waiting]) -> str:
-    """Write the question whether to send what waits.
+def question_of(waiting: Mapping[str, Waiting], limit: int | None = None) -> str:
+    """Write the question whether to send what waits, or a sample of it.
 
     >>> question_of({"sms": Waiting(2_776, 2_800, 2_776)})
     'Send 2,800 SMS to 2,776 people?'
     """
     (kind, *others) = waiting
-    one, many = _QUESTIONS[None if others else kind]
     messages = sum(it.messages for it in waiting.values())
-    return ngettext(one, many, messages).format(
+    if limit is not None and limit < messages:
+        sample = ngettext(
+            "Send a sample of {count} message? {total} wait.",
+            "Send a sample of {count} messages? {total} wait.",
+            limit,
+        )
+        return sample.format(count=number(limit), total=number(messages))
+    question = _QUESTIONS[None if others else kind]
+    return question(messages).format(
         sms=number(sum(it.billed for it in waiting.values())),
         count=number(messages),
         people=number(sum(it.people for it in waiting.values())),
@@ -63,14 +70,21 @@ async def is_confirmed(question: str) -> bool:
             return True
 
 
-_QUESTIONS: Final[Mapping[str | None, tuple[str, str]]] = {
-    "sms": ("Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?"),
-    "email": ("Send 1 email to 1 person?", "Send {count} emails to {people} people?"),
-    "whatsapp": (
+_QUESTIONS: Final[Mapping[str | None, Callable[[int], str]]] = {
+    "sms": lambda count: ngettext(
+        "Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?", count
+    ),
+    "email": lambda count: ngettext(
+        "Send 1 email to 1 person?", "Send {count} emails to {people} people?", count
+    ),
+    "whatsapp": lambda count: ngettext(
         "Send 1 WhatsApp message to 1 person?",
         "Send {count} WhatsApp messages to {people} people?",
+        count,
     ),
-    None: ("Send 1 message to 1 person?", "Send {count} messages to {people} people?"),
+    None: lambda count: ngettext(
+        "Send 1 message to 1 person?", "Send {count} messages to {people} people?", count
+    ),
 }
 
 

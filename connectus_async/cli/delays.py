@@ -13,10 +13,19 @@ SOON: Final = dt.timedelta(seconds=2)
 DAY: Final = dt.timedelta(days=1)
 
 
+def load() -> None:
+    """Load what the language needs, blocking, so that no sentence reads a file."""
+    country("CL")
+    moment(dt.datetime.now(dt.UTC))
+    number(1.5, 1)
+
+
 def told(delays: Sequence[Delay]) -> list[str]:
-    """Write a sentence for each cause of a delay."""
-    by_cause = ([it for it in delays if it.cause is cause] for cause in DelayCause)
-    return [_told(same) for same in by_cause if same]
+    """Write a sentence for each cause of a delay. During a pause, the API's do not matter."""
+    by_cause = {cause: [it for it in delays if it.cause is cause] for cause in DelayCause}
+    if by_cause[DelayCause.PAUSE]:
+        by_cause[DelayCause.RATE_LIMIT] = by_cause[DelayCause.OUTAGE] = []
+    return [_told(same) for same in by_cause.values() if same]
 
 
 def clock_time(value: dt.datetime) -> str:
@@ -57,27 +66,29 @@ def _pause(delay: Delay) -> str:
 def _quiet_hours(delays: Sequence[Delay]) -> str:
     """Write the first end, where that is, and the number of all that wait."""
     first, messages = delays[0], sum(delay.messages or 0 for delay in delays)
-    values = {
-        "time": "" if first.until is None else clock_time(first.until),
-        "count": number(messages),
-    }
     if first.country is None:
-        one, many = (
+        said = ngettext(
             "quiet hours until {time}, {count} waits",
             "quiet hours until {time}, {count} wait",
+            messages,
         )
     elif all(delay.country == first.country for delay in delays):
-        one, many = (
+        said = ngettext(
             "quiet hours until {time} in {country}, {count} waits",
             "quiet hours until {time} in {country}, {count} wait",
+            messages,
         )
     else:
-        one, many = (
+        said = ngettext(
             "quiet hours until {time} in {country} and later elsewhere, {count} waits",
             "quiet hours until {time} in {country} and later elsewhere, {count} wait",
+            messages,
         )
-    where = "" if first.country is None else country(first.country)
-    return ngettext(one, many, messages).format(country=where, **values)
+    return said.format(
+        time="" if first.until is None else clock_time(first.until),
+        country="" if first.country is None else country(first.country),
+        count=number(messages),
+    )
 
 
 def _rate_limit(delay: Delay) -> str:

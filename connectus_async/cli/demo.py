@@ -17,6 +17,7 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number, translated
 from connectus_async.cli.ledgers import Place
+from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, run
 from connectus_async.cli.sending import send_source
 from connectus_async.client import AsyncConnectus
@@ -80,6 +81,7 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
                 *(connectus, source, composer, settings, ledger),
                 workers=workers,
                 yes=True,
+                planner=Planner(),
                 as_json=False,
             )
         if workers:

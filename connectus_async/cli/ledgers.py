@@ -11,9 +11,14 @@ from anyio.to_thread import run_sync
 
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.runner import echo, run
-from connectus_async.ledger import create_tables, is_address, open_store, parse_address
+from connectus_async.ledger import (
+    LEDGER_SUFFIX,
+    create_tables,
+    is_address,
+    open_store,
+    parse_address,
+)
 from connectus_async.ledger.metadata_names import NAME
-from connectus_async.ledger.places import LEDGER_SUFFIX
 
 Place: TypeAlias = Path | str
 """A path, or an address."""

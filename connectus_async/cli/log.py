@@ -10,7 +10,9 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import click
@@ -28,6 +30,8 @@ FIELDS: Final = "fields"
 
 class OneLine(logging.Formatter):
     """Form of a log with one line for an event, without a traceback."""
+
+    default_msec_format = None
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the time and the sentence."""
@@ -98,8 +102,23 @@ def campaign_log(path: Path | None, *, as_json: bool) -> Iterator[None]:
         raise ConfigurationError("log_file", f"cannot be written: {error.strerror}") from None
     if path is not None or not as_json:
         handler.setFormatter(OneObject() if as_json else OneLine())
-    with handled(handler, {LIBRARY: logging.WARNING, CAMPAIGN.name: logging.INFO}):
+    with ExitStack() as stack:
+        stack.callback(handler.close)
+        if path is not None:
+            handler = _in_a_thread(handler, stack)
+        stack.enter_context(
+            handled(handler, {LIBRARY: logging.WARNING, CAMPAIGN.name: logging.INFO})
+        )
         yield
+
+
+def _in_a_thread(handler: logging.Handler, stack: ExitStack) -> logging.Handler:
+    """Let a thread write what is handled: a slow disk would hold up the messages."""
+    records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    listener = QueueListener(records, handler)
+    listener.start()
+    stack.callback(listener.stop)
+    return QueueHandler(records)
 
 
 def _handler(path: Path | None, *, as_json: bool) -> logging.Handler:
@@ -114,7 +133,6 @@ def _handler(path: Path | None, *, as_json: bool) -> logging.Handler:
 def handled(handler: logging.Handler, levels: Mapping[str, int]) -> Iterator[None]:
     """Handle the events of some loggers, from a level on, during a block."""
     with ExitStack() as stack:
-        stack.callback(handler.close)
         for name, level in levels.items():
             logger = logging.getLogger(name)
             stack.callback(logger.setLevel, logger.level)

@@ -14,6 +14,7 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
     "dst_number": "to",
     "dst_email": "to",
     "suppression": "suppress",
+    "target": "to",
 }
 """Options that fill an argument of another name."""
 

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -14,13 +16,16 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import translated
 from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.ledger import parse_address
+from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_NETWORK: Final = f"{__name__}.network"
+_CREDENTIALS: Final = f"{__name__}.credentials"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 src_number_option = click.option("--src-number", help="Number of the account to send from.")
@@ -38,32 +43,78 @@ def chained(*options: Decorator) -> Decorator:
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    context.meta.setdefault(__name__, {})[parameter.name] = value
+    if value is not None:
+        context.meta.setdefault(_NETWORK, {})[parameter.name] = value
 
 
-def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the connection to the API; `connection` has their values."""
-    proxy = click.option(
+def _choose_credentials(
+    context: click.Context, _parameter: click.Parameter, profile: str | None
+) -> None:
+    """Choose before there is an event loop, which files and a keyring would block."""
+    if context.resilient_parsing:
+        return
+    from connectus_async.cli.credentials import chosen  # noqa: PLC0415 - not for completion
+
+    context.meta[_CREDENTIALS] = chosen(profile)
+
+
+network_options = chained(
+    click.option(
         "--proxy",
         expose_value=False,
         callback=_remember,
         help="HTTP proxy, such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
         "HTTPS_PROXY]",
-    )
-    ca_file = click.option(
+    ),
+    click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False),
         expose_value=False,
         callback=_remember,
         help="PEM certificates to trust besides the system's.  [default: CONNECTUS_CA_FILE]",
-    )
-    return proxy(ca_file(command))
+    ),
+)
+
+PROFILE_HELP: Final = (
+    "Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]"
+)
+
+connection_options = chained(
+    click.option(
+        "--profile",
+        metavar="NAME",
+        expose_value=False,
+        callback=_choose_credentials,
+        help=PROFILE_HELP,
+    ),
+    network_options,
+)
+"""Options of the connection to the API; `connection` has their values."""
+
+
+def network() -> dict[str, Any]:
+    """Settings of the network that the present command was given."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(_NETWORK, {}))
 
 
 def connection() -> dict[str, Any]:
-    """Settings of a client that the present command was given."""
+    """Settings of a client that the present command was given.
+
+    Raises:
+        ConfigurationError: It has no credentials.
+    """
+    from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
+
     context = click.get_current_context(silent=True)
-    return {} if context is None else dict(context.meta.get(__name__, {}))
+    choice = None if context is None else context.meta.get(_CREDENTIALS)
+    if choice is None:
+        return network()
+    if choice.place is Place.NOWHERE:
+        raise missing()
+    if choice.place is not Place.PROFILE:
+        check_pair()
+    return {**choice.settings, **network()}
 
 
 def campaign_option(
@@ -126,11 +177,36 @@ class LedgerPlace(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check it; an address stays as it is."""
         if "://" not in str(value):
+            self._check_file(Path(value), param, ctx)
             return super().convert(value, param, ctx)
         try:
             return ledger_place(value)
         except ConfigurationError as error:
             self.fail(translated(error.problem), param, ctx)
+
+    def _check_file(
+        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> None:
+        ledger = path.with_name(path.name + LEDGER_SUFFIX)
+        if self.exists and not path.exists():
+            self.fail(no_such_file(path), param, ctx)
+        if path.suffix != ".db" and ledger.exists():
+            is_none = _("{path} is a file of recipients: its ledger is {ledger}")
+            self.fail(is_none.format(path=path, ledger=ledger), param, ctx)
+
+
+def no_such_file(path: Path) -> str:
+    """Say that a file is not there, and which one may be meant."""
+    absent = _("there is no file {path}").format(path=path)
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except OSError:
+        return _("there is no folder {path}").format(path=path.parent)
+    near = get_close_matches(path.name, names, n=1)
+    if not near:
+        return absent
+    meant = _("{problem}; did you mean {file}?")
+    return meant.format(problem=absent, file=path.with_name(near[0]))
 
 
 ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
@@ -157,18 +233,41 @@ class Rate(click.FloatRange):
         return rate
 
 
-def database_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Check the address of a database."""
+def database_address(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
+    """Check the address of a database, if there is one."""
     try:
-        parse_address(value)
+        if value is not None:
+            parse_address(value)
     except ConfigurationError as error:
         raise click.BadParameter(translated(error.problem)) from None
     return value
 
 
+def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check the address of a database, or that a folder is there."""
+    if "://" in value:
+        database_address(_context, parameter, value)
+    elif not Path(value).is_dir():
+        raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
+    return value
+
+
 def regular_file(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
-    """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
-    if path.exists() and not path.is_file():
+    """Refuse a file that is not there, a ledger, and a pipe.
+
+    A pipe blocks, and cannot be read again to resume a campaign.
+    """
+    if not path.exists():
+        raise click.BadParameter(no_such_file(path))
+    if path.name.endswith(LEDGER_SUFFIX):
+        raise click.BadParameter(
+            _("{path} is a ledger: give the file of recipients, or go on with {command}").format(
+                path=path, command=f"connectus bulk resume {shlex.quote(str(path))}"
+            )
+        )
+    if not path.is_file():
         raise click.BadParameter(
             _("{path} is not a regular file; save it as one first").format(path=path)
         )
@@ -328,6 +427,16 @@ at_option = click.option(
     help='Time at which sending starts, such as "2026-12-24 10:00"; it is recorded, and whoever'
     " resumes the campaign waits as well. now ends that.",
 )
+
+
+def naive_moment(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dt.datetime | None:
+    """Read a time, which has no offset where the platform's clocks show it."""
+    try:
+        return None if value is None else dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(_('must be a time such as "2026-12-24 10:00"')) from None
 
 
 def read_text(field: str, file: TextIO) -> str:

@@ -130,7 +130,6 @@ class Meter:
             total=max(self.total, final),
             rate=final / seconds if final and seconds > 0 else None,
             summary=progress.summary,
-            delays=told(progress.delays),
         )
 
     def _is_unchanged(self, final: int) -> bool:

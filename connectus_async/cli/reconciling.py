@@ -45,6 +45,7 @@ def _print_reconciliation(
     if as_json:
         print_json(
             {
+                "type": "reconciliation",
                 "accepted": found.accepted,
                 "queued": found.queued,
                 "held": found.held,

@@ -1,19 +1,24 @@
 """Reports of the command line: a page, and a table of every message."""
 
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 from anyio.to_thread import run_sync
 
 from connectus_async import tz_database
 from connectus_async.cli.language import current
-from connectus_async.cli.ledgers import Place
+from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.runner import echo, run
+from connectus_async.cli.source_files import SourceFile
+from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
-from connectus_async.report.export import export
+from connectus_async.report.export import TO_FIX, Choice, export
+from connectus_async.report.original import Original
 from connectus_async.report.page import write_page
 
 
@@ -35,16 +40,55 @@ def _beside(ledger: Place) -> Path:
     return ledger.with_name(ledger.name + ".html")
 
 
-def write_table(ledger: Place, target: Path, states: tuple[str, ...], format: Any) -> None:
-    """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
-    chosen = [State(state) for state in states] or None
+def write_table(
+    ledger: Place,
+    target: Path,
+    states: tuple[str, ...],
+    reason: str | None,
+    delivery_statuses: tuple[str, ...],
+    to_fix: bool,
+    original: bool,
+    source: Path | None,
+    text: bool,
+    delimiter: str | None,
+    format: Any,
+) -> None:
+    """Write messages of LEDGER to TARGET, with their recipients; - is standard output."""
+    choice = TO_FIX if to_fix else Choice(states=[State(it) for it in states] or None)
+    choice = attrs.evolve(choice, reason=reason, delivery_statuses=delivery_statuses or None)
     is_stream = str(target) == "-"
 
     async def command() -> int:
+        has_columns = original or to_fix or source is not None
+        rows = await _original(ledger, source) if has_columns else None
         place: Any = sys.stdout if is_stream else target
-        return await run_sync(partial(export, ledger, place, format=format, states=chosen))
+        write = partial(
+            export,
+            ledger,
+            place,
+            format=format,
+            choice=choice,
+            original=rows,
+            has_texts=text,
+            delimiter=delimiter or ",",
+        )
+        return await run_sync(write)
 
     rows = run(command, when_interrupted="interrupted; nothing was written")
     click.echo(
         f"{rows:,} rows written" if is_stream else f"{rows:,} rows written to {target}", err=True
     )
+    if to_fix and rows:
+        click.echo(
+            f"fix them in that file, and send them: connectus bulk retry {typed(ledger)} --from"
+            f" {shlex.quote(str(target))}",
+            err=True,
+        )
+
+
+async def _original(ledger: Place, moved_to: Path | None) -> Original:
+    def read() -> SourceFile:
+        with open_store(ledger).read() as reader:
+            return SourceFile.read(reader.metadata())
+
+    return await (await run_sync(read)).original(moved_to)

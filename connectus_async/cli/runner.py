@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,8 @@ import click
 
 from connectus_async.cli.exit_codes import ExitCode, of_error
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
-from connectus_async.cli.language import translated
+from connectus_async.cli.language import current, translated
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.standard_streams import discard
 from connectus_async.errors import (
     ConfigurationError,
@@ -23,6 +25,12 @@ from connectus_async.errors import (
 from connectus_async.redaction import one_line
 
 NOTHING_SENT: Final = "interrupted; nothing was sent"
+SENDS: Final = frozenset({"send", "resume", "retry"})
+"""Names of the commands that send messages."""
+
+BEGAN: Final = f"{__name__}.began"
+_ARGUMENTS: Final = re.compile(r"\b(api_user|api_key|qr_token|base_url)\b")
+"""Arguments of the library that a user of the command line gives by the environment."""
 MAX_SENTENCE_CHARACTERS: Final = 500
 
 ResultT = TypeVar("ResultT")
@@ -48,6 +56,7 @@ def run(
 
     import anyio  # noqa: PLC0415 - as above
 
+    current().prepare()
     options = {"use_uvloop": find_spec("uvloop") is not None}
     if (context := click.get_current_context(silent=True)) is not None:
         context.meta[__name__] = when_interrupted
@@ -78,6 +87,11 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
     """
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        text = _with_what_was_sent(error.format_message(), error.ctx)
+        raise click.UsageError(text, error.ctx) from None
     except ConnectusError as error:
         if as_json:
             print_json({"type": "error", "outcome": error.outcome, "error": sentence(error)})
@@ -91,6 +105,12 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         context = click.get_current_context(silent=True)
         said = None if context is None else context.meta.get(__name__)
         _exit(said or when_interrupted, ExitCode.INTERRUPTED)
+
+
+def sending_begins() -> None:
+    """Note that messages leave from now on, so that a later error is no proof of the contrary."""
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[BEGAN] = True
 
 
 def echo(text: str) -> None:
@@ -132,7 +152,24 @@ def shown(error: object) -> str:
             text = f"{error.ledger}: {translated(error.problem)}"
         case _:
             text = translated(str(error))
-    return one_line(text, MAX_SENTENCE_CHARACTERS)
+    return one_line(_ARGUMENTS.sub(_variable, text), MAX_SENTENCE_CHARACTERS)
+
+
+def _variable(argument: re.Match[str]) -> str:
+    from connectus_async.defaults import ENVIRONMENT  # noqa: PLC0415 - seldom needed
+
+    return ENVIRONMENT[argument[0]]
+
+
+def _with_what_was_sent(text: str, context: click.Context | None) -> str:
+    """Say that nothing was sent, after an error of a command that would have sent something."""
+    said = _("Nothing was sent.")
+    if context is None or context.meta.get(BEGAN) or said in text:
+        return text
+    if context.command.name not in SENDS and not isinstance(context.command, click.Group):
+        return text
+    stop = "" if text.endswith((".", "?", "?)")) or not text else "."
+    return f"{text}{stop} {said}".strip()
 
 
 def _named(argument: str) -> str:
@@ -141,12 +178,20 @@ def _named(argument: str) -> str:
     return option_name(argument)
 
 
-def complain(reason: object) -> None:
-    """Print an error on standard error."""
+def complain(reason: object, *, may_have_sent: bool = True) -> None:
+    """Print an error on standard error.
+
+    Args:
+        reason: The error, or a sentence.
+        may_have_sent: Whether a message may have been sent before it.
+    """
+    text = shown(reason)
+    if not may_have_sent and "nothing was sent" not in str(reason).lower():
+        text = _with_what_was_sent(text, click.get_current_context(silent=True))
     with suppress(OSError):  # nobody reads it: the exit code says as much
-        click.echo(f"connectus: {shown(reason)}", err=True)
+        click.echo(f"connectus: {text}", err=True)
 
 
 def _exit(reason: object, code: ExitCode) -> None:
-    complain(reason)
+    complain(reason, may_have_sent=code in {ExitCode.MAYBE_SENT, ExitCode.INTERRUPTED})
     sys.exit(code)

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
+import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
@@ -15,7 +16,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli import edits
+from connectus_async.cli import credentials, edits
 from connectus_async.cli.campaign_delivery import (
     Planned,
     announce_delivery,
@@ -32,20 +33,23 @@ from connectus_async.cli.campaigns import (
     recorded,
     standing_after,
 )
+from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import (
     NOT_CONFIRMED,
     check_confirmable,
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
-from connectus_async.cli.language import ngettext, number
+from connectus_async.cli.first_message import TEST_STOPPED, send_test
+from connectus_async.cli.language import current, ngettext, number
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import read_text
-from connectus_async.cli.plan import print_plan, shortfalls_of
+from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.schedule import (
     Start,
@@ -54,13 +58,20 @@ from connectus_async.cli.schedule import (
     order_start,
     planned_start,
 )
+from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
     ConfigurationError,
     InvalidArgumentError,
     LedgerError,
 )
-from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import (
+    is_address,
+    metadata_names,
+    name_of,
+    open_store,
+    with_campaign,
+)
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
@@ -78,8 +89,6 @@ from connectus_async.recipients.preflight import (
     PreflightReport,
 )
 from connectus_async.recipients.sources import Source, open_source
-from connectus_async.recipients.templates import Filler, parse_template
-from connectus_async.transliteration import to_gsm7
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
 
@@ -93,13 +102,7 @@ NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again
 
 def send(
     file: Path,
-    kind: str,
-    text: str | None,
-    subject: str | None,
-    html: TextIO | None,
-    jinja: bool,
     region: str | None,
-    transliterate: bool,
     delimiter: str | None,
     encoding: str,
     sheet: str | None,
@@ -111,6 +114,12 @@ def send(
     dry_run: bool,
     yes: bool,
     at: Start,
+    ignore_balance: bool,
+    allow_countries: Sequence[str] | None,
+    allow_braces: bool,
+    show_messages: bool,
+    test_to: str | None,
+    limit: int | None,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -121,23 +130,25 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
-    names = ("to", "key", "src_number", "src_email", "id_delivery", "id_client")
-    columns = {name: given.pop(name) for name in names}
-    if not dry_run:
+    _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
+    if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
-        composer = Composer(
-            kind=kind,  # type: ignore[arg-type]  # click has checked it
-            **_fillers(kind, text, subject, html, jinja=jinja),
-            **columns,
-            normalise=checker(region) if region or kind != "email" else None,
-            transliterate=to_gsm7 if transliterate else None,
-        )
+        composition = Composition.of(given)
+        composer = composition.composer(region)
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
+    planner = Planner(
+        ignores_balance=ignore_balance,
+        countries=allow_countries,
+        allows_braces=allow_braces,
+        shows_messages=show_messages,
+        is_trial=dry_run,
+        as_json=as_json,
+    )
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
@@ -147,11 +158,21 @@ def send(
         if delivery is not None:
             given["expires_at"] = delivery.expiry(given["expires_at"])
         settings = Settings(region=region, **given)
+        if test_to is not None:
+            async with client_for(settings) as client:
+                return await send_test(
+                    client, source, composer, test_to, region=region, as_json=as_json
+                )
         if dry_run:
             reached = await run_sync(_reached, place, at_most, at)
             return await _dry_run(
-                source, composer, settings, place, edited=who, reached=reached, as_json=as_json
+                *(source, composer, settings, place),
+                edited=who,
+                reached=reached,
+                planner=planner,
+                as_json=as_json,
             )
+        source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,
@@ -165,12 +186,17 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
+                planner=planner,
                 manner=manner,
+                limit=limit,
                 as_json=as_json,
+                recorded=(source_file, composition),
             )
         return code
 
-    when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
+    when_interrupted = TEST_STOPPED if test_to is not None else STOPPED
+    if dry_run:
+        when_interrupted = "interrupted; nothing was sent"
     sys.exit(_run(command, manner, as_json=as_json, when_interrupted=when_interrupted))
 
 
@@ -182,10 +208,12 @@ def resume(
     wait: bool,
     log_file: Path | None,
     verbose: bool,
+    limit: int | None,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
 
@@ -211,12 +239,14 @@ def resume(
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
-            if not (yes or await _is_confirmed(sender, opened, place)):
+            if not (yes or await _is_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _accepted = await _sent(sender, options, place, manner, as_json=as_json)
+                code, _accepted = await _sent(
+                    sender, options, place, manner, limit, as_json=as_json
+                )
         return code
 
     sys.exit(_run(command, manner, as_json=as_json, when_interrupted=STOPPED))
@@ -231,6 +261,24 @@ def _run(
         campaign_log(manner.log_file, as_json=as_json),
     ):
         return run(command, as_json=as_json, when_interrupted=when_interrupted)
+
+
+def _check_combination(
+    *,
+    workers: int | None,
+    limit: int | None,
+    dry_run: bool = False,
+    test_to: str | None = None,
+) -> None:
+    """Refuse options of which one would be without effect.
+
+    Raises:
+        click.UsageError: There are such options.
+    """
+    given = {"--test-to": test_to, "--dry-run": dry_run, "--workers": workers, "--limit": limit}
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1 and named != ["--dry-run", "--workers"]:
+        raise click.UsageError(_("{options} do not go together").format(options=", ".join(named)))
 
 
 def _check_workers(workers: int | None, options: CampaignOptions) -> None:
@@ -271,24 +319,6 @@ def _count_wrong(entries: Sequence[Entry], to_digits: ToDigits) -> int:
     return wrong
 
 
-def _fillers(
-    kind: str, text: str | None, subject: str | None, html: TextIO | None, *, jinja: bool
-) -> dict[str, Any]:
-    """Read the given templates. The composer checks that a kind has those it needs."""
-    engine: Any = "jinja" if jinja else "plain"
-    content = "whatsapp_content" if kind == "whatsapp" else "sms_content"
-    fillers: dict[str, Filler] = {}
-    if text is not None:
-        fillers[content] = parse_template("text", text, engine=engine)
-    if subject is not None:
-        fillers["subject"] = parse_template("subject", subject, engine=engine)
-    if html is not None:
-        fillers["email_content"] = parse_template(
-            "html", read_text("html", html), engine=engine, html=True
-        )
-    return fillers
-
-
 async def send_source(
     client: AsyncConnectus,
     source: Source,
@@ -302,8 +332,11 @@ async def send_source(
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
+    planner: Planner,
     manner: Manner = DEFAULT_MANNER,
+    limit: int | None = None,
     as_json: bool,
+    recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
     """Load a source, print what would be sent, and once that is confirmed, send it.
 
@@ -320,15 +353,18 @@ async def send_source(
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
+        planner: The planner of what is sent.
         manner: The manner of sending.
+        limit: The size of a sample to send; the rest stays queued.
         as_json: Whether to print JSON.
+        recorded: The file and the message options, for the ledger to remember.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger, and nobody
-            chose who gets this one.
+        ConfigurationError: Something stops it, or recipients may have received another text of the
+            same ledger, and nobody chose who gets this one.
     """
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
@@ -336,26 +372,34 @@ async def send_source(
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
-        await sender.note(**_metadata(settings), **{metadata_names.SOURCE: source.name})
+        names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
+        await sender.note(**_metadata(settings), **names)
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
         if delivery is not None:
             composer = await join(client, sender, opened, composer, delivery)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
-        report = await _loaded(sender, source, composer, options, choose, reached)
-        shortfalls = await shortfalls_of(client, report) if report.to_send else None
-        print_plan(report, shortfalls, as_json=as_json)
+        report = await _loaded(sender, source, composer, options, choose, planner, reached)
+        if recorded is not None:
+            source_file, composition = recorded
+            loaded = source_file.loaded(await opened.metadata())
+            await sender.note(**loaded, **{metadata_names.COMPOSITION: composition.written()})
+        plan = await planner.plan(report, client, region=options.region)
+        await planner.show(plan)
+        if plan.stops:
+            await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
+            raise StoppedError(plan.stops)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
-        if not (yes or await _is_confirmed(sender, opened, ledger)):
+        if not (yes or await _is_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await _sent(sender, options, ledger, manner, as_json=as_json)
+        return await _sent(sender, options, ledger, manner, limit, as_json=as_json)
 
 
 def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reached | None:
@@ -365,10 +409,10 @@ def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reach
     return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
 
 
-async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
+async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
     """Ask whether to send what is queued; a no is put on record."""
     waiting = await opened.waiting()
-    if not waiting or await is_confirmed(question_of(waiting)):
+    if not waiting or await is_confirmed(question_of(waiting, limit)):
         return True
     count = sum(it.messages for it in waiting.values())
     await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
@@ -383,14 +427,25 @@ async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place) -> bool:
 
 
 async def _sent(
-    sender: Bulk, options: CampaignOptions, ledger: Place, manner: Manner, *, as_json: bool
+    sender: Bulk,
+    options: CampaignOptions,
+    ledger: Place,
+    manner: Manner,
+    limit: int | None,
+    *,
+    as_json: bool,
 ) -> tuple[int, int]:
     waiting = (await sender.counts()).get(State.QUEUED, 0)
+    if limit is not None:
+        sender._send_at_most(limit)  # noqa: SLF001 - no matter of the users of a sender
+        waiting = min(waiting, limit)
     how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
+    if options.quiet_hours is not None or not current().is_english:
+        await run_sync(load)
     try:
-        if options.processes > 1 and waiting:
+        if options.processes > 1 and waiting and limit is None:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
 
             async with SenderProcesses(sender, processes=options.processes) as processes:
@@ -405,7 +460,8 @@ async def _sent(
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)
-    return standing.code(), standing.counts.get(State.ACCEPTED, 0)
+    is_sample = limit is not None and not standing.counts.get(State.IN_FLIGHT)
+    return standing.code(is_waiting=is_sample), standing.counts.get(State.ACCEPTED, 0)
 
 
 async def _note_delays(sender: Bulk, delays: str) -> None:
@@ -445,6 +501,7 @@ async def _dry_run(
     *,
     edited: Edited | None,
     reached: Reached | None,
+    planner: Planner,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
@@ -453,11 +510,11 @@ async def _dry_run(
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
         report = await _loaded(
-            sender, source, composer, options, choose, reached, examples=ROWS_NAMED
+            sender, source, composer, options, choose, planner, reached, examples=ROWS_NAMED
         )
-        asks = has_credentials and report.to_send
-        shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json)
+        asked = client if has_credentials else None
+        plan = await planner.plan(report, asked, region=options.region)
+    await planner.show(plan)
     return 0
 
 
@@ -466,7 +523,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     try:
         return client_for(settings), True
     except ConfigurationError as error:
-        if error.setting != "api_user":
+        if error.setting != credentials.MISSING:
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
 
@@ -477,6 +534,7 @@ async def _loaded(
     composer: Composer,
     options: CampaignOptions,
     choose: Callable[[Edit], Awaitable[Edited]],
+    planner: Planner,
     reached: Reached | None,
     *,
     examples: int = DEFAULT_EXAMPLES,
@@ -489,10 +547,11 @@ async def _loaded(
         composer: The composer of its messages.
         options: The options of the campaign.
         choose: Chooses who gets the new text.
+        planner: The planner, which may stop it before it counts as loaded.
         reached: What people got by other campaigns, if that counts.
         examples: As in `Preflight`.
     """
-    load = partial(_load, sender, source, composer, options, examples, reached)
+    load = partial(_load, sender, source, composer, options, planner, examples, reached)
     try:
         return await load(Edited.ABORT)
     except EditedError as error:
@@ -506,6 +565,7 @@ async def _load(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    planner: Planner,
     examples: int,
     reached: Reached | None,
     edited: Edited,
@@ -515,7 +575,17 @@ async def _load(
         quiet_hours=options.quiet_hours,
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
+        columns=source.columns,
     )
+    forecast = partial(preflight.report, rate=options.rate, rate_unit=options.rate_unit)
+
+    async def compose(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
+        batches = _composed(source, composer, options.region, *given)
+        async with aclosing(batches):
+            async for batch in batches:
+                yield batch
+        await planner.check(forecast(), region=options.region)
+
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
 
@@ -523,14 +593,15 @@ async def _load(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
-            partial(_composed, source, composer, options.region),
-            add,
-            edited=edited,
-            template=composer.template,
-            reached=reached,
-        )
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
+        try:
+            await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+                compose, add, edited=edited, template=composer.template, reached=reached
+            )
+        except StoppedError as error:
+            progress.stop()
+            await planner.show(Plan(report=forecast(), stops=error.stops))
+            raise
+    return forecast()
 
 
 async def _composed(

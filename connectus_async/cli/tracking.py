@@ -72,6 +72,7 @@ def _print(asked: int, left: int, figures: Figures, ledger: Place, *, as_json: b
     if as_json:
         print_json(
             {
+                "type": "track",
                 "asked": asked,
                 "left": left,
                 "deliveries": dict(figures.deliveries),

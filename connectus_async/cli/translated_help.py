@@ -13,8 +13,14 @@ from connectus_async.cli.language import gettext as _
 OVERRIDES: Final = " Overrides the value used by `bulk send`."
 _PIECES: Final = re.compile(rf"({re.escape(OVERRIDES)}|  (?=\[))")
 _PARAGRAPHS: Final = re.compile(r"\n\s*\n")
+VALUES: Final = ("FILENAME", "FLOAT", "FLOAT RANGE", "INTEGER", "INTEGER RANGE", "TEXT")
+"""Types of click whose names are not translated by click itself."""
+
 _VERBATIM: Final = "\b"
 """The sign by which click keeps the lines of a paragraph."""
+
+_LINE: Final = re.compile(r"^(\s*(?:\d+\s+)?)(?!\s|connectus )(\S.*)$", re.MULTILINE)
+"""A line of such a paragraph: blanks and a number, then words, which are no command."""
 
 
 def translated(command: click.Command) -> click.Command:
@@ -36,8 +42,10 @@ def translated(command: click.Command) -> click.Command:
 def messages(command: click.Command) -> Iterator[str]:
     """List all that `translated` translates, for the catalogues."""
     for text in (command.help, command.epilog):
-        yield from map(_message, _PARAGRAPHS.split(text or ""))
+        for paragraph in _PARAGRAPHS.split(text or ""):
+            yield from _messages(paragraph)
     yield command.short_help or ""
+    yield from VALUES
     yield command.options_metavar or ""
     for parameter in command.params:
         pieces = _PIECES.split(getattr(parameter, "help", None) or "")
@@ -52,7 +60,13 @@ def _parameter(parameter: click.Parameter) -> click.Parameter:
     shown = copy(parameter)
     if isinstance(shown, click.Option):
         shown.help = _text(shown.help)
+        if shown.metavar is None and _type(shown) in VALUES:
+            shown.metavar = _(_type(shown))
     return shown
+
+
+def _type(option: click.Option) -> str:
+    return str(option.type.name).upper()
 
 
 def _text(text: str | None) -> str | None:
@@ -67,9 +81,19 @@ def _text(text: str | None) -> str | None:
 def _paragraphs(text: str | None) -> str | None:
     if text is None:
         return None
-    return "\n\n".join(_(_message(paragraph)) for paragraph in _PARAGRAPHS.split(text))
+    return "\n\n".join(map(_paragraph, _PARAGRAPHS.split(text)))
 
 
-def _message(paragraph: str) -> str:
-    """Write a paragraph on one line, unless its lines are to be kept."""
-    return paragraph if _VERBATIM in paragraph else " ".join(paragraph.split())
+def _paragraph(text: str) -> str:
+    if _VERBATIM in text:
+        return _LINE.sub(lambda line: line[1] + _(line[2]), text)
+    message = " ".join(text.split())
+    return _(message)
+
+
+def _messages(paragraph: str) -> Iterator[str]:
+    """List the messages of a paragraph: one, unless its lines are to be kept."""
+    if _VERBATIM in paragraph:
+        yield from (line[2] for line in _LINE.finditer(paragraph) if line[2] != _VERBATIM)
+    else:
+        yield " ".join(paragraph.split())

@@ -170,8 +170,9 @@ class Ledger(SendingLedger):
     ) -> Sequence[Loaded]:
         """Record messages as queued, or as skipped, in one transaction.
 
-        A message that waits since an earlier load is skipped as too often if this one says so, and
-        waits again once no load does.
+        A message that is known by its key stays as it is if it may have been sent. Otherwise it
+        takes the content that it has now, and if that is another one, it waits again. One
+        that waits, and is skipped as too often now, waits no longer until a load does not say so.
 
         Args:
             items: The messages.
@@ -395,15 +396,27 @@ class LedgerReader(ABC):
         """Count the messages whose outcome became known, for each part of a time."""
 
     @abstractmethod
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time, in Unix seconds."""
+
+    @abstractmethod
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure how long the API took to answer, for each part of a time."""
 
     @abstractmethod
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
         """Read messages in order, some at a time.
 
         Args:
             states: Read only messages in these states.
+            has_bodies: Read their bodies too.
+            is_by_line: In the order of their lines, those without one first.
         """
 
     @abstractmethod

@@ -30,6 +30,15 @@ SETTINGS: Final = "settings"
 SOURCE: Final = "source"
 """Name of the file of recipients."""
 
+SOURCE_FILE: Final = "source_file"
+"""Path and hash of that file, and the number of its load, as a JSON object of the command line."""
+
+COMPOSITION: Final = "composition"
+"""Texts and columns of the messages, as a JSON object of the command line."""
+
+LOAD: Final = "reading"
+"""The number of the last load."""
+
 TEMPLATES: Final = "templates"
 """Hashes of the templates of the loads, each with the number of its first load, as a JSON list."""
 

@@ -2,10 +2,10 @@
 
 from typing import Final, TypeGuard
 
-LEDGER_SUFFIX: Final = ".ledger.db"
-"""End of the name of a ledger's file that the user has not named."""
-
 SCHEMES: Final = ("postgresql://", "postgres://")
+
+LEDGER_SUFFIX: Final = ".ledger.db"
+"""End of the names of files that the command line makes."""
 
 
 def is_address(where: object) -> TypeGuard[str]:

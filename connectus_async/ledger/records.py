@@ -277,7 +277,13 @@ class TimeGrid(NamedTuple):
 
 
 class MessageRow(NamedTuple):
-    """A message in an export. Its times are in Unix seconds, to the millisecond."""
+    """A message in an export. Its times are in Unix seconds, to the millisecond.
+
+    Attributes:
+        number: The number of its entry.
+        load: The number of the last load that had it; 0 if none did.
+        body: As in `Entry`, if it was asked for.
+    """
 
     line: int | None
     key: str | None
@@ -292,6 +298,9 @@ class MessageRow(NamedTuple):
     delivery_status: str | None
     delivered_at: float | None
     billed: int
+    number: int = 0
+    load: int = 0
+    body: str | None = None
 
 
 MOMENTS: Final = frozenset({"started_at", "ended_at", "delivered_at"})
@@ -374,7 +383,8 @@ class Attendance(NamedTuple):
     """Report of a holder that sends, again and again.
 
     Attributes:
-        is_start: The user starts the campaign: an earlier reason to stop does not count any more.
+        is_start: The user starts the campaign: a reason to stop that this holder found when it
+            opened the ledger, or has heard of since, does not count any more. A later one does.
         rate: Maximum messages or segments a second of all holders, as this one was started.
         demand: Messages or segments a second that it has use for; ``None`` for all that it can get.
         throttling: The last 429 since the report before.

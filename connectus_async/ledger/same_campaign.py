@@ -25,7 +25,7 @@ def difference(found: Mapping[str, str], wanted: Mapping[str, str]) -> str | Non
     if identity != wanted[IDENTITY]:
         return (
             f"has the identity {identity!r}, and this campaign {wanted[IDENTITY]!r}: give that"
-            " identity to go on with it, or use another ledger"
+            " identity to go on with that campaign, or use another ledger for this one"
         )
     return None
 

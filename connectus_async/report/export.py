@@ -1,41 +1,100 @@
-"""Export of a campaign's messages as a table: CSV, JSON Lines or Parquet."""
+"""Export of a campaign's messages as a table: CSV, JSON Lines, Parquet or a workbook."""
 
 import csv
 import io
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import tee
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, TextIO
+from typing import Any, BinaryIO, Final, Literal, NamedTuple, TextIO
+
+import attrs
 
 from connectus_async._json import dumps
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import MOMENTS, MessageRow
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import SkipReason, State
 from connectus_async.report._target import replacing
+from connectus_async.report.explanations import explained, text_of
+from connectus_async.report.original import REFERENCE, Original, Reference, mark_of
 from connectus_async.report.spreadsheet import guarded_column
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "jsonl", "parquet", "xlsx"]
 Batches = Iterator[list[tuple[Any, ...]]]
 
-FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl", "parquet")
+FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl", "parquet", "xlsx")
 TEXT_FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl")
 
 PRIVATE: Final = 0o600
 """Only the owner of the ledger may see the recipients, here too."""
 
-COLUMNS: Final = tuple("id" if name == "provider_id" else name for name in MessageRow._fields)
+_NOT_SHOWN: Final = frozenset({"number", "load", "body"})
+COLUMNS: Final = tuple(
+    "id" if name == "provider_id" else name for name in MessageRow._fields if name not in _NOT_SHOWN
+)
 NUMBERS: Final = frozenset({"line", "attempts", "billed"})
 SAFE: Final = NUMBERS | MOMENTS
 """What no spreadsheet takes for a formula."""
+
+EXPLANATION: Final = "explanation"
+TEXT: Final = "text"
+MAX_SHEET_ROWS: Final = 2**20 - 1
+"""Rows of a sheet, without its header."""
 
 EPOCH: Final = datetime.fromtimestamp(0, UTC)
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC).timestamp()
 LATEST: Final = datetime.max.replace(tzinfo=UTC).timestamp()
 """Other times, of a clock that is wrong, are left out: not every format can have them."""
+
+
+class Column(NamedTuple):
+    """Column of an export: its name, and its name among ours if it is one of ours."""
+
+    name: str
+    ours: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """Choice of messages for an export. All of its conditions have to hold.
+
+    Attributes:
+        states: Messages in these states.
+        reason: Messages with this in their reason, in capitals or not.
+        delivery_statuses: Messages with one of these delivery statuses, in capitals or not.
+        skipped: Skipped messages for one of these reasons; others need not be.
+    """
+
+    states: Collection[State] | None = None
+    reason: str | None = None
+    delivery_statuses: Collection[str] | None = None
+    skipped: Collection[SkipReason] | None = None
+
+    def has(self, row: MessageRow) -> bool:
+        """Tell whether it has a message, whose state it has."""
+        reason = row.reason or ""
+        if self.reason is not None and self.reason.casefold() not in reason.casefold():
+            return False
+        if self.skipped is not None and row.state == State.SKIPPED:
+            return reason.partition(":")[0] in self.skipped
+        wanted = self.delivery_statuses
+        return wanted is None or (row.delivery_status or "").casefold() in {
+            status.casefold() for status in wanted
+        }
+
+    @property
+    def is_by_state(self) -> bool:
+        """``True`` if it looks at nothing but states."""
+        return self.reason is self.delivery_statuses is self.skipped is None
+
+
+TO_FIX: Final = Choice(states=[State.REJECTED, State.SKIPPED], skipped=[SkipReason.INVALID])
+"""Messages that the API refused, and rows that could not become a message."""
 
 
 def export(
@@ -44,18 +103,22 @@ def export(
     *,
     format: Format | None = None,
     states: Collection[State] | None = None,
+    choice: Choice | None = None,
+    original: Original | None = None,
+    has_texts: bool = False,
+    delimiter: str = ",",
 ) -> int:
     """Write a campaign's messages as a table, in order of arrival. Blocks.
 
     The columns are ``line``, ``key``, ``kind``, ``recipient``, ``state``, ``reason``, ``id`` (the
     API's), ``attempts``, ``started_at`` and ``ended_at`` of the last attempt,
-    ``delivery_status``, ``delivered_at`` and ``billed``. The table has the recipients, but not the
-    content of the messages. Times are in UTC, to the millisecond: as text in ISO 8601, in Parquet
-    as timestamps.
+    ``delivery_status``, ``delivered_at`` and ``billed``, then ``explanation``, the reason in plain
+    words. The table has the recipients, but not the content of the messages unless it is asked for.
+    Times are in UTC, to the millisecond: as text in ISO 8601, in Parquet as timestamps.
 
     A CSV file begins with a byte order mark, without which Excel misreads accents; a stream does
     not. In CSV, text that a spreadsheet might take for a formula gets an apostrophe before it (see
-    `guarded`). The other formats leave text as it is.
+    `guarded`). The other formats leave text as it is; in a workbook, all of it is text.
 
     The export shows the ledger as it is at this moment. A campaign may keep writing to it.
 
@@ -63,31 +126,47 @@ def export(
         ledger: The ledger: the path of its file, or its address.
         target: The file to write, or a text stream, for CSV opened with ``newline=""``. A file is
             replaced only when all is written, and only its owner may read it.
-        format: ``"csv"``, ``"jsonl"`` or ``"parquet"``; by default, the target's extension.
+        format: ``"csv"``, ``"jsonl"``, ``"parquet"`` or ``"xlsx"``; by default, the target's
+            extension.
         states: Export only messages in these states.
+        choice: Export only these messages.
+        original: The source of the campaign. Its columns come first, then `REFERENCE`, and the rows
+            are in the order of its lines. A column of ours with the name of one of its columns is
+            called ``connectus_…``.
+        has_texts: Add ``text``, the text of the message, where the ledger still has it.
+        delimiter: The delimiter of CSV.
 
     Returns:
         The number of rows, without the header of CSV.
 
     Raises:
         LedgerError: The ledger cannot be read.
-        InvalidArgumentError: The target or the format is not valid.
-        ConfigurationError: Parquet needs ``pip install 'connectus-async[parquet]'``.
+        InvalidArgumentError: The target or the format is not valid, or a sheet cannot have so many
+            rows.
+        ConfigurationError: Parquet needs ``pip install 'connectus-async[parquet]'``, a workbook
+            ``pip install 'connectus-async[excel]'``.
         OSError: The target cannot be written. It is unchanged.
 
     Example:
         export(Path("navidad.db"), Path("navidad.csv"), states=[State.REJECTED, State.UNKNOWN])
     """
     chosen = _format(target, format)
-    wanted = _checked(states)
+    choice = choice or Choice(states=_checked(states))
     with open_store(ledger).read() as reader:
-        rows = reader.messages(wanted)
+        table = _Table(choice, original, mark_of(reader.metadata()), has_texts=has_texts)
+        rows = reader.messages(choice.states, has_bodies=has_texts, is_by_line=original is not None)
         if not isinstance(target, Path):
-            return _TEXT_WRITERS[chosen](_converted(rows, _texts), target)
+            return _write_text(
+                chosen, table.batches(rows, _texts), table.columns, target, delimiter
+            )
         with replacing(target, ledger, mode=PRIVATE) as file:
             if chosen == "parquet":
-                return _write_parquet(_converted(rows, _timestamps), file)
-            return _write_text_file(chosen, _converted(rows, _texts), file)
+                return _write_parquet(table.batches(rows, _timestamps), table.columns, file)
+            batches = table.batches(rows, _texts)
+            if chosen == "xlsx":
+                return _write_workbook(batches, table.columns, file)
+            with _text_of(file, chosen) as text:
+                return _write_text(chosen, batches, table.columns, text, delimiter)
 
 
 def _format(target: Path | TextIO, format: Format | None) -> Format:
@@ -106,17 +185,65 @@ def _checked(states: Collection[State] | None) -> list[State] | None:
         raise InvalidArgumentError("states", f"must be some of {', '.join(State)}") from None
 
 
-def _converted(
-    batches: Iterable[Sequence[MessageRow]],
-    convert: Callable[[Iterable[float | None]], Iterable[object]],
-) -> Batches:
-    """Convert the times, a column at a time: a table may have millions of rows."""
-    for batch in batches:
-        columns = [
-            convert(column) if name in MOMENTS else column
-            for name, column in zip(COLUMNS, zip(*batch, strict=True), strict=True)
+Convert = Callable[[Iterable[float | None]], Iterable[object]]
+
+
+class _Table:
+    """Columns of an export, and what is in them.
+
+    Args:
+        choice: The messages.
+        original: As in `export`.
+        mark: The mark of the campaign.
+        has_texts: As in `export`.
+    """
+
+    def __init__(
+        self, choice: Choice, original: Original | None, mark: str, *, has_texts: bool
+    ) -> None:
+        self._choice = choice
+        self._original = original
+        self._mark = mark
+        self._has_texts = has_texts
+        ours = [*COLUMNS, EXPLANATION, *[TEXT] * has_texts]
+        theirs = () if original is None else original.columns
+        self.columns = [
+            *(Column(name) for name in theirs),
+            *[Column(REFERENCE)] * (original is not None),
+            *(Column(f"connectus_{name}" if name in theirs else name, name) for name in ours),
         ]
-        yield list(zip(*columns, strict=True))
+
+    def batches(self, found: Iterable[Sequence[MessageRow]], convert: Convert) -> Batches:
+        """Give the cells of the rows, some at a time."""
+        chosen = found if self._choice.is_by_state else self._chosen(found)
+        if self._original is None:
+            for batch in chosen:
+                yield [*zip(*self._columns_of(batch, convert), strict=True)]
+            return
+        first, second = tee(chosen)
+        for batch, cells in zip(first, self._original.joined(second), strict=True):
+            references = (str(Reference(row.number, self._mark)) for row in batch)
+            ours = zip(*self._columns_of(batch, convert), strict=True)
+            yield [
+                (*theirs, reference, *rest)
+                for theirs, reference, rest in zip(cells, references, ours, strict=True)
+            ]
+
+    def _chosen(self, found: Iterable[Sequence[MessageRow]]) -> Iterator[Sequence[MessageRow]]:
+        for batch in found:
+            if chosen := [row for row in batch if self._choice.has(row)]:
+                yield chosen
+
+    def _columns_of(
+        self, batch: Sequence[MessageRow], convert: Convert
+    ) -> Iterator[Iterable[object]]:
+        """Convert the times, a column at a time: a table may have millions of rows."""
+        for name, column in zip(MessageRow._fields, zip(*batch, strict=True), strict=True):
+            if name not in _NOT_SHOWN:
+                yield convert(column) if name in MOMENTS else column
+        yield (explained(row.state, row.reason) for row in batch)
+        if self._has_texts:
+            yield (text_of(row.kind, row.body) for row in batch)
 
 
 def _timestamps(moments: Iterable[float | None]) -> Iterable[int | None]:
@@ -149,54 +276,102 @@ def _second(seconds: int) -> str:
     return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"
 
 
-def _write_csv(batches: Batches, file: TextIO) -> int:
-    rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(COLUMNS)
+def _write_csv(batches: Batches, columns: Sequence[Column], file: TextIO, delimiter: str) -> int:
+    rows = csv.writer(file, lineterminator="\n", delimiter=delimiter)
+    rows.writerow(guarded_column([column.name for column in columns]))
     count = 0
     for batch in batches:
-        columns = zip(COLUMNS, zip(*batch, strict=True), strict=True)
-        safe = [cells if name in SAFE else guarded_column(cells) for name, cells in columns]
+        named = zip(columns, zip(*batch, strict=True), strict=True)
+        safe = [cells if ours in SAFE else guarded_column(cells) for (_, ours), cells in named]
         rows.writerows(zip(*safe, strict=True))
         count += len(batch)
     return count
 
 
-def _write_jsonl(batches: Batches, file: TextIO) -> int:
+def _write_jsonl(batches: Batches, columns: Sequence[Column], file: TextIO, _: str) -> int:
+    names = [column.name for column in columns]
     count = 0
     for batch in batches:
-        file.writelines(
-            f"{dumps(dict(zip(COLUMNS, row, strict=True))).decode()}\n" for row in batch
-        )
+        file.writelines(f"{dumps(dict(zip(names, row, strict=True))).decode()}\n" for row in batch)
         count += len(batch)
     return count
 
 
-_TEXT_WRITERS: Final[dict[str, Callable[[Batches, TextIO], int]]] = {
+_TEXT_WRITERS: Final[dict[str, Callable[[Batches, Sequence[Column], TextIO, str], int]]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
 }
 _ENCODINGS: Final = {"csv": "utf-8-sig", "jsonl": "utf-8"}
 
 
-def _write_text_file(chosen: Format, batches: Batches, file: BinaryIO) -> int:
+def _write_text(
+    chosen: Format, batches: Batches, columns: Sequence[Column], file: TextIO, delimiter: str
+) -> int:
+    return _TEXT_WRITERS[chosen](batches, columns, file, delimiter)
+
+
+@contextmanager
+def _text_of(file: BinaryIO, chosen: Format) -> Iterator[TextIO]:
     text = io.TextIOWrapper(file, encoding=_ENCODINGS[chosen], newline="")
-    count = _TEXT_WRITERS[chosen](batches, text)
+    yield text
     text.detach()
-    return count
 
 
-def _write_parquet(batches: Batches, file: BinaryIO) -> int:
+def _write_parquet(batches: Batches, columns: Sequence[Column], file: BinaryIO) -> int:
     pa = library("parquet", "pyarrow", extra="parquet")
     parquet = library("parquet", "pyarrow.parquet", extra="parquet")
-    schema = pa.schema([(name, _parquet_type(pa, name)) for name in COLUMNS])
+    schema = pa.schema([(name, _parquet_type(pa, ours)) for name, ours in columns])
     count = 0
     with parquet.ParquetWriter(file, schema) as writer:
         for batch in batches:
-            columns = zip(zip(*batch, strict=True), schema.types, strict=True)
-            arrays = [pa.array(values, kind) for values, kind in columns]
+            typed = zip(zip(*batch, strict=True), schema.types, strict=True)
+            arrays = [pa.array(values, kind) for values, kind in typed]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
             count += len(batch)
     return count
+
+
+def _write_workbook(batches: Batches, columns: Sequence[Column], file: BinaryIO) -> int:
+    """Write a workbook with one sheet, row by row into a temporary file."""
+    openpyxl = library("xlsx", "openpyxl", extra="excel")
+    workbook = openpyxl.Workbook(write_only=True)
+    sheet = workbook.create_sheet("connectus")
+    sheet.freeze_panes = "A2"
+    as_cell = _cell_maker(sheet)
+    sheet.append([as_cell(column.name) for column in columns])
+    count = 0
+    try:
+        for batch in batches:
+            count += len(batch)
+            _check_rows(count)
+            for row in batch:
+                sheet.append([*map(as_cell, row)])
+    except BaseException:
+        sheet.close()
+        raise
+    workbook.save(file)
+    return count
+
+
+def _check_rows(count: int) -> None:
+    if count > MAX_SHEET_ROWS:
+        problem = f"a sheet has at most {MAX_SHEET_ROWS:,} rows: export as csv"
+        raise InvalidArgumentError("format", problem)
+
+
+def _cell_maker(sheet: Any) -> Callable[[object], object]:
+    """Make a function that makes cells: text is text, also if it looks like a formula."""
+    cells = library("xlsx", "openpyxl.cell", extra="excel")
+    illegal = library("xlsx", "openpyxl.cell.cell", extra="excel").ILLEGAL_CHARACTERS_RE
+
+    def cell(value: object) -> object:
+        if not isinstance(value, str) or (value.isalnum() and value.isascii()):
+            return value
+        made = cells.WriteOnlyCell(sheet, illegal.sub("\N{REPLACEMENT CHARACTER}", value))
+        made.data_type = "s"
+        return made
+
+    return cell
 
 
 def _parquet_type(pa: Any, name: str) -> Any:

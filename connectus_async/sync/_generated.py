@@ -1131,7 +1131,9 @@ class Bulk(Unpicklable):
         """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
         Rows that cannot become a message, duplicates and suppressed recipients are recorded as
-        skipped, with their lines. Messages that are in the ledger already stay as they are.
+        skipped, with their lines. Messages that are in the ledger already, by their key or the
+        recipient's identity, stay as they are if they may have been sent; otherwise they take the
+        content that they have now, and if that is another one, they wait again.
 
         Args:
             messages: As in `stream`. It is read to its end.

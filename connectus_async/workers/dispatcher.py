@@ -162,6 +162,7 @@ class Dispatcher:
         self._waits = wait
         self._expires_at = expires_at
         self._rest: asyncio.TimerHandle | None = None
+        self._quiet_at_the_end: list[tuple[Delay, ...]] = []
         self.news = asyncio.Event()
         self._rate = rate
         self._instructions: Instructions | None = None
@@ -280,7 +281,7 @@ class Dispatcher:
             rate_limit=sum(rates) if rates and len(rates) == len(paces) else None,
             concurrency_limit=sum(pace.concurrency_limit for pace in paces),
             is_paused=any(pace.is_paused for pace in paces),
-            delays=together(pace.delays for pace in paces),
+            delays=together([*(pace.delays for pace in paces), *self._quiet_at_the_end]),
         )
 
     def _receive(self, sender: Sender, items: Sequence[Item]) -> None:
@@ -472,6 +473,8 @@ class Dispatcher:
     def _lose(self, sender: Sender) -> None:
         """Assign messages that it had not begun to others; those that it had begun are unknown."""
         self._senders.remove(sender)
+        if sender.is_leaving:
+            self._quiet_at_the_end.append(_quiet(sender))
         for number, entry in sender.begun.items():
             self._ledger.finish(entry, number, State.UNKNOWN, ENDED, None)
             self.summary.counts[State.UNKNOWN] += 1
@@ -493,16 +496,13 @@ class Dispatcher:
                     sender.is_idle = False
                     sender.protocol.send("continue")
         elif all(sender.is_idle and not sender.is_leaving for sender in self._senders):
-            if self._waits and not self._is_stopped and (quiet := self._quiet()):
+            quiet = [delay for sender in self._senders for delay in _quiet(sender)]
+            if quiet and self._waits and not self._is_stopped:
                 self._wait_for_the_end_of(quiet)
                 return
             for sender in self._senders:
                 sender.is_leaving = True
                 sender.protocol.send("leave")
-
-    def _quiet(self) -> list[Delay]:
-        delays = (delay for sender in self._senders for delay in sender.pace.delays)
-        return [delay for delay in delays if delay.cause is DelayCause.QUIET_HOURS]
 
     def _wait_for_the_end_of(self, quiet: Sequence[Delay]) -> None:
         """Assign the messages anew when the first quiet hours end."""
@@ -526,3 +526,9 @@ class Dispatcher:
         self._failures.put_nowait(None)
         self._ended.set()
         self.news.set()
+
+
+def _quiet(sender: Sender) -> tuple[Delay, ...]:
+    """Choose the delays of a sender that are quiet hours."""
+    delays = sender.pace.delays
+    return tuple(delay for delay in delays if delay.cause is DelayCause.QUIET_HOURS)

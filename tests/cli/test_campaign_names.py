@@ -84,7 +84,7 @@ def test_a_ledger_of_another_campaign_names_both(run, server, recipients):
     assert named.stderr == (
         "connectus: night.db: is the ledger of a campaign without a name, and this is the campaign"
         " '2026-11-30': give no name to go on with that campaign, or use another ledger for this"
-        " one\n"
+        " one. Nothing was sent.\n"
     )
 
 

@@ -75,7 +75,7 @@ def test_a_proxy_is_a_word_for_one_time(run, server, proxy, recipients):
     send = ("bulk", "send", recipients, "--text", "Hola", "--ledger", ledger)
     assert run(*send, "--proxy", with_password, **NOWHERE).exit_code == 0
 
-    assert b"word" not in ledger.read_bytes()
+    assert b":word@" not in ledger.read_bytes()
     recipients.write_text("dst_number\n56987688063\n", "utf-8")
     assert run(*send, **NOWHERE).exit_code == 6
     assert run("bulk", "resume", ledger, **NOWHERE).exit_code == 6
@@ -113,7 +113,7 @@ def test_a_file_that_holds_no_certificates_is_refused(run, server, recipients):
 
     assert (result.exit_code, result.stderr) == (
         1,
-        "connectus: --ca-file: contains no PEM certificates\n",
+        "connectus: --ca-file: contains no PEM certificates. Nothing was sent.\n",
     )
     assert run("sms", "send", NUMBER, "Hola", "--ca-file", "/no/such").exit_code == 2
     assert not server.received

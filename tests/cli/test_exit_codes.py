@@ -18,7 +18,7 @@ from connectus_async.ledger.states import State
 Run = Callable[..., Result]
 
 README = Path(__file__).parents[2] / "README.md"
-SEND = ("--text", "Hola {name}")
+SEND = ("--yes", "--text", "Hola {name}")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_send_and_status_and_resume_end_with_the_same_code(
 
     sent = run("bulk", "send", recipients, *SEND, *options)
     shown = run("bulk", "status", ledger)
-    resumed = run("bulk", "resume", ledger)
+    resumed = run("bulk", "resume", ledger, "--yes")
 
     assert [sent.exit_code, shown.exit_code, resumed.exit_code] == [code] * 3
 
@@ -103,7 +103,7 @@ def test_a_stop_and_a_pause_show_while_messages_wait(
     run("bulk", "stop", ledger)
     assert run("bulk", "status", ledger).exit_code == ExitCode.STOPPED
 
-    assert run("bulk", "resume", ledger).exit_code == ExitCode.DONE
+    assert run("bulk", "resume", ledger, "--yes").exit_code == ExitCode.DONE
     run("bulk", "stop", ledger)
     run("bulk", "pause", ledger)
     assert run("bulk", "status", ledger).exit_code == ExitCode.DONE
@@ -115,7 +115,7 @@ def test_a_source_that_was_not_loaded_to_its_end_is_a_failure(
     """Nobody knows what else is in it."""
     recipients.write_text("dst_number\n987688060\n987688061\n", "utf-8")
 
-    assert run("bulk", "send", recipients, "--text", "Hola").exit_code == ExitCode.FAILED
+    assert run("bulk", "send", recipients, "--yes", "--text", "Hola").exit_code == ExitCode.FAILED
     assert run("bulk", "status", ledger).exit_code == ExitCode.FAILED
 
 
@@ -132,7 +132,7 @@ def test_messages_that_a_full_disk_could_not_record_may_have_been_sent(
     with server.fault(Fault.status(402), route="sms.send"):
         run("bulk", "send", recipients, *SEND)
     limit = ledger.stat().st_size // 1024 + 4
-    command = ["-m", "connectus_async", "bulk", "resume", ledger, "--concurrency", "8"]
+    command = ["-m", "connectus_async", "bulk", "resume", ledger, "--yes", "--concurrency", "8"]
 
     done = subprocess.run(
         ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "-", sys.executable, *command],

@@ -91,7 +91,7 @@ def test_an_error_speaks_the_language():
     empty = CliRunner(env=env).invoke(connectus, ["sms", "send", "56987688060", ""])
     wrong = CliRunner(env=env).invoke(connectus, ["sms", "sned"])
 
-    assert empty.stderr == "connectus: SMS_CONTENT: está vacío\n"
+    assert empty.stderr == "connectus: SMS_CONTENT: está vacío. No se envió nada.\n"
     assert "No existe el comando 'sned'" in wrong.stderr
 
 

@@ -128,7 +128,7 @@ def test_a_terminal_without_unicode_shows_an_escape(environment, recipients, enc
     )
 
     assert done.returncode == 1
-    assert b"is not a column" in done.stdout + done.stderr
+    assert b"there is no column" in done.stdout + done.stderr
     assert b"Traceback" not in done.stderr
 
 

@@ -9,6 +9,7 @@ import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -17,7 +18,15 @@ from report_ledgers import BEGIN, SECRET, campaign, message, write_ledger
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, LedgerError
 from connectus_async.ledger.sqlite import reader
 from connectus_async.ledger.states import State
-from connectus_async.report.export import COLUMNS, FORMATS, TEXT_FORMATS, export
+from connectus_async.report.export import (
+    COLUMNS,
+    EXPLANATION,
+    FORMATS,
+    TEXT_FORMATS,
+    TO_FIX,
+    Choice,
+    export,
+)
 
 ACCEPTED = message(
     key="k-1",
@@ -46,6 +55,11 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def read_workbook(path: Path) -> list[dict[str, object]]:
+    header, *rows = openpyxl.load_workbook(path).active.iter_rows(values_only=True)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
 def read_jsonl(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
@@ -71,8 +85,10 @@ def test_csv_has_every_column_and_no_text_of_a_message(ledger: Path, tmp_path: P
         "delivery_status": "ENTREGADO",
         "delivered_at": "2026-11-06T14:00:03.500Z",
         "billed": "2",
+        "explanation": "",
     }
     assert (skipped["reason"], skipped["started_at"]) == ("invalid: año: está vacío", "")
+    assert skipped["explanation"] == "the row cannot become a message: año: está vacío"
     assert SECRET not in target.read_text("utf-8-sig")
 
 
@@ -93,7 +109,7 @@ def test_json_lines_keep_numbers_and_nothing(ledger: Path, tmp_path: Path):
     export(ledger, tmp_path / "navidad.jsonl")
 
     accepted, skipped = read_jsonl(tmp_path / "navidad.jsonl")
-    assert tuple(accepted) == COLUMNS
+    assert [*accepted] == [*COLUMNS, EXPLANATION]
     assert (accepted["line"], accepted["billed"], accepted["reason"]) == (2, 2, None)
     assert accepted["ended_at"] == "2026-11-06T14:00:00.250Z"
     assert (skipped["id"], skipped["ended_at"]) == (None, None)
@@ -104,7 +120,7 @@ def test_parquet_has_types(ledger: Path, tmp_path: Path):
     export(ledger, tmp_path / "navidad.parquet")
 
     table = parquet.read_table(tmp_path / "navidad.parquet")
-    assert table.column_names == list(COLUMNS)
+    assert table.column_names == [*COLUMNS, EXPLANATION]
     assert table.schema.field("started_at").type == pa.timestamp("ms", tz="UTC")
     assert table.schema.field("line").type == pa.int64()
     first, second = table.to_pylist()
@@ -119,7 +135,7 @@ def test_all_formats_have_the_same_rows(tmp_path: Path, monkeypatch: pytest.Monk
     ledger = write_ledger(tmp_path / "a.db", campaign(100))
     targets = {ending: tmp_path / f"a.{ending}" for ending in FORMATS}
 
-    assert [export(ledger, target) for target in targets.values()] == [100, 100, 100]
+    assert [export(ledger, target) for target in targets.values()] == [100, 100, 100, 100]
 
     table = parquet.ParquetFile(targets["parquet"])
     in_parquet = [
@@ -127,6 +143,7 @@ def test_all_formats_have_the_same_rows(tmp_path: Path, monkeypatch: pytest.Monk
     ]
     in_jsonl = read_jsonl(targets["jsonl"])
     in_csv = read_csv(targets["csv"])
+    assert read_workbook(targets["xlsx"]) == in_jsonl
     assert in_parquet == in_jsonl
     assert [{name: _text(value) for name, value in row.items()} for row in in_jsonl] == in_csv
     assert [row["line"] for row in in_jsonl] == list(range(2, 102))
@@ -198,6 +215,73 @@ def test_every_text_of_csv_is_guarded_and_other_formats_are_not(tmp_path: Path, 
     assert read_jsonl(tmp_path / "a.jsonl")[0][name] == "=1+1"
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "#N/A", "5.6E+10", "año \x02"])
+def test_all_of_a_workbook_is_text(tmp_path: Path, text: str):
+    """A formula, an error or a number of the spreadsheet's would be something else."""
+    ledger = write_ledger(tmp_path / "a.db", [message(recipient=text)])
+    export(ledger, tmp_path / "a.xlsx")
+
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    cell = sheet["D2"]
+    assert (cell.value, cell.data_type) == (text.replace("\x02", "\N{REPLACEMENT CHARACTER}"), "s")
+
+
+def test_a_workbook_takes_no_more_rows_than_a_sheet_has(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The target stays as it was."""
+    monkeypatch.setattr("connectus_async.report.export.MAX_SHEET_ROWS", 1)
+
+    with pytest.raises(InvalidArgumentError, match="a sheet has at most 1 rows: export as csv"):
+        export(ledger, tmp_path / "a.xlsx")
+
+    assert not [*tmp_path.glob("*.xlsx")]
+
+
+def test_texts_are_there_if_they_are_asked_for_and_known(tmp_path: Path):
+    """A content that was forgotten, and a row that never was a message, have none."""
+    forgotten = message(body='{"hash":"00"}')
+    invalid = message(kind="invalid", state="skipped", body="", reason="invalid: no name")
+    ledger = write_ledger(tmp_path / "a.db", [message(), forgotten, invalid])
+
+    export(ledger, tmp_path / "a.jsonl", has_texts=True)
+
+    assert [row["text"] for row in read_jsonl(tmp_path / "a.jsonl")] == [SECRET, None, None]
+
+
+@pytest.mark.parametrize(
+    ("choice", "lines"),
+    [
+        (Choice(reason="SALDO"), [3]),
+        (Choice(delivery_statuses=["entregado"]), [2]),
+        (Choice(states=["rejected"], reason="nombre"), []),
+        (TO_FIX, [3, 4]),
+    ],
+)
+def test_messages_are_chosen_by_reason_and_by_delivery_status(
+    tmp_path: Path, choice: Choice, lines: list[int]
+):
+    """In capitals or not; what is to be fixed are the rejected and the invalid."""
+    rows = [
+        message(line=2, delivery_status="ENTREGADO"),
+        message(line=3, state="rejected", reason="400: sin saldo"),
+        message(line=4, state="skipped", reason="invalid: nombre: is empty"),
+        message(line=5, state="skipped", reason="suppressed"),
+        message(line=6, state="unknown"),
+    ]
+    ledger = write_ledger(tmp_path / "a.db", rows)
+
+    export(ledger, tmp_path / "a.jsonl", choice=choice)
+
+    assert [row["line"] for row in read_jsonl(tmp_path / "a.jsonl")] == lines
+
+
+def test_another_delimiter_is_for_excel_in_spanish(ledger: Path, tmp_path: Path):
+    export(ledger, tmp_path / "a.csv", delimiter=";")
+
+    assert (tmp_path / "a.csv").read_text("utf-8-sig").startswith("line;key;kind;recipient;")
+
+
 def test_a_phone_number_with_a_plus_is_not_spoilt(tmp_path: Path):
     """It is compared and looked up as it stands."""
     ledger = write_ledger(tmp_path / "a.db", [message(recipient="+56987688060")])
@@ -215,10 +299,10 @@ def test_the_format_that_is_asked_for_wins_over_the_name(ledger: Path, tmp_path:
     assert len(read_csv(tmp_path / "A.CSV")) == 2
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a"])
+@pytest.mark.parametrize("name", ["a.ods", "a"])
 def test_a_format_that_is_none_is_refused(ledger: Path, tmp_path: Path, name: str):
     """The formats are named, and nothing is made."""
-    with pytest.raises(InvalidArgumentError, match="format: must be csv, jsonl or parquet"):
+    with pytest.raises(InvalidArgumentError, match="format: must be csv, jsonl, parquet or xlsx"):
         export(ledger, tmp_path / name)
 
     assert not (tmp_path / name).exists()

@@ -397,6 +397,10 @@ async def test_messages_in_quiet_hours_are_assigned_again_when_these_end(start, 
         assert len(await all_of(remote)) == 3
     else:
         assert campaign.dispatcher.summary.queued == 3
+        await remote.leave()
+        await campaign.dispatcher.ended()
+        (delay,) = campaign.dispatcher.progress().delays
+        assert (delay.until, delay.messages) == (soon, 3)
 
 
 async def test_a_stop_ends_the_wait_for_the_end_of_quiet_hours(start):

@@ -22,6 +22,9 @@ from connectus_async.ledger.states import MAY_BE_SENT, State
 _SHOWN: Final = {
     "state": "state::text",
     **{moment: f"round({moment} * 1000) / 1000" for moment in MOMENTS},
+    "number": "id",
+    "load": "reading",
+    "body": "CASE WHEN %(has_bodies)s THEN body END",
 }
 ROWS: Final = f"""
 SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
@@ -35,6 +38,7 @@ WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
     AND state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
     AND coalesce(ended_at, started_at) >= %(since)s
 """
+BY_LINE: Final = "ORDER BY line NULLS FIRST, id"
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
@@ -58,11 +62,11 @@ def read(address: Address) -> Iterator["PostgresReader"]:
         raise problems.described(address.name, error) from None
 
 
-def campaigns_of(address: Address) -> Sequence[str]:
-    """List the campaigns of a database. Blocks.
+def names(address: Address) -> list[str]:
+    """List the campaigns of a database, the oldest first.
 
     Raises:
-        LedgerError: It cannot be read.
+        LedgerError: It has no tables of ledgers, or cannot be read.
     """
     with described(address), closing(connect_blocking(address)) as connection:
         ((version,),) = connection.execute(schema.FIND_VERSION)
@@ -113,15 +117,27 @@ class PostgresReader(LedgerReader):
         """Count the outcomes in each part of a time by state."""
         return statistics.outcomes(self._connection, self._scope, grid)
 
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time."""
+        return statistics.ended_since(self._connection, self._scope, moment)
+
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""
         return statistics.latencies(self._connection, self._scope, grid)
 
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
-        """Read the messages in order of arrival, in batches."""
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
+        """Read the messages in order, in batches. See `LedgerReader.messages`."""
         chosen = "" if states is None else IN_STATES
-        values = {**self._scope, "states": [state.value for state in states or ()]}
-        for batch in self._batches(f"{ROWS} {chosen} {IN_ORDER}", values):
+        order = BY_LINE if is_by_line else IN_ORDER
+        wanted = [state.value for state in states or ()]
+        values = {**self._scope, "states": wanted, "has_bodies": has_bodies}
+        for batch in self._batches(f"{ROWS} {chosen} {order}", values):
             yield list(map(MessageRow._make, batch))
 
     def reached(self, since: float) -> Iterator[Sequence[str]]:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any, Final, LiteralString, TypeAlias
 
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.compact_map import CompactMap
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.postgres import campaigns, schema, sending
+from connectus_async.ledger.postgres import schema, sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
 from connectus_async.ledger.records import Entry
@@ -144,7 +145,7 @@ async def left_out(
 
 async def load_number(connection: AsyncConnection, campaign: int) -> int:
     """Read the number of the last load; 0 if there was none."""
-    return int((await sending.metadata(connection, campaign)).get(campaigns.LOAD, 0))
+    return int((await sending.metadata(connection, campaign)).get(metadata_names.LOAD, 0))
 
 
 def _add(people: CompactMap, loads: "array[int]", rows: Iterable[tuple[str, int]]) -> None:

@@ -56,7 +56,7 @@ class PostgresStore(LedgerStore):
 
     def others(self, since: float) -> Iterator[LedgerStore]:  # noqa: ARG002 - all are read
         """Find the other campaigns of the database. See `LedgerStore.others`."""
-        for name in reader.campaigns_of(self._address):
+        for name in reader.names(self._address):
             if name != self._address.campaign:
                 other = copy(self)
                 other._address = attrs.evolve(self._address, campaign=name)  # noqa: SLF001 - its own

@@ -64,6 +64,7 @@ class SqliteLedger(Ledger):
         self._forgets_content = policy.forgets_content
         self._file = await self._writer.start(policy)
         self._next_number = self._file.next_number
+        self._stop_heard = await self.ask(control.stop)
 
     async def close(self) -> None:
         """Write all remaining changes, and release the file."""
@@ -162,7 +163,9 @@ class SqliteLedger(Ledger):
 
     async def attend(self, attendance: Attendance) -> Instructions:
         """Get the orders of the user. See `SendingLedger.attend`."""
-        found: Instructions = await self.ask(partial(control.attend, attendance=attendance))
+        report = partial(control.attend, attendance=attendance, stop_heard=self._stop_heard)
+        found: Instructions = await self.ask(report)
+        self._stop_heard = found.stopped
         return found
 
     async def begin_load(self) -> int:

@@ -4,13 +4,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from connectus_async.ledger import metadata_names
 from connectus_async.ledger.texts import storable
 
 HOLDER: Final = "holder"
 """The token of the holder that opened the ledger last."""
-
-LOAD: Final = "reading"
-"""The number of the last load."""
 
 LOG: Final = "log"
 """Tells whether the log has more than the file. See `connection`."""
@@ -37,4 +35,4 @@ def write(connection: sqlite3.Connection, values: Mapping[str, str]) -> None:
 
 def load_number(connection: sqlite3.Connection) -> int:
     """Read the number of the last load; 0 if there was none."""
-    return int(read(connection).get(LOAD, 0))
+    return int(read(connection).get(metadata_names.LOAD, 0))

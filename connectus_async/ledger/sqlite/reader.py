@@ -36,7 +36,10 @@ from connectus_async.redaction import scrubbed
 LOCK_TIMEOUT: Final = 5.0
 """Seconds to wait for a lock that another program has on the file."""
 
-MESSAGES: Final = f"SELECT id, body, {', '.join(MessageRow._fields)} FROM message LIMIT 0"
+_NAMES: Final = {"number": "id", "load": "reading"}
+MESSAGES: Final = f"""
+SELECT {", ".join(_NAMES.get(it, it) for it in MessageRow._fields)} FROM message LIMIT 0
+"""
 """The columns of every version of the schema."""
 
 
@@ -54,12 +57,14 @@ _SHOWN: Final = {
     "started_at": _millisecond(STARTED),
     "ended_at": _millisecond("coalesce(started, 0) + took"),
     "delivered_at": "round(delivered_at, 3)",
+    "number": "entry.id",
+    "load": "reading",
+    "body": f"CASE WHEN :has_bodies THEN {codes.body_text('kind', 'body')} END",
 }
 ROWS: Final = f"""
 SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
 WHERE :states IS NULL OR {STATE} IN (SELECT value FROM json_each(:states))
-ORDER BY entry.id
 """
 REACHED: Final = f"""
 SELECT {codes.recipient_text("recipient")}
@@ -70,6 +75,8 @@ WHERE CASE WHEN outcome.id IS NULL
         AND coalesce(coalesce(started, 0) + took, started) >= :since
 END
 """
+IN_ORDER: Final = "ORDER BY entry.id"
+BY_LINE: Final = "ORDER BY line, entry.id"
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
 
@@ -165,14 +172,26 @@ class SqliteReader(LedgerReader):
         """Count the outcomes in each part of a time by state."""
         return statistics.outcomes(self._connection, grid)
 
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time."""
+        return statistics.ended_since(self._connection, moment)
+
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""
         return statistics.latencies(self._connection, grid)
 
-    def messages(self, states: Collection[State] | None = None) -> Iterator[Sequence[MessageRow]]:
-        """Read the messages in order of arrival, in batches."""
+    def messages(
+        self,
+        states: Collection[State] | None = None,
+        *,
+        has_bodies: bool = False,
+        is_by_line: bool = False,
+    ) -> Iterator[Sequence[MessageRow]]:
+        """Read the messages in order, in batches. See `LedgerReader.messages`."""
         wanted = None if states is None else _json.dumps(list(states)).decode()
-        cursor = self._connection.execute(ROWS, {"states": wanted})
+        values = {"states": wanted, "has_bodies": has_bodies}
+        order = BY_LINE if is_by_line else IN_ORDER
+        cursor = self._connection.execute(f"{ROWS} {order}", values)
         while batch := cursor.fetchmany(ROWS_A_BATCH):
             yield list(map(MessageRow._make, batch))
 

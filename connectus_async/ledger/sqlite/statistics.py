@@ -87,6 +87,10 @@ _ATTEMPTED: Final = ", ".join(str(codes.CODES[state]) for state in ATTEMPTED)
 _OUTCOMES: Final = f"""
 SELECT {_PART}, state FROM outcome WHERE state IN ({_ATTEMPTED}) AND took IS NOT NULL
 """
+_ENDED_SINCE: Final = f"""
+SELECT count(*) FROM outcome
+WHERE state IN ({_ATTEMPTED}) AND took IS NOT NULL AND coalesce(started, 0) + took > ?
+"""
 _LATENCIES: Final = f"""
 SELECT {_PART}, took FROM outcome
 WHERE state <= {codes.ANSWERED} AND started IS NOT NULL AND took IS NOT NULL
@@ -157,6 +161,13 @@ def outcomes(connection: sqlite3.Connection, grid: TimeGrid) -> Sequence[Mapping
     for (part, code), count in found.items():
         parts[max(min(part, grid.parts - 1), 0)][codes.STATES[code]] += count
     return parts
+
+
+def ended_since(connection: sqlite3.Connection, moment: float) -> int:
+    """Count the messages whose outcome became known after a time, in Unix seconds."""
+    ticks = (moment - codes.EPOCH) * codes.TICKS
+    ((count,),) = connection.execute(_ENDED_SINCE, (ticks,))
+    return int(count)
 
 
 def latencies(connection: sqlite3.Connection, grid: TimeGrid) -> Sequence[Latency | None]:

@@ -486,7 +486,7 @@ async def test_a_ledger_of_a_newer_version_is_left_alone(
             {"campaign": "navidad", "identity": "recipient"},
             (
                 "has the identity 'message', and this campaign 'recipient': "
-                "give that identity to go on with it, or use another ledger"
+                "give that identity to go on with that campaign, or use another ledger for this one"
             ),
         ),
     ],

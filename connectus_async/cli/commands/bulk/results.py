@@ -12,6 +12,8 @@ from connectus_async.cli.parameters import (
     connection_options,
     json_option,
     ledger_argument,
+    one_character,
+    place_of_ledgers,
 )
 from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.ledger.states import OnUnknown, State
@@ -44,12 +46,28 @@ def bulk_reconcile(**given: Any) -> None:
 
 @click.command("status")
 @ledger_argument
+@click.option(
+    "--watch", is_flag=True, help="Show it again and again until nobody sends it any more."
+)
 @json_option
 def bulk_status(**given: Any) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
     from connectus_async.cli.status import show_status
 
     show_status(**given)
+
+
+@click.command("list")
+@click.argument("where", metavar="[FOLDER|ADDRESS]", default=".", callback=place_of_ledgers)
+@json_option
+def bulk_list(**given: Any) -> None:
+    """List the campaigns of a folder, or of a PostgreSQL database.
+
+    Those of a folder are its files that end in .ledger.db. Without FOLDER it is the present one.
+    """
+    from connectus_async.cli.campaign_list import list_campaigns
+
+    list_campaigns(**given)
 
 
 @click.command("report")
@@ -80,9 +98,40 @@ def bulk_report(**given: Any) -> None:
 @click.option(
     "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
 )
-@click.option("--format", type=click.Choice(["csv", "jsonl", "parquet"]), help="Format of TARGET.")
+@click.option("--reason", help="Only messages with this in their reason.")
+@click.option(
+    "--delivery-status",
+    "delivery_statuses",
+    multiple=True,
+    help="Only messages with this delivery status, such as NO_ENTREGABLE.",
+)
+@click.option(
+    "--to-fix",
+    is_flag=True,
+    help="Only rejected messages and invalid rows, with the columns of the file, to be fixed and"
+    " sent by `bulk retry --from`.",
+)
+@click.option(
+    "--original", is_flag=True, help="Add the columns of the file that was sent, if it is the same."
+)
+@click.option(
+    "--source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="That file, if it was moved.",
+)
+@click.option("--text", is_flag=True, help="Add the texts of the messages.")
+@click.option(
+    "--delimiter",
+    callback=one_character,
+    help="Delimiter of CSV; Excel in Spanish wants a semicolon.  [default: ,]",
+)
+@click.option(
+    "--format",
+    type=click.Choice(["csv", "jsonl", "parquet", "xlsx"]),
+    help="Format of TARGET.  [default: its extension]",
+)
 def bulk_export(**given: Any) -> None:
-    """Write every message of LEDGER to TARGET, with its recipient; - is standard output."""
+    """Write the messages of LEDGER to TARGET, with their recipients; - is standard output."""
     from connectus_async.cli.reports import write_table
 
     write_table(**given)

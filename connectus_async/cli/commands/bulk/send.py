@@ -1,5 +1,6 @@
 """Commands that send a campaign."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from connectus_async.cli.parameters import (
     without_zone,
     zone_option,
 )
-from connectus_async.ledger.places import LEDGER_SUFFIX
+from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
 
@@ -68,6 +69,52 @@ file_options = chained(
 
 yes_option = click.option(
     "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
+)
+
+
+def _countries(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    """Read countries, divided by commas."""
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    if names == ["any"] or all(re.fullmatch("[A-Za-z]{2}", name) for name in names):
+        return names if names == ["any"] else [name.upper() for name in names]
+    raise click.BadParameter("must be countries of two letters, such as CL,PE, or any")
+
+
+test_option = click.option(
+    "--test-to",
+    metavar="RECIPIENT",
+    help="Send the first message to this number or address alone; nothing is recorded.",
+)
+
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Send a sample of so many messages; the rest waits, with exit code 7.",
+)
+
+check_options = chained(
+    click.option(
+        "--ignore-balance", is_flag=True, help="Send though the balance does not cover it."
+    ),
+    click.option(
+        "--allow-countries",
+        callback=_countries,
+        metavar="CL,PE|any",
+        help="Countries that messages may go to, all others stop it.  [default: those with a"
+        " fiftieth of the messages]",
+    ),
+    click.option(
+        "--allow-braces",
+        is_flag=True,
+        help="Send texts that have the name of a column in braces, such as {name}.",
+    ),
+    click.option(
+        "--show-messages",
+        is_flag=True,
+        help="Show the first messages also where there is no terminal, and with --json.",
+    ),
 )
 
 running_options = chained(
@@ -118,7 +165,10 @@ workers_option = click.option(
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@test_option
+@limit_option
 @yes_option
+@check_options
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
@@ -136,6 +186,7 @@ def bulk_send(**given: Any) -> None:
 @campaign_options(resumes=True)
 @workers_option
 @running_options
+@limit_option
 @yes_option
 @connection_options
 @json_option

@@ -436,7 +436,7 @@ async def _handed_out(
         command = f"connectus bulk status {typed(ledger)}"
         echo(handed.format(count=number(waiting), command=command))
     else:
-        echo(_("Nothing is to be sent."))
+        echo(_("nothing is to be sent"))
     return 0, counts.get(State.ACCEPTED, 0)
 
 

@@ -10,8 +10,8 @@ from connectus_async.cli.commands import SUMMARIES, connectus
 from connectus_async.cli.language import choose
 from connectus_async.cli.translated_help import translated
 
-ENGLISH = "Send one SMS, and list those that were sent."
-SPANISH = "Envía un SMS, y muestra los enviados."
+ENGLISH = "Show the account with its numbers and"
+SPANISH = "Muestra la cuenta con sus números y"
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_completion_goes_on_after_half_an_option():
         assert context.command.name == "connectus"
 
 
-@pytest.mark.parametrize("args", [["--help"], ["sms", "--help"]])
+@pytest.mark.parametrize("args", [["--help"], ["account", "--help"]])
 def test_help_speaks_the_language(args):
     """The words of click, too; and English again afterwards."""
     spanish = CliRunner().invoke(connectus, ["--lang", "es", *args]).stdout

@@ -41,12 +41,16 @@ from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
 
 if TYPE_CHECKING:
+    from connectus_async.cli.schedule import Start
     from connectus_async.workers.dispatcher import Failure
 
 INTERRUPTED: Final = "interrupted"
 PAUSED: Final = "it is paused, and --no-wait ends it"
+SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
+
+_WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
 """States that get a line for each message; queued messages are only counted."""
@@ -82,14 +86,17 @@ class Manner:
     """Manner in which the command line sends a campaign.
 
     Attributes:
-        wait: Whether to wait for the end of quiet hours and of a pause, or to end instead.
+        wait: Whether to wait for a scheduled start and the end of quiet hours and of a pause, or
+            to end instead.
         log_file: File for the log; ``None`` for the standard streams.
         verbose: Whether to name each message that is not accepted.
+        start: The start to record, or ``"now"``; ``None`` for the one that is recorded.
     """
 
     wait: bool = True
     log_file: Path | None = None
     verbose: bool = False
+    start: "Start" = None
 
 
 @attrs.define
@@ -188,8 +195,10 @@ class CampaignDisplay:
                 screen.update(figures, refresh=True)
             if log.look(figures, progress.delays, now) and self.note is not None:
                 await self.note(json.dumps([delay.as_dict() for delay in progress.delays]))
-            if not self.manner.wait and any(it.cause is DelayCause.PAUSE for it in progress.delays):
-                self._stopped(PAUSED, ExitCode.WAITING)
+            causes = {delay.cause for delay in progress.delays}
+            reason = next((_WAITS[cause] for cause in _WAITS if cause in causes), None)
+            if not self.manner.wait and reason is not None:
+                self._stopped(reason, ExitCode.WAITING)
                 bulk.cancel()
 
     def _failed(self, outcome: "MessageOutcome | Failure") -> None:

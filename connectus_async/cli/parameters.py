@@ -22,7 +22,6 @@ from connectus_async.workers.campaign_options import FORMS
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _NETWORK: Final = f"{__name__}.network"
@@ -214,6 +213,8 @@ ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
 
 
 AS_STARTED: Final = "as-started"
+NOW: Final = "now"
+TIMES: Final = ("at", "delivery_at")
 
 
 class Rate(click.FloatRange):
@@ -313,13 +314,23 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
     """Convert a time to ISO 8601 with its offset."""
     if value is None:
         return None
+    found = _aware(value, None)
+    return value if dt.datetime.fromisoformat(value).tzinfo else found.isoformat()
+
+
+def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
+    """Read a time; without an offset it is of a time zone, or of this machine's."""
     try:
         read = dt.datetime.fromisoformat(value)
-        first, second = (read.replace(fold=fold).astimezone() for fold in (0, 1))
+        times = [read.replace(fold=fold) for fold in (0, 1)]
+        is_local = zone is None or read.tzinfo is not None
+        first, second = (
+            time.astimezone(zone) if is_local else time.replace(tzinfo=zone) for time in times
+        )
     except (ValueError, OverflowError):
         raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
     if read.tzinfo is not None:
-        return value
+        return first
     if first.utcoffset() != second.utcoffset():
         raise click.BadParameter(
             _(
@@ -327,7 +338,95 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
                 "as in {example}"
             ).format(example=first.isoformat())
         )
-    return first.isoformat()
+    return first
+
+
+def time_zone(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    """Check the name of a time zone."""
+    if name is not None:
+        _zone(name)
+    return name
+
+
+def _zone(name: str) -> dt.tzinfo:
+    from connectus_async import tz_database  # noqa: PLC0415 - for few commands
+
+    try:
+        return tz_database.zone(name)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+def scheduled(
+    context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dt.datetime | None:
+    """Read a time of the zone that ``--zone`` has given, which is eager."""
+    if value is None:
+        return None
+    if ":" not in value:
+        raise click.BadParameter(_("must be a date and a time, such as 2026-12-24T10:00"))
+    name = context.params.get("zone")
+    return _aware(value, None if name is None else _zone(name))
+
+
+def start(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> dt.datetime | str | None:
+    """Read a start as `scheduled`; the word that ends a recorded one stays as it is."""
+    return NOW if value == NOW else scheduled(context, parameter, value)
+
+
+def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out ``--zone``, which the times of a command have read.
+
+    Raises:
+        click.UsageError: It has no time.
+    """
+    rest = {name: value for name, value in given.items() if name != "zone"}
+    if given["zone"] and not any(isinstance(rest.get(name), dt.datetime) for name in TIMES):
+        raise click.UsageError(_("--zone needs a time, such as --at"))
+    return rest
+
+
+delivery_at_option = click.option(
+    "--delivery-at",
+    callback=scheduled,
+    help="Hand the messages over now, to a delivery of the API that it sends at this time.",
+)
+
+
+def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Read a maximum of messages in a time."""
+    if value is None:
+        return None
+    from connectus_async.recipients.frequency import FrequencyCap  # noqa: PLC0415 - for one command
+
+    try:
+        return FrequencyCap.parse(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap,
+    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
+    " this one's folder or database.",
+)
+
+zone_option = click.option(
+    "--zone",
+    is_eager=True,
+    callback=time_zone,
+    help="Time zone of a scheduled time, such as America/Santiago.  [default: this machine's]",
+)
+
+at_option = click.option(
+    "--at",
+    callback=start,
+    help='Time at which sending starts, such as "2026-12-24 10:00"; it is recorded, and whoever'
+    " resumes the campaign waits as well. now ends that.",
+)
 
 
 def naive_moment(

@@ -25,6 +25,7 @@ from connectus_async.cli.language import moment, number, translated
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.cli.schedule import is_scheduled
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Orders, Sender
 from connectus_async.report.figures import Figures, read_figures
@@ -89,7 +90,7 @@ def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> Exit
         return attrs.evolve(standing, stopped=None).code(is_waiting=True)
     if orders.stopped is not None:
         return attrs.evolve(standing, stopped=ExitCode.STOPPED).code()
-    return standing.code(is_waiting=is_paused(orders))
+    return standing.code(is_waiting=is_paused(orders) or is_scheduled(orders))
 
 
 def _print_status(figures: Figures, campaign: Snapshot, *, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
 from connectus_async.ledger.sqlite.schema import (
     APPLICATION_ID,
     AS_NOW,
+    BEGUN_AT,
     SCHEMA_VERSION,
     STARTED,
     STATE,
@@ -64,6 +65,15 @@ ROWS: Final = f"""
 SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
 WHERE :states IS NULL OR {STATE} IN (SELECT value FROM json_each(:states))
+"""
+REACHED: Final = f"""
+SELECT {codes.recipient_text("recipient")}
+FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WHERE CASE WHEN outcome.id IS NULL
+    THEN entry.id <= {WATERMARK} AND {BEGUN_AT.format(number="entry.id")} >= :since
+    ELSE outcome.state IN ({codes.SENT_OR_MAYBE})
+        AND coalesce(coalesce(started, 0) + took, started) >= :since
+END
 """
 IN_ORDER: Final = "ORDER BY entry.id"
 BY_LINE: Final = "ORDER BY line, entry.id"
@@ -184,6 +194,12 @@ class SqliteReader(LedgerReader):
         cursor = self._connection.execute(f"{ROWS} {order}", values)
         while batch := cursor.fetchmany(ROWS_A_BATCH):
             yield list(map(MessageRow._make, batch))
+
+    def reached(self, since: float) -> Iterator[Sequence[str]]:
+        """Read the recipients of messages that were or may have been sent."""
+        cursor = self._connection.execute(REACHED, {"since": codes.ticks(since)})
+        while batch := cursor.fetchmany(ROWS_A_BATCH):
+            yield [recipient for (recipient,) in batch]
 
     def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
         return [Frequency(*row) for row in self._connection.execute(query, (limit,))]

@@ -9,14 +9,19 @@ import click
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.parameters import (
     LedgerPlace,
+    at_most_option,
+    at_option,
     campaign_options,
     chained,
     connection_options,
+    delivery_at_option,
     json_option,
     ledger_argument,
     one_character,
     regular_file,
     src_number_option,
+    without_zone,
+    zone_option,
 )
 from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
@@ -116,11 +121,13 @@ check_options = chained(
 )
 
 running_options = chained(
+    at_option,
+    zone_option,
     click.option(
         "--wait/--no-wait",
         default=True,
         show_default=True,
-        help="Wait for the end of quiet hours and of a pause, or end with exit code 7.",
+        help="Wait for --at and the end of quiet hours and of a pause, or end with exit code 7.",
     ),
     click.option(
         "--log-file",
@@ -156,6 +163,8 @@ workers_option = click.option(
     help="After a change of text or data, send only to people who have nothing yet, to everyone"
     " again, or nothing.  [default: ask; without a terminal, abort]",
 )
+@at_most_option
+@delivery_at_option
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
@@ -172,7 +181,7 @@ def bulk_send(**given: Any) -> None:
     """
     from connectus_async.cli.sending import send
 
-    send(**given)
+    send(**without_zone(given))
 
 
 @click.command("resume")
@@ -188,4 +197,4 @@ def bulk_resume(**given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     from connectus_async.cli.sending import resume
 
-    resume(**given)
+    resume(**without_zone(given))

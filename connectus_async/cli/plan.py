@@ -457,6 +457,7 @@ _SKIPPED: Final[Mapping[SkipReason, Callable[[], str]]] = {
     SkipReason.SUPPRESSED: lambda: _("suppressed"),
     SkipReason.EXPIRED: lambda: _("expired"),
     SkipReason.OVER_BUDGET: lambda: _("over budget"),
+    SkipReason.TOO_OFTEN: lambda: _("too often"),
 }
 _FINDINGS: Final[Mapping[Finding, Plurals]] = {
     Finding.LANDLINE: lambda count: ngettext(

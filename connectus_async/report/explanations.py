@@ -19,6 +19,7 @@ SKIPPED: Final[Mapping[str, str]] = {
     SkipReason.SUPPRESSED: "the recipient is on the suppression list",
     SkipReason.EXPIRED: "it was not sent in time",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
+    SkipReason.TOO_OFTEN: "the recipient got as many messages lately as are allowed",
 }
 TEXTS: Final = ("sms_content", "whatsapp_content", "email_content")
 

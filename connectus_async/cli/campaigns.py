@@ -47,12 +47,14 @@ class Standing:
         is_loaded: Whether its source was loaded to the end.
         stopped: The exit code of the command that stopped it; ``None`` if none did. It counts while
             something is left.
+        earlier: Attempts that were followed by another by the user's word, by their outcome.
     """
 
     counts: Mapping[State, int]
     skipped: Mapping[str, int]
     is_loaded: bool
     stopped: ExitCode | None
+    earlier: Mapping[State, int] = attrs.field(factory=dict[State, int])
 
     def code(self, *, is_waiting: bool = False) -> ExitCode:
         """Return the exit code: the worst that applies.
@@ -117,6 +119,7 @@ def standing_of(reader: LedgerReader) -> Standing:
         skipped=reader.skipped(),
         is_loaded=metadata.get(metadata_names.LOADED, "1") == "1",
         stopped=ExitCode(int(code)) if metadata.get(metadata_names.STOPPED) else None,
+        earlier=reader.earlier_attempts(),
     )
 
 

@@ -164,9 +164,9 @@ def database_address(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
-def regular_file(_: click.Context, __: click.Parameter, path: Path) -> Path:
+def regular_file(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
-    if path.exists() and not path.is_file():
+    if path is not None and path.exists() and not path.is_file():
         raise click.BadParameter(f"{path} is not a regular file; save it as one first")
     return path
 

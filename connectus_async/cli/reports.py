@@ -11,6 +11,7 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async import tz_database
+from connectus_async.cli.composition import Composition
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.runner import echo, run
 from connectus_async.cli.source_files import SourceFile
@@ -86,8 +87,11 @@ def write_table(
 
 
 async def _original(ledger: Place, moved_to: Path | None) -> Original:
-    def read() -> SourceFile:
+    def read() -> tuple[SourceFile, str]:
         with open_store(ledger).read() as reader:
-            return SourceFile.read(reader.metadata())
+            metadata = reader.metadata()
+        file, composition = SourceFile.read(metadata), Composition.read(metadata)
+        return file, "" if composition is None else composition.recipient
 
-    return await (await run_sync(read)).original(moved_to)
+    file, recipient = await run_sync(read)
+    return await file.original(moved_to, recipient)

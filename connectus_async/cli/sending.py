@@ -26,6 +26,7 @@ from connectus_async.cli.campaigns import (
 )
 from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
+from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import ngettext, number
@@ -97,6 +98,7 @@ def send(
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
+        check_no_export(source)
         composer.check(source.columns)
         if dry_run:
             return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
@@ -141,14 +143,14 @@ def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given
             campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
-            await sender.note(**_metadata(settings))
+            await sender.note(**metadata_of(settings))
             await run_sync(order_rate, place, given["rate"])
-            if not (yes or await _is_confirmed(sender, place)):
+            if not (yes or await is_send_confirmed(sender, place)):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _accepted = await _sent(sender, options, place, as_json=as_json)
+                code, _accepted = await send_queued(sender, options, place, as_json=as_json)
         return code
 
     sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
@@ -234,7 +236,7 @@ async def send_source(
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
-        await sender.note(**_metadata(settings), **names)
+        await sender.note(**metadata_of(settings), **names)
         await run_sync(order_rate, ledger, rate)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await _loaded(sender, source, composer, options, choose)
@@ -247,14 +249,14 @@ async def send_source(
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        if not (yes or await _is_confirmed(sender, ledger)):
+        if not (yes or await is_send_confirmed(sender, ledger)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await _sent(sender, options, ledger, as_json=as_json)
+        return await send_queued(sender, options, ledger, as_json=as_json)
 
 
-async def _is_confirmed(sender: Bulk, ledger: Place) -> bool:
+async def is_send_confirmed(sender: Bulk, ledger: Place) -> bool:
     """Ask whether to send what is queued; a no is put on record."""
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     if not waiting:
@@ -273,9 +275,10 @@ async def _is_confirmed(sender: Bulk, ledger: Place) -> bool:
     return False
 
 
-async def _sent(
+async def send_queued(
     sender: Bulk, options: CampaignOptions, ledger: Place, *, as_json: bool
 ) -> tuple[int, int]:
+    """Send what is queued; return the exit code, and the number of accepted messages."""
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     how = f"connectus bulk {{command}} {typed(ledger)}"
     display = CampaignDisplay(waiting, as_json, how)
@@ -314,7 +317,7 @@ async def _handed_out(
     return 0, counts.get(State.ACCEPTED, 0)
 
 
-def _metadata(settings: Settings) -> dict[str, str]:
+def metadata_of(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
     return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
 
@@ -369,7 +372,7 @@ async def _loaded(
         choose: Chooses who gets the new text.
         examples: As in `Preflight`.
     """
-    load = partial(_load, sender, source, composer, options, examples)
+    load = partial(load_into, sender, source, composer, options, examples)
     try:
         return await load(Edited.ABORT)
     except EditedError as error:
@@ -378,14 +381,17 @@ async def _loaded(
     return await load(await choose(edit))
 
 
-async def _load(
+async def load_into(
     sender: Bulk,
     source: Source,
     composer: Composer,
     options: CampaignOptions,
     examples: int,
     edited: Edited,
+    *,
+    adds: bool = False,
 ) -> PreflightReport:
+    """Load a source once; see `_loaded`, and `Ledger.begin_load` for ``adds``."""
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -404,6 +410,7 @@ async def _load(
             add,
             edited=edited,
             template=composer.template,
+            adds=adds,
         )
     return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
 

@@ -9,6 +9,8 @@ from anyio.to_thread import run_sync
 from connectus_async.cli.campaign_display import print_deliveries
 from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import number
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
@@ -33,7 +35,7 @@ def show_status(ledger: Place, as_json: bool) -> None:
     figures, standing, orders, senders = run(
         command, as_json=as_json, when_interrupted="interrupted"
     )
-    _print_status(figures, orders, senders, ledger, as_json=as_json)
+    _print_status(figures, standing, orders, senders, ledger, as_json=as_json)
     sys.exit(_code(standing, orders, senders))
 
 
@@ -47,7 +49,13 @@ def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> Exit
 
 
 def _print_status(
-    figures: Figures, orders: Orders, senders: Sequence[Sender], ledger: Place, *, as_json: bool
+    figures: Figures,
+    standing: Standing,
+    orders: Orders,
+    senders: Sequence[Sender],
+    ledger: Place,
+    *,
+    as_json: bool,
 ) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
@@ -62,6 +70,7 @@ def _print_status(
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
+                "earlier_attempts": {str(state): it for state, it in standing.earlier.items()},
                 **orders_as_dict(orders, senders),
             }
         )
@@ -73,6 +82,8 @@ def _print_status(
             echo(f"{count:>12,} {state}")
     for reason, count in figures.skipped.items():
         echo(f"{count:>12,} skipped: {reason}")
+    for state, count in standing.earlier.items():
+        echo(_("{count:>12} earlier attempts: {state}").format(count=number(count), state=state))
     print_deliveries(figures)
     if not figures.is_loaded:
         echo("its source was not read to the end: run bulk send again")

@@ -98,6 +98,18 @@ CREATE TABLE outcome (
     delivery_status text,
     delivered_at double precision
 );
+CREATE TABLE earlier_attempt (
+    id bigint NOT NULL,
+    attempts smallint NOT NULL,
+    state state NOT NULL,
+    started_at double precision,
+    ended_at double precision,
+    provider_id text,
+    reason text,
+    delivery_status text,
+    delivered_at double precision,
+    PRIMARY KEY (id, attempts)
+);
 CREATE INDEX changeable_outcome ON outcome (id) WHERE {CHANGEABLE};
 CREATE TABLE begun (
     chunk bigint NOT NULL,
@@ -117,6 +129,9 @@ CREATE TABLE early_status (
 );
 """
 """``entry`` does not refer to ``campaign``: that would take a third of the time of a load.
+
+``earlier_attempt`` has the outcomes of attempts that were followed by another by the user's word;
+``attempts`` are those up to it.
 
 ``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
 ``control`` has a row for each campaign: see `attending` and `budgets`. Times are in Unix seconds by

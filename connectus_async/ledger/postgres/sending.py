@@ -137,9 +137,15 @@ RETURNING before.owner IS NULL, begun
 STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(%s)"
 
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
+_SENT_OR_MAYBE: Final = ", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))
 SPENT: Final = f"""
-SELECT coalesce(sum(billed), 0)::bigint FROM message
-WHERE campaign = {{campaign}} AND state IN ({", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))})
+SELECT (
+    SELECT coalesce(sum(billed), 0)::bigint FROM message
+    WHERE campaign = %(campaign)s AND state IN ({_SENT_OR_MAYBE})
+) + (
+    SELECT coalesce(sum(billed), 0)::bigint FROM earlier_attempt JOIN entry USING (id)
+    WHERE entry.campaign = %(campaign)s AND state IN ({_SENT_OR_MAYBE})
+)
 """
 
 
@@ -224,7 +230,7 @@ async def counts(connection: AsyncConnection, campaign: int) -> Mapping[State, i
 
 async def spent(connection: AsyncConnection, campaign: int) -> int:
     """Add up the amounts that were or may have been taken from the balance."""
-    (total,) = await one(connection, SPENT.format(campaign="%s"), (campaign,))
+    (total,) = await one(connection, SPENT, {"campaign": campaign})
     return int(total)
 
 

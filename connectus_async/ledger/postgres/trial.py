@@ -40,6 +40,12 @@ COPY: Final = (
         delivery_status, delivered_at
     FROM {schema.NAME}.outcome JOIN entry USING (id)
     """,
+    f"""
+    INSERT INTO earlier_attempt
+    SELECT id, attempts, state::text::state, started_at, ended_at, provider_id, reason,
+        delivery_status, delivered_at
+    FROM {schema.NAME}.earlier_attempt JOIN entry USING (id)
+    """,
     f"{_COPY.format('begun')} JOIN chunk ON chunk.id = begun.chunk",
     *(
         f"SELECT setval(pg_get_serial_sequence('{table}', '{number}'), max({number})) FROM {table}"

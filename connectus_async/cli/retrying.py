@@ -1,6 +1,5 @@
 """Another attempt for messages that reached nobody, and messages whose rows were corrected."""
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +14,13 @@ from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import check_confirmable, is_confirmed
 from connectus_async.cli.corrections import Corrections
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.finishing import end_campaign
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import print_plan, shortfalls_of
-from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.sending import is_send_confirmed, load_into, metadata_of, send_queued
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus
@@ -90,7 +90,7 @@ def retry(
             code, _accepted = await send_queued(sender, options, place, as_json=as_json)
         return code
 
-    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+    end_campaign(command, ledger, as_json=as_json, when_interrupted=STOPPED)
 
 
 def _check(

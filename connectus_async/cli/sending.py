@@ -29,6 +29,7 @@ from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, i
 from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
@@ -120,7 +121,9 @@ def send(
         return code
 
     when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
-    sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
+    if dry_run:
+        sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
+    end_campaign(command, place, as_json=as_json, when_interrupted=when_interrupted)
 
 
 def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given: Any) -> None:
@@ -153,7 +156,7 @@ def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given
                 code, _accepted = await send_queued(sender, options, place, as_json=as_json)
         return code
 
-    sys.exit(run(command, as_json=as_json, when_interrupted=STOPPED))
+    end_campaign(command, ledger, as_json=as_json, when_interrupted=STOPPED)
 
 
 def _check_workers(workers: int | None, options: CampaignOptions) -> None:
@@ -319,7 +322,11 @@ async def _handed_out(
 
 def metadata_of(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
-    return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
+    return {
+        metadata_names.SETTINGS: settings.written(),
+        metadata_names.STOPPED: "",
+        **share_to_record(),
+    }
 
 
 async def _dry_run(

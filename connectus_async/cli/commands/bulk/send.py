@@ -11,6 +11,7 @@ from connectus_async.cli.parameters import (
     campaign_options,
     chained,
     connection_options,
+    finish_options,
     json_option,
     ledger_argument,
     one_character,
@@ -93,6 +94,7 @@ workers_option = click.option(
 @workers_option
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @yes_option
+@finish_options
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
@@ -110,6 +112,7 @@ def bulk_send(**given: Any) -> None:
 @campaign_options(resumes=True)
 @workers_option
 @yes_option
+@finish_options
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:
@@ -140,6 +143,7 @@ def bulk_resume(**given: Any) -> None:
 @file_options
 @campaign_options(resumes=True)
 @yes_option
+@finish_options
 @connection_options
 @json_option
 def bulk_retry(**given: Any) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import tee
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, NamedTuple, TextIO
@@ -220,8 +219,7 @@ class _Table:
             for batch in chosen:
                 yield [*zip(*self._columns_of(batch, convert), strict=True)]
             return
-        first, second = tee(chosen)
-        for batch, cells in zip(first, self._original.joined(second), strict=True):
+        for batch, cells in self._original.joined(chosen):
             references = (str(Reference(row.number, self._mark)) for row in batch)
             ours = zip(*self._columns_of(batch, convert), strict=True)
             yield [

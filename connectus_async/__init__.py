@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from connectus_async.bulk.outcomes import BulkSummary as BulkSummary
     from connectus_async.bulk.outcomes import MessageOutcome as MessageOutcome
     from connectus_async.bulk.outcomes import Reconciliation as Reconciliation
+    from connectus_async.bulk.progress import Delay as Delay
+    from connectus_async.bulk.progress import DelayCause as DelayCause
     from connectus_async.bulk.progress import Progress as Progress
     from connectus_async.client import AsyncConnectus as AsyncConnectus
     from connectus_async.errors import AuthenticationError as AuthenticationError

@@ -181,6 +181,7 @@ class AsyncConnectus:
         budget: int | None = None,
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
+        wait: bool = False,
     ) -> "Bulk":
         """Make a bulk sender. It sends many messages with bounded concurrency.
 
@@ -212,7 +213,7 @@ class AsyncConnectus:
                 message. While its file cannot be read, nothing is sent; after ten seconds the
                 campaign stops.
             quiet_hours: Hours, in the recipient's time zone, in which nothing is sent. Messages due
-                then stay queued.
+                then stay queued, or wait: see `wait`.
             expires_at: Aware datetime from which on the remaining messages are skipped. Default:
                 never.
             budget: Maximum balance that the campaign may spend in total, in messages (in billed SMS
@@ -220,6 +221,9 @@ class AsyncConnectus:
             forget_content: ``True`` makes the ledger keep only a hash of the text of accepted
                 messages.
             patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
+            wait: ``True`` makes `Bulk.stream` and `Bulk.run`, called without messages, wait for the
+                end of quiet hours, and send these messages then. It needs a ledger. Default:
+                messages due in quiet hours get an outcome, and stay queued.
 
         Returns:
             The bulk sender, for use with ``async with``.
@@ -249,6 +253,7 @@ class AsyncConnectus:
             budget=budget,
             forget_content=forget_content,
             patience=patience,
+            wait=wait,
         )
         return self._sender(options)
 

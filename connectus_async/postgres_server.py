@@ -65,13 +65,17 @@ class PostgresServer:
         self._watcher: subprocess.Popen[Any] | None = None
 
     def __enter__(self) -> Self:
-        self._programs = find_programs()
+        found = find_programs()
         self._user = _user()
         self._folder = Path(mkdtemp(prefix="connectus-"))
         try:
             if self._user:
                 os.chown(self._folder, self._user["user"], self._user["group"])
+            copied = self._needs_copy(found)
+            self._programs = self._folder / found.relative_to(found.parents[2]) if copied else found
             self._watcher = self._watch()
+            if copied:
+                self._copy(found)
             self._make()
             self.start()
         except BaseException:
@@ -91,7 +95,7 @@ class PostgresServer:
         """Start the server again, and wait until it answers."""
         log = self._folder / "log"
         try:
-            self._run("pg_ctl", "start", f"--log={log}", f"--timeout={PATIENCE_SECONDS}")
+            self._control("start", f"--log={log}")
         except ConfigurationError:
             if not log.exists():
                 raise
@@ -99,11 +103,29 @@ class PostgresServer:
 
     def crash(self) -> None:
         """Stop the server as a crash does: it ends its connections, and recovers when it starts."""
-        self._run("pg_ctl", "stop", "--mode=immediate", f"--timeout={PATIENCE_SECONDS}")
+        self._control("stop", "--mode=immediate")
+
+    def _needs_copy(self, programs: Path) -> bool:
+        """Try whether our user reaches programs of the wheel, which may be in a home of root's."""
+        if not self._user or not programs.match(f"{WHEEL}/*/bin"):
+            return False
+        try:
+            self._run(programs / "pg_ctl", "--version")
+        except ConfigurationError:
+            return True
+        return False
+
+    def _copy(self, programs: Path) -> None:
+        """Copy programs of the wheel with all that they open, which lies beside them."""
+        release, place = programs.parent, programs.parents[2]
+        parts = [release / "bin", release / "lib", release / "share", *place.glob(f"{WHEEL}.libs")]
+        names = [part.relative_to(place) for part in parts]
+        self._run("tar", "-x", stdin=_run("tar", "-ch", *names, cwd=place))
 
     def _make(self) -> None:
         self._run(
-            *("initdb", f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--no-locale"),
+            *(self._programs / "initdb", f"--pgdata={self._folder / 'data'}"),
+            *(f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--no-locale"),
             *("--no-sync", "--no-instructions"),
         )
         settings = {
@@ -117,23 +139,13 @@ class PostgresServer:
         with (self._folder / "data/postgresql.conf").open("a", encoding="utf-8") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
-    def _run(self, program: str, *arguments: str) -> None:
-        """Run a program of PostgreSQL on our folder, as our user."""
-        try:
-            done = subprocess.run(  # noqa: S603 - the arguments are ours
-                [self._programs / program, *arguments, f"--pgdata={self._folder / 'data'}"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                env=_environment(),
-                check=False,
-                **self._user,
-            )
-        except OSError as error:
-            raise _failure(f"{program} cannot be run: {error.strerror}") from None
-        if done.returncode:
-            raise _failure(f"{program} failed", done.stdout)
+    def _control(self, order: str, option: str) -> None:
+        data, patience = f"--pgdata={self._folder / 'data'}", f"--timeout={PATIENCE_SECONDS}"
+        self._run(self._programs / "pg_ctl", order, option, data, patience)
+
+    def _run(self, *command: str | Path, stdin: bytes = b"") -> None:
+        """Run a program in our folder, as our user."""
+        _run(*command, stdin=stdin, cwd=self._folder, **self._user)
 
     def _watch(self) -> subprocess.Popen[Any]:
         return subprocess.Popen(  # noqa: S603 - the arguments are ours
@@ -152,6 +164,21 @@ class PostgresServer:
         if watcher is not None:
             watcher.communicate(b"\n")  # a child that was forked may keep the pipe open
         rmtree(self._folder, ignore_errors=True)
+
+
+def _run(*command: str | Path, stdin: bytes = b"", **options: Any) -> bytes:
+    """Run a program, with options of `subprocess`, and give its output."""
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments are ours
+            command, input=stdin, capture_output=True, env=_environment(), check=False, **options
+        )
+    except OSError as error:
+        raise _failure(f"{name} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise _failure(f"{name} failed", done.stderr)
+    output: bytes = done.stdout
+    return output
 
 
 def _failure(what: str, output: bytes = b"") -> ConfigurationError:

@@ -29,6 +29,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("the same on every machine")
 
+os.environ["CONNECTUS_LANG"] = "en"  # not that of the machine
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Import no module without a test that is run in both sessions, where only those are."""

@@ -1,12 +1,14 @@
 """Feed of a run: messages of a source or a ledger, one at a time for many workers."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
 
 from connectus_async.bulk.channels import Channel
+from connectus_async.bulk.quiet_messages import QuietMessages
 from connectus_async.ledger.abc import SendingLedger
 from connectus_async.ledger.records import Entry
 from connectus_async.products.messages import Message, Row
@@ -62,6 +64,7 @@ class Feed:
     Args:
         items: Messages that can be had without waiting.
         more: Called when `items` is at its end, to wait for further ones.
+        grace: Seconds for `more` to return after the campaign has failed.
 
     Attributes:
         failure: Failure that stopped it before its end.
@@ -70,12 +73,17 @@ class Feed:
     """
 
     def __init__(
-        self, items: Iterator[Item], more: Callable[[], Awaitable[Iterator[Item]]] | None = None
+        self,
+        items: Iterator[Item],
+        more: Callable[[], Awaitable[Iterator[Item]]] | None = None,
+        *,
+        grace: float = GRACE,
     ) -> None:
         self.failure: Exception | None = None
         self.is_stopped = self.is_exhausted = False
         self._items = items
         self._more = more
+        self._grace_seconds = grace
         self._lock = asyncio.Lock()
         self._pulling: asyncio.Task[object] | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -84,7 +92,7 @@ class Feed:
     def stop(self, failure: Exception | None = None) -> None:
         """Give no further message.
 
-        After a failure a source that is being waited for has GRACE seconds: a message that it is
+        After a failure a source that is being waited for has some seconds: a message that it is
         about to give would be lost. It has no more, for it may wait for messages all day. Without a
         failure it is cancelled at once.
 
@@ -95,10 +103,11 @@ class Feed:
         self.failure = self.failure or failure
         if self._pulling is None:
             return
-        if failure is None:
+        if failure is None or not self._grace_seconds:
             self._pulling.cancel()
         elif self._grace is None:
-            self._grace = self._pulling.get_loop().call_later(GRACE, self._pulling.cancel)
+            loop = self._pulling.get_loop()
+            self._grace = loop.call_later(self._grace_seconds, self._pulling.cancel)
 
     def ask_again(self) -> None:
         """Wait for further messages once more, since one that it gave was taken back."""
@@ -181,9 +190,23 @@ def from_messages(messages: Messages) -> Feed:
     return Feed(iter(()), more)
 
 
-def from_ledger(ledger: SendingLedger, channels: Mapping[str, Channel]) -> Feed:
-    """Make a feed of the messages that are queued in a ledger."""
+def from_ledger(
+    ledger: SendingLedger,
+    channels: Mapping[str, Channel],
+    quiet: QuietMessages | None = None,
+    limit: int | None = None,
+) -> Feed:
+    """Make a feed of the messages that are queued in a ledger.
+
+    Args:
+        ledger: The ledger.
+        channels: The channel of each kind of message.
+        quiet: The messages that are refused in quiet hours, to give them again when these end;
+            ``None`` to give each message once.
+        limit: Maximum number of messages to give; without ``quiet``.
+    """
     last = 0
+    left = sys.maxsize if limit is None else limit
 
     def job(row: tuple[int, Entry]) -> Job:
         number, entry = row
@@ -191,11 +214,13 @@ def from_ledger(ledger: SendingLedger, channels: Mapping[str, Channel]) -> Feed:
         return Job(0, entry.line, message, entry=entry, number=number)
 
     async def more() -> Iterator[Item]:
-        nonlocal last
-        batch = await ledger.queued(last, ROWS_A_READ)
-        if not batch:
-            raise StopAsyncIteration
+        nonlocal last, left
+        while not left or not (batch := await ledger.queued(last, min(ROWS_A_READ, left))):
+            if quiet is None or not await quiet.until_some_end():
+                raise StopAsyncIteration
+            last = 0
         last = batch[-1][0]
+        left -= len(batch)
         return map(job, batch)
 
-    return Feed(iter(()), more)
+    return Feed(iter(()), more, grace=0)  # the ledger loses nothing

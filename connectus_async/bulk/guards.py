@@ -26,13 +26,17 @@ class Refusal(Exception):  # noqa: N818 - it is one verdict of several, not an e
         state: State of the message.
         skipped: Reason to skip it; ``None`` if it stays queued.
         error: The reason, as an error.
+        until: End of the quiet hours that are the reason; ``None`` for another one.
     """
 
-    def __init__(self, skipped: SkipReason | None, error: Exception) -> None:
+    def __init__(
+        self, skipped: SkipReason | None, error: Exception, until: dt.datetime | None = None
+    ) -> None:
         super().__init__(skipped)
         self.state = State.QUEUED if skipped is None else State.SKIPPED
         self.skipped = skipped
         self.error = error
+        self.until = until
 
 
 class Guards:
@@ -90,6 +94,7 @@ class Guards:
                     CampaignStoppedError(
                         f"it is quiet hours where it goes, until {until:%Y-%m-%d %H:%M %Z}"
                     ),
+                    until,
                 )
 
     @property

@@ -252,6 +252,7 @@ class BulkOptions:
         ),
     )
     patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
+    wait: bool = False
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.ledger, str):
@@ -264,3 +265,5 @@ class BulkOptions:
             raise ConfigurationError("edited", f"{self.edited} needs a ledger")
         if self.forget_content:
             raise ConfigurationError("forget_content", "makes sense with a ledger only")
+        if self.wait:
+            raise ConfigurationError("wait", "needs a ledger")

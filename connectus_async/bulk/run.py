@@ -12,6 +12,7 @@ from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcome_queue import OutcomeQueue
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.pacing import Pacer, Signal
+from connectus_async.bulk.quiet_messages import QuietMessages
 from connectus_async.bulk.weighted_semaphore import WeightedSemaphore
 from connectus_async.errors import (
     CampaignStoppedError,
@@ -35,10 +36,11 @@ LARGE_CHARACTERS = 2**24
 """Maximum characters of large messages in flight; each takes several times its size in memory."""
 
 
-class _LeftToOthersError(Exception):
-    """The ledger has given a queued message to whoever reads it next, as when it is loaded again.
+class _NotNowError(Exception):
+    """A message has no outcome here: whoever reads the ledger next gets it.
 
-    So it has no outcome here.
+    It waits for the end of quiet hours, or the ledger has taken it back, as when it is loaded
+    again.
     """
 
 
@@ -56,6 +58,8 @@ class Run:
         summary: Count of the outcomes.
         weighs_segments: Whether the rate counts the segments of an SMS rather than messages.
         outcomes: Queue for the outcomes.
+        quiet: Messages that were refused in quiet hours.
+        waits: Whether the feed gives these messages again, so that they have no outcome yet.
 
     Attributes:
         news: Set when it is stopped, and when it has ended.
@@ -74,8 +78,12 @@ class Run:
         summary: BulkSummary,
         weighs_segments: bool,
         outcomes: OutcomeQueue,
+        quiet: QuietMessages,
+        waits: bool = False,
     ) -> None:
         self.feed = feed
+        self.quiet = quiet
+        self._waits = waits
         self.outcomes = outcomes
         self.news = asyncio.Event()
         self._ledger = ledger
@@ -167,7 +175,7 @@ class Run:
                 else:
                     async with self._large.taken(size):
                         outcome = await self._outcome(job)
-            except _LeftToOthersError:
+            except _NotNowError:
                 feed.ask_again()
                 continue
             if self._workers_to_come and self._breaker.is_of_the_api(outcome.error):
@@ -192,6 +200,10 @@ class Run:
             return await self._sent(job, entry)
         except Refusal as refusal:
             self._ledger.put(entry, job.number, refusal.skipped)
+            if refusal.until is not None:
+                self.quiet.add(entry, refusal.until)
+                if self._waits and not self.feed.is_stopped:
+                    raise _NotNowError from None
             return _outcome(job, refusal.state, refusal.error, skipped=refusal.skipped)
 
     def _check(self, entry: Entry) -> None:
@@ -264,7 +276,7 @@ class Run:
         if claim.found is not None:
             self._guards.give_back(entry)
             if claim.found is State.QUEUED and job.number is not None:
-                raise _LeftToOthersError
+                raise _NotNowError
             return self._known_already(job, claim.found)
         number = job.number = claim.number
         started = time.monotonic()

@@ -28,9 +28,10 @@ from connectus_async.bulk.outcome_queue import OutcomeQueue
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome, Reconciliation
 from connectus_async.bulk.pacing import Pacer
 from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.quiet_messages import QuietMessages
 from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
-from connectus_async.bulk.steering import SUPPRESSION, USER, Steering
+from connectus_async.bulk.steering import PAUSED, SUPPRESSION, UNREADABLE, USER, Steering
 from connectus_async.bulk.suppression_watch import watch_suppression
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, LedgerError
@@ -110,6 +111,7 @@ class Bulk(Unpicklable):
         self._suppression_watch: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = self._is_delegated = False
         self._loads = 0
+        self._limit: int | None = None
 
     async def __aenter__(self) -> Self:
         if self._is_entered:
@@ -145,7 +147,7 @@ class Bulk(Unpicklable):
             self._steering.hold_back(SUPPRESSION)  # it may have changed since it was made
             watch = watch_suppression(
                 options.suppression,
-                hold_back=partial(self._steering.hold_back, SUPPRESSION),
+                hold_back=partial(self._steering.hold_back, SUPPRESSION, UNREADABLE),
                 go_on=partial(self._steering.go_on, SUPPRESSION),
                 stop=self._stop,
             )
@@ -195,7 +197,8 @@ class Bulk(Unpicklable):
         Args:
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 or an async iterable. It is pulled as messages are sent, never ahead of them. If
-                left out, the messages that are queued in the ledger are sent. With
+                left out, the messages that are queued in the ledger are sent; with ``wait``, those
+                in quiet hours when these end. With
                 ``edited="abort"`` or ``"remaining"`` it is loaded to its end first, as by `load`
                 with ``replaces``.
 
@@ -286,7 +289,9 @@ class Bulk(Unpicklable):
         """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
         Rows that cannot become a message, duplicates and suppressed recipients are recorded as
-        skipped, with their lines. Messages that are in the ledger already stay as they are.
+        skipped, with their lines. Messages that are in the ledger already, by their key or the
+        recipient's identity, stay as they are if they may have been sent; otherwise they take the
+        content that they have now, and if that is another one, they wait again.
 
         Args:
             messages: As in `stream`. It is read to its end.
@@ -462,7 +467,7 @@ class Bulk(Unpicklable):
                 bulk.resume()
                 await bulk.run([Sms("56987688060", "Hola")])
         """
-        self._steering.hold_back(USER)
+        self._steering.hold_back(USER, PAUSED)
 
     def resume(self) -> None:
         """Send messages again after `pause`.
@@ -535,7 +540,8 @@ class Bulk(Unpicklable):
                 await bulk.run([Sms("56987688060", "Hola")])
                 bulk.progress().summary.accepted
         """
-        return Progress.of(self.summary, self._pacer, self._steering.reasons)
+        quiet = () if self._run is None else self._run.quiet.delays
+        return Progress.of(self.summary, self._pacer, (*self._steering.delays, *quiet))
 
     async def watch(self, seconds: float = 0.5) -> AsyncIterator[Progress]:
         """Yield the progress at intervals, until the sender is left.
@@ -578,7 +584,7 @@ class Bulk(Unpicklable):
         self._check_idle()
         options = self._options
         self._run = run = Run(
-            self._feed(messages),
+            self._feed(messages, quiet := QuietMessages(options.expires_at)),
             ledger=self._ledger,
             pacer=self._pacer,
             guards=guards,
@@ -588,6 +594,8 @@ class Bulk(Unpicklable):
             summary=self.summary,
             weighs_segments=options.rate_unit == "segments",
             outcomes=OutcomeQueue(options.concurrency),
+            quiet=quiet,
+            waits=options.wait and messages is None,
         )
         if type(self._ledger) is not NullLedger:
             attendant = self._steering.begin(run)
@@ -654,10 +662,15 @@ class Bulk(Unpicklable):
         if self._run is not None and self._run.outcomes.is_abandoned:
             await self._run.ended()
 
-    def _feed(self, messages: Messages | None) -> Feed:
+    def _feed(self, messages: Messages | None, quiet: QuietMessages) -> Feed:
         if messages is not None:
             return from_messages(messages)
-        return from_ledger(self._ledger, self._by_kind)
+        waits = self._options.wait and self._limit is None
+        return from_ledger(self._ledger, self._by_kind, quiet if waits else None, self._limit)
+
+    def _send_at_most(self, limit: int) -> None:
+        """Let the next runs send so many queued messages each, for the command line."""
+        self._limit = limit
 
     def _stop(self, failure: Exception | None = None) -> None:
         if self._run is not None:

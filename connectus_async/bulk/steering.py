@@ -1,12 +1,14 @@
 """Steering of a run: it is held back, paced and stopped by the program, the user and others."""
 
 import asyncio
+import datetime as dt
 import math
 import time
 from typing import TYPE_CHECKING, Final
 
 from connectus_async.bulk.failures import STOPS_ALL_HOLDERS
 from connectus_async.bulk.pacing import Pacer
+from connectus_async.bulk.progress import Delay, DelayCause
 from connectus_async.errors import CampaignStoppedError, safe_text
 from connectus_async.ledger.records import Attendance, Instructions, Throttling
 
@@ -19,8 +21,13 @@ START, SHARE = "the start", "the rate of others"
 terminal; the first instructions have not come yet; others have the whole rate, or the permission to
 use a part of it has run out."""
 
+PAUSED: Final = Delay(cause=DelayCause.PAUSE, by=USER)
+UNREADABLE: Final = Delay(cause=DelayCause.SUPPRESSION, by=SUPPRESSION)
+MAX_SECONDS: Final = 100 * 366 * 86_400.0
+"""Longest pause whose end is reported; it may be infinity."""
+
 SHORT: Final = frozenset({START, SHARE})
-"""Reasons that nobody needs to hear of."""
+"""Reasons that are no pause."""
 
 
 class Steering:
@@ -40,31 +47,34 @@ class Steering:
         self._reserves = reserves
         self._has_own_rate = True
         self._run: Run | None = None
-        self._reasons: dict[str, str] = {}
+        self._reasons: dict[str, Delay | None] = {}
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
-    def reasons(self) -> tuple[str, ...]:
-        """Who or what holds messages back for longer than a moment."""
-        return tuple(name for reason, name in self._reasons.items() if reason not in SHORT)
+    def delays(self) -> tuple[Delay, ...]:
+        """Delays of longer than a moment."""
+        return tuple(delay for delay in self._reasons.values() if delay is not None)
 
     def holds_back(self, reason: str) -> bool:
         """Tell whether a reason holds messages back."""
         return reason in self._reasons
 
-    def hold_back(self, reason: str, name: str = "") -> None:
+    def hold_back(self, reason: str, delay: Delay | None = None) -> None:
         """Send nothing for as long as there is this reason.
 
         Args:
             reason: The reason.
-            name: How to call it, if not by itself.
+            delay: The delay to report; ``None`` if it is of a moment.
         """
-        self._reasons[reason] = name or reason
+        self._reasons[reason] = delay
         self._pacer.pause()
 
     def go_on(self, reason: str) -> None:
         """Send again, unless there is another reason not to."""
-        if self._reasons.pop(reason, None) is None or self._reasons:
+        if reason not in self._reasons:
+            return
+        del self._reasons[reason]
+        if self._reasons:
             return
         self._pacer.resume()
         if self._run is not None and reason not in SHORT:
@@ -102,7 +112,7 @@ class Steering:
             seconds: Seconds for which the rate may still be used.
         """
         if instructions.paused_for > 0:
-            self.hold_back(ORDER, instructions.paused_by or ORDER)
+            self.hold_back(ORDER, _ordered(instructions))
         else:
             self.go_on(ORDER)
         if instructions.throttling is not None:
@@ -135,6 +145,14 @@ class Steering:
         self._pacer.set_rate(self._rate)
         for reason in (ORDER, *SHORT):
             self.go_on(reason)
+
+
+def _ordered(instructions: Instructions) -> Delay:
+    by, seconds = instructions.paused_by or ORDER, instructions.paused_for
+    if seconds > MAX_SECONDS:
+        return Delay(cause=DelayCause.PAUSE, by=by)
+    until = dt.datetime.fromtimestamp(round(time.time() + seconds)).astimezone()
+    return Delay(cause=DelayCause.PAUSE, by=by, until=until)
 
 
 class Attendant:

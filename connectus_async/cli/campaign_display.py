@@ -1,30 +1,41 @@
-"""Display of a campaign: progress bar, failed rows and summary."""
+"""Display of a campaign: progress line, failures and summary."""
 
 import asyncio
+import json
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 from rich.console import Console
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
+from connectus_async.bulk.progress import DelayCause
 from connectus_async.bulk.progress import Progress as Sent
+from connectus_async.cli.campaign_log import CampaignLog
+from connectus_async.cli.delays import told
 from connectus_async.cli.exit_codes import ExitCode, of_stop
+from connectus_async.cli.failures import Failures
 from connectus_async.cli.interrupts import at_first_interrupt
-from connectus_async.cli.runner import echo, print_json, sentence
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number, translated
+from connectus_async.cli.log import event
+from connectus_async.cli.progress_line import Meter
+from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
@@ -33,6 +44,8 @@ if TYPE_CHECKING:
     from connectus_async.workers.dispatcher import Failure
 
 INTERRUPTED: Final = "interrupted"
+PAUSED: Final = "it is paused, and --no-wait ends it"
+IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
@@ -64,6 +77,21 @@ class Sending(Protocol):
         ...
 
 
+@attrs.frozen(kw_only=True)
+class Manner:
+    """Manner in which the command line sends a campaign.
+
+    Attributes:
+        wait: Whether to wait for the end of quiet hours and of a pause, or to end instead.
+        log_file: File for the log; ``None`` for the standard streams.
+        verbose: Whether to name each message that is not accepted.
+    """
+
+    wait: bool = True
+    log_file: Path | None = None
+    verbose: bool = False
+
+
 @attrs.define
 class CampaignDisplay:
     """Display of one campaign while it is sent.
@@ -72,6 +100,8 @@ class CampaignDisplay:
         length: The number of messages to send.
         as_json: Whether to print JSON Lines: one for each failed message, then the summary.
         next_command: A command for later, with a placeholder for its name.
+        manner: The manner of sending.
+        note: Called with the delays, as JSON, when they change.
         summary: The count of the outcomes so far.
         stopped_by: The reason why it ended early, or ``None``.
         code: The exit code for that reason.
@@ -80,9 +110,13 @@ class CampaignDisplay:
     length: int
     as_json: bool
     next_command: str
+    manner: Manner = attrs.field(factory=Manner)
+    note: Callable[[str], Awaitable[object]] | None = None
     summary: BulkSummary = attrs.field(factory=BulkSummary)
     stopped_by: str | None = None
     code: ExitCode | None = None
+    _failures: Failures = attrs.field(factory=Failures)
+    _waits_for: str | None = None
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -91,16 +125,21 @@ class CampaignDisplay:
         The first Ctrl-C stops it as soon as the messages under way are finished.
         """
         self.summary = bulk.summary
+        sending_begins()
         try:
             async with self._shown(bulk):
                 with at_first_interrupt(lambda: self._stop(bulk)):
                     async for outcome in bulk.stream():
                         if outcome.state in NAMED:
-                            self._print_failure(outcome)
+                            self._failed(outcome)
         except ConnectusError as error:
             self._stopped(sentence(error), of_stop(error))
         except (OSError, SystemExit):  # rich makes the latter of a closed pipe
             self._stopped("nobody reads the output", ExitCode.FAILED)
+        delays = bulk.progress().delays
+        if quiet := [delay for delay in delays if delay.cause is DelayCause.QUIET_HOURS]:
+            self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
+            (self._waits_for,) = told(quiet)
 
     def finish(self, counts: Mapping[State, int]) -> None:
         """Print the summary.
@@ -116,7 +155,7 @@ class CampaignDisplay:
         bulk.cancel()
         with suppress(OSError, SystemExit):  # somebody reads the output or not
             self._print_line(
-                "connectus: finishing the messages under way; press Ctrl-C again to abandon them"
+                _("connectus: finishing the messages under way; press Ctrl-C again to abandon them")
             )
 
     def _stopped(self, reason: str, code: ExitCode) -> None:
@@ -126,62 +165,118 @@ class CampaignDisplay:
 
     @asynccontextmanager
     async def _shown(self, bulk: Sending) -> AsyncIterator[None]:
-        with progress_bar(self._console, _PacingColumn()) as progress:
-            task = progress.add_task("sending", total=self.length, pacing="")
-            shower = asyncio.create_task(self._show(bulk, progress, task))
+        began = time.monotonic()
+        with live(self._console) as screen:
+            shower = asyncio.create_task(self._show(bulk, screen))
             try:
                 yield
             finally:
                 shower.cancel()
                 with suppress(asyncio.CancelledError):
                     await shower
-                _update(bulk, progress, task)
+                if screen is not None:
+                    seconds = time.monotonic() - began
+                    result = Meter(self.length).result(bulk.progress(), seconds)
+                    screen.update(result, refresh=True)
 
-    async def _show(self, bulk: Sending, progress: Progress, task: TaskID) -> None:
-        async for _ in bulk.watch(REFRESH_SECONDS):
-            _update(bulk, progress, task)
+    async def _show(self, bulk: Sending, screen: Live | None) -> None:
+        meter, log = Meter(self.length), CampaignLog(time.monotonic())
+        async for progress in bulk.watch(REFRESH_SECONDS):
+            now = time.monotonic()
+            figures = meter.figures(progress, now)
+            if screen is not None:
+                screen.update(figures, refresh=True)
+            if log.look(figures, progress.delays, now) and self.note is not None:
+                await self.note(json.dumps([delay.as_dict() for delay in progress.delays]))
+            if not self.manner.wait and any(it.cause is DelayCause.PAUSE for it in progress.delays):
+                self._stopped(PAUSED, ExitCode.WAITING)
+                bulk.cancel()
 
-    def _print_failure(self, outcome: "MessageOutcome | Failure") -> None:
+    def _failed(self, outcome: "MessageOutcome | Failure") -> None:
+        reason = sentence(outcome.error)
+        self._failures.add(outcome.state, outcome.line, reason)
+        fields = {
+            "type": "failure",
+            "line": outcome.line,
+            "state": outcome.state,
+            "skipped": outcome.skipped,
+            "error": reason,
+        }
         if self.as_json:
-            print_json(
-                {
-                    "line": outcome.line,
-                    "state": outcome.state,
-                    "skipped": outcome.skipped,
-                    "error": sentence(outcome.error),
-                }
-            )
-        else:
-            place = "" if outcome.line is None else f"line {outcome.line}: "
-            self._print_line(f"{place}{outcome.state}: {sentence(outcome.error)}")
+            print_json(fields)
+        if not self.manner.verbose:
+            return
+        line = _("line {line}: {state}: {reason}") if outcome.line else _("{state}: {reason}")
+        said = line.format(line=outcome.line, state=outcome.state, reason=translated(reason))
+        if sys.stderr.isatty():
+            self._print_line(said)
+        if self.manner.log_file is not None or not self.as_json:
+            event(said, **fields)
 
     def _print_end(self, counts: Mapping[State, int]) -> None:
         numbers = {str(state): counts.get(state, 0) for state in State}
         left = counts.get(State.QUEUED, 0)
         maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
-        if self.as_json:
-            print_json(
-                numbers | {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
-            )
-            return
-        if self.stopped_by:
-            self._print_line(f"connectus: stopped: {self.stopped_by}")
-        echo(
-            f"{counts.get(State.ACCEPTED, 0):,} of {sum(counts.values()):,} accepted, "
-            "{rejected:,} rejected, {unknown:,} unknown, {held:,} held, {skipped:,} skipped, "
-            "{queued:,} queued".format_map(numbers)
+        summary = _(
+            "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
+            " {skipped} skipped, {queued} queued"
+        ).format(
+            total=number(sum(counts.values())),
+            **{state: number(count) for state, count in numbers.items()},
         )
+        now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
+        fields = {"type": "summary", **numbers, **now}
+        stopped = self.stopped_by and _("stopped: {reason}").format(
+            reason=translated(self.stopped_by)
+        )
+        if self.manner.log_file is not None:
+            last = filter(None, (stopped, self._waits_for))
+            for said in (*self._failures.sentences(), *last):
+                event(said)
+            event(summary, **fields)
+        if self.as_json:
+            print_json(fields)
+            return
+        if not self.manner.verbose:
+            for said in self._failures.sentences():
+                self._print_line(said)
+        if stopped:
+            self._print_line(f"connectus: {stopped}")
+        if self._waits_for:
+            self._print_line(f"connectus: {self._waits_for}")
+        echo(summary)
         if maybe:
-            echo(f"{maybe:,} may have been sent: check with {self._command('reconcile')}")
+            echo(
+                _("{count} may have been sent: check with {command}").format(
+                    count=number(maybe), command=self._command("reconcile")
+                )
+            )
         if left:
-            echo(f"{left:,} are still queued: continue with {self._command('resume')}")
+            echo(
+                ngettext(
+                    "{count} is still queued: continue with {command}",
+                    "{count} are still queued: continue with {command}",
+                    left,
+                ).format(count=number(left), command=self._command("resume"))
+            )
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)
 
     def _print_line(self, line: str) -> None:
-        """Print on standard error, above the progress bar."""
+        """Print on standard error, above the progress line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def live(console: Console) -> Iterator[Live | None]:
+    """Draw again and again on a terminal; without one, there is nothing to draw on."""
+    if not sys.stderr.isatty():  # `is_terminal` believes FORCE_COLOR
+        yield None
+        return
+    on_both = sys.stdout.isatty()
+    with Live(console=console, auto_refresh=False, redirect_stdout=on_both) as screen:
+        yield screen
 
 
 class _RateColumn(ProgressColumn):
@@ -189,13 +284,6 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
-
-
-class _PacingColumn(ProgressColumn):
-    """Column with failures and limits."""
-
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["pacing"])
 
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
@@ -210,17 +298,6 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
         console=console,
         disable=not sys.stderr.isatty(),  # is_terminal believes FORCE_COLOR
     )
-
-
-def _update(bulk: Sending, progress: Progress, task: TaskID) -> None:
-    now = bulk.progress()
-    pacing = f"{now.concurrency_limit} at a time"
-    if now.rate_limit is not None:
-        pacing += f", at most {now.rate_limit:,.0f}/s"
-    if now.is_paused:
-        pacing += f", paused by {' and '.join(now.paused_by)}" if now.paused_by else ", pausing"
-    counts = f"{now.summary.rejected:,} rejected, {now.summary.unknown:,} unknown"
-    progress.update(task, completed=now.summary.total, pacing=f"{counts}; {pacing}")
 
 
 def print_deliveries(figures: Figures) -> None:

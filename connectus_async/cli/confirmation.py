@@ -1,12 +1,15 @@
 """Confirmation: nothing is sent before somebody says yes, at the terminal or by a flag."""
 
 import sys
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Final, TextIO
 
 import anyio
 import click
 
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number
+from connectus_async.ledger.records import Waiting
 
 NOT_CONFIRMED = "nobody confirmed it"
 """The reason on record why a campaign stopped."""
@@ -28,6 +31,29 @@ def check_confirmable(*, yes: bool, as_json: bool) -> None:
         )
 
 
+def question_of(waiting: Mapping[str, Waiting], limit: int | None = None) -> str:
+    """Write the question whether to send what waits, or a sample of it.
+
+    >>> question_of({"sms": Waiting(2_776, 2_800, 2_776)})
+    'Send 2,800 SMS to 2,776 people?'
+    """
+    (kind, *others) = waiting
+    messages = sum(it.messages for it in waiting.values())
+    if limit is not None and limit < messages:
+        sample = ngettext(
+            "Send a sample of {count} message? {total} wait.",
+            "Send a sample of {count} messages? {total} wait.",
+            limit,
+        )
+        return sample.format(count=number(limit), total=number(messages))
+    question = _QUESTIONS[None if others else kind]
+    return question(messages).format(
+        sms=number(sum(it.billed for it in waiting.values())),
+        count=number(messages),
+        people=number(sum(it.people for it in waiting.values())),
+    )
+
+
 async def is_confirmed(question: str) -> bool:
     """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once."""
     terminal = find_terminal()
@@ -42,6 +68,24 @@ async def is_confirmed(question: str) -> bool:
             return False
         if said in yes:
             return True
+
+
+_QUESTIONS: Final[Mapping[str | None, Callable[[int], str]]] = {
+    "sms": lambda count: ngettext(
+        "Send {sms} SMS to 1 person?", "Send {sms} SMS to {people} people?", count
+    ),
+    "email": lambda count: ngettext(
+        "Send 1 email to 1 person?", "Send {count} emails to {people} people?", count
+    ),
+    "whatsapp": lambda count: ngettext(
+        "Send 1 WhatsApp message to 1 person?",
+        "Send {count} WhatsApp messages to {people} people?",
+        count,
+    ),
+    None: lambda count: ngettext(
+        "Send 1 message to 1 person?", "Send {count} messages to {people} people?", count
+    ),
+}
 
 
 def find_terminal() -> TextIO | None:

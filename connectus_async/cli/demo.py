@@ -14,7 +14,10 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import number, translated
 from connectus_async.cli.ledgers import Place
+from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, run
 from connectus_async.cli.sending import send_source
 from connectus_async.client import AsyncConnectus
@@ -58,11 +61,15 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
     settings = Settings(concurrency=concurrency)
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(Emulator())
-        echo(f"The emulator of the Connectus API listens on {emulator.base_url}")
+        echo(_("The emulator of the Connectus API listens on {url}").format(url=emulator.base_url))
         ledger: Place = path.with_name("ledger.db")
         if workers:
             ledger = await stack.enter_async_context(_database())
-        echo(f"Sending {TEXT!r} to the {recipients:,} recipients of {path.name}")
+        echo(
+            _("Sending “{text}” to the {count} recipients of {file}").format(
+                text=TEXT, count=number(recipients), file=path.name
+            )
+        )
         async with AsyncConnectus(
             emulator.api_user,
             emulator.api_key,
@@ -74,6 +81,7 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
                 *(connectus, source, composer, settings, ledger),
                 workers=workers,
                 yes=True,
+                planner=Planner(),
                 as_json=False,
             )
         if workers:
@@ -111,11 +119,11 @@ async def _helped(emulator: Emulator, ledger: Place, workers: int) -> tuple[int,
     command = (sys.executable, "-m", "connectus_async", "workers", "run", address, "--until-empty")
     processes = [
         await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
-        for _ in range(workers)
+        for _worker in range(workers)
     ]
     codes = [await process.wait() for process in processes]
     counts = await run_sync(_counts, ledger)
-    echo(", ".join(f"{count:,} {state}" for state, count in counts.items()))
+    echo(", ".join(f"{number(count)} {translated(state)}" for state, count in counts.items()))
     return max(codes), counts.get(State.ACCEPTED, 0)
 
 
@@ -137,10 +145,12 @@ def _compare(emulator: Emulator, accepted: int) -> bool:
     arrived = len(emulator.received)
     reached = len({message.recipient for message in emulator.received})
     echo(
-        f"The emulator counted {arrived:,} messages to {reached:,} numbers; "
-        f"{arrived - reached:,} arrived twice"
+        _(
+            "The emulator counted {arrived} messages to {reached} numbers; {twice} arrived twice"
+        ).format(arrived=number(arrived), reached=number(reached), twice=number(arrived - reached))
     )
     agrees = arrived == reached == accepted
     if not agrees:
-        click.echo(f"connectus: that differs from the {accepted:,} accepted", err=True)
+        differs = _("that differs from the {count} accepted").format(count=number(accepted))
+        click.echo(f"connectus: {differs}", err=True)
     return agrees

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from connectus_async.cli.campaigns import Standing, read_standing
@@ -11,7 +11,7 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.parameters import finish_settings
-from connectus_async.cli.runner import complain, run, sentence
+from connectus_async.cli.runner import complain, sentence
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names, name_of
 from connectus_async.ledger.states import State
@@ -21,19 +21,15 @@ POST_SECONDS: Final = 10
 STANDARD_ERROR: Final = 2
 
 
-def end_campaign(
-    command: Callable[[], Awaitable[int]], ledger: Place, *, as_json: bool, when_interrupted: str
-) -> NoReturn:
+def end_campaign(command: Callable[[], int], ledger: Place) -> NoReturn:
     """Run the command of a campaign, tell how it ended, and end the process with its code.
 
     Args:
-        command: The command, which returns its exit code.
+        command: Runs the command, and returns its exit code.
         ledger: The ledger of the campaign.
-        as_json: As in `run`.
-        when_interrupted: As in `run`.
     """
     try:
-        code = run(command, as_json=as_json, when_interrupted=when_interrupted)
+        code = command()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else ExitCode.FAILED
     settings = finish_settings()

@@ -1,16 +1,83 @@
 """Ledgers of the command line: their places, and the tables of a database."""
 
+import os
 import shlex
+from glob import escape
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
+import click
 from anyio.to_thread import run_sync
 
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.runner import echo, run
-from connectus_async.ledger import create_tables, is_address, parse_address
+from connectus_async.ledger import (
+    LEDGER_SUFFIX,
+    create_tables,
+    is_address,
+    open_store,
+    parse_address,
+)
+from connectus_async.ledger.metadata_names import NAME
 
 Place: TypeAlias = Path | str
 """A path, or an address."""
+
+
+_UNSAFE: Final = frozenset('/\\:*?"<>|')
+"""Characters that a file cannot have in its name, on one system or another."""
+
+MAX_NAME_BYTES: Final = 255 - len("-journal")
+
+
+def beside(file: Path, campaign: str) -> Path:
+    """Name the ledger of a campaign, which was given none: a file beside its source.
+
+    Args:
+        file: The source.
+        campaign: The campaign's name, which may be empty.
+
+    Raises:
+        click.BadParameter: The name cannot be part of a file's name; or there is none, though the
+            source has named campaigns and none without a name: it may have been forgotten.
+        LedgerError: The file that may be its ledger from earlier versions cannot be read.
+    """
+    unnamed = file.with_name(file.name + LEDGER_SUFFIX)
+    if not campaign and not unnamed.exists():
+        _check_has_no_others(file)
+    if not campaign or _is_of(unnamed, campaign):
+        return unnamed
+    name = f"{file.name}.{campaign}{LEDGER_SUFFIX}"
+    if not campaign.isprintable() or _UNSAFE & set(campaign):
+        _refuse(_("has a character that the name of a file cannot have, such as / or :"))
+    if len(os.fsencode(name)) > MAX_NAME_BYTES:
+        _refuse(_("is too long to be part of the name of a file"))
+    return file.with_name(name)
+
+
+def _is_of(ledger: Path, campaign: str) -> bool:
+    """Tell whether a file is the ledger of a campaign, as older versions named it."""
+    if not (ledger.is_file() and ledger.stat().st_size):
+        return False
+    with open_store(ledger).read() as reader:
+        return reader.metadata().get(NAME) == campaign
+
+
+def _check_has_no_others(file: Path) -> None:
+    ledgers = [*file.parent.glob(f"{escape(file.name)}.*{LEDGER_SUFFIX}")]
+    if ledgers:
+        newest = max(ledgers, key=lambda it: it.stat().st_mtime)
+        known = newest.name.removeprefix(f"{file.name}.").removesuffix(LEDGER_SUFFIX)
+        told = _(
+            "this file was sent as the campaign {known}: add --campaign to go on with it or to"
+            " begin another one, or name the file of one without a name with --ledger"
+        )
+        raise click.BadParameter(told.format(known=known), param_hint="'--campaign'")
+
+
+def _refuse(problem: str) -> NoReturn:
+    told = _("{problem}: write it in another way, or name the file with --ledger")
+    raise click.BadParameter(told.format(problem=problem), param_hint="'--campaign'")
 
 
 def typed(ledger: Place) -> str:
@@ -28,4 +95,4 @@ def init(address: str) -> None:
         return await run_sync(create_queue, address) or made
 
     made = run(command, when_interrupted="interrupted")
-    echo("the tables were made" if made else "the tables are there already, and up to date")
+    echo(_("the tables were made") if made else _("the tables are there already, and up to date"))

@@ -10,6 +10,9 @@ from typing import Any, Final, NamedTuple, Unpack
 
 from anyio.to_thread import run_sync
 
+from connectus_async.cli.campaign_state import iso
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import moment, ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
@@ -29,34 +32,48 @@ class Standing(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints of the orders and senders."""
-        return {**orders_as_dict(self.orders, self.senders), "queued": self.queued}
+        orders = orders_as_dict(self.orders, self.senders)
+        return {"type": "orders", **orders, "queued": self.queued}
 
 
 def pause(ledger: Place, until: str | None, as_json: bool) -> None:
     """Send no further message of LEDGER until it is continued."""
     end = math.inf if until is None else dt.datetime.fromisoformat(until).timestamp()
-    how = f": go on with connectus bulk continue {typed(ledger)}"
-    done = f"paused{how if until is None else f' until {_moment(end)}'}"
+    command = f"connectus bulk continue {typed(ledger)}"
+    if until is None:
+        done = _("Paused. Messages under way are finished. To go on: {command}").format(
+            command=command
+        )
+    else:
+        done = _("Paused until {time}. To go on before: {command}").format(
+            time=_moment(end), command=command
+        )
     _order(ledger, done, as_json=as_json, paused_until=end, paused_by=_who())
 
 
 def go_on(ledger: Place, as_json: bool) -> None:
     """Undo `bulk pause`."""
-    _order(ledger, "continued", as_json=as_json, paused_until=None, paused_by=None)
+    done = _("Continued.")
+    _order(ledger, done, as_json=as_json, starts=True, paused_until=None, paused_by=None)
 
 
 def stop(ledger: Place, as_json: bool) -> None:
     """End all commands that send LEDGER."""
-    done = f"stopped: start again with connectus bulk resume {typed(ledger)}"
-    _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it")
+    done = _(
+        "Stopped. Messages under way are finished, the others stay queued. To send them: {command}"
+    ).format(command=f"connectus bulk resume {typed(ledger)}")
+    at = f"{dt.datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
+    _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it at {at}")
 
 
 def set_rate(ledger: Place, rate: float | str, as_json: bool) -> None:
     """Change the rate of all who send LEDGER together."""
     if isinstance(rate, str):
-        _order(ledger, "the rate is as it was started", as_json=as_json, rate=None)
+        done = _("The rate is the one that it was started with.")
+        _order(ledger, done, as_json=as_json, rate=None)
     else:
-        _order(ledger, f"the rate is {rate:g}/s", as_json=as_json, rate=rate)
+        done = _("The rate is at most {rate}/s.").format(rate=f"{rate:g}")
+        _order(ledger, done, as_json=as_json, rate=rate)
 
 
 def order_rate(ledger: Place, rate: float | None) -> None:
@@ -71,7 +88,14 @@ def order_rate(ledger: Place, rate: float | None) -> None:
         control.change(rate=rate)
 
 
-def _order(ledger: Place, done: str, *, as_json: bool, **orders: Unpack[NewOrders]) -> None:
+def _order(
+    ledger: Place,
+    done: str,
+    *,
+    as_json: bool,
+    starts: bool = False,
+    **orders: Unpack[NewOrders],
+) -> None:
     def give() -> Standing:
         store = open_store(ledger)
         control = store.control()
@@ -88,7 +112,7 @@ def _order(ledger: Place, done: str, *, as_json: bool, **orders: Unpack[NewOrder
         print_json(standing.as_dict())
         return
     echo(done)
-    echo(f"{_counted(standing.senders)}; {standing.queued:,} messages wait")
+    echo(_waiting(standing, ledger, starts=starts))
 
 
 def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
@@ -96,30 +120,27 @@ def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
     until = orders.paused_until if is_paused(orders) else None
     return {
         "paused": until is not None,
-        "paused_until": None if until in {None, math.inf} else _iso(until or 0.0),
+        "paused_until": None if until in {None, math.inf} else iso(until or 0.0),
         "paused_by": None if until is None else orders.paused_by,
         "stopped": orders.stopped,
         "rate": orders.rate,
-        "senders": [{"place": it.place, "since": _iso(it.since)} for it in senders],
+        "senders": [{"place": it.place, "since": iso(it.since)} for it in senders],
     }
 
 
-def print_orders(orders: Orders, senders: Sequence[Sender], ledger: Place) -> None:
-    """Print the orders in force, and who sends."""
+def print_orders(orders: Orders, ledger: Place) -> None:
+    """Print how the orders in force are taken back."""
     command = f"connectus bulk {{}} {typed(ledger)}"
     if is_paused(orders):
-        until = orders.paused_until or 0.0
-        end = "" if until == math.inf else f" until {_moment(until)}"
-        by = f" by {orders.paused_by}" if orders.paused_by else ""
-        echo(f"paused{by}{end}: go on with {command.format('continue')}")
+        echo(_("to go on: {command}").format(command=command.format("continue")))
     if orders.stopped is not None:
-        echo(f"stopped: {orders.stopped}: start again with {command.format('resume')}")
+        echo(_("to send the rest: {command}").format(command=command.format("resume")))
     if orders.rate is not None:
         echo(
-            f"at most {orders.rate:g}/s by order: {command.format('set-rate')} {AS_STARTED} ends it"
+            _("at most {rate}/s by order; to end that: {command}").format(
+                rate=f"{orders.rate:g}", command=f"{command.format('set-rate')} {AS_STARTED}"
+            )
         )
-    for sender in senders:
-        echo(f"open in {sender.place} since {_moment(sender.since)}")
 
 
 def is_paused(orders: Orders) -> bool:
@@ -127,10 +148,19 @@ def is_paused(orders: Orders) -> bool:
     return orders.paused_until is not None and orders.paused_until > time.time()
 
 
-def _counted(senders: Sequence[Sender]) -> str:
-    if not senders:
-        return "nobody sends it now"
-    return f"{len(senders)} {'sender' if len(senders) == 1 else 'senders'}"
+def _waiting(standing: Standing, ledger: Place, *, starts: bool) -> str:
+    """Write how many messages wait, and who sends them."""
+    waiting = ngettext("{count} message waits", "{count} messages wait", standing.queued)
+    count, senders = number(standing.queued), len(standing.senders)
+    if senders:
+        sending = ngettext("{count} sender is at work", "{count} senders are at work", senders)
+        return f"{waiting.format(count=count)}; {sending.format(count=number(senders))}."
+    if starts and standing.queued:
+        nobody = _("nobody sends now: start with {command}").format(
+            command=f"connectus bulk resume {typed(ledger)}"
+        )
+        return f"{waiting.format(count=count)}; {nobody}"
+    return f"{waiting.format(count=count)}; {_('nobody sends now')}."
 
 
 def _who() -> str:
@@ -142,8 +172,4 @@ def _who() -> str:
 
 
 def _moment(seconds: float) -> str:
-    return f"{dt.datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S %z}"
-
-
-def _iso(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds")
+    return moment(dt.datetime.fromtimestamp(seconds).astimezone())

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -10,15 +12,16 @@ import click
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS, link
 from connectus_async.bulk.options import PlainForm, ledger_place
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import translated
+from connectus_async.cli.translated_help import OVERRIDES
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.ledger import parse_address
+from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-LEDGER_SUFFIX: Final = ".ledger.db"
-OVERRIDES: Final = " Overrides the value used by `bulk send`."
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -185,11 +188,36 @@ class LedgerPlace(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Check it; an address stays as it is."""
         if "://" not in str(value):
+            self._check_file(Path(value), param, ctx)
             return super().convert(value, param, ctx)
         try:
             return ledger_place(value)
         except ConfigurationError as error:
-            self.fail(error.problem, param, ctx)
+            self.fail(translated(error.problem), param, ctx)
+
+    def _check_file(
+        self, path: Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> None:
+        ledger = path.with_name(path.name + LEDGER_SUFFIX)
+        if self.exists and not path.exists():
+            self.fail(no_such_file(path), param, ctx)
+        if path.suffix != ".db" and ledger.exists():
+            is_none = _("{path} is a file of recipients: its ledger is {ledger}")
+            self.fail(is_none.format(path=path, ledger=ledger), param, ctx)
+
+
+def no_such_file(path: Path) -> str:
+    """Say that a file is not there, and which one may be meant."""
+    absent = _("there is no file {path}").format(path=path)
+    try:
+        names = [found.name for found in path.parent.iterdir()]
+    except OSError:
+        return _("there is no folder {path}").format(path=path.parent)
+    near = get_close_matches(path.name, names, n=1)
+    if not near:
+        return absent
+    meant = _("{problem}; did you mean {file}?")
+    return meant.format(problem=absent, file=path.with_name(near[0]))
 
 
 ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
@@ -210,40 +238,68 @@ class Rate(click.FloatRange):
             return value
         rate = super().convert(value, param, ctx)
         if not math.isfinite(rate):
-            self.fail(f"must be a number, or {AS_STARTED}", param, ctx)
+            self.fail(_("must be a number, or {word}").format(word=AS_STARTED), param, ctx)
         return rate
 
 
-def database_address(_: click.Context, __: click.Parameter, value: str) -> str:
+def database_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Check the address of a database."""
     try:
         parse_address(value)
     except ConfigurationError as error:
-        raise click.BadParameter(error.problem) from None
+        raise click.BadParameter(translated(error.problem)) from None
     return value
 
 
-def regular_file(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a pipe: it blocks, and cannot be read again to resume a campaign."""
-    if path is not None and path.exists() and not path.is_file():
-        raise click.BadParameter(f"{path} is not a regular file; save it as one first")
+def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check the address of a database, or that a folder is there."""
+    if "://" in value:
+        return database_address(_context, parameter, value)
+    if not Path(value).is_dir():
+        raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
+    return value
+
+
+def regular_file(
+    _context: click.Context, _parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Refuse a file that is not there, a ledger, and a pipe.
+
+    A pipe blocks, and cannot be read again to resume a campaign.
+    """
+    if path is None:
+        return None
+    if not path.exists():
+        raise click.BadParameter(no_such_file(path))
+    if path.name.endswith(LEDGER_SUFFIX):
+        raise click.BadParameter(
+            _("{path} is a ledger: give the file of recipients, or go on with {command}").format(
+                path=path, command=f"connectus bulk resume {shlex.quote(str(path))}"
+            )
+        )
+    if not path.is_file():
+        raise click.BadParameter(
+            _("{path} is not a regular file; save it as one first").format(path=path)
+        )
     return path
 
 
-def one_character(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def one_character(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> str | None:
     """Read a delimiter."""
     if value is None:
         return None
     value = "\t" if value == "\\t" else value
     if len(value) != 1 or value in '"\r\n':
-        raise click.BadParameter("must be one character, and no quote; \\t is a tab")
+        raise click.BadParameter(_("must be one character, and no quote; \\t is a tab"))
     return value
 
 
-def _not_empty(_: click.Context, __: click.Parameter, value: str) -> str:
+def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Refuse an empty address, which would mean every address of the machine."""
     if not value.strip():
-        raise click.BadParameter("is empty; 0.0.0.0 listens on every address")
+        raise click.BadParameter(_("is empty; 0.0.0.0 listens on every address"))
     return value
 
 
@@ -256,15 +312,15 @@ host_option = click.option(
 )
 
 
-def url(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a URL."""
     try:
         return value if value is None else link(str(parameter.name), value)
     except InvalidArgumentError as error:
-        raise click.BadParameter(error.problem) from None
+        raise click.BadParameter(translated(error.problem)) from None
 
 
-def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
     """Convert a time to ISO 8601 with its offset."""
     if value is None:
         return None
@@ -272,13 +328,15 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> str | No
         read = dt.datetime.fromisoformat(value)
         first, second = (read.replace(fold=fold).astimezone() for fold in (0, 1))
     except (ValueError, OverflowError):
-        raise click.BadParameter("must be a moment such as 2026-12-24T21:00") from None
+        raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
     if read.tzinfo is not None:
         return value
     if first.utcoffset() != second.utcoffset():
         raise click.BadParameter(
-            "is in an hour in which the clocks change here: say which it is with its offset, as in "
-            f"{first.isoformat()}"
+            _(
+                "is in an hour in which the clocks change here: say which it is with its offset, "
+                "as in {example}"
+            ).format(example=first.isoformat())
         )
     return first.isoformat()
 

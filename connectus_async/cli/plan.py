@@ -1,44 +1,483 @@
-"""Plan of a campaign: what would be sent, and whether the balance covers it."""
+"""Plan of a campaign: what would be sent, to whom, and whether the balance covers it."""
 
+import datetime as dt
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import click
+from anyio.to_thread import run_sync
+from rich.console import Console
+from rich.text import Text
+
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.runner import echo, print_json
+from connectus_async.cli.stops import Balance, Stop, country_name, stops_of
 from connectus_async.client import AsyncConnectus
-from connectus_async.errors import (
-    AuthenticationError,
-    RequestError,
-)
+from connectus_async.errors import AuthenticationError, ConfigurationError, RequestError
+from connectus_async.ledger.states import SkipReason, State
+from connectus_async.products.email import Email
+from connectus_async.products.messages import Row
+from connectus_async.products.product import Product
+from connectus_async.products.sms import Sms
 from connectus_async.recipients.preflight import (
+    CharacterCost,
+    Finding,
+    Need,
     PreflightReport,
     Shortfall,
-    compare_balance,
-    render,
+    Skipped,
+    SkippedAlike,
+    balances,
+    texts_of,
 )
+from connectus_async.segmentation import segments
+
+MAX_COUNTRIES: Final = 10
+MAX_BALANCES: Final = 10
+MAX_CHARACTERS: Final = 600
+"""Of a message, on the terminal."""
+
+WIDEST: Final = 100
+"""Columns of a wide terminal that lines and messages take."""
+
+Plurals = Callable[[int], str]
 
 
-def print_plan(
-    report: PreflightReport,
-    shortfalls: list[Shortfall] | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Print a preflight report.
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What a campaign would send.
 
-    Args:
-        report: The report.
-        shortfalls: The balances that may be too low; ``None`` if they are unknown.
+    Attributes:
+        report: The preflight report.
+        balances: The balance for each need; ``None`` if they were not looked up.
+        stops: What stops it.
+    """
+
+    report: PreflightReport
+    balances: Sequence[Balance] | None = None
+    stops: Sequence[Stop] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Convert it to types that JSON has, without any message."""
+        found = self.balances
+        return {
+            "type": "plan",
+            "preflight": self.report.as_dict(),
+            "shortfalls": None if found is None else [it.as_dict() for it in _shortfalls(found)],
+            "balances": None if found is None else [Shortfall(*it).as_dict() for it in found],
+            "stopped_by": [stop.flag for stop in self.stops],
+        }
+
+
+class StoppedError(ConfigurationError):
+    """Something stops a campaign. Nothing was sent.
+
+    Attributes:
+        stops: What stops it.
+    """
+
+    def __init__(self, stops: Sequence[Stop]) -> None:
+        flags = ", ".join(stop.flag for stop in stops)
+        problems = "; ".join(stop.problem for stop in stops)
+        super().__init__(flags, _("{problems}; nothing was sent").format(problems=problems))
+        self.stops = stops
+
+
+@attrs.frozen(kw_only=True)
+class Planner:
+    """Makes, checks and shows the plan of a campaign.
+
+    Attributes:
+        ignores_balance: Whether it may be sent though the balance does not cover it.
+        countries: The only countries that it may go to; see `stops_of`.
+        allows_braces: Whether a text may have the name of a column in braces.
+        shows_messages: Whether to show messages where there is no terminal, too.
+        is_trial: Whether nothing is sent, so that nothing has to be stopped.
         as_json: Whether to print JSON.
     """
-    if as_json:
-        told = None if shortfalls is None else [short.as_dict() for short in shortfalls]
-        print_json({"preflight": report.as_dict(), "shortfalls": told})
-        return
-    echo(render(report, shortfalls))
+
+    ignores_balance: bool = False
+    countries: Collection[str] | None = None
+    allows_braces: bool = False
+    shows_messages: bool = False
+    is_trial: bool = False
+    as_json: bool = False
+
+    async def check(self, report: PreflightReport, *, region: str | None) -> None:
+        """Refuse to send what is stopped whatever the balance is; a trial is not refused.
+
+        Raises:
+            StoppedError: Something stops it.
+        """
+        if not self.is_trial and (stops := await self._stops(report, None, region)):
+            raise StoppedError(stops)
+
+    async def plan(
+        self, report: PreflightReport, client: AsyncConnectus | None, *, region: str | None
+    ) -> Plan:
+        """Make a plan; without a client, nobody is asked for the balances."""
+        found = await _balances_of(client, report) if client and report.to_send else None
+        stops = await self._stops(report, found, region)
+        return Plan(report=report, balances=found, stops=stops)
+
+    async def _stops(
+        self, report: PreflightReport, found: Sequence[Balance] | None, region: str | None
+    ) -> list[Stop]:
+        return await run_sync(  # the names of countries are in files
+            partial(
+                stops_of,
+                report,
+                found,
+                region=region,
+                ignores_balance=self.ignores_balance,
+                countries=self.countries,
+                allows_braces=self.allows_braces,
+            )
+        )
+
+    async def show(self, plan: Plan) -> None:
+        """Print a plan. Messages are shown on a terminal alone, or where that was asked for."""
+        await run_sync(self._show, plan)  # the names of countries are in files
+
+    def _show(self, plan: Plan) -> None:
+        if self.as_json:
+            messages = {"messages": _as_dicts(plan.report)} if self.shows_messages else {}
+            print_json({**plan.as_dict(), **messages})
+            return
+        width = _width() if sys.stdout.isatty() else None
+        for line in _plan_lines(plan):
+            echo(_fitted(line, width))
+        _print_messages(plan.report, on_output=self.shows_messages or width is not None)
+        if self.is_trial:
+            for stop in plan.stops:
+                line = _("Not sent without {flag}: {problem}").format(**stop._asdict())
+                echo(_fitted(line, width))
 
 
-async def shortfalls_of(client: AsyncConnectus, report: PreflightReport) -> list[Shortfall] | None:
-    """Compare with the balances; ``None`` if the API does not give them."""
+async def _balances_of(client: AsyncConnectus, report: PreflightReport) -> list[Balance] | None:
+    """Look the balances up; ``None`` if the API does not give them."""
     try:
-        return compare_balance(report, await client.clients.list())
+        found = await client.clients.list()
     except AuthenticationError:
         raise
     except RequestError:
         return None
+    return [Balance(*it) for it in balances(report, found)]
+
+
+def _print_messages(report: PreflightReport, *, on_output: bool) -> None:
+    """Show messages on standard output, or else on the terminal of standard error, if it is one."""
+    if on_output or sys.stderr.isatty():
+        for line in _message_lines(report, min(_width(), WIDEST)):
+            click.echo(line, err=not on_output)
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    report = plan.report
+    rows = ngettext("{count} row", "{count} rows", report.rows)
+    messages = ngettext("{count} message to send", "{count} messages to send", report.to_send)
+    yield ", ".join(
+        (rows.format(count=number(report.rows)), messages.format(count=number(report.to_send)))
+    )
+    for state, count in report.known.items():
+        yield "  " + _KNOWN[state](count).format(count=number(count))
+    for reason, skipped in report.skipped.items():
+        yield from _skipped_lines(reason, skipped)
+    yield from _sums_lines(report)
+    yield from _country_lines(report)
+    yield from _finding_lines(report)
+    yield from _limit_lines(report)
+    if plan.balances is not None:
+        yield from _balance_lines(report, plan.balances)
+
+
+def _skipped_lines(reason: SkipReason, skipped: Skipped) -> Iterator[str]:
+    named = _SKIPPED.get(reason, lambda: reason.replace("_", " "))()
+    yield "  " + _("{count} skipped: {reason}").format(count=number(skipped.count), reason=named)
+    for group in skipped.groups:
+        yield "    " + _group(group)
+
+
+def _group(group: SkippedAlike) -> str:
+    sentence = translated(group.sentence) if group.sentence else _("other reasons")
+    if not group.lines:
+        return _("{count} times {sentence}").format(count=number(group.count), sentence=sentence)
+    lines = ", ".join(map(str, group.lines))
+    return ngettext(
+        "line {lines}: {sentence}", "{count} lines ({lines}): {sentence}", group.count
+    ).format(
+        count=number(group.count),
+        lines=lines + (", …" if group.count > len(group.lines) else ""),
+        sentence=sentence,
+    )
+
+
+def _sums_lines(report: PreflightReport) -> Iterator[str]:
+    if report.sms:
+        yield "  " + _("SMS: {messages}; billed: {billed}; carrier parts: {parts}").format(
+            messages=number(report.sms),
+            billed=number(report.billed_sms),
+            parts=number(report.parts),
+        )
+    if report.extra_parts:
+        yield "    " + ngettext(
+            "{ucs2} need UCS-2, which costs {count} part more than GSM-7",
+            "{ucs2} need UCS-2, which costs {count} parts more than GSM-7",
+            report.extra_parts,
+        ).format(ucs2=number(report.ucs2), count=number(report.extra_parts))
+    for cost in report.ucs2_characters:
+        if cost.extra_parts:
+            yield "      " + _character(cost)
+    if report.emails:
+        yield "  " + ngettext("{count} email", "{count} emails", report.emails).format(
+            count=number(report.emails)
+        )
+    if report.whatsapp:
+        yield "  " + ngettext(
+            "{count} WhatsApp message", "{count} WhatsApp messages", report.whatsapp
+        ).format(count=number(report.whatsapp))
+
+
+def _character(cost: CharacterCost) -> str:
+    character = cost.character
+    code_point = f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+    return ngettext(
+        "{character}: in {messages} SMS, {count} part more",
+        "{character}: in {messages} SMS, {count} parts more",
+        cost.extra_parts,
+    ).format(
+        character=f"{character} ({code_point})" if character.isprintable() else code_point,
+        messages=number(cost.messages),
+        count=number(cost.extra_parts),
+    )
+
+
+def _country_lines(report: PreflightReport) -> Iterator[str]:
+    if report.by_country is None and report.sms + report.whatsapp:
+        yield "  " + _("Phone numbers were not checked: {command}").format(
+            command="pip install 'connectus-async[phone]'"
+        )
+    countries = [*(report.by_country or {}).items()]
+    for code, count in countries[:MAX_COUNTRIES]:
+        yield "  " + _("{country}: {count}").format(country=country_name(code), count=number(count))
+    if others := countries[MAX_COUNTRIES:]:
+        yield "  " + ngettext(
+            "{count} other country: {messages}",
+            "{count} other countries: {messages}",
+            len(others),
+        ).format(
+            count=number(len(others)), messages=number(sum(count for _country, count in others))
+        )
+
+
+def _finding_lines(report: PreflightReport) -> Iterator[str]:
+    for finding, count in report.findings.items():
+        if finding in _FINDINGS:
+            yield "  " + _FINDINGS[finding](count).format(count=number(count))
+
+
+def _limit_lines(report: PreflightReport) -> Iterator[str]:
+    if report.in_quiet_hours is not None:
+        yield "  " + _("{count} now in quiet hours").format(count=number(report.in_quiet_hours))
+    if report.budget is not None:
+        yield "  " + _("{count} not covered by the budget of {budget}").format(
+            count=number(report.over_budget or 0), budget=number(report.budget)
+        )
+    if report.seconds is not None:
+        yield "  " + _("{time} to send at the given rate").format(
+            time=dt.timedelta(seconds=round(report.seconds))
+        )
+
+
+def _balance_lines(report: PreflightReport, found: Sequence[Balance]) -> Iterator[str]:
+    worst_first = sorted(found, key=lambda it: (not it.lacks, it.has is not None))
+    for balance in worst_first[:MAX_BALANCES]:
+        yield "  " + balance_line(balance)
+    if others := len(worst_first[MAX_BALANCES:]):
+        yield "  " + ngettext("{count} other balance", "{count} other balances", others).format(
+            count=number(others)
+        )
+    if report.by_country is None and report.sms:
+        yield "  " + _("To compare the balance of each country: {command}").format(
+            command="pip install 'connectus-async[phone]'"
+        )
+
+
+def balance_line(balance: Balance) -> str:
+    """Write what a balance has to pay, and has."""
+    need, has = balance
+    if has is None:
+        form = _("Balance of {payer} for {product}: needs {needs}; what it has is unknown")
+    elif balance.lacks:
+        form = _("Balance of {payer} for {product}: needs {needs}, has {has}, lacks {lacks}")
+    else:
+        form = _("Balance of {payer} for {product}: needs {needs}, has {has}")
+    return form.format(
+        payer=_("sub-client {id}").format(id=need.id_client)
+        if need.id_client
+        else _("the account"),
+        product=_product(need),
+        needs=number(need.amount),
+        has=number(has or 0),
+        lacks=number(balance.lacks),
+    )
+
+
+def _product(need: Need) -> str:
+    if need.product is Product.EMAIL:
+        return _("email")
+    if need.product is Product.WHATSAPP:
+        return "WhatsApp"
+    if need.country is None:
+        return "SMS"
+    return _("SMS to {country}").format(country=country_name(need.country))
+
+
+def _shortfalls(found: Iterable[Balance]) -> list[Shortfall]:
+    return [Shortfall(*it) for it in found if it.has is None or it.lacks]
+
+
+def _shown_messages(report: PreflightReport) -> Iterator[tuple[str, Row]]:
+    """Choose the messages to show, each with the reason; none twice."""
+    samples = report.samples
+    longest = [(_("The longest message"), samples.longest)] if samples.longest else []
+    chosen = [
+        *(
+            (_("Message {count}").format(count=place), row)
+            for place, row in enumerate(samples.first, 1)
+        ),
+        *longest,
+        *((_TITLES[finding](), row) for finding, row in samples.findings.items()),
+    ]
+    seen: list[Row] = []
+    for title, row in chosen:
+        if row not in seen:
+            seen.append(row)
+            yield title, row
+
+
+def print_message(title: str, row: Row) -> None:
+    """Show a message as the phone shows it, on a terminal alone."""
+    if sys.stdout.isatty():
+        for line in _lines_of(title, row, min(_width(), WIDEST)):
+            echo(line)
+
+
+def _message_lines(report: PreflightReport, width: int) -> Iterator[str]:
+    for title, row in _shown_messages(report):
+        yield ""
+        yield from _lines_of(title, row, width)
+
+
+def _lines_of(title: str, row: Row, width: int) -> Iterator[str]:
+    message = row.content
+    if isinstance(message, Exception):
+        return
+    recipient = message.dst_email if isinstance(message, Email) else f"+{message.dst_number}"
+    yield from _wrapped(f"{title}: {recipient}{_place(row)}", width)
+    for text in texts_of(message):
+        yield from (f"  │ {line}" for line in _wrapped(_printable(text), width - 4))
+    if isinstance(message, Sms):
+        counted = segments(message.sms_content)
+        yield "  └ " + _("{encoding}; SMS billed: {billed}; carrier parts: {parts}").format(
+            encoding=counted.encoding, billed=counted.billed, parts=counted.parts
+        )
+
+
+def _place(row: Row) -> str:
+    return "" if row.line is None else _(" (line {line})").format(line=row.line)
+
+
+def _as_dicts(report: PreflightReport) -> list[dict[str, Any]]:
+    return [
+        {"line": row.line, "message": row.content.body()}
+        for _title, row in _shown_messages(report)
+        if not isinstance(row.content, Exception)
+    ]
+
+
+def _printable(text: str) -> str:
+    r"""Replace what controls a terminal, and shorten a long text.
+
+    >>> _printable("a\x1b[2Jb\nc")
+    'a?[2Jb\nc'
+    """
+    shown = text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"
+    return "".join(it if it.isprintable() or it == "\n" else "?" for it in shown)
+
+
+def _fitted(line: str, width: int | None) -> str:
+    """Break a line at the width of a terminal, with the rest indented."""
+    if width is None or len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    first, *others = _wrapped(line.lstrip(), min(width, WIDEST) - len(indent) - 2)
+    return "\n".join([indent + first, *(f"{indent}  {other}" for other in others)])
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    console = Console(width=max(width, 10), file=sys.stderr)
+    lines = (Text(line).wrap(console, console.width) for line in text.split("\n"))
+    return [one.plain for some in lines for one in some] or [""]
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns
+
+
+_KNOWN: Final[Mapping[State, Plurals]] = {
+    State.IN_FLIGHT: lambda count: ngettext(
+        "{count} in flight in an earlier run", "{count} in flight in an earlier run", count
+    ),
+    State.ACCEPTED: lambda count: ngettext(
+        "{count} accepted in an earlier run", "{count} accepted in an earlier run", count
+    ),
+    State.REJECTED: lambda count: ngettext(
+        "{count} rejected in an earlier run", "{count} rejected in an earlier run", count
+    ),
+    State.UNKNOWN: lambda count: ngettext(
+        "{count} unknown in an earlier run", "{count} unknown in an earlier run", count
+    ),
+    State.HELD: lambda count: ngettext(
+        "{count} held in an earlier run", "{count} held in an earlier run", count
+    ),
+    State.SKIPPED: lambda count: ngettext(
+        "{count} skipped in an earlier run", "{count} skipped in an earlier run", count
+    ),
+}
+_SKIPPED: Final[Mapping[SkipReason, Callable[[], str]]] = {
+    SkipReason.INVALID: lambda: _("invalid"),
+    SkipReason.DUPLICATE: lambda: _("duplicate"),
+    SkipReason.SUPPRESSED: lambda: _("suppressed"),
+    SkipReason.EXPIRED: lambda: _("expired"),
+    SkipReason.OVER_BUDGET: lambda: _("over budget"),
+}
+_FINDINGS: Final[Mapping[Finding, Plurals]] = {
+    Finding.LANDLINE: lambda count: ngettext(
+        "{count} landline, which may receive no SMS",
+        "{count} landlines, which may receive no SMS",
+        count,
+    ),
+    Finding.TOLL_FREE: lambda count: ngettext(
+        "{count} toll-free number, which receives no SMS",
+        "{count} toll-free numbers, which receive no SMS",
+        count,
+    ),
+    Finding.BRACES: lambda count: ngettext(
+        "{count} text with the name of a column in braces",
+        "{count} texts with the name of a column in braces",
+        count,
+    ),
+}
+_TITLES: Final[Mapping[Finding, Callable[[], str]]] = {
+    Finding.MORE_PARTS: lambda: _("A character makes it longer"),
+    Finding.LANDLINE: lambda: _("To a landline"),
+    Finding.TOLL_FREE: lambda: _("To a toll-free number"),
+    Finding.BRACES: lambda: _("With the name of a column in braces"),
+}

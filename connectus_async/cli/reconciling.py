@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from anyio.to_thread import run_sync
 
@@ -10,16 +10,13 @@ from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
 from connectus_async.cli.campaigns import STOPPED, client_for, recorded
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import sender_over
 from connectus_async.ledger import metadata_names, open_store, with_campaign
 from connectus_async.ledger.states import State
-
-HOW_TO_PROVE: Final = (
-    "with the command line: send what is still queued, or add a row with your own number to the"
-    " file and give the same `bulk send` again; then `connectus bulk reconcile {ledger}`"
-)
 
 
 def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None:
@@ -48,6 +45,7 @@ def _print_reconciliation(
     if as_json:
         print_json(
             {
+                "type": "reconciliation",
                 "accepted": found.accepted,
                 "queued": found.queued,
                 "held": found.held,
@@ -57,12 +55,28 @@ def _print_reconciliation(
         )
         return
     echo(
-        f"{found.accepted:,} had been sent, {found.queued:,} are queued again, "
-        f"{found.held:,} held, {found.unknown:,} still unknown"
+        _(
+            "{accepted} had been sent, {queued} are queued again, {held} held, "
+            "{unknown} still unknown"
+        ).format(
+            accepted=number(found.accepted),
+            queued=number(found.queued),
+            held=number(found.held),
+            unknown=number(found.unknown),
+        )
     )
     for reason, count in found.reasons.items():
-        echo(f"{count:,}: {reason}")
+        echo(f"{number(count)}: {translated(reason)}")
     if NO_LATER in found.reasons:
-        echo(HOW_TO_PROVE.format(ledger=typed(ledger)))
+        how = _(
+            "To prove it, send what still waits, or add a row with your own number to the file and"
+            " give the same `bulk send` again; then {command}"
+        )
+        echo(how.format(command=f"connectus bulk reconcile {typed(ledger)}"))
     if queued:
-        echo(f"{queued:,} are to be sent: connectus bulk resume {typed(ledger)}")
+        waiting = ngettext(
+            "{count} message waits: send it with {command}",
+            "{count} messages wait: send them with {command}",
+            queued,
+        )
+        echo(waiting.format(count=number(queued), command=f"connectus bulk resume {typed(ledger)}"))

@@ -12,6 +12,7 @@ from anyio.to_thread import run_sync
 
 from connectus_async import tz_database
 from connectus_async.cli.composition import Composition
+from connectus_async.cli.language import current
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.runner import echo, run
 from connectus_async.cli.source_files import SourceFile
@@ -28,7 +29,7 @@ def write_report(ledger: Place, to: Path | None, time_zone: str) -> None:
 
     async def command() -> None:
         zone = await run_sync(tz_database.zone, time_zone)
-        await run_sync(partial(write_page, ledger, target, zone=zone))
+        await run_sync(partial(write_page, ledger, target, zone=zone, language=current().tag))
 
     run(command, when_interrupted="interrupted; no page was written")
     echo(f"written to {target}")

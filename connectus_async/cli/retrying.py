@@ -1,6 +1,6 @@
 """Another attempt for messages that reached nobody, and messages whose rows were corrected."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli.campaign_display import Manner
 from connectus_async.cli.campaigns import STOPPED, campaign_sender, client_for
 from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import check_confirmable, is_confirmed
@@ -19,9 +20,15 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.plan import print_plan, shortfalls_of
+from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.runner import echo, print_json
-from connectus_async.cli.sending import is_send_confirmed, load_into, metadata_of, send_queued
+from connectus_async.cli.sending import (
+    is_send_confirmed,
+    load_into,
+    metadata_of,
+    run_logged,
+    send_queued,
+)
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import LedgerError
@@ -50,6 +57,13 @@ def retry(
     delimiter: str | None,
     sheet: str | None,
     yes: bool,
+    ignore_balance: bool,
+    allow_countries: Sequence[str] | None,
+    allow_braces: bool,
+    show_messages: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -57,6 +71,14 @@ def retry(
     _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
     check_confirmable(yes=yes, as_json=as_json)
     choice = Again(rejected, undelivered, reason)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    planner = Planner(
+        ignores_balance=ignore_balance,
+        countries=allow_countries,
+        allows_braces=allow_braces,
+        shows_messages=show_messages,
+        as_json=as_json,
+    )
 
     async def command() -> int:
         metadata, total = await run_sync(_read, ledger, choice)
@@ -79,18 +101,22 @@ def retry(
                     corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
                 )
                 corrections = await run_sync(Corrections.of, source, place)
-                await _add(client, sender, opened, corrections, options, as_json=as_json)
-                is_agreed = yes or await is_send_confirmed(sender, place)
+                await _add(client, sender, opened, corrections, options, planner)
+                is_agreed = yes or await is_send_confirmed(sender, opened, place, None)
             else:
                 is_agreed = yes or await _is_agreed(sender, total)
                 if is_agreed:
                     await opened.queue_again(choice)
             if not is_agreed:
                 return ExitCode.FAILED
-            code, _accepted = await send_queued(sender, options, place, as_json=as_json)
+            code, _accepted = await send_queued(
+                sender, options, place, manner, None, as_json=as_json
+            )
         return code
 
-    end_campaign(command, ledger, as_json=as_json, when_interrupted=STOPPED)
+    end_campaign(
+        lambda: run_logged(command, manner, as_json=as_json, when_interrupted=STOPPED), ledger
+    )
 
 
 def _check(
@@ -148,8 +174,7 @@ async def _add(
     opened: Ledger,
     corrections: Corrections,
     options: CampaignOptions,
-    *,
-    as_json: bool,
+    planner: Planner,
 ) -> None:
     """Queue the messages of corrected rows, in place of those that reached nobody."""
     metadata = await opened.metadata()
@@ -159,12 +184,16 @@ async def _add(
     composer = composition.composer(options.region)
     composer.check(corrections.columns)
     report = await load_into(
-        sender, corrections, composer, options, DEFAULT_EXAMPLES, Edited.REMAINING, adds=True
+        *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, Edited.REMAINING),
+        adds=True,
     )
     left_out = await _left_out(opened)
     await opened.supersede(corrections.numbers, SourceFile.read(metadata).load)
-    print_plan(report, await shortfalls_of(client, report), as_json=as_json)
-    _tell(corrections, report, left_out, as_json=as_json)
+    plan = await planner.plan(report, client, region=options.region)
+    await planner.show(plan)
+    _tell(corrections, report, left_out, as_json=planner.as_json)
+    if plan.stops:
+        raise StoppedError(plan.stops)
 
 
 async def _left_out(opened: Ledger) -> int:

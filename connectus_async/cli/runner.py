@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +13,24 @@ import click
 
 from connectus_async.cli.exit_codes import ExitCode, of_error
 from connectus_async.cli.interrupts import at_first_interrupt, hold_interrupts, interrupts_on_loop
+from connectus_async.cli.language import current, translated
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.standard_streams import discard
-from connectus_async.errors import ConnectusError
+from connectus_async.errors import (
+    ConfigurationError,
+    ConnectusError,
+    InvalidArgumentError,
+    LedgerError,
+)
 from connectus_async.redaction import one_line
 
 NOTHING_SENT: Final = "interrupted; nothing was sent"
+SENDS: Final = frozenset({"send", "resume", "retry"})
+"""Names of the commands that send messages."""
+
+BEGAN: Final = f"{__name__}.began"
+_ARGUMENTS: Final = re.compile(r"\b(api_user|api_key|qr_token|base_url)\b")
+"""Arguments of the library that a user of the command line gives by the environment."""
 MAX_SENTENCE_CHARACTERS: Final = 500
 
 ResultT = TypeVar("ResultT")
@@ -42,6 +56,7 @@ def run(
 
     import anyio  # noqa: PLC0415 - as above
 
+    current().prepare()
     options = {"use_uvloop": find_spec("uvloop") is not None}
     if (context := click.get_current_context(silent=True)) is not None:
         context.meta[__name__] = when_interrupted
@@ -72,9 +87,14 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
     """
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        text = _with_what_was_sent(error.format_message(), error.ctx)
+        raise click.UsageError(text, error.ctx) from None
     except ConnectusError as error:
         if as_json:
-            print_json({"outcome": error.outcome, "error": sentence(error)})
+            print_json({"type": "error", "outcome": error.outcome, "error": sentence(error)})
         _exit(error, of_error(error))
     except BrokenPipeError:
         raise  # standard error is closed too: click ends the process quietly
@@ -85,6 +105,12 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         context = click.get_current_context(silent=True)
         said = None if context is None else context.meta.get(__name__)
         _exit(said or when_interrupted, ExitCode.INTERRUPTED)
+
+
+def sending_begins() -> None:
+    """Note that messages leave from now on, so that a later error is no proof of the contrary."""
+    if (context := click.get_current_context(silent=True)) is not None:
+        context.meta[BEGAN] = True
 
 
 def echo(text: str) -> None:
@@ -109,7 +135,7 @@ def print_json(value: Any) -> None:
 
 
 def sentence(error: object) -> str:
-    r"""Write an error on one line, shortened and without control characters of a quoted file.
+    r"""Write an error for machines: one line of English, shortened, without control characters.
 
     >>> sentence(ValueError("no column 'a\x1b[2Jb'"))
     "no column 'a?[2Jb'"
@@ -117,12 +143,59 @@ def sentence(error: object) -> str:
     return one_line(str(error), MAX_SENTENCE_CHARACTERS)
 
 
-def complain(reason: object) -> None:
-    """Print an error on standard error."""
+def shown(error: object) -> str:
+    """Write an error for a person: in the language, with the names of options, on one line."""
+    match error:
+        case ConfigurationError(setting="api_user" | "api_key", problem=str(problem)) if (
+            "CONNECTUS" in problem
+        ):
+            text = _("there are no credentials: set CONNECTUS_API_USER and CONNECTUS_API_KEY")
+        case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
+            text = f"{_named(name)}: {translated(error.problem)}"
+        case LedgerError():
+            text = f"{error.ledger}: {translated(error.problem)}"
+        case _:
+            text = translated(str(error))
+    return one_line(_ARGUMENTS.sub(_variable, text), MAX_SENTENCE_CHARACTERS)
+
+
+def _variable(argument: re.Match[str]) -> str:
+    from connectus_async.defaults import ENVIRONMENT  # noqa: PLC0415 - seldom needed
+
+    return ENVIRONMENT[argument[0]]
+
+
+def _with_what_was_sent(text: str, context: click.Context | None) -> str:
+    """Say that nothing was sent, after an error of a command that would have sent something."""
+    said = _("Nothing was sent.")
+    if context is None or context.meta.get(BEGAN) or text.endswith(said):
+        return text
+    if context.command.name not in SENDS and not isinstance(context.command, click.Group):
+        return text
+    stop = "" if text.endswith((".", "?", "?)")) or not text else "."
+    return f"{text}{stop} {said}".strip()
+
+
+def _named(argument: str) -> str:
+    from connectus_async.cli.naming import option_name  # noqa: PLC0415 - seldom needed
+
+    return option_name(argument)
+
+
+def complain(reason: object, *, may_have_sent: bool = True) -> None:
+    """Print an error on standard error.
+
+    Args:
+        reason: The error, or a sentence.
+        may_have_sent: Whether a message may have been sent before it.
+    """
+    text = shown(reason)
+    if not may_have_sent and "nothing was sent" not in str(reason):
+        text = _with_what_was_sent(text, click.get_current_context(silent=True))
     with suppress(OSError):  # nobody reads it: the exit code says as much
-        click.echo(f"connectus: {sentence(reason)}", err=True)
+        click.echo(f"connectus: {text}", err=True)
 
 
 def _exit(reason: object, code: ExitCode) -> None:
-    complain(reason)
+    complain(reason, may_have_sent=code in {ExitCode.MAYBE_SENT, ExitCode.INTERRUPTED})
     sys.exit(code)

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import click
 from anyio.to_thread import run_sync
 from rich.console import Console
 
@@ -15,7 +16,7 @@ from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli import edits
-from connectus_async.cli.campaign_display import CampaignDisplay, progress_bar
+from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
     campaign_sender,
@@ -25,16 +26,24 @@ from connectus_async.cli.campaigns import (
     standing_after,
 )
 from connectus_async.cli.composition import Composition
-from connectus_async.cli.confirmation import NOT_CONFIRMED, check_confirmable, is_confirmed
+from connectus_async.cli.confirmation import (
+    NOT_CONFIRMED,
+    check_confirmable,
+    is_confirmed,
+    question_of,
+)
 from connectus_async.cli.corrections import check_no_export
+from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign, share_to_record
-from connectus_async.cli.language import ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.first_message import TEST_STOPPED, send_test
+from connectus_async.cli.language import current, ngettext, number
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.ledgers import Place, beside, typed
+from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.parameters import LEDGER_SUFFIX
-from connectus_async.cli.plan import print_plan, shortfalls_of
+from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus, sender_over
@@ -43,7 +52,13 @@ from connectus_async.errors import (
     InvalidArgumentError,
     LedgerError,
 )
-from connectus_async.ledger import is_address, metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger import (
+    is_address,
+    metadata_names,
+    name_of,
+    open_store,
+    with_campaign,
+)
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
@@ -67,6 +82,7 @@ ROWS_NAMED: Final = 10_000
 """For each reason, in a dry run: it leaves no ledger to look them up in."""
 
 
+DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 
 
@@ -81,6 +97,15 @@ def send(
     workers: int | None,
     dry_run: bool,
     yes: bool,
+    ignore_balance: bool,
+    allow_countries: Sequence[str] | None,
+    allow_braces: bool,
+    show_messages: bool,
+    test_to: str | None,
+    limit: int | None,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -88,21 +113,42 @@ def send(
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
-    if not dry_run:
+    _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
+    if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
         composer = composition.composer(region)
-    settings = Settings(region=region, **given)
-    place = with_campaign(ledger or file.with_name(file.name + LEDGER_SUFFIX), settings.campaign)
+        settings = Settings(region=region, **given)
+        place = ledger or beside(file, settings.campaign)
+    place = with_campaign(place, settings.campaign)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
     who = Edited(edited) if edited else None
+    planner = Planner(
+        ignores_balance=ignore_balance,
+        countries=allow_countries,
+        allows_braces=allow_braces,
+        shows_messages=show_messages,
+        is_trial=dry_run,
+        as_json=as_json,
+    )
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         check_no_export(source)
         composer.check(source.columns)
+        if test_to is not None:
+            async with client_for(settings) as client:
+                return await send_test(
+                    client, source, composer, test_to, region=region, as_json=as_json
+                )
         if dry_run:
-            return await _dry_run(source, composer, settings, place, edited=who, as_json=as_json)
+            return await _dry_run(
+                *(source, composer, settings, place),
+                edited=who,
+                planner=planner,
+                as_json=as_json,
+            )
         source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
         async with client_for(settings) as client:
             code, _accepted = await send_source(
@@ -115,20 +161,40 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
+                planner=planner,
+                manner=manner,
+                limit=limit,
                 as_json=as_json,
                 recorded=(source_file, composition),
             )
         return code
 
-    when_interrupted = "interrupted; nothing was sent" if dry_run else STOPPED
+    when_interrupted = TEST_STOPPED if test_to is not None else STOPPED
     if dry_run:
-        sys.exit(run(command, as_json=as_json, when_interrupted=when_interrupted))
-    end_campaign(command, place, as_json=as_json, when_interrupted=when_interrupted)
+        when_interrupted = "interrupted; nothing was sent"
+    if dry_run or test_to is not None:
+        sys.exit(run_logged(command, manner, as_json=as_json, when_interrupted=when_interrupted))
+    end_campaign(
+        lambda: run_logged(command, manner, as_json=as_json, when_interrupted=when_interrupted),
+        place,
+    )
 
 
-def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given: Any) -> None:
+def resume(
+    ledger: Place,
+    workers: int | None,
+    yes: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
+    limit: int | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
+    _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -139,7 +205,7 @@ def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given
             )
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(settings.options, place)
+        options = await run_sync(partial(settings.options, place, wait=wait))
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,
@@ -148,15 +214,48 @@ def resume(ledger: Place, workers: int | None, yes: bool, as_json: bool, **given
             await _check_unchecked(opened, name_of(place))
             await sender.note(**metadata_of(settings))
             await run_sync(order_rate, place, given["rate"])
-            if not (yes or await is_send_confirmed(sender, place)):
+            if not (yes or await is_send_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _accepted = await send_queued(sender, options, place, as_json=as_json)
+                code, _accepted = await send_queued(
+                    sender, options, place, manner, limit, as_json=as_json
+                )
         return code
 
-    end_campaign(command, ledger, as_json=as_json, when_interrupted=STOPPED)
+    end_campaign(
+        lambda: run_logged(command, manner, as_json=as_json, when_interrupted=STOPPED), ledger
+    )
+
+
+def run_logged(
+    command: Callable[[], Awaitable[int]], manner: Manner, *, as_json: bool, when_interrupted: str
+) -> int:
+    """Run a command with its log."""
+    with (
+        errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT),
+        campaign_log(manner.log_file, as_json=as_json),
+    ):
+        return run(command, as_json=as_json, when_interrupted=when_interrupted)
+
+
+def _check_combination(
+    *,
+    workers: int | None,
+    limit: int | None,
+    dry_run: bool = False,
+    test_to: str | None = None,
+) -> None:
+    """Refuse options of which one would be without effect.
+
+    Raises:
+        click.UsageError: There are such options.
+    """
+    given = {"--test-to": test_to, "--dry-run": dry_run, "--workers": workers, "--limit": limit}
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1 and named != ["--dry-run", "--workers"]:
+        raise click.UsageError(_("{options} do not go together").format(options=", ".join(named)))
 
 
 def _check_workers(workers: int | None, options: CampaignOptions) -> None:
@@ -208,6 +307,9 @@ async def send_source(
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
+    planner: Planner,
+    manner: Manner = DEFAULT_MANNER,
+    limit: int | None = None,
     as_json: bool,
     recorded: tuple[SourceFile, Composition] | None = None,
 ) -> tuple[int, int]:
@@ -224,6 +326,9 @@ async def send_source(
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
+        planner: The planner of what is sent.
+        manner: The manner of sending.
+        limit: The size of a sample to send; the rest stays queued.
         as_json: Whether to print JSON.
         recorded: The file and the message options, for the ledger to remember.
 
@@ -231,10 +336,10 @@ async def send_source(
         The exit code, and the number of accepted messages in the ledger.
 
     Raises:
-        ConfigurationError: Recipients may have received another text of the same ledger, and nobody
-            chose who gets this one.
+        ConfigurationError: Something stops it, or recipients may have received another text of the
+            same ledger, and nobody chose who gets this one.
     """
-    options = await run_sync(settings.options, ledger)
+    options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
@@ -242,51 +347,64 @@ async def send_source(
         await sender.note(**metadata_of(settings), **names)
         await run_sync(order_rate, ledger, rate)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
-        report = await _loaded(sender, source, composer, options, choose)
+        report = await _loaded(sender, source, composer, options, choose, planner)
         if recorded is not None:
             source_file, composition = recorded
             loaded = source_file.loaded(await opened.metadata())
             await sender.note(**loaded, **{metadata_names.COMPOSITION: composition.written()})
-        shortfalls = await shortfalls_of(client, report) if report.to_send else None
-        print_plan(report, shortfalls, as_json=as_json)
+        plan = await planner.plan(report, client, region=options.region)
+        await planner.show(plan)
+        if plan.stops:
+            await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
+            raise StoppedError(plan.stops)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
             echo(f"all skipped rows: {command} --state skipped")
-        if not (yes or await is_send_confirmed(sender, ledger)):
+        if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await send_queued(sender, options, ledger, as_json=as_json)
+        return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
 
 
-async def is_send_confirmed(sender: Bulk, ledger: Place) -> bool:
+async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
     """Ask whether to send what is queued; a no is put on record."""
-    waiting = (await sender.counts()).get(State.QUEUED, 0)
-    if not waiting:
+    waiting = await opened.waiting()
+    if not waiting or await is_confirmed(question_of(waiting, limit)):
         return True
-    question = ngettext("Send {count} message?", "Send {count} messages?", waiting)
-    if await is_confirmed(question.format(count=number(waiting))):
-        return True
+    count = sum(it.messages for it in waiting.values())
     await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
     echo(
         ngettext(
             "Nothing was sent. {count} message waits; this asks again: {command}",
             "Nothing was sent. {count} messages wait; this asks again: {command}",
-            waiting,
-        ).format(count=number(waiting), command=f"connectus bulk resume {typed(ledger)}")
+            count,
+        ).format(count=number(count), command=f"connectus bulk resume {typed(ledger)}")
     )
     return False
 
 
 async def send_queued(
-    sender: Bulk, options: CampaignOptions, ledger: Place, *, as_json: bool
+    sender: Bulk,
+    options: CampaignOptions,
+    ledger: Place,
+    manner: Manner,
+    limit: int | None,
+    *,
+    as_json: bool,
 ) -> tuple[int, int]:
     """Send what is queued; return the exit code, and the number of accepted messages."""
     waiting = (await sender.counts()).get(State.QUEUED, 0)
+    if limit is not None:
+        sender._send_at_most(limit)  # noqa: SLF001 - no matter of the users of a sender
+        waiting = min(waiting, limit)
     how = f"connectus bulk {{command}} {typed(ledger)}"
-    display = CampaignDisplay(waiting, as_json, how)
+    display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
+    await _note_delays(sender, "")
+    if options.quiet_hours is not None or not current().is_english:
+        await run_sync(load)
     try:
-        if options.processes > 1 and waiting:
+        if options.processes > 1 and waiting and limit is None:
             from connectus_async.workers.processes import SenderProcesses  # noqa: PLC0415 - rare
 
             async with SenderProcesses(sender, processes=options.processes) as processes:
@@ -298,7 +416,13 @@ async def send_queued(
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
     display.finish(standing.counts)
-    return standing.code(), standing.counts.get(State.ACCEPTED, 0)
+    is_sample = limit is not None and not standing.counts.get(State.IN_FLIGHT)
+    return standing.code(is_waiting=is_sample), standing.counts.get(State.ACCEPTED, 0)
+
+
+async def _note_delays(sender: Bulk, delays: str) -> None:
+    with suppress(LedgerError):  # then the campaign stops by itself
+        await sender.note(**{metadata_names.DELAYS: delays})
 
 
 async def _handed_out(
@@ -311,7 +435,7 @@ async def _handed_out(
     if tickets:
         await defer_tickets(opened, tickets)
     if as_json:
-        print_json({"tickets": tickets, "queued": waiting})
+        print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
     elif tickets:
         echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
         echo(f"connectus bulk status {typed(ledger)}")
@@ -336,6 +460,7 @@ async def _dry_run(
     ledger: Place,
     *,
     edited: Edited | None,
+    planner: Planner,
     as_json: bool,
 ) -> int:
     """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
@@ -343,10 +468,12 @@ async def _dry_run(
     choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report = await _loaded(sender, source, composer, options, choose, examples=ROWS_NAMED)
-        asks = has_credentials and report.to_send
-        shortfalls = await shortfalls_of(client, report) if asks else None
-    print_plan(report, shortfalls, as_json=as_json)
+        report = await _loaded(
+            sender, source, composer, options, choose, planner, examples=ROWS_NAMED
+        )
+        asked = client if has_credentials else None
+        plan = await planner.plan(report, asked, region=options.region)
+    await planner.show(plan)
     return 0
 
 
@@ -366,6 +493,7 @@ async def _loaded(
     composer: Composer,
     options: CampaignOptions,
     choose: Callable[[Edit], Awaitable[Edited]],
+    planner: Planner,
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> PreflightReport:
@@ -377,9 +505,10 @@ async def _loaded(
         composer: The composer of its messages.
         options: The options of the campaign.
         choose: Chooses who gets the new text.
+        planner: The planner, which may stop it before it counts as loaded.
         examples: As in `Preflight`.
     """
-    load = partial(load_into, sender, source, composer, options, examples)
+    load = partial(load_into, sender, source, composer, options, planner, examples)
     try:
         return await load(Edited.ABORT)
     except EditedError as error:
@@ -393,6 +522,7 @@ async def load_into(
     source: Source,
     composer: Composer,
     options: CampaignOptions,
+    planner: Planner,
     examples: int,
     edited: Edited,
     *,
@@ -404,7 +534,17 @@ async def load_into(
         quiet_hours=options.quiet_hours,
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
+        columns=source.columns,
     )
+    forecast = partial(preflight.report, rate=options.rate, rate_unit=options.rate_unit)
+
+    async def compose(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
+        batches = _composed(source, composer, options.region, *given)
+        async with aclosing(batches):
+            async for batch in batches:
+                yield batch
+        await planner.check(forecast(), region=options.region)
+
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=source.length)
 
@@ -412,14 +552,15 @@ async def load_into(
             preflight.add_batch(batch, loaded)
             progress.advance(task, len(batch))
 
-        await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
-            partial(_composed, source, composer, options.region),
-            add,
-            edited=edited,
-            template=composer.template,
-            adds=adds,
-        )
-    return preflight.report(rate=options.rate, rate_unit=options.rate_unit)
+        try:
+            await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
+                compose, add, edited=edited, template=composer.template, adds=adds
+            )
+        except StoppedError as error:
+            progress.stop()
+            await planner.show(Plan(report=forecast(), stops=error.stops))
+            raise
+    return forecast()
 
 
 async def _composed(

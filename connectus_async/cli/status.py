@@ -1,16 +1,26 @@
 """Status of a campaign."""
 
+import asyncio
+import datetime as dt
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Final
 
 import attrs
 from anyio.to_thread import run_sync
+from rich.console import Console
+from rich.live import Live
 
 from connectus_async.cli.campaign_display import print_deliveries
+from connectus_async.cli.campaign_state import Snapshot, read_snapshot, snapshot_of
+from connectus_async.cli.campaign_table import figures_of, senders_of, state_of, watched
 from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import number
+from connectus_async.cli.language import moment, number
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
@@ -18,25 +28,52 @@ from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Orders, Sender
 from connectus_async.report.figures import Figures, read_figures
 
+WATCH_SECONDS: Final = 2.0
+NOT_WATCHED: Final = "the campaign goes on; it is not watched any more"
 
-def show_status(ledger: Place, as_json: bool) -> None:
+
+def show_status(ledger: Place, watch: bool, as_json: bool) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
+    if watch:
+        run(partial(_watch, ledger, as_json=as_json), as_json=as_json, when_interrupted=NOT_WATCHED)
 
-    def read() -> tuple[Figures, Standing, Orders, Sequence[Sender]]:
+    def read() -> tuple[Figures, Standing, Snapshot]:
         store = open_store(ledger)
         with store.read() as reader:
             figures, standing = read_figures(reader), standing_of(reader)
+            campaign = snapshot_of(ledger, reader)
         control = store.control()
-        return figures, standing, control.orders(), control.senders()
+        orders, senders = control.orders(), control.senders()
+        return figures, standing, attrs.evolve(campaign, orders=orders, senders=senders)
 
-    async def command() -> tuple[Figures, Standing, Orders, Sequence[Sender]]:
+    async def command() -> tuple[Figures, Standing, Snapshot]:
         return await run_sync(read)
 
-    figures, standing, orders, senders = run(
-        command, as_json=as_json, when_interrupted="interrupted"
-    )
-    _print_status(figures, standing, orders, senders, ledger, as_json=as_json)
-    sys.exit(_code(standing, orders, senders))
+    figures, standing, campaign = run(command, as_json=as_json, when_interrupted="interrupted")
+    _print_status(figures, standing, campaign, as_json=as_json)
+    sys.exit(_code(standing, campaign.orders, campaign.senders))
+
+
+async def _watch(ledger: Place, *, as_json: bool) -> None:
+    """Show a campaign again and again until nobody sends it any more."""
+    console = Console()
+    is_drawn = sys.stdout.isatty() and not as_json
+    live = Live(console=console, auto_refresh=False, transient=True) if is_drawn else nullcontext()
+    with live as screen:
+        last = None
+        while (campaign := await run_sync(read_snapshot, ledger)).senders:
+            if screen is not None:
+                screen.update(watched(campaign), refresh=True)
+            elif (said := _said(campaign, as_json=as_json)) != last:
+                echo(said)
+                last = said
+            await asyncio.sleep(WATCH_SECONDS)
+
+
+def _said(campaign: Snapshot, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"type": "status", "campaign": campaign.name, **campaign.as_dict()})
+    return f"{state_of(campaign)}: {figures_of(campaign).sentence()}"
 
 
 def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> ExitCode:
@@ -49,18 +86,13 @@ def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> Exit
 
 
 def _print_status(
-    figures: Figures,
-    standing: Standing,
-    orders: Orders,
-    senders: Sequence[Sender],
-    ledger: Place,
-    *,
-    as_json: bool,
+    figures: Figures, standing: Standing, campaign: Snapshot, *, as_json: bool
 ) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
         print_json(
             {
+                "type": "status",
                 "campaign": figures.name,
                 "source": figures.source,
                 "is_loaded": figures.is_loaded,
@@ -71,20 +103,33 @@ def _print_status(
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
                 "earlier_attempts": {str(state): it for state, it in standing.earlier.items()},
-                **orders_as_dict(orders, senders),
+                **campaign.as_dict(),
+                **orders_as_dict(campaign.orders, campaign.senders),
             }
         )
         return
-    title = figures.name or figures.source or "campaign"
-    echo(f"{title}: {'finished' if figures.is_finished else 'not finished'}")
+    echo(f"{campaign.name}: {state_of(campaign)}")
+    for line in (*_pace(campaign), *senders_of(campaign)):
+        echo(line)
     for state, count in counts.items():
         if count:
-            echo(f"{count:>12,} {state}")
+            echo(f"{number(count):>12} {state}")
     for reason, count in figures.skipped.items():
-        echo(f"{count:>12,} skipped: {reason}")
+        echo(_("{count} skipped: {reason}").format(count=f"{number(count):>12}", reason=reason))
     for state, count in standing.earlier.items():
-        echo(_("{count:>12} earlier attempts: {state}").format(count=number(count), state=state))
+        told = {"count": f"{number(count):>12}", "state": state}
+        echo(_("{count} earlier attempts: {state}").format(**told))
     print_deliveries(figures)
-    if not figures.is_loaded:
-        echo("its source was not read to the end: run bulk send again")
-    print_orders(orders, senders, ledger)
+    if not figures.is_loaded and not campaign.senders:
+        echo(_("its file was not read to the end: run bulk send again"))
+    print_orders(campaign.orders, campaign.place)
+
+
+def _pace(campaign: Snapshot) -> Iterator[str]:
+    if campaign.since is None:
+        return
+    since = moment(dt.datetime.fromtimestamp(campaign.since, dt.UTC).astimezone())
+    figures = figures_of(campaign)
+    yield _("{sent} sent since {time}").format(
+        sent=", ".join((figures.counts(), *figures.pace())), time=since
+    )

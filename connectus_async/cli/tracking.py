@@ -9,6 +9,8 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 
 from connectus_async.cli.campaign_display import REFRESH_SECONDS, print_deliveries, progress_bar
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import connection
 from connectus_async.cli.runner import echo, print_json, run
@@ -44,7 +46,7 @@ def track(ledger: Place, until_final: bool, concurrency: int, as_json: bool) -> 
 async def _shown(tracker: Tracker) -> AsyncIterator[None]:
     with progress_bar(Console(stderr=True)) as progress:
         total = tracker.left
-        task = progress.add_task("final", total=total)
+        task = progress.add_task(_("final"), total=total)
 
         async def show() -> None:
             while True:
@@ -70,6 +72,7 @@ def _print(asked: int, left: int, figures: Figures, ledger: Place, *, as_json: b
     if as_json:
         print_json(
             {
+                "type": "track",
                 "asked": asked,
                 "left": left,
                 "deliveries": dict(figures.deliveries),
@@ -78,7 +81,8 @@ def _print(asked: int, left: int, figures: Figures, ledger: Place, *, as_json: b
         )
         return
     print_deliveries(figures)
-    echo(f"{asked:,} checked; {left:,} have no final status yet")
+    checked = _("{asked} checked; {left} have no final status yet")
+    echo(checked.format(asked=number(asked), left=number(left)))
     if left:
         command = f"connectus bulk track {typed(ledger)} --until-final"
-        echo(f"continue with {command}")
+        echo(_("continue with {command}").format(command=command))

@@ -12,8 +12,10 @@ import attrs
 import click
 from anyio.to_thread import run_sync
 
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.listen_error import listen_error
-from connectus_async.cli.runner import echo, print_json, run, sentence
+from connectus_async.cli.runner import echo, print_json, run, shown
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
 from connectus_async.redaction import printable
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
@@ -66,7 +68,8 @@ def replay(file: Path, to: str, as_json: bool) -> None:
     if as_json:
         print_json({"posted": posted})
     else:
-        echo(f"{posted:,} events posted")
+        count = ngettext("{count} event posted", "{count} events posted", posted)
+        echo(count.format(count=number(posted)))
 
 
 @attrs.frozen
@@ -195,7 +198,7 @@ async def _post(session: "ClientSession", to: str, body: bytes) -> _Answer:
 
 
 def _rejected(response: WebhookResponse, problem: str) -> RejectedRequest:
-    click.echo(f"connectus: {sentence(problem)}", err=True)
+    click.echo(f"connectus: {shown(problem)}", err=True)
     return RejectedRequest(response)
 
 
@@ -203,7 +206,7 @@ def _print_url(address: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"url": address})
     else:
-        echo(f"listening on {address}")
+        echo(_("listening on {address}").format(address=address))
 
 
 def _shown(event: Event) -> str:
@@ -211,9 +214,11 @@ def _shown(event: Event) -> str:
         case StatusUpdate():
             text = f"{event.id_sms}: {event.status}"
         case IncomingSms():
-            text = f"{event.src_number} to {event.dst_number}: {event.sms_content}"
+            text = _("{sender} to {recipient}: {text}").format(
+                sender=event.src_number, recipient=event.dst_number, text=event.sms_content
+            )
             if event.content_agrees is False:
-                text += f" (its bytes say: {event.binary_content})"
+                text += _(" (its bytes say: {text})").format(text=event.binary_content)
         case _:
-            text = f"unknown: {json.dumps(event.raw)}"
+            text = _("unknown event: {json}").format(json=json.dumps(event.raw))
     return printable(text, " ")

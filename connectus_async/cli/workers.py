@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
 from connectus_async.cli.interrupts import at_first_interrupt
+from connectus_async.cli.log import OneLine, handled
 from connectus_async.cli.parameters import connection
-from connectus_async.cli.runner import run, sentence
+from connectus_async.cli.runner import run
 from connectus_async.workers.tickets import run_ticket_worker
 
 LEVELS: Final = {
@@ -38,27 +39,10 @@ def run_worker(address: str, until_empty: bool) -> None:
         run(command, when_interrupted=STOPPED)
 
 
-class _OneLine(logging.Formatter):
-    """Form of a log with one line for an event, without a traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = f"{self.formatTime(record)} {sentence(record.getMessage())}"
-        error = record.exc_info and record.exc_info[1]
-        return f"{line}: {sentence(error) or type(error).__name__}" if error else line
-
-
 @contextmanager
 def _logs_shown() -> Iterator[None]:
     """Show the log on standard error during a block."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine())
-    with ExitStack() as stack:
-        for name, level in LEVELS.items():
-            logger = logging.getLogger(name)
-            stack.callback(logger.setLevel, logger.level)
-            logger.setLevel(level)
-        for name in {name.partition(".")[0] for name in LEVELS}:
-            logger = logging.getLogger(name)
-            stack.callback(logger.removeHandler, handler)
-            logger.addHandler(handler)
+    handler.setFormatter(OneLine())
+    with handled(handler, LEVELS):
         yield

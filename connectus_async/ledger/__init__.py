@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from connectus_async.errors import ConfigurationError
+from connectus_async.ledger.places import LEDGER_SUFFIX as LEDGER_SUFFIX
 from connectus_async.ledger.places import is_address as is_address
 
 if TYPE_CHECKING:
@@ -55,6 +56,32 @@ def with_campaign(where: T, campaign: str) -> T | str:
     from connectus_async.ledger.postgres import address  # noqa: PLC0415 - for few ledgers
 
     return address.with_campaign(where, campaign)
+
+
+def campaigns_in(where: str | PathLike[str]) -> "list[Path | str]":
+    """List the places of all campaigns of a folder or a database. Blocks.
+
+    Args:
+        where: The path of the folder, whose ledgers have names that end in ``.ledger.db``, or the
+            address of a PostgreSQL database.
+
+    Returns:
+        Paths in the order of their names, or addresses, the oldest campaign first.
+
+    Raises:
+        ConfigurationError: It is neither, or the extra ``postgres`` is missing.
+        LedgerError: The database cannot be read.
+    """
+    if not is_address(where):
+        folder = Path(where)
+        if not folder.is_dir():
+            raise ConfigurationError("folder", f"there is no folder {folder}")
+        return sorted(path for path in folder.glob(f"*{LEDGER_SUFFIX}") if path.is_file())
+    address = parse_address(where)
+    _check_extra()
+    from connectus_async.ledger.postgres import reader  # noqa: PLC0415 - as above
+
+    return [with_campaign(where, name) for name in reader.names(address)]
 
 
 def parse_address(where: str) -> "Address":

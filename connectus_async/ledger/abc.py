@@ -36,6 +36,7 @@ from connectus_async.ledger.records import (
     TimeGrid,
     Total,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.states import Edited, SkipReason, State
@@ -175,6 +176,9 @@ class Ledger(SendingLedger):
     ) -> Sequence[Loaded]:
         """Record messages as queued, or as skipped, in one transaction.
 
+        A message that is known by its key stays as it is if it may have been sent. Otherwise it
+        takes the content that it has now, and if that is another one, it waits again.
+
         Args:
             items: The messages.
             load_number: The number of the load that they belong to.
@@ -227,6 +231,10 @@ class Ledger(SendingLedger):
     @abstractmethod
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
+
+    @abstractmethod
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
 
     @abstractmethod
     async def unresolved(self) -> Sequence[Unresolved]:
@@ -414,6 +422,10 @@ class LedgerReader(ABC):
     @abstractmethod
     def outcomes(self, grid: TimeGrid) -> Sequence[Mapping[State, int]]:
         """Count the messages whose outcome became known, for each part of a time."""
+
+    @abstractmethod
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time, in Unix seconds."""
 
     @abstractmethod
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:

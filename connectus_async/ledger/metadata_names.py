@@ -50,3 +50,7 @@ STOPPED: Final = "stopped"
 
 STOPPED_CODE: Final = "stopped_code"
 """The exit code of the command that stopped; it counts while there is a reason."""
+
+DELAYS: Final = "delays"
+"""Delays that the sender of the command line has reported last, as a JSON list; they count while
+somebody sends."""

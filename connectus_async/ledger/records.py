@@ -229,6 +229,20 @@ class Total(NamedTuple):
     nameless: int
 
 
+class Waiting(NamedTuple):
+    """Sums over the messages of one kind that wait to be sent.
+
+    Attributes:
+        messages: Number of messages.
+        billed: What they take from the balance.
+        people: Number of different recipients.
+    """
+
+    messages: int
+    billed: int
+    people: int
+
+
 class Frequency(NamedTuple):
     """Number of messages with the same sentence.
 
@@ -371,7 +385,8 @@ class Attendance(NamedTuple):
     """Report of a holder that sends, again and again.
 
     Attributes:
-        is_start: The user starts the campaign: an earlier reason to stop does not count any more.
+        is_start: The user starts the campaign: a reason to stop that this holder found when it
+            opened the ledger, or has heard of since, does not count any more. A later one does.
         rate: Maximum messages or segments a second of all holders, as this one was started.
         demand: Messages or segments a second that it has use for; ``None`` for all that it can get.
         throttling: The last 429 since the report before.

@@ -110,11 +110,12 @@ STEPS: Final[Mapping[State, frozenset[State]]] = {
     State.HELD: frozenset(),
     State.SKIPPED: frozenset(),
 }
-"""The steps that a message takes by itself. The user can also queue held messages, and those that
-were skipped as over budget."""
+"""The steps that a message takes by itself. The user can also queue held messages, those that were
+skipped as over budget, and rejected or skipped ones that have another content now."""
 
 ATTEMPTED: Final = (State.ACCEPTED, State.REJECTED, State.UNKNOWN, State.HELD)
 """The states of messages whose last attempt has an outcome."""
 
 MAY_BE_SENT: Final = frozenset({State.IN_FLIGHT, State.ACCEPTED, State.UNKNOWN, State.HELD})
-"""States of messages that were or may have been sent: each may have taken from the balance."""
+"""States of messages that were or may have been sent: each may have taken from the balance. One in
+another state waits again, with its new content, once its source has another content for it."""

@@ -17,6 +17,7 @@ from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients.cells import Cell, is_blank
+from connectus_async.recipients.columns import missing_column
 from connectus_async.recipients.sources import Line, Source
 from connectus_async.recipients.templates import Filler
 from connectus_async.redaction import masked
@@ -189,10 +190,8 @@ class Composer:
         if self.key is not None:
             wanted["key"] = self.key
         for field, name in wanted.items():
-            if name not in known:  # the columns are not listed: they may be a recipient's data
-                raise InvalidArgumentError(
-                    field, f"there is no column {name!r} among the file's {len(known)} columns"
-                )
+            if name not in known:
+                raise InvalidArgumentError(field, missing_column(name, known))
         for filler in self._texts.values():
             filler.check(known)
 

@@ -5,8 +5,9 @@ decide most numbers in two: those of plain digits in which it would find nothing
 rewrite. Any other number is left to it.
 """
 
+import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,17 @@ _TYPES: Final = (
 """The types of which a valid number has one."""
 
 
+class LineType(enum.StrEnum):
+    """Type of a line that is no mobile."""
+
+    LANDLINE = "landline"
+    TOLL_FREE = "toll_free"
+
+
+_LANDLINES: Final = {"CL": r"[2-7]\d{8}"}
+"""Landlines of countries for which phonenumbers does not tell them from mobiles."""
+
+
 class _Plan(NamedTuple):
     """Numbering plan of the only country with its code.
 
@@ -45,6 +57,8 @@ class _Plan(NamedTuple):
         national: By length: a valid national number without trunk prefix or carrier code.
         possible: A national number, which need not be valid.
         abroad: A prefix for calls abroad.
+        no_mobile: A valid number with its country code that is no mobile, in a group named by its
+            type.
     """
 
     country: str
@@ -52,6 +66,7 @@ class _Plan(NamedTuple):
     national: Mapping[int, re.Pattern[str]]
     possible: re.Pattern[str]
     abroad: re.Pattern[str]
+    no_mobile: re.Pattern[str]
 
     def has(self, number: str) -> bool:
         """Tell whether a number is certainly a valid national one."""
@@ -98,6 +113,27 @@ def plain_in(region: str, text: str) -> str | None:
     else:
         return None
     return None if _is_older(plan, digits) else digits
+
+
+def line_type(digits: str) -> LineType | None:
+    """Return the type of a number that is certainly no mobile.
+
+    Args:
+        digits: Its E.164 digits.
+
+    >>> line_type("56223456789"), line_type("56987688060")
+    (<LineType.LANDLINE: 'landline'>, None)
+    """
+    match = _no_mobile_of(digits[:LONGEST_CODE])
+    found = match and match(digits)
+    return LineType(str(found.lastgroup)) if found else None
+
+
+@lru_cache(10**LONGEST_CODE)
+def _no_mobile_of(head: str) -> Callable[[str], re.Match[str] | None] | None:
+    """Return what finds numbers that are no mobiles, of those that begin with three digits."""
+    plan = _plan_of(head)
+    return None if plan is None else plan.no_mobile.fullmatch
 
 
 @lru_cache(10**LONGEST_CODE)
@@ -150,7 +186,24 @@ def _plan_in(country: str) -> _Plan | None:
         },
         re.compile(metadata.general_desc.national_number_pattern),
         re.compile(metadata.international_prefix or _NEVER),
+        _no_mobile(country, metadata),
     )
+
+
+def _no_mobile(country: str, metadata: Any) -> re.Pattern[str]:
+    """Make the pattern of numbers of a type that receives no SMS, or may not."""
+    toll_free, mobile, landline = map(
+        _pattern, (metadata.toll_free, metadata.mobile, metadata.fixed_line)
+    )
+    others = _LANDLINES.get(country, _NEVER)
+    return re.compile(
+        rf"{metadata.country_code}(?:(?P<{LineType.TOLL_FREE}>{toll_free})"
+        rf"|(?P<{LineType.LANDLINE}>(?!(?:{mobile})\Z)(?:{landline})|{others}))"
+    )
+
+
+def _pattern(description: Any) -> str:
+    return (description and description.national_number_pattern) or _NEVER
 
 
 def _national(metadata: Any, length: int) -> re.Pattern[str]:

@@ -1,9 +1,11 @@
 """Preflight of a campaign: counts, costs and balances, before its first message is sent."""
 
 import datetime as dt
+import enum
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -21,6 +23,7 @@ from connectus_async.products.product import Product
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients import number_patterns, phone_numbers
+from connectus_async.recipients.number_patterns import LineType
 from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, block_start
 from connectus_async.redaction import one_line
@@ -31,7 +34,9 @@ DEFAULT_EXAMPLES: Final = 20
 CHARACTERS_SHOWN: Final = 10
 MAX_SENTENCE_CHARACTERS: Final = 300
 UNKNOWN_COUNTRY: Final = "unknown"
-UNCHECKED: Final = "phone numbers were not validated: pip install 'connectus-async[phone]'"
+LINES_NAMED: Final = 5
+GROUPS_NAMED: Final = 20
+FIRST_MESSAGES: Final = 3
 
 COUNTRY_NAMES: Final[Mapping[str, str]] = {
     "AR": "Argentina",
@@ -52,16 +57,66 @@ COUNTRY_NAMES: Final[Mapping[str, str]] = {
 
 
 @attrs.frozen
+class SkippedAlike:
+    """The rows skipped for one reason with the same sentence.
+
+    Attributes:
+        sentence: The sentence; empty for rows with still other ones than are named.
+        count: The number of rows.
+        lines: The lines of the first rows; rows without a line are left out.
+    """
+
+    sentence: str
+    count: int
+    lines: tuple[int, ...]
+
+
+@attrs.frozen
 class Skipped:
     """The rows skipped for one reason.
 
     Attributes:
         count: The number of rows.
         examples: A sentence for each of the first rows.
+        groups: The rows by sentence, most frequent first.
     """
 
     count: int
     examples: tuple[str, ...]
+    groups: tuple[SkippedAlike, ...]
+
+
+class Finding(enum.StrEnum):
+    """Something about a message that its sender would want to know."""
+
+    MORE_PARTS = "more_parts"
+    """A character that is not in GSM-7 makes it longer."""
+
+    LANDLINE = "landline"
+    """The number of an SMS is that of a landline, which may not receive it."""
+
+    TOLL_FREE = "toll_free"
+    """The number of an SMS is toll-free, and receives none."""
+
+    BRACES = "braces"
+    """Its text has the name of a column in braces, such as ``{name}``."""
+
+
+@attrs.frozen(kw_only=True)
+class Samples:
+    """Messages as they would be sent. Their texts are personal data.
+
+    Attributes:
+        first: The first messages.
+        longest: The message with the longest text; ``None`` without messages.
+        findings: The first message with each finding.
+        countries: The first message to each country.
+    """
+
+    first: tuple[Row, ...] = attrs.field(default=(), repr=False)
+    longest: Row | None = attrs.field(default=None, repr=False)
+    findings: Mapping[Finding, Row] = attrs.field(factory=dict, repr=False)
+    countries: Mapping[str, Row] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen
@@ -158,6 +213,8 @@ class PreflightReport:
         in_quiet_hours: Messages that cannot be sent now; ``None`` without quiet hours.
         budget: The most that the campaign may take from the balances; ``None`` without a budget.
         seconds: The time that sending takes at the rate; ``None`` without a rate.
+        findings: The number of messages with each finding; those without any are left out.
+        samples: Some of the messages, which are in no other form of the report.
     """
 
     rows: int
@@ -177,6 +234,8 @@ class PreflightReport:
     in_quiet_hours: int | None
     budget: int | None
     seconds: float | None
+    findings: Mapping[Finding, int]
+    samples: Samples
 
     @property
     def already_sent(self) -> int:
@@ -194,17 +253,26 @@ class PreflightReport:
     def as_dict(self) -> dict[str, Any]:
         """Convert it to types that JSON has."""
         return {
-            **{name: getattr(self, name) for name in attrs.fields_dict(type(self))},
+            **{
+                name: getattr(self, name)
+                for name in attrs.fields_dict(type(self))
+                if name != "samples"
+            },
             "known": {str(state): count for state, count in self.known.items()},
             "already_sent": self.already_sent,
             "skipped": {
-                str(reason): {"count": skipped.count, "examples": list(skipped.examples)}
+                str(reason): {
+                    "count": skipped.count,
+                    "examples": list(skipped.examples),
+                    "groups": [attrs.asdict(group) for group in skipped.groups],
+                }
                 for reason, skipped in self.skipped.items()
             },
             "ucs2_characters": [attrs.asdict(cost) for cost in self.ucs2_characters],
             "by_country": None if self.by_country is None else dict(self.by_country),
             "needs": [_need_as_dict(need) for need in self.needs],
             "over_budget": self.over_budget,
+            "findings": {str(finding): count for finding, count in self.findings.items()},
         }
 
 
@@ -218,6 +286,7 @@ class Preflight:
         budget: The most that the campaign may take from the balances: SMS as billed, one for each
             email and WhatsApp message.
         spent: The amount it took before.
+        columns: The columns of the source, whose names a text should not have in braces.
 
     Example:
         >>> preflight = Preflight()
@@ -234,6 +303,7 @@ class Preflight:
         now: dt.datetime | None = None,
         budget: int | None = None,
         spent: int = 0,
+        columns: Iterable[str] = (),
     ) -> None:
         self._examples = examples
         self._quiet_hours = quiet_hours
@@ -243,10 +313,19 @@ class Preflight:
         find_country = _country_finder()
         self._has_countries = find_country is not None
         self._country_of = find_country or (lambda _: None)
+        self._line_type = number_patterns.line_type if self._has_countries else (lambda _: None)
+        self._in_braces = _in_braces(columns)
         self._rows = self._in_quiet_hours = 0
         self._known: Counter[State] = Counter()
         self._skipped: Counter[SkipReason] = Counter()
         self._sentences: dict[SkipReason, list[str]] = {}
+        self._alike: dict[SkipReason, dict[str, _Alike]] = {}
+        self._findings: Counter[Finding] = Counter()
+        self._first: list[Composed] = []
+        self._longest: Composed | None = None
+        self._most_characters = -1
+        self._found: dict[Finding, Composed] = {}
+        self._to_country: dict[str, Composed] = {}
         self._products: Counter[Product] = Counter()
         self._countries: Counter[str] = Counter()
         self._needs: Counter[tuple[str | None, Product, str | None]] = Counter()
@@ -273,7 +352,8 @@ class Preflight:
         if known not in (None, State.QUEUED):
             self._known[known] += 1
         elif skipped is not None:
-            self._skip(row.line, skipped, _sentence(row, skipped, first_line))
+            alike = _SENTENCES[skipped] if skipped is SkipReason.DUPLICATE else None
+            self._skip(row.line, skipped, _sentence(row, skipped, first_line), alike)
         else:
             self._add_message(row)
 
@@ -281,6 +361,7 @@ class Preflight:
         """Add the next rows, with the results of their load."""
         alike: Counter[tuple[str | None, str | None]] = Counter()
         adds_up = self._left is None and self._quiet_hours is None
+        first, to_country = self._first, self._to_country
         for item, result in zip(batch, loaded, strict=True):
             if isinstance(item, Row):
                 self.add(item, *result)
@@ -291,9 +372,18 @@ class Preflight:
                 continue
             self._rows += 1
             if adds_up and is_one_sms(text):
-                alike[self._country_of(entry.recipient), id_client] += 1
+                country = self._country_of(entry.recipient)
+                alike[country, id_client] += 1
+                if line_type := self._line_type(entry.recipient):
+                    self._find(item, _OF_LINES[line_type])
+                if (
+                    len(text) > self._most_characters
+                    or len(first) < FIRST_MESSAGES
+                    or country not in to_country
+                ):
+                    self._keep(item, len(text), country)
             else:
-                self._add_checked(entry.line, Product.SMS, entry.recipient, text, id_client)
+                self._add_checked(item, Product.SMS, entry.recipient, (text,), id_client)
         for (country, id_client), count in alike.items():
             self._parts += count
             self._count(Product.SMS, country, id_client, count, count)
@@ -317,7 +407,11 @@ class Preflight:
             to_send=messages,
             known={state: self._known[state] for state in State if self._known[state]},
             skipped={
-                reason: Skipped(self._skipped[reason], tuple(self._sentences[reason]))
+                reason: Skipped(
+                    self._skipped[reason],
+                    tuple(self._sentences[reason]),
+                    _groups(self._alike[reason]),
+                )
                 for reason in SkipReason
                 if self._skipped[reason]
             },
@@ -339,10 +433,24 @@ class Preflight:
             in_quiet_hours=self._in_quiet_hours if self._quiet_hours else None,
             budget=self._budget,
             seconds=weight / rate if rate else None,
+            findings={it: self._findings[it] for it in Finding if self._findings[it]},
+            samples=Samples(
+                first=tuple(map(_row_of, self._first)),
+                longest=None if self._longest is None else _row_of(self._longest),
+                findings={it: _row_of(self._found[it]) for it in Finding if it in self._found},
+                countries={country: _row_of(item) for country, item in self._to_country.items()},
+            ),
         )
 
-    def _skip(self, line: int | None, reason: SkipReason, sentence: str) -> None:
+    def _skip(
+        self, line: int | None, reason: SkipReason, sentence: str, alike: str | None = None
+    ) -> None:
         self._skipped[reason] += 1
+        groups = self._alike.setdefault(reason, {})
+        named = sentence if alike is None else alike
+        if named not in groups and len(groups) >= GROUPS_NAMED:
+            named = ""
+        groups.setdefault(named, _Alike()).add(line)
         sentences = self._sentences.setdefault(reason, [])
         if len(sentences) < self._examples:
             place = f"row {self._rows}" if line is None else f"line {line}"
@@ -358,28 +466,35 @@ class Preflight:
         except InvalidArgumentError as error:
             self._skip(row.line, SkipReason.INVALID, str(error))
             return
-        text = message.sms_content if isinstance(message, Sms) else None
-        self._add_checked(row.line, _PRODUCTS[type(message)], recipient, text, message.id_client)
+        product = _PRODUCTS[type(message)]
+        self._add_checked(row, product, recipient, texts_of(message), message.id_client)
 
     def _add_checked(
         self,
-        line: int | None,
+        item: Composed,
         product: Product,
         recipient: str,
-        text: str | None,
+        texts: Sequence[str],
         id_client: str | None,
     ) -> None:
-        counted = None if text is None else segments(text)
+        counted = segments(texts[0]) if product is Product.SMS else None
         billed = counted.billed if counted else 1
         if self._left is not None:
             if billed > self._left:
-                self._skip(line, SkipReason.OVER_BUDGET, _SENTENCES[SkipReason.OVER_BUDGET])
+                sentence = _SENTENCES[SkipReason.OVER_BUDGET]
+                self._skip(_line_of(item), SkipReason.OVER_BUDGET, sentence)
                 return
             self._left -= billed
-        if counted is not None and text is not None:
-            self._count_parts(text, counted)
         country = None if product is Product.EMAIL else self._country_of(recipient)
         self._count(product, country, id_client, 1, billed)
+        self._keep(item, len(texts[-1]), country)
+        if counted is not None:
+            if self._count_parts(texts[0], counted):
+                self._find(item, Finding.MORE_PARTS)
+            if line_type := self._line_type(recipient):
+                self._find(item, _OF_LINES[line_type])
+        if any("{" in text and self._in_braces(text) for text in texts):
+            self._find(item, Finding.BRACES)
         if self._quiet_hours and self._quiet_hours.until(recipient, self._now):
             self._in_quiet_hours += 1
 
@@ -397,10 +512,24 @@ class Preflight:
         balance_of = country if product is Product.SMS else None
         self._needs[id_client, product, balance_of] += billed
 
-    def _count_parts(self, text: str, counted: Segments) -> None:
+    def _keep(self, item: Composed, characters: int, country: str | None) -> None:
+        """Keep a message as a sample, if it is one."""
+        if len(self._first) < FIRST_MESSAGES:
+            self._first.append(item)
+        if characters > self._most_characters:
+            self._most_characters, self._longest = characters, item
+        if country is not None:
+            self._to_country.setdefault(country, item)
+
+    def _find(self, item: Composed, finding: Finding) -> None:
+        self._findings[finding] += 1
+        self._found.setdefault(finding, item)
+
+    def _count_parts(self, text: str, counted: Segments) -> int:
+        """Count the parts of an SMS; return those that it would not have in GSM-7."""
         self._parts += counted.parts
         if not counted.ucs2_only:
-            return
+            return 0
         extra = 0
         if counted.parts > 1 or not has_gsm7(text):  # one part is as good as it gets
             extra = counted.parts - segments(to_gsm7(text)).parts
@@ -409,7 +538,52 @@ class Preflight:
         for character in counted.ucs2_only:
             self._forcing[character] += 1
             self._forced_parts[character] += extra
+        return extra
 
+
+@attrs.define
+class _Alike:
+    count: int = 0
+    lines: list[int] = attrs.field(factory=list)
+
+    def add(self, line: int | None) -> None:
+        self.count += 1
+        if line is not None and len(self.lines) < LINES_NAMED:
+            self.lines.append(line)
+
+
+def _groups(alike: Mapping[str, _Alike]) -> tuple[SkippedAlike, ...]:
+    found = (SkippedAlike(name, one.count, tuple(one.lines)) for name, one in alike.items())
+    return tuple(sorted(found, key=lambda group: (not group.sentence, -group.count)))
+
+
+def _row_of(item: Composed) -> Row:
+    return item if isinstance(item, Row) else item.row
+
+
+def _line_of(item: Composed) -> int | None:
+    return item.line if isinstance(item, Row) else item.entry.line
+
+
+def texts_of(message: Message) -> tuple[str, ...]:
+    """Return the texts of a message: its subject first, if it has one."""
+    if isinstance(message, Email):
+        return message.subject, message.email_content
+    return (message.sms_content if isinstance(message, Sms) else message.whatsapp_content,)
+
+
+def _in_braces(columns: Iterable[str]) -> Callable[[str], object]:
+    """Make a function that finds the name of a column in braces in a text."""
+    names = "|".join(re.escape(name) for name in columns if name)
+    if not names:
+        return lambda _: None
+    return re.compile(rf"\{{\s*(?:{names})\s*\}}", re.IGNORECASE).search
+
+
+_OF_LINES: Final = {
+    LineType.LANDLINE: Finding.LANDLINE,
+    LineType.TOLL_FREE: Finding.TOLL_FREE,
+}
 
 _PRODUCTS: Final[Mapping[type[Message], Product]] = {
     Sms: Product.SMS,
@@ -473,6 +647,16 @@ def _country_finder() -> Callable[[str], str | None] | None:
     return find
 
 
+def balances(report: PreflightReport, sub_clients: SubClients) -> list[tuple[Need, int | None]]:
+    """Find the balance that pays for each need; ``None`` if the API's list does not have it.
+
+    Args:
+        report: The report with the needs.
+        sub_clients: The answer of ``connectus.clients.list()``.
+    """
+    return [(need, _balance(need, sub_clients)) for need in report.needs]
+
+
 def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Shortfall]:
     """Compare the needs of a campaign with the balances that pay for it.
 
@@ -485,10 +669,9 @@ def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Sh
         answer never counts as covered. If the countries of the SMS are unknown, they are compared
         with the sum of all countries' balances, which is an upper bound.
     """
-    found = ((need, _balance(need, sub_clients)) for need in report.needs)
     return [
         Shortfall(need, balance)
-        for need, balance in found
+        for need, balance in balances(report, sub_clients)
         if balance is None or balance < need.amount
     ]
 
@@ -536,95 +719,3 @@ def _plain(name: str) -> str:
 
 def _need_as_dict(need: Need) -> dict[str, Any]:
     return {**attrs.asdict(need), "product": need.product.name.lower()}
-
-
-def render(report: PreflightReport, shortfalls: Sequence[Shortfall] | None = None) -> str:
-    """Format a report for a terminal, without recipients or texts.
-
-    Args:
-        report: The report.
-        shortfalls: The result of `compare_balance`; ``None`` if the balance was not looked up.
-    """
-    lines = [*_rows_lines(report), *_message_lines(report), *_country_lines(report)]
-    lines += [f"  {fact}" for fact in _limits(report)]
-    if shortfalls is not None:
-        lines += _balance_lines(report, shortfalls)
-    return "\n".join(lines)
-
-
-def _rows_lines(report: PreflightReport) -> Iterator[str]:
-    yield f"{_number_of(report.rows, 'row')}, {_number_of(report.to_send, 'message')} to send"
-    for state, count in report.known.items():
-        yield f"  {count:,} {state.replace('_', ' ')} in an earlier run"
-    for reason, skipped in report.skipped.items():
-        yield f"  {skipped.count:,} skipped: {reason.replace('_', ' ')}"
-        yield from (f"    {example}" for example in skipped.examples)
-        if unnamed := skipped.count - len(skipped.examples):
-            yield f"    and {unnamed:,} more"
-
-
-def _message_lines(report: PreflightReport) -> Iterator[str]:
-    if report.sms:
-        yield (
-            f"  {report.sms:,} SMS: {report.billed_sms:,} billed, "
-            f"{_number_of(report.parts, 'carrier part')}"
-        )
-    if report.extra_parts:
-        yield (
-            f"    {report.ucs2:,} need UCS-2, which costs "
-            f"{_number_of(report.extra_parts, 'part')} more than GSM-7"
-        )
-    for cost in report.ucs2_characters:
-        if cost.extra_parts:
-            yield (
-                f"      {_shown(cost.character)}: in {cost.messages:,} SMS, "
-                f"{_number_of(cost.extra_parts, 'part')} more"
-            )
-    if report.emails:
-        yield f"  {_number_of(report.emails, 'email')}"
-    if report.whatsapp:
-        yield f"  {_number_of(report.whatsapp, 'WhatsApp message')}"
-
-
-def _number_of(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _shown(character: str) -> str:
-    code_point = f"U+{ord(character):04X}"
-    name = unicodedata.name(character, "")
-    label = f"{code_point} {name}".rstrip()
-    return f"{character} ({label})" if character.isprintable() else label
-
-
-def _country_lines(report: PreflightReport) -> Iterator[str]:
-    if report.by_country is None and report.sms + report.whatsapp:
-        yield f"  {UNCHECKED}"
-    for country, count in (report.by_country or {}).items():
-        yield f"  {count:,} to {_country_shown(country)}"
-
-
-def _country_shown(country: str) -> str:
-    return "an unknown country" if country == UNKNOWN_COUNTRY else country
-
-
-def _limits(report: PreflightReport) -> Iterator[str]:
-    if report.in_quiet_hours is not None:
-        yield f"{report.in_quiet_hours:,} now in quiet hours"
-    if report.budget is not None:
-        yield f"{report.over_budget or 0:,} not covered by the budget of {report.budget:,}"
-    if report.seconds is not None:
-        yield f"{dt.timedelta(seconds=round(report.seconds))} to send at the given rate"
-
-
-def _balance_lines(report: PreflightReport, shortfalls: Sequence[Shortfall]) -> Iterator[str]:
-    has_countries = report.by_country is not None or not report.sms
-    if shortfalls:
-        yield "the balance may be too low:"
-        yield from (f"  {shortfall}" for shortfall in shortfalls)
-    elif has_countries:
-        yield "the balance covers it"
-    else:
-        yield "the balance of all countries together covers it"
-    if not has_countries:
-        yield "  to compare each country: pip install 'connectus-async[phone]'"

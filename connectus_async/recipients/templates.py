@@ -10,6 +10,7 @@ import attrs
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients.cells import Cell, format_cell
+from connectus_async.recipients.columns import missing_column
 
 Engine = Literal["plain", "jinja"]
 
@@ -79,7 +80,7 @@ class Template:
             InvalidArgumentError: One is not; the error names it and lists the columns.
         """
         names = (name for _, name in self.parts if name is not None)
-        _check(self.field, names, columns, "{{{}}}")
+        _check(self.field, names, columns)
 
     @property
     def source(self) -> tuple[object, ...]:
@@ -148,7 +149,7 @@ class JinjaTemplate:
         Raises:
             InvalidArgumentError: One is not; the error names it and lists the columns.
         """
-        _check(self.field, sorted(self.columns), columns, "{{{{ {} }}}}")
+        _check(self.field, sorted(self.columns), columns)
 
     def fill(self, row: Mapping[str, Cell]) -> str:
         """Fill the template from a row.
@@ -185,13 +186,11 @@ def parse_template(
     raise InvalidArgumentError("engine", 'must be "plain" or "jinja"')
 
 
-def _check(field: str, names: Iterable[str], columns: Iterable[str], form: str) -> None:
+def _check(field: str, names: Iterable[str], columns: Iterable[str]) -> None:
     known = list(columns)
     for name in names:
         if name not in known:
-            raise InvalidArgumentError(
-                field, f"{form.format(name)} is not a column; the columns are {', '.join(known)}"
-            )
+            raise InvalidArgumentError(field, missing_column(name, known))
 
 
 def _is_column(name: str) -> bool:

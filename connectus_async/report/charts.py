@@ -12,6 +12,7 @@ from connectus_async.ledger.states import ATTEMPTED, State
 from connectus_async.report.figures import Bucket, Timeline
 from connectus_async.report.formats import duration, moment, number, tick_labels, title
 from connectus_async.report.scales import time_ticks, unit_of, value_ticks
+from connectus_async.translation import Language
 
 WIDTH: Final = 440
 HEIGHT: Final = 260
@@ -96,6 +97,7 @@ class Chart:
     Attributes:
         name: Name for the ids of the page.
         heading: Heading.
+        long_heading: Heading for those who do not see the axis of time.
         sentence: Description of the values.
         values: The axis of values.
         times: The axis of time.
@@ -106,6 +108,7 @@ class Chart:
 
     name: str
     heading: str
+    long_heading: str
     sentence: str
     values: Sequence[Tick]
     times: Sequence[Tick]
@@ -114,13 +117,15 @@ class Chart:
     legend: Mapping[str, str]
 
 
-def throughput(timeline: Timeline, zone: tzinfo) -> Chart:
+def throughput(timeline: Timeline, zone: tzinfo, language: Language) -> Chart:
     """Place the messages a second over time, stacked by outcome.
 
     Args:
         timeline: The figures.
         zone: The zone whose clocks are shown.
+        language: The language of the texts.
     """
+    _ = language.gettext
     present = [
         state for state in ATTEMPTED if any(state in bucket.outcomes for bucket in timeline.buckets)
     ]
@@ -128,28 +133,36 @@ def throughput(timeline: Timeline, zone: tzinfo) -> Chart:
     ticks = value_ticks(max(rates))
     return Chart(
         name="throughput",
-        heading="Messages a second",
-        sentence=f"On average {number(sum(rates) / len(rates))}, "
-        f"between {number(min(rates))} and {number(max(rates))}.",
-        values=[Tick(_height(tick, ticks), number(tick)) for tick in ticks],
-        times=_times(timeline, zone),
+        heading=_("Messages a second"),
+        long_heading=_("Messages a second over time"),
+        sentence=_("On average {average}, between {least} and {most}.").format(
+            average=number(sum(rates) / len(rates), language),
+            least=number(min(rates), language),
+            most=number(max(rates), language),
+        ),
+        values=[Tick(_height(tick, ticks), number(tick, language)) for tick in ticks],
+        times=_times(timeline, zone, language),
         parts=[
             attrs.evolve(part, bars=_bars(bucket, timeline.width, ticks))
             for part, bucket in zip(
-                _parts(timeline, zone, _outcomes_said), timeline.buckets, strict=True
+                _parts(timeline, zone, language, _outcomes_said),
+                timeline.buckets,
+                strict=True,
             )
         ],
-        legend={state.value: title(state) for state in present},
+        legend={state.value: title(state, language) for state in present},
     )
 
 
-def latency(timeline: Timeline, zone: tzinfo) -> Chart:
+def latency(timeline: Timeline, zone: tzinfo, language: Language) -> Chart:
     """Place how long the API took to answer, over time, as percentiles.
 
     Args:
         timeline: The figures, with a latency at least.
         zone: The zone whose clocks are shown.
+        language: The language of the texts.
     """
+    _ = language.gettext
     known = [bucket.latency for bucket in timeline.buckets if bucket.latency]
     longest = max(each.p99 for each in known)
     medians = [each.p50 for each in known]
@@ -157,18 +170,22 @@ def latency(timeline: Timeline, zone: tzinfo) -> Chart:
     ticks = value_ticks(longest / unit)
     return Chart(
         name="latency",
-        heading="Time until the API answered",
-        sentence=f"Half within {duration(min(medians))} to {duration(max(medians))}; "
-        f"99 % within {duration(longest)} at worst.",
-        values=[Tick(_height(tick, ticks), f"{number(tick)} {name}") for tick in ticks],
-        times=_times(timeline, zone),
-        parts=_parts(timeline, zone, _latency_said),
+        heading=_("Time until the API answered"),
+        long_heading=_("Time until the API answered over time"),
+        sentence=_("Half within {least} to {most}; 99 % within {longest} at worst.").format(
+            least=duration(min(medians), language),
+            most=duration(max(medians), language),
+            longest=duration(longest, language),
+        ),
+        values=[Tick(_height(tick, ticks), f"{number(tick, language)} {name}") for tick in ticks],
+        times=_times(timeline, zone, language),
+        parts=_parts(timeline, zone, language, _latency_said),
         lines=[
             Line(percentile, _runs(timeline, place, unit, ticks))
             for place, percentile in reversed([*enumerate(Latency._fields)])
         ],
         legend={
-            "p50": "half of the answers (p50)",
+            "p50": _("half of the answers (p50)"),
             "p95": "95 % (p95)",
             "p99": "99 % (p99)",
         },
@@ -187,38 +204,43 @@ def _span(timeline: Timeline) -> float:
     return max(timeline.width * len(timeline.buckets), LEAST_SECONDS)
 
 
-def _times(timeline: Timeline, zone: tzinfo) -> list[Tick]:
+def _times(timeline: Timeline, zone: tzinfo, language: Language) -> list[Tick]:
     begin = timeline.buckets[0].begin
     end = begin + timedelta(seconds=_span(timeline))
     ticks = time_ticks(begin, end, zone, MOST_STEPS_OF_TIME)
     return [
         Tick(_place((tick - begin).total_seconds(), timeline), *label)
-        for tick, label in zip(ticks, tick_labels(ticks), strict=True)
+        for tick, label in zip(ticks, tick_labels(ticks, language), strict=True)
     ]
 
 
-def _parts(timeline: Timeline, zone: tzinfo, said: Callable[[Bucket], str]) -> list[Part]:
+def _parts(
+    timeline: Timeline, zone: tzinfo, language: Language, said: Callable[[Language, Bucket], str]
+) -> list[Part]:
     width = _place(timeline.width, timeline) - LEFT
     return [
         Part(
             left=_place(place * timeline.width, timeline),
             width=round(max(width - GAP, NARROWEST_BAR), 2),
-            tip=f"{moment(bucket.begin.astimezone(zone))}: {said(bucket)}",
+            tip=f"{moment(bucket.begin.astimezone(zone), language)}: {said(language, bucket)}",
         )
         for place, bucket in enumerate(timeline.buckets)
     ]
 
 
-def _outcomes_said(bucket: Bucket) -> str:
+def _outcomes_said(language: Language, bucket: Bucket) -> str:
     counts = {state: bucket.outcomes[state] for state in ATTEMPTED if state in bucket.outcomes}
-    return ", ".join(f"{number(count)} {state}" for state, count in counts.items()) or "none"
+    said = (
+        f"{number(count, language)} {language.sentence(state)}" for state, count in counts.items()
+    )
+    return ", ".join(said) or language.gettext("none")
 
 
-def _latency_said(bucket: Bucket) -> str:
+def _latency_said(language: Language, bucket: Bucket) -> str:
     if bucket.latency is None:
-        return "no answer"
-    percentiles = bucket.latency._asdict()
-    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in percentiles.items())
+        return language.gettext("no answer")
+    percentiles = bucket.latency._asdict().items()
+    return ", ".join(f"{name} {duration(seconds, language)}" for name, seconds in percentiles)
 
 
 def _bars(bucket: Bucket, seconds: float, ticks: Sequence[float]) -> list[Bar]:

@@ -2,11 +2,13 @@
 
 import shlex
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import partial
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Final
 
+from connectus_async import translation
 from connectus_async.extras import library
 from connectus_async.ledger import name_of, open_store
 from connectus_async.ledger.states import State
@@ -14,6 +16,7 @@ from connectus_async.report import charts
 from connectus_async.report._target import replacing
 from connectus_async.report.figures import Figures, read_figures
 from connectus_async.report.formats import duration, moment, number, percent, title
+from connectus_async.translation import ENGLISH, Language
 
 LEFT: Final = {
     State.QUEUED: "still queued: running the campaign again sends them",
@@ -23,7 +26,9 @@ LEFT: Final = {
 """Open tasks, by state."""
 
 
-def write_page(ledger: str | PathLike[str], target: Path, *, zone: tzinfo = UTC) -> None:
+def write_page(
+    ledger: str | PathLike[str], target: Path, *, zone: tzinfo = UTC, language: str = ENGLISH
+) -> None:
     """Write a campaign's report as one HTML page, which is whole without a network. Blocks.
 
     It has the campaign's name, the name of its source, totals, throughput and latency over time,
@@ -36,6 +41,8 @@ def write_page(ledger: str | PathLike[str], target: Path, *, zone: tzinfo = UTC)
         ledger: The ledger: the path of its file, or its address.
         target: The file to write, which is replaced if it is there, but only when all is written.
         zone: The time zone in which the page shows times, and which it names.
+        language: The tag of the page's language, such as ``es`` or ``es_CL``; English if it has no
+            translation.
 
     Raises:
         LedgerError: The ledger cannot be read.
@@ -48,7 +55,8 @@ def write_page(ledger: str | PathLike[str], target: Path, *, zone: tzinfo = UTC)
     """
     with open_store(ledger).read() as reader:
         figures = read_figures(reader)
-    page = _render(figures, datetime.now(UTC), zone, commands(figures, name_of(ledger)))
+    to_go_on = commands(figures, name_of(ledger))
+    page = _render(figures, datetime.now(UTC), zone, to_go_on, translation.language(language))
     with replacing(target, ledger) as file:
         file.write(page.encode(errors="replace"))
 
@@ -73,7 +81,9 @@ def _read(template: str) -> str:
     return files("connectus_async.report").joinpath(template).read_text("utf-8")
 
 
-def _render(figures: Figures, now: datetime, zone: tzinfo, to_go_on: list[str]) -> str:
+def _render(
+    figures: Figures, now: datetime, zone: tzinfo, to_go_on: list[str], language: Language
+) -> str:
     jinja = library("report", "jinja2", extra="report")
     environment = jinja.Environment(
         autoescape=True,
@@ -83,19 +93,24 @@ def _render(figures: Figures, now: datetime, zone: tzinfo, to_go_on: list[str]) 
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "duration": duration,
-        "moment": lambda at: moment(at.astimezone(zone)),
-        "number": number,
+        "duration": partial(duration, language=language),
+        "moment": lambda at: moment(at.astimezone(zone), language),
+        "number": partial(number, language=language),
         "offset": lambda at: str(timezone(at.astimezone(zone).utcoffset() or timedelta())),
-        "title_of": title,
+        "sentence": language.sentence,
+        "title_of": partial(title, language=language),
     }
+    _ = language.gettext
     page: str = environment.get_template("page.html").render(
+        _=_,
         figures=figures,
         charts=charts,
         commands=to_go_on,
-        left=[(figures.counts[state], said) for state, said in LEFT.items()],
+        lang=language.tag.replace("_", "-"),
+        language=language,
+        left=[(figures.counts[state], _(said)) for state, said in LEFT.items()],
         now=now,
-        percent=percent,
+        percent=partial(percent, language=language),
         present={state: count for state, count in figures.counts.items() if count},
         share=lambda count, counts: round(100 * count / max(counts.values()), 2),
         State=State,

@@ -1067,7 +1067,8 @@ class Bulk(Unpicklable):
             messages: `Sms`, `Email` or `WhatsApp` messages in any mixture, or `Row`, as an iterable
                 that may block. It is pulled as messages are sent, never ahead of them, in the
                 thread that waits for their outcomes. If
-                left out, the messages that are queued in the ledger are sent. With
+                left out, the messages that are queued in the ledger are sent; with ``wait``, those
+                in quiet hours when these end. With
                 ``edited="abort"`` or ``"remaining"`` it is loaded to its end first, as by `load`
                 with ``replaces``.
 
@@ -1130,7 +1131,9 @@ class Bulk(Unpicklable):
         """Record messages in the ledger without sending them; `stream` and `run` send them later.
 
         Rows that cannot become a message, duplicates and suppressed recipients are recorded as
-        skipped, with their lines. Messages that are in the ledger already stay as they are.
+        skipped, with their lines. Messages that are in the ledger already, by their key or the
+        recipient's identity, stay as they are if they may have been sent; otherwise they take the
+        content that they have now, and if that is another one, they wait again.
 
         Args:
             messages: As in `stream`. It is read to its end.
@@ -1507,6 +1510,7 @@ class Connectus:
         budget: int | None = None,
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
+        wait: bool = False,
     ) -> "Bulk":
         """Make a bulk sender. It sends many messages with bounded concurrency.
 
@@ -1538,7 +1542,7 @@ class Connectus:
                 message. While its file cannot be read, nothing is sent; after ten seconds the
                 campaign stops.
             quiet_hours: Hours, in the recipient's time zone, in which nothing is sent. Messages due
-                then stay queued.
+                then stay queued, or wait: see `wait`.
             expires_at: Aware datetime from which on the remaining messages are skipped. Default:
                 never.
             budget: Maximum balance that the campaign may spend in total, in messages (in billed SMS
@@ -1546,6 +1550,9 @@ class Connectus:
             forget_content: ``True`` makes the ledger keep only a hash of the text of accepted
                 messages.
             patience: Seconds without any answer but 429 after which the campaign stops. Default 60.
+            wait: ``True`` makes `Bulk.stream` and `Bulk.run`, called without messages, wait for the
+                end of quiet hours, and send these messages then. It needs a ledger. Default:
+                messages due in quiet hours get an outcome, and stay queued.
 
         Returns:
             The bulk sender, for use with ``with``.
@@ -1575,6 +1582,7 @@ class Connectus:
             budget=budget,
             forget_content=forget_content,
             patience=patience,
+            wait=wait,
         )
         return Bulk(bridge)
 

@@ -124,7 +124,7 @@ class Settings:
         counts_once = self._values["on_unknown"] == OnUnknown.RESEND
         return json.dumps(self._values | ({"on_unknown": OnUnknown.HOLD} if counts_once else {}))
 
-    def options(self, ledger: Path | str) -> CampaignOptions:
+    def options(self, ledger: Path | str, *, wait: bool = False) -> CampaignOptions:
         """Make the options; blocking, for it reads the suppression list.
 
         Raises:
@@ -135,7 +135,7 @@ class Settings:
         for name, read in self._readers().items():
             value = values.pop(name)
             values[FORMS[name].name] = read(value) if value else None
-        return CampaignOptions(ledger=ledger, **values)
+        return CampaignOptions(ledger=ledger, wait=wait, **values)
 
     def _readers(self) -> Mapping[str, Callable[[str], Any]]:
         """Functions that make options of plain values."""

@@ -5,6 +5,7 @@ the messages under way of each sender: these are unknown if the sender dies.
 """
 
 import asyncio
+import datetime as dt
 import logging
 import time
 from collections import Counter, deque
@@ -19,7 +20,8 @@ from connectus_async.bulk.failures import ANSWERED
 from connectus_async.bulk.feed import STOPPED
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.progress import Delay, DelayCause, Progress, together
+from connectus_async.bulk.quiet_messages import seconds_to_sleep
 from connectus_async.errors import CampaignStoppedError, LedgerError, UnknownOutcomeError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Attendance, Entry, Instructions, Throttling
@@ -69,7 +71,7 @@ class Pace:
     rate_limit: float | None = None
     concurrency_limit: int = 0
     is_paused: bool = False
-    paused_by: tuple[str, ...] = ()
+    delays: tuple[Delay, ...] = ()
 
 
 @attrs.frozen
@@ -135,6 +137,8 @@ class Dispatcher:
         circuit_breaker: The circuit breaker for the outcomes of all senders.
         rate: Maximum messages or segments a second of all senders.
         reserves: There is a budget.
+        wait: Messages in quiet hours are sent when these end.
+        expires_at: Time from which on nothing is sent.
 
     Attributes:
         summary: The count of the outcomes so far.
@@ -151,8 +155,14 @@ class Dispatcher:
         circuit_breaker: CircuitBreaker,
         rate: float | None = None,
         reserves: bool = False,
+        wait: bool = False,
+        expires_at: dt.datetime | None = None,
     ) -> None:
         self._reserves = reserves
+        self._waits = wait
+        self._expires_at = expires_at
+        self._rest: asyncio.TimerHandle | None = None
+        self._quiet_at_the_end: list[tuple[Delay, ...]] = []
         self.news = asyncio.Event()
         self._rate = rate
         self._instructions: Instructions | None = None
@@ -271,7 +281,7 @@ class Dispatcher:
             rate_limit=sum(rates) if rates and len(rates) == len(paces) else None,
             concurrency_limit=sum(pace.concurrency_limit for pace in paces),
             is_paused=any(pace.is_paused for pace in paces),
-            paused_by=tuple({name: None for pace in paces for name in pace.paused_by}),
+            delays=together([*(pace.delays for pace in paces), *self._quiet_at_the_end]),
         )
 
     def _receive(self, sender: Sender, items: Sequence[Item]) -> None:
@@ -379,7 +389,9 @@ class Dispatcher:
         self._failures.put_nowait(Failure(line, State(state), reason, error))
 
     def _pace(self, sender: Sender, item: Item) -> None:
-        sender.pace = Pace(*item[1:])
+        _, rate, rate_limit, concurrency_limit, is_paused, delays = item
+        told = tuple(map(Delay.read, delays))
+        sender.pace = Pace(rate, rate_limit, concurrency_limit, is_paused, told)
 
     def _attend(self, sender: Sender, item: Item) -> None:
         _, sender.demand, throttling, stopped = item
@@ -459,6 +471,8 @@ class Dispatcher:
     def _lose(self, sender: Sender) -> None:
         """Assign messages that it had not begun to others; those that it had begun are unknown."""
         self._senders.remove(sender)
+        if sender.is_leaving:
+            self._quiet_at_the_end.append(_quiet(sender))
         for number, entry in sender.begun.items():
             self._ledger.finish(entry, number, State.UNKNOWN, ENDED, None)
             self.summary.counts[State.UNKNOWN] += 1
@@ -480,9 +494,28 @@ class Dispatcher:
                     sender.is_idle = False
                     sender.protocol.send("continue")
         elif all(sender.is_idle and not sender.is_leaving for sender in self._senders):
+            quiet = [delay for sender in self._senders for delay in _quiet(sender)]
+            if quiet and self._waits and not self._is_stopped:
+                self._wait_for_the_end_of(quiet)
+                return
             for sender in self._senders:
                 sender.is_leaving = True
                 sender.protocol.send("leave")
+
+    def _wait_for_the_end_of(self, quiet: Sequence[Delay]) -> None:
+        """Assign the messages anew when the first quiet hours end."""
+        self._last, self._is_exhausted = 0, False
+        ends = (delay.until for delay in quiet if delay.until is not None)
+        if self._rest is not None:
+            self._rest.cancel()
+        if seconds := seconds_to_sleep(ends, self._expires_at):
+            loop = asyncio.get_running_loop()
+            self._rest = loop.call_later(seconds, self._direct)
+            return
+        self._left += self.summary.counts.pop(State.QUEUED, 0)
+        for sender in self._senders:
+            sender.is_idle = False
+            sender.protocol.send("continue")
 
     def _end(self) -> None:
         has_more = self._ready or not self._is_exhausted
@@ -491,3 +524,9 @@ class Dispatcher:
         self._failures.put_nowait(None)
         self._ended.set()
         self.news.set()
+
+
+def _quiet(sender: Sender) -> tuple[Delay, ...]:
+    """Choose the delays of a sender that are quiet hours."""
+    delays = sender.pace.delays
+    return tuple(delay for delay in delays if delay.cause is DelayCause.QUIET_HOURS)

@@ -224,6 +224,8 @@ async def _dispatcher_of(campaign: Delegated) -> Dispatcher:
         circuit_breaker=campaign.circuit_breaker,
         rate=campaign.options.rate,
         reserves=campaign.options.budget is not None,
+        wait=campaign.options.wait,
+        expires_at=campaign.options.expires_at,
     )
 
 
@@ -258,6 +260,7 @@ def shares(options: BulkOptions, processes: int) -> Iterator[BulkOptions]:
                 "edited": Edited.EVERYONE,
                 "budget": None,
                 "forget_content": False,
+                "wait": False,
             }
         )
 

@@ -151,8 +151,8 @@ class RemoteLedger(NullLedger):
     def tell_progress(self, progress: Progress) -> None:
         """Report the pace of this sender."""
         limits = progress.rate_limit, progress.concurrency_limit
-        pauses = progress.is_paused, progress.paused_by
-        self.protocol.send("pace", progress.rate, *limits, *pauses)
+        delays = [delay.as_dict() for delay in progress.delays]
+        self.protocol.send("pace", progress.rate, *limits, progress.is_paused, delays)
 
     def _ask(self, limit: int) -> "asyncio.Future[Private[Rows]]":
         self._assigned = self._loop.create_future()

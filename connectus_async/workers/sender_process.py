@@ -82,6 +82,8 @@ async def _sent(bulk: "Bulk", ledger: RemoteLedger) -> str | None:
                 ledger.tell(outcome.line, outcome.state, outcome.skipped, str(outcome.error))
     except Exception as error:  # noqa: BLE001 - the dispatcher reports it, in one sentence
         return safe_text(error)
+    finally:
+        ledger.tell_progress(bulk.progress())  # the dispatcher waits for the end of quiet hours
     return None
 
 

@@ -13,7 +13,12 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.sender import Bulk
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.errors import ConfigurationError, ConnectusError, LedgerError
+from connectus_async.errors import (
+    CampaignStoppedError,
+    ConfigurationError,
+    ConnectusError,
+    LedgerError,
+)
 from connectus_async.extras import library
 from connectus_async.ledger import check_tables, open_store, parse_address, with_campaign
 from connectus_async.ledger.abc import Ledger, LedgerStore, SharedLedger
@@ -68,6 +73,7 @@ async def hand_out(bulk: Bulk, tickets: int) -> None:
         tickets: How many workers are to help, if there are as many. Further calls bring more.
 
     Raises:
+        CampaignStoppedError: It was stopped from another terminal since the sender was entered.
         ConfigurationError: Its ledger is a file, it is busy, or an option cannot be recorded.
         LedgerError: The source was not loaded to its end, or the ledger cannot be used.
 
@@ -91,6 +97,7 @@ async def defer_tickets(ledger: Ledger, tickets: int) -> None:
         tickets: How many.
 
     Raises:
+        CampaignStoppedError: It was stopped from another terminal since the ledger was opened.
         ConfigurationError: The ledger is a file, or the number is not above zero.
         LedgerError: The source was not loaded to its end, or the ledger cannot be used.
     """
@@ -101,7 +108,9 @@ async def defer_tickets(ledger: Ledger, tickets: int) -> None:
 
     if not isinstance(ledger, SharedLedger):
         raise ConfigurationError("ledger", "must be in a database for tickets: postgresql://…")
-    await ledger.attend(Attendance(is_start=True, demand=0.0))
+    found = await ledger.attend(Attendance(is_start=True, demand=0.0))
+    if found.stopped is not None:
+        raise CampaignStoppedError(found.stopped)
     await ledger.hand_out(ticket_queue.deferrer(tickets))
 
 

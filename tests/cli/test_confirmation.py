@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from connectus_async.cli.commands import connectus as command_line
+from connectus_async.cli.confirmation import question_of
 from connectus_async.emulator import Emulator
+from connectus_async.ledger.records import Waiting
 
 LIMIT = 60
 COMMAND = (sys.executable, "-m", "connectus_async")
@@ -94,7 +96,7 @@ def sending(recipients: Path, *options: object) -> tuple[object, ...]:
     return "bulk", "send", recipients, "--text", "Hola {name}", *options
 
 
-QUESTION = "Send 3 messages? [y/N] "
+QUESTION = "Send 3 SMS to 3 people? [y/N] "
 
 
 @pytest.mark.parametrize("answer", ["y", "Yes", " y "])
@@ -206,6 +208,24 @@ def test_no_question_is_asked_where_none_is_needed(
 
     assert terminal.ended() == 0
     assert "[y/N]" not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    ("waiting", "question"),
+    [
+        ({"sms": Waiting(2_776, 2_800, 2_700)}, "Send 2,800 SMS to 2,700 people?"),
+        ({"sms": Waiting(1, 2, 1)}, "Send 2 SMS to 1 person?"),
+        ({"email": Waiting(3, 3, 2)}, "Send 3 emails to 2 people?"),
+        ({"whatsapp": Waiting(1, 1, 1)}, "Send 1 WhatsApp message to 1 person?"),
+        (
+            {"sms": Waiting(2, 4, 2), "email": Waiting(1, 1, 1)},
+            "Send 3 messages to 3 people?",
+        ),
+    ],
+)
+def test_the_question_says_what_is_sent_to_how_many(waiting: Mapping[str, Waiting], question: str):
+    """SMS as they are billed: a long text is several."""
+    assert question_of(waiting) == question
 
 
 def test_a_campaign_that_is_done_asks_nothing(at_terminal: At, run: Any, recipients: Path):

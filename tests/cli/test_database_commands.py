@@ -172,6 +172,6 @@ def test_without_the_extra_a_command_says_what_to_install(
     result = run(*command, "postgresql://h/d?campaign=a")
 
     assert result.exit_code == 1
-    assert result.stderr == (
+    assert result.stderr.lower() == (
         "connectus: ledger: needs psycopg: pip install 'connectus-async[postgres]'\n"
     )

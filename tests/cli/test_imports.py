@@ -14,6 +14,7 @@ HEAVY = {
     "anyio",
     "asyncio",
     "attr",
+    "babel",
     "cattrs",
     "importlib.metadata",
     "pathlib",
@@ -31,10 +32,13 @@ OURS = {
     "connectus_async.cli.commands",
     "connectus_async.cli.exit_codes",
     "connectus_async.cli.interrupts",
+    "connectus_async.cli.language",
     "connectus_async.cli.runner",
     "connectus_async.cli.standard_streams",
+    "connectus_async.cli.translated_help",
     "connectus_async.errors",
     "connectus_async.redaction",
+    "connectus_async.translation",
 }
 FOR_OPTIONS = {
     "connectus_async.arguments",

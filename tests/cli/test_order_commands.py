@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,18 +68,25 @@ def test_a_campaign_is_paused_and_continued(run: Run, ledger: Ledger):
     command = f"connectus bulk {{}} {typed(ledger)}"
     paused = run("bulk", "pause", ledger)
     assert paused.stdout.splitlines() == [
-        f"paused: go on with {command.format('continue')}",
-        "nobody sends it now; 3 messages wait",
+        "Paused. Messages under way are finished. To go on: " + command.format("continue"),
+        "3 messages wait; nobody sends now.",
     ]
     assert orders(ledger).paused_until == math.inf
     shown = run("bulk", "status", ledger)
-    assert f": go on with {command.format('continue')}\n" in shown.stdout
-    assert "\npaused by " in shown.stdout
+    assert f"to go on: {command.format('continue')}\n" in shown.stdout
+    assert ": paused by " in shown.stdout
     assert (status(run, ledger)["paused"], status(run, ledger)["paused_until"]) == (True, None)
 
     with opened(ledger):
         continued = run("bulk", "continue", ledger)
-    assert continued.stdout.splitlines() == ["continued", "1 sender; 3 messages wait"]
+    assert continued.stdout.splitlines() == [
+        "Continued.",
+        "3 messages wait; 1 sender is at work.",
+    ]
+    alone = run("bulk", "continue", ledger)
+    assert alone.stdout.splitlines()[1] == (
+        f"3 messages wait; nobody sends now: start with {command.format('resume')}"
+    )
     assert orders(ledger).paused_until is None
     assert "paused" not in run("bulk", "status", ledger).stdout
 
@@ -86,7 +94,7 @@ def test_a_campaign_is_paused_and_continued(run: Run, ledger: Ledger):
 def test_a_pause_may_have_an_end(run: Run, ledger: Ledger):
     """It is in the time zone of whoever asks, or in the one that is given."""
     paused = run("bulk", "pause", ledger, "--until", "2100-12-24T08:00:00+00:00")
-    assert paused.stdout.startswith("paused until 2100-12-24 ")
+    assert paused.stdout.startswith("Paused until 2100-12-24 ")
     found = status(run, ledger)
     assert (found["paused"], found["paused_until"]) == (True, "2100-12-24T08:00:00+00:00")
     assert run("bulk", "pause", ledger, "--until", "2001-12-24T08:00:00+00:00").exit_code == 0
@@ -101,10 +109,8 @@ def test_a_campaign_is_stopped_until_it_is_started_again(
     stopped = run("bulk", "stop", ledger, "--json")
     answer = json.loads(stopped.stdout)
     assert (answer["queued"], answer["senders"]) == (3, [])
-    assert answer["stopped"].endswith(" stopped it")
-    assert (
-        f"stopped: {answer['stopped']}: start again with " in run("bulk", "status", ledger).stdout
-    )
+    assert re.search(r" stopped it at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", answer["stopped"])
+    assert f": stopped: {answer['stopped']}\n" in run("bulk", "status", ledger).stdout
 
     assert run("bulk", "resume", ledger).exit_code == 0
     assert len(server.received) == 3
@@ -128,11 +134,11 @@ def test_who_sends_ends_with_the_reason_of_a_stop(run: Run, server: Emulator, le
 
 def test_a_rate_is_ordered_and_taken_back(run: Run, ledger: Ledger):
     """Both are shown."""
-    assert run("bulk", "set-rate", ledger, 2.5).stdout.startswith("the rate is 2.5/s\n")
+    assert run("bulk", "set-rate", ledger, 2.5).stdout.startswith("The rate is at most 2.5/s.\n")
     assert (orders(ledger).rate, status(run, ledger)["rate"]) == (2.5, 2.5)
-    assert "at most 2.5/s by order: " in run("bulk", "status", ledger).stdout
+    assert "at most 2.5/s by order; to end that: " in run("bulk", "status", ledger).stdout
     taken_back = run("bulk", "set-rate", ledger, "as-started")
-    assert taken_back.stdout.startswith("the rate is as it was started\n")
+    assert taken_back.stdout.startswith("The rate is the one that it was started with.\n")
     assert (orders(ledger).rate, status(run, ledger)["rate"]) == (None, None)
 
 
@@ -164,7 +170,7 @@ def test_the_status_shows_who_has_a_ledger_open(run: Run, ledger: Ledger):
         (sender,) = status(run, ledger)["senders"]
         shown = run("bulk", "status", ledger).stdout
     assert sender["place"].endswith(f" process {os.getpid()}")
-    assert f"open in {sender['place']} since 20" in shown
+    assert f"sent by {sender['place']} since " in shown
     assert status(run, ledger)["senders"] == []
 
 

@@ -18,8 +18,8 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger.states import Edited
 from connectus_async.workers.campaign_options import FORMS, CampaignOptions, Settings
 
-LIBRARY_ALONE = {"ledger", "edited", "patience"}
-"""The commands name the ledger and the treatment of edited texts themselves, and nothing else."""
+LIBRARY_ALONE = {"ledger", "edited", "patience", "wait"}
+"""The commands name the ledger, edited texts and waiting themselves, and nothing else."""
 
 GIVEN: dict[str, Any] = {
     "campaign": "navidad",

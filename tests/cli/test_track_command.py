@@ -78,6 +78,7 @@ def test_until_final_goes_on_until_all_are(run, ledger, clock, server):
 
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {
+        "type": "track",
         "asked": 2,
         "left": 0,
         "deliveries": {"ENTREGADO": 2, "NO_ENTREGABLE": 1},

@@ -139,7 +139,7 @@ def test_events_are_printed_as_they_come(listen):
     assert listening.post(INCOMING | {"sms_content_binary": b"Hola".hex()}) == 200
     assert listening.line().endswith("a las 8? (its bytes say: Hola)")
     assert listening.post({"clicks": 1}) == 200
-    assert listening.line() == 'unknown: {"clicks": 1}'
+    assert listening.line() == 'unknown event: {"clicks": 1}'
 
 
 def test_a_duplicate_and_a_forgery_are_not_printed(listen):
@@ -150,7 +150,7 @@ def test_a_duplicate_and_a_forgery_are_not_printed(listen):
     out, err = listening.stop()
 
     assert statuses == [200, 200, 404, 200]
-    assert out.splitlines() == [f"{STATUS['id_sms']}: ENTREGADO", 'unknown: {"clicks": 1}']
+    assert out.splitlines() == [f"{STATUS['id_sms']}: ENTREGADO", 'unknown event: {"clicks": 1}']
     assert err == "connectus: the receiver has stopped\n"
     assert listening.process.returncode == 130
 
@@ -233,9 +233,9 @@ def test_a_target_that_is_not_there(listen, unused_url):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--secret", "short"), "secret: must be 16 or more letters"),
-        (("--host", "no such host"), "host: no such host is not an address"),
-        (("--record", "/nowhere/events.jsonl"), "record: /nowhere/events.jsonl: No such file"),
+        (("--secret", "short"), "--secret: must be 16 or more letters"),
+        (("--host", "no such host"), "--host: no such host is not an address"),
+        (("--record", "/nowhere/events.jsonl"), "--record: /nowhere/events.jsonl: No such file"),
     ],
 )
 def test_an_option_that_cannot_be(run, options, problem):
@@ -294,7 +294,7 @@ def test_a_replay_stops_at_a_failure(run, tmp_path, target):
     result = replayed(run, tmp_path, target, LINES)
 
     assert result.exit_code == 1
-    assert result.stderr == "connectus: to: answered 500 to line 3; events posted before it: 1\n"
+    assert result.stderr == "connectus: --to: answered 500 to line 3; events posted before it: 1\n"
     assert [event["id_sms"] for event in target.bodies] == ["1", "2"]
 
 
@@ -304,7 +304,9 @@ def test_a_replay_to_nobody(run, tmp_path, unused_url):
     file.write_bytes(LINES)
     result = run("webhooks", "replay", file, "--to", f"{unused_url}/{SECRET}")
 
-    assert result.stderr == "connectus: to: gave no answer to line 1; events posted before it: 0\n"
+    assert (
+        result.stderr == "connectus: --to: gave no answer to line 1; events posted before it: 0\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -319,13 +321,13 @@ def test_a_line_that_is_no_event(run, tmp_path, target, line, problem):
     """It is named by its number."""
     result = replayed(run, tmp_path, target, b'{"id_sms": "1"}\n' + line)
 
-    assert (result.exit_code, result.stderr) == (1, f"connectus: file: {problem}\n")
+    assert (result.exit_code, result.stderr) == (1, f"connectus: FILE: {problem}\n")
     assert target.bodies == [{"id_sms": "1"}]
 
 
 def test_a_file_of_events_that_is_not_there(run):
-    """The system's reason is passed on."""
+    """It is wrong usage."""
     result = run("webhooks", "replay", "missing.jsonl", "--to", "http://127.0.0.1")
 
-    sentence = "connectus: file: missing.jsonl: No such file or directory\n"
-    assert (result.exit_code, result.stderr) == (1, sentence)
+    assert result.exit_code == 2
+    assert "there is no file missing.jsonl" in result.stderr

@@ -50,7 +50,7 @@ def test_more_workers_are_asked_for_where_the_file_is_not(run, send, server, que
         *("bulk", "resume", with_campaign(queue, "navidad")),
         *("--workers", 1, "--budget", 2, "--json"),
     )
-    assert json.loads(resumed.stdout) == {"tickets": 1, "queued": 3}
+    assert json.loads(resumed.stdout) == {"type": "tickets", "tickets": 1, "queued": 3}
 
     run("workers", "run", queue, "--until-empty")
     assert len(server.received) == 2
@@ -80,7 +80,7 @@ def test_a_worker_that_cannot_begin(run, queue):
     no_address = run("workers", "run", "campaign.db")
 
     assert (no_credentials.exit_code, no_address.exit_code) == (1, 2)
-    assert "api_key: is missing" in no_credentials.stderr
+    assert "CONNECTUS_API_KEY: is missing" in no_credentials.stderr
     assert "Invalid value for 'ADDRESS'" in no_address.stderr
 
 

@@ -98,6 +98,19 @@ async def test_a_start_by_the_user_ends_a_stop_and_nothing_else(store: LedgerSto
             assert (found.stopped, found.paused_for, found.rate) == (None, math.inf, 2.5)
 
 
+@pytest.mark.parametrize("earlier", [None, "enough"])
+async def test_a_stop_that_is_ordered_while_a_start_opens_is_obeyed(
+    store: LedgerStore, earlier: str | None
+):
+    """The start began before it, and may be loading for long. The next one ends it."""
+    async with opened(store):
+        await order(store, stopped=earlier)
+    async with opened(store) as ledger:
+        await order(store, stopped="no, really")
+        assert (await instructions(ledger, is_start=True)).stopped == "no, really"
+        assert (await instructions(ledger, is_start=True)).stopped is None
+
+
 async def test_the_present_holder_is_known(store: LedgerStore):
     """By its machine and process, and since when."""
     before = time.time() - 1

@@ -71,7 +71,7 @@ async def test_a_ledger_of_another_campaign_is_refused_and_left_alone(
         await begin(ledger, entry())
     before = await rows(store)
 
-    with pytest.raises(LedgerError, match="a ledger is of one campaign") as refused:
+    with pytest.raises(LedgerError, match="or use another ledger for this one") as refused:
         await store.ledger().open(policy(**other))
 
     assert str(refused.value).startswith(f"{refused.value.ledger}: ")
@@ -202,6 +202,7 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[Any]]] = {
     "flush": lambda ledger: ledger.flush(),
     "queued": lambda ledger: ledger.queued(0, 1),
     "counts": lambda ledger: ledger.counts(),
+    "waiting": lambda ledger: ledger.waiting(),
     "spent": lambda ledger: ledger.spent(),
     "metadata": lambda ledger: ledger.metadata(),
     "set_metadata": lambda ledger: ledger.set_metadata(source="a.csv"),

@@ -170,6 +170,46 @@ async def test_a_message_that_returns_but_is_to_be_skipped_stays_skipped(
     assert await rows(store, "state") == ["skipped"]
 
 
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("skipped", [None, SkipReason.SUPPRESSED])
+async def test_a_message_that_nobody_got_takes_the_content_of_its_newest_source(
+    store: LedgerStore, ledger: Ledger, state: State, skipped: SkipReason | None
+):
+    """Its key is the user's, or that of a recipient; what may have been sent stays as it was."""
+    old = entry("a", line=1, recipient=ANA, text=OLD)
+    await (load(ledger, old) if state is State.QUEUED else bring(ledger, old, state))
+    new = entry("a", line=2, recipient=LUIS, text=NEW, billed=2)
+    number = await ledger.begin_load()
+    loaded = await ledger.load([Loading(new, skipped)], number)
+    await ledger.end_load(number, replaces=True)
+
+    changes = state in {State.QUEUED, State.REJECTED, State.SKIPPED} and not skipped
+    assert loaded == [Loaded(None, State.QUEUED if changes else state)]
+    assert await rows(store, "line", "recipient", "state", "billed") == [
+        (2, LUIS, "queued", 2) if changes else (2, ANA, state, 1)
+    ]
+    if changes:
+        assert [one for _, one in await ledger.queued(0, 10)] == [new]
+        assert await rows(store, "reason", "ended_at") == [(None, None)]
+        ((number, one),) = await ledger.queued(0, 10)
+        assert (await begin(ledger, one, number)).found is None
+
+
+@pytest.mark.parametrize("state", State)
+async def test_a_message_with_the_same_content_stays_as_it_is(
+    store: LedgerStore, ledger: Ledger, state: State
+):
+    """Its other line is no other content, nor is another way to write it down."""
+    await bring(ledger, entry("a", line=1), state)
+    before = await rows(store, "recipient", "state", "reason", "attempts")
+    again = entry("a", line=2)
+    written = again._replace(body=again.body.replace(": ", ":"))
+    loaded = [*await load(ledger, again), *await load(ledger, written)]
+
+    assert loaded == [Loaded(None, state)] * 2
+    assert await rows(store, "recipient", "state", "reason", "attempts") == before
+
+
 async def edit(ledger: Ledger, edited: Edited, *people: str) -> Mapping[int, int]:
     """Load another text for some people; return the count of those who are left out."""
     number = await ledger.begin_load()

@@ -48,6 +48,18 @@ def test_a_reader_does_not_see_what_is_written_later(store: LedgerStore):
         assert reader.totals()[State.REJECTED].messages == 2
 
 
+def test_messages_are_counted_that_ended_lately(store: LedgerStore):
+    """Those whose outcome is known; neither what waits nor what was skipped."""
+    before = time.time() - 1
+    with held(store) as holder:
+        holder.run(load(holder.ledger, entry("c")))
+        holder.finish(entry("a"), State.ACCEPTED, None, "id-a")
+        holder.finish(entry("b"), State.REJECTED, "400")
+    with store.read() as reader:
+        assert reader.ended_since(before) == 2
+        assert reader.ended_since(time.time() + 1) == 0
+
+
 @every_variant
 def test_an_empty_ledger_can_be_read(store: LedgerStore):
     """Its campaign has a name, and no message."""
@@ -262,7 +274,7 @@ async def test_a_trial_of_another_campaign_is_refused(store: LedgerStore):
     async with opened(store):
         pass
     trial = store.trial()
-    with pytest.raises(LedgerError, match="a ledger is of one campaign"):
+    with pytest.raises(LedgerError, match="or use another ledger for this one"):
         await trial.open(policy("pascua"))
     await trial.close()
 

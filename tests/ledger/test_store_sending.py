@@ -22,7 +22,7 @@ from stores import every_variant
 
 from connectus_async import LedgerError
 from connectus_async.ledger.abc import Ledger, LedgerStore
-from connectus_async.ledger.records import INVALID, Claim, Entry
+from connectus_async.ledger.records import INVALID, Claim, Entry, Loading, Waiting
 from connectus_async.ledger.states import STEPS, SkipReason, State
 
 NO_MESSAGE = Entry(None, None, INVALID, "", "", 0)
@@ -349,6 +349,24 @@ async def test_messages_are_counted_by_state_and_add_up_to_what_is_spent(ledger:
     assert await ledger.spent() == sum(
         2 * 10**power for power, state in enumerate(State) if state in may_have_gone
     )
+
+
+async def test_what_waits_is_added_up_by_kind(ledger: Ledger):
+    """Messages, what they cost, and how many people they go to: one person may get several."""
+    assert await ledger.waiting() == {}
+
+    for state in State:
+        await bring(ledger, entry(f"{state}", billed=2), state)
+    number = await ledger.begin_load()
+    more = [
+        entry("a", billed=3),
+        entry("b", recipient="56987688061"),
+        entry("c", kind="email", recipient="ana@example.com"),
+    ]
+    await ledger.load([Loading(one) for one in more], number)
+    await ledger.end_load(number, replaces=False)
+
+    assert await ledger.waiting() == {"sms": Waiting(3, 6, 2), "email": Waiting(1, 1, 1)}
 
 
 class Wish(NamedTuple):

@@ -2,12 +2,14 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -16,9 +18,10 @@ import psycopg
 import pytest
 
 from connectus_async import ConfigurationError, postgres_server
-from connectus_async.postgres_server import PROGRAMS, PostgresServer, find_programs
+from connectus_async.postgres_server import PROGRAMS, USERS, WHEEL, PostgresServer, find_programs
 
 PATIENCE = 100
+INSTALLED = find_spec(WHEEL)
 
 PROGRAM = """
 import os, sys
@@ -136,6 +139,36 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root runs the server himself")
+@pytest.mark.skipif(INSTALLED is None, reason="there is no such wheel for this machine")
+def test_the_user_of_the_server_need_not_reach_the_wheel(
+    places: Path, everyone: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As below the home of root, who cannot run the server."""
+    (everyone / "tar").symlink_to(shutil.which("tar", path=os.defpath))
+    monkeypatch.setenv("PATH", str(everyone))
+    wheels = places / "home"
+    wheels.mkdir(mode=0o700)
+    monkeypatch.syspath_prepend(wheels)
+    (package,) = map(Path, INSTALLED.submodule_search_locations)
+    for part in package.parent.glob(f"{WHEEL}*"):
+        (wheels / part.name).symlink_to(part)
+
+    with PostgresServer(syncs=False) as server, psycopg.connect(server.address()) as connection:
+        ((share,),) = connection.execute("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'")
+        assert Path(share).owner() in USERS
+
+    assert not Path(share).exists()
+
+
+@pytest.fixture
+def everyone() -> Iterator[Path]:
+    """A folder that everyone can read."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 def install(folder: Path, text: str = "#!/bin/sh\nexit 0\n") -> None:
     """Write programs with the names of PostgreSQL's."""
     folder.mkdir(parents=True)
@@ -176,17 +209,14 @@ def test_a_missing_postgresql_is_named_with_the_ways_to_install_it(places: Path)
     ],
 )
 def test_a_server_that_does_not_start_says_why(
-    places: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+    everyone: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
 ):
     """By the last lines that were written; nothing is left of its folder."""
-    with TemporaryDirectory() as folder:
-        everyone = Path(folder)
-        everyone.chmod(0o755)
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        install(everyone / "bin", text)
-        monkeypatch.setenv("PATH", f"{everyone / 'bin'}:{os.defpath}")
+    monkeypatch.setattr(tempfile, "tempdir", str(everyone))
+    install(everyone / "bin", text)
+    monkeypatch.setenv("PATH", f"{everyone / 'bin'}:{os.defpath}")
 
-        with pytest.raises(ConfigurationError, match=reason):
-            PostgresServer().__enter__()
+    with pytest.raises(ConfigurationError, match=reason):
+        PostgresServer().__enter__()
 
-        assert list(everyone.iterdir()) == [everyone / "bin"]
+    assert list(everyone.iterdir()) == [everyone / "bin"]

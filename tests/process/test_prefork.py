@@ -245,7 +245,8 @@ def test_every_child_of_celery_sends(phones, tmp_path):
     """Those that have done their two tasks are replaced, and their successors send as well.
 
     The broker takes a file that is being written for an empty one. So nobody writes where another
-    reads: the worker writes nothing, and tasks are moved to it.
+    reads: the worker writes nothing, and tasks are moved to it. In the end the worker is stopped at
+    once, since it may wait for ever for a child that it is just replacing.
     """
     worker, sender = tmp_path / "worker", tmp_path / "sender"
     environment = phones.environment | {"BROKER": json.dumps(broker_options(worker))}

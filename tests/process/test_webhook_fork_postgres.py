@@ -27,7 +27,7 @@ INSERT INTO outcome (id, state, attempts, provider_id)
 SELECT id, 'accepted', 1, provider_id FROM sent
 """
 DELIVERED = """
-SELECT coalesce(string_agg(provider_id, '' ORDER BY provider_id), '') FROM outcome
+SELECT coalesce(string_agg(provider_id, '' ORDER BY provider_id), '') FROM message
 WHERE delivery_status = 'ENTREGADO'
 """
 
@@ -36,7 +36,10 @@ import psycopg
 
 def fork_amid_a_status(child):
     with psycopg.connect(sys.argv[2]) as other:
-        other.execute("UPDATE connectus.outcome SET reason = '' WHERE provider_id = 'c'")
+        other.execute(
+            "INSERT INTO connectus.delivery (id, status)"
+            " SELECT id, '' FROM connectus.outcome WHERE provider_id = 'c'"
+        )
         future = handle._ledger.record("c", SmsStatus.ENTREGADO)
         with psycopg.connect(sys.argv[2], autocommit=True) as observer:
             query = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

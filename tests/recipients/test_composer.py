@@ -136,11 +136,11 @@ def test_what_a_normaliser_makes_is_checked_too():
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"to": "phone"}, "to: there is no column 'phone' among the file's 4 columns"),
+        ({"to": "phone"}, "to: there is no column 'phone'; the columns are "),
         ({"src_number": Column("src")}, "src_number: there is no column 'src'"),
         ({"id_client": Column("client")}, "id_client: there is no column 'client'"),
         ({"key": "uid"}, "key: there is no column 'uid'"),
-        ({"sms_content": Template.parse("text", "{nombre}")}, "text: {nombre} is not a column"),
+        ({"sms_content": Template.parse("text", "{nombre}")}, "text: there is no column 'nombre'"),
     ],
 )
 def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], problem: str):

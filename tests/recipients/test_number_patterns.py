@@ -7,7 +7,7 @@ import pytest
 
 from connectus_async import InvalidArgumentError
 from connectus_async.recipients import phone_numbers
-from connectus_async.recipients.number_patterns import LONGEST_CODE, country_of
+from connectus_async.recipients.number_patterns import LONGEST_CODE, country_of, line_type
 from connectus_async.recipients.phone_numbers import NEIGHBOURS, SERVED, country, normaliser
 
 EUROPE = ("DE", "ES", "FR", "GB", "IT")
@@ -87,6 +87,32 @@ def test_ordinary_numbers_are_not_asked_for(region, number, monkeypatch: pytest.
     """To ask phonenumbers takes thirty times as long."""
     monkeypatch.setattr(phone_numbers, "_digits", None)
     assert normaliser(region)("dst_number", number) == "56987688060"
+
+
+OF_TYPES = {
+    phonenumbers.PhoneNumberType.FIXED_LINE: "landline",
+    phonenumbers.PhoneNumberType.TOLL_FREE: "toll_free",
+}
+
+
+@pytest.mark.parametrize("region", [*SERVED, *NEIGHBOURS, *EUROPE])
+def test_a_number_that_is_no_mobile_is_told_as_phonenumbers_tells_it(region: str):
+    """Where the country has its code alone. In Chile, landlines do not begin with 9."""
+    draw = random.Random(region)
+    code = phonenumbers.country_code_for_region(region)
+    is_alone = country_of(str(code).ljust(LONGEST_CODE, "2")) == region
+    told = set()
+    for _ in range(NUMBERS):
+        number = phonenumbers.PhoneNumber(code, int(national(draw, region)))
+        if not phonenumbers.is_valid_number(number):
+            continue
+        digits = f"{code}{phonenumbers.national_significant_number(number)}"
+        expected = OF_TYPES.get(phonenumbers.number_type(number)) if is_alone else None
+        if region == "CL" and expected != "toll_free":
+            expected = "landline" if digits[2] in "234567" and len(digits) == 11 else None
+        assert line_type(digits) == expected, digits
+        told.add(expected)
+    assert not is_alone or "landline" in told
 
 
 def test_three_digits_tell_a_country_or_nothing():

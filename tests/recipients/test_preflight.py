@@ -37,11 +37,12 @@ from connectus_async.recipients.preflight import (
     Need,
     Preflight,
     PreflightReport,
+    Samples,
     Shortfall,
-    Skipped,
+    SkippedAlike,
     compare_balance,
-    render,
 )
+from connectus_async.recipients.preflight import balances as balances_of
 from connectus_async.recipients.quiet_hours import QuietHours
 from connectus_async.segmentation import segments
 from connectus_async.transliteration import to_gsm7
@@ -88,7 +89,6 @@ def test_an_empty_campaign_is_nothing():
     report = Preflight().report()
 
     assert (report.rows, report.to_send, report.needs) == (0, 0, ())
-    assert render(report) == "0 rows, 0 messages to send"
 
 
 def test_messages_are_counted_by_product():
@@ -140,15 +140,13 @@ def test_every_skipped_row_is_named_with_its_reason():
     skipped = preflight.report().skipped
 
     assert list(skipped) == [SkipReason.INVALID, SkipReason.DUPLICATE, SkipReason.SUPPRESSED]
-    assert skipped[SkipReason.INVALID] == Skipped(
-        5,
-        (
-            "line 2: name: is empty in this row",
-            "line 3: name: is empty in this row",
-            "line 4: dst_number: has 3 digits; with its country code a number has 8 to 15",
-            "row 4: ValueError",
-            "line 9: message: must be Sms, Email or WhatsApp, not str",
-        ),
+    assert skipped[SkipReason.INVALID].count == 5
+    assert skipped[SkipReason.INVALID].examples == (
+        "line 2: name: is empty in this row",
+        "line 3: name: is empty in this row",
+        "line 4: dst_number: has 3 digits; with its country code a number has 8 to 15",
+        "row 4: ValueError",
+        "line 9: message: must be Sms, Email or WhatsApp, not str",
     )
     assert skipped[SkipReason.DUPLICATE].examples == (
         "line 6: the same message as on line 5",
@@ -168,9 +166,29 @@ def test_examples_are_bounded_and_the_others_counted():
 
     assert report.skipped[SkipReason.INVALID].count == 1000
     assert len(report.skipped[SkipReason.INVALID].examples) == 3
-    assert "and 997 more" in render(report)
-    assert len(render(report)) < 1200
-    assert "\x1b" not in render(report)
+    (group,) = report.skipped[SkipReason.INVALID].groups
+    assert (group.count, group.lines) == (1000, (2, 3, 4, 5, 6))
+    assert len(group.sentence) < 400
+    assert "\x1b" not in group.sentence
+
+
+def test_rows_are_grouped_by_what_is_wrong_with_them():
+    """The most frequent first; what else is wrong is one group, however much that is."""
+    preflight = Preflight()
+    for line in range(2, 102):
+        preflight.add(Row(line, InvalidArgumentError("name", f"is {line % 40}")))
+        preflight.add(Row(None, InvalidArgumentError("name", "is empty")))
+    preflight.add(Row(200, Sms(CHILE, "a")), SkipReason.DUPLICATE, None, 3)
+    preflight.add(Row(201, Sms(CHILE, "a")), SkipReason.DUPLICATE, None, 4)
+    skipped = preflight.report().skipped
+
+    first, second, *_, others = skipped[SkipReason.INVALID].groups
+    assert first == SkippedAlike("name: is empty", 100, ())
+    assert second == SkippedAlike("name: is 2", 3, (2, 42, 82))
+    assert others.sentence == ""
+    assert sum(group.count for group in skipped[SkipReason.INVALID].groups) == 200
+    (alike,) = skipped[SkipReason.DUPLICATE].groups
+    assert alike.lines == (200, 201)
 
 
 def test_memory_does_not_grow_with_the_rows():
@@ -209,23 +227,11 @@ def test_without_the_extra_there_are_no_countries(monkeypatch: pytest.MonkeyPatc
     assert report.needs == (Need(None, Product.SMS, None, 2),)
 
 
-@pytest.mark.parametrize(
-    ("messages", "lines"),
-    [
-        (3, ["the balance of all countries together covers it"]),
-        (
-            4,
-            [
-                "the balance may be too low:",
-                "  SMS of the account: needs 4, has 3, lacks 1",
-            ],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("messages", "missing"), [(3, []), (4, [1])])
 def test_without_the_extra_the_balance_is_compared_as_a_whole(
-    monkeypatch: pytest.MonkeyPatch, messages: int, lines: list[str]
+    monkeypatch: pytest.MonkeyPatch, messages: int, missing: list[int]
 ):
-    """That says when it cannot be enough, and how to know more."""
+    """That says when it cannot be enough."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
     report = report_of([Sms(CHILE, "Hola"), *[Sms(PERU, "Hola")] * (messages - 1)])
     chile, peru, other = (
@@ -234,10 +240,8 @@ def test_without_the_extra_the_balance_is_compared_as_a_whole(
     )
     answer = SubClients(free_sms_balance_by_country=(chile, peru, other))
 
-    hint = "  to compare each country: pip install 'connectus-async[phone]'"
-    unchecked, *rest = render(report, compare_balance(report, answer)).splitlines()[2:]
-    assert unchecked.startswith("  phone numbers were not validated: pip install")
-    assert rest == [*lines, hint]
+    assert [lack.missing for lack in compare_balance(report, answer)] == missing
+    assert [has for _, has in balances_of(report, answer)] == [3]
 
 
 def test_a_balance_that_the_api_does_not_tell_is_no_balance_of_all(
@@ -454,63 +458,24 @@ def full_report() -> PreflightReport:
     return preflight.report(rate=0.1)
 
 
-def test_a_report_is_read_in_the_terminal():
-    """All figures with separators, and the lines of rows without their content."""
-    shortfalls = [
-        Shortfall(Need(None, Product.SMS, "CL", 1_002), 1),
-        Shortfall(Need("da82la12", Product.EMAIL, None, 1_002), None),
-    ]
-
-    assert render(full_report(), shortfalls).splitlines() == [
-        "1,009 rows, 1,005 messages to send",
-        "  1 accepted in an earlier run",
-        "  2 skipped: duplicate",
-        "    line 1006: the same message as on line 3",
-        "    and 1 more",
-        "  1 skipped: over budget",
-        "    line 1005: the budget does not cover it",
-        "  1,003 SMS: 1,004 billed, 2,007 carrier parts",
-        "    1,003 need UCS-2, which costs 1,002 parts more than GSM-7",
-        "      í (U+00ED LATIN SMALL LETTER I WITH ACUTE): in 1,002 SMS, 1,002 parts more",
-        "  1 email",
-        "  1 WhatsApp message",
-        "  1,002 to CL",
-        "  1 to PE",
-        "  1 to an unknown country",
-        "  1 now in quiet hours",
-        "  1 not covered by the budget of 1,200",
-        "  2:47:30 to send at the given rate",
-        "the balance may be too low:",
-        "  SMS to CL of the account: needs 1,002, has 1, lacks 1,001",
-        "  email of sub-client da82la12: needs 1,002, balance unknown",
-    ]
-    assert render(full_report(), []).endswith("\nthe balance covers it")
-
-
-def test_ucs2_is_named_only_where_it_costs_parts():
-    """And a character that cannot be printed, by its code point."""
-    free, costly = Preflight(), Preflight()
-    free.add(Row(2, Sms(CHILE, "a\u00a0")))
-    costly.add(Row(2, Sms(CHILE, "a" * 100 + "\u00a0")))
-
-    assert "UCS-2" not in render(free.report())
-    assert "U+00A0" not in render(free.report())
-    assert "      U+00A0 NO-BREAK SPACE: in 1 SMS, 1 part more" in render(costly.report())
-
-
 def test_a_report_is_json():
     """With the names of the report, and the same restraint."""
     written = json.dumps(full_report().as_dict(), ensure_ascii=False)
     read = json.loads(written)
 
-    assert set(read) == {field.name for field in attrs.fields(PreflightReport)} | {
-        "already_sent",
-        "over_budget",
-    }
+    fields = {field.name for field in attrs.fields(PreflightReport)}
+    assert set(read) == fields - {"samples"} | {"already_sent", "over_budget"}
     assert read["known"] == {"accepted": 1}
     assert read["skipped"]["duplicate"] == {
         "count": 2,
         "examples": ["line 1006: the same message as on line 3"],
+        "groups": [
+            {
+                "sentence": "the campaign already has the same message",
+                "count": 2,
+                "lines": [1006, 1007],
+            }
+        ],
     }
     assert read["by_country"] == {"CL": 1002, "PE": 1, "unknown": 1}
     assert read["needs"][0] == {
@@ -528,13 +493,13 @@ def test_a_report_is_json():
 
 
 def test_nothing_personal_is_in_a_report():
-    """Not in its repr, its lines or its JSON."""
+    """Not in its repr or its JSON."""
     preflight = Preflight()
     for message in (Sms("123", SECRET_TEXT), Sms(CHILE, SECRET_TEXT), email(), ValueError(CHILE)):
         preflight.add(Row(2, message))
         preflight.add(Row(3, message), SkipReason.INVALID)
     report = preflight.report()
-    shown = repr(report) + render(report) + json.dumps(report.as_dict()) + repr(preflight)
+    shown = repr(report) + json.dumps(report.as_dict()) + repr(preflight)
 
     assert not [secret for secret in (CHILE, ADDRESS, SECRET_TEXT, "493021") if secret in shown]
     assert "í" not in repr(full_report())
@@ -547,7 +512,8 @@ def test_docstring_examples_hold():
     assert doctest.testmod(module) == doctest.TestResults(failed=0, attempted=3)
 
 
-def test_a_batch_counts_as_its_rows_do():
+@pytest.mark.parametrize("budget", [20, None])
+def test_a_batch_counts_as_its_rows_do(budget: int | None):
     """With what the load says of each: new, known, duplicate, suppressed."""
     texts = ["Hola", "10 €", "í" * 71, "a" * 161, "\u200b", "mañana", "“¡Sí!”"]
     loaded = [
@@ -557,7 +523,7 @@ def test_a_batch_counts_as_its_rows_do():
         Loaded(SkipReason.DUPLICATE, None, 2),
         Loaded(SkipReason.SUPPRESSED),
     ]
-    one_by_one, together = Preflight(budget=20), Preflight(budget=20)
+    one_by_one, together = Preflight(budget=budget), Preflight(budget=budget)
     batch, results = [], []
     numbers = cycle([*NUMBERS.values(), SPAIN, NOWHERE])
     rows = [(text, result, next(numbers)) for text in texts for result in loaded]
@@ -571,6 +537,50 @@ def test_a_batch_counts_as_its_rows_do():
     together.add_batch([*batch, wrong], [*results, Loaded(SkipReason.INVALID)])
 
     assert together.report(rate=5) == one_by_one.report(rate=5)
+
+
+def test_the_first_and_the_longest_message_are_kept():
+    """As they would be sent, and the first to each country, whichever way they come."""
+    texts = ["a", "b" * 9, "c", "d" * 200, "e", "f" * 200]
+    report = report_of([Sms(CHILE if text < "e" else PERU, text) for text in texts])
+
+    samples = report.samples
+    assert [row.line for row in samples.first] == [2, 3, 4]
+    assert samples.longest == Row(5, Sms(CHILE, "d" * 200))
+    assert {country: row.line for country, row in samples.countries.items()} == {"CL": 2, "PE": 6}
+    assert Preflight().report().samples == Samples()
+
+
+@pytest.mark.parametrize(
+    ("message", "findings"),
+    [
+        (Sms(CHILE, "Hola"), []),
+        (Sms("56223456789", "Hola"), ["landline"]),
+        (Sms("5112345678", "Hola"), ["landline"]),
+        (Sms("541123456789", "Hola"), ["landline"]),
+        (Sms("5491123456789", "Hola"), []),
+        (Sms("56800123456", "Hola"), ["toll_free"]),
+        (Sms("56800123456", "“" * 71), ["more_parts", "toll_free"]),
+        (whatsapp("56223456789"), []),
+        (Sms(CHILE, "Hola {Nombre}"), ["braces"]),
+        (Sms(CHILE, "Hola {{ nombre }}"), ["braces"]),
+        (Sms(CHILE, "Hola {primer nombre}"), ["braces"]),
+        (Sms(CHILE, "Hola {x} {}"), []),
+        (Sms(CHILE, "Hola nombre"), []),
+        (Email(ADDRESS, "Hola {nombre}", "<style>a{b:c}</style>", src_email="a@b.cl"), ["braces"]),
+        (Email(ADDRESS, "Hola", "<style>nombre{b:c}</style>", src_email="a@b.cl"), []),
+    ],
+)
+def test_what_the_sender_would_want_to_know_is_found(message: Any, findings: list[str]):
+    """Each with its count and the first message that has it."""
+    report = report_of([message, message], columns=["dst_number", "Nombre", "Primer nombre"])
+
+    assert {str(name): count for name, count in report.findings.items()} == dict.fromkeys(
+        findings, 2
+    )
+    assert {str(name): row.line for name, row in report.samples.findings.items()} == dict.fromkeys(
+        findings, 2
+    )
 
 
 @pytest.mark.parametrize(

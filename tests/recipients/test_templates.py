@@ -49,7 +49,7 @@ def test_the_columns_are_named_where_one_is_missing(engine: str):
 
     template.check(["nombre", "dst_number"])
     with pytest.raises(
-        InvalidArgumentError, match=r"nombre ?\}+ is not a column; the columns are dst_number, name"
+        InvalidArgumentError, match=r"no column 'nombre'; did you mean 'name'\? The columns are dst"
     ):
         template.check(["dst_number", "name"])
 

@@ -1,6 +1,7 @@
 """One ledger, and several senders that reach it over sockets: what each gets, and what is lost."""
 
 import asyncio
+import datetime as dt
 import marshal
 import socket
 import sqlite3
@@ -9,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import anyio
 import attrs
@@ -19,7 +21,7 @@ from connectus_async.bulk.circuit_breaker import UNKNOWN_IN_A_ROW, CircuitBreake
 from connectus_async.bulk.guards import Guards, Refusal
 from connectus_async.bulk.options import BulkOptions
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.progress import Progress
+from connectus_async.bulk.progress import Delay, DelayCause, Progress
 from connectus_async.ledger.records import (
     Attendance,
     Claim,
@@ -89,7 +91,11 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable]:
     campaigns = []
 
     async def start(
-        count: int, *, budget: int | None = None, body: str = '{"sms_content":"Hola"}'
+        count: int,
+        *,
+        budget: int | None = None,
+        body: str = '{"sms_content":"Hola"}',
+        **options: Any,
     ) -> Campaign:
         ledger = SqliteLedger(tmp_path / "campaign.db")
         await ledger.open(Policy("", "message", OnUnknown.HOLD, forgets_content=False))
@@ -100,6 +106,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable]:
             waiting=count,
             guards=Guards(BulkOptions(budget=budget), 0),
             circuit_breaker=CircuitBreaker(60, 8, 60),
+            **options,
         )
         campaigns.append(Campaign(ledger, dispatcher))
         return campaigns[-1]
@@ -356,7 +363,7 @@ async def test_progress_is_that_of_all(start):
                 rate_limit=10.0,
                 concurrency_limit=4,
                 is_paused=is_paused,
-                paused_by=("ana",) if is_paused else (),
+                delays=(Delay(cause=DelayCause.PAUSE, by="ana"),) if is_paused else (),
             )
         )
     one.tell(7, State.REJECTED, None, "400")
@@ -367,6 +374,48 @@ async def test_progress_is_that_of_all(start):
     now = campaign.dispatcher.progress()
     assert (now.in_flight, now.rate, now.rate_limit) == (1, 10.0, 20.0)
     assert (now.concurrency_limit, now.is_paused, now.paused_by) == (8, True, ("ana",))
+
+
+def quiet_progress(messages: int, until: dt.datetime) -> Progress:
+    delay = Delay(cause=DelayCause.QUIET_HOURS, until=until, messages=messages)
+    limits = {"rate_limit": None, "concurrency_limit": 4, "is_paused": False}
+    return Progress(summary=BulkSummary(), in_flight=0, rate=0.0, **limits, delays=(delay,))
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_messages_in_quiet_hours_are_assigned_again_when_these_end(start, waits):
+    """If that is waited for, and nobody leaves before; otherwise all leave, and they wait."""
+    campaign = await start(3, wait=waits)
+    remote = await campaign.add_sender()
+    for number, entry in await all_of(remote):
+        remote.put(entry, number)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=50)
+    remote.tell_progress(quiet_progress(3, soon))
+
+    assert await remote.done(None) is waits
+    if waits:
+        assert len(await all_of(remote)) == 3
+    else:
+        assert campaign.dispatcher.summary.queued == 3
+        await remote.leave()
+        await campaign.dispatcher.ended()
+        (delay,) = campaign.dispatcher.progress().delays
+        assert (delay.until, delay.messages) == (soon, 3)
+
+
+async def test_a_stop_ends_the_wait_for_the_end_of_quiet_hours(start):
+    """All leave at once."""
+    campaign = await start(3, wait=True)
+    remote = await campaign.add_sender()
+    for number, entry in await all_of(remote):
+        remote.put(entry, number)
+    morning = dt.datetime.now(dt.UTC) + dt.timedelta(hours=9)
+    remote.tell_progress(quiet_progress(3, morning))
+    done = asyncio.create_task(remote.done(None))
+    while campaign.dispatcher._rest is None:
+        await anyio.lowlevel.checkpoint()
+    campaign.dispatcher.stop()
+    assert await done is False
 
 
 async def test_each_sender_gets_its_part_of_the_instructions(start):

@@ -15,6 +15,7 @@ from procrastinate.jobs import Job
 
 from connectus_async import (
     AsyncConnectus,
+    CampaignStoppedError,
     ConfigurationError,
     HolderGivenUpError,
     LedgerError,
@@ -134,6 +135,19 @@ async def test_workers_have_the_options_of_the_one_who_handed_out(
 
         assert await bulk.counts() == {State.ACCEPTED: 1, State.SKIPPED: 2}
     assert [message.recipient for message in emulator.received] == [str(FIRST + 1)]
+
+
+async def test_who_hands_out_obeys_a_stop_that_was_ordered_meanwhile(client, ledger, app):
+    """Nothing is handed out, as by a start that is loading; the next one ends the stop."""
+    async with client.bulk(ledger=ledger) as bulk:
+        await load(bulk)
+        control = open_store(ledger).control()
+        await asyncio.to_thread(lambda: control.change(stopped="ana stopped it"))
+        with pytest.raises(CampaignStoppedError, match=r"^ana stopped it$"):
+            await hand_out(bulk, tickets=1)
+        assert await jobs(app) == []
+        await hand_out(bulk, tickets=1)
+    assert await statuses(app) == ["todo"]
 
 
 async def test_a_worker_that_is_stopped_finishes_what_is_under_way(

@@ -41,6 +41,9 @@ class Pacer:
     LONGEST_PAUSE: Final = 30 * 86_400.0
     """Seconds; a server may ask for more, even for infinity, which no timer takes."""
 
+    THROTTLED_SECONDS: Final = 30.0
+    """Seconds after a 429 for which the lower rate is the API's: its search takes about 10."""
+
     GROWTH: Final = 2.0
     """Times the measured rate that there may be use for soon."""
 
@@ -61,6 +64,8 @@ class Pacer:
         self._in_flight = 0
         self._paused_by_user = False
         self._paused_until = -math.inf
+        self._pause_signal = Signal.NOTHING
+        self._throttled_at = -math.inf
         self._last_throttling: tuple[float, float] | None = None
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -103,6 +108,20 @@ class Pacer:
         return self._paused_until if self._clock() < self._paused_until else None
 
     @property
+    def pause_for(self) -> tuple[Signal | None, float]:
+        """Reason for the present pause, and the probe after it, and the seconds until it ends."""
+        if not self._backoff.probing:
+            return None, 0.0
+        return self._pause_signal, max(0.0, self._paused_until - self._clock())
+
+    @property
+    def is_throttled(self) -> bool:
+        """``True`` if 429s limit the rate, of which the last came a short while ago."""
+        now = self._clock()
+        is_recent = now - self._throttled_at < self.THROTTLED_SECONDS
+        return is_recent and self._allowed_rate(now) < self._user_rate
+
+    @property
     def demand(self) -> float | None:
         """Cost per second that there is use for; ``None`` if nothing but `set_rate` limits it."""
         is_of_user = self._allowed_rate(self._clock()) == self._user_rate
@@ -129,14 +148,14 @@ class Pacer:
             age: Seconds since its request was sent. A cut after that counts for it too.
             retry_after: Seconds for which the server wants no other request.
         """
-        now = self._clock()
+        now = self._throttled_at = self._clock()
         if self._cubic is None:
             self._start_throttling(now)
         elif self._cubic.cut(now, age) and self._bucket:
             self._fill(self._bucket, now)
             self._bucket.empty()
         if retry_after > 0:
-            self._pause_for(now, min(retry_after, self.LONGEST_PAUSE))
+            self._pause_for(now, min(retry_after, self.LONGEST_PAUSE), Signal.THROTTLED)
         self._reconsider()
 
     def try_acquire(self, cost: float = 1) -> bool:
@@ -328,7 +347,7 @@ class Pacer:
         if self._calls_for_pause(signal, now, latency) and self._backoff.counts(now, latency):
             pause = max(pause, self._backoff.next_pause())
         if pause > 0:
-            self._pause_for(now, pause)
+            self._pause_for(now, pause, signal)
             if signal is Signal.THROTTLED:
                 self._last_throttling = now - latency, now + wanted
         self._refresh()
@@ -341,6 +360,7 @@ class Pacer:
         return True
 
     def _throttled(self, now: float, latency: float) -> bool:
+        self._throttled_at = now
         if self._cubic:
             needs_pause = self._cubic.throttled(now, latency)
         else:
@@ -358,8 +378,9 @@ class Pacer:
             self._cubic = Cubic(delivered, now)
             self._bucket = self._bucket or TokenBucket(self._cubic.rate(now), now)
 
-    def _pause_for(self, now: float, seconds: float) -> None:
+    def _pause_for(self, now: float, seconds: float, signal: Signal) -> None:
         """Pause all messages."""
+        self._pause_signal = signal
         until = self._paused_until = max(self._paused_until, now + seconds)
         if self._bucket:
             self._fill(self._bucket, now)

@@ -3,6 +3,8 @@
 So neither ``--version`` nor ``--help`` nor completion by a shell imports the client.
 """
 
+import os
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -10,7 +12,9 @@ import click
 
 from connectus_async import __version__
 from connectus_async.cli import exit_codes
+from connectus_async.cli.language import OPTION, choose
 from connectus_async.cli.runner import NOTHING_SENT, errors_reported
+from connectus_async.cli.translated_help import translated
 
 
 class Summary(click.Command):
@@ -52,17 +56,26 @@ SUMMARIES: Final = (
 
 
 class _CommandLine(click.Group):
-    """Group that ends with our exit codes if it is interrupted, also while click parses."""
+    """Group that chooses the language first, and ends with our exit codes if it is interrupted."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command.load() if isinstance(command, Summary) else command, rest
+        return name, translated(command.load()) if isinstance(command, Summary) else command, rest
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        completes = extra.get("resilient_parsing")
         with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
-            return super().make_context(*args, **kwargs)
+            with suppress(click.UsageError) if completes else nullcontext():
+                args = choose(args, os.environ)
+            return click.Command.make_context(translated(self), info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> object:
         with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
@@ -76,6 +89,13 @@ class _CommandLine(click.Group):
     epilog=exit_codes.table(),
 )
 @click.version_option(__version__, prog_name="connectus")
+@click.option(
+    OPTION,
+    metavar="TAG",
+    expose_value=False,
+    help="Language, such as en, es or es_CL; also after a command.  [default: CONNECTUS_LANG, or"
+    " the locale]",
+)
 def connectus() -> None:
     """Send SMS and email through Connectus.
 

@@ -12,18 +12,18 @@ from connectus_async.ledger.states import State
 from connectus_async.products.sms_statuses import UNDELIVERED
 
 _COLUMNS: Final = """
-outcome.id, attempts, state, started_at, ended_at, provider_id, reason, delivery_status,
-delivered_at
+outcome.id, attempts, state, started_at, ended_at, provider_id, reason, delivery.status,
+delivery.delivered_at
 """
 _UNDELIVERED: Final = ", ".join(f"'{status}'" for status in sorted(UNDELIVERED))
 _CHOSEN: Final = f"""
-FROM outcome JOIN entry USING (id)
+FROM outcome JOIN entry USING (id) LEFT JOIN delivery USING (id)
 WHERE entry.campaign = %(campaign)s AND (
         %(rejected)s AND state = 'rejected'
-        OR %(undelivered)s AND state = 'accepted' AND delivery_status IN ({_UNDELIVERED})
+        OR %(undelivered)s AND state = 'accepted' AND delivery.status IN ({_UNDELIVERED})
     )
     AND (%(reason)s::text IS NULL
-        OR strpos(lower(coalesce(reason, delivery_status, '')), lower(%(reason)s::text)) > 0)
+        OR strpos(lower(coalesce(reason, delivery.status, '')), lower(%(reason)s::text)) > 0)
     AND strpos(body, '"{HASH}":') = 0
 """
 COUNT: Final = f"SELECT count(*) {_CHOSEN}"
@@ -33,10 +33,12 @@ HOLD: Final = "SELECT FROM chunk WHERE campaign = %(campaign)s ORDER BY id FOR K
 QUEUE: Final = f"""
 WITH chosen AS MATERIALIZED (SELECT outcome.id {_CHOSEN} ORDER BY id FOR UPDATE OF outcome),
 kept AS (
-    INSERT INTO earlier_attempt SELECT {_COLUMNS} FROM outcome JOIN chosen USING (id)
-)
+    INSERT INTO earlier_attempt SELECT {_COLUMNS}
+    FROM outcome JOIN chosen USING (id) LEFT JOIN delivery ON delivery.id = outcome.id
+),
+forgotten AS (DELETE FROM delivery USING chosen WHERE delivery.id = chosen.id)
 UPDATE outcome SET state = 'queued', started_at = NULL, ended_at = NULL, provider_id = NULL,
-    reason = NULL, delivery_status = NULL, delivered_at = NULL
+    reason = NULL
 FROM chosen WHERE outcome.id = chosen.id
 """
 EARLIER: Final = """

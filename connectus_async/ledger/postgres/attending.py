@@ -65,11 +65,15 @@ SELECT jsonb_object_agg(worker, share) FROM (
 """The shares after a report. Sub-queries read nothing but the row that is updated, so that they see
 the last change of it, also if the statement had to wait for that."""
 
+STOP: Final = "SELECT stopped FROM control WHERE campaign = %s"
+
+_IS_ENDED: Final = "%(is_start)s AND stopped = %(stop_heard)s"
+
 ATTEND: Final = f"""
 UPDATE control SET
-    stopped = CASE WHEN %(is_start)s THEN NULL ELSE coalesce(stopped, %(stopped)s) END,
+    stopped = CASE WHEN {_IS_ENDED} THEN NULL ELSE coalesce(stopped, %(stopped)s) END,
     throttled_at = greatest(throttled_at, {_NOW} - %(age)s::double precision),
-    waits_until = CASE WHEN %(is_start)s AND stopped IS NOT NULL THEN NULL
+    waits_until = CASE WHEN {_IS_ENDED} THEN NULL
         ELSE greatest(waits_until, {_NOW} + %(retry_after)s::double precision) END,
     taken = CASE WHEN %(reserves)s THEN taken END,
     shares = ({_SHARES})
@@ -84,10 +88,12 @@ class Attending:
 
     Args:
         worker: Its number.
+        stop_heard: The reason to stop that it found when it joined.
     """
 
-    def __init__(self, worker: int) -> None:
+    def __init__(self, worker: int, stop_heard: str | None) -> None:
         self._worker = worker
+        self._stop_heard = stop_heard
         self._heard: tuple[float | None, float | None] | None = None
 
     async def report(
@@ -99,6 +105,7 @@ class Attending:
             "campaign": campaign,
             "worker": self._worker,
             "is_start": attendance.is_start,
+            "stop_heard": self._stop_heard,
             "rate": attendance.rate,
             "demand": attendance.demand,
             "age": age,
@@ -108,6 +115,7 @@ class Attending:
         }
         row = await sending.one(connection, ATTEND, values)
         now, rate, paused_until, paused_by, stopped, throttled_at, waits_until = row
+        self._stop_heard = stopped
         heard, self._heard = self._heard, (throttled_at, waits_until)
         is_new = heard != self._heard if heard else (waits_until or 0.0) > now
         throttling = None

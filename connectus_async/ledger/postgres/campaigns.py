@@ -41,7 +41,7 @@ OUTCOME_OF: Final = f"""
 id BETWEEN %(first)s AND %(last)s
 AND id / {CHUNK} IN (SELECT chunk.id FROM chunk WHERE chunk.campaign = %(campaign)s)
 """
-"""Condition on ``outcome``."""
+"""Condition on ``outcome`` or ``delivery``."""
 
 
 def to_write(campaign: int, values: Mapping[str, str]) -> tuple[int, list[str], list[str]]:

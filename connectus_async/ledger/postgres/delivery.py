@@ -1,7 +1,7 @@
 """Delivery statuses, recorded beside holders that may be sending.
 
-Only holders change states. A delivery log writes the two columns that they never touch, and keeps
-statuses that came before a holder recorded their SMS.
+Only holders change outcomes. A delivery log writes a table of its own, and keeps statuses that came
+before a holder recorded their SMS.
 """
 
 import time

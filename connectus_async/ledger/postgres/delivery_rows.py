@@ -33,7 +33,8 @@ _IS_THE_SMS: Final = f"""
     AND (it.is_number OR provider_id = it.id)
     AND (SELECT campaign FROM entry WHERE entry.id = outcome.id AND kind = 'sms') = %(campaign)s
 """
-"""Condition on ``outcome``. As a subquery, ``entry`` is looked up row by row, not read."""
+"""Condition on ``outcome``, for a subquery with ``OFFSET 0``: so it is looked up by its index, row
+by row, and as a subquery ``entry`` too. Otherwise PostgreSQL may read the table for each row."""
 
 RECORD: Final = f"""
 WITH told AS (
@@ -55,16 +56,16 @@ best AS MATERIALIZED (
 sms AS MATERIALIZED (
     SELECT it.*, outcome.id AS number,
         (SELECT number FROM early_status WHERE campaign = %(campaign)s AND id = it.id) AS early
-    FROM best AS it JOIN outcome ON {_IS_THE_SMS}
+    FROM best AS it
+    CROSS JOIN LATERAL (SELECT id FROM outcome WHERE {_IS_THE_SMS} OFFSET 0) AS outcome
 ),
 moved AS (
-    UPDATE outcome SET
-        delivery_status = it.status,
-        delivered_at = CASE it.status WHEN '{SmsStatus.ENTREGADO}' THEN it.said_at
-                                      ELSE delivered_at END
-    FROM sms AS it
-    WHERE outcome.id = it.number AND {rank_of("delivery_status")} < it.place
-    RETURNING it.id, it.is_new
+    INSERT INTO delivery AS it (id, status, delivered_at)
+    SELECT number, status, CASE status WHEN '{SmsStatus.ENTREGADO}' THEN said_at END FROM sms
+    ON CONFLICT (id) DO UPDATE
+    SET status = excluded.status, delivered_at = coalesce(excluded.delivered_at, it.delivered_at)
+    WHERE {rank_of("it.status")} < {rank_of("excluded.status")}
+    RETURNING it.id AS number
 ),
 taken AS (
     DELETE FROM early_status AS kept USING sms AS it
@@ -77,15 +78,16 @@ kept AS (
     ON CONFLICT (campaign, id) DO UPDATE SET status = excluded.status, said_at = excluded.said_at
     WHERE {rank_of("early.status")} < {rank_of("excluded.status")}
 )
-SELECT id, is_new FROM moved UNION ALL SELECT id, NULL FROM sms
+SELECT number, NULL AS id, NULL AS is_new FROM moved UNION ALL SELECT number, id, is_new FROM sms
 """
+"""The SMS that moved, by number, and all SMS: the caller joins them, faster than a nested loop."""
 
 HAS_EARLY: Final = "SELECT EXISTS (SELECT 1 FROM early_status WHERE campaign = %(campaign)s)"
 
 NAMED: Final = f"""
 SELECT number, id, status, said_at FROM early_status AS it
 WHERE campaign = %(campaign)s AND number > %(after)s
-    AND EXISTS (SELECT 1 FROM outcome WHERE {_IS_THE_SMS})
+    AND EXISTS (SELECT 1 FROM outcome WHERE {_IS_THE_SMS} OFFSET 0)
 ORDER BY number LIMIT {PAGE}
 """
 
@@ -119,8 +121,11 @@ def _sent(condition: str) -> str:
     """
 
 
+_IS_FINAL: Final = f"""
+EXISTS (SELECT 1 FROM delivery WHERE delivery.id = outcome.id AND status IN ({FINAL}))
+"""
 _FOLLOWED: Final = f"""
-{_sent(f"provider_id <> '' AND coalesce(delivery_status, '') NOT IN ({FINAL})")}
+{_sent(f"provider_id <> '' AND NOT {_IS_FINAL}")}
 AND accepted_at BETWEEN %(since)s AND %(until)s
 """
 OPEN: Final = f"""
@@ -167,12 +172,15 @@ def record(it: CampaignConnection, statuses: Mapping[str, TimedStatus], now: flo
         place=[rank(status) for status, _ in statuses.values()],
         said_at=[at for _, at in statuses.values()],
     )
-    known = {id_sms for id_sms, _ in rows}
+    moved = {number for number, id_sms, _ in rows if id_sms is None}
+    sms = [row for row in rows if row[1] is not None]
+    known = {id_sms for _, id_sms, _ in sms}
     early = [id_sms for id_sms in statuses if id_sms not in known]
     too_long = sum(len(id_sms) > MAX_ID for id_sms in early)
     dropped = too_long + _drop_surplus(it, len(early) - too_long)
     # where an early status was better, the new one is no news
-    return Written({id_sms for id_sms, is_news in rows if is_news}, known, dropped)
+    news = {id_sms for number, id_sms, is_new in sms if is_new and number in moved}
+    return Written(news, known, dropped)
 
 
 def _drop_surplus(it: CampaignConnection, kept: int) -> int:

@@ -4,6 +4,9 @@ Only the server's clock decides who is dead: a worker that was not seen for its 
 know. Its messages that were begun and have no outcome are unknown from then on, and its chunks wait
 again. After the server was started, nobody is dead for a lease: all of them were cut off. Nor does
 a worker judge others for a lease after it was silent itself.
+
+A worker may be stopped at any moment, for hours. The server ends a transaction that waits for its
+next statement, and so frees its locks, but not one that waits amid a pipeline. So there is none.
 """
 
 import asyncio
@@ -11,20 +14,24 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
+
+from psycopg.errors import LockNotAvailable
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.postgres import campaigns, problems, schema, sending
 from connectus_async.ledger.postgres.address import Address
-from connectus_async.ledger.postgres.attending import Attending
+from connectus_async.ledger.postgres.attending import STOP, Attending
 from connectus_async.ledger.postgres.chunks import Chunk, chunk_of
 from connectus_async.ledger.postgres.connection import AsyncConnection, check_version
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.session import Session, Task
 from connectus_async.ledger.postgres.writer import Place, Writer
 from connectus_async.ledger.records import Entry, Policy
+from connectus_async.ledger.same_campaign import difference
 from connectus_async.ledger.states import ABSENT, INTERRUPTED, OnUnknown, SkipReason
 
 LEASE: Final = 10.0
@@ -41,6 +48,10 @@ WHERE id = me AND left_at IS NULL
 RETURNING before > clock_timestamp() - lease * interval '1 second'
 """
 LEAVE: Final = "UPDATE worker SET left_at = clock_timestamp() WHERE id = %s AND left_at IS NULL"
+
+WAIT_BRIEFLY: Final = "SELECT set_config('lock_timeout', %s, true)"
+"""Of a transaction between two signs of life: somebody may have its rows locked for longer than a
+lease, as the end of a large load has."""
 
 FREE: Final = f"""
 WITH freed AS (
@@ -82,11 +93,12 @@ SELECT EXISTS (
     SELECT 1 FROM chunk
     WHERE campaign = %(campaign)s AND (
         state = {WAITING} AND id <> ALL(%(read)s)
-        OR (state = {RECALLED} OR state = {OWNED} AND owner <> %(worker)s) AND {schema.HAS_QUEUED}
+        OR (state = {RECALLED} OR state = {OWNED} AND (owner <> %(worker)s OR id <> ALL(%(read)s)))
+            AND {schema.HAS_QUEUED}
     )
 )
 """
-"""A chunk that waits is one that somebody has locked at the moment."""
+"""A chunk that waits, or is ours and unread, is one that somebody has locked at the moment."""
 
 _IS_SILENT: Final = """
 seen_at < clock_timestamp() - lease * interval '1 second'
@@ -200,10 +212,12 @@ class Holding:
             await self._open_sessions()
             await self._questions.run(partial(self._join, policy=policy), repeats=True)
             place = Place(self._address.name, self._campaign, self.worker, self._lease)
-            self._writer = Writer(self._changes, place)
-            self.attending = Attending(self.worker)
-            self._beats = asyncio.create_task(self._beat(self._writer))
+            writer = Writer(self._changes, place)
+            self._beats = asyncio.create_task(self._beat(writer))
+            await self._questions.run(partial(self._resume, policy=policy), repeats=True)
+            self._writer = writer
         except BaseException:
+            await self._stop_beating()
             await self._close_sessions()
             raise
 
@@ -236,9 +250,15 @@ class Holding:
             place = f"{socket.gethostname()} process {os.getpid()}"
             values = (self._campaign, place, self._lease)
             (self.worker,) = await sending.one(connection, JOIN, values)
-        await self._take_over(connection)
+            (stop,) = await sending.one(connection, STOP, (self._campaign,))
+        self.attending = Attending(self.worker, stop)
+
+    async def _resume(self, connection: AsyncConnection, policy: Policy) -> None:
+        """Go on where earlier workers stopped; it may take longer than a lease."""
+        with suppress(LockNotAvailable):
+            await self._take_over(connection)
         async with connection.transaction():
-            await self._resume(connection, policy.on_unknown)
+            await self._queue_again(connection, policy.on_unknown)
 
     async def _find(self, connection: AsyncConnection, policy: Policy) -> int:
         """Find the campaign, or make it; check that it is the one of the policy."""
@@ -253,13 +273,8 @@ class Holding:
         if made:
             wanted[metadata_names.CREATED_AT] = f"{time.time():.3f}"
             wanted[metadata_names.ONE_SPELLING] = "1"
-        for label, value in wanted.items():
-            if found.get(label, value) != value:
-                raise LedgerError(
-                    self._address.name,
-                    f"its campaign has the {label} {found[label]!r}, not {value!r}: a ledger is of"
-                    " one campaign; choose another address",
-                )
+        if problem := difference(found, wanted):
+            raise LedgerError(self._address.name, problem)
         await sending.set_metadata(connection, campaign, values=wanted)
         return int(campaign)
 
@@ -272,9 +287,7 @@ class Holding:
         try:
             await self._stop_reading()
             await writer.end()
-            if self._beats is not None:
-                self._beats.cancel()
-                await asyncio.wait([self._beats])
+            await self._stop_beating()
             await self._questions.run(partial(self._leave, writer=writer), repeats=True)
         finally:
             await self._close_sessions()
@@ -311,26 +324,36 @@ class Holding:
                 writer.give_up()
                 return
 
+    async def _stop_beating(self) -> None:
+        if self._beats is not None:
+            self._beats.cancel()
+            await asyncio.wait([self._beats])
+
     async def _seen(self, connection: AsyncConnection, writer: Writer) -> bool:
         cursor = await connection.execute(BEAT, (self.worker,))
         beat = await cursor.fetchone()
         if beat is None:
             return False
-        await self._give_back(connection, writer)
         (was_seen,) = beat
         if not was_seen:  # the server may have been away: then the others were not seen either
             self._judges_at = time.monotonic() + self._lease
-        if time.monotonic() >= self._judges_at:
-            await self._take_over(connection)
+        with suppress(LockNotAvailable):  # the next beat tries it again
+            await self._give_back(connection, writer)
+            if time.monotonic() >= self._judges_at:
+                await self._take_over(connection)
         return True
 
     async def _give_back(self, connection: AsyncConnection, writer: Writer) -> None:
         """Give back chunks of which one message was begun by its key, or that were recalled."""
         if ended := {chunk for chunk in writer.to_give_back if not writer.is_in_use(chunk)}:
             async with connection.transaction():
+                await self._wait_briefly(connection)
                 ended -= await self._free(connection, [*ended], [self.worker])
             given = {chunk for chunk in ended if not writer.is_in_use(chunk)}
             writer.to_give_back.difference_update(given)
+
+    async def _wait_briefly(self, connection: AsyncConnection) -> None:
+        await connection.execute(WAIT_BRIEFLY, (f"{self._lease / BEATS * 1_000:.0f}",))
 
     async def _take_over(self, connection: AsyncConnection) -> None:
         """Give up workers that are dead, and take what they left."""
@@ -340,6 +363,7 @@ class Holding:
             dead = [worker async for (worker,) in cursor]
             if not dead:
                 return
+            await self._wait_briefly(connection)
             cursor = await connection.execute(LOST, (self._campaign, dead))
             lost = [chunk async for chunk, _ in cursor]
             values = {"chunks": lost, "now": time.time()}
@@ -347,9 +371,9 @@ class Holding:
             await connection.execute(INTERRUPT_BEGUN, values)
             await self._free(connection, lost, dead)
             if self._policy is not None and self._policy.on_unknown is OnUnknown.RESEND:
-                await self._resume(connection, OnUnknown.RESEND)
+                await self._queue_again(connection, OnUnknown.RESEND)
 
-    async def _resume(self, connection: AsyncConnection, on_unknown: OnUnknown) -> None:
+    async def _queue_again(self, connection: AsyncConnection, on_unknown: OnUnknown) -> None:
         """Queue the messages of earlier runs that the policy wants to be sent."""
         values = {"campaign": self._campaign, "absent": ABSENT}
         for statement in (HOLD, RESUME):
@@ -419,13 +443,12 @@ class Holding:
         ended = [chunk for chunk in writer.chunks if not writer.is_in_use(chunk)]
         self._read = [chunk for chunk in self._read if chunk not in writer.recalled]
         self._page = [row for row in self._page if chunk_of(row[0]) not in writer.recalled]
-        async with connection.pipeline():  # few round trips
-            if ended:
-                async with connection.transaction():
-                    writer.to_give_back |= await self._free(connection, ended, [self.worker])
+        if ended:
             async with connection.transaction():
-                found = await (await connection.execute(CLAIM, self._asking())).fetchone()
-                waiting = [] if found is None else await self._waiting(connection, *found)
+                writer.to_give_back |= await self._free(connection, ended, [self.worker])
+        async with connection.transaction():
+            found = await (await connection.execute(CLAIM, self._asking())).fetchone()
+            waiting = [] if found is None else await self._waiting(connection, *found)
         for ended_chunk in ended:
             writer.chunks.pop(ended_chunk, None)
         if found is None:

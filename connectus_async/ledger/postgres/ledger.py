@@ -31,6 +31,7 @@ from connectus_async.ledger.records import (
     Report,
     Resolution,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.states import Edited, SkipReason, State
@@ -202,6 +203,11 @@ class PostgresLedger(SharedLedger):
     async def hand_out(self, defer: Callable[[Any, str], Awaitable[object]]) -> None:
         """Let a function defer tickets for the campaign. See `SharedLedger.hand_out`."""
         await self.ask(partial(handing_out.hand_out, place=self._place, defer=defer), repeats=False)
+
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
+        found: Mapping[str, Waiting] = await self.ask(sending.waiting)
+        return found
 
     async def unresolved(self) -> Sequence[Unresolved]:
         """Read the messages that may have been sent, in order."""

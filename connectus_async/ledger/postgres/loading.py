@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.bloom_filter import BloomFilter
+from connectus_async.ledger.content import is_same
 from connectus_async.ledger.postgres import problems, schema, sending
 from connectus_async.ledger.postgres.chunks import chunk_of
 from connectus_async.ledger.postgres.connection import (
@@ -33,7 +34,14 @@ from connectus_async.ledger.postgres.replacing import (
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.writer import Place, at_rest
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
-from connectus_async.ledger.states import LEFT_OUT_BECAUSE, RETURNS, Edited, SkipReason, State
+from connectus_async.ledger.states import (
+    LEFT_OUT_BECAUSE,
+    MAY_BE_SENT,
+    RETURNS,
+    Edited,
+    SkipReason,
+    State,
+)
 from connectus_async.ledger.texts import storable
 
 FILTER_BYTES: Final = 1 << 21
@@ -67,7 +75,7 @@ DELETE FROM outcome USING invalid WHERE outcome.id = invalid.id
 """
 HAS_KEYS: Final = "SELECT EXISTS (SELECT 1 FROM entry WHERE campaign = %s AND key IS NOT NULL)"
 
-KNOWN: Final = sending.known("id, line, state, reason, reading")
+KNOWN: Final = sending.known("id, line, state, reason, reading, kind, recipient, body")
 
 OURS: Final = f"""
 SELECT id FROM chunk WHERE id = ANY(%s) AND state = {LOADING} AND owner = %s ORDER BY id FOR UPDATE
@@ -103,8 +111,22 @@ RETURNING id
 """
 QUEUE_AGAIN: Final = """
 UPDATE outcome SET state = 'queued', reason = NULL, ended_at = NULL
-WHERE id = ANY(%s) AND state = 'skipped'
+WHERE id = ANY(%s) AND state IN ('skipped', 'rejected')
 """
+REWRITE: Final = f"""
+UPDATE entry SET kind = it.kind, recipient = it.recipient, body = it.body, billed = it.billed
+FROM unnest(%(id)s::bigint[], %(kind)s::text[], %(recipient)s::text[], %(body)s::text[],
+            %(billed)s::integer[]) AS it (id, kind, recipient, body, billed)
+JOIN chunk ON chunk.id = it.id / {CHUNK}
+LEFT JOIN outcome ON outcome.id = it.id
+WHERE entry.id = it.id AND (
+    outcome.state IN ('skipped', 'rejected')
+    OR (outcome.state = 'queued' OR outcome.id IS NULL AND it.id > begun)
+        AND (owner IS NULL OR owner = %(worker)s) AND chunk.id <> ALL(%(read)s)
+)
+"""
+"""A holder that has read a queued message sends what it has read, so this stays on record."""
+REWRITTEN: Final = ("id", "kind", "recipient", "body", "billed")
 
 HOLD: Final = f"""
 SELECT count(*) FROM (
@@ -172,6 +194,9 @@ class Known(NamedTuple):
         state: Its state.
         reason: The reason for it.
         load: The number of a load that had it; that of this load, if it had it already.
+        kind: As in `Entry`.
+        recipient: As in `Entry`.
+        body: As in `Entry`.
     """
 
     id: int
@@ -179,6 +204,9 @@ class Known(NamedTuple):
     state: str
     reason: str | None
     load: int
+    kind: str
+    recipient: str
+    body: str
 
 
 class Call:
@@ -195,6 +223,7 @@ class Call:
         seen: Numbers of messages of earlier loads.
         moved: Lines of those that have another one now, by their numbers.
         returning: Numbers of those that wait again.
+        changed: Messages with another content, by the numbers of those that take it.
     """
 
     def __init__(
@@ -204,6 +233,7 @@ class Call:
         self.seen: list[int] = []
         self.moved: dict[int, int | None] = {}
         self.returning: list[int] = []
+        self.changed: dict[int, Entry] = {}
         self._load = load
         self._known = known
         self._adds = adds
@@ -240,12 +270,21 @@ class Call:
         self.seen.append(known.id)
         if known.line != item.entry.line:
             self.moved[known.id] = item.entry.line
-        if known.reason not in RETURNS or item.skipped is not None:
+        is_changed = known.state not in MAY_BE_SENT and not _is_same(known, item.entry)
+        if item.skipped is not None or not (is_changed or known.reason in RETURNS):
             return Loaded(None, State(known.state))
-        self.returning.append(known.id)
+        if is_changed:
+            self.changed[known.id] = item.entry
+        if known.state != State.QUEUED:
+            self.returning.append(known.id)
         if self._tells_left_out and known.reason == LEFT_OUT_BECAUSE:
             return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
         return Loaded(None, State.QUEUED)
+
+
+def _is_same(known: Known, entry: Entry) -> bool:
+    given = (entry.kind, storable(entry.recipient), storable(entry.body))
+    return is_same((known.kind, known.recipient, known.body), given)
 
 
 class Load:
@@ -284,6 +323,7 @@ class Load:
         self._free: Sequence[range] = ()
         self._seen: dict[int, bytearray] = {}
         self._returning: list[int] = []
+        self._changed: dict[int, Entry] = {}
 
     async def record(
         self,
@@ -340,7 +380,7 @@ class Load:
             free = await self._still_free(ours)
             made = await self._make_chunks(len(call.new) - sum(map(len, free)))
             free += [range(chunk * CHUNK, (chunk + 1) * CHUNK) for chunk in made]
-            postponed = await self._queue_again(call.returning)
+            postponed, unchanged = await self._queue_again(call.returning, call.changed)
             rows = [*zip(chain.from_iterable(free), call.new, strict=False)]
             await self._copy(rows)
             async with connection.pipeline():
@@ -349,6 +389,7 @@ class Load:
         self._chunks += made
         self._free = beyond(free, len(call.new))
         self._returning += postponed
+        self._changed |= unchanged
         for number in call.seen:
             mask = self._seen.setdefault(chunk_of(number), bytearray(CHUNK // 8))
             mask[number % CHUNK // 8] |= 1 << number % 8
@@ -403,20 +444,40 @@ class Load:
             values = (sending.array(moved), sending.array(moved.values()))
             await self._connection.execute(MOVE, values)
 
-    async def _queue_again(self, numbers: Sequence[int]) -> Sequence[int]:
-        """Queue messages that their source has again; return those that somebody else keeps."""
-        if not numbers:
-            return ()
+    async def _queue_again(
+        self, numbers: Sequence[int], changed: Mapping[int, Entry]
+    ) -> tuple[Sequence[int], Mapping[int, Entry]]:
+        """Queue messages that their source has again, and give others their new content.
+
+        Returns:
+            The messages of both kinds that somebody else keeps.
+        """
+        if not (numbers or changed):
+            return (), {}
         values = {
-            "chunks": [*{*map(chunk_of, numbers)}],
+            "chunks": [*{*map(chunk_of, (*numbers, *changed))}],
             "worker": self._place.worker,
             "read": [*self._read],
         }
         cursor = await self._connection.execute(TAKE, values)
         taken = {chunk async for (chunk,) in cursor}
         now = [number for number in numbers if chunk_of(number) in taken]
+        await self._rewrite({it: new for it, new in changed.items() if chunk_of(it) in taken})
         await self._connection.execute(QUEUE_AGAIN, (now,))
-        return [number for number in numbers if chunk_of(number) not in taken]
+        return (
+            [number for number in numbers if chunk_of(number) not in taken],
+            {number: new for number, new in changed.items() if chunk_of(number) not in taken},
+        )
+
+    async def _rewrite(self, changed: Mapping[int, Entry]) -> None:
+        """Give messages their new content."""
+        if changed:
+            rows = [
+                (number, it.kind, storable(it.recipient), storable(it.body), it.billed)
+                for number, it in changed.items()
+            ]
+            who = {"worker": self._place.worker, "read": [*self._read]}
+            await self._connection.execute(REWRITE, {**who, **sending.columns(REWRITTEN, rows)})
 
     async def _end(self, *, replaces: bool, edited: Edited) -> Mapping[int, int]:
         connection, place = self._connection, self._place
@@ -427,11 +488,12 @@ class Load:
             **place._asdict(),
             "takes": takes,
             "is_newest": is_newest,
-            "chunks": [*{*map(chunk_of, self._returning)}],
+            "chunks": [*{*map(chunk_of, (*self._returning, *self._changed))}],
         }
         await connection.execute(HOLD, values)
         if takes:
             await connection.execute(RECALL, values)
+        await self._rewrite(self._changed)
         if self._returning:
             await connection.execute(QUEUE_AGAIN, (self._returning,))
             await connection.execute(schema.REOPEN, values)

@@ -10,7 +10,12 @@ import psycopg
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.postgres import again, campaigns, problems, schema, statistics
 from connectus_async.ledger.postgres.address import Address
-from connectus_async.ledger.postgres.connection import Connection, check_version, connect_blocking
+from connectus_async.ledger.postgres.connection import (
+    Connection,
+    check_version,
+    connect_blocking,
+    described,
+)
 from connectus_async.ledger.records import (
     MOMENTS,
     Again,
@@ -60,6 +65,18 @@ def read(address: Address) -> Iterator["PostgresReader"]:
         raise problems.described(address.name, error) from None
 
 
+def names(address: Address) -> list[str]:
+    """List the campaigns of a database, the oldest first.
+
+    Raises:
+        LedgerError: It has no tables of ledgers, or cannot be read.
+    """
+    with described(address), closing(connect_blocking(address)) as connection:
+        ((version,),) = connection.execute(schema.FIND_VERSION)
+        check_version(address.name, version)
+        return [name for (name,) in connection.execute(campaigns.NAMES)]
+
+
 class PostgresReader(LedgerReader):
     """Snapshot of a campaign in a database. See `LedgerReader`.
 
@@ -102,6 +119,10 @@ class PostgresReader(LedgerReader):
     def outcomes(self, grid: TimeGrid) -> Sequence[Mapping[State, int]]:
         """Count the outcomes in each part of a time by state."""
         return statistics.outcomes(self._connection, self._scope, grid)
+
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time."""
+        return statistics.ended_since(self._connection, self._scope, moment)
 
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""

@@ -94,9 +94,7 @@ CREATE TABLE outcome (
     state state NOT NULL,
     attempts smallint NOT NULL,
     provider_id text,
-    reason text,
-    delivery_status text,
-    delivered_at double precision
+    reason text
 );
 CREATE TABLE earlier_attempt (
     id bigint NOT NULL,
@@ -111,6 +109,11 @@ CREATE TABLE earlier_attempt (
     PRIMARY KEY (id, attempts)
 );
 CREATE INDEX changeable_outcome ON outcome (id) WHERE {CHANGEABLE};
+CREATE TABLE delivery (
+    id bigint PRIMARY KEY,
+    delivered_at double precision,
+    status text NOT NULL
+);
 CREATE TABLE begun (
     chunk bigint NOT NULL,
     upto bigint NOT NULL,
@@ -130,9 +133,10 @@ CREATE TABLE early_status (
 """
 """``entry`` does not refer to ``campaign``: that would take a third of the time of a load.
 
+``outcome`` has eight columns at most: with a ninth, each row that has nulls is eight bytes longer.
+``delivery`` has the delivery statuses, so that a status does not write an outcome anew.
 ``earlier_attempt`` has the outcomes of attempts that were followed by another by the user's word;
 ``attempts`` are those up to it.
-
 ``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
 ``control`` has a row for each campaign: see `attending` and `budgets`. Times are in Unix seconds by
 the clock of the machine that sends, but for those of ``worker`` and ``control``, which are the
@@ -151,10 +155,11 @@ CREATE VIEW message AS SELECT
              SELECT at FROM begun WHERE begun.chunk = chunk.id AND upto >= entry.id
              ORDER BY upto LIMIT 1
          ) END AS started_at,
-    outcome.ended_at, outcome.delivery_status, outcome.delivered_at
+    outcome.ended_at, delivery.status AS delivery_status, delivery.delivered_at
 FROM entry
 JOIN chunk ON chunk.id = entry.id / {CHUNK}
-LEFT JOIN outcome ON outcome.id = entry.id;
+LEFT JOIN outcome ON outcome.id = entry.id
+LEFT JOIN delivery ON delivery.id = entry.id;
 """
 
 _IN_CHUNK: Final = f"BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}"

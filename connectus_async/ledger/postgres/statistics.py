@@ -31,8 +31,7 @@ SELECT state::text, reason, count(*) FROM outcome
 WHERE {OUTCOME_OF} AND state NOT IN ('skipped', 'accepted') AND reason IS NOT NULL GROUP BY 1, 2
 """
 DELIVERIES: Final = f"""
-SELECT '', delivery_status, count(*) FROM outcome
-WHERE {OUTCOME_OF} AND delivery_status IS NOT NULL GROUP BY 2
+SELECT '', status, count(*) FROM delivery WHERE {OUTCOME_OF} GROUP BY 2
 """
 
 _PART: Final = """
@@ -42,6 +41,10 @@ _ATTEMPTED: Final = ", ".join(f"'{state}'" for state in ATTEMPTED)
 _OUTCOMES: Final = f"""
 SELECT {_PART}, state::text, count(*) FROM outcome
 WHERE {OUTCOME_OF} AND state IN ({_ATTEMPTED}) AND ended_at IS NOT NULL GROUP BY 1, 2
+"""
+_ENDED_SINCE: Final = f"""
+SELECT count(*) FROM outcome
+WHERE {OUTCOME_OF} AND state IN ({_ATTEMPTED}) AND ended_at > %(since)s
 """
 _LATENCIES: Final = f"""
 SELECT {_PART}, percentile_disc(ARRAY[0.5, 0.95, 0.99])
@@ -89,6 +92,12 @@ def outcomes(connection: Connection, scope: Scope, grid: TimeGrid) -> Sequence[M
     for part, state, messages in connection.execute(_OUTCOMES, {**scope, **grid._asdict()}):
         parts[part][State(state)] = messages
     return parts
+
+
+def ended_since(connection: Connection, scope: Scope, moment: float) -> int:
+    """Count the messages whose outcome became known after a time, in Unix seconds."""
+    ((count,),) = connection.execute(_ENDED_SINCE, {**scope, "since": moment})
+    return int(count)
 
 
 def latencies(connection: Connection, scope: Scope, grid: TimeGrid) -> Sequence[Latency | None]:

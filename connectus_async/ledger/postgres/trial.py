@@ -34,10 +34,8 @@ COPY: Final = (
     {_OF_CAMPAIGN.format("worker")}
     """,
     f"""
-    INSERT INTO outcome (id, state, attempts, started_at, ended_at, provider_id, reason,
-        delivery_status, delivered_at)
-    SELECT id, state::text::state, attempts, started_at, ended_at, provider_id, reason,
-        delivery_status, delivered_at
+    INSERT INTO outcome (id, state, attempts, started_at, ended_at, provider_id, reason)
+    SELECT id, state::text::state, attempts, started_at, ended_at, provider_id, reason
     FROM {schema.NAME}.outcome JOIN entry USING (id)
     """,
     f"""
@@ -46,6 +44,7 @@ COPY: Final = (
         delivery_status, delivered_at
     FROM {schema.NAME}.earlier_attempt JOIN entry USING (id)
     """,
+    f"{_COPY.format('delivery')} JOIN entry USING (id)",
     f"{_COPY.format('begun')} JOIN chunk ON chunk.id = begun.chunk",
     *(
         f"SELECT setval(pg_get_serial_sequence('{table}', '{number}'), max({number})) FROM {table}"

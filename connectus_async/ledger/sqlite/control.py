@@ -48,13 +48,20 @@ class SqliteControl(LedgerControl):
         return [Sender(f"{socket.gethostname()} process {found.process}", found.since)]
 
 
-def attend(connection: sqlite3.Connection, attendance: Attendance) -> Instructions:
+def stop(connection: sqlite3.Connection) -> str | None:
+    """Read the reason to stop, if there is an order to."""
+    return _read(connection).stopped
+
+
+def attend(
+    connection: sqlite3.Connection, attendance: Attendance, stop_heard: str | None
+) -> Instructions:
     """Take the report of the holder, in a transaction. See `Ledger.attend`.
 
     It is the only holder, so there is nobody to tell.
     """
     orders = _read(connection)
-    if attendance.is_start and orders.stopped is not None:
+    if attendance.is_start and orders.stopped is not None and orders.stopped == stop_heard:
         _write(connection, {"stopped": None})
         orders = orders._replace(stopped=None)
     return Instructions(

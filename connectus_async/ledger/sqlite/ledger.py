@@ -21,6 +21,7 @@ from connectus_async.ledger.records import (
     Report,
     Resolution,
     Unresolved,
+    Waiting,
     Witnesses,
 )
 from connectus_async.ledger.sqlite import (
@@ -66,6 +67,7 @@ class SqliteLedger(Ledger):
         self._forgets_content = policy.forgets_content
         self._file = await self._writer.start(policy)
         self._next_number = self._file.next_number
+        self._stop_heard = await self.ask(control.stop)
 
     async def close(self) -> None:
         """Write all remaining changes, and release the file."""
@@ -164,7 +166,9 @@ class SqliteLedger(Ledger):
 
     async def attend(self, attendance: Attendance) -> Instructions:
         """Get the orders of the user. See `SendingLedger.attend`."""
-        found: Instructions = await self.ask(partial(control.attend, attendance=attendance))
+        report = partial(control.attend, attendance=attendance, stop_heard=self._stop_heard)
+        found: Instructions = await self.ask(report)
+        self._stop_heard = found.stopped
         return found
 
     async def begin_load(self, *, adds: bool = False) -> int:
@@ -219,6 +223,11 @@ class SqliteLedger(Ledger):
         found: Sequence[tuple[int, Entry]] = await self.ask(
             partial(loading.left_out, after=after, limit=limit)
         )
+        return found
+
+    async def waiting(self) -> Mapping[str, Waiting]:
+        """Add up the messages that wait to be sent, by kind."""
+        found: Mapping[str, Waiting] = await self.ask(statistics.waiting)
         return found
 
     async def unresolved(self) -> Sequence[Unresolved]:

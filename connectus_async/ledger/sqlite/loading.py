@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from connectus_async import _json
 from connectus_async.ledger import metadata_names
+from connectus_async.ledger.content import is_same
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.sqlite import metadata
@@ -54,8 +55,11 @@ FROM (VALUES {{rows}}) WHERE column1 <> {NOTHING}
 """,
     len(PUT),
 )
-LOADED: Final = "SELECT line, state, reading, reason FROM message WHERE id = ?"
+LOADED: Final = """
+SELECT line, state, reading, reason, kind, recipient, body FROM message WHERE id = ?
+"""
 SEE_AGAIN: Final = "UPDATE entry SET line = ?, reading = ? WHERE id = ?"
+REWRITE: Final = "UPDATE entry SET kind = ?, recipient = ?, body = ?, billed = ? WHERE id = ?"
 QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 """
@@ -197,15 +201,20 @@ class Load:
         found = self._connection.execute(LOADED, (number,)).fetchone()
         if found is None:
             raise self._file.was_changed()
-        line, state, seen, reason = found
+        line, state, seen, reason, *content = found
         if seen == self._number:
             return self._duplicate(entry, line)
         if self._adds:
             return Loaded(None, State(state))
         self._connection.execute(SEE_AGAIN, (entry.line, self._number, number))
-        if reason not in RETURNS or item.skipped is not None:
+        is_changed = state not in MAY_BE_SENT and not is_same((*content,), entry[2:5])
+        if item.skipped is not None or not (is_changed or reason in RETURNS):
             return Loaded(None, State(state))
-        self._connection.execute(QUEUE_AGAIN, (number,))  # its source has it again
+        if is_changed:
+            _, _, _, *columns = bound(number, entry)
+            self._connection.execute(REWRITE, (*columns, number))
+        if state != State.QUEUED:
+            self._connection.execute(QUEUE_AGAIN, (number,))
         if self._tells_left_out and reason == LEFT_OUT_BECAUSE:
             return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
         return Loaded(None, State.QUEUED)

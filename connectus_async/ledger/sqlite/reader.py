@@ -169,6 +169,10 @@ class SqliteReader(LedgerReader):
         """Count the outcomes in each part of a time by state."""
         return statistics.outcomes(self._connection, grid)
 
+    def ended_since(self, moment: float) -> int:
+        """Count the messages whose outcome became known after a time."""
+        return statistics.ended_since(self._connection, moment)
+
     def latencies(self, grid: TimeGrid) -> Sequence[Latency | None]:
         """Measure the latency in each part of a time; ``None`` for a part without an answer."""
         return statistics.latencies(self._connection, grid)

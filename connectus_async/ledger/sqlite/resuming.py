@@ -8,6 +8,7 @@ from typing import Final
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.records import Policy
+from connectus_async.ledger.same_campaign import difference
 from connectus_async.ledger.sqlite import codes, metadata
 from connectus_async.ledger.sqlite.connection import check_whole
 from connectus_async.ledger.sqlite.schema import BEGUN_AT, CHANGEABLE, SETTLED, WATERMARK
@@ -51,13 +52,8 @@ def check_campaign(connection: sqlite3.Connection, path: Path, policy: Policy) -
     found = metadata.read(connection)
     check_whole(found, path)
     wanted = {metadata_names.NAME: policy.campaign, metadata_names.IDENTITY: policy.identity}
-    for name, value in wanted.items():
-        if found.get(name, value) != value:
-            raise LedgerError(
-                path.name,
-                f"its campaign has the {name} {found[name]!r}, not {value!r}: a ledger is of one "
-                "campaign; choose another path",
-            )
+    if problem := difference(found, wanted):
+        raise LedgerError(path.name, problem)
     metadata.write(connection, wanted)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any, Final
 
-from connectus_async.ledger.records import Latency, TimeGrid, Total
+from connectus_async.ledger.records import Latency, TimeGrid, Total, Waiting
 from connectus_async.ledger.sqlite import codes
 from connectus_async.ledger.sqlite.schema import BEGUN_AT, CHANGEABLE, SETTLED, WATERMARK
 from connectus_async.ledger.states import ATTEMPTED, SkipReason, State
@@ -36,6 +36,11 @@ FROM outcome WHERE state = {codes.ACCEPTED}
 _NAMELESS: Final = f"""
 SELECT count(*) FROM outcome CROSS JOIN entry ON entry.id = outcome.id
 WHERE state = {codes.ACCEPTED} AND coalesce(provider_id, '') = '' AND {_IS_SMS}
+"""
+_WAITING_BY_KIND: Final = f"""
+SELECT {codes.kind_name("kind")}, count(*), sum(billed), count(DISTINCT recipient)
+FROM entry LEFT JOIN outcome USING (id)
+WHERE coalesce(state = {codes.QUEUED}, id > {WATERMARK}) GROUP BY kind
 """
 _BILLED: Final = "SELECT coalesce(sum(billed), 0) FROM entry"
 _BEGUN: Final = f"""
@@ -82,6 +87,10 @@ _ATTEMPTED: Final = ", ".join(str(codes.CODES[state]) for state in ATTEMPTED)
 _OUTCOMES: Final = f"""
 SELECT {_PART}, state FROM outcome WHERE state IN ({_ATTEMPTED}) AND took IS NOT NULL
 """
+_ENDED_SINCE: Final = f"""
+SELECT count(*) FROM outcome
+WHERE state IN ({_ATTEMPTED}) AND took IS NOT NULL AND coalesce(started, 0) + took > ?
+"""
 _LATENCIES: Final = f"""
 SELECT {_PART}, took FROM outcome
 WHERE state <= {codes.ANSWERED} AND started IS NOT NULL AND took IS NOT NULL
@@ -126,6 +135,11 @@ def _total(sums: Sequence[Any]) -> Total:
     )
 
 
+def waiting(connection: sqlite3.Connection) -> Mapping[str, Waiting]:
+    """Add up the messages that wait to be sent, by kind."""
+    return {kind: Waiting(*sums) for kind, *sums in connection.execute(_WAITING_BY_KIND)}
+
+
 def counts(connection: sqlite3.Connection) -> Mapping[State, int]:
     """Count the messages by state. See `Ledger.counts`."""
     found: Counter[State] = Counter()
@@ -147,6 +161,13 @@ def outcomes(connection: sqlite3.Connection, grid: TimeGrid) -> Sequence[Mapping
     for (part, code), count in found.items():
         parts[max(min(part, grid.parts - 1), 0)][codes.STATES[code]] += count
     return parts
+
+
+def ended_since(connection: sqlite3.Connection, moment: float) -> int:
+    """Count the messages whose outcome became known after a time, in Unix seconds."""
+    ticks = (moment - codes.EPOCH) * codes.TICKS
+    ((count,),) = connection.execute(_ENDED_SINCE, (ticks,))
+    return int(count)
 
 
 def latencies(connection: sqlite3.Connection, grid: TimeGrid) -> Sequence[Latency | None]:

@@ -275,13 +275,16 @@ async def test_a_stale_resolution_does_not_queue_a_later_attempt(store: Postgres
         assert (await begin(one, entry("a"))).found is State.UNKNOWN
 
 
+@pytest.mark.parametrize("has_read", [False, True])
 async def test_chunks_that_somebody_has_locked_are_waited_for(
-    store: PostgresStore, observer: Connection
+    store: PostgresStore, observer: Connection, *, has_read: bool
 ):
-    """As the end of a load locks them."""
+    """As the end of a load locks them, and who gives back what it has read before."""
     async with opened(store) as loader:
         await load(loader, *messages(3))
     async with opened(store) as sender:
+        if has_read:
+            await sender.queued(0, 10)
         transaction = observer.transaction()
         await transaction.__aenter__()
         await observer.execute("SELECT FROM connectus.chunk FOR UPDATE")

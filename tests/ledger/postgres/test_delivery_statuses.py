@@ -28,6 +28,19 @@ SELECT indisvalid FROM pg_index WHERE indrelid = 'connectus.outcome'::regclass
 AND pg_get_indexdef(indexrelid) LIKE '%provider_id%'
 """
 WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+MANY = (
+    """
+    INSERT INTO outcome (id, state, attempts, provider_id)
+    SELECT id, 'accepted', 1, md5(id::text) FROM generate_series(1000000000, 1000004999) AS it (id)
+    """,
+    """
+    INSERT INTO early_status (campaign, id, is_number, status, said_at, kept_at)
+    SELECT campaign.id, 'x' || it, true, '', 0, 0 FROM campaign, generate_series(1, 5000) AS it
+    """,
+)
+SCHEDULED = """
+INSERT INTO delivery (id, status) SELECT id, 'PROGRAMADO' FROM outcome WHERE provider_id = ANY(%s)
+"""
 RIGHTS = """
 CREATE ROLE clerk LOGIN;
 GRANT USAGE ON SCHEMA connectus TO clerk;
@@ -94,10 +107,10 @@ def waiting(administrator: psycopg.Connection, query: str) -> int:
 
 @contextmanager
 def locked(postgres: PostgresServer, *ids: str) -> Iterator[psycopg.Connection]:
-    """Have somebody else change SMS for a block."""
+    """Have somebody else record a status of SMS for a block."""
     with psycopg.connect(postgres.address()) as other:
         other.execute("SET search_path = connectus")
-        other.execute("UPDATE outcome SET reason = '' WHERE provider_id = ANY(%s)", [[*ids]])
+        other.execute(SCHEDULED, [[*ids]])
         yield other
 
 
@@ -162,7 +175,8 @@ def test_whoever_writes_does_not_wait_for_the_index(
     monkeypatch.setattr(delivery_index, "LOCK_TIMEOUT", "SET LOCAL lock_timeout = '1ms'")
     log = store.deliveries()
     with ThreadPoolExecutor(1) as pool:
-        with locked(postgres, "a"):
+        with locked(postgres) as other:
+            other.execute("UPDATE outcome SET reason = '' WHERE provider_id = 'a'")
             opening = pool.submit(log.open)
             waiting(without_index, "CREATE INDEX CONCURRENTLY")
             without_index.execute("UPDATE outcome SET reason = '' WHERE provider_id = 'b'")
@@ -205,6 +219,23 @@ def test_sms_are_looked_for_by_the_index(administrator: psycopg.Connection):
         str(connection.ask(f"EXPLAIN {delivery_rows.NAMED}", after=0)),
     ]
     assert all("outcome_provider_id" in plan for plan in plans)
+
+
+@pytest.mark.usefixtures("log")
+def test_many_sms_at_once_are_looked_for_by_the_index(administrator: psycopg.Connection):
+    """To read all SMS for each status of a large group took milliseconds a status."""
+    administrator.execute(delivery.SETTINGS)
+    for statement in (*MANY, "ANALYZE outcome, early_status"):
+        administrator.execute(statement)
+    ((campaign,),) = administrator.execute("SELECT id FROM campaign")
+    connection = delivery_rows.CampaignConnection(administrator, campaign)
+    many = {"id": ["a"] * 1_000, "is_number": [True] * 1_000, "status": [""] * 1_000}
+    values = {"now": 0, **many, "place": [1] * 1_000, "said_at": [0.0] * 1_000}
+    plans = [
+        str(connection.ask(f"EXPLAIN {delivery_rows.RECORD}", **values)),
+        str(connection.ask(f"EXPLAIN {delivery_rows.NAMED}", after=0)),
+    ]
+    assert ["outcome_provider_id" in plan for plan in plans] == [True, True]
 
 
 def test_a_status_is_for_the_sms_of_its_campaign(
@@ -347,7 +378,7 @@ def test_a_deadlock_with_somebody_else_is_no_failure(
         other.execute("SET deadlock_timeout = '1h'")  # so it is the log that is stopped
         futures = [log.record(id_sms, ENTREGADO) for id_sms in "ab"]
         waiting(administrator, "FROM told")
-        other.execute("UPDATE outcome SET reason = '' WHERE provider_id = 'a'")
+        other.execute(SCHEDULED, [["a"]])
 
     assert [future.result() for future in futures] == [NEWS, NEWS]
 

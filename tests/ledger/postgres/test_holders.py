@@ -14,7 +14,7 @@ from doors import begin, entry, finish, load, opened, policy, rows, rows_now, se
 from connectus_async import LedgerError
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.postgres.address import parse
-from connectus_async.ledger.postgres.holding import BEATS
+from connectus_async.ledger.postgres.holding import BEATS, Holding
 from connectus_async.ledger.postgres.init import create_tables
 from connectus_async.ledger.postgres.schema import CHUNK, WAITING
 from connectus_async.ledger.postgres.store import PostgresStore
@@ -39,6 +39,10 @@ def hasty(postgres_ledger: str) -> PostgresStore:
 
 
 INSERT = "INSERT INTO connectus.outcome (id, state, attempts)"
+IS_SEEN_SINCE = """
+SELECT seen_at > %s::timestamptz + %s * interval '1 second' FROM connectus.worker
+ORDER BY id DESC LIMIT 1
+"""
 UNTIL_SOMEBODY_WAITS = """
 DO $$ BEGIN
     WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted) LOOP
@@ -200,7 +204,7 @@ def test_who_was_silent_itself_gives_nobody_up(hasty: PostgresStore, sleeper: Sl
 async def test_a_new_campaign_has_the_name_of_its_address(postgres_ledger: str):
     """Whoever calls it otherwise is refused, and makes nothing."""
     store = PostgresStore(postgres_ledger)
-    with pytest.raises(LedgerError, match="a ledger is of one campaign"):
+    with pytest.raises(LedgerError, match="or use another ledger for this one"):
         await store.ledger().open(policy("pascua"))
     with pytest.raises(LedgerError, match="no such campaign"), store.read():
         pass
@@ -257,6 +261,93 @@ def test_a_holder_that_is_stopped_within_a_transaction_is_given_up(
     continued.set()
     with pytest.raises(LedgerError, match="gave this sender up"):
         sleeper.run(sleeper.ledger.flush())
+
+
+def test_a_holder_that_is_stopped_while_it_takes_a_chunk_is_given_up(
+    hasty: PostgresStore, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
+):
+    """Its lock of the chunk does not keep the others waiting for as long as it is stopped."""
+    sleeper.run(load(sleeper.ledger, *messages(5)))
+    read_waiting = Holding._waiting
+    stopped, continued = asyncio.Event(), asyncio.Event()
+
+    async def stop(*args: Any) -> Any:
+        monkeypatch.setattr(Holding, "_waiting", read_waiting)
+        stopped.set()
+        await continued.wait()
+        return await read_waiting(*args)
+
+    monkeypatch.setattr(Holding, "_waiting", stop)
+
+    async def read() -> "asyncio.Task[Any]":
+        reading = asyncio.ensure_future(sleeper.ledger.queued(0, 5))
+        await stopped.wait()
+        return reading
+
+    other = Sleeper(hasty)
+    reading = sleeper.run(read())
+    try:
+        assert len(other.run(asyncio.wait_for(everything(other.ledger), 10))) == 5
+    finally:
+        continued.set()
+    other.close()
+    with pytest.raises(LedgerError, match="gave this sender up"):
+        sleeper.run(until_given_up(sleeper.ledger))
+    assert sleeper.run(reading) == []
+
+
+async def until_seen_for_two_leases(administrator: psycopg.Connection) -> None:
+    """Wait until the holder that joined last has been seen for so long."""
+    (begin,) = administrator.execute("SELECT clock_timestamp()").fetchone() or ()
+    seen = (begin, 2 * SHORT)
+    while administrator.execute(IS_SEEN_SINCE, seen).fetchone() != (True,):  # noqa: ASYNC110 - it is another's
+        await asyncio.sleep(0.02)
+
+
+async def until_given_up(ledger: Ledger) -> None:
+    while True:
+        await ledger.flush()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("of_a_dead_one", [True, False])
+def test_a_holder_that_waits_for_locks_is_seen_meanwhile(
+    hasty: PostgresStore,
+    sleeper: Sleeper,
+    administrator: psycopg.Connection,
+    *,
+    of_a_dead_one: bool,
+):
+    """Those of chunks that it takes over, or gives back, while a load ends or somebody sleeps."""
+    sleeper.run(load(sleeper.ledger, *messages(5)))
+    other = Sleeper(hasty)
+    assert (sleeper if of_a_dead_one else other).queued(1)
+    other.ledger._holding.writer.recall()  # type: ignore[attr-defined]
+
+    with administrator.transaction():
+        administrator.execute("SELECT FROM connectus.chunk FOR UPDATE")
+        other.run(asyncio.wait_for(until_seen_for_two_leases(administrator), 10))
+    assert len(other.run(asyncio.wait_for(everything(other.ledger), 30))) == 5
+    other.close()
+
+
+def test_a_holder_is_seen_while_it_opens(hasty: PostgresStore, administrator: psycopg.Connection):
+    """To go on where others stopped may take longer than a lease."""
+    loader = Sleeper(hasty)
+    loader.run(load(loader.ledger, *messages(5)))
+    opening = hasty.ledger()
+
+    async def open_while_locked() -> None:
+        with administrator.transaction():
+            administrator.execute("SELECT FROM connectus.chunk FOR UPDATE")
+            task = asyncio.ensure_future(opening.open(policy()))
+            await asyncio.wait_for(until_seen_for_two_leases(administrator), 10)
+        await task
+        assert len(await everything(opening)) == 5
+        await opening.close()
+
+    loader.run(open_while_locked())
+    loader.close()
 
 
 def test_a_holder_that_resends_sends_what_a_dead_one_had_begun(

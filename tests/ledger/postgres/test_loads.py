@@ -191,6 +191,26 @@ async def test_a_message_that_returns_waits_until_the_end_for_those_who_send(
         assert await send(sender) == ["b", "c"]
 
 
+async def test_a_message_that_somebody_else_has_read_keeps_the_content_that_is_sent(
+    store: PostgresStore,
+):
+    """One that was refused, of the same chunk, takes its new content at the end of the load."""
+    async with opened(store) as loader, opened(store) as sender:
+        await load(loader, *map(entry, "abc"))
+        (number, first), *_ = await sender.queued(0, 10)
+        assert (await begin(sender, first, number)).found is None
+        sender.finish(first, number, State.REJECTED, "400", None)
+        await sender.flush()
+        load_number = await loader.begin_load()
+        new = [entry(key, text="Adiós", recipient=LUIS) for key in "abc"]
+        loaded = await give(loader, load_number, *new)
+        await loader.end_load(load_number, replaces=False)
+        assert await send(sender) == ["a", "b", "c"]
+
+    assert loaded == [Loaded(None, State.QUEUED)] * 3
+    assert await rows(store, "recipient") == [LUIS, first.recipient, first.recipient]
+
+
 async def test_people_are_left_out_however_many_they_are(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):

@@ -468,10 +468,26 @@ async def test_a_ledger_of_a_newer_version_is_left_alone(
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"campaign": "pascua"}, "its campaign has the name 'navidad', not 'pascua': "),
+        (
+            {"campaign": "pascua"},
+            (
+                "is the ledger of the campaign 'navidad', and this is the campaign 'pascua': "
+                "give that name to go on with that campaign, or use another ledger for this one"
+            ),
+        ),
+        (
+            {},
+            (
+                "is the ledger of the campaign 'navidad', and this is a campaign without a name: "
+                "give that name to go on with that campaign, or use another ledger for this one"
+            ),
+        ),
         (
             {"campaign": "navidad", "identity": "recipient"},
-            "its campaign has the identity 'message', not 'recipient': ",
+            (
+                "has the identity 'message', and this campaign 'recipient': "
+                "give that identity to go on with that campaign, or use another ledger for this one"
+            ),
         ),
     ],
 )
@@ -484,7 +500,7 @@ async def test_a_ledger_of_another_campaign_is_left_alone(
 
     error = await refusal(client, path, **options)
 
-    assert error.problem == problem + "a ledger is of one campaign; choose another path"
+    assert error.problem == problem
     assert emulator.requests["sms.send"] == 0
 
 

@@ -11,6 +11,7 @@ from connectus_async.cli.commands.bulk.orders import (
 )
 from connectus_async.cli.commands.bulk.results import (
     bulk_export,
+    bulk_list,
     bulk_reconcile,
     bulk_report,
     bulk_status,
@@ -30,6 +31,7 @@ from connectus_async.cli.commands.bulk.send import bulk_resume, bulk_retry, bulk
         bulk_set_rate,
         bulk_reconcile,
         bulk_status,
+        bulk_list,
         bulk_report,
         bulk_export,
         bulk_track,

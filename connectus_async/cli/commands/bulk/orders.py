@@ -44,8 +44,8 @@ def bulk_continue(**given: Any) -> None:
 def bulk_stop(**given: Any) -> None:
     """End all commands and workers that send LEDGER, from any terminal.
 
-    Messages under way are finished, and the others stay queued. `bulk resume` and `bulk send` start
-    it again.
+    Messages under way are finished, and the others stay queued. A command that is still loading
+    ends as well, before it sends anything. `bulk resume` and `bulk send` start it again.
     """
     from connectus_async.cli.orders import stop
 

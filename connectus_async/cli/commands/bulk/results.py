@@ -13,6 +13,7 @@ from connectus_async.cli.parameters import (
     json_option,
     ledger_argument,
     one_character,
+    place_of_ledgers,
 )
 from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
 from connectus_async.ledger.states import OnUnknown, State
@@ -45,12 +46,28 @@ def bulk_reconcile(**given: Any) -> None:
 
 @click.command("status")
 @ledger_argument
+@click.option(
+    "--watch", is_flag=True, help="Show it again and again until nobody sends it any more."
+)
 @json_option
 def bulk_status(**given: Any) -> None:
     """Show the progress of LEDGER, whose campaign may be running."""
     from connectus_async.cli.status import show_status
 
     show_status(**given)
+
+
+@click.command("list")
+@click.argument("where", metavar="[FOLDER|ADDRESS]", default=".", callback=place_of_ledgers)
+@json_option
+def bulk_list(**given: Any) -> None:
+    """List the campaigns of a folder, or of a PostgreSQL database.
+
+    Those of a folder are its files that end in .ledger.db. Without FOLDER it is the present one.
+    """
+    from connectus_async.cli.campaign_list import list_campaigns
+
+    list_campaigns(**given)
 
 
 @click.command("report")

@@ -1,12 +1,12 @@
 """Commands that send a campaign."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from connectus_async.cli.parameters import (
-    LEDGER_SUFFIX,
     LedgerPlace,
     campaign_options,
     chained,
@@ -18,6 +18,7 @@ from connectus_async.cli.parameters import (
     regular_file,
     src_number_option,
 )
+from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
 
@@ -66,6 +67,68 @@ yes_option = click.option(
     "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
 )
 
+
+def _countries(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+    """Read countries, divided by commas."""
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    if names == ["any"] or all(re.fullmatch("[A-Za-z]{2}", name) for name in names):
+        return names if names == ["any"] else [name.upper() for name in names]
+    raise click.BadParameter("must be countries of two letters, such as CL,PE, or any")
+
+
+test_option = click.option(
+    "--test-to",
+    metavar="RECIPIENT",
+    help="Send the first message to this number or address alone; nothing is recorded.",
+)
+
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Send a sample of so many messages; the rest waits, with exit code 7.",
+)
+
+check_options = chained(
+    click.option(
+        "--ignore-balance", is_flag=True, help="Send though the balance does not cover it."
+    ),
+    click.option(
+        "--allow-countries",
+        callback=_countries,
+        metavar="CL,PE|any",
+        help="Countries that messages may go to, all others stop it.  [default: those with a"
+        " fiftieth of the messages]",
+    ),
+    click.option(
+        "--allow-braces",
+        is_flag=True,
+        help="Send texts that have the name of a column in braces, such as {name}.",
+    ),
+    click.option(
+        "--show-messages",
+        is_flag=True,
+        help="Show the first messages also where there is no terminal, and with --json.",
+    ),
+)
+
+running_options = chained(
+    click.option(
+        "--wait/--no-wait",
+        default=True,
+        show_default=True,
+        help="Wait for the end of quiet hours and of a pause, or end with exit code 7.",
+    ),
+    click.option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False, writable=True),
+        help="File to add the log to: a line every 10 seconds, later fewer, and at each change."
+        "  [default: standard error, unless that is a terminal]",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Name each message that is not accepted."),
+)
+
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -82,7 +145,7 @@ workers_option = click.option(
     "--ledger",
     type=LedgerPlace(),
     help="File that records the campaign, or the address of a PostgreSQL database, with a"
-    f" --campaign.  [default: FILE{LEDGER_SUFFIX}]",
+    f" --campaign.  [default: FILE{LEDGER_SUFFIX}; with a campaign, FILE.CAMPAIGN{LEDGER_SUFFIX}]",
 )
 @campaign_options()
 @click.option(
@@ -92,9 +155,13 @@ workers_option = click.option(
     " again, or nothing.  [default: ask; without a terminal, abort]",
 )
 @workers_option
+@running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
+@test_option
+@limit_option
 @yes_option
 @finish_options
+@check_options
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
@@ -111,6 +178,8 @@ def bulk_send(**given: Any) -> None:
 @ledger_argument
 @campaign_options(resumes=True)
 @workers_option
+@running_options
+@limit_option
 @yes_option
 @finish_options
 @connection_options
@@ -142,8 +211,10 @@ def bulk_resume(**given: Any) -> None:
 )
 @file_options
 @campaign_options(resumes=True)
+@running_options
 @yes_option
 @finish_options
+@check_options
 @connection_options
 @json_option
 def bulk_retry(**given: Any) -> None:

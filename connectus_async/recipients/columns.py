@@ -1,0 +1,60 @@
+"""Sentences for a column that a file does not have. Pure."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Final
+
+from connectus_async.redaction import looks_personal, one_line
+
+MOST_LISTED: Final = 20
+LONGEST_NAME: Final = 40
+_DELIMITERS: Final = frozenset(",;|\t")
+WORDS_FOR: Final = {
+    "dst_number": (
+        *("phone", "tel", "cel", "movil", "móvil", "mobile", "fono", "whatsapp"),
+        *("numero", "número", "number"),
+    ),
+    "dst_email": ("mail", "correo"),
+}
+"""Parts of the names that people give to the column of recipients, the most telling first."""
+
+
+def missing_column(name: str, columns: Sequence[str]) -> str:
+    """Say that a file does not have a column, and which it has.
+
+    Args:
+        name: The column that is missing.
+        columns: The columns of the file. If they look like data, none of them is quoted.
+
+    >>> missing_column("dst_number", ["Teléfono", "nombre"])
+    "there is no column 'dst_number'; did you mean 'Teléfono'? The columns are Teléfono, nombre"
+    """
+    absent = f"there is no column {name!r}"
+    if any(map(looks_personal, columns)):
+        return (
+            f"{absent}, and the first line looks like a row of data: put a line with the names of"
+            " the columns above it"
+        )
+    if len(columns) == 1 and _DELIMITERS.intersection(columns[0]):
+        only = one_line(columns[0], LONGEST_NAME)
+        return f"{absent}: the file has only one, {only!r}, so its delimiter is another"
+    near = nearest(name, columns)
+    if near is None:
+        return f"{absent}; the columns are {listed(columns)}"
+    return f"{absent}; did you mean {near!r}? The columns are {listed(columns)}"
+
+
+def nearest(name: str, columns: Sequence[str]) -> str | None:
+    """Find the column that is meant by a name, if one is likely."""
+    folded = {column.casefold(): column for column in reversed(columns)}
+    alike = get_close_matches(name.casefold(), folded, n=1)
+    if alike:
+        return folded[alike[0]]
+    hits = (folded[it] for word in WORDS_FOR.get(name, ()) for it in folded if word in it)
+    return next(hits, None)
+
+
+def listed(columns: Sequence[str]) -> str:
+    """List the columns of a file, of many the first."""
+    names = [one_line(column, LONGEST_NAME) for column in columns[:MOST_LISTED]]
+    return ", ".join(names) + ", …" * (len(columns) > MOST_LISTED)

@@ -18,7 +18,7 @@ from connectus_async.cli.runner import echo, run
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
-from connectus_async.report.export import TO_FIX, Choice, export
+from connectus_async.report.export import TO_FIX, TO_FIX_COLUMNS, Choice, export
 from connectus_async.report.original import Original
 from connectus_async.report.page import write_page
 
@@ -70,6 +70,7 @@ def write_table(
             format=format,
             choice=choice,
             original=rows,
+            columns=TO_FIX_COLUMNS if to_fix else None,
             has_texts=text,
             delimiter=delimiter or ",",
         )

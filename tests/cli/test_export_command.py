@@ -61,6 +61,10 @@ def test_what_is_to_be_fixed_is_a_workbook_with_the_reasons(
     done = run("bulk", "export", ledger, target, "--to-fix")
 
     header, *rows = openpyxl.load_workbook(target).active.iter_rows(values_only=True)
+    assert header == (
+        *("nombre", "celular", "state", "connectus_row"),
+        *("line", "connectus_state", "explanation"),
+    )
     found = [dict(zip(header, row, strict=True)) for row in rows]
     assert [(it["nombre"], it["celular"]) for it in found] == [
         ("José", "12"),

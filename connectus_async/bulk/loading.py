@@ -149,6 +149,7 @@ class Loader:
         on_batch: OnBatch | None,
         *,
         replaces: bool,
+        adds: bool = False,
     ) -> None:
         """Load batches of `composed`, as `load` does.
 
@@ -156,30 +157,43 @@ class Loader:
             batches: The batches.
             on_batch: Called with each batch and its results.
             replaces: As in `load`.
+            adds: As in `Ledger.begin_load`. Rows that cannot become a message are not recorded.
 
         Raises:
             EditedError: As in `load`.
         """
-        load_number = await self._begin()
+        load_number = await self._begin(adds=adds)
         async with aclosing(batches):
             async for batch in batches:
                 loadings = [
                     self._loading(item) if isinstance(item, Row) else self._checked(item.entry)
                     for item in batch
                 ]
-                loaded = await self._load(loadings, load_number)
+                load = self._load_messages if adds else self._load
+                loaded = await load(loadings, load_number)
                 if on_batch is not None:
                     on_batch(batch, loaded)
         await self._end(load_number, replaces=replaces)
 
-    async def _begin(self) -> int:
-        load_number = await self._ledger.begin_load()
+    async def _begin(self, *, adds: bool = False) -> int:
+        load_number = await self._ledger.begin_load(adds=adds)
         self._templates = await note_template(self._ledger, load_number, self._template)
         return load_number
 
     async def _load(self, loadings: Sequence[Loading], load_number: int) -> Sequence[Loaded]:
         tells = self._edited is Edited.REMAINING
         return await self._ledger.load(loadings, load_number, tells_left_out=tells)
+
+    async def _load_messages(
+        self, loadings: Sequence[Loading], load_number: int
+    ) -> Sequence[Loaded]:
+        """Load messages, and only tell of rows that are none."""
+        messages = [it for it in loadings if it.skipped is not SkipReason.INVALID]
+        loaded = iter(await self._load(messages, load_number) if messages else ())
+        return [
+            Loaded(it.skipped) if it.skipped is SkipReason.INVALID else next(loaded)
+            for it in loadings
+        ]
 
     async def _end(self, load_number: int, *, replaces: bool) -> None:
         people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)

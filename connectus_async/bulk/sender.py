@@ -328,8 +328,9 @@ class Bulk(Unpicklable):
         edited: Edited | None = None,
         template: str | None = None,
         reached: "Reached | None" = None,
+        adds: bool = False,
     ) -> None:
-        """Load what a function composes for this sender, and replace earlier loads.
+        """Load what a function composes for this sender, and replace earlier loads, or add to them.
 
         It is `load` for the command line: in batches, each with its results; with another treatment
         of edited texts, if one is given, the hash of their template, and what people got by other
@@ -338,7 +339,7 @@ class Bulk(Unpicklable):
         channel, key_maker = self._channels[Sms], self._key_maker
         batches = compose(lambda sms: channel.entry(sms, None, None, key_maker), key_maker)
         with self._loading(edited, template, reached) as loader:
-            await loader.load_composed(batches, on_batch, replaces=True)
+            await loader.load_composed(batches, on_batch, replaces=not adds, adds=adds)
 
     @contextmanager
     def _loading(

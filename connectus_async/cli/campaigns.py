@@ -47,12 +47,20 @@ class Standing:
         is_loaded: Whether its source was loaded to the end.
         stopped: The exit code of the command that stopped it; ``None`` if none did. It counts while
             something is left.
+        name: The campaign's name.
+        reason: The reason why it stopped.
+        fail_above: Share of rejected and invalid messages that is tolerated.
+        earlier: Attempts that were followed by another by the user's word, by their outcome.
     """
 
     counts: Mapping[State, int]
     skipped: Mapping[str, int]
     is_loaded: bool
     stopped: ExitCode | None
+    name: str = ""
+    reason: str | None = None
+    fail_above: float = 0.0
+    earlier: Mapping[State, int] = attrs.field(factory=dict[State, int])
 
     def code(self, *, is_waiting: bool = False) -> ExitCode:
         """Return the exit code: the worst that applies.
@@ -67,16 +75,21 @@ class Standing:
         is_left = not self.is_loaded or self._has(*WAITS)
         may_be_sent = self._has(State.UNKNOWN, State.HELD)
         is_lost = self._has(State.IN_FLIGHT) and not is_waiting
-        has_failed = self._has(State.REJECTED) or self.skipped.get(SkipReason.INVALID)
         has_messages = self._has(*(state for state in State if state is not State.SKIPPED))
         return worst(
             self.stopped if is_left or may_be_sent else None,
             ExitCode.MAYBE_SENT if may_be_sent or is_lost else None,
             ExitCode.STOPPED if self.skipped.get(SkipReason.OVER_BUDGET) else None,
             (ExitCode.WAITING if is_waiting else ExitCode.FAILED) if is_left else None,
-            ExitCode.SOME_FAILED if has_failed else None,
+            ExitCode.SOME_FAILED if self._failed > self.fail_above else None,
             None if has_messages else ExitCode.NOTHING_TO_DO,
         )
+
+    @property
+    def _failed(self) -> float:
+        """The share of the rejected messages and invalid rows among those that are done."""
+        failed = self.counts.get(State.REJECTED, 0) + self.skipped.get(SkipReason.INVALID, 0)
+        return failed / (failed + self.counts.get(State.ACCEPTED, 0)) if failed else 0.0
 
     def _has(self, *states: State) -> bool:
         return any(self.counts.get(state) for state in states)
@@ -117,6 +130,10 @@ def standing_of(reader: LedgerReader) -> Standing:
         skipped=reader.skipped(),
         is_loaded=metadata.get(metadata_names.LOADED, "1") == "1",
         stopped=ExitCode(int(code)) if metadata.get(metadata_names.STOPPED) else None,
+        name=metadata.get(metadata_names.NAME, ""),
+        reason=metadata.get(metadata_names.STOPPED) or None,
+        fail_above=float(metadata.get(metadata_names.FAIL_ABOVE, 0)),
+        earlier=reader.earlier_attempts(),
     )
 
 

@@ -63,6 +63,11 @@ class Composition:
         """Write the options for the ledger."""
         return json.dumps(attrs.asdict(self))
 
+    @property
+    def recipient(self) -> str:
+        """The column of the recipient."""
+        return self.composer(None).recipient
+
     def composer(self, region: str | None) -> Composer:
         """Make the composer, which checks that a kind has the texts it needs.
 

@@ -118,6 +118,65 @@ def connection() -> dict[str, Any]:
     return {**choice.settings, **network()}
 
 
+def _fail_share(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Read a share such as 2%."""
+    if value is None:
+        return None
+    try:
+        percent = float(value.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise click.BadParameter("must be a percentage such as 2%")
+    return percent / 100
+
+
+FINISH: Final = f"{__name__}.finish"
+
+
+def _remember_finish(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    context.meta.setdefault(FINISH, {})[parameter.name] = value
+
+
+def finish_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for the end of a campaign; `finish_settings` has their values."""
+    return chained(
+        click.option(
+            "--on-finish",
+            expose_value=False,
+            callback=_remember_finish,
+            metavar="COMMAND",
+            help="Run this when the campaign ends, however it does, with the summary as JSON on"
+            " standard input.",
+        ),
+        click.option(
+            "--webhook-on-finish",
+            expose_value=False,
+            callback=lambda context, parameter, value: _remember_finish(
+                context, parameter, url(context, parameter, value)
+            ),
+            metavar="URL",
+            help="Post the summary as JSON to this URL then; it has no personal data.",
+        ),
+        click.option(
+            "--fail-above",
+            expose_value=False,
+            callback=lambda context, parameter, value: _remember_finish(
+                context, parameter, _fail_share(context, parameter, value)
+            ),
+            metavar="PERCENT",
+            help="End with code 4 only if more than this share of the messages was rejected or"
+            " invalid, such as 2%.  [default: 0%]",
+        ),
+    )(command)
+
+
+def finish_settings() -> dict[str, Any]:
+    """Settings for the end of the campaign that the present command was given."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(FINISH, {}))
+
+
 def campaign_option(
     name: str, *, resumes: bool = False, choices: Sequence[str] | None = None
 ) -> Decorator:
@@ -252,11 +311,15 @@ def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value:
     return value
 
 
-def regular_file(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
+def regular_file(
+    _context: click.Context, _parameter: click.Parameter, path: Path | None
+) -> Path | None:
     """Refuse a file that is not there, a ledger, and a pipe.
 
     A pipe blocks, and cannot be read again to resume a campaign.
     """
+    if path is None:
+        return None
     if not path.exists():
         raise click.BadParameter(no_such_file(path))
     if path.name.endswith(LEDGER_SUFFIX):

@@ -11,6 +11,7 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async import tz_database
+from connectus_async.cli.composition import Composition
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, typed
@@ -18,7 +19,7 @@ from connectus_async.cli.runner import echo, run
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
-from connectus_async.report.export import TO_FIX, Choice, export
+from connectus_async.report.export import TO_FIX, TO_FIX_COLUMNS, Choice, export
 from connectus_async.report.original import Original
 from connectus_async.report.page import write_page
 
@@ -70,6 +71,7 @@ def write_table(
             format=format,
             choice=choice,
             original=rows,
+            columns=TO_FIX_COLUMNS if to_fix else None,
             has_texts=text,
             delimiter=delimiter or ",",
         )
@@ -89,8 +91,11 @@ def write_table(
 
 
 async def _original(ledger: Place, moved_to: Path | None) -> Original:
-    def read() -> SourceFile:
+    def read() -> tuple[SourceFile, str]:
         with open_store(ledger).read() as reader:
-            return SourceFile.read(reader.metadata())
+            metadata = reader.metadata()
+        file, composition = SourceFile.read(metadata), Composition.read(metadata)
+        return file, "" if composition is None else composition.recipient
 
-    return await (await run_sync(read)).original(moved_to)
+    file, recipient = await run_sync(read)
+    return await file.original(moved_to, recipient)

@@ -40,9 +40,11 @@ from connectus_async.cli.confirmation import (
     is_confirmed,
     question_of,
 )
+from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
@@ -152,6 +154,7 @@ def send(
 
     async def command() -> int:
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
+        check_no_export(source)
         composer.check(source.columns)
         starts_at = await run_sync(planned_start, place, at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
@@ -198,7 +201,12 @@ def send(
     when_interrupted = TEST_STOPPED if test_to is not None else STOPPED
     if dry_run:
         when_interrupted = "interrupted; nothing was sent"
-    sys.exit(_run(command, manner, as_json=as_json, when_interrupted=when_interrupted))
+    if dry_run or test_to is not None:
+        sys.exit(run_logged(command, manner, as_json=as_json, when_interrupted=when_interrupted))
+    end_campaign(
+        lambda: run_logged(command, manner, as_json=as_json, when_interrupted=when_interrupted),
+        place,
+    )
 
 
 def resume(
@@ -236,24 +244,26 @@ def resume(
             campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
-            await sender.note(**_metadata(settings))
+            await sender.note(**metadata_of(settings))
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
-            if not (yes or await _is_confirmed(sender, opened, place, limit)):
+            if not (yes or await is_send_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
             else:
-                code, _accepted = await _sent(
+                code, _accepted = await send_queued(
                     sender, options, place, manner, limit, as_json=as_json
                 )
         return code
 
-    sys.exit(_run(command, manner, as_json=as_json, when_interrupted=STOPPED))
+    end_campaign(
+        lambda: run_logged(command, manner, as_json=as_json, when_interrupted=STOPPED), ledger
+    )
 
 
-def _run(
+def run_logged(
     command: Callable[[], Awaitable[int]], manner: Manner, *, as_json: bool, when_interrupted: str
 ) -> int:
     """Run a command with its log."""
@@ -374,7 +384,7 @@ async def send_source(
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
-        await sender.note(**_metadata(settings), **names)
+        await sender.note(**metadata_of(settings), **names)
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
         if delivery is not None:
@@ -397,11 +407,11 @@ async def send_source(
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
-        if not (yes or await _is_confirmed(sender, opened, ledger, limit)):
+        if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
-        return await _sent(sender, options, ledger, manner, limit, as_json=as_json)
+        return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
 
 
 def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reached | None:
@@ -411,7 +421,7 @@ def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reach
     return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
 
 
-async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
+async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
     """Ask whether to send what is queued; a no is put on record."""
     waiting = await opened.waiting()
     if not waiting or await is_confirmed(question_of(waiting, limit)):
@@ -428,7 +438,7 @@ async def _is_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int 
     return False
 
 
-async def _sent(
+async def send_queued(
     sender: Bulk,
     options: CampaignOptions,
     ledger: Place,
@@ -437,6 +447,7 @@ async def _sent(
     *,
     as_json: bool,
 ) -> tuple[int, int]:
+    """Send what is queued; return the exit code, and the number of accepted messages."""
     waiting = (await sender.counts()).get(State.QUEUED, 0)
     if limit is not None:
         sender._send_at_most(limit)  # noqa: SLF001 - no matter of the users of a sender
@@ -495,9 +506,13 @@ async def _handed_out(
     return 0, counts.get(State.ACCEPTED, 0)
 
 
-def _metadata(settings: Settings) -> dict[str, str]:
+def metadata_of(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
-    return {metadata_names.SETTINGS: settings.written(), metadata_names.STOPPED: ""}
+    return {
+        metadata_names.SETTINGS: settings.written(),
+        metadata_names.STOPPED: "",
+        **share_to_record(),
+    }
 
 
 async def _dry_run(
@@ -558,7 +573,7 @@ async def _loaded(
         reached: What people got by other campaigns, if that counts.
         examples: As in `Preflight`.
     """
-    load = partial(_load, sender, source, composer, options, planner, examples, reached)
+    load = partial(load_into, sender, source, composer, options, planner, examples, reached)
     try:
         return await load(Edited.ABORT)
     except EditedError as error:
@@ -567,7 +582,7 @@ async def _loaded(
     return await load(await choose(edit))
 
 
-async def _load(
+async def load_into(
     sender: Bulk,
     source: Source,
     composer: Composer,
@@ -576,7 +591,10 @@ async def _load(
     examples: int,
     reached: Reached | None,
     edited: Edited,
+    *,
+    adds: bool = False,
 ) -> PreflightReport:
+    """Load a source once; see `_loaded`, and `Ledger.begin_load` for ``adds``."""
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -602,7 +620,12 @@ async def _load(
 
         try:
             await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
-                compose, add, edited=edited, template=composer.template, reached=reached
+                compose,
+                add,
+                edited=edited,
+                template=composer.template,
+                reached=reached,
+                adds=adds,
             )
         except StoppedError as error:
             progress.stop()

@@ -77,11 +77,12 @@ class SourceFile:
         load = int(metadata.get(metadata_names.LOAD, 0))
         return {metadata_names.SOURCE_FILE: json.dumps(attrs.asdict(attrs.evolve(self, load=load)))}
 
-    async def original(self, moved_to: Path | None) -> Original:
+    async def original(self, moved_to: Path | None, recipient: str) -> Original:
         """Open it for an export.
 
         Args:
             moved_to: Its present path, if it was moved.
+            recipient: The column of the recipient.
 
         Raises:
             ConfigurationError: It is not there, or was changed.
@@ -96,7 +97,8 @@ class SourceFile:
         source = await open_source(
             path, encoding=self.encoding, delimiter=self.delimiter, sheet=self.sheet
         )
-        return Original(source.columns, lambda: _rows(source), self.load)
+        place = [*source.columns].index(recipient)
+        return Original(source.columns, lambda: _rows(source), place, self.load)
 
 
 def _digest(path: Path) -> str:

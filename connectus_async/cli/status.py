@@ -55,7 +55,7 @@ def show_status(ledger: Place, watch: bool, as_json: bool) -> None:
         return await run_sync(read)
 
     figures, standing, campaign = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, campaign, as_json=as_json)
+    _print_status(figures, standing, campaign, as_json=as_json)
     sys.exit(_code(standing, campaign.orders, campaign.senders))
 
 
@@ -93,7 +93,9 @@ def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> Exit
     return standing.code(is_waiting=is_paused(orders) or is_scheduled(orders))
 
 
-def _print_status(figures: Figures, campaign: Snapshot, *, as_json: bool) -> None:
+def _print_status(
+    figures: Figures, standing: Standing, campaign: Snapshot, *, as_json: bool
+) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
         print_json(
@@ -108,6 +110,7 @@ def _print_status(figures: Figures, campaign: Snapshot, *, as_json: bool) -> Non
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
+                "earlier_attempts": {str(state): it for state, it in standing.earlier.items()},
                 **campaign.as_dict(),
                 **orders_as_dict(campaign.orders, campaign.senders),
             }
@@ -125,6 +128,9 @@ def _print_status(figures: Figures, campaign: Snapshot, *, as_json: bool) -> Non
                 count=f"{number(count):>12}", reason=translated(reason)
             )
         )
+    for state, count in standing.earlier.items():
+        told = {"count": f"{number(count):>12}", "state": translated(state)}
+        echo(_("{count} earlier attempts: {state}").format(**told))
     print_deliveries(figures)
     if not figures.is_loaded and not campaign.senders:
         echo(_("its file was not read to the end: run bulk send again"))

@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 from connectus_async.ledger.records import (
     EARLY_SECONDS,
     Accepted,
+    Again,
     Attendance,
     Claim,
     Entry,
@@ -161,8 +162,13 @@ class Ledger(SendingLedger):
         """
 
     @abstractmethod
-    async def begin_load(self) -> int:
-        """Begin a load, and return its number. Rows of earlier loads that are no message go."""
+    async def begin_load(self, *, adds: bool = False) -> int:
+        """Begin a load, and return its number. Rows of earlier loads that are no message go.
+
+        Args:
+            adds: It adds messages to what was loaded, and is no new version of that: everything
+                that the ledger has stays as it is.
+        """
 
     @abstractmethod
     async def load(
@@ -198,6 +204,29 @@ class Ledger(SendingLedger):
 
         Returns:
             The number of people who were left out, by the load that their last other message is of.
+        """
+
+    @abstractmethod
+    async def queue_again(self, choice: Again) -> int:
+        """Queue messages that reached nobody for another attempt, and keep their last one.
+
+        Messages whose content was forgotten stay as they are.
+
+        Args:
+            choice: The messages.
+
+        Returns:
+            Their number.
+        """
+
+    @abstractmethod
+    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
+        """Skip rejected messages, and rows that are no message, since their rows were corrected.
+
+        Args:
+            numbers: The numbers of their entries. One whose line has no message of a later load
+                that is not skipped stays as it is.
+            load_number: The number of the load of their source; corrections are of later ones.
         """
 
     @abstractmethod
@@ -428,6 +457,22 @@ class LedgerReader(ABC):
 
         Yields:
             A recipient for each message, in the spelling of the entry.
+        """
+
+    @abstractmethod
+    def count_again(self, choice: Again) -> int:
+        """Count the messages that `Ledger.queue_again` queues."""
+
+    @abstractmethod
+    def earlier_attempts(self) -> Mapping[State, int]:
+        """Count the attempts that were followed by another by the user's word, by their outcome."""
+
+    @abstractmethod
+    def numbered(self, numbers: Sequence[int]) -> Sequence[MessageRow]:
+        """Read the messages with some numbers, in order.
+
+        Args:
+            numbers: The numbers of their entries; those that are not there are left out.
         """
 
 

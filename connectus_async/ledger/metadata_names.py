@@ -42,6 +42,9 @@ LOAD: Final = "reading"
 TEMPLATES: Final = "templates"
 """Hashes of the templates of the loads, each with the number of its first load, as a JSON list."""
 
+FAIL_ABOVE: Final = "fail_above"
+"""Share of rejected and invalid messages that the command line tolerates, from 0 to 1."""
+
 STOPPED: Final = "stopped"
 """The reason why the campaign stopped last; empty once it goes on."""
 

@@ -92,6 +92,21 @@ class Loaded(NamedTuple):
     first_line: int | None = None
 
 
+class Again(NamedTuple):
+    """Choice of messages that reached nobody, to be sent again.
+
+    Attributes:
+        rejected: Messages that the API refused.
+        undelivered: Accepted SMS with a final delivery status other than delivered.
+        reason: Only those with this in their reason, or else in their delivery status, in capitals
+            or not.
+    """
+
+    rejected: bool = False
+    undelivered: bool = False
+    reason: str | None = None
+
+
 class Unresolved(NamedTuple):
     """A message that may have been sent.
 

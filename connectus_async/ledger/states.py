@@ -7,6 +7,7 @@ from typing import Final
 ABSENT: Final = "the API's reports do not show it, and show what was accepted before and after it"
 INTERRUPTED: Final = "the sender ended before the answer came"
 REPLACED: Final = "its source does not have it any more"
+CORRECTED: Final = "its row was corrected"
 HAS_ANOTHER: Final = "who gets it may have got another text of this campaign"
 
 
@@ -59,7 +60,7 @@ class SkipReason(enum.StrEnum):
     """The budget does not cover it."""
 
     SUPERSEDED = "superseded"
-    """A later load of its source does not have it any more."""
+    """A later load of its source does not have it any more, or its row was corrected."""
 
     TOO_OFTEN = "too_often"
     """The recipient got as many messages of other campaigns lately as are allowed."""
@@ -71,6 +72,7 @@ def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
 
 
 REPLACED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, REPLACED)
+CORRECTED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, CORRECTED)
 LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
 RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE, SkipReason.TOO_OFTEN.value})
 """The reasons for which a message waits again once its source has it."""

@@ -27,7 +27,10 @@ class SmsStatus(OpenEnum):
         return self in _FINAL
 
 
-_FINAL: Final = frozenset({SmsStatus.ENTREGADO, SmsStatus.NO_ENTREGABLE, SmsStatus.NUMERO_INVALIDO})
+UNDELIVERED: Final = frozenset({SmsStatus.NO_ENTREGABLE, SmsStatus.NUMERO_INVALIDO})
+"""Final statuses of SMS that reached nobody."""
+
+_FINAL: Final = frozenset({SmsStatus.ENTREGADO, *UNDELIVERED})
 
 
 class SmppStatus(OpenEnum):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import tee
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, NamedTuple, TextIO
@@ -33,10 +32,8 @@ TEXT_FORMATS: Final[tuple[Format, ...]] = ("csv", "jsonl")
 PRIVATE: Final = 0o600
 """Only the owner of the ledger may see the recipients, here too."""
 
-_NOT_SHOWN: Final = frozenset({"number", "load", "body"})
-COLUMNS: Final = tuple(
-    "id" if name == "provider_id" else name for name in MessageRow._fields if name not in _NOT_SHOWN
-)
+_FIELDS: Final = tuple("id" if name == "provider_id" else name for name in MessageRow._fields)
+COLUMNS: Final = tuple(name for name in _FIELDS if name not in {"number", "load", "body"})
 NUMBERS: Final = frozenset({"line", "attempts", "billed"})
 SAFE: Final = NUMBERS | MOMENTS
 """What no spreadsheet takes for a formula."""
@@ -93,6 +90,7 @@ class Choice:
         return self.reason is self.delivery_statuses is self.skipped is None
 
 
+TO_FIX_COLUMNS: Final = ("line", "state", "explanation")
 TO_FIX: Final = Choice(states=[State.REJECTED, State.SKIPPED], skipped=[SkipReason.INVALID])
 """Messages that the API refused, and rows that could not become a message."""
 
@@ -105,6 +103,7 @@ def export(
     states: Collection[State] | None = None,
     choice: Choice | None = None,
     original: Original | None = None,
+    columns: Collection[str] | None = None,
     has_texts: bool = False,
     delimiter: str = ",",
 ) -> int:
@@ -133,6 +132,7 @@ def export(
         original: The source of the campaign. Its columns come first, then `REFERENCE`, and the rows
             are in the order of its lines. A column of ours with the name of one of its columns is
             called ``connectus_…``.
+        columns: Write only these of our columns, and ``text`` if it is asked for.
         has_texts: Add ``text``, the text of the message, where the ledger still has it.
         delimiter: The delimiter of CSV.
 
@@ -153,7 +153,8 @@ def export(
     chosen = _format(target, format)
     choice = choice or Choice(states=_checked(states))
     with open_store(ledger).read() as reader:
-        table = _Table(choice, original, mark_of(reader.metadata()), has_texts=has_texts)
+        mark = mark_of(reader.metadata())
+        table = _Table(choice, original, columns, mark, has_texts=has_texts)
         rows = reader.messages(choice.states, has_bodies=has_texts, is_by_line=original is not None)
         if not isinstance(target, Path):
             return _write_text(
@@ -194,18 +195,27 @@ class _Table:
     Args:
         choice: The messages.
         original: As in `export`.
+        columns: As in `export`.
         mark: The mark of the campaign.
         has_texts: As in `export`.
     """
 
     def __init__(
-        self, choice: Choice, original: Original | None, mark: str, *, has_texts: bool
+        self,
+        choice: Choice,
+        original: Original | None,
+        columns: Collection[str] | None,
+        mark: str,
+        *,
+        has_texts: bool,
     ) -> None:
         self._choice = choice
         self._original = original
         self._mark = mark
-        self._has_texts = has_texts
-        ours = [*COLUMNS, EXPLANATION, *[TEXT] * has_texts]
+        known = (*COLUMNS, EXPLANATION)
+        ours = [name for name in known if columns is None or name in columns]
+        ours += [TEXT] * has_texts
+        self._ours = ours
         theirs = () if original is None else original.columns
         self.columns = [
             *(Column(name) for name in theirs),
@@ -220,8 +230,7 @@ class _Table:
             for batch in chosen:
                 yield [*zip(*self._columns_of(batch, convert), strict=True)]
             return
-        first, second = tee(chosen)
-        for batch, cells in zip(first, self._original.joined(second), strict=True):
+        for batch, cells in self._original.joined(chosen):
             references = (str(Reference(row.number, self._mark)) for row in batch)
             ours = zip(*self._columns_of(batch, convert), strict=True)
             yield [
@@ -238,12 +247,14 @@ class _Table:
         self, batch: Sequence[MessageRow], convert: Convert
     ) -> Iterator[Iterable[object]]:
         """Convert the times, a column at a time: a table may have millions of rows."""
-        for name, column in zip(MessageRow._fields, zip(*batch, strict=True), strict=True):
-            if name not in _NOT_SHOWN:
-                yield convert(column) if name in MOMENTS else column
-        yield (explained(row.state, row.reason) for row in batch)
-        if self._has_texts:
-            yield (text_of(row.kind, row.body) for row in batch)
+        fields = dict(zip(_FIELDS, zip(*batch, strict=True), strict=True))
+        for name in self._ours:
+            if name == EXPLANATION:
+                yield (explained(row.state, row.reason) for row in batch)
+            elif name == TEXT:
+                yield (text_of(row.kind, row.body) for row in batch)
+            else:
+                yield convert(fields[name]) if name in MOMENTS else fields[name]
 
 
 def _timestamps(moments: Iterable[float | None]) -> Iterable[int | None]:

@@ -15,6 +15,8 @@ REFERENCE: Final = "connectus_row"
 """Name of the column with the references of rows."""
 
 MARK_BYTES: Final = 4
+FEWEST_DIGITS: Final = 6
+"""Of a number, with or without its country code."""
 _REFERENCE: Final = re.compile(r"r([0-9]{1,18})-([0-9a-f]{8})")
 
 Cells = Sequence[str | None]
@@ -60,15 +62,19 @@ class Original:
     Attributes:
         columns: Names of its columns.
         rows: Reads its rows: the line of each, and its cells in the order of the columns.
-        load: Number of its load. Messages of earlier loads have lines of another source.
+        recipient: Place of the column of the recipient.
+        load: Number of its load. Messages of earlier loads may have lines of another source.
     """
 
     columns: Sequence[str]
     rows: Callable[[], Generator[tuple[int, Cells], None, None]]
+    recipient: int
     load: int
 
-    def joined(self, batches: Iterable[Sequence[MessageRow]]) -> Iterator[list[Cells]]:
-        """Give the cells of the row of each message, which have to come in the order of lines.
+    def joined(
+        self, batches: Iterable[Sequence[MessageRow]]
+    ) -> Iterator[tuple[Sequence[MessageRow], list[Cells]]]:
+        """Add the cells of the row of each message, which have to come in the order of lines.
 
         A message whose row is not in the source has empty cells.
         """
@@ -78,11 +84,20 @@ class Original:
             for batch in batches:
                 found = []
                 for row in batch:
-                    wanted = row.line if row.load >= self.load else None
-                    while wanted is not None and line < wanted:
+                    while row.line is not None and line < row.line:
                         line, cells = next(rows, _END)
-                    found.append(cells if line == wanted else nothing)
-                yield found
+                    found.append(cells if line == row.line and self._is_of(row, cells) else nothing)
+                yield batch, found
+
+    def _is_of(self, row: MessageRow, cells: Cells) -> bool:
+        """Tell whether cells are those of a message. A store may not note that it saw it again."""
+        if row.load >= self.load:
+            return True
+        cell, recipient = cells[self.recipient] or "", row.recipient or ""
+        if "@" in recipient:
+            return cell.strip().casefold() == recipient.casefold()
+        digits = "".join(filter(str.isdigit, cell)).lstrip("0")
+        return len(digits) >= FEWEST_DIGITS and recipient.endswith(digits)
 
 
 _END: Final[tuple[Any, Cells]] = (float("inf"), ())

@@ -8,9 +8,11 @@ _BLANK: Final = "\\s\\x00-\\x1f\\x7f-\\xa0\u00ad\u200b-\u200f\u2028-\u202e\u2060
 _QUOTES: Final = "\"'`\u00b4\u2018-\u201f\uff02\uff07"
 _SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b\u2212"
 
-_FIRST: Final = f"^(?=[{_BLANK}{_QUOTES}]*[{_SIGNS}]|[\\t\\r\\n\\0])"
-_LATER: Final = f"(?<=[;|\\t\\r\\n])(?=(?:[{_QUOTES}]|[^\\S\\t\\r\\n])*[{_SIGNS}])"
-_BEGINS_A_FORMULA: Final = re.compile(f"{_FIRST}|{_LATER}")
+_FORMULA: Final = f"(?=[{_BLANK}{_QUOTES}]*[{_SIGNS}]|[\\t\\r\\n\\0])"
+_SPLIT: Final = "(?<=[;|\\t\\r\\n])"
+_FORMULA_AFTER: Final = f"(?=(?:[{_QUOTES}]|[^\\S\\t\\r\\n])*[{_SIGNS}])"
+_BEGINS_A_FORMULA: Final = re.compile(f"^{_FORMULA}|{_SPLIT}{_FORMULA_AFTER}")
+_GUARD: Final = re.compile(f"^'{_FORMULA}|{_SPLIT}'{_FORMULA_AFTER}")
 _SPLITS_CELLS: Final = ";|\t\r\n"
 _PHONE_NUMBER: Final = re.compile(r"\+[0-9]+")
 
@@ -32,6 +34,15 @@ def guarded(cell: Any) -> Any:
     if not isinstance(cell, str) or _PHONE_NUMBER.fullmatch(cell):
         return cell
     return _BEGINS_A_FORMULA.sub("'", cell)
+
+
+def unguarded(cell: Any) -> Any:
+    r"""Take away the apostrophes that `guarded` put into a cell.
+
+    >>> unguarded("'=1+1"), unguarded("ok;'=1+1"), unguarded("D'Angelo"), unguarded(-5)
+    ('=1+1', 'ok;=1+1', "D'Angelo", -5)
+    """
+    return _GUARD.sub("", cell) if isinstance(cell, str) else cell
 
 
 def guarded_column(cells: Sequence[Any]) -> Sequence[Any]:

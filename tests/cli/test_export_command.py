@@ -61,6 +61,10 @@ def test_what_is_to_be_fixed_is_a_workbook_with_the_reasons(
     done = run("bulk", "export", ledger, target, "--to-fix")
 
     header, *rows = openpyxl.load_workbook(target).active.iter_rows(values_only=True)
+    assert header == (
+        *("nombre", "celular", "state", "connectus_row"),
+        *("line", "connectus_state", "explanation"),
+    )
     found = [dict(zip(header, row, strict=True)) for row in rows]
     assert [(it["nombre"], it["celular"]) for it in found] == [
         ("José", "12"),
@@ -87,6 +91,19 @@ def test_a_file_that_was_changed_or_moved_is_not_joined(
     assert changed.exit_code == 1
     assert "otra.csv is not the file that was sent any more" in changed.stderr
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_file_that_was_sent_again_is_joined(run: Run, ledger: Path | str, file: Path):
+    """As it was, and with more rows, in another order."""
+    run("bulk", "send", file, *SEND, "--ledger", ledger)
+    assert [it["nombre"] for it in table(run, ledger, "--original")] == ["Ana", "José", ""]
+
+    header, *rows = ROWS.splitlines()
+    file.write_text("\n".join([header, "Luz;56987688063;RM", *reversed(rows), ""]), "utf-8")
+    run("bulk", "send", file, *SEND, "--ledger", ledger)
+    found = table(run, ledger, "--original")
+    assert [it["nombre"] for it in found] == ["Luz", "", "José", "Ana"]
+    assert [it["recipient"] for it in found] == ["56987688063", "", "", "56987688060"]
 
 
 def test_messages_of_another_file_have_no_columns_of_this_one(

@@ -16,7 +16,7 @@ SHARED_OUT: Final = 8
 COUNT: Final = f"""
 UPDATE control SET taken = coalesce(control.taken - before.taken, 0) + before.spent + %(kept)s
 FROM (
-    SELECT taken, ({sending.SPENT.format(campaign="%(campaign)s")}) AS spent FROM control
+    SELECT taken, ({sending.SPENT}) AS spent FROM control
     WHERE campaign = %(campaign)s AND NOT EXISTS (
         SELECT 1 FROM worker
         WHERE campaign = %(campaign)s AND id <> %(worker)s AND left_at IS NULL

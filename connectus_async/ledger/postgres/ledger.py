@@ -6,6 +6,7 @@ from typing import Any
 
 from connectus_async.ledger.abc import SharedLedger
 from connectus_async.ledger.postgres import (
+    again,
     budgets,
     handing_out,
     loading,
@@ -19,6 +20,7 @@ from connectus_async.ledger.postgres.holding import Holding
 from connectus_async.ledger.postgres.session import Task
 from connectus_async.ledger.records import (
     Accepted,
+    Again,
     Attendance,
     Claim,
     Entry,
@@ -146,10 +148,10 @@ class PostgresLedger(SharedLedger):
         task = partial(budgets.give_back, units=units)
         await self._holding.ask_at_once(task, repeats=False)  # twice would be too many
 
-    async def begin_load(self) -> int:
+    async def begin_load(self, *, adds: bool = False) -> int:
         """Begin a load. See `Ledger.begin_load`."""
         writer = self._holding.writer
-        begin = partial(loading.begin, place=writer.place, read=writer.chunks)
+        begin = partial(loading.begin, place=writer.place, adds=adds, read=writer.chunks)
         load: loading.Load = await self.ask(begin, repeats=False)
         self._loads = {load.number: load}
         return load.number
@@ -181,6 +183,15 @@ class PostgresLedger(SharedLedger):
 
         people: Mapping[int, int] = await self.ask(end, repeats=False)
         return people
+
+    async def queue_again(self, choice: Again) -> int:
+        """Queue messages for another attempt. See `Ledger.queue_again`."""
+        queued: int = await self.ask(partial(again.queue, choice=choice), repeats=False)
+        return queued
+
+    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
+        """Skip messages whose rows were corrected. See `Ledger.supersede`."""
+        await self.ask(partial(replacing.supersede, numbers=numbers, load_number=load_number))
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""

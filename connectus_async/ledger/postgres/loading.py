@@ -164,17 +164,24 @@ the owner dies."""
 
 
 async def begin(
-    connection: AsyncConnection, campaign: int, *, place: Place, read: Collection[int] = ()
+    connection: AsyncConnection,
+    campaign: int,
+    *,
+    place: Place,
+    adds: bool = False,
+    read: Collection[int] = (),
 ) -> "Load":
     """Begin a load. See `Ledger.begin_load`, and `Load` for the parameters."""
     async with connection.transaction():
         await connection.execute(LOCK, (campaign,))
         number = await load_number(connection, campaign) + 1
-        await connection.execute(FORGET_INVALID, (campaign,))
-        values = {metadata_names.LOAD: str(number), metadata_names.LOADED: "0"}
+        values = {metadata_names.LOAD: str(number)}
+        if not adds:
+            await connection.execute(FORGET_INVALID, (campaign,))
+            values[metadata_names.LOADED] = "0"
         await sending.set_metadata(connection, campaign, values=values)
         (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
-    return Load(connection, place, number, has_keys=has_keys, read=read)
+    return Load(connection, place, number, adds=adds, has_keys=has_keys, read=read)
 
 
 NEW: Final = Loaded(None)
@@ -210,6 +217,7 @@ class Call:
     Args:
         load: The number of the load.
         known: Messages that the ledger has, by their keys.
+        adds: As in `Ledger.begin_load`.
         tells_left_out: As in `Ledger.load`.
 
     Attributes:
@@ -221,7 +229,9 @@ class Call:
         changed: Messages with another content, by the numbers of those that take it.
     """
 
-    def __init__(self, load: int, known: dict[str, Known], *, tells_left_out: bool) -> None:
+    def __init__(
+        self, load: int, known: dict[str, Known], *, adds: bool = False, tells_left_out: bool
+    ) -> None:
         self.new: list[Loading] = []
         self.seen: list[int] = []
         self.moved: dict[int, int | None] = {}
@@ -230,6 +240,7 @@ class Call:
         self.changed: dict[int, Entry] = {}
         self._load = load
         self._known = known
+        self._adds = adds
         self._tells_left_out = tells_left_out
         self._lines: dict[str, int | None] = {}
 
@@ -258,6 +269,8 @@ class Call:
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     def _see_again(self, item: Loading, known: Known) -> Loaded:
+        if self._adds:
+            return Loaded(None, State(known.state))
         self.seen.append(known.id)
         if known.line != item.entry.line:
             self.moved[known.id] = item.entry.line
@@ -289,6 +302,7 @@ class Load:
         connection: The connection that began it.
         place: Its campaign and holder.
         number: Its number.
+        adds: As in `Ledger.begin_load`.
         has_keys: The campaign had keys before it.
         read: Chunks that the holder has read. If one of them has no owner any more, others may have
             begun what it has read, so that it must not become its owner again.
@@ -303,12 +317,14 @@ class Load:
         place: Place,
         number: int,
         *,
+        adds: bool,
         has_keys: bool,
         read: Collection[int],
     ) -> None:
         self.number = number
         self._connection = connection
         self._place = place
+        self._adds = adds
         self._read = read
         self._keys = None if has_keys else BloomFilter(FILTER_BYTES)
         self._chunks: list[int] = []
@@ -363,7 +379,12 @@ class Load:
                 ours = await connection.execute(OURS, (chunks, place.worker))
                 keys = sending.array(self._may_be_known(items))
                 known = await connection.execute(KNOWN, (place.campaign, keys))
-            call = Call(self.number, await self._known(known), tells_left_out=tells_left_out)
+            call = Call(
+                self.number,
+                await self._known(known),
+                adds=self._adds,
+                tells_left_out=tells_left_out,
+            )
             loaded = [call.record(item) for item in items]
             free = await self._still_free(ours)
             made = await self._make_chunks(len(call.new) - sum(map(len, free)))
@@ -493,7 +514,7 @@ class Load:
         people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
         is_loaded = not people or edited is not Edited.ABORT
         await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})
-        if is_newest:
+        if is_newest and not self._adds:
             loaded = {metadata_names.LOADED: str(int(is_loaded))}
             await sending.set_metadata(connection, place.campaign, values=loaded)
         return people

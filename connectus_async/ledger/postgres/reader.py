@@ -8,7 +8,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from connectus_async.ledger.abc import LedgerReader
-from connectus_async.ledger.postgres import campaigns, problems, schema, statistics
+from connectus_async.ledger.postgres import again, campaigns, problems, schema, statistics
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import (
     Connection,
@@ -16,7 +16,15 @@ from connectus_async.ledger.postgres.connection import (
     connect_blocking,
     described,
 )
-from connectus_async.ledger.records import MOMENTS, Frequency, Latency, MessageRow, TimeGrid, Total
+from connectus_async.ledger.records import (
+    MOMENTS,
+    Again,
+    Frequency,
+    Latency,
+    MessageRow,
+    TimeGrid,
+    Total,
+)
 from connectus_async.ledger.states import MAY_BE_SENT, State
 
 _SHOWN: Final = {
@@ -31,6 +39,7 @@ SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
 FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
 """
 IN_STATES: Final = "AND state = ANY(%(states)s::state[])"
+NUMBERED: Final = f"{ROWS} AND id = ANY(%(numbers)s) ORDER BY id"
 IN_ORDER: Final = "ORDER BY id"
 REACHED: Final = f"""
 SELECT recipient FROM message
@@ -152,6 +161,19 @@ class PostgresReader(LedgerReader):
             cursor.execute(statement, values)
             while batch := cursor.fetchmany(ROWS_A_BATCH):
                 yield batch
+
+    def count_again(self, choice: Again) -> int:
+        """Count messages that can be sent again. See `LedgerReader.count_again`."""
+        return again.count(self._connection, self._scope, choice)
+
+    def earlier_attempts(self) -> Mapping[State, int]:
+        """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""
+        return again.earlier(self._connection, self._scope)
+
+    def numbered(self, numbers: Sequence[int]) -> Sequence[MessageRow]:
+        """Read the messages with some numbers. See `LedgerReader.numbered`."""
+        values = {**self._scope, "numbers": [*numbers], "has_bodies": False}
+        return [*map(MessageRow._make, self._connection.execute(NUMBERED, values))]
 
     def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
         return statistics.frequencies(self._connection, query, self._scope, limit)

@@ -27,9 +27,15 @@ SELECT id, {", ".join(Accepted._fields[1:])} FROM outcome JOIN entry USING (id)
 WHERE state = 'accepted' AND campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
 """
 BY_NUMBER: Final = f"{ACCEPTED} AND id = ANY(%(numbers)s::bigint[])"
-BY_RECIPIENT: Final = f"{ACCEPTED} AND recipient = ANY(%(recipients)s::text[])"
+_ACCEPTED_EARLIER: Final = ACCEPTED.replace("outcome", "earlier_attempt")
+BY_RECIPIENT: Final = f"""
+{ACCEPTED} AND recipient = ANY(%(recipients)s::text[])
+UNION ALL {_ACCEPTED_EARLIER} AND recipient = ANY(%(recipients)s::text[])
+"""
 KNOWN_IDS: Final = f"""
 SELECT provider_id FROM outcome
+WHERE state = 'accepted' AND provider_id = ANY(%(ids)s::text[]) AND {campaigns.OUTCOME_OF}
+UNION SELECT provider_id FROM earlier_attempt
 WHERE state = 'accepted' AND provider_id = ANY(%(ids)s::text[]) AND {campaigns.OUTCOME_OF}
 """
 

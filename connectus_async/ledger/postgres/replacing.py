@@ -1,5 +1,6 @@
 """Messages that the end of a load skips: what its source replaces, and people it leaves out."""
 
+import time
 from array import array
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -12,8 +13,9 @@ from connectus_async.ledger.keys import recipient_key
 from connectus_async.ledger.postgres import schema, sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
-from connectus_async.ledger.records import Entry
+from connectus_async.ledger.records import INVALID, Entry
 from connectus_async.ledger.states import (
+    CORRECTED_BECAUSE,
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
     REPLACED_BECAUSE,
@@ -91,6 +93,17 @@ SELECT it.* FROM outcome CROSS JOIN LATERAL (
 WHERE {schema.CHANGEABLE} AND state = 'skipped' AND reason = %(reason)s AND outcome.id > %(after)s
 ORDER BY outcome.id LIMIT %(limit)s
 """
+SUPERSEDE: Final = f"""
+WITH correction AS MATERIALIZED (
+    SELECT line, max(reading) AS reading FROM message
+    WHERE campaign = %(campaign)s AND reading > %(load)s AND state <> 'skipped' GROUP BY line
+)
+UPDATE outcome SET state = 'skipped', reason = %(reason)s, ended_at = %(now)s
+FROM entry JOIN correction USING (line)
+WHERE entry.id = outcome.id AND outcome.id = ANY(%(numbers)s)
+    AND entry.campaign = %(campaign)s AND entry.reading < correction.reading
+    AND (outcome.state = 'rejected' OR outcome.state = 'skipped' AND kind = '{INVALID}')
+"""
 IN_ORDER: Final = "SELECT set_config('enable_sort', 'off', true)"
 """Reads as much as a page needs, not everything to sort it, whatever statistics the server has."""
 
@@ -129,6 +142,20 @@ async def leave_out(connection: AsyncConnection, scope: Scope) -> Mapping[int, i
         await connection.execute(LEAVE_OUT, {**scope, **some})
         await connection.execute(MARK, {**scope, **some})
     return Counter(compress(others, is_left_out))
+
+
+async def supersede(
+    connection: AsyncConnection, campaign: int, *, numbers: Sequence[int], load_number: int
+) -> None:
+    """Skip messages whose rows were corrected. See `Ledger.supersede`."""
+    values = {
+        "campaign": campaign,
+        "numbers": [*numbers],
+        "load": load_number,
+        "reason": CORRECTED_BECAUSE,
+        "now": time.time(),
+    }
+    await connection.execute(SUPERSEDE, values)
 
 
 async def left_out(

@@ -98,6 +98,18 @@ CREATE TABLE outcome (
     provider_id text,
     reason text
 );
+CREATE TABLE earlier_attempt (
+    id bigint NOT NULL,
+    attempts smallint NOT NULL,
+    state state NOT NULL,
+    started_at double precision,
+    ended_at double precision,
+    provider_id text,
+    reason text,
+    delivery_status text,
+    delivered_at double precision,
+    PRIMARY KEY (id, attempts)
+);
 CREATE INDEX changeable_outcome ON outcome (id) WHERE {CHANGEABLE};
 CREATE TABLE delivery (
     id bigint PRIMARY KEY,
@@ -125,6 +137,8 @@ CREATE TABLE early_status (
 
 ``outcome`` has eight columns at most: with a ninth, each row that has nulls is eight bytes longer.
 ``delivery`` has the delivery statuses, so that a status does not write an outcome anew.
+``earlier_attempt`` has the outcomes of attempts that were followed by another by the user's word;
+``attempts`` are those up to it.
 ``begun`` has the times of messages that have no row of their own; those of a chunk go with it.
 ``control`` has a row for each campaign: see `attending` and `budgets`. Times are in Unix seconds by
 the clock of the machine that sends, but for those of ``worker`` and ``control``, which are the

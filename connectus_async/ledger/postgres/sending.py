@@ -142,9 +142,15 @@ WAITING: Final = """
 SELECT kind, count(*), sum(billed)::bigint, count(DISTINCT recipient) FROM message
 WHERE campaign = %s AND state = 'queued' GROUP BY kind
 """
+_SENT_OR_MAYBE: Final = ", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))
 SPENT: Final = f"""
-SELECT coalesce(sum(billed), 0)::bigint FROM message
-WHERE campaign = {{campaign}} AND state IN ({", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))})
+SELECT (
+    SELECT coalesce(sum(billed), 0)::bigint FROM message
+    WHERE campaign = %(campaign)s AND state IN ({_SENT_OR_MAYBE})
+) + (
+    SELECT coalesce(sum(billed), 0)::bigint FROM earlier_attempt JOIN entry USING (id)
+    WHERE entry.campaign = %(campaign)s AND state IN ({_SENT_OR_MAYBE})
+)
 """
 
 
@@ -235,7 +241,7 @@ async def waiting(connection: AsyncConnection, campaign: int) -> Mapping[str, Wa
 
 async def spent(connection: AsyncConnection, campaign: int) -> int:
     """Add up the amounts that were or may have been taken from the balance."""
-    (total,) = await one(connection, SPENT.format(campaign="%s"), (campaign,))
+    (total,) = await one(connection, SPENT, {"campaign": campaign})
     return int(total)
 
 

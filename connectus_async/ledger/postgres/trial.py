@@ -38,6 +38,12 @@ COPY: Final = (
     SELECT id, state::text::state, attempts, started_at, ended_at, provider_id, reason
     FROM {schema.NAME}.outcome JOIN entry USING (id)
     """,
+    f"""
+    INSERT INTO earlier_attempt
+    SELECT id, attempts, state::text::state, started_at, ended_at, provider_id, reason,
+        delivery_status, delivered_at
+    FROM {schema.NAME}.earlier_attempt JOIN entry USING (id)
+    """,
     f"{_COPY.format('delivery')} JOIN entry USING (id)",
     f"{_COPY.format('begun')} JOIN chunk ON chunk.id = begun.chunk",
     *(

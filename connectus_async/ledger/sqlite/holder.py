@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.records import Policy
-from connectus_async.ledger.sqlite import metadata, resuming, schema
+from connectus_async.ledger.sqlite import again, metadata, resuming, schema
 from connectus_async.ledger.sqlite.connection import Checkpoints, Task, connect
 from connectus_async.ledger.sqlite.key_index import KeyIndex
 from connectus_async.ledger.sqlite.lock import LedgerLock
@@ -144,6 +144,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder:
     connection.execute(f"PRAGMA secure_delete = {'ON' if policy.forgets_content else 'OFF'}")
     resuming.check_campaign(connection, path, policy)
     schema.upgrade(connection, version)
+    again.prepare(connection)
     # Before anything is read that another holder could still change.
     metadata.write(connection, {metadata.HOLDER: holder})
     resuming.resume(connection, policy)

@@ -10,6 +10,7 @@ from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.content import hashed
 from connectus_async.ledger.records import (
     Accepted,
+    Again,
     Attendance,
     Claim,
     Entry,
@@ -24,6 +25,7 @@ from connectus_async.ledger.records import (
     Witnesses,
 )
 from connectus_async.ledger.sqlite import (
+    again,
     control,
     loading,
     metadata,
@@ -54,6 +56,7 @@ class SqliteLedger(Ledger):
         self._writer = Writer(path)
         self._next_number = 1
         self._forgets_content = False
+        self._adds = False
 
     async def open(self, policy: Policy) -> None:
         """Become the holder; create the file if there is none. See `Ledger.open`.
@@ -168,9 +171,10 @@ class SqliteLedger(Ledger):
         self._stop_heard = found.stopped
         return found
 
-    async def begin_load(self) -> int:
+    async def begin_load(self, *, adds: bool = False) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        number: int = await self.ask(lambda _: loading.begin(self._file))
+        number: int = await self.ask(lambda _: loading.begin(self._file, adds=adds))
+        self._adds = adds
         return number
 
     async def load(
@@ -179,10 +183,12 @@ class SqliteLedger(Ledger):
         """Record messages as queued or skipped. See `Ledger.load`."""
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
-        numbers = iter(range(first, self._next_number))
+        numbers, adds = iter(range(first, self._next_number)), self._adds
 
         def record(_: object) -> Sequence[Loaded]:
-            load = loading.Load(self._file, load_number, numbers, tells_left_out=tells_left_out)
+            load = loading.Load(
+                self._file, load_number, numbers, adds=adds, tells_left_out=tells_left_out
+            )
             return load.record(items)
 
         loaded: Sequence[Loaded] = await self.ask(record)
@@ -193,9 +199,24 @@ class SqliteLedger(Ledger):
     ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
         people: Mapping[int, int] = await self.ask(
-            partial(loading.end, number=load_number, replaces=replaces, edited=edited)
+            partial(
+                loading.end,
+                number=load_number,
+                adds=self._adds,
+                replaces=replaces,
+                edited=edited,
+            )
         )
         return people
+
+    async def queue_again(self, choice: Again) -> int:
+        """Queue messages for another attempt. See `Ledger.queue_again`."""
+        queued: int = await self.ask(partial(again.queue, choice=choice))
+        return queued
+
+    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
+        """Skip messages whose rows were corrected. See `Ledger.supersede`."""
+        await self.ask(partial(loading.supersede, numbers=numbers, load_number=load_number))
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""

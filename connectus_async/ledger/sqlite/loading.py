@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from connectus_async import _json
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.content import is_same
 from connectus_async.ledger.keys import recipient_key
@@ -24,6 +25,7 @@ from connectus_async.ledger.sqlite.rows import (
     many,
 )
 from connectus_async.ledger.states import (
+    CORRECTED_BECAUSE,
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
     REPLACED_BECAUSE,
@@ -89,32 +91,57 @@ GROUP BY other
 LEAVE_OUT: Final = f"""
 UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
 """
+SUPERSEDE: Final = f"""
+WITH correction AS MATERIALIZED (
+    SELECT line, max(reading) AS reading FROM message
+    WHERE reading > :load AND state <> 'skipped' GROUP BY line
+)
+UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now
+WHERE id IN (SELECT value FROM json_each(:numbers))
+    AND (state = 'rejected' OR state = 'skipped' AND kind = '{INVALID}')
+    AND reading < (SELECT reading FROM correction WHERE correction.line = message.line)
+"""
 LEFT_OUT: Final = f"""
 SELECT id, {", ".join(Entry._fields)} FROM message
 WHERE state = 'skipped' AND reason = ? AND reading = ? AND id > ? ORDER BY id LIMIT ?
 """
 
 
-def begin(file: HolderFile) -> int:
+def begin(file: HolderFile, *, adds: bool) -> int:
     """Begin a load. See `Ledger.begin_load`."""
     connection = file.connection
     number = metadata.load_number(connection) + 1
-    file.keys.merge(connection)  # the table forgets deleted messages by itself
-    connection.execute(FORGET_INVALID, (KIND_CODES[INVALID],))
-    metadata.write(connection, {metadata_names.LOAD: str(number), metadata_names.LOADED: "0"})
+    values = {metadata_names.LOAD: str(number)}
+    if not adds:
+        file.keys.merge(connection)  # the table forgets deleted messages by itself
+        connection.execute(FORGET_INVALID, (KIND_CODES[INVALID],))
+        values[metadata_names.LOADED] = "0"
+    metadata.write(connection, values)
     return number
 
 
 def end(
-    connection: sqlite3.Connection, number: int, *, replaces: bool, edited: Edited
+    connection: sqlite3.Connection, number: int, *, adds: bool, replaces: bool, edited: Edited
 ) -> Mapping[int, int]:
     """Record that a source was loaded to its end. See `Ledger.end_load`."""
     if replaces:
         connection.execute(REPLACE, (REPLACED_BECAUSE, time.time(), number))
     people = {} if edited is Edited.EVERYONE else _leave_out(connection, number)
-    is_loaded = not people or edited is not Edited.ABORT
-    metadata.write(connection, {metadata_names.LOADED: str(int(is_loaded))})
+    if not adds:
+        is_loaded = not people or edited is not Edited.ABORT
+        metadata.write(connection, {metadata_names.LOADED: str(int(is_loaded))})
     return people
+
+
+def supersede(connection: sqlite3.Connection, numbers: Sequence[int], load_number: int) -> None:
+    """Skip messages whose rows were corrected. See `Ledger.supersede`."""
+    values = {
+        "numbers": _json.dumps([*numbers]).decode(),
+        "load": load_number,
+        "reason": CORRECTED_BECAUSE,
+        "now": time.time(),
+    }
+    connection.execute(SUPERSEDE, values)
 
 
 def left_out(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
@@ -131,16 +158,24 @@ class Load:
         file: The ledger.
         number: The number of the load.
         numbers: Numbers for new messages; a duplicate takes one as well.
+        adds: As in `Ledger.begin_load`.
         tells_left_out: As in `Ledger.load`.
     """
 
     def __init__(
-        self, file: HolderFile, number: int, numbers: Iterator[int], *, tells_left_out: bool
+        self,
+        file: HolderFile,
+        number: int,
+        numbers: Iterator[int],
+        *,
+        adds: bool,
+        tells_left_out: bool,
     ) -> None:
         self._file = file
         self._connection = file.connection
         self._number = number
         self._numbers = numbers
+        self._adds = adds
         self._tells_left_out = tells_left_out
         self._known: dict[str, int] = {}
         self._new: list[Any] = []
@@ -170,6 +205,8 @@ class Load:
         line, state, seen, reason, *content = found
         if seen == self._number:
             return self._duplicate(entry, line)
+        if self._adds:
+            return Loaded(None, State(state))
         self._connection.execute(SEE_AGAIN, (entry.line, self._number, number))
         if item.is_too_often(state, reason):
             if state == State.QUEUED:

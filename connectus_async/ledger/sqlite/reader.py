@@ -10,13 +10,14 @@ from connectus_async import _json
 from connectus_async.errors import LedgerError
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.records import (
+    Again,
     Frequency,
     Latency,
     MessageRow,
     TimeGrid,
     Total,
 )
-from connectus_async.ledger.sqlite import codes, metadata, statistics
+from connectus_async.ledger.sqlite import again, codes, metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
 from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
 from connectus_async.ledger.sqlite.schema import (
@@ -61,10 +62,15 @@ _SHOWN: Final = {
     "load": "reading",
     "body": f"CASE WHEN :has_bodies THEN {codes.body_text('kind', 'body')} END",
 }
-ROWS: Final = f"""
+_ROWS: Final = f"""
 SELECT {", ".join(_SHOWN.get(it, it) for it in MessageRow._fields)}
 FROM entry LEFT JOIN outcome ON outcome.id = entry.id
-WHERE :states IS NULL OR {STATE} IN (SELECT value FROM json_each(:states))
+"""
+NUMBERED: Final = f"""
+{_ROWS} WHERE entry.id IN (SELECT value FROM json_each(:numbers)) ORDER BY entry.id
+"""
+ROWS: Final = f"""
+{_ROWS} WHERE :states IS NULL OR {STATE} IN (SELECT value FROM json_each(:states))
 """
 REACHED: Final = f"""
 SELECT {codes.recipient_text("recipient")}
@@ -142,6 +148,7 @@ class SqliteReader(LedgerReader):
         if is_old(connection):
             for view in AS_NOW:
                 connection.execute(view)
+        again.prepare(connection)
         connection.create_function(statistics.SHAREABLE, 1, _shareable, deterministic=True)
 
     def metadata(self) -> Mapping[str, str]:
@@ -200,6 +207,19 @@ class SqliteReader(LedgerReader):
         cursor = self._connection.execute(REACHED, {"since": codes.ticks(since)})
         while batch := cursor.fetchmany(ROWS_A_BATCH):
             yield [recipient for (recipient,) in batch]
+
+    def count_again(self, choice: Again) -> int:
+        """Count messages that can be sent again. See `LedgerReader.count_again`."""
+        return again.count(self._connection, choice)
+
+    def earlier_attempts(self) -> Mapping[State, int]:
+        """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""
+        return again.earlier(self._connection)
+
+    def numbered(self, numbers: Sequence[int]) -> Sequence[MessageRow]:
+        """Read the messages with some numbers. See `LedgerReader.numbered`."""
+        values = {"numbers": _json.dumps([*numbers]).decode(), "has_bodies": False}
+        return [*map(MessageRow._make, self._connection.execute(NUMBERED, values))]
 
     def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
         return [Frequency(*row) for row in self._connection.execute(query, (limit,))]

@@ -8,6 +8,7 @@ from connectus_async import _json
 from connectus_async.ledger import neighbours
 from connectus_async.ledger.content import ROUTE, hashed
 from connectus_async.ledger.records import Accepted, Report, Resolution, Unresolved, Witnesses
+from connectus_async.ledger.sqlite import codes
 from connectus_async.ledger.states import State
 from connectus_async.ledger.texts import storable
 
@@ -19,12 +20,25 @@ FROM message WHERE state = 'unknown' ORDER BY id
 
 ACCEPTED: Final = f"SELECT id, {', '.join(Accepted._fields[1:])} FROM message"
 BY_NUMBER: Final = f"{ACCEPTED} WHERE id IN (SELECT value FROM json_each(?))"
-BY_RECIPIENT: Final = f"""
-{ACCEPTED} WHERE state = 'accepted' AND recipient IN (SELECT value FROM json_each(?))
+_EARLIER: Final = f"""
+SELECT entry.id, {codes.id_text("provider_id")} AS provider_id,
+       {codes.recipient_text("recipient")} AS recipient, {codes.body_text("kind", "body")} AS body,
+       {codes.moment("started")} AS started_at,
+       {codes.moment("coalesce(started, 0) + took")} AS ended_at
+FROM earlier_attempt JOIN entry USING (id) WHERE state = {codes.ACCEPTED}
 """
-KNOWN_IDS: Final = """
-SELECT provider_id FROM message
-WHERE provider_id IN (SELECT value FROM json_each(?)) AND state = 'accepted'
+"""In the order of `Accepted`."""
+
+KNOWN_IDS: Final = f"""
+WITH asked AS (SELECT value FROM json_each(?))
+SELECT provider_id FROM message WHERE provider_id IN (SELECT * FROM asked) AND state = 'accepted'
+UNION SELECT provider_id FROM ({_EARLIER}) WHERE provider_id IN (SELECT * FROM asked)
+"""
+
+BY_RECIPIENT: Final = f"""
+WITH asked AS (SELECT value FROM json_each(?))
+{ACCEPTED} WHERE state = 'accepted' AND recipient IN (SELECT * FROM asked)
+UNION ALL SELECT * FROM ({_EARLIER}) WHERE recipient IN (SELECT * FROM asked)
 """
 
 SAME_ROUTE: Final = " AND ".join(f"json_extract(body, '$.{name}') IS ?" for name in ROUTE)

@@ -149,8 +149,13 @@ SELECT id, {", ".join(Entry._fields)} FROM message WHERE id IN (
 ) ORDER BY id LIMIT :limit
 """
 SPENT: Final = f"""
-SELECT coalesce(sum(billed), 0) FROM entry LEFT JOIN outcome USING (id)
-WHERE coalesce(state IN ({codes.SENT_OR_MAYBE}), id <= {WATERMARK})
+SELECT (
+    SELECT coalesce(sum(billed), 0) FROM entry LEFT JOIN outcome USING (id)
+    WHERE coalesce(state IN ({codes.SENT_OR_MAYBE}), id <= {WATERMARK})
+) + (
+    SELECT coalesce(sum(billed), 0) FROM earlier_attempt JOIN entry USING (id)
+    WHERE state IN ({codes.SENT_OR_MAYBE})
+)
 """
 
 

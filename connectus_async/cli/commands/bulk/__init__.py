@@ -17,13 +17,14 @@ from connectus_async.cli.commands.bulk.results import (
     bulk_status,
     bulk_track,
 )
-from connectus_async.cli.commands.bulk.send import bulk_resume, bulk_send
+from connectus_async.cli.commands.bulk.send import bulk_resume, bulk_retry, bulk_send
 
 
 @click.group(
     commands=[
         bulk_send,
         bulk_resume,
+        bulk_retry,
         bulk_pause,
         bulk_continue,
         bulk_stop,

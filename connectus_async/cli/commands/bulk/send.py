@@ -15,6 +15,7 @@ from connectus_async.cli.parameters import (
     chained,
     connection_options,
     delivery_at_option,
+    finish_options,
     json_option,
     ledger_argument,
     one_character,
@@ -171,6 +172,7 @@ workers_option = click.option(
 @test_option
 @limit_option
 @yes_option
+@finish_options
 @check_options
 @connection_options
 @json_option
@@ -191,6 +193,7 @@ def bulk_send(**given: Any) -> None:
 @running_options
 @limit_option
 @yes_option
+@finish_options
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:
@@ -198,3 +201,40 @@ def bulk_resume(**given: Any) -> None:
     from connectus_async.cli.sending import resume
 
     resume(**without_zone(given))
+
+
+@click.command("retry")
+@ledger_argument
+@click.option("--rejected", is_flag=True, help="Send messages again that the API refused.")
+@click.option(
+    "--undelivered",
+    is_flag=True,
+    help="Send SMS again whose final delivery status is another than delivered.",
+)
+@click.option("--invalid", is_flag=True, help="Say how invalid rows are fixed and sent.")
+@click.option("--reason", help="Only those with this in their reason or delivery status.")
+@click.option(
+    "--from",
+    "corrected",
+    type=click.Path(path_type=Path),
+    callback=regular_file,
+    help="File of `bulk export --to-fix` whose rows were fixed. Only these are sent, with the texts"
+    " of the campaign.",
+)
+@file_options
+@campaign_options(resumes=True)
+@running_options
+@yes_option
+@finish_options
+@check_options
+@connection_options
+@json_option
+def bulk_retry(**given: Any) -> None:
+    """Send messages of LEDGER that reached nobody again, or corrected rows in their place.
+
+    The ledger keeps the earlier attempts. Messages that may have been sent are left to
+    `bulk reconcile`.
+    """
+    from connectus_async.cli.retrying import retry
+
+    retry(**given)

@@ -1,0 +1,259 @@
+"""Another attempt for messages that reached nobody, and messages whose rows were corrected."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from anyio.to_thread import run_sync
+
+from connectus_async.bulk.feed import ROWS_A_READ
+from connectus_async.bulk.sender import Bulk
+from connectus_async.cli.campaign_display import Manner
+from connectus_async.cli.campaigns import STOPPED, campaign_sender, client_for
+from connectus_async.cli.composition import Composition
+from connectus_async.cli.confirmation import check_confirmable, is_confirmed
+from connectus_async.cli.corrections import Corrections
+from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.finishing import end_campaign
+from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import ngettext, number
+from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.orders import order_rate
+from connectus_async.cli.plan import Planner, StoppedError
+from connectus_async.cli.runner import echo, print_json
+from connectus_async.cli.sending import (
+    is_send_confirmed,
+    load_into,
+    metadata_of,
+    run_logged,
+    send_queued,
+)
+from connectus_async.cli.source_files import SourceFile
+from connectus_async.client import AsyncConnectus
+from connectus_async.errors import LedgerError
+from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
+from connectus_async.ledger.abc import Ledger
+from connectus_async.ledger.records import Again
+from connectus_async.ledger.states import Edited, State
+from connectus_async.recipients.preflight import DEFAULT_EXAMPLES, PreflightReport
+from connectus_async.recipients.sources import open_source
+from connectus_async.workers.campaign_options import CampaignOptions, Settings
+
+NOT_LOADED: Final = "its file was not read to its end: run bulk send again"
+NO_TEXTS: Final = (
+    "does not know the texts of its messages: it was made by another version, or by a program"
+)
+
+
+def retry(
+    ledger: Place,
+    corrected: Path | None,
+    rejected: bool,
+    undelivered: bool,
+    invalid: bool,
+    reason: str | None,
+    encoding: str,
+    delimiter: str | None,
+    sheet: str | None,
+    yes: bool,
+    ignore_balance: bool,
+    allow_countries: Sequence[str] | None,
+    allow_braces: bool,
+    show_messages: bool,
+    wait: bool,
+    log_file: Path | None,
+    verbose: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Send messages of LEDGER that reached nobody again, or corrected rows."""
+    _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
+    check_confirmable(yes=yes, as_json=as_json)
+    choice = Again(rejected, undelivered, reason)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    planner = Planner(
+        ignores_balance=ignore_balance,
+        countries=allow_countries,
+        allows_braces=allow_braces,
+        shows_messages=show_messages,
+        as_json=as_json,
+    )
+
+    async def command() -> int:
+        metadata, total = await run_sync(_read, ledger, choice)
+        if metadata.get(metadata_names.LOADED, "1") != "1":
+            raise LedgerError(name_of(ledger), NOT_LOADED)
+        if corrected is None and not total:
+            return _nothing(as_json=as_json)
+        settings = Settings.read(ledger, metadata, **given)
+        place = with_campaign(ledger, settings.campaign)
+        opened = open_store(place).ledger()
+        options = await run_sync(settings.options, place)
+        async with (
+            client_for(settings) as client,
+            campaign_sender(client, opened, options) as sender,
+        ):
+            await sender.note(**metadata_of(settings))
+            await run_sync(order_rate, place, given["rate"])
+            if corrected is not None:
+                source = await open_source(
+                    corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
+                )
+                corrections = await run_sync(Corrections.of, source, place)
+                await _add(client, sender, opened, corrections, options, planner)
+                is_agreed = yes or await is_send_confirmed(sender, opened, place, None)
+            else:
+                is_agreed = yes or await _is_agreed(sender, total)
+                if is_agreed:
+                    await opened.queue_again(choice)
+            if not is_agreed:
+                return ExitCode.FAILED
+            code, _accepted = await send_queued(
+                sender, options, place, manner, None, as_json=as_json
+            )
+        return code
+
+    end_campaign(
+        lambda: run_logged(command, manner, as_json=as_json, when_interrupted=STOPPED), ledger
+    )
+
+
+def _check(
+    ledger: Place, corrected: Path | None, *, again: bool, invalid: bool, reason: str | None
+) -> None:
+    """Check what was asked for.
+
+    Raises:
+        click.UsageError: It makes no sense.
+    """
+    if invalid:
+        raise click.UsageError(
+            _(
+                "an invalid row has no message that could be sent again: fix it in the file of"
+                " {export}, and pass that by --from"
+            ).format(export=f"connectus bulk export {typed(ledger)} FILE.xlsx --to-fix")
+        )
+    if corrected is not None and (again or reason):
+        raise click.UsageError(_("--from sends the rows of a file: leave out the other choices"))
+    if corrected is None and not again:
+        raise click.UsageError(_("choose --rejected, --undelivered or --from FILE"))
+
+
+def _read(ledger: Place, choice: Again) -> tuple[Mapping[str, str], int]:
+    with open_store(ledger).read() as reader:
+        return reader.metadata(), reader.count_again(choice)
+
+
+def _nothing(*, as_json: bool) -> ExitCode:
+    if as_json:
+        print_json({"again": 0})
+    else:
+        echo(_("no message is to be sent again"))
+    return ExitCode.NOTHING_TO_DO
+
+
+async def _is_agreed(sender: Bulk, total: int) -> bool:
+    """Ask whether to send messages again; nothing was changed yet."""
+    question = ngettext("Send {count} message again?", "Send {count} messages again?", total)
+    if waiting := (await sender.counts()).get(State.QUEUED, 0):
+        question = ngettext(
+            "Send {count} message again, and {waiting} that wait?",
+            "Send {count} messages again, and {waiting} that wait?",
+            total,
+        )
+    if await is_confirmed(question.format(count=number(total), waiting=number(waiting))):
+        return True
+    echo(_("Nothing was sent, and nothing was changed."))
+    return False
+
+
+async def _add(
+    client: AsyncConnectus,
+    sender: Bulk,
+    opened: Ledger,
+    corrections: Corrections,
+    options: CampaignOptions,
+    planner: Planner,
+) -> None:
+    """Queue the messages of corrected rows, in place of those that reached nobody."""
+    metadata = await opened.metadata()
+    composition = Composition.read(metadata)
+    if composition is None:
+        raise LedgerError(name_of(options.ledger or ""), NO_TEXTS)
+    composer = composition.composer(options.region)
+    composer.check(corrections.columns)
+    report = await load_into(
+        *(
+            sender,
+            corrections,
+            composer,
+            options,
+            planner,
+            DEFAULT_EXAMPLES,
+            None,
+            Edited.REMAINING,
+        ),
+        adds=True,
+    )
+    left_out = await _left_out(opened)
+    await opened.supersede(corrections.numbers, SourceFile.read(metadata).load)
+    plan = await planner.plan(report, client, region=options.region)
+    await planner.show(plan)
+    _tell(corrections, report, left_out, as_json=planner.as_json)
+    if plan.stops:
+        raise StoppedError(plan.stops)
+
+
+async def _left_out(opened: Ledger) -> int:
+    """Count the people who may have got another message of the campaign already."""
+    last = total = 0
+    while batch := await opened.left_out(last, ROWS_A_READ):
+        last, _entry = batch[-1]
+        total += len(batch)
+    return total
+
+
+def _tell(
+    corrections: Corrections, report: PreflightReport, left_out: int, *, as_json: bool
+) -> None:
+    """Tell which rows are not sent, and why."""
+    unchanged = sum(report.known.values())
+    if as_json:
+        others = {str(state): count for state, count in corrections.others.items()}
+        print_json(
+            {"type": "corrections", "unchanged": unchanged, "left_out": left_out, "others": others}
+        )
+        return
+    told: list[tuple[int, Callable[[int], str]]] = [
+        (
+            unchanged,
+            lambda count: ngettext(
+                "{count} row is as it was, or the campaign has its message: it is not sent",
+                "{count} rows are as they were, or the campaign has their messages: they are not"
+                " sent",
+                count,
+            ),
+        ),
+        (
+            left_out,
+            lambda count: ngettext(
+                "{count} row is to somebody who may have got a message already: it is not sent",
+                "{count} rows are to people who may have got a message already: they are not sent",
+                count,
+            ),
+        ),
+        (
+            sum(corrections.others.values()),
+            lambda count: ngettext(
+                "{count} row is of a message that was sent or waits, or is there twice: it is not"
+                " sent",
+                "{count} rows are of messages that were sent or wait, or are there twice: they are"
+                " not sent",
+                count,
+            ),
+        ),
+    ]
+    for count, sentence in told:
+        if count:
+            echo(sentence(count).format(count=number(count)))

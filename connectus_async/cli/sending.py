@@ -36,7 +36,7 @@ from connectus_async.cli.delays import load
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
-from connectus_async.cli.language import current, ngettext, number
+from connectus_async.cli.language import current, ngettext, number, translated
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, typed
 from connectus_async.cli.log import campaign_log
@@ -349,7 +349,7 @@ async def send_source(
             raise StoppedError(plan.stops)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv"
-            echo(f"all skipped rows: {command} --state skipped")
+            echo(translated(f"all skipped rows: {command} --state skipped"))
         if not (yes or await _is_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
@@ -426,10 +426,11 @@ async def _handed_out(
     if as_json:
         print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
     elif tickets:
-        echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
+        told = f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by"
+        echo(translated(told))
         echo(f"connectus bulk status {typed(ledger)}")
     else:
-        echo("nothing is to be sent")
+        echo(translated("nothing is to be sent"))
     return 0, counts.get(State.ACCEPTED, 0)
 
 

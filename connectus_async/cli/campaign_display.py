@@ -314,6 +314,11 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
 def print_deliveries(figures: Figures) -> None:
     """Print the delivery statuses of a ledger, and the number of SMS without an id."""
     for status, count in figures.deliveries.items():
-        echo(f"{count:>12,} delivery: {status}")
+        echo(_("{count} delivery: {status}").format(count=f"{number(count):>12}", status=status))
     if figures.nameless:
-        echo(f"{figures.nameless:>12,} SMS were accepted without an id: they cannot be followed")
+        nameless = ngettext(
+            "{count} SMS was accepted without an id: it cannot be followed",
+            "{count} SMS were accepted without an id: they cannot be followed",
+            figures.nameless,
+        )
+        echo(nameless.format(count=f"{number(figures.nameless):>12}"))

@@ -101,13 +101,13 @@ async def choose(edit: Edit, given: Edited | None, *, asks: bool, as_json: bool)
         raise ConfigurationError(
             "--edited",
             _(
-                "{what} Nothing was sent. --edited remaining sends only to people who have nothing"
-                " yet, --edited everyone to all again; a new campaign needs another --campaign"
+                "{what} --edited remaining sends only to people who have nothing yet, --edited"
+                " everyone to all again; a new campaign needs another --campaign"
             ).format(what=edit.sentences),
         )
     if choice is Edited.ABORT:
-        told = edit.sentences if screen is None else ""
-        raise ConfigurationError("--edited", f"{told} {_('Nothing was sent.')}".strip())
+        told = edit.sentences if screen is None else _("nobody gets the new text")
+        raise ConfigurationError("--edited", told)
     if screen is None and not as_json:
         echo(edit.sentences)
     return choice

@@ -34,7 +34,7 @@ def check_credentials(choice: Choice) -> Iterator[Check]:
     name = _("credentials")
     match choice.place:
         case Place.NOWHERE:
-            yield Check(name, Level.FAIL, _("none"), _("Run `connectus login`."))
+            yield Check(name, Level.FAIL, _("there are none"), _("Run `connectus login`."))
         case Place.PROFILE:
             found = _("profile {name} of {file}").format(name=choice.profile, file=profiles.path())
             yield Check(name, Level.OK, found)

@@ -75,18 +75,19 @@ network_options = chained(
     ),
 )
 
-PROFILE_HELP: Final = (
-    "Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]"
-)
 
-connection_options = chained(
-    click.option(
+def profile_option(**declaration: Any) -> Decorator:
+    """Make the option that names a profile."""
+    return click.option(
         "--profile",
         metavar="NAME",
-        expose_value=False,
-        callback=_choose_credentials,
-        help=PROFILE_HELP,
-    ),
+        help="Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]",
+        **declaration,
+    )
+
+
+connection_options = chained(
+    profile_option(expose_value=False, callback=_choose_credentials),
     network_options,
 )
 """Options of the connection to the API; `connection` has their values."""
@@ -233,13 +234,10 @@ class Rate(click.FloatRange):
         return rate
 
 
-def database_address(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> str | None:
-    """Check the address of a database, if there is one."""
+def database_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Check the address of a database."""
     try:
-        if value is not None:
-            parse_address(value)
+        parse_address(value)
     except ConfigurationError as error:
         raise click.BadParameter(translated(error.problem)) from None
     return value

@@ -170,21 +170,21 @@ def _read() -> Profiles:
         profiles = tomllib.loads(text)
     except tomllib.TOMLDecodeError:  # its words may have a key in them
         raise _unreadable(file, "it is not TOML") from None
-    for name, profile in profiles.items():
-        _check(file, name, profile)
+    for profile in profiles.values():
+        _check(file, profile)
     return profiles
 
 
-def _check(file: Path, name: str, profile: object) -> None:
+def _check(file: Path, profile: object) -> None:
     if not isinstance(profile, dict):
-        raise _unreadable(file, f"{name!r} is outside of a profile")
+        raise _unreadable(file, "it has a setting outside of a profile")
     for setting, value in profile.items():
         if setting != IN_KEYRING and setting not in ENVIRONMENT:
             raise _unreadable(file, f"{setting!r} is not a setting")
         if not isinstance(value, list if setting == IN_KEYRING else str):
-            raise _unreadable(file, f"{setting} is of the wrong type")
+            raise _unreadable(file, "it has a setting of the wrong type")
     if not SECRETS.issuperset(map(str, profile.get(IN_KEYRING, ()))):
-        raise _unreadable(file, f"{IN_KEYRING} has something else than names of secrets")
+        raise _unreadable(file, f"it has other names than those of secrets in {IN_KEYRING}")
 
 
 def _unreadable(file: Path, problem: str) -> ConfigurationError:
@@ -241,7 +241,7 @@ def _from_keyring(name: str, secret: str) -> str:
     if not value:
         raise ConfigurationError(
             OPTION,
-            f"the keyring does not give {secret} of {name}: unlock it, or run `connectus login`",
+            f"the keyring does not give the key of {name}: unlock it, or run `connectus login`",
         ) from None
     return str(value)
 

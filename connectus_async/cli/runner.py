@@ -25,7 +25,7 @@ from connectus_async.errors import (
 from connectus_async.redaction import one_line
 
 NOTHING_SENT: Final = "interrupted; nothing was sent"
-SENDS: Final = frozenset({"send", "resume", "retry"})
+SENDS: Final = frozenset({"send", "send-otp", "resume", "retry"})
 """Names of the commands that send messages."""
 
 BEGAN: Final = f"{__name__}.began"

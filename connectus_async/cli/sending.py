@@ -46,7 +46,7 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, beside, typed
+from connectus_async.cli.ledgers import Place, beside, check_source, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Plan, Planner, StoppedError
@@ -163,6 +163,7 @@ def send(
                 return await send_test(
                     client, source, composer, test_to, region=region, as_json=as_json
                 )
+        await run_sync(check_source, place, source.name)
         if dry_run:
             reached = await run_sync(_reached, place, at_most, at)
             return await _dry_run(
@@ -390,8 +391,9 @@ async def send_source(
             await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
             raise StoppedError(plan.stops)
         if report.skipped and not as_json:
-            command = f"connectus bulk export {typed(ledger)} - --format csv"
-            echo(f"all skipped rows: {command} --state skipped")
+            command = f"connectus bulk export {typed(ledger)} - --format csv --state skipped"
+            all_of_them = _("All skipped rows: {command}")
+            echo(all_of_them.format(command=command))
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
@@ -481,10 +483,15 @@ async def _handed_out(
     if as_json:
         print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
     elif tickets:
-        echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
-        echo(f"connectus bulk status {typed(ledger)}")
+        handed = ngettext(
+            "{count} message waits for the workers; this shows the progress: {command}",
+            "{count} messages wait for the workers; this shows the progress: {command}",
+            waiting,
+        )
+        command = f"connectus bulk status {typed(ledger)}"
+        echo(handed.format(count=number(waiting), command=command))
     else:
-        echo("nothing is to be sent")
+        echo(_("nothing is to be sent"))
     return 0, counts.get(State.ACCEPTED, 0)
 
 
@@ -587,7 +594,7 @@ async def _load(
         await planner.check(forecast(), region=options.region)
 
     with progress_bar(Console(stderr=True)) as progress:
-        task = progress.add_task("reading", total=source.length)
+        task = progress.add_task(_("reading"), total=source.length)
 
         def add(batch: Sequence[Composed], loaded: Sequence[Loaded]) -> None:
             preflight.add_batch(batch, loaded)

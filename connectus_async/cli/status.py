@@ -21,7 +21,7 @@ from connectus_async.cli.campaign_table import figures_of, senders_of, state_of,
 from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import moment, number
+from connectus_async.cli.language import moment, number, translated
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
@@ -118,9 +118,13 @@ def _print_status(figures: Figures, campaign: Snapshot, *, as_json: bool) -> Non
         echo(line)
     for state, count in counts.items():
         if count:
-            echo(f"{number(count):>12} {state}")
+            echo(f"{number(count):>12} {translated(state)}")
     for reason, count in figures.skipped.items():
-        echo(_("{count} skipped: {reason}").format(count=f"{number(count):>12}", reason=reason))
+        echo(
+            _("{count} skipped: {reason}").format(
+                count=f"{number(count):>12}", reason=translated(reason)
+            )
+        )
     print_deliveries(figures)
     if not figures.is_loaded and not campaign.senders:
         echo(_("its file was not read to the end: run bulk send again"))

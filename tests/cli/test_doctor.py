@@ -24,7 +24,7 @@ def levels(result: Result) -> dict[str, str]:
 
 def advice(result: Result, name: str) -> str:
     found = json.loads(result.stdout)["checks"]
-    return next(check["advice"] for check in found if check["DNS"] == name)
+    return next(check["advice"] for check in found if check["name"] == name)
 
 
 @contextmanager
@@ -168,3 +168,13 @@ def test_what_blocks_is_left_behind():
     with pytest.raises(TimeoutError):
         checks.within(0.01, end.wait)
     end.set()
+
+
+def test_a_database(run: Callable[..., Result], postgres_ledger: str):
+    """It has the tables; or is not there, or no address at all."""
+    assert levels(run("doctor", "--json", postgres_ledger))["PostgreSQL"] == "ok"
+    away = run("doctor", "--json", "postgresql://ana:s3cr3t@127.0.0.1:9/ledgers")
+    assert away.exit_code == 1
+    assert levels(away)["PostgreSQL"] == "fail"
+    assert "s3cr3t" not in away.output
+    assert run("doctor", "recipients.csv").exit_code == 2

@@ -60,9 +60,9 @@ def test_an_edited_text_is_sent_to_nobody_unless_somebody_says_to_whom(run, serv
     said = f"{SAYS['edited']} 1 message is for somebody who has nothing yet."
     assert refused.exit_code == aborted.exit_code == 1
     assert refused.stderr == (
-        f"connectus: --edited: {said} Nothing was sent. --edited remaining sends only to people who"
-        " have nothing yet, --edited everyone to all again; a new campaign needs another"
-        " --campaign\n"
+        f"connectus: --edited: {said} --edited remaining sends only to people who have nothing yet,"
+        " --edited everyone to all again; a new campaign needs another --campaign."
+        " Nothing was sent.\n"
     )
     assert aborted.stderr == f"connectus: --edited: {said} Nothing was sent.\n"
     assert said in remaining.stdout
@@ -238,7 +238,7 @@ async def test_a_person_who_sends_nothing_ends_the_command(use, typed: str):
         asked = asyncio.create_task(edits.choose(EDIT, None, asks=True, as_json=False))
         await screen.shows("Choose")
         screen.type(typed)
-        with pytest.raises(ConfigurationError, match=r"^--edited: Nothing was sent.$"):
+        with pytest.raises(ConfigurationError, match=r"^--edited: nobody gets the new text$"):
             await asked
 
 
@@ -258,7 +258,7 @@ async def test_a_flag_or_a_script_is_not_asked(use, given: Edited | None):
     """Even on a terminal."""
     with use():
         if given in {None, Edited.ABORT}:
-            with pytest.raises(ConfigurationError, match=r"^--edited: .* Nothing was sent"):
+            with pytest.raises(ConfigurationError, match=r"^--edited: The text was edited"):
                 await edits.choose(EDIT, given, asks=False, as_json=False)
         else:
             assert await edits.choose(EDIT, given, asks=True, as_json=False) is given

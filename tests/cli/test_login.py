@@ -100,6 +100,14 @@ def test_a_login_is_used_by_later_commands(run, server, file):
     assert len(server.received) == 1
 
 
+def test_sender_processes_get_the_key_of_a_profile(run, server, file, recipients):
+    """It is in no environment that they could inherit."""
+    assert run("login", stdin=typed(server), **NOBODY).exit_code == 0
+    result = run("bulk", "send", recipients, "--text", "Hola", "--processes", 2, **NOBODY)
+    assert result.exit_code == 0, result.output
+    assert len(server.received) == 3
+
+
 def test_a_key_that_the_api_refuses_is_not_stored(run, server, file):
     """Nor one that could not be checked, or that was not typed."""
     wrong = run("login", stdin=typed(server, "mistyped"), **NOBODY)
@@ -162,7 +170,7 @@ def test_a_keyring_that_fails_is_no_reason_to_lose_the_key(run, server, file, us
     use(Safe(is_locked=True))
     result = run(*SMS, **NOBODY)
     assert result.exit_code == 1
-    assert "the keyring does not give api_key of default: unlock it" in result.stderr
+    assert "the keyring does not give the key of default: unlock it" in result.stderr
 
 
 def test_the_token_of_whatsapp_qr_joins_the_profile(run, server, file):
@@ -215,10 +223,10 @@ def test_a_file_that_others_can_read_is_refused(run, server, file):
     ("text", "problem"),
     [
         ("[default\napi_key = 'secret'", "it is not TOML"),
-        ("api_key = 'secret'", "'api_key' is outside of a profile"),
+        ("api_key = 'secret'", "it has a setting outside of a profile"),
         ("[default]\napi_keys = 'secret'", "'api_keys' is not a setting"),
-        ("[default]\napi_key = 12345678", "api_key is of the wrong type"),
-        ("[default]\nin_keyring = ['secret']", "something else than names of secrets"),
+        ("[default]\napi_key = 12345678", "it has a setting of the wrong type"),
+        ("[default]\nin_keyring = ['secret']", "it has other names than those of secrets"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why(run, file, text, problem):

@@ -28,7 +28,7 @@ def test_a_campaign_is_handed_out(run, send, server, queue):
     """The command sends nothing; a worker sends everything, and says so in its log."""
     sent = send("--workers", 2)
     assert (sent.exit_code, sent.stderr) == (0, "")
-    assert "3 messages wait for 2 workers" in sent.stdout
+    assert "3 messages wait for the workers" in sent.stdout
     assert "connectus bulk status" in sent.stdout
     assert tickets(queue) == 2 * [{"campaign": "navidad"}]
     assert not server.received

@@ -44,18 +44,18 @@ SUMMARIES: Final = (
     Summary(
         "balance",
         "calls",
-        "Show the balances of the account and of its sub-clients, by product and country.",
+        "Show the balances of the account and of its sub-clients.",
     ),
     Summary("bulk", "bulk", "Send a message to every row of a file, and record each in a ledger."),
     Summary(
         "clients",
         "services",
-        "Manage sub-clients: accounts below the account, with balances of their own.",
+        "Manage sub-clients, which have balances of their own.",
     ),
     Summary(
         "completion",
         "settings",
-        "Print a script that lets the tab key complete commands and options.",
+        "Print a script that lets the tab key complete commands.",
     ),
     Summary(
         "demo",
@@ -65,15 +65,13 @@ SUMMARIES: Final = (
     Summary(
         "deliveries",
         "services",
-        "Manage deliveries: named batches of messages that can be scheduled.",
+        "Manage deliveries: batches that can be scheduled.",
     ),
     Summary("doctor", "settings", "Check the network, the key, the clock and what is installed."),
     Summary("email", "calls", "Send one email, and show its status."),
     Summary("emulator", "emulator", "Run an emulator of the API; Ctrl-C stops it."),
     Summary("ledger", "ledger", "Prepare a PostgreSQL database for ledgers."),
-    Summary(
-        "login", "settings", "Ask for user and key, check them, and store them for later commands."
-    ),
+    Summary("login", "settings", "Ask for user and key, check them, and store them."),
     Summary("logout", "settings", "Remove stored credentials from this machine."),
     Summary("short-links", "services", "Create short links, and count their clicks."),
     Summary("sms", "calls", "Send one SMS, and list those that were sent."),

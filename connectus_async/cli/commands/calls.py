@@ -111,7 +111,7 @@ def account(**given: Any) -> None:
 @connection_options
 @json_option
 def balance(**given: Any) -> None:
-    """Show the balances of the account and of its sub-clients, by product and country."""
+    """Show the balances of the account and of its sub-clients."""
     from connectus_async.cli.calls import show_balance
 
     show_balance(**given)

@@ -21,7 +21,7 @@ def _product(_context: click.Context, _parameter: click.Parameter, name: str) ->
 
 @click.group()
 def clients() -> None:
-    """Manage sub-clients: accounts below the account, with balances of their own."""
+    """Manage sub-clients, which have balances of their own."""
 
 
 _add = adder(clients, "clients")
@@ -56,7 +56,7 @@ _add(
 
 @click.group()
 def deliveries() -> None:
-    """Manage deliveries: named batches of messages that can be scheduled."""
+    """Manage deliveries: batches that can be scheduled."""
 
 
 _add = adder(deliveries, "deliveries")

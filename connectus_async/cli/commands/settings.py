@@ -5,22 +5,20 @@ from typing import Any
 import click
 
 from connectus_async.cli.parameters import (
-    PROFILE_HELP,
     database_address,
     json_option,
     network_options,
+    profile_option,
 )
-
-profile_option = click.option("--profile", metavar="NAME", help=PROFILE_HELP)
 
 
 @click.command()
-@profile_option
+@profile_option()
 @click.option("--qr", is_flag=True, help="Ask for the token of WhatsApp QR instead.")
 @click.option("--in-file", is_flag=True, help="Do not use the keyring, which a server cannot open.")
 @network_options
 def login(**given: Any) -> None:
-    """Ask for user and key, check them, and store them for later commands.
+    """Ask for user and key, check them, and store them.
 
     The key goes to the keyring of the system if the extra keyring is installed, and otherwise to a
     file that only you can read. It is neither an argument nor shown. Scripts set CONNECTUS_API_USER
@@ -32,7 +30,7 @@ def login(**given: Any) -> None:
 
 
 @click.command()
-@profile_option
+@profile_option()
 def logout(profile: str | None) -> None:
     """Remove stored credentials from this machine. The key itself stays valid."""
     from connectus_async.cli.login import log_out
@@ -40,9 +38,15 @@ def logout(profile: str | None) -> None:
     log_out(profile)
 
 
+def _if_given(
+    context: click.Context, parameter: click.Parameter, address: str | None
+) -> str | None:
+    return None if address is None else database_address(context, parameter, address)
+
+
 @click.command()
-@click.argument("database", required=False, callback=database_address)
-@profile_option
+@click.argument("database", required=False, callback=_if_given)
+@profile_option()
 @network_options
 @json_option
 def doctor(**given: Any) -> None:
@@ -65,7 +69,7 @@ fish: connectus completion fish > ~/.config/fish/completions/connectus.fish"""
 @click.command(epilog=_HOW)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> None:
-    """Print a script that lets the tab key complete commands and options."""
+    """Print a script that lets the tab key complete commands."""
     from connectus_async.cli.completion import script
 
     click.echo(script(shell))

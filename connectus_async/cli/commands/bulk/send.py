@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.parameters import (
     LedgerPlace,
     at_most_option,
@@ -72,14 +73,16 @@ yes_option = click.option(
 )
 
 
-def _countries(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+def _countries(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> list[str] | None:
     """Read countries, divided by commas."""
     if value is None:
         return None
     names = [name.strip() for name in value.split(",")]
     if names == ["any"] or all(re.fullmatch("[A-Za-z]{2}", name) for name in names):
         return names if names == ["any"] else [name.upper() for name in names]
-    raise click.BadParameter("must be countries of two letters, such as CL,PE, or any")
+    raise click.BadParameter(_("must be countries of two letters, such as CL,PE, or any"))
 
 
 test_option = click.option(

@@ -204,8 +204,10 @@ class Templates:
     def __init__(self, messages: Sequence[str]) -> None:
         self.exact = frozenset(messages)
         templates = filter(_PLACEHOLDER.search, messages)
-        self._templates = sorted(templates, key=_literal_length, reverse=True)
-        self._pattern: re.Pattern[str] | None = None
+        self._by_first_word: dict[str, list[str]] = {}
+        for template in sorted(templates, key=_literal_length, reverse=True):
+            self._by_first_word.setdefault(_first_word(template), []).append(template)
+        self._patterns: dict[str, re.Pattern[str]] = {}
 
     def match(self, text: str) -> tuple[str, dict[str, str]] | None:
         """Find the template of a text, the one with the longest literal part first.
@@ -213,17 +215,28 @@ class Templates:
         Returns:
             The template, and the text in place of each placeholder; ``None`` if none matches.
         """
-        if self._pattern is None:
-            self._pattern = re.compile(
-                "|".join(map(_as_group, enumerate(self._templates))), re.DOTALL
-            )
-        found = self._pattern.fullmatch(text)
+        matches = (self._match(text, word) for word in (text.partition(" ")[0], ""))
+        return next(filter(None, matches), None)
+
+    def _match(self, text: str, word: str) -> tuple[str, dict[str, str]] | None:
+        if (templates := self._by_first_word.get(word)) is None:
+            return None
+        if (pattern := self._patterns.get(word)) is None:
+            groups = map(_as_group, enumerate(templates))
+            pattern = self._patterns[word] = re.compile("|".join(groups), re.DOTALL)
+        found = pattern.fullmatch(text)
         if found is None or found.lastgroup is None:
             return None
-        template = self._templates[int(found.lastgroup[1:])]
+        template = templates[int(found.lastgroup[1:])]
         values = [value for value in found.groups() if value is not None][1:]
         names = dict.fromkeys(part[0] for part in _PLACEHOLDER.finditer(template))
         return template, dict(zip(names, values, strict=True))
+
+
+def _first_word(template: str) -> str:
+    """Return the word that each text of a template begins with; nothing if that is filled in."""
+    word, _, rest = template.partition(" ")
+    return word if rest and not _PLACEHOLDER.search(word) else ""
 
 
 def _literal_length(template: str) -> int:

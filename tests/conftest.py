@@ -67,6 +67,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CONNECTUS_", "PG")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CONNECTUS_PROFILES_FILE", "/no/such/profiles.toml")
 
 
 @pytest.fixture(autouse=True)

@@ -49,13 +49,18 @@ UNSEEN: Final = (
 SYSTEM: Final = (
     "Address already in use",
     "Connection refused",
+    "Connection timed out",
     "File name too long",
     "Is a directory",
+    "Name or service not known",
+    "Network is unreachable",
+    "No route to host",
     "No space left on device",
     "No such file or directory",
     "Not a directory",
     "Permission denied",
     "Read-only file system",
+    "Temporary failure in name resolution",
     "Too many open files",
     "Single '{' encountered in format string",
     "Single '}' encountered in format string",
@@ -81,8 +86,8 @@ _SENTENCE: Final = re.compile(
     r"[a-z]{2,}[,;:]? [a-z({]{2,}|^[a-z]+ \{|\} [a-z]{2,} [a-z]{2,}|\{\d+:,\} [a-z]{2,}"
 )
 _CODE: Final = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ON|IS|NULL|COALESCE|JOIN)\b"
-    r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|^id, |^connectus "
+    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|COPY|SET|AND|ORDER BY|ON|IS|NULL|JOIN)\b"
+    r"|::|\w\[\w|^<|<\w+|\| None|_\w+ [a-z]\w+ =|%[ds]|^coalesce|^ANALYZE|id, |^connectus "
 )
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{4}|:,\}")
 """What tells a template from a name with a word such as "to" in it."""

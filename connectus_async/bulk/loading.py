@@ -30,6 +30,7 @@ from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
 
 if TYPE_CHECKING:
+    from connectus_async.recipients.frequency import Reached
     from connectus_async.recipients.plain_sms import Composed
     from connectus_async.recipients.suppression import SuppressionList
 
@@ -89,6 +90,7 @@ class Loader:
         suppression: List of suppressed recipients.
         edited: Treatment of recipients who may have got another text.
         template: Hash of the template of the messages, if they have one.
+        reached: What people got by other campaigns, if that counts.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Loader:
         suppression: "SuppressionList | None",
         edited: Edited,
         template: str | None = None,
+        reached: "Reached | None" = None,
     ) -> None:
         self._ledger = ledger
         self._channels = channels
@@ -106,6 +109,7 @@ class Loader:
         self._suppression = suppression
         self._edited = edited
         self._template = template
+        self._reached = reached
         self._templates = LoadTemplates()
 
     async def load(self, messages: Messages, on_row: OnRow | None, *, replaces: bool) -> int:
@@ -220,4 +224,6 @@ class Loader:
     def _checked(self, entry: Entry) -> Loading:
         if self._suppression is not None and entry.recipient in self._suppression:
             return Loading(entry, SkipReason.SUPPRESSED)
+        if self._reached is not None and self._reached.is_too_often(entry.recipient):
+            return Loading(entry, SkipReason.TOO_OFTEN)
         return Loading(entry)

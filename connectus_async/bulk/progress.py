@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 import attrs
 
 from connectus_async.bulk.outcomes import BulkSummary
-from connectus_async.bulk.pacing.signals import Signal
 
 if TYPE_CHECKING:
     from connectus_async.bulk.pacing import Pacer
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 class DelayCause(enum.StrEnum):
     """Cause of a delay of a campaign."""
+
+    SCHEDULE = "schedule"
+    """It starts later."""
 
     PAUSE = "pause"
     """Somebody paused it."""
@@ -47,6 +49,7 @@ class Delay:
         rate: Messages or segments a second that the API seems to allow, after it answered 429.
         messages: Number of messages that wait; ``None`` if all do.
         country: Country of these messages, such as ``"CL"``, if their numbers' code has just one.
+        zone: Time zone in which the user gave a scheduled start, such as ``"America/Santiago"``.
     """
 
     cause: DelayCause
@@ -55,6 +58,7 @@ class Delay:
     rate: float | None = None
     messages: int | None = None
     country: str | None = None
+    zone: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields that are known as plain values; the time in ISO 8601."""
@@ -88,8 +92,9 @@ class Progress:
             answered 429.
         concurrency_limit: Present concurrency limit: the user's, or a lower one after the API
             became slow or failed.
-        is_paused: Whether `Bulk.pause`, an order from another terminal, a ``Retry-After``, an API
-            out of reach or a suppression list that cannot be read holds messages back.
+        is_paused: Whether `Bulk.pause`, an order from another terminal, a scheduled start, a
+            ``Retry-After``, an API out of reach or a suppression list that cannot be read holds
+            messages back.
         delays: Delays of longer than a moment, with their causes.
     """
 
@@ -145,6 +150,8 @@ def _sum(*values: Any) -> Any:
 
 
 def _delays_of(pacer: "Pacer") -> Iterable[Delay]:
+    from connectus_async.bulk.pacing import Signal  # noqa: PLC0415 - not to import a name
+
     signal, seconds = pacer.pause_for
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     until = now + dt.timedelta(seconds=math.ceil(seconds)) if seconds else None

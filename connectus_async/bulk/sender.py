@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from inspect import isawaitable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -46,6 +46,9 @@ from connectus_async.products.email import EmailService
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms, SmsService
 from connectus_async.products.whatsapp import WhatsAppService
+
+if TYPE_CHECKING:
+    from connectus_async.recipients.frequency import Reached
 
 _log: Final = logging.getLogger("connectus_async")
 
@@ -325,20 +328,25 @@ class Bulk(Unpicklable):
         edited: Edited | None = None,
         template: str | None = None,
         adds: bool = False,
+        reached: "Reached | None" = None,
     ) -> None:
         """Load what a function composes for this sender, and replace earlier loads, or add to them.
 
         It is `load` for the command line: in batches, each with its results; with another treatment
-        of edited texts, if one is given, and the hash of their template.
+        of edited texts, if one is given, the hash of their template, and what people got by other
+        campaigns, if that counts.
         """
         channel, key_maker = self._channels[Sms], self._key_maker
         batches = compose(lambda sms: channel.entry(sms, None, None, key_maker), key_maker)
-        with self._loading(edited, template) as loader:
+        with self._loading(edited, template, reached) as loader:
             await loader.load_composed(batches, on_batch, replaces=not adds, adds=adds)
 
     @contextmanager
     def _loading(
-        self, edited: Edited | None = None, template: str | None = None
+        self,
+        edited: Edited | None = None,
+        template: str | None = None,
+        reached: "Reached | None" = None,
     ) -> Iterator[Loader]:
         ledger = self._entered_ledger()
         self._check_not_delegated()
@@ -352,6 +360,7 @@ class Bulk(Unpicklable):
                 options.suppression,
                 edited or options.edited,
                 template,
+                reached,
             )
         finally:
             self._loads -= 1

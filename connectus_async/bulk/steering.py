@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from connectus_async.bulk.run import Run
 
 USER, SUPPRESSION, ORDER = "the user", "the suppression list", "an order"
+SCHEDULE = "the schedule"
 START, SHARE = "the start", "the rate of others"
 """Reasons to hold messages back: `Bulk.pause`; a list that cannot be read; an order from another
-terminal; the first instructions have not come yet; others have the whole rate, or the permission to
-use a part of it has run out."""
+terminal; a start at a later time; the first instructions have not come yet; others have the whole
+rate, or the permission to use a part of it has run out."""
 
 PAUSED: Final = Delay(cause=DelayCause.PAUSE, by=USER)
 UNREADABLE: Final = Delay(cause=DelayCause.SUPPRESSION, by=SUPPRESSION)
@@ -115,6 +116,10 @@ class Steering:
             self.hold_back(ORDER, _ordered(instructions))
         else:
             self.go_on(ORDER)
+        if instructions.starts_in > 0:
+            self.hold_back(SCHEDULE, _scheduled(instructions))
+        else:
+            self.go_on(SCHEDULE)
         if instructions.throttling is not None:
             self._pacer.slow_down(*instructions.throttling)
         self._has_own_rate = instructions.lasts == math.inf and instructions.rate == self._rate
@@ -143,7 +148,7 @@ class Steering:
         self._forget_expiry()
         self._has_own_rate = True
         self._pacer.set_rate(self._rate)
-        for reason in (ORDER, *SHORT):
+        for reason in (ORDER, SCHEDULE, *SHORT):
             self.go_on(reason)
 
 
@@ -151,8 +156,16 @@ def _ordered(instructions: Instructions) -> Delay:
     by, seconds = instructions.paused_by or ORDER, instructions.paused_for
     if seconds > MAX_SECONDS:
         return Delay(cause=DelayCause.PAUSE, by=by)
-    until = dt.datetime.fromtimestamp(round(time.time() + seconds)).astimezone()
-    return Delay(cause=DelayCause.PAUSE, by=by, until=until)
+    return Delay(cause=DelayCause.PAUSE, by=by, until=_after(seconds))
+
+
+def _scheduled(instructions: Instructions) -> Delay:
+    until, zone = _after(instructions.starts_in), instructions.starts_zone
+    return Delay(cause=DelayCause.SCHEDULE, until=until, zone=zone)
+
+
+def _after(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(round(time.time() + seconds)).astimezone()
 
 
 class Attendant:

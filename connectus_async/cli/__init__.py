@@ -17,7 +17,7 @@ def main() -> None:
 
         connectus()
     except ModuleNotFoundError as error:
-        if error.name not in {"click", "rich"}:
+        if error.name not in {"click", "dotenv", "rich"}:
             raise
         sys.exit(
             "connectus: the command line needs the cli extra: pip install connectus-async[cli]"

@@ -41,12 +41,16 @@ from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures
 
 if TYPE_CHECKING:
+    from connectus_async.cli.schedule import Start
     from connectus_async.workers.dispatcher import Failure
 
 INTERRUPTED: Final = "interrupted"
 PAUSED: Final = "it is paused, and --no-wait ends it"
+SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
+
+_WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
 """States that get a line for each message; queued messages are only counted."""
@@ -82,14 +86,17 @@ class Manner:
     """Manner in which the command line sends a campaign.
 
     Attributes:
-        wait: Whether to wait for the end of quiet hours and of a pause, or to end instead.
+        wait: Whether to wait for a scheduled start and the end of quiet hours and of a pause, or
+            to end instead.
         log_file: File for the log; ``None`` for the standard streams.
         verbose: Whether to name each message that is not accepted.
+        start: The start to record, or ``"now"``; ``None`` for the one that is recorded.
     """
 
     wait: bool = True
     log_file: Path | None = None
     verbose: bool = False
+    start: "Start" = None
 
 
 @attrs.define
@@ -188,8 +195,10 @@ class CampaignDisplay:
                 screen.update(figures, refresh=True)
             if log.look(figures, progress.delays, now) and self.note is not None:
                 await self.note(json.dumps([delay.as_dict() for delay in progress.delays]))
-            if not self.manner.wait and any(it.cause is DelayCause.PAUSE for it in progress.delays):
-                self._stopped(PAUSED, ExitCode.WAITING)
+            causes = {delay.cause for delay in progress.delays}
+            reason = next((_WAITS[cause] for cause in _WAITS if cause in causes), None)
+            if not self.manner.wait and reason is not None:
+                self._stopped(reason, ExitCode.WAITING)
                 bulk.cancel()
 
     def _failed(self, outcome: "MessageOutcome | Failure") -> None:
@@ -214,51 +223,43 @@ class CampaignDisplay:
             event(said, **fields)
 
     def _print_end(self, counts: Mapping[State, int]) -> None:
-        numbers = {str(state): counts.get(state, 0) for state in State}
-        left = counts.get(State.QUEUED, 0)
-        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
-        summary = _(
-            "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
-            " {skipped} skipped, {queued} queued"
-        ).format(
-            total=number(sum(counts.values())),
-            **{state: number(count) for state, count in numbers.items()},
-        )
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
+        numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, **now}
-        stopped = self.stopped_by and _("stopped: {reason}").format(
-            reason=translated(self.stopped_by)
-        )
         if self.manner.log_file is not None:
-            last = filter(None, (stopped, self._waits_for))
-            for said in (*self._failures.sentences(), *last):
+            for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
-            event(summary, **fields)
+            event(_summary(counts), **fields)
         if self.as_json:
             print_json(fields)
             return
         if not self.manner.verbose:
             for said in self._failures.sentences():
                 self._print_line(said)
-        if stopped:
-            self._print_line(f"connectus: {stopped}")
+        for said in self._reasons():
+            self._print_line(f"connectus: {said}")
+        for said in (_summary(counts), *self._next_steps(counts)):
+            echo(said)
+
+    def _reasons(self) -> Iterator[str]:
+        """Write why it ended early."""
+        if self.stopped_by:
+            yield _("stopped: {reason}").format(reason=translated(self.stopped_by))
         if self._waits_for:
-            self._print_line(f"connectus: {self._waits_for}")
-        echo(summary)
+            yield self._waits_for
+
+    def _next_steps(self, counts: Mapping[State, int]) -> Iterator[str]:
+        maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
-            echo(
-                _("{count} may have been sent: check with {command}").format(
-                    count=number(maybe), command=self._command("reconcile")
-                )
+            yield _("{count} may have been sent: check with {command}").format(
+                count=number(maybe), command=self._command("reconcile")
             )
-        if left:
-            echo(
-                ngettext(
-                    "{count} is still queued: continue with {command}",
-                    "{count} are still queued: continue with {command}",
-                    left,
-                ).format(count=number(left), command=self._command("resume"))
-            )
+        if left := counts.get(State.QUEUED, 0):
+            yield ngettext(
+                "{count} is still queued: continue with {command}",
+                "{count} are still queued: continue with {command}",
+                left,
+            ).format(count=number(left), command=self._command("resume"))
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)
@@ -266,6 +267,16 @@ class CampaignDisplay:
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _summary(counts: Mapping[State, int]) -> str:
+    return _(
+        "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
+        " {skipped} skipped, {queued} queued"
+    ).format(
+        total=number(sum(counts.values())),
+        **{str(state): number(counts.get(state, 0)) for state in State},
+    )
 
 
 @contextmanager
@@ -303,6 +314,11 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
 def print_deliveries(figures: Figures) -> None:
     """Print the delivery statuses of a ledger, and the number of SMS without an id."""
     for status, count in figures.deliveries.items():
-        echo(f"{count:>12,} delivery: {status}")
+        echo(_("{count} delivery: {status}").format(count=f"{number(count):>12}", status=status))
     if figures.nameless:
-        echo(f"{figures.nameless:>12,} SMS were accepted without an id: they cannot be followed")
+        nameless = ngettext(
+            "{count} SMS was accepted without an id: it cannot be followed",
+            "{count} SMS were accepted without an id: they cannot be followed",
+            figures.nameless,
+        )
+        echo(nameless.format(count=f"{number(figures.nameless):>12}"))

@@ -22,6 +22,10 @@ WINDOW: Final = 30.0
 """Seconds over which the present rate is measured."""
 
 
+ORDERED: Final = frozenset({DelayCause.SCHEDULE, DelayCause.PAUSE})
+"""Causes that the orders have, whatever a sender reported last."""
+
+
 class CampaignState(enum.StrEnum):
     """State of a campaign."""
 
@@ -30,6 +34,9 @@ class CampaignState(enum.StrEnum):
 
     SENDING = "sending"
     """Somebody sends it."""
+
+    SCHEDULED = "scheduled"
+    """It starts later."""
 
     PAUSED = "paused"
     """It was paused by an order."""
@@ -105,9 +112,16 @@ class Snapshot:
         return (self.orders.paused_until or 0.0) > self.at
 
     @property
+    def is_scheduled(self) -> bool:
+        """``True`` before a scheduled start."""
+        return (self.orders.starts_at or 0.0) > self.at
+
+    @property
     def state(self) -> CampaignState:
         """The state."""
         left = self.count(State.QUEUED, State.IN_FLIGHT)
+        if left and self.is_loaded and self.is_scheduled and not self.orders.stopped:
+            return CampaignState.SCHEDULED
         if self.senders and (left or not self.is_loaded):
             return self._state_while_open()
         if left and self.is_paused:
@@ -157,9 +171,13 @@ class Snapshot:
 
     @property
     def present_delays(self) -> tuple[Delay, ...]:
-        """The delays that count now: those of senders, and a pause by order."""
-        reported = tuple(it for it in self.delays if it.cause is not DelayCause.PAUSE)
+        """The delays that count now: those of senders, a start and a pause by order."""
+        reported = tuple(it for it in self.delays if it.cause not in ORDERED)
         found = reported if self.senders else ()
+        if self.is_scheduled:
+            start = dt.datetime.fromtimestamp(self.orders.starts_at or 0.0, dt.UTC)
+            zone = self.orders.starts_zone
+            found = (*found, Delay(cause=DelayCause.SCHEDULE, until=start, zone=zone))
         if not self.is_paused:
             return found
         until = self.orders.paused_until or 0.0

@@ -11,9 +11,10 @@ from rich.text import Text
 from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.cli.campaign_state import CampaignState, Snapshot
 from connectus_async.cli.delays import clock_time, told
+from connectus_async.cli.durations import duration
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number, translated
-from connectus_async.cli.progress_line import Figures, duration
+from connectus_async.cli.progress_line import Figures
 from connectus_async.ledger import name_of
 from connectus_async.ledger.places import LEDGER_SUFFIX
 from connectus_async.ledger.states import State
@@ -21,6 +22,7 @@ from connectus_async.ledger.states import State
 COLOURS: Final[Mapping[CampaignState, str]] = {
     CampaignState.SENDING: "green",
     CampaignState.LOADING: "green",
+    CampaignState.SCHEDULED: "yellow",
     CampaignState.PAUSED: "yellow",
     CampaignState.QUIET_HOURS: "yellow",
     CampaignState.STOPPED: "red",
@@ -37,7 +39,7 @@ def state_of(campaign: Snapshot) -> str:
             return _("loading: {count} rows so far").format(count=number(campaign.rows))
         case CampaignState.SENDING:
             return "; ".join((_("sending"), *delays))
-        case CampaignState.PAUSED | CampaignState.QUIET_HOURS:
+        case CampaignState.SCHEDULED | CampaignState.PAUSED | CampaignState.QUIET_HOURS:
             return "; ".join(delays)
         case CampaignState.STOPPED:
             return _("stopped: {reason}").format(reason=translated(campaign.why_stopped or ""))

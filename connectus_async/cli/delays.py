@@ -7,6 +7,7 @@ from typing import Final
 from connectus_async.bulk.progress import Delay, DelayCause
 from connectus_async.cli.language import country, moment, ngettext, number
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.schedule import start_time
 
 SOON: Final = dt.timedelta(seconds=2)
 DAY: Final = dt.timedelta(days=1)
@@ -36,6 +37,8 @@ def clock_time(value: dt.datetime) -> str:
 def _told(delays: Sequence[Delay]) -> str:
     delay = delays[0]
     match delay.cause:
+        case DelayCause.SCHEDULE:
+            return _("starts {time}").format(time=_start_of(delay))
         case DelayCause.PAUSE:
             return _pause(delay)
         case DelayCause.QUIET_HOURS:
@@ -46,6 +49,10 @@ def _told(delays: Sequence[Delay]) -> str:
             return _("the API does not answer; trying again")
         case DelayCause.SUPPRESSION:
             return _("the suppression list cannot be read; trying again")
+
+
+def _start_of(delay: Delay) -> str:
+    return "" if delay.until is None else start_time(delay.until, delay.zone)
 
 
 def _pause(delay: Delay) -> str:

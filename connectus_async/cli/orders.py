@@ -16,6 +16,7 @@ from connectus_async.cli.language import moment, ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.cli.schedule import is_scheduled, start_sentence
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import NewOrders, Orders, Sender
 from connectus_async.ledger.states import State
@@ -112,6 +113,8 @@ def _order(
         print_json(standing.as_dict())
         return
     echo(done)
+    if is_scheduled(standing.orders):
+        echo(start_sentence(standing.orders))
     echo(_waiting(standing, ledger, starts=starts))
 
 
@@ -122,6 +125,7 @@ def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
         "paused": until is not None,
         "paused_until": None if until in {None, math.inf} else iso(until or 0.0),
         "paused_by": None if until is None else orders.paused_by,
+        "starts_at": iso(orders.starts_at or 0.0) if is_scheduled(orders) else None,
         "stopped": orders.stopped,
         "rate": orders.rate,
         "senders": [{"place": it.place, "since": iso(it.since)} for it in senders],

@@ -22,8 +22,10 @@ from connectus_async.workers.campaign_options import FORMS
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_NETWORK: Final = f"{__name__}.network"
+_CREDENTIALS: Final = f"{__name__}.credentials"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 src_number_option = click.option("--src-number", help="Number of the account to send from.")
@@ -41,32 +43,79 @@ def chained(*options: Decorator) -> Decorator:
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    context.meta.setdefault(__name__, {})[parameter.name] = value
+    if value is not None:
+        context.meta.setdefault(_NETWORK, {})[parameter.name] = value
 
 
-def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the connection to the API; `connection` has their values."""
-    proxy = click.option(
+def _choose_credentials(
+    context: click.Context, _parameter: click.Parameter, profile: str | None
+) -> None:
+    """Choose before there is an event loop, which files and a keyring would block."""
+    if context.resilient_parsing:
+        return
+    from connectus_async.cli.credentials import chosen  # noqa: PLC0415 - not for completion
+
+    context.meta[_CREDENTIALS] = chosen(profile)
+
+
+network_options = chained(
+    click.option(
         "--proxy",
         expose_value=False,
         callback=_remember,
         help="HTTP proxy, such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
         "HTTPS_PROXY]",
-    )
-    ca_file = click.option(
+    ),
+    click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False),
         expose_value=False,
         callback=_remember,
         help="PEM certificates to trust besides the system's.  [default: CONNECTUS_CA_FILE]",
+    ),
+)
+
+
+def profile_option(**declaration: Any) -> Decorator:
+    """Make the option that names a profile."""
+    return click.option(
+        "--profile",
+        metavar="NAME",
+        help="Name of a profile of `connectus login`.  [default: CONNECTUS_PROFILE, or default]",
+        **declaration,
     )
-    return proxy(ca_file(command))
+
+
+connection_options = chained(
+    profile_option(expose_value=False, callback=_choose_credentials),
+    network_options,
+)
+"""Options of the connection to the API; `connection` has their values."""
+
+
+def network() -> dict[str, Any]:
+    """Settings of the network that the present command was given."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(_NETWORK, {}))
 
 
 def connection() -> dict[str, Any]:
-    """Settings of a client that the present command was given."""
+    """Settings of a client that the present command was given.
+
+    Raises:
+        ConfigurationError: It has no credentials.
+    """
+    from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
+
     context = click.get_current_context(silent=True)
-    return {} if context is None else dict(context.meta.get(__name__, {}))
+    choice = None if context is None else context.meta.get(_CREDENTIALS)
+    if choice is None:
+        return network()
+    if choice.place is Place.NOWHERE:
+        raise missing()
+    if choice.place is not Place.PROFILE:
+        check_pair()
+    return {**choice.settings, **network()}
 
 
 def _fail_share(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -224,6 +273,8 @@ ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
 
 
 AS_STARTED: Final = "as-started"
+NOW: Final = "now"
+TIMES: Final = ("at", "delivery_at")
 
 
 class Rate(click.FloatRange):
@@ -254,8 +305,8 @@ def database_address(_context: click.Context, _parameter: click.Parameter, value
 def place_of_ledgers(_context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check the address of a database, or that a folder is there."""
     if "://" in value:
-        return database_address(_context, parameter, value)
-    if not Path(value).is_dir():
+        database_address(_context, parameter, value)
+    elif not Path(value).is_dir():
         raise click.BadParameter(_("there is no folder {folder}").format(folder=value))
     return value
 
@@ -324,13 +375,23 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
     """Convert a time to ISO 8601 with its offset."""
     if value is None:
         return None
+    found = _aware(value, None)
+    return value if dt.datetime.fromisoformat(value).tzinfo else found.isoformat()
+
+
+def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
+    """Read a time; without an offset it is of a time zone, or of this machine's."""
     try:
         read = dt.datetime.fromisoformat(value)
-        first, second = (read.replace(fold=fold).astimezone() for fold in (0, 1))
+        times = [read.replace(fold=fold) for fold in (0, 1)]
+        is_local = zone is None or read.tzinfo is not None
+        first, second = (
+            time.astimezone(zone) if is_local else time.replace(tzinfo=zone) for time in times
+        )
     except (ValueError, OverflowError):
         raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
     if read.tzinfo is not None:
-        return value
+        return first
     if first.utcoffset() != second.utcoffset():
         raise click.BadParameter(
             _(
@@ -338,7 +399,105 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
                 "as in {example}"
             ).format(example=first.isoformat())
         )
-    return first.isoformat()
+    return first
+
+
+def time_zone(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
+    """Check the name of a time zone."""
+    if name is not None:
+        _zone(name)
+    return name
+
+
+def _zone(name: str) -> dt.tzinfo:
+    from connectus_async import tz_database  # noqa: PLC0415 - for few commands
+
+    try:
+        return tz_database.zone(name)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+def scheduled(
+    context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dt.datetime | None:
+    """Read a time of the zone that ``--zone`` has given, which is eager."""
+    if value is None:
+        return None
+    if ":" not in value:
+        raise click.BadParameter(_("must be a date and a time, such as 2026-12-24T10:00"))
+    name = context.params.get("zone")
+    return _aware(value, None if name is None else _zone(name))
+
+
+def start(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> dt.datetime | str | None:
+    """Read a start as `scheduled`; the word that ends a recorded one stays as it is."""
+    return NOW if value == NOW else scheduled(context, parameter, value)
+
+
+def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out ``--zone``, which the times of a command have read.
+
+    Raises:
+        click.UsageError: It has no time.
+    """
+    rest = {name: value for name, value in given.items() if name != "zone"}
+    if given["zone"] and not any(isinstance(rest.get(name), dt.datetime) for name in TIMES):
+        raise click.UsageError(_("--zone needs a time, such as --at"))
+    return rest
+
+
+delivery_at_option = click.option(
+    "--delivery-at",
+    callback=scheduled,
+    help="Hand the messages over now, to a delivery of the API that it sends at this time.",
+)
+
+
+def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Read a maximum of messages in a time."""
+    if value is None:
+        return None
+    from connectus_async.recipients.frequency import FrequencyCap  # noqa: PLC0415 - for one command
+
+    try:
+        return FrequencyCap.parse(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap,
+    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
+    " this one's folder or database.",
+)
+
+zone_option = click.option(
+    "--zone",
+    is_eager=True,
+    callback=time_zone,
+    help="Time zone of a scheduled time, such as America/Santiago.  [default: this machine's]",
+)
+
+at_option = click.option(
+    "--at",
+    callback=start,
+    help='Time at which sending starts, such as "2026-12-24 10:00"; it is recorded, and whoever'
+    " resumes the campaign waits as well. now ends that.",
+)
+
+
+def naive_moment(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> dt.datetime | None:
+    """Read a time, which has no offset where the platform's clocks show it."""
+    try:
+        return None if value is None else dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(_('must be a time such as "2026-12-24 10:00"')) from None
 
 
 def read_text(field: str, file: TextIO) -> str:

@@ -12,7 +12,8 @@ from anyio.to_thread import run_sync
 
 from connectus_async import tz_database
 from connectus_async.cli.composition import Composition
-from connectus_async.cli.language import current
+from connectus_async.cli.language import current, ngettext, number
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.runner import echo, run
 from connectus_async.cli.source_files import SourceFile
@@ -32,12 +33,12 @@ def write_report(ledger: Place, to: Path | None, time_zone: str) -> None:
         await run_sync(partial(write_page, ledger, target, zone=zone, language=current().tag))
 
     run(command, when_interrupted="interrupted; no page was written")
-    echo(f"written to {target}")
+    echo(_("written to {target}").format(target=target))
 
 
 def _beside(ledger: Place) -> Path:
     if isinstance(ledger, str):
-        raise click.UsageError("--to is needed: there is no folder beside a database")
+        raise click.UsageError(_("--to is needed: there is no folder beside a database"))
     return ledger.with_name(ledger.name + ".html")
 
 
@@ -77,15 +78,16 @@ def write_table(
         return await run_sync(write)
 
     rows = run(command, when_interrupted="interrupted; nothing was written")
-    click.echo(
-        f"{rows:,} rows written" if is_stream else f"{rows:,} rows written to {target}", err=True
-    )
-    if to_fix and rows:
-        click.echo(
-            f"fix them in that file, and send them: connectus bulk retry {typed(ledger)} --from"
-            f" {shlex.quote(str(target))}",
-            err=True,
+    written = ngettext("{count} row written", "{count} rows written", rows)
+    if not is_stream:
+        written = ngettext(
+            "{count} row written to {target}", "{count} rows written to {target}", rows
         )
+    click.echo(written.format(count=number(rows), target=target), err=True)
+    if to_fix and rows:
+        fix = _("fix them in that file, and send them: {command}")
+        how = f"connectus bulk retry {typed(ledger)} --from {shlex.quote(str(target))}"
+        click.echo(fix.format(command=how), err=True)
 
 
 async def _original(ledger: Place, moved_to: Path | None) -> Original:

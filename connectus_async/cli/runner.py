@@ -25,7 +25,7 @@ from connectus_async.errors import (
 from connectus_async.redaction import one_line
 
 NOTHING_SENT: Final = "interrupted; nothing was sent"
-SENDS: Final = frozenset({"send", "resume", "retry"})
+SENDS: Final = frozenset({"send", "send-otp", "resume", "retry"})
 """Names of the commands that send messages."""
 
 BEGAN: Final = f"{__name__}.began"
@@ -146,10 +146,6 @@ def sentence(error: object) -> str:
 def shown(error: object) -> str:
     """Write an error for a person: in the language, with the names of options, on one line."""
     match error:
-        case ConfigurationError(setting="api_user" | "api_key", problem=str(problem)) if (
-            "CONNECTUS" in problem
-        ):
-            text = _("there are no credentials: set CONNECTUS_API_USER and CONNECTUS_API_KEY")
         case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
             text = f"{_named(name)}: {translated(error.problem)}"
         case LedgerError():
@@ -168,7 +164,7 @@ def _variable(argument: re.Match[str]) -> str:
 def _with_what_was_sent(text: str, context: click.Context | None) -> str:
     """Say that nothing was sent, after an error of a command that would have sent something."""
     said = _("Nothing was sent.")
-    if context is None or context.meta.get(BEGAN) or text.endswith(said):
+    if context is None or context.meta.get(BEGAN) or said in text:
         return text
     if context.command.name not in SENDS and not isinstance(context.command, click.Group):
         return text
@@ -190,7 +186,7 @@ def complain(reason: object, *, may_have_sent: bool = True) -> None:
         may_have_sent: Whether a message may have been sent before it.
     """
     text = shown(reason)
-    if not may_have_sent and "nothing was sent" not in str(reason):
+    if not may_have_sent and "nothing was sent" not in str(reason).lower():
         text = _with_what_was_sent(text, click.get_current_context(silent=True))
     with suppress(OSError):  # nobody reads it: the exit code says as much
         click.echo(f"connectus: {text}", err=True)

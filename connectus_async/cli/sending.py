@@ -1,5 +1,6 @@
 """Campaigns of the command line: send, resume, reconcile and status."""
 
+import datetime as dt
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -15,7 +16,14 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli import edits
+from connectus_async.cli import credentials, edits
+from connectus_async.cli.campaign_delivery import (
+    Planned,
+    announce_delivery,
+    check_resumed,
+    join,
+    plan_delivery,
+)
 from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
 from connectus_async.cli.campaigns import (
     STOPPED,
@@ -40,11 +48,18 @@ from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, beside, typed
+from connectus_async.cli.ledgers import Place, beside, check_source, typed
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.schedule import (
+    Start,
+    announce_start,
+    check_start,
+    order_start,
+    planned_start,
+)
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import (
@@ -67,6 +82,7 @@ from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.composing import composed
+from connectus_async.recipients.frequency import FrequencyCap, Reached, read_reached
 from connectus_async.recipients.phone_numbers import NationalNumbers, checker
 from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.preflight import (
@@ -94,9 +110,12 @@ def send(
     sheet: str | None,
     ledger: Place | None,
     edited: str | None,
+    at_most: FrequencyCap | None,
+    delivery_at: dt.datetime | None,
     workers: int | None,
     dry_run: bool,
     yes: bool,
+    at: Start,
     ignore_balance: bool,
     allow_countries: Sequence[str] | None,
     allow_braces: bool,
@@ -121,8 +140,8 @@ def send(
         composer = composition.composer(region)
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
     who = Edited(edited) if edited else None
     planner = Planner(
         ignores_balance=ignore_balance,
@@ -137,15 +156,23 @@ def send(
         source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
         check_no_export(source)
         composer.check(source.columns)
+        starts_at = await run_sync(planned_start, place, at)
+        delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
+        if delivery is not None:
+            given["expires_at"] = delivery.expiry(given["expires_at"])
+        settings = Settings(region=region, **given)
         if test_to is not None:
             async with client_for(settings) as client:
                 return await send_test(
                     client, source, composer, test_to, region=region, as_json=as_json
                 )
+        await run_sync(check_source, place, source.name)
         if dry_run:
+            reached = await run_sync(_reached, place, at_most, at)
             return await _dry_run(
                 *(source, composer, settings, place),
                 edited=who,
+                reached=reached,
                 planner=planner,
                 as_json=as_json,
             )
@@ -158,6 +185,8 @@ def send(
                 settings,
                 place,
                 edited=who,
+                at_most=at_most,
+                delivery=delivery,
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
@@ -184,6 +213,7 @@ def resume(
     ledger: Place,
     workers: int | None,
     yes: bool,
+    at: Start,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -194,7 +224,7 @@ def resume(
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
 
     async def command() -> int:
         figures, settings = await run_sync(recorded, ledger, given)
@@ -206,6 +236,8 @@ def resume(
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
+        await run_sync(check_start, place, at, options.expires_at)
+        await run_sync(check_resumed, place, options.expires_at)
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,
@@ -214,6 +246,8 @@ def resume(
             await _check_unchecked(opened, name_of(place))
             await sender.note(**metadata_of(settings))
             await run_sync(order_rate, place, given["rate"])
+            await run_sync(order_start, place, at)
+            await announce_start(place, as_json=as_json)
             if not (yes or await is_send_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
@@ -304,6 +338,8 @@ async def send_source(
     ledger: Place,
     *,
     edited: Edited | None = None,
+    at_most: FrequencyCap | None = None,
+    delivery: Planned | None = None,
     rate: float | None = None,
     workers: int | None = None,
     yes: bool,
@@ -323,6 +359,8 @@ async def send_source(
         ledger: The ledger.
         edited: Treatment of recipients who may have received another text of the ledger; if it is
             left out, a person is asked.
+        at_most: Maximum of messages to a person, with those of the other ledgers.
+        delivery: Delivery of the API for the messages.
         rate: The rate, if the user has just given one.
         workers: Number of workers to ask for help, instead of sending from here.
         yes: Whether it is confirmed already; if not, it is asked for at the terminal.
@@ -340,14 +378,19 @@ async def send_source(
             same ledger, and nobody chose who gets this one.
     """
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
+    await run_sync(check_start, ledger, manner.start, options.expires_at)
+    reached = await run_sync(_reached, ledger, at_most, manner.start)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
         await sender.note(**metadata_of(settings), **names)
         await run_sync(order_rate, ledger, rate)
+        await run_sync(order_start, ledger, manner.start)
+        if delivery is not None:
+            composer = await join(client, sender, opened, composer, delivery)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
-        report = await _loaded(sender, source, composer, options, choose, planner)
+        report = await _loaded(sender, source, composer, options, choose, planner, reached)
         if recorded is not None:
             source_file, composition = recorded
             loaded = source_file.loaded(await opened.metadata())
@@ -358,13 +401,24 @@ async def send_source(
             await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
             raise StoppedError(plan.stops)
         if report.skipped and not as_json:
-            command = f"connectus bulk export {typed(ledger)} - --format csv"
-            echo(f"all skipped rows: {command} --state skipped")
+            command = f"connectus bulk export {typed(ledger)} - --format csv --state skipped"
+            all_of_them = _("All skipped rows: {command}")
+            echo(all_of_them.format(command=command))
+        if delivery is not None:
+            announce_delivery(delivery, as_json=as_json)
+        await announce_start(ledger, as_json=as_json)
         if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
+
+
+def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reached | None:
+    """Count what people got by other campaigns, if that counts. Blocks."""
+    if at_most is None:
+        return None
+    return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
 
 
 async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
@@ -416,6 +470,9 @@ async def send_queued(
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
     display.finish(standing.counts)
+    if standing.counts.get(State.QUEUED):
+        with suppress(LedgerError):  # the summary was printed
+            await announce_start(ledger, as_json=as_json)
     is_sample = limit is not None and not standing.counts.get(State.IN_FLIGHT)
     return standing.code(is_waiting=is_sample), standing.counts.get(State.ACCEPTED, 0)
 
@@ -437,10 +494,15 @@ async def _handed_out(
     if as_json:
         print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
     elif tickets:
-        echo(f"{waiting:,} messages wait for {workers:,} workers; their progress is shown by")
-        echo(f"connectus bulk status {typed(ledger)}")
+        handed = ngettext(
+            "{count} message waits for the workers; this shows the progress: {command}",
+            "{count} messages wait for the workers; this shows the progress: {command}",
+            waiting,
+        )
+        command = f"connectus bulk status {typed(ledger)}"
+        echo(handed.format(count=number(waiting), command=command))
     else:
-        echo("nothing is to be sent")
+        echo(_("nothing is to be sent"))
     return 0, counts.get(State.ACCEPTED, 0)
 
 
@@ -460,6 +522,7 @@ async def _dry_run(
     ledger: Place,
     *,
     edited: Edited | None,
+    reached: Reached | None,
     planner: Planner,
     as_json: bool,
 ) -> int:
@@ -469,7 +532,7 @@ async def _dry_run(
     client, has_credentials = _client_for_dry_run(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
         report = await _loaded(
-            sender, source, composer, options, choose, planner, examples=ROWS_NAMED
+            sender, source, composer, options, choose, planner, reached, examples=ROWS_NAMED
         )
         asked = client if has_credentials else None
         plan = await planner.plan(report, asked, region=options.region)
@@ -482,7 +545,7 @@ def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
     try:
         return client_for(settings), True
     except ConfigurationError as error:
-        if error.setting != "api_user":
+        if error.setting != credentials.MISSING:
             raise
         return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
 
@@ -494,6 +557,7 @@ async def _loaded(
     options: CampaignOptions,
     choose: Callable[[Edit], Awaitable[Edited]],
     planner: Planner,
+    reached: Reached | None,
     *,
     examples: int = DEFAULT_EXAMPLES,
 ) -> PreflightReport:
@@ -506,9 +570,10 @@ async def _loaded(
         options: The options of the campaign.
         choose: Chooses who gets the new text.
         planner: The planner, which may stop it before it counts as loaded.
+        reached: What people got by other campaigns, if that counts.
         examples: As in `Preflight`.
     """
-    load = partial(load_into, sender, source, composer, options, planner, examples)
+    load = partial(load_into, sender, source, composer, options, planner, examples, reached)
     try:
         return await load(Edited.ABORT)
     except EditedError as error:
@@ -524,6 +589,7 @@ async def load_into(
     options: CampaignOptions,
     planner: Planner,
     examples: int,
+    reached: Reached | None,
     edited: Edited,
     *,
     adds: bool = False,
@@ -546,7 +612,7 @@ async def load_into(
         await planner.check(forecast(), region=options.region)
 
     with progress_bar(Console(stderr=True)) as progress:
-        task = progress.add_task("reading", total=source.length)
+        task = progress.add_task(_("reading"), total=source.length)
 
         def add(batch: Sequence[Composed], loaded: Sequence[Loaded]) -> None:
             preflight.add_batch(batch, loaded)
@@ -554,7 +620,12 @@ async def load_into(
 
         try:
             await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
-                compose, add, edited=edited, template=composer.template, adds=adds
+                compose,
+                add,
+                edited=edited,
+                template=composer.template,
+                adds=adds,
+                reached=reached,
             )
         except StoppedError as error:
             progress.stop()

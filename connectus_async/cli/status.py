@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -20,15 +21,19 @@ from connectus_async.cli.campaign_table import figures_of, senders_of, state_of,
 from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import moment, number
+from connectus_async.cli.language import moment, number, translated
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.cli.schedule import is_scheduled
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Orders, Sender
 from connectus_async.report.figures import Figures, read_figures
 
 WATCH_SECONDS: Final = 2.0
+REST: Final = 9
+"""Times as long as a look took, at least, before the next one: a large ledger takes a while."""
+
 NOT_WATCHED: Final = "the campaign goes on; it is not watched any more"
 
 
@@ -61,13 +66,16 @@ async def _watch(ledger: Place, *, as_json: bool) -> None:
     live = Live(console=console, auto_refresh=False, transient=True) if is_drawn else nullcontext()
     with live as screen:
         last = None
+        began = time.monotonic()
         while (campaign := await run_sync(read_snapshot, ledger)).senders:
+            took = time.monotonic() - began
             if screen is not None:
                 screen.update(watched(campaign), refresh=True)
             elif (said := _said(campaign, as_json=as_json)) != last:
                 echo(said)
                 last = said
-            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.sleep(max(WATCH_SECONDS, REST * took))
+            began = time.monotonic()
 
 
 def _said(campaign: Snapshot, *, as_json: bool) -> str:
@@ -82,7 +90,7 @@ def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> Exit
         return attrs.evolve(standing, stopped=None).code(is_waiting=True)
     if orders.stopped is not None:
         return attrs.evolve(standing, stopped=ExitCode.STOPPED).code()
-    return standing.code(is_waiting=is_paused(orders))
+    return standing.code(is_waiting=is_paused(orders) or is_scheduled(orders))
 
 
 def _print_status(
@@ -113,11 +121,15 @@ def _print_status(
         echo(line)
     for state, count in counts.items():
         if count:
-            echo(f"{number(count):>12} {state}")
+            echo(f"{number(count):>12} {translated(state)}")
     for reason, count in figures.skipped.items():
-        echo(_("{count} skipped: {reason}").format(count=f"{number(count):>12}", reason=reason))
+        echo(
+            _("{count} skipped: {reason}").format(
+                count=f"{number(count):>12}", reason=translated(reason)
+            )
+        )
     for state, count in standing.earlier.items():
-        told = {"count": f"{number(count):>12}", "state": state}
+        told = {"count": f"{number(count):>12}", "state": translated(state)}
         echo(_("{count} earlier attempts: {state}").format(**told))
     print_deliveries(figures)
     if not figures.is_loaded and not campaign.senders:

@@ -113,6 +113,17 @@ def database_error(where: str, error: Exception) -> "LedgerError":
     return problems.described(parse_address(where).name, error)
 
 
+def check_sqlite() -> str:
+    """Check that this Python has a SQLite that is new enough, and return its version.
+
+    Raises:
+        LedgerError: It is not.
+    """
+    from connectus_async.ledger.sqlite.holder import check_version  # noqa: PLC0415 - as above
+
+    return check_version("a ledger in a file")
+
+
 def check_tables(where: str) -> None:
     """Check that a database has the tables of ledgers. Blocks.
 

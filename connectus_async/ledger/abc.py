@@ -177,7 +177,8 @@ class Ledger(SendingLedger):
         """Record messages as queued, or as skipped, in one transaction.
 
         A message that is known by its key stays as it is if it may have been sent. Otherwise it
-        takes the content that it has now, and if that is another one, it waits again.
+        takes the content that it has now, and if that is another one, it waits again. One
+        that waits, and is skipped as too often now, waits no longer until a load does not say so.
 
         Args:
             items: The messages.
@@ -463,6 +464,17 @@ class LedgerReader(ABC):
             numbers: The numbers of their entries; those that are not there are left out.
         """
 
+    @abstractmethod
+    def reached(self, since: float) -> Iterator[Sequence[str]]:
+        """Read the recipients of messages that were or may have been sent, some at a time.
+
+        Args:
+            since: Earliest time of their outcome, or of an attempt without one, in Unix seconds.
+
+        Yields:
+            A recipient for each message, in the spelling of the entry.
+        """
+
 
 class LedgerControl(ABC):
     """Giver of orders, beside holders that may be sending. Its methods block.
@@ -513,6 +525,17 @@ class LedgerStore(ABC):
     @abstractmethod
     def control(self) -> LedgerControl:
         """Make a giver of orders. The store must have a campaign once it is used."""
+
+    @abstractmethod
+    def others(self, since: float) -> "Iterator[LedgerStore]":
+        """Find the other ledgers of the folder or database that may have sent. Blocks.
+
+        Args:
+            since: Ledgers that nobody wrote to since this time may be left out, in Unix seconds.
+
+        Raises:
+            LedgerError: A file that may be a ledger cannot be read.
+        """
 
     @abstractmethod
     def read(self) -> AbstractContextManager[LedgerReader]:

@@ -54,3 +54,9 @@ STOPPED_CODE: Final = "stopped_code"
 DELAYS: Final = "delays"
 """Delays that the sender of the command line has reported last, as a JSON list; they count while
 somebody sends."""
+
+DELIVERY: Final = "delivery"
+"""Identifier of the API's delivery that all messages of the command line are in, if they are."""
+
+DELIVERY_AT: Final = "delivery_at"
+"""Time of that delivery, in ISO 8601."""

@@ -70,6 +70,12 @@ class Loading(NamedTuple):
     skipped: SkipReason | None = None
     reason: str | None = None
 
+    def is_too_often(self, state: str, reason: str | None) -> bool:
+        """Tell whether this skips a message that the ledger has, which waits or is skipped so."""
+        if self.skipped is not SkipReason.TOO_OFTEN:
+            return False
+        return state == State.QUEUED or reason == SkipReason.TOO_OFTEN
+
 
 class Loaded(NamedTuple):
     """Result of loading a message.
@@ -340,12 +346,17 @@ class Orders(NamedTuple):
         paused_by: Who paused the campaign.
         stopped: The reason to stop it. It counts until the user starts the campaign again.
         rate: Maximum messages or segments a second of all together; ``None``: as they were started.
+        starts_at: Time before which nothing is sent, whoever pauses or continues the campaign, in
+            Unix seconds.
+        starts_zone: Time zone in which the user gave it.
     """
 
     paused_until: float | None = None
     paused_by: str | None = None
     stopped: str | None = None
     rate: float | None = None
+    starts_at: float | None = None
+    starts_zone: str | None = None
 
 
 class NewOrders(TypedDict, total=False):
@@ -355,6 +366,8 @@ class NewOrders(TypedDict, total=False):
     paused_by: str | None
     stopped: str | None
     rate: float | None
+    starts_at: float | None
+    starts_zone: str | None
 
 
 class Sender(NamedTuple):
@@ -412,6 +425,8 @@ class Instructions(NamedTuple):
         paused_by: Who paused the campaign.
         stopped: The reason to stop.
         throttling: A 429 that another holder has got since the report before.
+        starts_in: Seconds until the scheduled start, before which nothing is sent.
+        starts_zone: Time zone in which the user gave it.
     """
 
     rate: float | None = None
@@ -420,3 +435,5 @@ class Instructions(NamedTuple):
     paused_by: str | None = None
     stopped: str | None = None
     throttling: Throttling | None = None
+    starts_in: float = 0.0
+    starts_zone: str | None = None

@@ -62,6 +62,9 @@ class SkipReason(enum.StrEnum):
     SUPERSEDED = "superseded"
     """A later load of its source does not have it any more, or its row was corrected."""
 
+    TOO_OFTEN = "too_often"
+    """The recipient got as many messages of other campaigns lately as are allowed."""
+
 
 def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
     """Write the reason of a skipped message, as the statistics take it apart."""
@@ -71,7 +74,7 @@ def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
 REPLACED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, REPLACED)
 CORRECTED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, CORRECTED)
 LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
-RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE})
+RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE, SkipReason.TOO_OFTEN.value})
 """The reasons for which a message waits again once its source has it."""
 
 

@@ -605,6 +605,7 @@ _SENTENCES: Final[Mapping[SkipReason, str]] = {
     SkipReason.EXPIRED: "the message has expired",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
     SkipReason.SUPERSEDED: "the source does not have it any more",
+    SkipReason.TOO_OFTEN: "the recipient got as many messages lately as are allowed",
 }
 
 

@@ -420,6 +420,8 @@ class Dispatcher:
             all_together.paused_for,
             all_together.paused_by,
             throttled and throttled.now(),
+            all_together.starts_in,
+            all_together.starts_zone,
         )
 
     def _assign(self, sender: Sender, item: Item) -> None:

@@ -202,9 +202,10 @@ class RemoteLedger(NullLedger):
         paused_for: float,
         paused_by: str | None,
         throttling: tuple[float, float] | None,
+        *start: Any,
     ) -> None:
         heard = throttling and Throttling(*throttling)
-        self._follow(Instructions(rate, lasts, paused_for, paused_by, throttling=heard))
+        self._follow(Instructions(rate, lasts, paused_for, paused_by, None, heard, *start))
 
     def _follow(self, instructions: Instructions) -> None:
         if self._instructed is not None and not self._instructed.done():

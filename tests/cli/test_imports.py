@@ -30,6 +30,7 @@ OURS = {
     "connectus_async._version",
     "connectus_async.cli",
     "connectus_async.cli.commands",
+    "connectus_async.cli.env_file",
     "connectus_async.cli.exit_codes",
     "connectus_async.cli.interrupts",
     "connectus_async.cli.language",
@@ -103,7 +104,7 @@ def ours(modules):
     [
         (lambda: ran("--version"), "connectus, version"),
         (lambda: ran("--help"), "Usage: connectus"),
-        (lambda: completed("connectus "), "plain,account\nplain,bulk\n"),
+        (lambda: completed("connectus "), "plain,account\nplain,balance\nplain,bulk\n"),
     ],
     ids=["version", "help", "completion"],
 )

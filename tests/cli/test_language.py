@@ -1,5 +1,7 @@
 """Language of the command line: how it is chosen, and what speaks it."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -8,8 +10,8 @@ from connectus_async.cli.commands import SUMMARIES, connectus
 from connectus_async.cli.language import choose
 from connectus_async.cli.translated_help import translated
 
-ENGLISH = "Send one SMS."
-SPANISH = "Envía un SMS."
+ENGLISH = "Show the account with its numbers and"
+SPANISH = "Muestra la cuenta con sus números y"
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +77,7 @@ def test_completion_goes_on_after_half_an_option():
         assert context.command.name == "connectus"
 
 
-@pytest.mark.parametrize("args", [["--help"], ["sms", "--help"]])
+@pytest.mark.parametrize("args", [["--help"], ["account", "--help"]])
 def test_help_speaks_the_language(args):
     """The words of click, too; and English again afterwards."""
     spanish = CliRunner().invoke(connectus, ["--lang", "es", *args]).stdout
@@ -102,3 +104,27 @@ def test_the_summary_of_a_command_is_its_own_in_each_language(summary):
     short, command = translated(summary), translated(summary.load())
 
     assert command.get_short_help_str(1_000) == short.get_short_help_str(1_000)
+
+
+def test_a_campaign_speaks_the_language(run, recipients):
+    """From the plan to the page, with the numbers of the country."""
+    spanish = {"CONNECTUS_LANG": "es_CL"}
+    sent = run("bulk", "send", recipients, "--text", "Hola {name}", **spanish)
+    ledger = f"{recipients}.ledger.db"
+    page = run("bulk", "report", ledger, **spanish)
+
+    assert (sent.exit_code, page.exit_code) == (0, 0)
+    assert "3 de 3 aceptados, 0 rechazados" in sent.stdout
+    assert '<html lang="es-CL">' in Path(f"{ledger}.html").read_text("utf-8")
+
+
+def test_json_is_the_same_in_every_language(run, recipients):
+    """Programs read it."""
+    sent = ("bulk", "send", recipients, "--text", "Hola {name}", "--json")
+    status = ("bulk", "status", f"{recipients}.ledger.db", "--json")
+    run(*sent)
+    english, spanish = (
+        [run(*args, CONNECTUS_LANG=tag).stdout for args in (sent, status)] for tag in ("en", "es")
+    )
+
+    assert english == spanish

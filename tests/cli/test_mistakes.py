@@ -82,7 +82,10 @@ MISTAKES = {
         variables={KEY: "wrong"},
     ),
     "no credentials": Mistake(
-        (*SEND, *TEXT), "there are no credentials", KEY, variables={KEY: None, USER: None}
+        (*SEND, *TEXT),
+        "credentials: are missing: run `connectus login`",
+        KEY,
+        variables={KEY: None, USER: None},
     ),
     "plain http": Mistake(
         (*SEND, *TEXT),
@@ -324,6 +327,25 @@ def small_disk(most: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
+
+
+def test_the_ledger_of_another_file(run, server):
+    """Its messages wait: they are not left out for the new file."""
+    Path("people.csv.ledger.db").unlink()
+    Path("others.csv").write_bytes(GOOD.replace(b"5698768", b"5698769"))
+    with server.fault(Fault.status(402), route="sms.send"):
+        run(*SEND, *TEXT)
+    others = ("bulk", "send", "others.csv", *TEXT, "--ledger", "people.csv.ledger.db")
+    refused = run(*others)
+    said = answer(refused)
+
+    assert refused.exit_code == 1
+    assert "is the ledger of people.csv, and 2 of its messages still wait" in said
+    assert "connectus bulk resume people.csv.ledger.db, or give others.csv another" in said
+    assert NOTHING in said
+    assert run("bulk", "resume", "people.csv.ledger.db", "--yes").exit_code == 0
+    assert run(*others).exit_code == 0
+    assert len(server.received) == 4
 
 
 def test_a_full_disk(run, server):

@@ -12,8 +12,9 @@ from rich.console import Console
 from connectus_async import BulkSummary, Delay, DelayCause, Progress, State
 from connectus_async.cli.campaign_log import CampaignLog
 from connectus_async.cli.delays import told
+from connectus_async.cli.durations import duration
 from connectus_async.cli.log import CAMPAIGN, FIELDS, handled
-from connectus_async.cli.progress_line import Figures, Meter, duration
+from connectus_async.cli.progress_line import Figures, Meter
 
 MORNING = (
     dt.datetime.now(dt.UTC)

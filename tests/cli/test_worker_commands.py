@@ -28,7 +28,7 @@ def test_a_campaign_is_handed_out(run, send, server, queue):
     """The command sends nothing; a worker sends everything, and says so in its log."""
     sent = send("--workers", 2)
     assert (sent.exit_code, sent.stderr) == (0, "")
-    assert "3 messages wait for 2 workers" in sent.stdout
+    assert "3 messages wait for the workers" in sent.stdout
     assert "connectus bulk status" in sent.stdout
     assert tickets(queue) == 2 * [{"campaign": "navidad"}]
     assert not server.received
@@ -80,7 +80,7 @@ def test_a_worker_that_cannot_begin(run, queue):
     no_address = run("workers", "run", "campaign.db")
 
     assert (no_credentials.exit_code, no_address.exit_code) == (1, 2)
-    assert "CONNECTUS_API_KEY: is missing" in no_credentials.stderr
+    assert "CONNECTUS_API_KEY: is missing: set it" in no_credentials.stderr
     assert "Invalid value for 'ADDRESS'" in no_address.stderr
 
 

@@ -42,6 +42,7 @@ async def test_orders_stay_until_they_are_changed(store: LedgerStore):
         {"paused_until": math.inf, "paused_by": "ana"},
         {"stopped": "that is enough: ñ"},
         {"rate": 2.5},
+        {"starts_at": 1_900_000_000.0, "starts_zone": "America/Santiago"},
         {"paused_until": 1_800_000_000.25},
         {"rate": None, "stopped": None},
         {"paused_until": None, "paused_by": None},
@@ -85,6 +86,19 @@ async def test_a_pause_may_have_an_end(store: LedgerStore):
         assert 900 < (await instructions(ledger)).paused_for <= 1_000
         await order(store, paused_until=time.time() - 1)
         assert (await instructions(ledger)).paused_for == 0
+
+
+async def test_a_start_may_be_scheduled(store: LedgerStore):
+    """A pause does not move it, nor does a start by the user; once it has come, it is none."""
+    async with opened(store) as ledger:
+        later = time.time() + 1_000
+        await order(store, starts_at=later, starts_zone="Asia/Tokyo", paused_until=time.time() + 9)
+        await order(store, paused_until=None)
+        found = await instructions(ledger, is_start=True)
+        assert 900 < found.starts_in <= 1_000
+        assert (found.starts_zone, found.paused_for) == ("Asia/Tokyo", 0)
+        await order(store, starts_at=time.time() - 1)
+        assert (await instructions(ledger)).starts_in == 0
 
 
 async def test_a_start_by_the_user_ends_a_stop_and_nothing_else(store: LedgerStore):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 from doors import begin, bring, entry, finish, load, opened, rows
-from stores import every_variant
+from stores import MakeStore, every_variant
 
 from connectus_async.ledger.abc import Ledger, LedgerStore
 from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
@@ -168,6 +168,32 @@ async def test_a_message_that_returns_but_is_to_be_skipped_stays_skipped(
 
     assert loaded == [Loaded(None, State.SKIPPED)]
     assert await rows(store, "state") == ["skipped"]
+
+
+@every_variant
+async def test_a_message_that_waits_is_skipped_as_too_often(make_store: MakeStore):
+    """Each load decides anew; messages that were sent stay as they are."""
+    store = make_store()
+    async with opened(store) as ledger:
+        await load(ledger, *map(entry, "abc"))
+        await finish(ledger, entry("a"))
+        for _ in range(2):
+            number = await ledger.begin_load()
+            items = [Loading(entry(key), SkipReason.TOO_OFTEN) for key in "abd"]
+            loaded = await ledger.load([*items, Loading(entry("c"))], number)
+            skipped = Loaded(SkipReason.TOO_OFTEN)
+            sent, waits = Loaded(None, State.ACCEPTED), Loaded(None, State.QUEUED)
+            assert loaded == [sent, skipped, skipped, waits]
+            await ledger.end_load(number, replaces=True)
+            assert await rows(store, "key", "state", "reason") == [
+                ("a", "accepted", None),
+                ("b", "skipped", "too_often"),
+                ("c", "queued", None),
+                ("d", "skipped", "too_often"),
+            ]
+        again = await load(ledger, *map(entry, "bd"))
+        assert again == [Loaded(None, State.QUEUED)] * 2
+        assert [one.key for _, one in await ledger.queued(0, 10)] == ["b", "c", "d"]
 
 
 @pytest.mark.parametrize("state", State)

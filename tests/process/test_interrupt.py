@@ -273,6 +273,7 @@ async def test_a_campaign_finishes_what_is_under_way(emulator, gate, start, camp
     _, summary = map(json.loads, output.splitlines())
     assert (process.returncode, errors) == (130, b"")
     assert summary == {
+        "type": "summary",
         "queued": ROWS - PASSED - HELD,
         "in_flight": 0,
         "accepted": PASSED + HELD,

@@ -12,6 +12,7 @@ import click
 
 from connectus_async import __version__
 from connectus_async.cli import exit_codes
+from connectus_async.cli.env_file import load
 from connectus_async.cli.language import OPTION, choose
 from connectus_async.cli.runner import NOTHING_SENT, errors_reported
 from connectus_async.cli.translated_help import translated
@@ -33,24 +34,50 @@ class Summary(click.Command):
     def load(self) -> click.Command:
         """Import the command."""
         command: click.Command = getattr(
-            import_module(f"{__name__}.{self._module}"), str(self.name)
+            import_module(f"{__name__}.{self._module}"), str(self.name).replace("-", "_")
         )
         return command
 
 
 SUMMARIES: Final = (
     Summary("account", "calls", "Show the account with its numbers and addresses."),
+    Summary(
+        "balance",
+        "calls",
+        "Show the balances of the account and of its sub-clients.",
+    ),
     Summary("bulk", "bulk", "Send a message to every row of a file, and record each in a ledger."),
+    Summary(
+        "clients",
+        "services",
+        "Manage sub-clients, which have balances of their own.",
+    ),
+    Summary(
+        "completion",
+        "settings",
+        "Print a script that lets the tab key complete commands.",
+    ),
     Summary(
         "demo",
         "emulator",
         "Send a campaign to the built-in emulator; no message leaves this machine.",
     ),
-    Summary("email", "calls", "Send one email."),
+    Summary(
+        "deliveries",
+        "services",
+        "Manage deliveries: batches that can be scheduled.",
+    ),
+    Summary("doctor", "settings", "Check the network, the key, the clock and what is installed."),
+    Summary("email", "calls", "Send one email, and show its status."),
     Summary("emulator", "emulator", "Run an emulator of the API; Ctrl-C stops it."),
     Summary("ledger", "ledger", "Prepare a PostgreSQL database for ledgers."),
-    Summary("sms", "calls", "Send one SMS."),
+    Summary("login", "settings", "Ask for user and key, check them, and store them."),
+    Summary("logout", "settings", "Remove stored credentials from this machine."),
+    Summary("short-links", "services", "Create short links, and count their clicks."),
+    Summary("sms", "calls", "Send one SMS, and list those that were sent."),
     Summary("webhooks", "webhooks", "Receive the events of the platform, and replay them."),
+    Summary("whatsapp", "calls", "Send one WhatsApp message, and show conversations."),
+    Summary("whatsapp-qr", "services", "Use WhatsApp through a phone that scanned a QR code."),
     Summary("workers", "workers", "Help with the campaigns of a database, as one of many workers."),
 )
 
@@ -74,6 +101,8 @@ class _CommandLine(click.Group):
         completes = extra.get("resilient_parsing")
         with errors_reported(as_json=False, when_interrupted=NOTHING_SENT):
             with suppress(click.UsageError) if completes else nullcontext():
+                if not completes:
+                    load(os.environ)
                 args = choose(args, os.environ)
             return click.Command.make_context(translated(self), info_name, args, parent, **extra)
 
@@ -99,5 +128,6 @@ class _CommandLine(click.Group):
 def connectus() -> None:
     """Send SMS and email through Connectus.
 
-    Credentials come from the environment: CONNECTUS_API_USER and CONNECTUS_API_KEY.
+    Credentials come from `connectus login`, or from the environment: CONNECTUS_API_USER and
+    CONNECTUS_API_KEY.
     """

@@ -79,7 +79,7 @@ UPDATE control SET
     shares = ({_SHARES})
 WHERE campaign = %(campaign)s
 RETURNING {_NOW}, (shares->%(worker)s::text->>'rate')::double precision,
-    paused_until, paused_by, stopped, throttled_at, waits_until
+    paused_until, paused_by, stopped, throttled_at, waits_until, starts_at, starts_zone
 """
 
 
@@ -114,7 +114,8 @@ class Attending:
             "stopped": None if attendance.stopped is None else storable(attendance.stopped),
         }
         row = await sending.one(connection, ATTEND, values)
-        now, rate, paused_until, paused_by, stopped, throttled_at, waits_until = row
+        now, rate, paused_until, paused_by, stopped, throttled_at, waits_until, *start = row
+        starts_at, starts_zone = start
         self._stop_heard = stopped
         heard, self._heard = self._heard, (throttled_at, waits_until)
         is_new = heard != self._heard if heard else (waits_until or 0.0) > now
@@ -128,4 +129,6 @@ class Attending:
             paused_by=paused_by,
             stopped=stopped,
             throttling=throttling,
+            starts_in=max(0.0, (starts_at or 0.0) - now),
+            starts_zone=starts_zone,
         )

@@ -9,6 +9,7 @@ them, breaks the connection, and a load never goes on with another one.
 """
 
 import time
+from array import array
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
@@ -30,6 +31,7 @@ from connectus_async.ledger.postgres.replacing import (
     leave_out,
     load_number,
     replace,
+    skip_too_often,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.writer import Place, at_rest
@@ -223,6 +225,7 @@ class Call:
         seen: Numbers of messages of earlier loads.
         moved: Lines of those that have another one now, by their numbers.
         returning: Numbers of those that wait again.
+        too_often: Numbers of those that wait, and are to be skipped as too often.
         changed: Messages with another content, by the numbers of those that take it.
     """
 
@@ -233,6 +236,7 @@ class Call:
         self.seen: list[int] = []
         self.moved: dict[int, int | None] = {}
         self.returning: list[int] = []
+        self.too_often: list[int] = []
         self.changed: dict[int, Entry] = {}
         self._load = load
         self._known = known
@@ -270,6 +274,10 @@ class Call:
         self.seen.append(known.id)
         if known.line != item.entry.line:
             self.moved[known.id] = item.entry.line
+        if item.is_too_often(known.state, known.reason):
+            if known.state == State.QUEUED:
+                self.too_often.append(known.id)
+            return Loaded(item.skipped)
         is_changed = known.state not in MAY_BE_SENT and not _is_same(known, item.entry)
         if item.skipped is not None or not (is_changed or known.reason in RETURNS):
             return Loaded(None, State(known.state))
@@ -323,6 +331,7 @@ class Load:
         self._free: Sequence[range] = ()
         self._seen: dict[int, bytearray] = {}
         self._returning: list[int] = []
+        self._too_often = array("q")
         self._changed: dict[int, Entry] = {}
 
     async def record(
@@ -389,6 +398,7 @@ class Load:
         self._chunks += made
         self._free = beyond(free, len(call.new))
         self._returning += postponed
+        self._too_often.extend(call.too_often)
         self._changed |= unchanged
         for number in call.seen:
             mask = self._seen.setdefault(chunk_of(number), bytearray(CHUNK // 8))
@@ -483,7 +493,7 @@ class Load:
         connection, place = self._connection, self._place
         await connection.execute(LOCK, (place.campaign,))
         is_newest = await load_number(connection, place.campaign) == self.number
-        takes = replaces or edited is not Edited.EVERYONE
+        takes = replaces or edited is not Edited.EVERYONE or bool(self._too_often)
         values = {
             **place._asdict(),
             "takes": takes,
@@ -500,6 +510,7 @@ class Load:
         scope = self._scope()
         if replaces and is_newest:
             await replace(connection, scope)
+        await skip_too_often(connection, scope, self._too_often)
         people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
         is_loaded = not people or edited is not Edited.ABORT
         await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})

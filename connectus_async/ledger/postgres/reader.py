@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 
@@ -25,7 +25,7 @@ from connectus_async.ledger.records import (
     TimeGrid,
     Total,
 )
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import MAY_BE_SENT, State
 
 _SHOWN: Final = {
     "state": "state::text",
@@ -41,6 +41,12 @@ FROM message WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
 IN_STATES: Final = "AND state = ANY(%(states)s::state[])"
 NUMBERED: Final = f"{ROWS} AND id = ANY(%(numbers)s) ORDER BY id"
 IN_ORDER: Final = "ORDER BY id"
+REACHED: Final = f"""
+SELECT recipient FROM message
+WHERE campaign = %(campaign)s AND id BETWEEN %(first)s AND %(last)s
+    AND state IN ({", ".join(f"'{state}'" for state in sorted(MAY_BE_SENT))})
+    AND coalesce(ended_at, started_at) >= %(since)s
+"""
 BY_LINE: Final = "ORDER BY line NULLS FIRST, id"
 ROWS_A_BATCH: Final = 20_000
 """Rows of an export in memory at a time."""
@@ -140,10 +146,21 @@ class PostgresReader(LedgerReader):
         order = BY_LINE if is_by_line else IN_ORDER
         wanted = [state.value for state in states or ()]
         values = {**self._scope, "states": wanted, "has_bodies": has_bodies}
+        for batch in self._batches(f"{ROWS} {chosen} {order}", values):
+            yield list(map(MessageRow._make, batch))
+
+    def reached(self, since: float) -> Iterator[Sequence[str]]:
+        """Read the recipients of messages that were or may have been sent."""
+        for batch in self._batches(REACHED, {**self._scope, "since": since}):
+            yield [recipient for (recipient,) in batch]
+
+    def _batches(
+        self, statement: LiteralString, values: Mapping[str, object]
+    ) -> Iterator[list[tuple[Any, ...]]]:
         with self._connection.cursor(name=next(self._names)) as cursor:
-            cursor.execute(f"{ROWS} {chosen} {order}", values)
+            cursor.execute(statement, values)
             while batch := cursor.fetchmany(ROWS_A_BATCH):
-                yield list(map(MessageRow._make, batch))
+                yield batch
 
     def count_again(self, choice: Again) -> int:
         """Count messages that can be sent again. See `LedgerReader.count_again`."""

@@ -19,6 +19,7 @@ from connectus_async.ledger.states import (
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
     REPLACED_BECAUSE,
+    SkipReason,
 )
 
 Scope: TypeAlias = Mapping[str, Any]
@@ -65,6 +66,9 @@ WHERE outcome.state = 'queued'
 """
 REPLACE: Final = SKIP.format(numbers=f"SELECT it.id {QUEUED} AND {OF_OTHERS}")
 LEAVE_OUT: Final = SKIP.format(numbers="SELECT unnest(%(numbers)s::bigint[])")
+SKIP_KNOWN: Final = SKIP.format(
+    numbers=f"SELECT it.id {QUEUED} AND it.id = ANY(%(numbers)s::bigint[])"
+)
 MARK: Final = """
 UPDATE entry SET reading = %(load)s
 WHERE id = ANY(%(numbers)s::bigint[]) AND reading <> %(load)s
@@ -107,6 +111,14 @@ IN_ORDER: Final = "SELECT set_config('enable_sort', 'off', true)"
 async def replace(connection: AsyncConnection, scope: Scope) -> None:
     """Skip the queued messages that are not in the load."""
     await connection.execute(REPLACE, {**scope, "reason": REPLACED_BECAUSE})
+
+
+async def skip_too_often(connection: AsyncConnection, scope: Scope, numbers: Sequence[int]) -> None:
+    """Skip those of some messages that still wait."""
+    for place in range(0, len(numbers), ROWS):
+        some = sending.array(numbers[place : place + ROWS])
+        values = {**scope, "numbers": some, "reason": SkipReason.TOO_OFTEN.value}
+        await connection.execute(SKIP_KNOWN, values)
 
 
 async def leave_out(connection: AsyncConnection, scope: Scope) -> Mapping[int, int]:

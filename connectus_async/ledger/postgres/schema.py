@@ -51,6 +51,8 @@ CREATE TABLE control (
     paused_by text,
     stopped text,
     rate double precision,
+    starts_at double precision,
+    starts_zone text,
     throttled_at double precision,
     waits_until double precision,
     shares jsonb NOT NULL DEFAULT '{{}}',

@@ -1,6 +1,10 @@
 """Place of a ledger in a database."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from copy import copy
+
+import attrs
 
 from connectus_async.ledger.abc import (
     DeliveryLog,
@@ -9,7 +13,7 @@ from connectus_async.ledger.abc import (
     LedgerReader,
     LedgerStore,
 )
-from connectus_async.ledger.postgres import address
+from connectus_async.ledger.postgres import address, reader
 from connectus_async.ledger.postgres.control import PostgresControl
 from connectus_async.ledger.postgres.delivery import PostgresDeliveryLog
 from connectus_async.ledger.postgres.holding import LEASE
@@ -49,6 +53,14 @@ class PostgresStore(LedgerStore):
     def control(self) -> LedgerControl:
         """Make a giver of orders. See `LedgerStore.control`."""
         return PostgresControl(self._address)
+
+    def others(self, since: float) -> Iterator[LedgerStore]:  # noqa: ARG002 - all are read
+        """Find the other campaigns of the database. See `LedgerStore.others`."""
+        for name in reader.names(self._address):
+            if name != self._address.campaign:
+                other = copy(self)
+                other._address = attrs.evolve(self._address, campaign=name)  # noqa: SLF001 - its own
+                yield other
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """Open the ledger to read it as it is at this moment. See `LedgerStore.read`."""

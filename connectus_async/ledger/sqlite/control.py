@@ -17,7 +17,7 @@ from connectus_async.ledger.sqlite.lock import holder_of
 from connectus_async.ledger.sqlite.problems import writing_failed
 from connectus_async.ledger.sqlite.reader import open_for_reading, snapshot
 
-NUMBERS: Final = frozenset({"paused_until", "rate"})
+NUMBERS: Final = frozenset({"paused_until", "rate", "starts_at"})
 
 
 class SqliteControl(LedgerControl):
@@ -64,11 +64,14 @@ def attend(
     if attendance.is_start and orders.stopped is not None and orders.stopped == stop_heard:
         _write(connection, {"stopped": None})
         orders = orders._replace(stopped=None)
+    now = time.time()
     return Instructions(
         rate=attendance.rate if orders.rate is None else orders.rate,
-        paused_for=max(0.0, (orders.paused_until or 0.0) - time.time()),
+        paused_for=max(0.0, (orders.paused_until or 0.0) - now),
         paused_by=orders.paused_by,
         stopped=orders.stopped,
+        starts_in=max(0.0, (orders.starts_at or 0.0) - now),
+        starts_zone=orders.starts_zone,
     )
 
 

@@ -110,11 +110,7 @@ def open_as_holder(path: Path, policy: Policy) -> Iterator[HolderFile]:
     Raises:
         LedgerError: It is in use, no ledger, of another campaign, or cannot be written.
     """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        wanted = ".".join(map(str, OLDEST_SQLITE[:2]))
-        raise LedgerError(
-            path.name, f"needs SQLite {wanted}; this Python has {sqlite3.sqlite_version}"
-        )
+    check_version(path.name)
     file = path.absolute()
     if file.exists() and not file.is_file():
         raise LedgerError(path.name, "is not a file: choose another path")
@@ -128,6 +124,18 @@ def open_as_holder(path: Path, policy: Policy) -> Iterator[HolderFile]:
             yield HolderFile(path, file, connection, holder)
     finally:
         lock.release()
+
+
+def check_version(name: str) -> str:
+    """Check that SQLite is new enough for a ledger, and return its version.
+
+    Raises:
+        LedgerError: It is not.
+    """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        wanted = ".".join(map(str, OLDEST_SQLITE[:2]))
+        raise LedgerError(name, f"needs SQLite {wanted}; this Python has {sqlite3.sqlite_version}")
+    return sqlite3.sqlite_version
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, policy: Policy, holder: str) -> None:

@@ -63,6 +63,7 @@ REWRITE: Final = "UPDATE entry SET kind = ?, recipient = ?, body = ?, billed = ?
 QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 """
+SKIP_KNOWN: Final = "UPDATE message SET state = 'skipped', reason = ?, ended_at = ? WHERE id = ?"
 FORGET_INVALID: Final = "DELETE FROM entry WHERE kind = ?"
 
 REPLACE: Final = """
@@ -207,6 +208,16 @@ class Load:
         if self._adds:
             return Loaded(None, State(state))
         self._connection.execute(SEE_AGAIN, (entry.line, self._number, number))
+        if item.is_too_often(state, reason):
+            if state == State.QUEUED:
+                self._connection.execute(SKIP_KNOWN, (item.skipped, time.time(), number))
+            return Loaded(item.skipped)
+        return self._see_again(item, number, state, reason, content)
+
+    def _see_again(
+        self, item: Loading, number: int, state: str, reason: str | None, content: list[Any]
+    ) -> Loaded:
+        entry = item.entry
         is_changed = state not in MAY_BE_SENT and not is_same((*content,), entry[2:5])
         if item.skipped is not None or not (is_changed or reason in RETURNS):
             return Loaded(None, State(state))

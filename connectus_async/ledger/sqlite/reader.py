@@ -23,6 +23,7 @@ from connectus_async.ledger.sqlite.problems import NO_CAMPAIGN, reading_failed
 from connectus_async.ledger.sqlite.schema import (
     APPLICATION_ID,
     AS_NOW,
+    BEGUN_AT,
     SCHEMA_VERSION,
     STARTED,
     STATE,
@@ -70,6 +71,15 @@ NUMBERED: Final = f"""
 """
 ROWS: Final = f"""
 {_ROWS} WHERE :states IS NULL OR {STATE} IN (SELECT value FROM json_each(:states))
+"""
+REACHED: Final = f"""
+SELECT {codes.recipient_text("recipient")}
+FROM entry LEFT JOIN outcome ON outcome.id = entry.id
+WHERE CASE WHEN outcome.id IS NULL
+    THEN entry.id <= {WATERMARK} AND {BEGUN_AT.format(number="entry.id")} >= :since
+    ELSE outcome.state IN ({codes.SENT_OR_MAYBE})
+        AND coalesce(coalesce(started, 0) + took, started) >= :since
+END
 """
 IN_ORDER: Final = "ORDER BY entry.id"
 BY_LINE: Final = "ORDER BY line, entry.id"
@@ -204,6 +214,12 @@ class SqliteReader(LedgerReader):
         """Read the messages with some numbers. See `LedgerReader.numbered`."""
         values = {"numbers": _json.dumps([*numbers]).decode(), "has_bodies": False}
         return [*map(MessageRow._make, self._connection.execute(NUMBERED, values))]
+
+    def reached(self, since: float) -> Iterator[Sequence[str]]:
+        """Read the recipients of messages that were or may have been sent."""
+        cursor = self._connection.execute(REACHED, {"since": codes.ticks(since)})
+        while batch := cursor.fetchmany(ROWS_A_BATCH):
+            yield [recipient for (recipient,) in batch]
 
     def _frequencies(self, query: str, limit: int) -> Sequence[Frequency]:
         return [Frequency(*row) for row in self._connection.execute(query, (limit,))]

@@ -1,5 +1,6 @@
 """Place of a ledger in a SQLite file."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from connectus_async.ledger.abc import (
     LedgerStore,
 )
 from connectus_async.ledger.records import EARLY_SECONDS
+from connectus_async.ledger.sqlite import folder
 from connectus_async.ledger.sqlite.control import SqliteControl
 from connectus_async.ledger.sqlite.delivery import SqliteDeliveryLog
 from connectus_async.ledger.sqlite.ledger import SqliteLedger
@@ -43,6 +45,10 @@ class SqliteStore(LedgerStore):
     def control(self) -> LedgerControl:
         """Make a giver of orders. See `LedgerStore.control`."""
         return SqliteControl(self._path)
+
+    def others(self, since: float) -> Iterator[LedgerStore]:
+        """Find the other ledgers of the folder. See `LedgerStore.others`."""
+        return map(SqliteStore, folder.others(self._path, since))
 
     def read(self) -> AbstractContextManager[LedgerReader]:
         """Open the ledger to read it. See `LedgerStore.read`."""

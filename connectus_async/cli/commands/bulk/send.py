@@ -6,17 +6,23 @@ from typing import Any
 
 import click
 
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.parameters import (
     LedgerPlace,
+    at_most_option,
+    at_option,
     campaign_options,
     chained,
     connection_options,
+    delivery_at_option,
     finish_options,
     json_option,
     ledger_argument,
     one_character,
     regular_file,
     src_number_option,
+    without_zone,
+    zone_option,
 )
 from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
@@ -68,14 +74,16 @@ yes_option = click.option(
 )
 
 
-def _countries(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
+def _countries(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> list[str] | None:
     """Read countries, divided by commas."""
     if value is None:
         return None
     names = [name.strip() for name in value.split(",")]
     if names == ["any"] or all(re.fullmatch("[A-Za-z]{2}", name) for name in names):
         return names if names == ["any"] else [name.upper() for name in names]
-    raise click.BadParameter("must be countries of two letters, such as CL,PE, or any")
+    raise click.BadParameter(_("must be countries of two letters, such as CL,PE, or any"))
 
 
 test_option = click.option(
@@ -114,11 +122,13 @@ check_options = chained(
 )
 
 running_options = chained(
+    at_option,
+    zone_option,
     click.option(
         "--wait/--no-wait",
         default=True,
         show_default=True,
-        help="Wait for the end of quiet hours and of a pause, or end with exit code 7.",
+        help="Wait for --at and the end of quiet hours and of a pause, or end with exit code 7.",
     ),
     click.option(
         "--log-file",
@@ -154,6 +164,8 @@ workers_option = click.option(
     help="After a change of text or data, send only to people who have nothing yet, to everyone"
     " again, or nothing.  [default: ask; without a terminal, abort]",
 )
+@at_most_option
+@delivery_at_option
 @workers_option
 @running_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
@@ -171,7 +183,7 @@ def bulk_send(**given: Any) -> None:
     """
     from connectus_async.cli.sending import send
 
-    send(**given)
+    send(**without_zone(given))
 
 
 @click.command("resume")
@@ -188,7 +200,7 @@ def bulk_resume(**given: Any) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     from connectus_async.cli.sending import resume
 
-    resume(**given)
+    resume(**without_zone(given))
 
 
 @click.command("retry")
@@ -225,4 +237,4 @@ def bulk_retry(**given: Any) -> None:
     """
     from connectus_async.cli.retrying import retry
 
-    retry(**given)
+    retry(**without_zone(given))

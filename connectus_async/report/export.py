@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, Literal, NamedTuple, TextIO
 
 import attrs
 
+from connectus_async import translation
 from connectus_async._json import dumps
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
@@ -22,6 +23,7 @@ from connectus_async.report._target import replacing
 from connectus_async.report.explanations import explained, text_of
 from connectus_async.report.original import REFERENCE, Original, Reference, mark_of
 from connectus_async.report.spreadsheet import guarded_column
+from connectus_async.translation import ENGLISH, Language
 
 Format = Literal["csv", "jsonl", "parquet", "xlsx"]
 Batches = Iterator[list[tuple[Any, ...]]]
@@ -106,6 +108,7 @@ def export(
     columns: Collection[str] | None = None,
     has_texts: bool = False,
     delimiter: str = ",",
+    language: str = ENGLISH,
 ) -> int:
     """Write a campaign's messages as a table, in order of arrival. Blocks.
 
@@ -135,6 +138,8 @@ def export(
         columns: Write only these of our columns, and ``text`` if it is asked for.
         has_texts: Add ``text``, the text of the message, where the ledger still has it.
         delimiter: The delimiter of CSV.
+        language: The tag of the language of a workbook, which people read: of its headers, states
+            and explanations. The other formats are the same in every language, for programs.
 
     Returns:
         The number of rows, without the header of CSV.
@@ -154,7 +159,8 @@ def export(
     choice = choice or Choice(states=_checked(states))
     with open_store(ledger).read() as reader:
         mark = mark_of(reader.metadata())
-        table = _Table(choice, original, columns, mark, has_texts=has_texts)
+        spoken = translation.language(language if chosen == "xlsx" else ENGLISH)
+        table = _Table(choice, original, columns, mark, spoken, has_texts=has_texts)
         rows = reader.messages(choice.states, has_bodies=has_texts, is_by_line=original is not None)
         if not isinstance(target, Path):
             return _write_text(
@@ -197,6 +203,7 @@ class _Table:
         original: As in `export`.
         columns: As in `export`.
         mark: The mark of the campaign.
+        language: The language of the headers, states and explanations.
         has_texts: As in `export`.
     """
 
@@ -206,12 +213,14 @@ class _Table:
         original: Original | None,
         columns: Collection[str] | None,
         mark: str,
+        language: Language,
         *,
         has_texts: bool,
     ) -> None:
         self._choice = choice
         self._original = original
         self._mark = mark
+        self._language = language
         known = (*COLUMNS, EXPLANATION)
         ours = [name for name in known if columns is None or name in columns]
         ours += [TEXT] * has_texts
@@ -220,7 +229,7 @@ class _Table:
         self.columns = [
             *(Column(name) for name in theirs),
             *[Column(REFERENCE)] * (original is not None),
-            *(Column(f"connectus_{name}" if name in theirs else name, name) for name in ours),
+            *(Column(_heading(name, language, theirs), name) for name in ours),
         ]
 
     def batches(self, found: Iterable[Sequence[MessageRow]], convert: Convert) -> Batches:
@@ -250,11 +259,44 @@ class _Table:
         fields = dict(zip(_FIELDS, zip(*batch, strict=True), strict=True))
         for name in self._ours:
             if name == EXPLANATION:
-                yield (explained(row.state, row.reason) for row in batch)
+                yield (self._said(explained(row.state, row.reason)) for row in batch)
+            elif name == "state":
+                yield map(self._said, fields[name])
             elif name == TEXT:
                 yield (text_of(row.kind, row.body) for row in batch)
             else:
                 yield convert(fields[name]) if name in MOMENTS else fields[name]
+
+    def _said(self, text: str | None) -> str | None:
+        return text and self._language.sentence(text)
+
+
+def _heading(name: str, language: Language, theirs: Collection[str]) -> str:
+    """Name a column of ours, apart from those of the source."""
+    heading = headings(language)[name]
+    return f"connectus_{heading}" if heading in theirs else heading
+
+
+def headings(language: Language) -> dict[str, str]:
+    """List our columns with their names in a language."""
+    pgettext = language.pgettext
+    return {
+        "line": pgettext("column", "line"),
+        "key": pgettext("column", "key"),
+        "kind": pgettext("column", "kind"),
+        "recipient": pgettext("column", "recipient"),
+        "state": pgettext("column", "state"),
+        "reason": pgettext("column", "reason"),
+        "id": pgettext("column", "id"),
+        "attempts": pgettext("column", "attempts"),
+        "started_at": pgettext("column", "started_at"),
+        "ended_at": pgettext("column", "ended_at"),
+        "delivery_status": pgettext("column", "delivery_status"),
+        "delivered_at": pgettext("column", "delivered_at"),
+        "billed": pgettext("column", "billed"),
+        EXPLANATION: pgettext("column", "explanation"),
+        TEXT: pgettext("column", "text"),
+    }
 
 
 def _timestamps(moments: Iterable[float | None]) -> Iterable[int | None]:

@@ -44,6 +44,9 @@ NOT_LOADED: Final = "its file was not read to its end: run bulk send again"
 NO_TEXTS: Final = (
     "does not know the texts of its messages: it was made by another version, or by a program"
 )
+OF_A_DELIVERY: Final = (
+    "its messages are of a delivery of the API: send the corrected rows to another ledger"
+)
 
 
 def retry(
@@ -181,6 +184,8 @@ async def _add(
     composition = Composition.read(metadata)
     if composition is None:
         raise LedgerError(name_of(options.ledger or ""), NO_TEXTS)
+    if metadata.get(metadata_names.DELIVERY):
+        raise LedgerError(name_of(options.ledger or ""), OF_A_DELIVERY)
     composer = composition.composer(options.region)
     composer.check(corrections.columns)
     report = await load_into(

@@ -1,6 +1,7 @@
 """Another attempt for messages that reached nobody, and messages whose rows were corrected."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.runner import echo, print_json
+from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
 from connectus_async.cli.sending import (
     is_send_confirmed,
     load_into,
@@ -64,6 +66,7 @@ def retry(
     allow_countries: Sequence[str] | None,
     allow_braces: bool,
     show_messages: bool,
+    at: Start,
     wait: bool,
     log_file: Path | None,
     verbose: bool,
@@ -74,7 +77,7 @@ def retry(
     _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
     check_confirmable(yes=yes, as_json=as_json)
     choice = Again(rejected, undelivered, reason)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose)
+    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     planner = Planner(
         ignores_balance=ignore_balance,
         countries=allow_countries,
@@ -92,13 +95,16 @@ def retry(
         settings = Settings.read(ledger, metadata, **given)
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(settings.options, place)
+        options = await run_sync(partial(settings.options, place, wait=wait))
+        await run_sync(check_start, place, at, options.expires_at)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
         ):
             await sender.note(**metadata_of(settings))
             await run_sync(order_rate, place, given["rate"])
+            await run_sync(order_start, place, at)
+            await announce_start(place, as_json=as_json)
             if corrected is not None:
                 source = await open_source(
                     corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
@@ -189,16 +195,8 @@ async def _add(
     composer = composition.composer(options.region)
     composer.check(corrections.columns)
     report = await load_into(
-        *(
-            sender,
-            corrections,
-            composer,
-            options,
-            planner,
-            DEFAULT_EXAMPLES,
-            None,
-            Edited.REMAINING,
-        ),
+        *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, None),
+        edited=Edited.REMAINING,
         adds=True,
     )
     left_out = await _left_out(opened)

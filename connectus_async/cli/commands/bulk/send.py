@@ -237,4 +237,4 @@ def bulk_retry(**given: Any) -> None:
     """
     from connectus_async.cli.retrying import retry
 
-    retry(**given)
+    retry(**without_zone(given))

@@ -74,6 +74,7 @@ def write_table(
             columns=TO_FIX_COLUMNS if to_fix else None,
             has_texts=text,
             delimiter=delimiter or ",",
+            language=current().tag,
         )
         return await run_sync(write)
 

@@ -77,7 +77,7 @@ from connectus_async.ledger import (
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry, Loaded
-from connectus_async.ledger.states import Edited, State
+from connectus_async.ledger.states import Edited, SkipReason, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
 from connectus_async.recipients.composer import Composer
@@ -469,7 +469,7 @@ async def send_queued(
         if display.stopped_by and display.code:
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
-    display.finish(standing.counts)
+    display.finish(standing.counts, standing.skipped.get(SkipReason.SUPERSEDED, 0))
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)

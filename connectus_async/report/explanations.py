@@ -5,6 +5,7 @@ from typing import Final
 
 from connectus_async import _json
 from connectus_async.ledger.states import SkipReason, State
+from connectus_async.translation import Language
 
 STATES: Final[Mapping[str, str]] = {
     State.QUEUED: "it waits to be sent",
@@ -19,6 +20,7 @@ SKIPPED: Final[Mapping[str, str]] = {
     SkipReason.SUPPRESSED: "the recipient is on the suppression list",
     SkipReason.EXPIRED: "it was not sent in time",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
+    SkipReason.SUPERSEDED: "another message took its place",
     SkipReason.TOO_OFTEN: "the recipient got as many messages lately as are allowed",
 }
 TEXTS: Final = ("sms_content", "whatsapp_content", "email_content")
@@ -37,6 +39,30 @@ def explained(state: str, reason: str | None) -> str | None:
         code, _, detail = (reason or "").partition(": ")
         sentence = SKIPPED.get(code, code or None)
     return f"{sentence}: {detail}" if sentence and detail else sentence
+
+
+def header(column: str, language: Language) -> str:
+    """Name a column of ours for a person; any other name stays as it is."""
+    if language.is_english:
+        return column
+    _ = language.gettext  # "column", or a sentence about a column "text" would be translated too
+    names = {
+        "line": _("column line"),
+        "key": _("column key"),
+        "kind": _("column kind"),
+        "recipient": _("column recipient"),
+        "state": _("column state"),
+        "reason": _("column reason"),
+        "attempts": _("column attempts"),
+        "started_at": _("column started_at"),
+        "ended_at": _("column ended_at"),
+        "delivery_status": _("column delivery_status"),
+        "delivered_at": _("column delivered_at"),
+        "billed": _("column billed"),
+        "explanation": _("column explanation"),
+        "text": _("column text"),
+    }
+    return names.get(column, column)
 
 
 def text_of(kind: str, body: str | None) -> str | None:

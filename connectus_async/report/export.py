@@ -19,9 +19,11 @@ from connectus_async.ledger import open_store
 from connectus_async.ledger.records import MOMENTS, MessageRow
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.report._target import replacing
-from connectus_async.report.explanations import explained, text_of
+from connectus_async.report.explanations import explained, header, text_of
 from connectus_async.report.original import REFERENCE, Original, Reference, mark_of
 from connectus_async.report.spreadsheet import guarded_column
+from connectus_async.translation import ENGLISH, Language
+from connectus_async.translation import language as language_of
 
 Format = Literal["csv", "jsonl", "parquet", "xlsx"]
 Batches = Iterator[list[tuple[Any, ...]]]
@@ -106,6 +108,7 @@ def export(
     columns: Collection[str] | None = None,
     has_texts: bool = False,
     delimiter: str = ",",
+    language: str = ENGLISH,
 ) -> int:
     """Write a campaign's messages as a table, in order of arrival. Blocks.
 
@@ -135,6 +138,8 @@ def export(
         columns: Write only these of our columns, and ``text`` if it is asked for.
         has_texts: Add ``text``, the text of the message, where the ledger still has it.
         delimiter: The delimiter of CSV.
+        language: The language of ``explanation``, such as ``es``, and in a workbook of the names of
+            our columns. JSON Lines are the same in all.
 
     Returns:
         The number of rows, without the header of CSV.
@@ -154,7 +159,8 @@ def export(
     choice = choice or Choice(states=_checked(states))
     with open_store(ledger).read() as reader:
         mark = mark_of(reader.metadata())
-        table = _Table(choice, original, columns, mark, has_texts=has_texts)
+        spoken = language_of(ENGLISH if chosen == "jsonl" else language)
+        table = _Table(choice, original, columns, mark, spoken, has_texts=has_texts)
         rows = reader.messages(choice.states, has_bodies=has_texts, is_by_line=original is not None)
         if not isinstance(target, Path):
             return _write_text(
@@ -165,7 +171,7 @@ def export(
                 return _write_parquet(table.batches(rows, _timestamps), table.columns, file)
             batches = table.batches(rows, _texts)
             if chosen == "xlsx":
-                return _write_workbook(batches, table.columns, file)
+                return _write_workbook(batches, table.columns, file, spoken)
             with _text_of(file, chosen) as text:
                 return _write_text(chosen, batches, table.columns, text, delimiter)
 
@@ -197,6 +203,7 @@ class _Table:
         original: As in `export`.
         columns: As in `export`.
         mark: The mark of the campaign.
+        language: The language of explanations.
         has_texts: As in `export`.
     """
 
@@ -206,12 +213,14 @@ class _Table:
         original: Original | None,
         columns: Collection[str] | None,
         mark: str,
+        language: Language,
         *,
         has_texts: bool,
     ) -> None:
         self._choice = choice
         self._original = original
         self._mark = mark
+        self._language = language
         known = (*COLUMNS, EXPLANATION)
         ours = [name for name in known if columns is None or name in columns]
         ours += [TEXT] * has_texts
@@ -250,11 +259,15 @@ class _Table:
         fields = dict(zip(_FIELDS, zip(*batch, strict=True), strict=True))
         for name in self._ours:
             if name == EXPLANATION:
-                yield (explained(row.state, row.reason) for row in batch)
+                yield (self._explained(row) for row in batch)
             elif name == TEXT:
                 yield (text_of(row.kind, row.body) for row in batch)
             else:
                 yield convert(fields[name]) if name in MOMENTS else fields[name]
+
+    def _explained(self, row: MessageRow) -> str | None:
+        sentence = explained(row.state, row.reason)
+        return sentence and self._language.sentence(sentence)
 
 
 def _timestamps(moments: Iterable[float | None]) -> Iterable[int | None]:
@@ -342,14 +355,17 @@ def _write_parquet(batches: Batches, columns: Sequence[Column], file: BinaryIO) 
     return count
 
 
-def _write_workbook(batches: Batches, columns: Sequence[Column], file: BinaryIO) -> int:
+def _write_workbook(
+    batches: Batches, columns: Sequence[Column], file: BinaryIO, language: Language
+) -> int:
     """Write a workbook with one sheet, row by row into a temporary file."""
     openpyxl = library("xlsx", "openpyxl", extra="excel")
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet("connectus")
     sheet.freeze_panes = "A2"
     as_cell = _cell_maker(sheet)
-    sheet.append([as_cell(column.name) for column in columns])
+    names = [header(it.name, language) if it.name == it.ours else it.name for it in columns]
+    sheet.append([*map(as_cell, names)])
     count = 0
     try:
         for batch in batches:

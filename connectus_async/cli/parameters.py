@@ -118,7 +118,9 @@ def connection() -> dict[str, Any]:
     return {**choice.settings, **network()}
 
 
-def _fail_share(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+def _fail_share(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> float | None:
     """Read a share such as 2%."""
     if value is None:
         return None
@@ -127,7 +129,7 @@ def _fail_share(_: click.Context, __: click.Parameter, value: str | None) -> flo
     except ValueError:
         percent = -1.0
     if not 0 <= percent <= 100:
-        raise click.BadParameter("must be a percentage such as 2%")
+        raise click.BadParameter(_("must be a percentage such as 2%"))
     return percent / 100
 
 

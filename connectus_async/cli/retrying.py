@@ -20,13 +20,13 @@ from connectus_async.cli.finishing import end_campaign
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
 from connectus_async.cli.sending import (
     is_send_confirmed,
-    load_into,
     metadata_of,
     run_logged,
     send_queued,

@@ -6,19 +6,13 @@ from typing import Final
 from anyio.to_thread import run_sync
 
 from connectus_async.cli import credentials, edits
-from connectus_async.cli.campaigns import (
-    client_for,
-)
+from connectus_async.cli.campaigns import client_for
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.plan import Planner
 from connectus_async.client import AsyncConnectus, sender_over
-from connectus_async.errors import (
-    ConfigurationError,
-)
-from connectus_async.ledger import (
-    open_store,
-)
+from connectus_async.errors import ConfigurationError
+from connectus_async.ledger import open_store
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.frequency import Reached
@@ -26,6 +20,7 @@ from connectus_async.recipients.sources import Source
 from connectus_async.workers.campaign_options import Settings
 
 ROWS_NAMED: Final = 10_000
+"""For each reason: a dry run leaves no ledger to look them up in."""
 
 
 async def dry_run_of(

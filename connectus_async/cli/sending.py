@@ -83,7 +83,6 @@ from connectus_async.recipients.sources import Source, open_source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
 
-
 DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 

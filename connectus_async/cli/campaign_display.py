@@ -148,14 +148,15 @@ class CampaignDisplay:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
             (self._waits_for,) = told(quiet)
 
-    def finish(self, counts: Mapping[State, int]) -> None:
+    def finish(self, counts: Mapping[State, int], superseded: int = 0) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
+            superseded: Skipped messages whose place others took: a person does not count them.
         """
         with suppress(OSError, SystemExit):
-            self._print_end(counts)
+            self._print_end(counts, superseded)
 
     def _stop(self, bulk: Sending) -> None:
         self._stopped(INTERRUPTED, ExitCode.INTERRUPTED)
@@ -222,14 +223,15 @@ class CampaignDisplay:
         if self.manner.log_file is not None or not self.as_json:
             event(said, **fields)
 
-    def _print_end(self, counts: Mapping[State, int]) -> None:
+    def _print_end(self, counts: Mapping[State, int], superseded: int) -> None:
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
         numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, **now}
+        said_of_all = _summary(counts, superseded)
         if self.manner.log_file is not None:
             for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
-            event(_summary(counts), **fields)
+            event(said_of_all, **fields)
         if self.as_json:
             print_json(fields)
             return
@@ -238,7 +240,7 @@ class CampaignDisplay:
                 self._print_line(said)
         for said in self._reasons():
             self._print_line(f"connectus: {said}")
-        for said in (_summary(counts), *self._next_steps(counts)):
+        for said in (said_of_all, *self._next_steps(counts)):
             echo(said)
 
     def _reasons(self) -> Iterator[str]:
@@ -269,13 +271,15 @@ class CampaignDisplay:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(counts: Mapping[State, int]) -> str:
+def _summary(counts: Mapping[State, int], superseded: int) -> str:
+    numbers = {str(state): counts.get(state, 0) for state in State}
+    numbers[str(State.SKIPPED)] -= superseded
     return _(
         "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
         " {skipped} skipped, {queued} queued"
     ).format(
-        total=number(sum(counts.values())),
-        **{str(state): number(counts.get(state, 0)) for state in State},
+        total=number(sum(numbers.values())),
+        **{name: number(count) for name, count in numbers.items()},
     )
 
 

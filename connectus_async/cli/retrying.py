@@ -20,13 +20,13 @@ from connectus_async.cli.finishing import end_campaign
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
 from connectus_async.cli.sending import (
     is_send_confirmed,
-    load_into,
     metadata_of,
     run_logged,
     send_queued,
@@ -45,6 +45,9 @@ from connectus_async.workers.campaign_options import CampaignOptions, Settings
 NOT_LOADED: Final = "its file was not read to its end: run bulk send again"
 NO_TEXTS: Final = (
     "does not know the texts of its messages: it was made by another version, or by a program"
+)
+OF_A_DELIVERY: Final = (
+    "its messages are of a delivery of the API: send the corrected rows to another ledger"
 )
 
 
@@ -187,6 +190,8 @@ async def _add(
     composition = Composition.read(metadata)
     if composition is None:
         raise LedgerError(name_of(options.ledger or ""), NO_TEXTS)
+    if metadata.get(metadata_names.DELIVERY):
+        raise LedgerError(name_of(options.ledger or ""), OF_A_DELIVERY)
     composer = composition.composer(options.region)
     composer.check(corrections.columns)
     report = await load_into(

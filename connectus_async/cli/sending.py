@@ -2,21 +2,19 @@
 
 import datetime as dt
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from anyio.to_thread import run_sync
-from rich.console import Console
 
 from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
-from connectus_async.bulk.loading import EditedError
 from connectus_async.bulk.sender import Bulk
-from connectus_async.cli import credentials, edits
+from connectus_async.cli import edits
 from connectus_async.cli.campaign_delivery import (
     Planned,
     announce_delivery,
@@ -24,7 +22,7 @@ from connectus_async.cli.campaign_delivery import (
     join,
     plan_delivery,
 )
-from connectus_async.cli.campaign_display import CampaignDisplay, Manner, progress_bar
+from connectus_async.cli.campaign_display import CampaignDisplay, Manner
 from connectus_async.cli.campaigns import (
     STOPPED,
     campaign_sender,
@@ -42,16 +40,17 @@ from connectus_async.cli.confirmation import (
 )
 from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.delays import load
-from connectus_async.cli.edits import Edit
+from connectus_async.cli.dry_run import dry_run_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, check_source, typed
+from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.plan import Plan, Planner, StoppedError
+from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.schedule import (
     Start,
@@ -61,7 +60,7 @@ from connectus_async.cli.schedule import (
     planned_start,
 )
 from connectus_async.cli.source_files import SourceFile
-from connectus_async.client import AsyncConnectus, sender_over
+from connectus_async.client import AsyncConnectus
 from connectus_async.errors import (
     ConfigurationError,
     InvalidArgumentError,
@@ -75,28 +74,14 @@ from connectus_async.ledger import (
     with_campaign,
 )
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded
-from connectus_async.ledger.states import Edited, State
-from connectus_async.products.messages import Row
-from connectus_async.products.sms import Sms
+from connectus_async.ledger.records import Entry
+from connectus_async.ledger.states import Edited, SkipReason, State
 from connectus_async.recipients.composer import Composer
-from connectus_async.recipients.composing import composed
 from connectus_async.recipients.frequency import FrequencyCap, Reached, read_reached
-from connectus_async.recipients.phone_numbers import NationalNumbers, checker
-from connectus_async.recipients.plain_sms import Composed
-from connectus_async.recipients.preflight import (
-    DEFAULT_EXAMPLES,
-    Preflight,
-    PreflightReport,
-)
+from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 from connectus_async.workers.tickets import defer_tickets
-
-ROWS_NAMED: Final = 10_000
-"""For each reason, in a dry run: it leaves no ledger to look them up in."""
-
 
 DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
@@ -169,7 +154,7 @@ def send(
         await run_sync(check_source, place, source.name)
         if dry_run:
             reached = await run_sync(_reached, place, at_most, at)
-            return await _dry_run(
+            return await dry_run_of(
                 *(source, composer, settings, place),
                 edited=who,
                 reached=reached,
@@ -390,7 +375,7 @@ async def send_source(
         if delivery is not None:
             composer = await join(client, sender, opened, composer, delivery)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
-        report = await _loaded(sender, source, composer, options, choose, planner, reached)
+        report = await load_source(sender, source, composer, options, choose, planner, reached)
         if recorded is not None:
             source_file, composition = recorded
             loaded = source_file.loaded(await opened.metadata())
@@ -469,7 +454,7 @@ async def send_queued(
         if display.stopped_by and display.code:
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
-    display.finish(standing.counts)
+    display.finish(standing.counts, standing.skipped.get(SkipReason.SUPERSEDED, 0))
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)
@@ -513,141 +498,3 @@ def metadata_of(settings: Settings) -> dict[str, str]:
         metadata_names.STOPPED: "",
         **share_to_record(),
     }
-
-
-async def _dry_run(
-    source: Source,
-    composer: Composer,
-    settings: Settings,
-    ledger: Place,
-    *,
-    edited: Edited | None,
-    reached: Reached | None,
-    planner: Planner,
-    as_json: bool,
-) -> int:
-    """Load a source into a copy of the ledger, which knows earlier messages, and send nothing."""
-    options = await run_sync(settings.options, ledger)
-    choose = partial(edits.foresee, given=edited, as_json=as_json)
-    client, has_credentials = _client_for_dry_run(settings)
-    async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report = await _loaded(
-            sender, source, composer, options, choose, planner, reached, examples=ROWS_NAMED
-        )
-        asked = client if has_credentials else None
-        plan = await planner.plan(report, asked, region=options.region)
-    await planner.show(plan)
-    return 0
-
-
-def _client_for_dry_run(settings: Settings) -> tuple[AsyncConnectus, bool]:
-    """Make a client, and tell whether it has credentials: without, it makes no request."""
-    try:
-        return client_for(settings), True
-    except ConfigurationError as error:
-        if error.setting != credentials.MISSING:
-            raise
-        return AsyncConnectus("nobody", "nothing", max_connections=settings.concurrency), False
-
-
-async def _loaded(
-    sender: Bulk,
-    source: Source,
-    composer: Composer,
-    options: CampaignOptions,
-    choose: Callable[[Edit], Awaitable[Edited]],
-    planner: Planner,
-    reached: Reached | None,
-    *,
-    examples: int = DEFAULT_EXAMPLES,
-) -> PreflightReport:
-    """Load a source: a second time with the choice, if people may have got another text.
-
-    Args:
-        sender: The sender.
-        source: The source.
-        composer: The composer of its messages.
-        options: The options of the campaign.
-        choose: Chooses who gets the new text.
-        planner: The planner, which may stop it before it counts as loaded.
-        reached: What people got by other campaigns, if that counts.
-        examples: As in `Preflight`.
-    """
-    load = partial(load_into, sender, source, composer, options, planner, examples, reached)
-    try:
-        return await load(Edited.ABORT)
-    except EditedError as error:
-        others = (await sender.counts()).get(State.QUEUED, 0)
-        edit = Edit(error.people, error.corrected, others)
-    return await load(await choose(edit))
-
-
-async def load_into(
-    sender: Bulk,
-    source: Source,
-    composer: Composer,
-    options: CampaignOptions,
-    planner: Planner,
-    examples: int,
-    reached: Reached | None,
-    edited: Edited,
-    *,
-    adds: bool = False,
-) -> PreflightReport:
-    """Load a source once; see `_loaded`, and `Ledger.begin_load` for ``adds``."""
-    preflight = Preflight(
-        examples=examples,
-        quiet_hours=options.quiet_hours,
-        budget=options.budget,
-        spent=await sender.spent() if options.budget else 0,
-        columns=source.columns,
-    )
-    forecast = partial(preflight.report, rate=options.rate, rate_unit=options.rate_unit)
-
-    async def compose(*given: Any) -> AsyncGenerator[Sequence[Composed], None]:
-        batches = _composed(source, composer, options.region, *given)
-        async with aclosing(batches):
-            async for batch in batches:
-                yield batch
-        await planner.check(forecast(), region=options.region)
-
-    with progress_bar(Console(stderr=True)) as progress:
-        task = progress.add_task(_("reading"), total=source.length)
-
-        def add(batch: Sequence[Composed], loaded: Sequence[Loaded]) -> None:
-            preflight.add_batch(batch, loaded)
-            progress.advance(task, len(batch))
-
-        try:
-            await sender._load_composed(  # noqa: SLF001 - no matter of the users of a sender
-                compose,
-                add,
-                edited=edited,
-                template=composer.template,
-                reached=reached,
-                adds=adds,
-            )
-        except StoppedError as error:
-            progress.stop()
-            await planner.show(Plan(report=forecast(), stops=error.stops))
-            raise
-    return forecast()
-
-
-async def _composed(
-    source: Source,
-    composer: Composer,
-    region: str | None,
-    entry_of: Callable[[Sms], Entry],
-    key_maker: KeyMaker,
-) -> AsyncGenerator[Sequence[Composed], None]:
-    numbers = NationalNumbers(region)
-    async with aclosing(composed(source, composer, entry_of, key_maker)) as batches:
-        async for batch in batches:
-            for item in batch:
-                if isinstance(item, Row):
-                    numbers.add(item.content)
-                else:
-                    numbers.add_valid(item.entry.recipient)
-            yield batch
-    numbers.check(source.name)

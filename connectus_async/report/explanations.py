@@ -5,6 +5,7 @@ from typing import Final
 
 from connectus_async import _json
 from connectus_async.ledger.states import SkipReason, State
+from connectus_async.translation import Language
 
 STATES: Final[Mapping[str, str]] = {
     State.QUEUED: "it waits to be sent",
@@ -19,6 +20,7 @@ SKIPPED: Final[Mapping[str, str]] = {
     SkipReason.SUPPRESSED: "the recipient is on the suppression list",
     SkipReason.EXPIRED: "it was not sent in time",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
+    SkipReason.SUPERSEDED: "another message took its place",
     SkipReason.TOO_OFTEN: "the recipient got as many messages lately as are allowed",
 }
 TEXTS: Final = ("sms_content", "whatsapp_content", "email_content")
@@ -37,6 +39,30 @@ def explained(state: str, reason: str | None) -> str | None:
         code, _, detail = (reason or "").partition(": ")
         sentence = SKIPPED.get(code, code or None)
     return f"{sentence}: {detail}" if sentence and detail else sentence
+
+
+def header(column: str, language: Language) -> str:
+    """Name a column of ours for a person; any other name stays as it is."""
+    if language.is_english:
+        return column
+    pgettext = language.pgettext
+    names = {
+        "line": pgettext("column", "line"),
+        "key": pgettext("column", "key"),
+        "kind": pgettext("column", "kind"),
+        "recipient": pgettext("column", "recipient"),
+        "state": pgettext("column", "state"),
+        "reason": pgettext("column", "reason"),
+        "attempts": pgettext("column", "attempts"),
+        "started_at": pgettext("column", "started_at"),
+        "ended_at": pgettext("column", "ended_at"),
+        "delivery_status": pgettext("column", "delivery_status"),
+        "delivered_at": pgettext("column", "delivered_at"),
+        "billed": pgettext("column", "billed"),
+        "explanation": pgettext("column", "explanation"),
+        "text": pgettext("column", "text"),
+    }
+    return names.get(column, column)
 
 
 def text_of(kind: str, body: str | None) -> str | None:

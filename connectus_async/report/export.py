@@ -12,7 +12,6 @@ from typing import Any, BinaryIO, Final, Literal, NamedTuple, TextIO
 
 import attrs
 
-from connectus_async import translation
 from connectus_async._json import dumps
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
@@ -20,10 +19,11 @@ from connectus_async.ledger import open_store
 from connectus_async.ledger.records import MOMENTS, MessageRow
 from connectus_async.ledger.states import SkipReason, State
 from connectus_async.report._target import replacing
-from connectus_async.report.explanations import explained, text_of
+from connectus_async.report.explanations import explained, header, text_of
 from connectus_async.report.original import REFERENCE, Original, Reference, mark_of
 from connectus_async.report.spreadsheet import guarded_column
 from connectus_async.translation import ENGLISH, Language
+from connectus_async.translation import language as language_of
 
 Format = Literal["csv", "jsonl", "parquet", "xlsx"]
 Batches = Iterator[list[tuple[Any, ...]]]
@@ -138,8 +138,8 @@ def export(
         columns: Write only these of our columns, and ``text`` if it is asked for.
         has_texts: Add ``text``, the text of the message, where the ledger still has it.
         delimiter: The delimiter of CSV.
-        language: The tag of the language of a workbook, which people read: of its headers, states
-            and explanations. The other formats are the same in every language, for programs.
+        language: The language of ``explanation``, such as ``es``, and in a workbook of the names of
+            our columns. JSON Lines are the same in all.
 
     Returns:
         The number of rows, without the header of CSV.
@@ -159,7 +159,7 @@ def export(
     choice = choice or Choice(states=_checked(states))
     with open_store(ledger).read() as reader:
         mark = mark_of(reader.metadata())
-        spoken = translation.language(language if chosen == "xlsx" else ENGLISH)
+        spoken = language_of(ENGLISH if chosen == "jsonl" else language)
         table = _Table(choice, original, columns, mark, spoken, has_texts=has_texts)
         rows = reader.messages(choice.states, has_bodies=has_texts, is_by_line=original is not None)
         if not isinstance(target, Path):
@@ -171,7 +171,7 @@ def export(
                 return _write_parquet(table.batches(rows, _timestamps), table.columns, file)
             batches = table.batches(rows, _texts)
             if chosen == "xlsx":
-                return _write_workbook(batches, table.columns, file)
+                return _write_workbook(batches, table.columns, file, spoken)
             with _text_of(file, chosen) as text:
                 return _write_text(chosen, batches, table.columns, text, delimiter)
 
@@ -203,7 +203,7 @@ class _Table:
         original: As in `export`.
         columns: As in `export`.
         mark: The mark of the campaign.
-        language: The language of the headers, states and explanations.
+        language: The language of explanations.
         has_texts: As in `export`.
     """
 
@@ -229,7 +229,7 @@ class _Table:
         self.columns = [
             *(Column(name) for name in theirs),
             *[Column(REFERENCE)] * (original is not None),
-            *(Column(_heading(name, language, theirs), name) for name in ours),
+            *(Column(f"connectus_{name}" if name in theirs else name, name) for name in ours),
         ]
 
     def batches(self, found: Iterable[Sequence[MessageRow]], convert: Convert) -> Batches:
@@ -259,44 +259,15 @@ class _Table:
         fields = dict(zip(_FIELDS, zip(*batch, strict=True), strict=True))
         for name in self._ours:
             if name == EXPLANATION:
-                yield (self._said(explained(row.state, row.reason)) for row in batch)
-            elif name == "state":
-                yield map(self._said, fields[name])
+                yield (self._explained(row) for row in batch)
             elif name == TEXT:
                 yield (text_of(row.kind, row.body) for row in batch)
             else:
                 yield convert(fields[name]) if name in MOMENTS else fields[name]
 
-    def _said(self, text: str | None) -> str | None:
-        return text and self._language.sentence(text)
-
-
-def _heading(name: str, language: Language, theirs: Collection[str]) -> str:
-    """Name a column of ours, apart from those of the source."""
-    heading = headings(language)[name]
-    return f"connectus_{heading}" if heading in theirs else heading
-
-
-def headings(language: Language) -> dict[str, str]:
-    """List our columns with their names in a language."""
-    pgettext = language.pgettext
-    return {
-        "line": pgettext("column", "line"),
-        "key": pgettext("column", "key"),
-        "kind": pgettext("column", "kind"),
-        "recipient": pgettext("column", "recipient"),
-        "state": pgettext("column", "state"),
-        "reason": pgettext("column", "reason"),
-        "id": pgettext("column", "id"),
-        "attempts": pgettext("column", "attempts"),
-        "started_at": pgettext("column", "started_at"),
-        "ended_at": pgettext("column", "ended_at"),
-        "delivery_status": pgettext("column", "delivery_status"),
-        "delivered_at": pgettext("column", "delivered_at"),
-        "billed": pgettext("column", "billed"),
-        EXPLANATION: pgettext("column", "explanation"),
-        TEXT: pgettext("column", "text"),
-    }
+    def _explained(self, row: MessageRow) -> str | None:
+        sentence = explained(row.state, row.reason)
+        return sentence and self._language.sentence(sentence)
 
 
 def _timestamps(moments: Iterable[float | None]) -> Iterable[int | None]:
@@ -384,14 +355,26 @@ def _write_parquet(batches: Batches, columns: Sequence[Column], file: BinaryIO) 
     return count
 
 
-def _write_workbook(batches: Batches, columns: Sequence[Column], file: BinaryIO) -> int:
+def _named(column: Column, language: Language, theirs: Collection[str]) -> str:
+    """Name a column of a workbook; one of ours has another name than those of the source."""
+    if column.name != column.ours:
+        return column.name
+    name = header(column.name, language)
+    return f"connectus_{name}" if name in theirs else name
+
+
+def _write_workbook(
+    batches: Batches, columns: Sequence[Column], file: BinaryIO, language: Language
+) -> int:
     """Write a workbook with one sheet, row by row into a temporary file."""
     openpyxl = library("xlsx", "openpyxl", extra="excel")
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet("connectus")
     sheet.freeze_panes = "A2"
     as_cell = _cell_maker(sheet)
-    sheet.append([as_cell(column.name) for column in columns])
+    theirs = {it.name for it in columns if not it.ours}
+    names = [_named(it, language, theirs) for it in columns]
+    sheet.append([*map(as_cell, names)])
     count = 0
     try:
         for batch in batches:

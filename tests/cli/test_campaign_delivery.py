@@ -156,3 +156,19 @@ def test_messages_that_wait_without_a_delivery_stay_without(
     refused = run(*send(recipients, *at(LATER)))
     assert (refused.exit_code, server.received) == (1, [])
     assert "comes too late for messages that wait" in refused.stderr
+
+
+def test_corrected_rows_do_not_leave_without_the_delivery(
+    run: Run, server: Emulator, recipients: Path, tmp_path: Path
+):
+    """They would go out at once, long before the others."""
+    recipients.write_text(recipients.read_text("utf-8") + "12\n", "utf-8")
+    run(*send(recipients, *at(LATER)))
+    to_fix = tmp_path / "to-fix.csv"
+    run("bulk", "export", ledger_of(recipients), to_fix, "--to-fix")
+    to_fix.write_text(to_fix.read_text("utf-8-sig").replace("12", "56987688077"), "utf-8")
+    refused = run("bulk", "retry", ledger_of(recipients), "--from", to_fix, "--yes")
+
+    assert refused.exit_code == 1
+    assert "send the corrected rows to another ledger. Nothing was sent." in refused.stderr
+    assert len(server.received) == 3

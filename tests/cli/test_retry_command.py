@@ -85,6 +85,7 @@ def test_only_the_rows_that_were_fixed_are_sent(
     for expected in (ExitCode.SOME_FAILED, ExitCode.SOME_FAILED):
         done = run("bulk", "retry", ledger, "--from", path, "--yes")
         assert done.exit_code == expected, done.output
+        assert "3 of 4 accepted, 0 rejected, 0 unknown, 0 held, 1 skipped" in done.stdout
 
     assert reached(server) == {ANA: 1, JOSE: 1, "56987688072": 1}
     assert {message.content for message in server.received} == {"Hola Ana", "Hola José", "Hola Eva"}

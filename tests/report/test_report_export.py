@@ -226,6 +226,22 @@ def test_all_of_a_workbook_is_text(tmp_path: Path, text: str):
     assert (cell.value, cell.data_type) == (text.replace("\x02", "\N{REPLACEMENT CHARACTER}"), "s")
 
 
+def test_a_workbook_speaks_the_language_of_its_reader(tmp_path: Path):
+    """As does an explanation in CSV. Programs find the same names there, and all of JSON Lines."""
+    ledger = write_ledger(tmp_path / "a.db", [message(state="rejected", reason=None)])
+    for ending in ("xlsx", "csv", "jsonl"):
+        export(ledger, tmp_path / f"a.{ending}", language="es_CL")
+
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    names = [cell.value for cell in sheet[1]]
+    assert (names[0], names[4], names[-1]) == ("línea", "estado", "explicación")
+    assert sheet[2][-1].value == "Connectus lo rechazó"
+    (in_csv,) = read_csv(tmp_path / "a.csv")
+    assert (in_csv["state"], in_csv[EXPLANATION]) == ("rejected", "Connectus lo rechazó")
+    (in_jsonl,) = read_jsonl(tmp_path / "a.jsonl")
+    assert in_jsonl[EXPLANATION] == "Connectus refused it"
+
+
 def test_a_workbook_takes_no_more_rows_than_a_sheet_has(
     ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -3,13 +3,10 @@
 import re
 from html.parser import HTMLParser
 
-import openpyxl
 import pytest
 from report_ledgers import campaign, message, over_two_days, write_ledger
 
 from connectus_async._tools.catalogues import wanted
-from connectus_async.report.export import COLUMNS, EXPLANATION, TEXT, export
-from connectus_async.report.export import headings as headings_of
 from connectus_async.report.page import write_page
 from connectus_async.translation import language
 
@@ -84,20 +81,3 @@ def test_a_country_writes_its_own_numbers_and_days(tmp_path):
     assert "recipient: está en la lista de exclusión" in found
     assert any(re.fullmatch(r"\d nov", text) for text in found)
     assert "06-11-2026 14:00:00" in found
-
-
-def test_a_workbook_speaks_the_language_and_other_formats_do_not(tmp_path):
-    """A person reads it; a program may read the others."""
-    skipped = message(line=2, state="skipped", reason="invalid: phone: is empty", body=None)
-    ledger = write_ledger(tmp_path / "a.db", [skipped])
-    for name in ("a.xlsx", "a.csv"):
-        export(ledger, tmp_path / name, language="es")
-    headings, row = openpyxl.load_workbook(tmp_path / "a.xlsx").active.values
-    cells = dict(zip(headings, row, strict=True))
-
-    assert headings[:5] == ("línea", "clave", "tipo", "destinatario", "estado")
-    assert cells["estado"] == "omitido"
-    assert cells["explicación"] == "la fila no puede convertirse en un mensaje: phone: está vacío"
-    assert (tmp_path / "a.csv").read_text("utf-8-sig").startswith("line,key,kind,recipient,state,")
-    assert set(headings_of(language("en"))) == {*COLUMNS, EXPLANATION, TEXT}
-    assert headings_of(language("en")) == {name: name for name in headings_of(language("en"))}

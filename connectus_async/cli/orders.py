@@ -164,7 +164,8 @@ def _waiting(standing: Standing, ledger: Place, *, starts: bool) -> str:
             command=f"connectus bulk resume {typed(ledger)}"
         )
         return f"{waiting.format(count=count)}; {nobody}"
-    return f"{waiting.format(count=count)}; {_('nobody sends now')}."
+    nobody = _("nobody sends now")
+    return f"{waiting.format(count=count)}; {nobody}."
 
 
 def _who() -> str:

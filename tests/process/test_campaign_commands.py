@@ -68,7 +68,7 @@ async def test_a_command_that_is_killed_is_given_again(emulator, file):
 
 async def test_a_command_that_is_killed_while_it_loads(emulator, file):
     """What is half loaded is not resumed; the same command loads all of it and sends it."""
-    kill = {"number": 69, "after": True}
+    kill = {"number": 71, "after": True}
     arguments = json.dumps({"kill": kill, "command": [str(arg) for arg in send(file)]})
     async with started(PROGRAM, arguments, environment=environment(emulator)) as process:
         assert (await ended(process)).code == -signal.SIGKILL

@@ -31,6 +31,14 @@ from connectus_async.redaction import printable
 RECIPIENTS: Final = ("dst_number", "number", "numbers")
 """Arguments with phone numbers, which are checked as those of a campaign are."""
 
+READS: Final = frozenset(
+    {
+        *("balance", "by_date", "by_delivery", "events", "get", "invite_link"),
+        *("last", "last_messages", "list", "messages", "qr", "status"),
+    }
+)
+"""Names of methods that change nothing: an interruption of one leaves nothing to say."""
+
 OWNER_ONLY: Final = 0o600
 Receipt = SmsReceipt | EmailReceipt | WhatsAppReceipt
 
@@ -133,6 +141,8 @@ def _called(method: str, arguments: dict[str, Any], *, as_json: bool) -> Any:
         async with AsyncConnectus(**connection()) as client:
             return await attrgetter(method)(client)(**arguments)
 
+    if method.rpartition(".")[2] in READS:
+        return run(command, as_json=as_json, when_interrupted="interrupted")
     return run(command, as_json=as_json)
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import Result
 from test_confirmation import Terminal
 
+from connectus_async.cli.calls import READS
 from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator
 
@@ -36,6 +37,18 @@ def found(pattern: str, result: Result) -> str:
     match = re.search(pattern, result.stdout)
     assert match, result.stdout
     return match[1]
+
+
+def test_what_only_reads_is_known_by_its_name():
+    """So that Ctrl-C does not say that something may have been carried out."""
+    calls = json.loads(CALLS.read_text("utf-8"))
+    reads: dict[bool, set[str]] = {True: set(), False: set()}
+    for call in calls:
+        is_read = call["request"]["method"] == "GET"
+        reads[is_read].add(call["method_name"].rpartition(".")[2])
+
+    assert reads[True] == READS
+    assert not reads[False] & READS
 
 
 def test_every_call_has_a_command(run: Callable[..., Result], server: Emulator, tmp_path: Path):

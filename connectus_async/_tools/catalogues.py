@@ -47,6 +47,10 @@ UNSEEN: Final = (
 """Parts of the package whose unmarked strings no reader of a command line sees."""
 
 SYSTEM: Final = (
+    "connection refused",
+    "connection timed out",
+    "network is unreachable",
+    "no route to host",
     "Address already in use",
     "Connection refused",
     "Connection timed out",

@@ -290,7 +290,9 @@ def _limit_lines(report: PreflightReport) -> Iterator[str]:
             count=number(report.over_budget or 0), budget=number(report.budget)
         )
     if report.seconds is not None:
-        yield "  " + _("{time} to send at the given rate").format(time=duration(max(report.seconds, 1.0)))
+        yield "  " + _("{time} to send at the given rate").format(
+            time=duration(max(report.seconds, 1.0))
+        )
 
 
 def _balance_lines(report: PreflightReport, found: Sequence[Balance]) -> Iterator[str]:

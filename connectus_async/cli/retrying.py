@@ -231,7 +231,13 @@ def _tell(
     if as_json:
         others = {str(state): count for state, count in corrections.others.items()}
         print_json(
-            {"type": "corrections", "unchanged": unchanged, "left_out": left_out, "others": others, "waited": waited}
+            {
+                "type": "corrections",
+                "unchanged": unchanged,
+                "left_out": left_out,
+                "others": others,
+                "waited": waited,
+            }
         )
         return
     told: list[tuple[int, Callable[[int], str]]] = [

@@ -30,6 +30,9 @@ MONTHS: Final = (
 MAX_REMEMBERED: Final = 4096
 """Sentences; most of a campaign's are the same few."""
 
+_CONTEXT: Final = "\4"
+"""The sign after the meaning of a word, in a compiled catalogue."""
+
 _PLACEHOLDER: Final = re.compile(r"\{(\d+)(:,)?\}")
 _ASIDE: Final = re.compile(r"(.+) \((.+)\)", re.DOTALL)
 _SEPARATORS: Final = (": ", "; ", ". ")
@@ -61,6 +64,15 @@ class Language:
     def ngettext(self, one: str, many: str, count: float) -> str:
         """Translate a sentence about a number of things."""
         return self._catalogue.ngettext(one, many, count)  # type: ignore[arg-type]
+
+    def pgettext(self, context: str, message: str) -> str:
+        """Translate a word of several meanings.
+
+        Args:
+            context: Its meaning, such as ``column``.
+            message: The word.
+        """
+        return self._catalogue.pgettext(context, message)
 
     def number(self, value: float, digits: int = 0) -> str:
         """Write a number with the language's separators.
@@ -267,7 +279,8 @@ def _value(before: str, form: str | None) -> str:
 
 
 def _messages(catalogue: NullTranslations) -> list[str]:
-    return [message for message in catalogue._catalog if isinstance(message, str) and message]  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way to list them
+    texts = (message for message in catalogue._catalog if isinstance(message, str))  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way to list them
+    return [text for text in texts if text and _CONTEXT not in text]
 
 
 @cache

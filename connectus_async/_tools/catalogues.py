@@ -32,7 +32,12 @@ CLICK: Final = "click"
 WIDTH: Final = 100
 
 MARKED: Final = (("cli/**.py", "python"), ("report/**.py", "python"), ("report/**.html", "jinja2"))
-KEYWORDS: Final = {"_": (1,), "gettext": (1,), "ngettext": (1, 2)}
+KEYWORDS: Final = {
+    "_": (1,),
+    "gettext": (1,),
+    "ngettext": (1, 2),
+    "pgettext": ((1, "c"), 2),
+}
 
 UNSEEN: Final = (
     "_tools/",
@@ -124,10 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def wanted() -> Catalog:
     """Collect all that is to be translated."""
     template = Catalog(charset="utf-8")
-    for place, messages in (*_marked(), *_helps(), *_library(), ("system", SYSTEM)):
+    for place, message, context in _marked():
+        where = [(place, 0)]  # lines would change all the time
+        template.add(message, locations=where, flags=_flags(message), context=context)
+    for place, messages in (*_helps(), *_library(), ("system", SYSTEM)):
         for message in messages:
-            where = [(place, 0)]  # lines would change all the time
-            template.add(message, locations=where, flags=_flags(message))
+            template.add(message, locations=[(place, 0)], flags=_flags(message))
     return template
 
 
@@ -149,8 +156,7 @@ def update(folder: Path, template: Catalog, *, writes: bool) -> None:
 def found(folder: Path, template: Catalog) -> Iterator[str]:
     """List what is wrong with the catalogues of a language."""
     ours = read(folder / f"{OURS}.po")
-    known = {_as_tuple(message.id) for message in ours}
-    needed = {_as_tuple(message.id) for message in template}
+    known, needed = set(map(_key, ours)), set(map(_key, template))
     yield from (f"not in the catalogue: {message}" for message in sorted(needed - known))
     yield from (f"not needed any more: {message}" for message in sorted(known - needed))
     for name, catalogue in ((OURS, ours), (CLICK, read(folder / f"{CLICK}.po"))):
@@ -169,7 +175,7 @@ def read(path: Path) -> Catalog:
 def _texts(catalogue: Catalog) -> dict[object, object]:
     """List the translations, without the header, which names the version of Babel."""
     return {
-        _as_tuple(message.id): _as_tuple(message.string)
+        _key(message): _as_tuple(message.string)
         for message in catalogue
         if message.id and message.string
     }
@@ -209,6 +215,10 @@ def placeholders(text: str) -> set[str]:
     return {name + (f":{form}" if form else "") for _, name, form, _ in parts if name is not None}
 
 
+def _key(message: Message) -> tuple[str, ...]:
+    return (message.context or "", *_as_tuple(message.id))
+
+
 def _as_tuple(text: object) -> tuple[str, ...]:
     return (text,) if isinstance(text, str) else tuple(text)  # type: ignore[arg-type]
 
@@ -217,11 +227,11 @@ def _flags(message: str | tuple[str, ...]) -> list[str]:
     return ["python-brace-format"] if any(map(placeholders, _as_tuple(message))) else []
 
 
-def _marked() -> Iterator[tuple[str, Iterable[str | tuple[str, ...]]]]:
-    for name, _, message, _, _ in extract_from_dir(
+def _marked() -> Iterator[tuple[str, str | tuple[str, ...], str | None]]:
+    for name, _, message, _, context in extract_from_dir(
         PACKAGE, method_map=list(MARKED), keywords=KEYWORDS
     ):
-        yield name, [message]
+        yield name, message, context
 
 
 def _helps() -> Iterator[tuple[str, Iterable[str]]]:

@@ -45,22 +45,22 @@ def header(column: str, language: Language) -> str:
     """Name a column of ours for a person; any other name stays as it is."""
     if language.is_english:
         return column
-    _ = language.gettext  # "column", or a sentence about a column "text" would be translated too
+    pgettext = language.pgettext
     names = {
-        "line": _("column line"),
-        "key": _("column key"),
-        "kind": _("column kind"),
-        "recipient": _("column recipient"),
-        "state": _("column state"),
-        "reason": _("column reason"),
-        "attempts": _("column attempts"),
-        "started_at": _("column started_at"),
-        "ended_at": _("column ended_at"),
-        "delivery_status": _("column delivery_status"),
-        "delivered_at": _("column delivered_at"),
-        "billed": _("column billed"),
-        "explanation": _("column explanation"),
-        "text": _("column text"),
+        "line": pgettext("column", "line"),
+        "key": pgettext("column", "key"),
+        "kind": pgettext("column", "kind"),
+        "recipient": pgettext("column", "recipient"),
+        "state": pgettext("column", "state"),
+        "reason": pgettext("column", "reason"),
+        "attempts": pgettext("column", "attempts"),
+        "started_at": pgettext("column", "started_at"),
+        "ended_at": pgettext("column", "ended_at"),
+        "delivery_status": pgettext("column", "delivery_status"),
+        "delivered_at": pgettext("column", "delivered_at"),
+        "billed": pgettext("column", "billed"),
+        "explanation": pgettext("column", "explanation"),
+        "text": pgettext("column", "text"),
     }
     return names.get(column, column)
 

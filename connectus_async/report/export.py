@@ -355,6 +355,14 @@ def _write_parquet(batches: Batches, columns: Sequence[Column], file: BinaryIO) 
     return count
 
 
+def _named(column: Column, language: Language, theirs: Collection[str]) -> str:
+    """Name a column of a workbook; one of ours has another name than those of the source."""
+    if column.name != column.ours:
+        return column.name
+    name = header(column.name, language)
+    return f"connectus_{name}" if name in theirs else name
+
+
 def _write_workbook(
     batches: Batches, columns: Sequence[Column], file: BinaryIO, language: Language
 ) -> int:
@@ -364,7 +372,8 @@ def _write_workbook(
     sheet = workbook.create_sheet("connectus")
     sheet.freeze_panes = "A2"
     as_cell = _cell_maker(sheet)
-    names = [header(it.name, language) if it.name == it.ours else it.name for it in columns]
+    theirs = {it.name for it in columns if not it.ours}
+    names = [_named(it, language, theirs) for it in columns]
     sheet.append([*map(as_cell, names)])
     count = 0
     try:

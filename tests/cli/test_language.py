@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import openpyxl
 import pytest
 from click.testing import CliRunner
 
@@ -128,3 +129,16 @@ def test_json_is_the_same_in_every_language(run, recipients):
     )
 
     assert english == spanish
+
+
+def test_a_workbook_names_no_two_columns_alike(run, tmp_path):
+    """A file may have a column by the name of one of ours in Spanish."""
+    file, workbook = tmp_path / "clientes.csv", tmp_path / "estado.xlsx"
+    file.write_text("dst_number,estado,línea\n56987688060,viejo,a\n", "utf-8")
+    run("bulk", "send", file, "--text", "Hola", CONNECTUS_LANG="es")
+    export = ("bulk", "export", f"{file}.ledger.db", workbook, "--original")
+    assert run(*export, CONNECTUS_LANG="es").exit_code == 0
+    names = [cell.value for cell in openpyxl.load_workbook(workbook).active[1]]
+
+    assert len({*names}) == len(names)
+    assert {"estado", "connectus_estado", "línea", "connectus_línea", "motivo"} <= {*names}

@@ -60,6 +60,7 @@ def test_the_parts_of_an_error_are_translated_each():
         " (no se envió nada; revisa la URL base y la red)"
     )
     assert SPANISH.sentence(str(unknown)) == "a.db: something new"
+    assert SPANISH.sentence("interrupted") == "interrumpido"
 
 
 def test_what_is_filled_in_is_translated_too_and_numbers_are_written_anew():

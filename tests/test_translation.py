@@ -52,14 +52,15 @@ def test_a_sentence_of_the_library_is_found_by_what_is_filled_into_it(template):
 
 def test_the_parts_of_an_error_are_translated_each():
     """The place, the problem and the advice; what has no translation stays as it is."""
-    refused = ConnectError("POST /sms/send_individual", "no connection: Connection refused")
+    refused = ConnectError("POST /sms/send_individual", "no connection: connection refused")
     unknown = LedgerError("a.db", "something new")
 
     assert SPANISH.sentence(str(refused)) == (
-        "POST /sms/send_individual: sin conexión: Conexión rechazada"
+        "POST /sms/send_individual: sin conexión: conexión rechazada"
         " (no se envió nada; revisa la URL base y la red)"
     )
     assert SPANISH.sentence(str(unknown)) == "a.db: something new"
+    assert SPANISH.sentence("interrupted") == "interrumpido"
 
 
 def test_what_is_filled_in_is_translated_too_and_numbers_are_written_anew():

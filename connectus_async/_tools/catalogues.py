@@ -52,6 +52,11 @@ UNSEEN: Final = (
 """Parts of the package whose unmarked strings no reader of a command line sees."""
 
 SYSTEM: Final = (
+    "interrupted",
+    "connection refused",
+    "connection timed out",
+    "network is unreachable",
+    "no route to host",
     "Address already in use",
     "Connection refused",
     "Connection timed out",
@@ -71,7 +76,8 @@ SYSTEM: Final = (
     "Single '}' encountered in format string",
     "expected '}' before end of string",
 )
-"""Sentences of the operating system and of Python that people meet."""
+"""Words and sentences that people meet and that are found in no other way, most of them of the
+operating system and of Python."""
 
 NO_SENTENCES: Final = frozenset(
     {

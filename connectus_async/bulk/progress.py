@@ -149,6 +149,12 @@ def _sum(*values: Any) -> Any:
     return sum(known) if known else None
 
 
+def _felt_rate(pacer: "Pacer") -> float | None:
+    """Return the rate limit, unless its search for a higher one is far above what is sent."""
+    rate, demand = pacer.rate, pacer.demand
+    return None if rate is None or (demand is not None and rate > demand) else rate
+
+
 def _delays_of(pacer: "Pacer") -> Iterable[Delay]:
     from connectus_async.bulk.pacing import Signal  # noqa: PLC0415 - not to import a name
 
@@ -156,6 +162,6 @@ def _delays_of(pacer: "Pacer") -> Iterable[Delay]:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     until = now + dt.timedelta(seconds=math.ceil(seconds)) if seconds else None
     if pacer.is_throttled or signal is Signal.THROTTLED:
-        yield Delay(cause=DelayCause.RATE_LIMIT, rate=pacer.rate, until=until)
+        yield Delay(cause=DelayCause.RATE_LIMIT, rate=_felt_rate(pacer), until=until)
     elif signal is not None:
         yield Delay(cause=DelayCause.OUTAGE)

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -37,7 +36,7 @@ from connectus_async.cli.log import event
 from connectus_async.cli.progress_line import Meter
 from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import SkipReason, State
 from connectus_async.report.figures import Figures
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ PAUSED: Final = "it is paused, and --no-wait ends it"
 SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
+TO_FIX: Final = "to-fix.xlsx"
 
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
@@ -148,15 +148,15 @@ class CampaignDisplay:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
             (self._waits_for,) = told(quiet)
 
-    def finish(self, counts: Mapping[State, int], superseded: int = 0) -> None:
+    def finish(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
-            superseded: Skipped messages whose place others took: a person does not count them.
+            skipped: Skipped rows by reason. Those whose place others took are not counted.
         """
         with suppress(OSError, SystemExit):
-            self._print_end(counts, superseded)
+            self._print_end(counts, skipped)
 
     def _stop(self, bulk: Sending) -> None:
         self._stopped(INTERRUPTED, ExitCode.INTERRUPTED)
@@ -223,11 +223,11 @@ class CampaignDisplay:
         if self.manner.log_file is not None or not self.as_json:
             event(said, **fields)
 
-    def _print_end(self, counts: Mapping[State, int], superseded: int) -> None:
+    def _print_end(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
         numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, **now}
-        said_of_all = _summary(counts, superseded)
+        said_of_all = _summary(counts, skipped.get(SkipReason.SUPERSEDED, 0))
         if self.manner.log_file is not None:
             for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
@@ -240,7 +240,7 @@ class CampaignDisplay:
                 self._print_line(said)
         for said in self._reasons():
             self._print_line(f"connectus: {said}")
-        for said in (said_of_all, *self._next_steps(counts)):
+        for said in (said_of_all, *self._next_steps(counts, skipped)):
             echo(said)
 
     def _reasons(self) -> Iterator[str]:
@@ -250,7 +250,7 @@ class CampaignDisplay:
         if self._waits_for:
             yield self._waits_for
 
-    def _next_steps(self, counts: Mapping[State, int]) -> Iterator[str]:
+    def _next_steps(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> Iterator[str]:
         maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
             yield _("{count} may have been sent: check with {command}").format(
@@ -262,6 +262,12 @@ class CampaignDisplay:
                 "{count} are still queued: continue with {command}",
                 left,
             ).format(count=number(left), command=self._command("resume"))
+        if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
+            yield ngettext(
+                "{count} is rejected or invalid: to correct it, {command}",
+                "{count} are rejected or invalid: to correct them, {command}",
+                bad,
+            ).format(count=number(bad), command=f"{self._command('export')} {TO_FIX} --to-fix")
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)
@@ -294,11 +300,21 @@ def live(console: Console) -> Iterator[Live | None]:
         yield screen
 
 
+class _CountColumn(ProgressColumn):
+    """Column with how much is done, and of how much if that is known."""
+
+    def render(self, task: Task) -> Text:
+        done = number(round(task.completed))
+        if task.total is None:
+            return Text(done)
+        return Text(_("{final} of {total}").format(final=done, total=number(round(task.total))))
+
+
 class _RateColumn(ProgressColumn):
     """Column with the messages a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+        return Text(_("{rate}/s").format(rate=number(task.finished_speed or task.speed or 0)))
 
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
@@ -306,7 +322,7 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _CountColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
         *columns,

@@ -15,11 +15,12 @@ from anyio.to_thread import run_sync
 
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import number, translated
+from connectus_async.cli.language import number
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, run
 from connectus_async.cli.sending import send_source
+from connectus_async.cli.state_counts import counted
 from connectus_async.client import AsyncConnectus
 from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator
@@ -123,7 +124,7 @@ async def _helped(emulator: Emulator, ledger: Place, workers: int) -> tuple[int,
     ]
     codes = [await process.wait() for process in processes]
     counts = await run_sync(_counts, ledger)
-    echo(", ".join(f"{number(count)} {translated(state)}" for state, count in counts.items()))
+    echo(", ".join(counted(state, count) for state, count in counts.items()))
     return max(codes), counts.get(State.ACCEPTED, 0)
 
 

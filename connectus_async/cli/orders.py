@@ -173,7 +173,7 @@ def _who() -> str:
         name = getpass.getuser()
     except (KeyError, OSError, ImportError):  # the user has no name on this machine
         name = "somebody"
-    return f"{name} on {socket.gethostname()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def _moment(seconds: float) -> str:

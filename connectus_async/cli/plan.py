@@ -1,6 +1,5 @@
 """Plan of a campaign: what would be sent, to whom, and whether the balance covers it."""
 
-import datetime as dt
 import shutil
 import sys
 import unicodedata
@@ -14,6 +13,7 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.text import Text
 
+from connectus_async.cli.durations import duration
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.runner import echo, print_json
@@ -291,7 +291,7 @@ def _limit_lines(report: PreflightReport) -> Iterator[str]:
         )
     if report.seconds is not None:
         yield "  " + _("{time} to send at the given rate").format(
-            time=dt.timedelta(seconds=round(report.seconds))
+            time=duration(max(report.seconds, 1.0))
         )
 
 
@@ -385,9 +385,11 @@ def _lines_of(title: str, row: Row, width: int) -> Iterator[str]:
         yield from (f"  │ {line}" for line in _wrapped(_printable(text), width - 4))
     if isinstance(message, Sms):
         counted = segments(message.sms_content)
-        yield "  └ " + _("{encoding}; SMS billed: {billed}; carrier parts: {parts}").format(
+        said = _("{encoding}; SMS billed: {billed}; carrier parts: {parts}").format(
             encoding=counted.encoding, billed=counted.billed, parts=counted.parts
         )
+        first, *rest = _wrapped(said, width - 4)
+        yield from (f"  └ {first}", *(f"    {line}" for line in rest))
 
 
 def _place(row: Row) -> str:

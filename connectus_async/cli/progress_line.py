@@ -17,6 +17,8 @@ from connectus_async.cli.delays import told
 from connectus_async.cli.durations import duration
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number
+from connectus_async.cli.state_counts import counted
+from connectus_async.ledger.states import State
 
 SMALLEST_BAR: Final = 10
 BETWEEN: Final = "  "
@@ -67,11 +69,11 @@ class Figures:
         """Write how many were not accepted."""
         counts = self.summary
         if counts.rejected:
-            yield _("{count} rejected").format(count=number(counts.rejected))
+            yield counted(State.REJECTED, counts.rejected)
         if counts.unknown:
             yield _("{count} may have been sent").format(count=number(counts.unknown))
         if counts.skipped:
-            yield _("{count} skipped").format(count=number(counts.skipped))
+            yield counted(State.SKIPPED, counts.skipped)
 
     def sentence(self) -> str:
         """Write everything on one line."""

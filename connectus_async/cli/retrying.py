@@ -200,10 +200,11 @@ async def _add(
         adds=True,
     )
     left_out = await _left_out(opened)
+    waited = (await sender.counts()).get(State.QUEUED, 0) - report.to_send
     await opened.supersede(corrections.numbers, SourceFile.read(metadata).load)
     plan = await planner.plan(report, client, region=options.region)
     await planner.show(plan)
-    _tell(corrections, report, left_out, as_json=planner.as_json)
+    _tell(corrections, report, left_out, waited, as_json=planner.as_json)
     if plan.stops:
         raise StoppedError(plan.stops)
 
@@ -218,14 +219,25 @@ async def _left_out(opened: Ledger) -> int:
 
 
 def _tell(
-    corrections: Corrections, report: PreflightReport, left_out: int, *, as_json: bool
+    corrections: Corrections,
+    report: PreflightReport,
+    left_out: int,
+    waited: int,
+    *,
+    as_json: bool,
 ) -> None:
-    """Tell which rows are not sent, and why."""
+    """Tell which rows are not sent, and why, and what else is sent."""
     unchanged = sum(report.known.values())
     if as_json:
         others = {str(state): count for state, count in corrections.others.items()}
         print_json(
-            {"type": "corrections", "unchanged": unchanged, "left_out": left_out, "others": others}
+            {
+                "type": "corrections",
+                "unchanged": unchanged,
+                "left_out": left_out,
+                "others": others,
+                "waited": waited,
+            }
         )
         return
     told: list[tuple[int, Callable[[int], str]]] = [
@@ -253,6 +265,14 @@ def _tell(
                 " sent",
                 "{count} rows are of messages that were sent or wait, or are there twice: they are"
                 " not sent",
+                count,
+            ),
+        ),
+        (
+            waited,
+            lambda count: ngettext(
+                "{count} message that waits already is sent too",
+                "{count} messages that wait already are sent too",
                 count,
             ),
         ),

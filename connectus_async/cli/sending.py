@@ -75,7 +75,7 @@ from connectus_async.ledger import (
 )
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
-from connectus_async.ledger.states import Edited, SkipReason, State
+from connectus_async.ledger.states import Edited, State
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.frequency import FrequencyCap, Reached, read_reached
 from connectus_async.recipients.phone_numbers import checker
@@ -454,7 +454,7 @@ async def send_queued(
         if display.stopped_by and display.code:
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
-    display.finish(standing.counts, standing.skipped.get(SkipReason.SUPERSEDED, 0))
+    display.finish(standing.counts, standing.skipped)
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)

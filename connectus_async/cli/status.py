@@ -26,8 +26,10 @@ from connectus_async.cli.ledgers import Place
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.cli.schedule import is_scheduled
+from connectus_async.cli.state_counts import counted
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Orders, Sender
+from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures, read_figures
 
 WATCH_SECONDS: Final = 2.0
@@ -121,7 +123,7 @@ def _print_status(
         echo(line)
     for state, count in counts.items():
         if count:
-            echo(f"{number(count):>12} {translated(state)}")
+            echo(counted(State(state), count, width=12))
     for reason, count in figures.skipped.items():
         echo(
             _("{count} skipped: {reason}").format(
@@ -142,6 +144,6 @@ def _pace(campaign: Snapshot) -> Iterator[str]:
         return
     since = moment(dt.datetime.fromtimestamp(campaign.since, dt.UTC).astimezone())
     figures = figures_of(campaign)
-    yield _("{sent} sent since {time}").format(
+    yield _("sent since {time}: {sent}").format(
         sent=", ".join((figures.counts(), *figures.pace())), time=since
     )

@@ -139,7 +139,7 @@ def read_figures(reader: LedgerReader) -> Figures:
     began, ended = _span(totals)
     accepted = totals.get(State.ACCEPTED)
     return Figures(
-        name=metadata.get(metadata_names.NAME) or "Campaign",
+        name=metadata.get(metadata_names.NAME) or (PurePath(source).name if source else "Campaign"),
         source=PurePath(source).name if source else None,
         created_at=_moment(float(created_at)) if created_at else None,
         is_loaded=None if loaded is None else loaded == "1",

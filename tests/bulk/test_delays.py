@@ -167,14 +167,14 @@ async def test_a_pause_says_by_whom_and_until_when(
     end = dt.datetime.now(dt.UTC).timestamp() + seconds
     async with client.bulk(ledger=ledger) as bulk:
         await bulk.load(messages(CHILE, 1))
-        change = {"paused_until": end, "paused_by": "ana on host7"}
+        change = {"paused_until": end, "paused_by": "ana@host7"}
         await run_sync(lambda: open_store(ledger).control().change(**change))
         running = asyncio.create_task(bulk.run())
         await until(lambda: bulk.progress().delays)
         (delay,) = bulk.progress().delays
         bulk.cancel()
         await running
-    assert (delay.cause, delay.by) == (DelayCause.PAUSE, "ana on host7")
+    assert (delay.cause, delay.by) == (DelayCause.PAUSE, "ana@host7")
     if delay.until is None:
         assert seconds == math.inf
     else:

@@ -70,7 +70,7 @@ async def test_a_pause_from_another_terminal_holds_until_the_campaign_is_continu
     """Its sender says whose order it is; the message under way is finished."""
 
     async def pause() -> None:
-        await order(ledger, paused_until=math.inf, paused_by="ana on host1")
+        await order(ledger, paused_until=math.inf, paused_by="ana@host1")
         await until(lambda: bulk.progress().paused_by)
 
     at_request(emulator, 3, pause)
@@ -79,7 +79,7 @@ async def test_a_pause_from_another_terminal_holds_until_the_campaign_is_continu
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(bulk.run)
             await until(lambda: bulk.summary.accepted == 3)
-            assert bulk.progress().paused_by == ("ana on host1",)
+            assert bulk.progress().paused_by == ("ana@host1",)
             assert bulk.progress().is_paused
             await heard(bulk)
             assert emulator.requests["sms.send"] == 3

@@ -118,7 +118,7 @@ MISTAKES = {
     "another encoding": Mistake(
         (*SEND, *TEXT),
         "is not utf-8 on line 3",
-        "specify its encoding (spreadsheets often use latin-1 or cp1252)",
+        "specify its encoding, such as --encoding cp1252 of many spreadsheets",
         file=GOOD.decode().encode("latin-1"),
     ),
     "quote left open": Mistake(

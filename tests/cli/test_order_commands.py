@@ -169,7 +169,7 @@ def test_the_status_shows_who_has_a_ledger_open(run: Run, ledger: Ledger):
     with opened(ledger):
         (sender,) = status(run, ledger)["senders"]
         shown = run("bulk", "status", ledger).stdout
-    assert sender["place"].endswith(f" process {os.getpid()}")
+    assert sender["place"].endswith(f" PID {os.getpid()}")
     assert f"sent by {sender['place']} since " in shown
     assert status(run, ledger)["senders"] == []
 

@@ -79,7 +79,7 @@ def test_a_plan_is_read_in_the_terminal(capsys: pytest.CaptureFixture[str]):
         "  1 text with the name of a column in braces",
         "  1 now in quiet hours",
         "  1 not covered by the budget of 1,200",
-        "  2:47:40 to send at the given rate",
+        "  2 h 47 min to send at the given rate",
         "  Balance of the account for SMS to Chile: needs 1,003, has 1,000, lacks 3",
         "  Balance of sub-client da82la12 for email: needs 1; what it has is unknown",
         "  Balance of the account for SMS to Peru: needs 5, has 1,000",

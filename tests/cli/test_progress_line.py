@@ -23,7 +23,7 @@ MORNING = (
 )
 QUIET = Delay(cause=DelayCause.QUIET_HOURS, until=MORNING, messages=1_999, country="CL")
 SLOW = Delay(cause=DelayCause.RATE_LIMIT, rate=120.4)
-PAUSE = Delay(cause=DelayCause.PAUSE, by="ana on host7")
+PAUSE = Delay(cause=DelayCause.PAUSE, by="ana@host7")
 
 
 def summary(**counts: int) -> BulkSummary:
@@ -92,8 +92,8 @@ def test_the_cause_of_a_delay_has_a_line_of_its_own(width):
         ([SLOW], ["the API said slow down: 120/s"]),
         ([Delay(cause=DelayCause.RATE_LIMIT, rate=2.04)], ["the API said slow down: 2.0/s"]),
         ([Delay(cause=DelayCause.RATE_LIMIT)], ["the API said slow down"]),
-        ([PAUSE], ["paused by ana on host7"]),
-        ([PAUSE, SLOW], ["paused by ana on host7"]),
+        ([PAUSE], ["paused by ana@host7"]),
+        ([PAUSE, SLOW], ["paused by ana@host7"]),
         ([Delay(cause=DelayCause.OUTAGE)], ["the API does not answer; trying again"]),
         (
             [Delay(cause=DelayCause.SUPPRESSION, by="the suppression list")],
@@ -211,7 +211,7 @@ def test_each_change_of_a_delay_is_a_line(events):
         now = progress(*delays, accepted=1)
         changed.append(log.look(meter.figures(now, second), delays, second))
     assert [it.getMessage() for it in events] == [
-        "paused by ana on host7",
+        "paused by ana@host7",
         "the API said slow down: 120/s",
         "sending goes on",
     ]

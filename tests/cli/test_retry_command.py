@@ -157,7 +157,8 @@ def test_a_campaign_that_goes_on_loses_nothing_by_a_correction(
     export(run, place, path)
     fix(path, number=("José,12", f"José,{JOSE}"))
 
-    run("bulk", "retry", place, "--from", path, "--yes")
+    done = run("bulk", "retry", place, "--from", path, "--yes")
+    assert "messages that wait already are sent too" in done.stdout
     assert reached(server) == {ANA: 1, JOSE: 1, EVA: 1}
     run("bulk", "send", file, *SEND, "--ledger", place)
     assert reached(server) == {ANA: 1, JOSE: 1, EVA: 1}

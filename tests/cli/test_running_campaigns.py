@@ -103,7 +103,7 @@ def test_a_pause_is_a_line_of_the_log_and_its_end_another(
 
     async def pause(_: int) -> None:
         def pause() -> None:
-            control.change(paused_until=float("inf"), paused_by="ana on host7")
+            control.change(paused_until=float("inf"), paused_by="ana@host7")
             while not (noted := read_snapshot(ledger)).delays:
                 pass
             found.append(noted.as_dict())
@@ -123,11 +123,11 @@ def test_a_pause_is_a_line_of_the_log_and_its_end_another(
     result = run(*send(recipients, ledger, "--concurrency", 1))
 
     assert result.exit_code == 0
-    assert " paused by ana on host7\n" in result.stderr
+    assert " paused by ana@host7\n" in result.stderr
     assert " sending goes on\n" in result.stderr
     assert result.stderr.count("\n") == 2
     assert found[0]["state"] == "paused"
-    assert found[0]["delays"] == [{"cause": "pause", "by": "ana on host7"}]
+    assert found[0]["delays"] == [{"cause": "pause", "by": "ana@host7"}]
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -187,8 +187,8 @@ def test_while_it_is_loaded_the_status_says_so(run: Run, recipients: Path, ledge
     with held(ledger, is_loading=True):
         shown = run("bulk", "status", ledger).stdout
         found = json.loads(run("bulk", "status", ledger, "--json").stdout)
-    assert shown.startswith("recipients.csv: loading: 4 rows so far\n3 of 4 sent since ")
-    assert f"process {os.getpid()} since " in shown
+    assert shown.startswith("recipients.csv: loading: 4 rows so far\nsent since ")
+    assert f"PID {os.getpid()} since " in shown
     assert "run bulk send again" not in shown
     assert (found["type"], found["state"], found["total"]) == ("status", "loading", 4)
     assert "its file was not read to the end: run bulk send again" in (
@@ -292,7 +292,7 @@ def snapshot(**changes: Any) -> Snapshot:
     return attrs.evolve(found, **changes)
 
 
-SENDERS = (Sender("host7 process 7", NOW - 10),)
+SENDERS = (Sender("host7 PID 7", NOW - 10),)
 QUIET = Delay(cause=DelayCause.QUIET_HOURS, messages=5)
 PAUSED = Orders(paused_until=NOW + 60, paused_by="ana")
 

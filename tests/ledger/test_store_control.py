@@ -131,7 +131,7 @@ async def test_the_present_holder_is_known(store: LedgerStore):
     control = store.control()
     async with opened(store):
         (sender,) = await run_sync(control.senders)
-        assert sender.place.endswith(f" process {os.getpid()}")
+        assert sender.place.endswith(f" PID {os.getpid()}")
         assert before <= sender.since <= time.time() + 1
     assert await run_sync(control.senders) == []
 

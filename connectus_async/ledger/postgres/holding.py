@@ -247,7 +247,7 @@ class Holding:
         check_version(name, version)
         async with connection.transaction():
             self._campaign = await self._find(connection, policy)
-            place = f"{socket.gethostname()} process {os.getpid()}"
+            place = f"{socket.gethostname()} PID {os.getpid()}"
             values = (self._campaign, place, self._lease)
             (self.worker,) = await sending.one(connection, JOIN, values)
             (stop,) = await sending.one(connection, STOP, (self._campaign,))

@@ -45,7 +45,7 @@ class SqliteControl(LedgerControl):
         found = holder_of(self._path)
         if found is None:
             return []
-        return [Sender(f"{socket.gethostname()} process {found.process}", found.since)]
+        return [Sender(f"{socket.gethostname()} PID {found.process}", found.since)]
 
 
 def stop(connection: sqlite3.Connection) -> str | None:

@@ -75,8 +75,8 @@ class TextLines:
     def _wrong_encoding(self, where: str) -> InvalidArgumentError:
         return InvalidArgumentError(
             self.path.name,
-            f"is not {self.encoding.removesuffix('-sig')} {where}; specify its encoding "
-            "(spreadsheets often use latin-1 or cp1252)",
+            f"is not {self.encoding.removesuffix('-sig')} {where}; specify its encoding, "
+            "such as --encoding cp1252 of many spreadsheets",
         )
 
 

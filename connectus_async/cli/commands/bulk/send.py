@@ -218,8 +218,8 @@ def bulk_resume(**given: Any) -> None:
     "corrected",
     type=click.Path(path_type=Path),
     callback=regular_file,
-    help="File of `bulk export --to-fix` whose rows were fixed. Only these are sent, with the texts"
-    " of the campaign.",
+    help="File of `bulk export --to-fix` whose rows were fixed. Only these rows are sent, with the"
+    " texts of the campaign.",
 )
 @file_options
 @campaign_options(resumes=True)

@@ -167,7 +167,8 @@ class Ledger(SendingLedger):
 
         Args:
             adds: It adds messages to what was loaded, and is no new version of that: everything
-                that the ledger has stays as it is.
+                that the ledger has stays as it is. `end_load` queues them; until then they are
+                skipped as superseded.
         """
 
     @abstractmethod
@@ -198,7 +199,8 @@ class Ledger(SendingLedger):
 
         Args:
             load_number: The number of the load.
-            replaces: Skip the queued messages that were not in it.
+            replaces: Skip the queued messages that were not in it, but for the corrections of rows
+                that were.
             edited: Treatment of people who may have got another text. If that is to abort, the
                 source does not count as loaded, so that nobody resumes it.
 
@@ -221,7 +223,9 @@ class Ledger(SendingLedger):
 
     @abstractmethod
     async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
-        """Skip rejected messages, and rows that are no message, since their rows were corrected.
+        """Skip messages that reached nobody, and rows that are none: their rows were corrected.
+
+        Their last attempts are kept, as by `queue_again`.
 
         Args:
             numbers: The numbers of their entries. One whose line has no message of a later load

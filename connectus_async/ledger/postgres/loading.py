@@ -39,6 +39,8 @@ from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_m
 from connectus_async.ledger.states import (
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
+    REPLACED,
+    REPLACED_BECAUSE,
     RETURNS,
     Edited,
     SkipReason,
@@ -185,6 +187,8 @@ async def begin(
 
 
 NEW: Final = Loaded(None)
+BROKEN_OFF: Final = (SkipReason.SUPERSEDED, REPLACED)
+"""What a load adds is queued by its end: one that is broken off leaves nothing to send."""
 
 
 class Known(NamedTuple):
@@ -225,6 +229,7 @@ class Call:
         seen: Numbers of messages of earlier loads.
         moved: Lines of those that have another one now, by their numbers.
         returning: Numbers of those that wait again.
+        added: Numbers of those that the end of a load queues which adds messages.
         too_often: Numbers of those that wait, and are to be skipped as too often.
         changed: Messages with another content, by the numbers of those that take it.
     """
@@ -236,6 +241,7 @@ class Call:
         self.seen: list[int] = []
         self.moved: dict[int, int | None] = {}
         self.returning: list[int] = []
+        self.added: list[int] = []
         self.too_often: list[int] = []
         self.changed: dict[int, Entry] = {}
         self._load = load
@@ -249,7 +255,7 @@ class Call:
         entry, skipped, _ = item
         key = entry.key
         if not key:
-            self.new.append(item)
+            self.new.append(self._placed(item))
             return Loaded(skipped)
         if key in self._lines:
             return self._duplicate(entry, self._lines[key])
@@ -258,9 +264,13 @@ class Call:
             return self._duplicate(entry, known.line)
         self._lines[key] = entry.line
         if known is None:
-            self.new.append(item)
+            self.new.append(self._placed(item))
             return NEW if skipped is None else Loaded(skipped)
         return self._see_again(item, known)
+
+    def _placed(self, item: Loading) -> Loading:
+        is_added = self._adds and item.skipped is None
+        return Loading(item.entry, *BROKEN_OFF) if is_added else item
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
         first = "an earlier message" if line is None else f"line {line}"
@@ -269,11 +279,14 @@ class Call:
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     def _see_again(self, item: Loading, known: Known) -> Loaded:
-        if self._adds:
+        if self._adds and (item.skipped is not None or known.reason != REPLACED_BECAUSE):
             return Loaded(None, State(known.state))
         self.seen.append(known.id)
         if known.line != item.entry.line:
             self.moved[known.id] = item.entry.line
+        if self._adds:
+            self.added.append(known.id)
+            return Loaded(None, State.QUEUED)
         if item.is_too_often(known.state, known.reason):
             if known.state == State.QUEUED:
                 self.too_often.append(known.id)
@@ -397,7 +410,8 @@ class Load:
                 await connection.execute("COMMIT")
         self._chunks += made
         self._free = beyond(free, len(call.new))
-        self._returning += postponed
+        self._returning += (*postponed, *call.added)
+        self._returning += [number for number, it in rows if it[1:] == BROKEN_OFF]
         self._too_often.extend(call.too_often)
         self._changed |= unchanged
         for number in call.seen:

@@ -15,7 +15,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.plan import Plan, Planner, StoppedError
 from connectus_async.client import AsyncConnectus
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded
+from connectus_async.ledger.records import Corrects, Entry, Loaded
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
@@ -75,10 +75,10 @@ async def load_into(
     reached: Reached | None,
     edited: Edited,
     *,
-    adds: bool = False,
+    corrects: Corrects | None = None,
     payer: AsyncConnectus | None = None,
 ) -> PreflightReport:
-    """Load a source once; see `load_source`, and `Ledger.begin_load` for ``adds``.
+    """Load a source once; see `load_source`, and `Ledger.begin_load` for ``corrects``.
 
     Balances of ``payer`` that do not cover it stop it before anything of it is queued.
     """
@@ -112,7 +112,7 @@ async def load_into(
                 edited=edited,
                 template=composer.template,
                 reached=reached,
-                adds=adds,
+                corrects=corrects,
             )
         except StoppedError as error:
             progress.stop()

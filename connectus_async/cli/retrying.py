@@ -37,7 +37,7 @@ from connectus_async.client import AsyncConnectus
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.records import Again
+from connectus_async.ledger.records import Again, Corrects
 from connectus_async.ledger.states import Edited, State
 from connectus_async.recipients.preflight import DEFAULT_EXAMPLES, PreflightReport
 from connectus_async.recipients.sources import open_source
@@ -199,11 +199,10 @@ async def _add(
     report = await load_into(
         *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, None),
         edited=Edited.REMAINING,
-        adds=True,
+        corrects=Corrects(corrections.numbers, SourceFile.read(metadata).load),
         payer=client,
     )
     left_out = await _left_out(opened)
-    await opened.supersede(corrections.numbers, SourceFile.read(metadata).load)
     await planner.show(await planner.plan(report, client, region=options.region))
     _tell(corrections, report, left_out, as_json=planner.as_json)
 

@@ -18,6 +18,7 @@ from connectus_async.ledger.records import (
     Again,
     Attendance,
     Claim,
+    Corrects,
     Entry,
     Frequency,
     Instructions,
@@ -162,13 +163,15 @@ class Ledger(SendingLedger):
         """
 
     @abstractmethod
-    async def begin_load(self, *, adds: bool = False) -> int:
+    async def begin_load(self, *, corrects: Corrects | None = None) -> int:
         """Begin a load, and return its number. Rows of earlier loads that are no message go.
 
         Args:
-            adds: It adds messages to what was loaded, and is no new version of that: everything
-                that the ledger has stays as it is. `end_load` queues them; until then they are
-                skipped as superseded.
+            corrects: It adds messages to what was loaded, and is no new version of that: everything
+                that the ledger has stays as it is. `end_load` queues them, and skips the messages
+                that they correct, if these reached nobody, and their lines have one of them that
+                is not skipped; their last attempts are kept, as by `queue_again`. Until then, what
+                was added is skipped as superseded.
         """
 
     @abstractmethod
@@ -219,18 +222,6 @@ class Ledger(SendingLedger):
 
         Returns:
             Their number.
-        """
-
-    @abstractmethod
-    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
-        """Skip messages that reached nobody, and rows that are none: their rows were corrected.
-
-        Their last attempts are kept, as by `queue_again`.
-
-        Args:
-            numbers: The numbers of their entries. One whose line has no message of a later load
-                that is not skipped stays as it is.
-            load_number: The number of the load of their source; corrections are of later ones.
         """
 
     @abstractmethod

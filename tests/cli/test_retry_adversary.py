@@ -10,6 +10,8 @@ from click.testing import Result
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.ledger import open_store
+from connectus_async.ledger.postgres.ledger import PostgresLedger
+from connectus_async.ledger.sqlite.ledger import SqliteLedger
 from connectus_async.products.sms_statuses import SmsStatus
 
 Run = Callable[..., Result]
@@ -181,4 +183,34 @@ def test_corrections_that_wait_are_replaced_by_a_file_that_was_fixed(
 
     file.write_text(ROWS.replace(EVA, FIXED), "utf-8")
     send()
+    assert reached(server) == {ANA: 1, FIXED: 1}
+
+
+@pytest.mark.parametrize("when", ["load", "end_load", "left_out"])
+def test_a_retry_that_is_killed_can_be_repeated(
+    run: Run,
+    server: Emulator,
+    send: Send,
+    ledger: Ledger,
+    fix: Fix,
+    retry: Send,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+):
+    """Before the end of its load it has added nothing, and then all of it."""
+
+    async def die(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    send_refused(server, send)
+    path = fix(José=ANA, Eva=FIXED)
+    with monkeypatch.context() as killing:
+        for store in (SqliteLedger, PostgresLedger):
+            killing.setattr(store, when, die)
+        retry("--from", path)
+    run("bulk", "resume", ledger)
+    assert reached(server) == ({ANA: 1, FIXED: 1} if when == "left_out" else {ANA: 1})
+
+    retry("--from", path)
+    retry("--rejected")
     assert reached(server) == {ANA: 1, FIXED: 1}

@@ -32,10 +32,11 @@ from connectus_async.ledger.postgres.replacing import (
     load_number,
     replace,
     skip_too_often,
+    supersede,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.writer import Place, at_rest
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
+from connectus_async.ledger.records import INVALID, Corrects, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.states import (
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
@@ -170,7 +171,7 @@ async def begin(
     campaign: int,
     *,
     place: Place,
-    adds: bool = False,
+    corrects: Corrects | None = None,
     read: Collection[int] = (),
 ) -> "Load":
     """Begin a load. See `Ledger.begin_load`, and `Load` for the parameters."""
@@ -178,12 +179,12 @@ async def begin(
         await connection.execute(LOCK, (campaign,))
         number = await load_number(connection, campaign) + 1
         values = {metadata_names.LOAD: str(number)}
-        if not adds:
+        if corrects is None:
             await connection.execute(FORGET_INVALID, (campaign,))
             values[metadata_names.LOADED] = "0"
         await sending.set_metadata(connection, campaign, values=values)
         (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
-    return Load(connection, place, number, adds=adds, has_keys=has_keys, read=read)
+    return Load(connection, place, number, corrects=corrects, has_keys=has_keys, read=read)
 
 
 NEW: Final = Loaded(None)
@@ -221,7 +222,7 @@ class Call:
     Args:
         load: The number of the load.
         known: Messages that the ledger has, by their keys.
-        adds: As in `Ledger.begin_load`.
+        adds: The load adds messages.
         tells_left_out: As in `Ledger.load`.
 
     Attributes:
@@ -315,7 +316,7 @@ class Load:
         connection: The connection that began it.
         place: Its campaign and holder.
         number: Its number.
-        adds: As in `Ledger.begin_load`.
+        corrects: As in `Ledger.begin_load`.
         has_keys: The campaign had keys before it.
         read: Chunks that the holder has read. If one of them has no owner any more, others may have
             begun what it has read, so that it must not become its owner again.
@@ -330,14 +331,14 @@ class Load:
         place: Place,
         number: int,
         *,
-        adds: bool,
+        corrects: Corrects | None,
         has_keys: bool,
         read: Collection[int],
     ) -> None:
         self.number = number
         self._connection = connection
         self._place = place
-        self._adds = adds
+        self._corrects = corrects
         self._read = read
         self._keys = None if has_keys else BloomFilter(FILTER_BYTES)
         self._chunks: list[int] = []
@@ -395,7 +396,7 @@ class Load:
             call = Call(
                 self.number,
                 await self._known(known),
-                adds=self._adds,
+                adds=bool(self._corrects),
                 tells_left_out=tells_left_out,
             )
             loaded = [call.record(item) for item in items]
@@ -528,7 +529,9 @@ class Load:
         people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
         is_loaded = not people or edited is not Edited.ABORT
         await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})
-        if is_newest and not self._adds:
+        if self._corrects:
+            await supersede(connection, place.campaign, self._corrects)
+        elif is_newest:
             loaded = {metadata_names.LOADED: str(int(is_loaded))}
             await sending.set_metadata(connection, place.campaign, values=loaded)
         return people

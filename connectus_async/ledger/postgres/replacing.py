@@ -13,7 +13,7 @@ from connectus_async.ledger.keys import recipient_key
 from connectus_async.ledger.postgres import again, schema, sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
-from connectus_async.ledger.records import INVALID, Entry
+from connectus_async.ledger.records import INVALID, Corrects, Entry
 from connectus_async.ledger.states import (
     CORRECTED_BECAUSE,
     LEFT_OUT_BECAUSE,
@@ -166,14 +166,12 @@ async def leave_out(connection: AsyncConnection, scope: Scope) -> Mapping[int, i
     return Counter(compress(others, is_left_out))
 
 
-async def supersede(
-    connection: AsyncConnection, campaign: int, *, numbers: Sequence[int], load_number: int
-) -> None:
-    """Skip messages whose rows were corrected. See `Ledger.supersede`."""
+async def supersede(connection: AsyncConnection, campaign: int, corrects: Corrects) -> None:
+    """Skip messages whose rows were corrected."""
     values = {
         "campaign": campaign,
-        "numbers": [*numbers],
-        "load": load_number,
+        "numbers": [*corrects.numbers],
+        "load": corrects.load,
         "reason": CORRECTED_BECAUSE,
         "now": time.time(),
     }

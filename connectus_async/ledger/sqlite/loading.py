@@ -9,7 +9,7 @@ from connectus_async import _json
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.content import is_same
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
+from connectus_async.ledger.records import INVALID, Corrects, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.sqlite import again, metadata
 from connectus_async.ledger.sqlite.codes import KIND_CODES
 from connectus_async.ledger.sqlite.holder import HolderFile
@@ -138,24 +138,32 @@ def begin(file: HolderFile, *, adds: bool) -> int:
 
 
 def end(
-    connection: sqlite3.Connection, number: int, *, adds: bool, replaces: bool, edited: Edited
+    connection: sqlite3.Connection,
+    number: int,
+    *,
+    corrects: Corrects | None,
+    replaces: bool,
+    edited: Edited,
 ) -> Mapping[int, int]:
     """Record that a source was loaded to its end. See `Ledger.end_load`."""
-    if adds:
+    if corrects:
         connection.execute(QUEUE_ADDED, (REPLACED_BECAUSE, number))
     if replaces:
         values = {"reason": REPLACED_BECAUSE, "corrected": CORRECTED_BECAUSE, "load": number}
         connection.execute(REPLACE, {**values, "now": time.time()})
     people = {} if edited is Edited.EVERYONE else _leave_out(connection, number)
-    if not adds:
+    if corrects:
+        _supersede(connection, corrects)
+    else:
         is_loaded = not people or edited is not Edited.ABORT
         metadata.write(connection, {metadata_names.LOADED: str(int(is_loaded))})
     return people
 
 
-def supersede(connection: sqlite3.Connection, numbers: Sequence[int], load_number: int) -> None:
-    """Skip messages whose rows were corrected. See `Ledger.supersede`."""
-    rows = connection.execute(CORRECTED_NOW, {"numbers": _document(numbers), "load": load_number})
+def _supersede(connection: sqlite3.Connection, corrects: Corrects) -> None:
+    """Skip messages whose rows were corrected."""
+    values = {"numbers": _document(corrects.numbers), "load": corrects.load}
+    rows = connection.execute(CORRECTED_NOW, values)
     corrected = _document([number for (number,) in rows])
     again.keep(connection, corrected)
     connection.execute(SUPERSEDE, (CORRECTED_BECAUSE, time.time(), corrected))
@@ -175,7 +183,7 @@ class Load:
         file: The ledger.
         number: The number of the load.
         numbers: Numbers for new messages; a duplicate takes one as well.
-        adds: As in `Ledger.begin_load`.
+        adds: The load adds messages.
         tells_left_out: As in `Ledger.load`.
     """
 

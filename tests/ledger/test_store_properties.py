@@ -62,7 +62,8 @@ class Model:
     def load(self, keys: Sequence[str], *, replaces: bool) -> None:
         for key in keys:
             self.add(key, State.QUEUED)
-            if self.states[key] is State.SKIPPED and self.skipped.get(key) == "replaced":
+            returns = self.skipped.get(key) in {"replaced", SkipReason.TOO_OFTEN}
+            if self.states[key] is State.SKIPPED and returns:
                 self.states[key] = State.QUEUED
         for key, state in self.states.items() if replaces else ():
             if state is State.QUEUED and key not in keys:

@@ -20,6 +20,7 @@ from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import (
     CHARACTERS_A_TRANSACTION,
     ROWS_A_TRANSACTION,
+    Corrects,
     Entry,
     Loaded,
     Loading,
@@ -149,7 +150,7 @@ class Loader:
         on_batch: OnBatch | None,
         *,
         replaces: bool,
-        adds: bool = False,
+        corrects: Corrects | None = None,
     ) -> None:
         """Load batches of `composed`, as `load` does.
 
@@ -157,26 +158,26 @@ class Loader:
             batches: The batches.
             on_batch: Called with each batch and its results.
             replaces: As in `load`.
-            adds: As in `Ledger.begin_load`. Rows that cannot become a message are not recorded.
+            corrects: As in `Ledger.begin_load`. Rows that cannot become a message are not recorded.
 
         Raises:
             EditedError: As in `load`.
         """
-        load_number = await self._begin(adds=adds)
+        load_number = await self._begin(corrects)
         async with aclosing(batches):
             async for batch in batches:
                 loadings = [
                     self._loading(item) if isinstance(item, Row) else self._checked(item.entry)
                     for item in batch
                 ]
-                load = self._load_messages if adds else self._load
+                load = self._load_messages if corrects else self._load
                 loaded = await load(loadings, load_number)
                 if on_batch is not None:
                     on_batch(batch, loaded)
         await self._end(load_number, replaces=replaces)
 
-    async def _begin(self, *, adds: bool = False) -> int:
-        load_number = await self._ledger.begin_load(adds=adds)
+    async def _begin(self, corrects: Corrects | None = None) -> int:
+        load_number = await self._ledger.begin_load(corrects=corrects)
         self._templates = await note_template(self._ledger, load_number, self._template)
         return load_number
 

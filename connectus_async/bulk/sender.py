@@ -40,7 +40,7 @@ from connectus_async.ledger.abc import Ledger, SendingLedger, SharedLedger
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.metadata_names import LOADED, ONE_SPELLING
 from connectus_async.ledger.null import NullLedger
-from connectus_async.ledger.records import Loaded, Policy
+from connectus_async.ledger.records import Corrects, Loaded, Policy
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.email import EmailService
 from connectus_async.products.messages import Message, Row
@@ -328,7 +328,7 @@ class Bulk(Unpicklable):
         edited: Edited | None = None,
         template: str | None = None,
         reached: "Reached | None" = None,
-        adds: bool = False,
+        corrects: Corrects | None = None,
     ) -> None:
         """Load what a function composes for this sender, and replace earlier loads, or add to them.
 
@@ -339,7 +339,7 @@ class Bulk(Unpicklable):
         channel, key_maker = self._channels[Sms], self._key_maker
         batches = compose(lambda sms: channel.entry(sms, None, None, key_maker), key_maker)
         with self._loading(edited, template, reached) as loader:
-            await loader.load_composed(batches, on_batch, replaces=not adds, adds=adds)
+            await loader.load_composed(batches, on_batch, replaces=not corrects, corrects=corrects)
 
     @contextmanager
     def _loading(

@@ -13,8 +13,9 @@ from connectus_async.cli.campaign_display import progress_bar
 from connectus_async.cli.edits import Edit
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.plan import Plan, Planner, StoppedError
+from connectus_async.client import AsyncConnectus
 from connectus_async.ledger.keys import KeyMaker
-from connectus_async.ledger.records import Entry, Loaded
+from connectus_async.ledger.records import Corrects, Entry, Loaded
 from connectus_async.ledger.states import Edited, State
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
@@ -74,9 +75,13 @@ async def load_into(
     reached: Reached | None,
     edited: Edited,
     *,
-    adds: bool = False,
+    corrects: Corrects | None = None,
+    payer: AsyncConnectus | None = None,
 ) -> PreflightReport:
-    """Load a source once; see `load_source`, and `Ledger.begin_load` for ``adds``."""
+    """Load a source once; see `load_source`, and `Ledger.begin_load` for ``corrects``.
+
+    Balances of ``payer`` that do not cover it stop it before anything of it is queued.
+    """
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -91,7 +96,7 @@ async def load_into(
         async with aclosing(batches):
             async for batch in batches:
                 yield batch
-        await planner.check(forecast(), region=options.region)
+        await planner.check(forecast(), payer, region=options.region)
 
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task(_("reading"), total=source.length)
@@ -107,7 +112,7 @@ async def load_into(
                 edited=edited,
                 template=composer.template,
                 reached=reached,
-                adds=adds,
+                corrects=corrects,
             )
         except StoppedError as error:
             progress.stop()

@@ -109,13 +109,17 @@ class Planner:
     is_trial: bool = False
     as_json: bool = False
 
-    async def check(self, report: PreflightReport, *, region: str | None) -> None:
-        """Refuse to send what is stopped whatever the balance is; a trial is not refused.
+    async def check(
+        self, report: PreflightReport, client: AsyncConnectus | None = None, *, region: str | None
+    ) -> None:
+        """Refuse to send what is stopped; a trial is not refused.
+
+        Without a client, nobody is asked for the balances, and they stop nothing.
 
         Raises:
             StoppedError: Something stops it.
         """
-        if not self.is_trial and (stops := await self._stops(report, None, region)):
+        if not self.is_trial and (stops := (await self.plan(report, client, region=region)).stops):
             raise StoppedError(stops)
 
     async def plan(

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 from anyio.to_thread import run_sync
 
@@ -22,7 +23,7 @@ from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
-from connectus_async.cli.plan import Planner, StoppedError
+from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
 from connectus_async.cli.sending import (
@@ -36,7 +37,7 @@ from connectus_async.client import AsyncConnectus
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
-from connectus_async.ledger.records import Again
+from connectus_async.ledger.records import Again, Corrects
 from connectus_async.ledger.states import Edited, State
 from connectus_async.recipients.preflight import DEFAULT_EXAMPLES, PreflightReport
 from connectus_async.recipients.sources import open_source
@@ -192,21 +193,19 @@ async def _add(
         raise LedgerError(name_of(options.ledger or ""), NO_TEXTS)
     if metadata.get(metadata_names.DELIVERY):
         raise LedgerError(name_of(options.ledger or ""), OF_A_DELIVERY)
-    composer = composition.composer(options.region)
+    # its own key would find the message that is corrected; people are compared all the same
+    composer = attrs.evolve(composition.composer(options.region), key=None)
     composer.check(corrections.columns)
     report = await load_into(
         *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, None),
         edited=Edited.REMAINING,
-        adds=True,
+        corrects=Corrects(corrections.numbers, SourceFile.read(metadata).load),
+        payer=client,
     )
     left_out = await _left_out(opened)
     waited = (await sender.counts()).get(State.QUEUED, 0) - report.to_send
-    await opened.supersede(corrections.numbers, SourceFile.read(metadata).load)
-    plan = await planner.plan(report, client, region=options.region)
-    await planner.show(plan)
+    await planner.show(await planner.plan(report, client, region=options.region))
     _tell(corrections, report, left_out, waited, as_json=planner.as_json)
-    if plan.stops:
-        raise StoppedError(plan.stops)
 
 
 async def _left_out(opened: Ledger) -> int:

@@ -18,6 +18,7 @@ from connectus_async.ledger.records import (
     Again,
     Attendance,
     Claim,
+    Corrects,
     Entry,
     Frequency,
     Instructions,
@@ -162,12 +163,15 @@ class Ledger(SendingLedger):
         """
 
     @abstractmethod
-    async def begin_load(self, *, adds: bool = False) -> int:
+    async def begin_load(self, *, corrects: Corrects | None = None) -> int:
         """Begin a load, and return its number. Rows of earlier loads that are no message go.
 
         Args:
-            adds: It adds messages to what was loaded, and is no new version of that: everything
-                that the ledger has stays as it is.
+            corrects: It adds messages to what was loaded, and is no new version of that: everything
+                that the ledger has stays as it is. `end_load` queues them, and skips the messages
+                that they correct, if these reached nobody, and their lines have one of them that
+                is not skipped; their last attempts are kept, as by `queue_again`. Until then, what
+                was added is skipped as superseded.
         """
 
     @abstractmethod
@@ -198,7 +202,8 @@ class Ledger(SendingLedger):
 
         Args:
             load_number: The number of the load.
-            replaces: Skip the queued messages that were not in it.
+            replaces: Skip the queued messages that were not in it, but for the corrections of rows
+                that were.
             edited: Treatment of people who may have got another text. If that is to abort, the
                 source does not count as loaded, so that nobody resumes it.
 
@@ -217,16 +222,6 @@ class Ledger(SendingLedger):
 
         Returns:
             Their number.
-        """
-
-    @abstractmethod
-    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
-        """Skip rejected messages, and rows that are no message, since their rows were corrected.
-
-        Args:
-            numbers: The numbers of their entries. One whose line has no message of a later load
-                that is not skipped stays as it is.
-            load_number: The number of the load of their source; corrections are of later ones.
         """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypedDict
 
 from connectus_async.ledger.states import OnUnknown, SkipReason, State
@@ -55,6 +55,18 @@ class Claim(NamedTuple):
 
     number: int
     found: State | None = None
+
+
+class Corrects(NamedTuple):
+    """Says of a load that it adds corrected rows to what was loaded, and of what.
+
+    Attributes:
+        numbers: Numbers of the messages, and rows that are none, whose rows were corrected.
+        load: Number of the load of their source; corrections are of later ones.
+    """
+
+    numbers: Sequence[int] = ()
+    load: int = 0
 
 
 class Loading(NamedTuple):

@@ -9,7 +9,7 @@ from stores import every_variant
 
 from connectus_async import SmsStatus
 from connectus_async.ledger.abc import Ledger, LedgerStore
-from connectus_async.ledger.records import Again, Loaded, Loading, MessageRow, no_message
+from connectus_async.ledger.records import Again, Corrects, Loaded, Loading, MessageRow, no_message
 from connectus_async.ledger.states import CORRECTED_BECAUSE, Edited, SkipReason, State
 
 ALL = Again(rejected=True, undelivered=True)
@@ -134,9 +134,12 @@ async def test_a_forgotten_content_cannot_be_sent_again(store: LedgerStore):
         assert await ledger.queue_again(ALL) == 1
 
 
-async def add(ledger: Ledger, *items: Loading) -> list[Loaded]:
+ANYTHING = Corrects()
+
+
+async def add(ledger: Ledger, *items: Loading, corrects: Corrects = ANYTHING) -> list[Loaded]:
     """Add messages to those that were loaded; who may have another one is left out."""
-    number = await ledger.begin_load(adds=True)
+    number = await ledger.begin_load(corrects=corrects)
     loaded = await ledger.load(items, number)
     await ledger.end_load(number, replaces=False, edited=Edited.REMAINING)
     return [*loaded]
@@ -170,7 +173,7 @@ async def test_an_addition_that_was_cut_off_leaves_the_campaign_loaded(store: Le
     """It can be resumed, and the same added again."""
     async with opened(store) as ledger:
         await load_rows(ledger, Loading(entry("a", line=2)))
-        number = await ledger.begin_load(adds=True)
+        number = await ledger.begin_load(corrects=ANYTHING)
         await ledger.load([Loading(entry("b", line=3, recipient=LUIS))], number)
     async with opened(store) as ledger:
         assert (await ledger.metadata())["loaded"] == "1"
@@ -189,8 +192,10 @@ async def test_a_row_that_was_corrected_supersedes_what_reached_nobody(store: Le
         await finish(ledger, refused, State.REJECTED, "400")
         await finish(ledger, entry("c", line=5), State.REJECTED, "400")
         fixed = [entry(f"new {line}", line=line, recipient=f"5698768807{line}") for line in (3, 4)]
-        await add(ledger, *map(Loading, fixed), Loading(entry("x", line=2, recipient="5691")))
-        await ledger.supersede(await rows(store, "number"), number)
+        await ledger.flush()
+        corrects = Corrects(await rows(store, "number"), number)
+        more = Loading(entry("x", line=2, recipient="5691"))
+        await add(ledger, *map(Loading, fixed), more, corrects=corrects)
 
     assert sorted(await rows(store, "line", "state")) == [
         *[(2, "accepted"), (2, "queued"), (3, "queued"), (3, "skipped")],
@@ -204,8 +209,9 @@ async def test_a_corrected_row_that_is_left_out_supersedes_nothing(store: Ledger
     async with opened(store) as ledger:
         number = await load_rows(ledger, Loading(entry("a", line=2)), INVALID_ROW)
         await finish(ledger, entry("a", line=2))
-        await add(ledger, Loading(entry("b", line=3)))
-        await ledger.supersede(await rows(store, "number"), number)
+        await ledger.flush()
+        corrects = Corrects(await rows(store, "number"), number)
+        await add(ledger, Loading(entry("b", line=3)), corrects=corrects)
 
     assert (3, "skipped", "invalid: has 4 digits") in await rows(store, "line", "state", "reason")
 
@@ -216,8 +222,8 @@ async def test_a_superseded_message_is_not_sent_by_its_old_source(store: LedgerS
     async with opened(store) as ledger:
         number = await load_rows(ledger, Loading(refused))
         old = await finish(ledger, refused, State.REJECTED, "400")
-        await add(ledger, Loading(entry("b", line=2, recipient=LUIS)))
-        await ledger.supersede([old], number)
+        b = Loading(entry("b", line=2, recipient=LUIS))
+        await add(ledger, b, corrects=Corrects([old], number))
         assert await load(ledger, refused, replaces=False) == [Loaded(None, State.SKIPPED)]
         assert [one.key for _, one in await ledger.queued(0, 10)] == ["b"]
 

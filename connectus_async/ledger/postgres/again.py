@@ -15,12 +15,12 @@ _COLUMNS: Final = """
 outcome.id, attempts, state, started_at, ended_at, provider_id, reason, delivery.status,
 delivery.delivered_at
 """
-_UNDELIVERED: Final = ", ".join(f"'{status}'" for status in sorted(UNDELIVERED))
+UNDELIVERED_STATUSES: Final = ", ".join(f"'{status}'" for status in sorted(UNDELIVERED))
 _CHOSEN: Final = f"""
 FROM outcome JOIN entry USING (id) LEFT JOIN delivery USING (id)
 WHERE entry.campaign = %(campaign)s AND (
         %(rejected)s AND state = 'rejected'
-        OR %(undelivered)s AND state = 'accepted' AND delivery.status IN ({_UNDELIVERED})
+        OR %(undelivered)s AND state = 'accepted' AND delivery.status IN ({UNDELIVERED_STATUSES})
     )
     AND (%(reason)s::text IS NULL
         OR strpos(lower(coalesce(reason, delivery.status, '')), lower(%(reason)s::text)) > 0)
@@ -30,13 +30,19 @@ COUNT: Final = f"SELECT count(*) {_CHOSEN}"
 HOLD: Final = "SELECT FROM chunk WHERE campaign = %(campaign)s ORDER BY id FOR KEY SHARE"
 """As in `reconciling`."""
 
-QUEUE: Final = f"""
-WITH chosen AS MATERIALIZED (SELECT outcome.id {_CHOSEN} ORDER BY id FOR UPDATE OF outcome),
+KEEP: Final = f"""
+forgotten AS (DELETE FROM delivery USING chosen WHERE delivery.id = chosen.id),
 kept AS (
     INSERT INTO earlier_attempt SELECT {_COLUMNS}
     FROM outcome JOIN chosen USING (id) LEFT JOIN delivery ON delivery.id = outcome.id
-),
-forgotten AS (DELETE FROM delivery USING chosen WHERE delivery.id = chosen.id)
+    WHERE state IN ('accepted', 'rejected')
+)
+"""
+"""Keeps the last attempts of the ``chosen``."""
+
+QUEUE: Final = f"""
+WITH chosen AS MATERIALIZED (SELECT outcome.id {_CHOSEN} ORDER BY id FOR UPDATE OF outcome),
+{KEEP}
 UPDATE outcome SET state = 'queued', started_at = NULL, ended_at = NULL, provider_id = NULL,
     reason = NULL
 FROM chosen WHERE outcome.id = chosen.id

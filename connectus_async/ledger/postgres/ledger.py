@@ -23,6 +23,7 @@ from connectus_async.ledger.records import (
     Again,
     Attendance,
     Claim,
+    Corrects,
     Entry,
     Instructions,
     Loaded,
@@ -148,10 +149,10 @@ class PostgresLedger(SharedLedger):
         task = partial(budgets.give_back, units=units)
         await self._holding.ask_at_once(task, repeats=False)  # twice would be too many
 
-    async def begin_load(self, *, adds: bool = False) -> int:
+    async def begin_load(self, *, corrects: Corrects | None = None) -> int:
         """Begin a load. See `Ledger.begin_load`."""
         writer = self._holding.writer
-        begin = partial(loading.begin, place=writer.place, adds=adds, read=writer.chunks)
+        begin = partial(loading.begin, place=writer.place, corrects=corrects, read=writer.chunks)
         load: loading.Load = await self.ask(begin, repeats=False)
         self._loads = {load.number: load}
         return load.number
@@ -188,10 +189,6 @@ class PostgresLedger(SharedLedger):
         """Queue messages for another attempt. See `Ledger.queue_again`."""
         queued: int = await self.ask(partial(again.queue, choice=choice), repeats=False)
         return queued
-
-    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
-        """Skip messages whose rows were corrected. See `Ledger.supersede`."""
-        await self.ask(partial(replacing.supersede, numbers=numbers, load_number=load_number))
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""

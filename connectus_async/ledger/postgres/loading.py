@@ -32,13 +32,16 @@ from connectus_async.ledger.postgres.replacing import (
     load_number,
     replace,
     skip_too_often,
+    supersede,
 )
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
 from connectus_async.ledger.postgres.writer import Place, at_rest
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
+from connectus_async.ledger.records import INVALID, Corrects, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.states import (
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
+    REPLACED,
+    REPLACED_BECAUSE,
     RETURNS,
     Edited,
     SkipReason,
@@ -168,7 +171,7 @@ async def begin(
     campaign: int,
     *,
     place: Place,
-    adds: bool = False,
+    corrects: Corrects | None = None,
     read: Collection[int] = (),
 ) -> "Load":
     """Begin a load. See `Ledger.begin_load`, and `Load` for the parameters."""
@@ -176,15 +179,17 @@ async def begin(
         await connection.execute(LOCK, (campaign,))
         number = await load_number(connection, campaign) + 1
         values = {metadata_names.LOAD: str(number)}
-        if not adds:
+        if corrects is None:
             await connection.execute(FORGET_INVALID, (campaign,))
             values[metadata_names.LOADED] = "0"
         await sending.set_metadata(connection, campaign, values=values)
         (has_keys,) = await sending.one(connection, HAS_KEYS, (campaign,))
-    return Load(connection, place, number, adds=adds, has_keys=has_keys, read=read)
+    return Load(connection, place, number, corrects=corrects, has_keys=has_keys, read=read)
 
 
 NEW: Final = Loaded(None)
+BROKEN_OFF: Final = (SkipReason.SUPERSEDED, REPLACED)
+"""What a load adds is queued by its end: one that is broken off leaves nothing to send."""
 
 
 class Known(NamedTuple):
@@ -217,7 +222,7 @@ class Call:
     Args:
         load: The number of the load.
         known: Messages that the ledger has, by their keys.
-        adds: As in `Ledger.begin_load`.
+        adds: The load adds messages.
         tells_left_out: As in `Ledger.load`.
 
     Attributes:
@@ -225,6 +230,7 @@ class Call:
         seen: Numbers of messages of earlier loads.
         moved: Lines of those that have another one now, by their numbers.
         returning: Numbers of those that wait again.
+        added: Numbers of those that the end of a load queues which adds messages.
         too_often: Numbers of those that wait, and are to be skipped as too often.
         changed: Messages with another content, by the numbers of those that take it.
     """
@@ -236,6 +242,7 @@ class Call:
         self.seen: list[int] = []
         self.moved: dict[int, int | None] = {}
         self.returning: list[int] = []
+        self.added: list[int] = []
         self.too_often: list[int] = []
         self.changed: dict[int, Entry] = {}
         self._load = load
@@ -249,7 +256,7 @@ class Call:
         entry, skipped, _ = item
         key = entry.key
         if not key:
-            self.new.append(item)
+            self.new.append(self._placed(item))
             return Loaded(skipped)
         if key in self._lines:
             return self._duplicate(entry, self._lines[key])
@@ -258,9 +265,13 @@ class Call:
             return self._duplicate(entry, known.line)
         self._lines[key] = entry.line
         if known is None:
-            self.new.append(item)
+            self.new.append(self._placed(item))
             return NEW if skipped is None else Loaded(skipped)
         return self._see_again(item, known)
+
+    def _placed(self, item: Loading) -> Loading:
+        is_added = self._adds and item.skipped is None
+        return Loading(item.entry, *BROKEN_OFF) if is_added else item
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:
         first = "an earlier message" if line is None else f"line {line}"
@@ -269,11 +280,14 @@ class Call:
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     def _see_again(self, item: Loading, known: Known) -> Loaded:
-        if self._adds:
+        if self._adds and (item.skipped is not None or known.reason != REPLACED_BECAUSE):
             return Loaded(None, State(known.state))
         self.seen.append(known.id)
         if known.line != item.entry.line:
             self.moved[known.id] = item.entry.line
+        if self._adds:
+            self.added.append(known.id)
+            return Loaded(None, State.QUEUED)
         if item.is_too_often(known.state, known.reason):
             if known.state == State.QUEUED:
                 self.too_often.append(known.id)
@@ -302,7 +316,7 @@ class Load:
         connection: The connection that began it.
         place: Its campaign and holder.
         number: Its number.
-        adds: As in `Ledger.begin_load`.
+        corrects: As in `Ledger.begin_load`.
         has_keys: The campaign had keys before it.
         read: Chunks that the holder has read. If one of them has no owner any more, others may have
             begun what it has read, so that it must not become its owner again.
@@ -317,14 +331,14 @@ class Load:
         place: Place,
         number: int,
         *,
-        adds: bool,
+        corrects: Corrects | None,
         has_keys: bool,
         read: Collection[int],
     ) -> None:
         self.number = number
         self._connection = connection
         self._place = place
-        self._adds = adds
+        self._corrects = corrects
         self._read = read
         self._keys = None if has_keys else BloomFilter(FILTER_BYTES)
         self._chunks: list[int] = []
@@ -382,7 +396,7 @@ class Load:
             call = Call(
                 self.number,
                 await self._known(known),
-                adds=self._adds,
+                adds=bool(self._corrects),
                 tells_left_out=tells_left_out,
             )
             loaded = [call.record(item) for item in items]
@@ -397,7 +411,8 @@ class Load:
                 await connection.execute("COMMIT")
         self._chunks += made
         self._free = beyond(free, len(call.new))
-        self._returning += postponed
+        self._returning += (*postponed, *call.added)
+        self._returning += [number for number, it in rows if it[1:] == BROKEN_OFF]
         self._too_often.extend(call.too_often)
         self._changed |= unchanged
         for number in call.seen:
@@ -514,7 +529,9 @@ class Load:
         people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
         is_loaded = not people or edited is not Edited.ABORT
         await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})
-        if is_newest and not self._adds:
+        if self._corrects:
+            await supersede(connection, place.campaign, self._corrects)
+        elif is_newest:
             loaded = {metadata_names.LOADED: str(int(is_loaded))}
             await sending.set_metadata(connection, place.campaign, values=loaded)
         return people

@@ -10,10 +10,10 @@ from typing import Any, Final, LiteralString, TypeAlias
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.compact_map import CompactMap
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.postgres import schema, sending
+from connectus_async.ledger.postgres import again, schema, sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import CHUNK, DONE, RECALLED
-from connectus_async.ledger.records import INVALID, Entry
+from connectus_async.ledger.records import INVALID, Corrects, Entry
 from connectus_async.ledger.states import (
     CORRECTED_BECAUSE,
     LEFT_OUT_BECAUSE,
@@ -37,7 +37,7 @@ FROM chunk
 LEFT JOIN unnest(%(chunks)s::bigint[], %(masks)s::bytea[]) AS seen (chunk, mask)
     ON seen.chunk = chunk.id
 CROSS JOIN LATERAL (
-    SELECT entry.id, recipient, outcome.state, reading, reading = %(load)s
+    SELECT entry.id, line, recipient, outcome.state, reading, reading = %(load)s
         OR mask IS NOT NULL AND get_bit(mask, (entry.id - chunk.id * {CHUNK})::integer) = 1
         AS is_loaded
     FROM entry LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_WITHIN}
@@ -64,7 +64,19 @@ ON CONFLICT (id) DO UPDATE SET
     state = excluded.state, ended_at = excluded.ended_at, reason = excluded.reason
 WHERE outcome.state = 'queued'
 """
-REPLACE: Final = SKIP.format(numbers=f"SELECT it.id {QUEUED} AND {OF_OTHERS}")
+CORRECTED_LINES: Final = f"""
+SELECT entry.line FROM outcome JOIN entry USING (id)
+JOIN unnest(%(chunks)s::bigint[], %(masks)s::bytea[]) AS seen (chunk, mask)
+    ON seen.chunk = outcome.id / {CHUNK}
+WHERE outcome.{schema.CHANGEABLE} AND outcome.state = 'skipped' AND outcome.reason = %(corrected)s
+    AND entry.campaign = %(campaign)s AND get_bit(mask, (outcome.id %% {CHUNK})::integer) = 1
+"""
+REPLACE: Final = SKIP.format(
+    numbers=f"""
+    SELECT it.id {QUEUED} AND {OF_OTHERS} AND (it.line IN ({CORRECTED_LINES})) IS NOT TRUE
+    """
+)
+"""A row that waits with its correction keeps that."""
 LEAVE_OUT: Final = SKIP.format(numbers="SELECT unnest(%(numbers)s::bigint[])")
 SKIP_KNOWN: Final = SKIP.format(
     numbers=f"SELECT it.id {QUEUED} AND it.id = ANY(%(numbers)s::bigint[])"
@@ -97,12 +109,21 @@ SUPERSEDE: Final = f"""
 WITH correction AS MATERIALIZED (
     SELECT line, max(reading) AS reading FROM message
     WHERE campaign = %(campaign)s AND reading > %(load)s AND state <> 'skipped' GROUP BY line
-)
-UPDATE outcome SET state = 'skipped', reason = %(reason)s, ended_at = %(now)s
-FROM entry JOIN correction USING (line)
-WHERE entry.id = outcome.id AND outcome.id = ANY(%(numbers)s)
-    AND entry.campaign = %(campaign)s AND entry.reading < correction.reading
-    AND (outcome.state = 'rejected' OR outcome.state = 'skipped' AND kind = '{INVALID}')
+),
+chosen AS MATERIALIZED (
+    SELECT outcome.id FROM outcome
+    JOIN entry ON entry.id = outcome.id JOIN correction USING (line)
+    LEFT JOIN delivery ON delivery.id = outcome.id
+    WHERE outcome.id = ANY(%(numbers)s)
+        AND entry.campaign = %(campaign)s AND entry.reading < correction.reading
+        AND (outcome.state = 'rejected' OR outcome.state = 'skipped' AND kind = '{INVALID}'
+            OR outcome.state = 'accepted' AND delivery.status IN ({again.UNDELIVERED_STATUSES}))
+    ORDER BY outcome.id FOR UPDATE OF outcome
+),
+{again.KEEP}
+UPDATE outcome SET state = 'skipped', reason = %(reason)s, ended_at = %(now)s, started_at = NULL,
+    provider_id = NULL
+FROM chosen WHERE outcome.id = chosen.id
 """
 IN_ORDER: Final = "SELECT set_config('enable_sort', 'off', true)"
 """Reads as much as a page needs, not everything to sort it, whatever statistics the server has."""
@@ -110,7 +131,8 @@ IN_ORDER: Final = "SELECT set_config('enable_sort', 'off', true)"
 
 async def replace(connection: AsyncConnection, scope: Scope) -> None:
     """Skip the queued messages that are not in the load."""
-    await connection.execute(REPLACE, {**scope, "reason": REPLACED_BECAUSE})
+    values = {**scope, "reason": REPLACED_BECAUSE, "corrected": CORRECTED_BECAUSE}
+    await connection.execute(REPLACE, values)
 
 
 async def skip_too_often(connection: AsyncConnection, scope: Scope, numbers: Sequence[int]) -> None:
@@ -144,14 +166,12 @@ async def leave_out(connection: AsyncConnection, scope: Scope) -> Mapping[int, i
     return Counter(compress(others, is_left_out))
 
 
-async def supersede(
-    connection: AsyncConnection, campaign: int, *, numbers: Sequence[int], load_number: int
-) -> None:
-    """Skip messages whose rows were corrected. See `Ledger.supersede`."""
+async def supersede(connection: AsyncConnection, campaign: int, corrects: Corrects) -> None:
+    """Skip messages whose rows were corrected."""
     values = {
         "campaign": campaign,
-        "numbers": [*numbers],
-        "load": load_number,
+        "numbers": [*corrects.numbers],
+        "load": corrects.load,
         "reason": CORRECTED_BECAUSE,
         "now": time.time(),
     }

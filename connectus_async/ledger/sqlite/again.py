@@ -55,6 +55,10 @@ COUNT: Final = f"SELECT count(*) FROM outcome WHERE {_CHOSEN}"
 KEEP: Final = f"""
 INSERT INTO main.earlier_attempt ({_COLUMNS}) SELECT {_COLUMNS} FROM outcome WHERE {_CHOSEN}
 """
+KEEP_SOME: Final = f"""
+INSERT INTO main.earlier_attempt ({_COLUMNS}) SELECT {_COLUMNS} FROM outcome
+WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({codes.ACCEPTED}, {codes.REJECTED})
+"""
 QUEUE: Final = f"""
 UPDATE outcome SET state = {codes.QUEUED}, started = NULL, took = NULL, provider_id = NULL,
     reason = NULL, delivery_status = NULL, delivered_at = NULL
@@ -73,10 +77,20 @@ def count(connection: sqlite3.Connection, choice: Again) -> int:
 
 def queue(connection: sqlite3.Connection, choice: Again) -> int:
     """Queue messages for another attempt. See `Ledger.queue_again`."""
-    connection.execute(REAL)
-    connection.execute(TABLE)
+    _create(connection)
     connection.execute(KEEP, choice._asdict())
     return connection.execute(QUEUE, choice._asdict()).rowcount
+
+
+def keep(connection: sqlite3.Connection, numbers: str) -> None:
+    """Keep the last attempts of some messages, given as a JSON list of their numbers."""
+    _create(connection)
+    connection.execute(KEEP_SOME, (numbers,))
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute(REAL)
+    connection.execute(TABLE)
 
 
 def prepare(connection: sqlite3.Connection) -> None:

@@ -13,6 +13,7 @@ from connectus_async.ledger.records import (
     Again,
     Attendance,
     Claim,
+    Corrects,
     Entry,
     Instructions,
     Loaded,
@@ -56,7 +57,7 @@ class SqliteLedger(Ledger):
         self._writer = Writer(path)
         self._next_number = 1
         self._forgets_content = False
-        self._adds = False
+        self._corrects: Corrects | None = None
 
     async def open(self, policy: Policy) -> None:
         """Become the holder; create the file if there is none. See `Ledger.open`.
@@ -171,10 +172,10 @@ class SqliteLedger(Ledger):
         self._stop_heard = found.stopped
         return found
 
-    async def begin_load(self, *, adds: bool = False) -> int:
+    async def begin_load(self, *, corrects: Corrects | None = None) -> int:
         """Begin a load. See `Ledger.begin_load`."""
-        number: int = await self.ask(lambda _: loading.begin(self._file, adds=adds))
-        self._adds = adds
+        number: int = await self.ask(lambda _: loading.begin(self._file, adds=bool(corrects)))
+        self._corrects = corrects
         return number
 
     async def load(
@@ -183,7 +184,7 @@ class SqliteLedger(Ledger):
         """Record messages as queued or skipped. See `Ledger.load`."""
         first = self._next_number
         self._next_number += 2 * len(items)  # a duplicate takes a second one
-        numbers, adds = iter(range(first, self._next_number)), self._adds
+        numbers, adds = iter(range(first, self._next_number)), bool(self._corrects)
 
         def record(_: object) -> Sequence[Loaded]:
             load = loading.Load(
@@ -202,7 +203,7 @@ class SqliteLedger(Ledger):
             partial(
                 loading.end,
                 number=load_number,
-                adds=self._adds,
+                corrects=self._corrects,
                 replaces=replaces,
                 edited=edited,
             )
@@ -213,10 +214,6 @@ class SqliteLedger(Ledger):
         """Queue messages for another attempt. See `Ledger.queue_again`."""
         queued: int = await self.ask(partial(again.queue, choice=choice))
         return queued
-
-    async def supersede(self, numbers: Sequence[int], load_number: int) -> None:
-        """Skip messages whose rows were corrected. See `Ledger.supersede`."""
-        await self.ask(partial(loading.supersede, numbers=numbers, load_number=load_number))
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""

@@ -9,8 +9,8 @@ from connectus_async import _json
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.content import is_same
 from connectus_async.ledger.keys import recipient_key
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, no_message
-from connectus_async.ledger.sqlite import metadata
+from connectus_async.ledger.records import INVALID, Corrects, Entry, Loaded, Loading, no_message
+from connectus_async.ledger.sqlite import again, metadata
 from connectus_async.ledger.sqlite.codes import KIND_CODES
 from connectus_async.ledger.sqlite.holder import HolderFile
 from connectus_async.ledger.sqlite.rows import (
@@ -28,12 +28,14 @@ from connectus_async.ledger.states import (
     CORRECTED_BECAUSE,
     LEFT_OUT_BECAUSE,
     MAY_BE_SENT,
+    REPLACED,
     REPLACED_BECAUSE,
     RETURNS,
     Edited,
     SkipReason,
     State,
 )
+from connectus_async.products.sms_statuses import UNDELIVERED
 
 COLUMNS: Final = (*ENTRY, "reading")
 """The columns of a message that is loaded; ``reading`` is the number of its last load."""
@@ -66,10 +68,19 @@ UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 SKIP_KNOWN: Final = "UPDATE message SET state = 'skipped', reason = ?, ended_at = ? WHERE id = ?"
 FORGET_INVALID: Final = "DELETE FROM entry WHERE kind = ?"
 
-REPLACE: Final = """
-UPDATE message SET state = 'skipped', reason = ?, ended_at = ?
-WHERE state = 'queued' AND reading <> ?
+QUEUE_ADDED: Final = """
+UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL
+WHERE state = 'skipped' AND reason = ? AND reading = ?
 """
+"""What a load adds is queued by its end: one that is broken off leaves nothing to send."""
+
+REPLACE: Final = """
+UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now
+WHERE state = 'queued' AND reading <> :load AND (line IN (
+    SELECT line FROM message WHERE state = 'skipped' AND reason = :corrected AND reading = :load
+)) IS NOT TRUE
+"""
+"""A row that waits with its correction keeps that."""
 
 MAY_HAVE: Final = f"""
 FROM message WHERE state IN ({listed(MAY_BE_SENT)}) AND reading <> :load
@@ -91,15 +102,21 @@ GROUP BY other
 LEAVE_OUT: Final = f"""
 UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {EDITED}
 """
-SUPERSEDE: Final = f"""
+CORRECTED_NOW: Final = f"""
 WITH correction AS MATERIALIZED (
     SELECT line, max(reading) AS reading FROM message
     WHERE reading > :load AND state <> 'skipped' GROUP BY line
 )
-UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now
+SELECT id FROM message
 WHERE id IN (SELECT value FROM json_each(:numbers))
-    AND (state = 'rejected' OR state = 'skipped' AND kind = '{INVALID}')
+    AND (state = 'rejected' OR state = 'skipped' AND kind = '{INVALID}'
+        OR state = 'accepted' AND delivery_status IN ({listed(UNDELIVERED)}))
     AND reading < (SELECT reading FROM correction WHERE correction.line = message.line)
+"""
+SUPERSEDE: Final = """
+UPDATE message SET state = 'skipped', reason = ?, ended_at = ?, started_at = NULL,
+    provider_id = NULL, delivery_status = NULL, delivered_at = NULL
+WHERE id IN (SELECT value FROM json_each(?))
 """
 LEFT_OUT: Final = f"""
 SELECT id, {", ".join(Entry._fields)} FROM message
@@ -121,27 +138,35 @@ def begin(file: HolderFile, *, adds: bool) -> int:
 
 
 def end(
-    connection: sqlite3.Connection, number: int, *, adds: bool, replaces: bool, edited: Edited
+    connection: sqlite3.Connection,
+    number: int,
+    *,
+    corrects: Corrects | None,
+    replaces: bool,
+    edited: Edited,
 ) -> Mapping[int, int]:
     """Record that a source was loaded to its end. See `Ledger.end_load`."""
+    if corrects:
+        connection.execute(QUEUE_ADDED, (REPLACED_BECAUSE, number))
     if replaces:
-        connection.execute(REPLACE, (REPLACED_BECAUSE, time.time(), number))
+        values = {"reason": REPLACED_BECAUSE, "corrected": CORRECTED_BECAUSE, "load": number}
+        connection.execute(REPLACE, {**values, "now": time.time()})
     people = {} if edited is Edited.EVERYONE else _leave_out(connection, number)
-    if not adds:
+    if corrects:
+        _supersede(connection, corrects)
+    else:
         is_loaded = not people or edited is not Edited.ABORT
         metadata.write(connection, {metadata_names.LOADED: str(int(is_loaded))})
     return people
 
 
-def supersede(connection: sqlite3.Connection, numbers: Sequence[int], load_number: int) -> None:
-    """Skip messages whose rows were corrected. See `Ledger.supersede`."""
-    values = {
-        "numbers": _json.dumps([*numbers]).decode(),
-        "load": load_number,
-        "reason": CORRECTED_BECAUSE,
-        "now": time.time(),
-    }
-    connection.execute(SUPERSEDE, values)
+def _supersede(connection: sqlite3.Connection, corrects: Corrects) -> None:
+    """Skip messages whose rows were corrected."""
+    values = {"numbers": _document(corrects.numbers), "load": corrects.load}
+    rows = connection.execute(CORRECTED_NOW, values)
+    corrected = _document([number for (number,) in rows])
+    again.keep(connection, corrected)
+    connection.execute(SUPERSEDE, (CORRECTED_BECAUSE, time.time(), corrected))
 
 
 def left_out(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
@@ -158,7 +183,7 @@ class Load:
         file: The ledger.
         number: The number of the load.
         numbers: Numbers for new messages; a duplicate takes one as well.
-        adds: As in `Ledger.begin_load`.
+        adds: The load adds messages.
         tells_left_out: As in `Ledger.load`.
     """
 
@@ -205,9 +230,11 @@ class Load:
         line, state, seen, reason, *content = found
         if seen == self._number:
             return self._duplicate(entry, line)
-        if self._adds:
+        if self._adds and (item.skipped is not None or reason != REPLACED_BECAUSE):
             return Loaded(None, State(state))
         self._connection.execute(SEE_AGAIN, (entry.line, self._number, number))
+        if self._adds:
+            return Loaded(None, State.QUEUED)
         if item.is_too_often(state, reason):
             if state == State.QUEUED:
                 self._connection.execute(SKIP_KNOWN, (item.skipped, time.time(), number))
@@ -236,6 +263,8 @@ class Load:
         return Loaded(SkipReason.DUPLICATE, first_line=line)
 
     def _insert(self, entry: Entry, skipped: SkipReason | None, reason: str | None) -> None:
+        if self._adds and skipped is None:
+            skipped, reason = SkipReason.SUPERSEDED, REPLACED
         number = next(self._numbers)
         self._new += (*bound(number, entry), self._number)
         if skipped is not None:
@@ -264,6 +293,10 @@ def _leave_out(connection: sqlite3.Connection, number: int) -> Mapping[int, int]
         because = {"reason": LEFT_OUT_BECAUSE, "now": time.time()}
         connection.execute(LEAVE_OUT, {**values, **because})
     return people
+
+
+def _document(numbers: Sequence[int]) -> str:
+    return _json.dumps([*numbers]).decode()
 
 
 def _person(recipient: str | None) -> str | None:

@@ -5,6 +5,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ import pytest
 from anyio.to_thread import run_sync
 
 from connectus_async import AsyncConnectus, ConfigurationError, Delay, DelayCause, QuietHours, Sms
-from connectus_async.bulk.progress import together
+from connectus_async.bulk.progress import _felt_rate, together
 from connectus_async.bulk.sender import Bulk
 from connectus_async.emulator import Emulator, Fault
 from connectus_async.errors import CampaignStoppedError
@@ -182,7 +183,7 @@ async def test_a_pause_says_by_whom_and_until_when(
 
 
 async def test_a_429_is_told_as_the_word_of_the_api(client: AsyncConnectus, emulator: Emulator):
-    """With the time that it gave, and then with the rate that it seems to allow."""
+    """For as long as it slows the campaign down."""
     seen: list[Delay] = []
 
     def look(_: int) -> None:
@@ -196,7 +197,16 @@ async def test_a_429_is_told_as_the_word_of_the_api(client: AsyncConnectus, emul
         await bulk.run(messages(CHILE + 3, 2))
 
     assert {delay.cause for delay in seen} == {DelayCause.RATE_LIMIT}
-    assert seen[-1].rate is not None
+
+
+@pytest.mark.parametrize(
+    ("rate", "demand", "told"), [(40.0, 55.0, 40.0), (40.0, None, 40.0), (691.0, 55.0, None)]
+)
+def test_a_limit_far_above_what_is_sent_is_not_told(
+    rate: float, demand: float | None, told: float | None
+):
+    """The search for a higher rate has gone on, and the limit is felt no more."""
+    assert _felt_rate(SimpleNamespace(rate=rate, demand=demand)) == told
 
 
 async def test_an_outage_is_told(client: AsyncConnectus, emulator: Emulator):

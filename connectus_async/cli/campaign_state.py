@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from connectus_async.bulk.progress import Delay, DelayCause
+from connectus_async.cli.campaigns import is_loaded
 from connectus_async.cli.ledgers import Place
 from connectus_async.ledger import metadata_names, name_of, open_store
 from connectus_async.ledger.abc import LedgerReader
@@ -222,7 +223,7 @@ def snapshot_of(ledger: Place, reader: LedgerReader) -> Snapshot:
         place=ledger,
         name=metadata.get(metadata_names.NAME) or source or name_of(ledger),
         source=source,
-        is_loaded=metadata.get(metadata_names.LOADED, "1") == "1",
+        is_loaded=is_loaded(metadata),
         totals=reader.totals(),
         stopped=scrubbed(stopped) if stopped else None,
         orders=Orders(),

@@ -17,7 +17,6 @@ from connectus_async.errors import ConnectusError, LedgerError
 from connectus_async.ledger import metadata_names, open_store
 from connectus_async.ledger.abc import Ledger, LedgerReader
 from connectus_async.ledger.states import MAY_BE_SENT, SkipReason, State
-from connectus_async.report.figures import Figures, read_figures
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 
 STOPPED: Final = "interrupted; `connectus bulk status` shows the state of the messages"
@@ -31,10 +30,16 @@ def client_for(settings: Settings) -> AsyncConnectus:
     return AsyncConnectus(max_connections=settings.concurrency, **connection())
 
 
-def recorded(ledger: Place, given: dict[str, Any]) -> tuple[Figures, Settings]:
-    """Read the figures of a ledger, and its settings with those that were just given."""
+def recorded(ledger: Place, given: dict[str, Any]) -> tuple[Mapping[str, str], Settings]:
+    """Read the metadata of a ledger, and its settings with those that were just given."""
     with open_store(ledger).read() as reader:
-        return read_figures(reader), Settings.read(ledger, reader.metadata(), **given)
+        metadata = reader.metadata()
+    return metadata, Settings.read(ledger, metadata, **given)
+
+
+def is_loaded(metadata: Mapping[str, str]) -> bool:
+    """Tell whether a source was loaded to its end; a ledger may have had none."""
+    return metadata.get(metadata_names.LOADED, "1") == "1"
 
 
 @attrs.frozen
@@ -128,7 +133,7 @@ def standing_of(reader: LedgerReader) -> Standing:
     return Standing(
         counts={state: total.messages for state, total in reader.totals().items()},
         skipped=reader.skipped(),
-        is_loaded=metadata.get(metadata_names.LOADED, "1") == "1",
+        is_loaded=is_loaded(metadata),
         stopped=ExitCode(int(code)) if metadata.get(metadata_names.STOPPED) else None,
         name=metadata.get(metadata_names.NAME, ""),
         reason=metadata.get(metadata_names.STOPPED) or None,

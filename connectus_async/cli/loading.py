@@ -58,11 +58,11 @@ async def load_source(
     """
     load = partial(load_into, sender, source, composer, options, planner, examples, reached)
     try:
-        return await load(Edited.ABORT)
+        return (await load(Edited.ABORT)).report
     except EditedError as error:
         others = (await sender.counts()).get(State.QUEUED, 0)
         edit = Edit(error.people, error.corrected, others)
-    return await load(await choose(edit))
+    return (await load(await choose(edit))).report
 
 
 async def load_into(
@@ -77,11 +77,12 @@ async def load_into(
     *,
     corrects: Corrects | None = None,
     payer: AsyncConnectus | None = None,
-) -> PreflightReport:
+) -> Plan:
     """Load a source once; see `load_source`, and `Ledger.begin_load` for ``corrects``.
 
     Balances of ``payer`` that do not cover it stop it before anything of it is queued.
     """
+    plan = None
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
@@ -96,7 +97,8 @@ async def load_into(
         async with aclosing(batches):
             async for batch in batches:
                 yield batch
-        await planner.check(forecast(), payer, region=options.region)
+        nonlocal plan
+        plan = await planner.check(forecast(), payer, region=options.region)
 
     with progress_bar(Console(stderr=True)) as progress:
         task = progress.add_task(_("reading"), total=source.length)
@@ -118,7 +120,7 @@ async def load_into(
             progress.stop()
             await planner.show(Plan(report=forecast(), stops=error.stops))
             raise
-    return forecast()
+    return plan or Plan(report=forecast())
 
 
 async def _composed(

@@ -24,7 +24,10 @@ MAX_CONCURRENCY: Final = 400
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+Check = Callable[[click.Context, click.Parameter, Any], Any]
+
 _NETWORK: Final = f"{__name__}.network"
+_FINISH: Final = f"{__name__}.finish"
 _CREDENTIALS: Final = f"{__name__}.credentials"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
@@ -42,9 +45,21 @@ def chained(*options: Decorator) -> Decorator:
     return decorate
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        context.meta.setdefault(_NETWORK, {})[parameter.name] = value
+def _remembered(name: str, read: Check | None = None) -> Check:
+    """Make a callback that keeps the values of options under a name of the command's context."""
+
+    def remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        found = value if read is None else read(context, parameter, value)
+        if found is not None:
+            context.meta.setdefault(name, {})[parameter.name] = found
+
+    return remember
+
+
+def _settings(name: str) -> dict[str, Any]:
+    """Give the values that the present command was given, and that were kept under a name."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else dict(context.meta.get(name, {}))
 
 
 def _choose_credentials(
@@ -62,7 +77,7 @@ network_options = chained(
     click.option(
         "--proxy",
         expose_value=False,
-        callback=_remember,
+        callback=_remembered(_NETWORK),
         help="HTTP proxy, such as http://127.0.0.1:3128, or none.  [default: CONNECTUS_PROXY, "
         "HTTPS_PROXY]",
     ),
@@ -70,7 +85,7 @@ network_options = chained(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False),
         expose_value=False,
-        callback=_remember,
+        callback=_remembered(_NETWORK),
         help="PEM certificates to trust besides the system's.  [default: CONNECTUS_CA_FILE]",
     ),
 )
@@ -95,8 +110,7 @@ connection_options = chained(
 
 def network() -> dict[str, Any]:
     """Settings of the network that the present command was given."""
-    context = click.get_current_context(silent=True)
-    return {} if context is None else dict(context.meta.get(_NETWORK, {}))
+    return _settings(_NETWORK)
 
 
 def connection() -> dict[str, Any]:
@@ -133,20 +147,13 @@ def _fail_share(
     return percent / 100
 
 
-FINISH: Final = f"{__name__}.finish"
-
-
-def _remember_finish(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    context.meta.setdefault(FINISH, {})[parameter.name] = value
-
-
 def finish_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for the end of a campaign; `finish_settings` has their values."""
     return chained(
         click.option(
             "--on-finish",
             expose_value=False,
-            callback=_remember_finish,
+            callback=_remembered(_FINISH),
             metavar="COMMAND",
             help="Run this when the campaign ends, however it does, with the summary as JSON on"
             " standard input.",
@@ -154,18 +161,14 @@ def finish_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--webhook-on-finish",
             expose_value=False,
-            callback=lambda context, parameter, value: _remember_finish(
-                context, parameter, url(context, parameter, value)
-            ),
+            callback=_remembered(_FINISH, url),
             metavar="URL",
             help="Post the summary as JSON to this URL then; it has no personal data.",
         ),
         click.option(
             "--fail-above",
             expose_value=False,
-            callback=lambda context, parameter, value: _remember_finish(
-                context, parameter, _fail_share(context, parameter, value)
-            ),
+            callback=_remembered(_FINISH, _fail_share),
             metavar="PERCENT",
             help="End with code 4 only if more than this share of the messages was rejected or"
             " invalid, such as 2%.  [default: 0%]",
@@ -175,8 +178,7 @@ def finish_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def finish_settings() -> dict[str, Any]:
     """Settings for the end of the campaign that the present command was given."""
-    context = click.get_current_context(silent=True)
-    return {} if context is None else dict(context.meta.get(FINISH, {}))
+    return _settings(_FINISH)
 
 
 def campaign_option(

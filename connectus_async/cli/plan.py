@@ -3,7 +3,7 @@
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from connectus_async.recipients.preflight import (
     Skipped,
     SkippedAlike,
     balances,
+    shortfalls,
     texts_of,
 )
 from connectus_async.segmentation import segments
@@ -69,7 +70,7 @@ class Plan:
         return {
             "type": "plan",
             "preflight": self.report.as_dict(),
-            "shortfalls": None if found is None else [it.as_dict() for it in _shortfalls(found)],
+            "shortfalls": None if found is None else [it.as_dict() for it in shortfalls(found)],
             "balances": None if found is None else [Shortfall(*it).as_dict() for it in found],
             "stopped_by": [stop.flag for stop in self.stops],
         }
@@ -111,16 +112,18 @@ class Planner:
 
     async def check(
         self, report: PreflightReport, client: AsyncConnectus | None = None, *, region: str | None
-    ) -> None:
-        """Refuse to send what is stopped; a trial is not refused.
+    ) -> Plan:
+        """Make a plan, and refuse to send what is stopped; a trial is not refused.
 
         Without a client, nobody is asked for the balances, and they stop nothing.
 
         Raises:
             StoppedError: Something stops it.
         """
-        if not self.is_trial and (stops := (await self.plan(report, client, region=region)).stops):
-            raise StoppedError(stops)
+        plan = await self.plan(report, client, region=region)
+        if plan.stops and not self.is_trial:
+            raise StoppedError(plan.stops)
+        return plan
 
     async def plan(
         self, report: PreflightReport, client: AsyncConnectus | None, *, region: str | None
@@ -341,10 +344,6 @@ def _product(need: Need) -> str:
     if need.country is None:
         return "SMS"
     return _("SMS to {country}").format(country=country_name(need.country))
-
-
-def _shortfalls(found: Iterable[Balance]) -> list[Shortfall]:
-    return [Shortfall(*it) for it in found if it.has is None or it.lacks]
 
 
 def _shown_messages(report: PreflightReport) -> Iterator[tuple[str, Row]]:

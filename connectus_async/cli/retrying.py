@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaign_display import Manner
-from connectus_async.cli.campaigns import STOPPED, campaign_sender, client_for
+from connectus_async.cli.campaigns import STOPPED, campaign_sender, client_for, is_loaded
 from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import check_confirmable, is_confirmed
 from connectus_async.cli.corrections import Corrections
@@ -89,7 +89,7 @@ def retry(
 
     async def command() -> int:
         metadata, total = await run_sync(_read, ledger, choice)
-        if metadata.get(metadata_names.LOADED, "1") != "1":
+        if not is_loaded(metadata):
             raise LedgerError(name_of(ledger), NOT_LOADED)
         if corrected is None and not total:
             return _nothing(as_json=as_json)
@@ -196,16 +196,16 @@ async def _add(
     # its own key would find the message that is corrected; people are compared all the same
     composer = attrs.evolve(composition.composer(options.region), key=None)
     composer.check(corrections.columns)
-    report = await load_into(
+    plan = await load_into(
         *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, None),
         edited=Edited.REMAINING,
         corrects=Corrects(corrections.numbers, SourceFile.read(metadata).load),
         payer=client,
     )
     left_out = await _left_out(opened)
-    waited = (await sender.counts()).get(State.QUEUED, 0) - report.to_send
-    await planner.show(await planner.plan(report, client, region=options.region))
-    _tell(corrections, report, left_out, waited, as_json=planner.as_json)
+    waited = (await sender.counts()).get(State.QUEUED, 0) - plan.report.to_send
+    await planner.show(plan)
+    _tell(corrections, plan.report, left_out, waited, as_json=planner.as_json)
 
 
 async def _left_out(opened: Ledger) -> int:

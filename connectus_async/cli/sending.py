@@ -212,11 +212,11 @@ def resume(
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
 
     async def command() -> int:
-        figures, settings = await run_sync(recorded, ledger, given)
-        if not figures.is_loaded:
+        metadata, settings = await run_sync(recorded, ledger, given)
+        if metadata.get(metadata_names.LOADED) != "1":
+            source = metadata.get(metadata_names.SOURCE) or "its file"
             raise LedgerError(
-                name_of(ledger),
-                f"{figures.source or 'its file'} was not read to its end: run bulk send again",
+                name_of(ledger), f"{source} was not read to its end: run bulk send again"
             )
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()

@@ -658,6 +658,15 @@ def balances(report: PreflightReport, sub_clients: SubClients) -> list[tuple[Nee
     return [(need, _balance(need, sub_clients)) for need in report.needs]
 
 
+def shortfalls(found: Iterable[tuple[Need, int | None]]) -> list[Shortfall]:
+    """Choose the needs that their balances do not cover, or may not cover."""
+    return [
+        Shortfall(need, balance)
+        for need, balance in found
+        if balance is None or balance < need.amount
+    ]
+
+
 def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Shortfall]:
     """Compare the needs of a campaign with the balances that pay for it.
 
@@ -670,11 +679,7 @@ def compare_balance(report: PreflightReport, sub_clients: SubClients) -> list[Sh
         answer never counts as covered. If the countries of the SMS are unknown, they are compared
         with the sum of all countries' balances, which is an upper bound.
     """
-    return [
-        Shortfall(need, balance)
-        for need, balance in balances(report, sub_clients)
-        if balance is None or balance < need.amount
-    ]
+    return shortfalls(balances(report, sub_clients))
 
 
 def _balance(need: Need, sub_clients: SubClients) -> int | None:

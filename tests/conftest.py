@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,17 @@ def postgres_ledger(database: "Database") -> str:
     """The address of a ledger in a database without any."""
     database.empty()
     return database.address()
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def ledger_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Path | str]:
+    """Name places of ledgers, in one folder or one database."""
+    if request.param == "SQLite":
+        return lambda name: tmp_path / f"{name}.db"
+    database = request.getfixturevalue("database")
+    database.empty()
+    address: Callable[[str], str] = database.address
+    return address
 
 
 @pytest.fixture

@@ -42,14 +42,6 @@ def night() -> Iterator[Night]:
     ENDS.clear()
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    if request.param == "PostgreSQL":
-        found: str = request.getfixturevalue("postgres_ledger")
-        return found
-    return tmp_path / "campaign.db"
-
-
 @pytest.fixture
 async def client(settings: dict[str, Any]) -> Any:
     async with AsyncConnectus(**settings) as client:

@@ -26,14 +26,6 @@ FIRST = 56_960_000_000
 Ledger = Path | str
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    if request.param == "SQLite":
-        return tmp_path / "campaign.db"
-    address: str = request.getfixturevalue("postgres_ledger")
-    return address
-
-
 @pytest.fixture(autouse=True)
 def _asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attendance, "SECONDS", 0.01)

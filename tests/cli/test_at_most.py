@@ -6,24 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from click.testing import Result
 
 from connectus_async.emulator import Emulator
 
 Run = Callable[..., Result]
 Place = Callable[[str], object]
-
-
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Name ledgers of one folder or database."""
-    if request.param == "SQLite":
-        return lambda name: tmp_path / f"{name}.db"
-    database = request.getfixturevalue("database")
-    database.empty()
-    address: Place = database.address
-    return address
 
 
 def send(file: Path, ledger: object, *options: object) -> tuple[object, ...]:
@@ -34,13 +22,13 @@ def of(*numbers: int) -> str:
     return "".join(["dst_number\n", *[f"5698768806{number}\n" for number in numbers]])
 
 
-def test_who_got_enough_is_skipped(run: Run, server: Emulator, recipients: Path, place: Place):
+def test_who_got_enough_is_skipped(run: Run, server: Emulator, recipients: Path, ledger_of: Place):
     """In the plan, the status and the export; once they may get something, they get it."""
     for name, numbers in {"a": (0, 1), "b": (0, 2)}.items():
         recipients.write_text(of(*numbers), "utf-8")
-        assert run(*send(recipients, place(name))).exit_code == 0
+        assert run(*send(recipients, ledger_of(name))).exit_code == 0
     recipients.write_text(of(0, 1, 5), "utf-8")
-    mine = place("c")
+    mine = ledger_of("c")
     capped = send(recipients, mine, "--at-most", "2/7d")
 
     plan = run(*capped, "--dry-run", "--json")
@@ -63,13 +51,13 @@ def test_who_got_enough_is_skipped(run: Run, server: Emulator, recipients: Path,
 
 
 def test_a_message_that_waits_is_checked_again(
-    run: Run, server: Emulator, recipients: Path, place: Place
+    run: Run, server: Emulator, recipients: Path, ledger_of: Place
 ):
     """Its person may have got another one since it was loaded."""
-    mine = place("c")
+    mine = ledger_of("c")
     waits = run(*send(recipients, mine, "--quiet-hours", "00:00-23:59", "--no-wait"))
     assert (waits.exit_code, server.received) == (7, []), waits.output
-    assert run(*send(recipients, place("a"))).exit_code == 0
+    assert run(*send(recipients, ledger_of("a"))).exit_code == 0
     sent = run(*send(recipients, mine, "--at-most", "1/1d"))
     assert (sent.exit_code, len(server.received)) == (5, 3), sent.output
     assert "3 skipped: too often" in sent.stdout

@@ -17,12 +17,10 @@ SEND = ("--yes", "--text", "Hola {nombre}", "--to", "celular")
 ROWS = "nombre;celular;state\nAna;56987688060;RM\nJosé;12;V\n;56987688062;IX\n"
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, run: Run, file: Path) -> Path | str:
+@pytest.fixture
+def ledger(ledger_of: Callable[[str], Path | str], run: Run, file: Path) -> Path | str:
     """A campaign of three rows, of which the first can be sent."""
-    found: Path | str = file.with_name("clientes.db")
-    if request.param == "PostgreSQL":
-        found = request.getfixturevalue("postgres_ledger")
+    found = ledger_of("clientes")
     assert run("bulk", "send", file, *SEND, "--ledger", found).exit_code == 4
     return found
 

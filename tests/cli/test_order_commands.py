@@ -24,12 +24,12 @@ Run = Callable[..., Result]
 Ledger = Path | str
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, run: Run, server: Emulator, recipients: Path) -> Ledger:
+@pytest.fixture
+def ledger(
+    ledger_of: Callable[[str], Ledger], run: Run, server: Emulator, recipients: Path
+) -> Ledger:
     """A campaign of three messages that wait."""
-    found: Ledger = recipients.with_name("campaign.db")
-    if request.param == "PostgreSQL":
-        found = request.getfixturevalue("postgres_ledger")
+    found = ledger_of("navidad")
     with server.fault(Fault.status(402), route="sms.send"):
         sent = run(*send(recipients, found))
     assert (sent.exit_code, server.received) == (6, []), sent.output

@@ -29,12 +29,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, file: Path) -> Ledger:
-    if request.param == "PostgreSQL":
-        found: str = request.getfixturevalue("postgres_ledger")
-        return found
-    return file.with_name("clientes.db")
+@pytest.fixture
+def ledger(ledger_of: Callable[[str], Ledger]) -> Ledger:
+    return ledger_of("clientes")
 
 
 Send = Callable[..., Result]

@@ -28,12 +28,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def place(request: pytest.FixtureRequest, file: Path) -> Path | str:
-    if request.param == "PostgreSQL":
-        found: str = request.getfixturevalue("postgres_ledger")
-        return found
-    return file.with_name("clientes.db")
+@pytest.fixture
+def place(ledger_of: Callable[[str], Path | str]) -> Path | str:
+    return ledger_of("clientes")
 
 
 @pytest.fixture

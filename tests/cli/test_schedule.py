@@ -27,12 +27,9 @@ SANTIAGO = ("--zone", "America/Santiago")
 LATER = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0) + dt.timedelta(days=9)
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def ledger(request: pytest.FixtureRequest, recipients: Path) -> Ledger:
-    if request.param == "SQLite":
-        return recipients.with_name("campaign.db")
-    address: str = request.getfixturevalue("postgres_ledger")
-    return address
+@pytest.fixture
+def ledger(ledger_of: Callable[[str], Ledger]) -> Ledger:
+    return ledger_of("campaign")
 
 
 def send(recipients: Path, ledger: Ledger, *options: object) -> tuple[object, ...]:

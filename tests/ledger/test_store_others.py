@@ -59,30 +59,19 @@ async def test_a_campaign_that_forgets_texts_knows_whom_it_reached(
         assert await run_sync(reached, store, time.time() - HOUR) == expected
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Name places of one folder or database."""
-    if request.param == "SQLite":
-        return lambda name: tmp_path / f"{name}.db"
-    database = request.getfixturevalue("database")
-    database.empty()
-    address: Place = database.address
-    return address
-
-
 def people(store: LedgerStore, since: float) -> list[str]:
     """Whom the other ledgers of a store reached."""
     found = [reached(other, since) for other in store.others(since)]
     return sorted(chain.from_iterable(found))
 
 
-async def test_a_ledger_finds_the_others_of_its_folder_or_database(place: Place):
+async def test_a_ledger_finds_the_others_of_its_folder_or_database(ledger_of: Place):
     """Not itself; also those that somebody sends at the moment, and before it exists."""
     since = time.time() - HOUR
-    mine = open_store(place("mine"))
+    mine = open_store(ledger_of("mine"))
     assert await run_sync(people, mine, since) == []
     for number, name in enumerate("abc"):
-        async with opened(open_store(place(name)), name) as ledger:
+        async with opened(open_store(ledger_of(name)), name) as ledger:
             await finish(ledger, entry(recipient=f"5696000000{number}"))
             assert len(await run_sync(people, mine, since)) == number + 1
     async with opened(mine, "mine") as ledger:

@@ -28,7 +28,7 @@ from jinja2.visitor import NodeTransformer
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.recipients.cells import Cell, format_cell, is_blank
+from connectus_async.recipients.cells import Cell, format_cell, is_blank, refuse_an_error
 
 MAX_NODES: Final = 10_000
 """Maximum nodes in a template, not counting plain text."""
@@ -238,6 +238,7 @@ def _size(node: nodes.Node) -> int:
 def _value(name: str, cell: Cell) -> object:
     if is_blank(cell):
         return _EmptyCell(hint=name, name=name, exc=_EmptyCellError)
+    refuse_an_error(name, cell)
     return cell.strip() if isinstance(cell, str) else cell
 
 

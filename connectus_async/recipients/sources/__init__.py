@@ -75,7 +75,7 @@ def _open(path: Path, reading: Reading) -> Source:
         reading.check(suffix, ())
         return ParquetFile.open(path)
     if suffix in EXCEL:
-        reading.check(suffix, {"sheet", "header_row"})
+        reading.check(suffix, {"sheet", "header_row", "hidden_rows"})
         return ExcelFile.open(path, reading)
     raise _not_read(path, suffix)
 

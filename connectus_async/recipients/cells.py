@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from connectus_async.arguments import MAX_AMOUNT
 from connectus_async.errors import InvalidArgumentError
 
 MAX_EXACT: Final = 10**15
@@ -139,13 +140,23 @@ def written_value(column: str, cell: object) -> object:
         column: The name for error messages.
         cell: The cell, which is not empty.
 
+    Returns:
+        The text of a text or of a whole number; any other value as it is.
+
     Raises:
         InvalidArgumentError: It is an error.
+
+    >>> written_value("dst_number", " 56987688060"), written_value("dst_number", 56987688060)
+    ('56987688060', '56987688060')
     """
-    refuse_an_error(column, cell)
+    if isinstance(cell, str):
+        return cell.strip()
     if isinstance(cell, ShownDigits) and cell.shown is not None:
         return cell.shown
-    return int(cell) if isinstance(cell, ShownInt) else cell
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return int.__repr__(cell) if 0 <= cell <= MAX_AMOUNT else int(cell)
+    refuse_an_error(column, cell)
+    return cell
 
 
 def without_tail(number: float) -> float:

@@ -269,15 +269,15 @@ class Composer:
     def _recipient(self, cells: Mapping[str, Cell]) -> object:
         column = self.recipient
         value = _cell(cells, column)
-        is_number = isinstance(value, str | int) and not isinstance(value, bool)
-        if self.normalise is not None and is_number:
+        is_written = isinstance(value, str | int) and not isinstance(value, bool)
+        if self.normalise is not None and is_written:
             value = self.normalise(column, value)
         return self._form.to[1](column, value)
 
 
 def _cell(cells: Mapping[str, Cell], column: str) -> Any:
-    """Return a value unformatted: a number that a spreadsheet stored as a float stays a float."""
+    """Return a value as written: a number that a spreadsheet stored as a float stays a float."""
     value = cells.get(column)
     if is_blank(value):
         raise InvalidArgumentError(column, "is empty in this row")
-    return value.strip() if isinstance(value, str) else written_value(column, value)
+    return written_value(column, value)

@@ -18,8 +18,8 @@ from connectus_async.recipients.sources.reading import AS_FOUND, Reading
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 PARQUET: Final = frozenset({".parquet"})
-EXCEL: Final = frozenset({".xlsx", ".xlsm"})
-OLD_SPREADSHEETS: Final = frozenset({".xls", ".xlsb", ".ods"})
+EXCEL: Final = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
+OLD_SPREADSHEETS: Final = frozenset({".xlsb"})
 """Formats whose readers do not report the number format of a cell."""
 
 __all__ = [

@@ -41,6 +41,9 @@ from connectus_async.recipients.sources.workbooks.tokens import (
 )
 
 GENERAL: Final = "General"
+OF_SYSTEM: Final = "[currency]"
+"""Stands for the formats of currency that a workbook leaves to the system."""
+
 REMEMBERED: Final = 1024
 """Days whose text is kept: a column has the same few many times."""
 

@@ -15,6 +15,7 @@ from connectus_async.recipients.cells import Cell
 from connectus_async.recipients.sources.workbooks.number_formats import (
     BUILT_IN,
     GENERAL,
+    OF_SYSTEM,
     NumberFormats,
     ToCell,
 )
@@ -37,9 +38,6 @@ from connectus_async.recipients.sources.workbooks.workbook import (
 
 EPOCH: Final = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - a date of a workbook has no zone
 EPOCH_1904: Final = dt.datetime(1904, 1, 1)  # noqa: DTZ001 - as above
-OF_SYSTEM: Final = "[currency]"
-"""Stands for the formats of currency that a workbook leaves to the system."""
-
 _DAY: Final = dt.timedelta(days=1)
 _VALUES: Final = frozenset({"}v", "v"})
 _TRUE: Final = frozenset({"1", "true"})

@@ -324,9 +324,10 @@ async def test_a_document_with_a_password_says_so(path: Path):
         row(text_cell("a")) + row(text_cell("1"), given='table:number-rows-repeated="2000000"'),
         row(text_cell("a"), text_cell("b", given='table:number-columns-repeated="20000"')),
         row(text_cell("a")) + row(text_cell("x") * 100_000),
+        row(text_cell("a")) + row(text_cell("<text:s text:c='9999999'/>")),
         row(text_cell("a")) + "</table:table>",
     ],
-    ids=["rows", "columns", "one row", "XML"],
+    ids=["rows", "columns", "one row", "blanks", "XML"],
 )
 async def test_a_document_of_excessive_size_or_damaged_is_refused(path: Path, table: str):
     """It takes no memory, and no endless time."""

@@ -18,9 +18,7 @@ from connectus_async.recipients.sources.reading import AS_FOUND, Reading
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 PARQUET: Final = frozenset({".parquet"})
-EXCEL: Final = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
-OLD_SPREADSHEETS: Final = frozenset({".xlsb"})
-"""Formats whose readers do not report the number format of a cell."""
+EXCEL: Final = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
 
 __all__ = [
     "AS_FOUND",
@@ -47,7 +45,8 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     | ``.csv``, ``.tsv``, ``.txt`` | CSV | |
     | ``.jsonl``, ``.ndjson`` | JSON Lines | |
     | ``.parquet`` | Parquet | ``connectus-async[parquet]`` |
-    | ``.xlsx``, ``.xlsm`` | Excel | ``connectus-async[excel]`` |
+    | ``.xlsx``, ``.xlsm``, ``.xlsb``, ``.xls`` | Excel | ``connectus-async[excel]`` |
+    | ``.ods`` | OpenDocument | ``connectus-async[excel]`` |
 
     Args:
         path: The path of the file.
@@ -77,13 +76,5 @@ def _open(path: Path, reading: Reading) -> Source:
     if suffix in EXCEL:
         reading.check(suffix, {"sheet", "header_row", "hidden_rows"})
         return ExcelFile.open(path, reading)
-    raise _not_read(path, suffix)
-
-
-def _not_read(path: Path, suffix: str) -> InvalidArgumentError:
-    if suffix in OLD_SPREADSHEETS:
-        return InvalidArgumentError(
-            path.name, f"is {suffix}, which is not supported; save it as .xlsx"
-        )
     known = ", ".join(sorted(CSV | JSON_LINES | PARQUET | EXCEL))
-    return InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")
+    raise InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")

@@ -179,6 +179,8 @@ def _sheet(path: Path, book: Workbook, name: str | None) -> str:
         return shown[0]
     if name is not None and name in book.sheets:
         return name
+    if not shown:
+        raise InvalidArgumentError(path.name, "has no visible sheet; choose one with --sheet")
     if name is not None:
         problem = f"has no sheet {name!r}"
         names = [one_line(sheet, LONGEST_NAME) for sheet in shown]

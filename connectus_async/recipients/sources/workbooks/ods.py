@@ -22,6 +22,7 @@ from connectus_async.recipients.sources.workbooks.parts import (
 from connectus_async.recipients.sources.workbooks.shown_digits import shown_number, with_text
 from connectus_async.recipients.sources.workbooks.workbook import (
     MAX_COLUMNS,
+    MAX_MERGES,
     MAX_ROWS,
     Layout,
     Merge,
@@ -31,6 +32,8 @@ from connectus_async.recipients.sources.workbooks.workbook import (
 )
 
 CONTENT: Final = "content.xml"
+MAX_BLANKS: Final = 1024
+"""Maximum blanks that one element stands for; it bounds memory."""
 
 _OF_DOCUMENT: Final = "urn:oasis:names:tc:opendocument:xmlns:"
 _OFFICE: Final = f"{_OF_DOCUMENT}office:1.0{BETWEEN}"
@@ -199,7 +202,7 @@ class _Scan:
 
     def _look_at_cell(self, given: Mapping[str, str]) -> None:
         wide = int(given.get(f"{_TABLE}number-columns-spanned", 1))
-        if wide > 1:
+        if wide > 1 and len(self._sheet.merges) < MAX_MERGES:
             high = int(given.get(f"{_TABLE}number-rows-spanned", 1))
             first = self._column + 1
             self._sheet.merges.append(
@@ -256,11 +259,17 @@ def _line(element: Element) -> str:
     for child in element:
         name = local(child.tag)
         if name == "s":
-            parts.append(" " * min(int(child.get(_BLANKS, 1)), MAX_ROWS))
+            parts.append(_blanks(int(child.get(_BLANKS, 1))))
         elif name not in _NO_TEXT:
             parts.append(_SIGNS.get(name) or _line(child))
         parts.append(child.tail or "")
     return "".join(parts)
+
+
+def _blanks(count: int) -> str:
+    if count > MAX_BLANKS:
+        raise DamagedError
+    return " " * count
 
 
 def _moment(value: str, text: str | None) -> Cell:

@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 from connectus_async.errors import ConnectusError, InvalidArgumentError
 from connectus_async.recipients.sources.workbooks.ods import CONTENT, Ods
+from connectus_async.recipients.sources.workbooks.package import Package
 from connectus_async.recipients.sources.workbooks.parts import (
     MAX_KEPT,
     check_parts,
@@ -16,6 +17,7 @@ from connectus_async.recipients.sources.workbooks.parts import (
 )
 from connectus_async.recipients.sources.workbooks.workbook import Workbook
 from connectus_async.recipients.sources.workbooks.xls import Xls
+from connectus_async.recipients.sources.workbooks.xlsb import Xlsb
 from connectus_async.recipients.sources.workbooks.xlsx import Xlsx
 
 COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -23,6 +25,7 @@ COMPOUND: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 SAMPLE: Final = 4096
 ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
+BINARY: Final = ".bin"
 MANIFEST: Final = "META-INF/manifest.xml"
 ENCRYPTION: Final = b"encryption-data"
 
@@ -71,7 +74,9 @@ def opened(path: Path, region: str | None) -> Iterator[Workbook]:
 def _zipped(archive: ZipFile, region: str | None, file: str) -> Workbook:
     names = set(archive.namelist())
     if CONTENT not in names:
-        return Xlsx(archive, region, file)
+        package = Package(archive)
+        is_binary = package.main.casefold().endswith(BINARY)
+        return (Xlsb if is_binary else Xlsx)(package, region, file)
     if MANIFEST in names and contains(archive, MANIFEST, [ENCRYPTION]):
         raise _NoWorkbookError(PASSWORD)
     return Ods(archive, region, file)

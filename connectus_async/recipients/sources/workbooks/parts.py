@@ -1,5 +1,6 @@
 """Parts of zipped workbooks: opened with limits, and parsed as XML piece by piece."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
@@ -14,6 +15,8 @@ MAX_PACKED: Final = 500
 
 MAX_KEPT: Final = 256 * 2**20
 """Maximum bytes of a part that is kept in memory, such as the shared strings."""
+
+_KEPT: Final = re.compile(r"(sharedStrings|styles)\.(xml|bin)$", re.IGNORECASE)
 
 PIECE: Final = 2**16
 PIECE_OVERLAP: Final = 16
@@ -40,7 +43,7 @@ def check_parts(file: str, archive: ZipFile) -> None:
     """
     for part in archive.infolist():
         is_bomb = part.file_size > LARGE and part.file_size > MAX_PACKED * part.compress_size
-        is_kept = part.filename.casefold().endswith(("sharedstrings.xml", "styles.xml"))
+        is_kept = _KEPT.search(part.filename) is not None
         if is_bomb or (is_kept and part.file_size > MAX_KEPT):
             raise too_large(file)
 

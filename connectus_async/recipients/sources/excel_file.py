@@ -132,8 +132,9 @@ class ExcelFile(Source):
                     missing = width - len(cells)
                     if missing < 0 and not all(map(is_blank, cells[missing:])):
                         yield Line(number, too_many_cells(cells, self.header))
-                    else:
-                        yield Line(number, by_column(self.header, chain(cells, [None] * missing)))
+                        continue
+                    all_cells = chain(cells, [None] * missing) if missing > 0 else cells
+                    yield Line(number, by_column(self.header, all_cells))
             self._note_rows(book, hidden, skips=skips)
 
     def _note(self, sentence: str) -> None:

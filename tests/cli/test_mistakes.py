@@ -106,14 +106,18 @@ MISTAKES = {
     "empty file": Mistake(
         (*SEND, *TEXT), "people.csv: is empty", "its first line must name the columns", file=b""
     ),
-    "workbook of long ago": Mistake(
-        ("bulk", "send", "people.xls", *TEXT), "is .xls, which is not supported", "save it as .xlsx"
+    "CSV with the name of a workbook": Mistake(
+        ("bulk", "send", "people.xls", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "not a table": Mistake(
         ("bulk", "send", "people.pdf", *TEXT), "has no supported extension", "use one of .csv"
     ),
-    "not a workbook": Mistake(
-        ("bulk", "send", "people.xlsx", *TEXT), "it is not an Excel workbook", "is damaged"
+    "web page with the name of a workbook": Mistake(
+        ("bulk", "send", "people.xlsx", *TEXT),
+        "it is a web page with the name of a workbook",
+        "open it in a spreadsheet, and save it as .xlsx",
     ),
     "another encoding": Mistake(
         (*SEND, *TEXT),
@@ -185,8 +189,9 @@ MISTAKES = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which somebody types."""
     monkeypatch.chdir(tmp_path)
-    for name in ("people.xls", "people.pdf", "people.xlsx", "people.csv"):
+    for name in ("people.xls", "people.pdf", "people.csv"):
         Path(name).write_bytes(GOOD)
+    Path("people.xlsx").write_bytes(b"<html><table></table></html>")
     for name in ("empty.txt", "people.csv.ledger.db"):
         Path(name).touch()
     return tmp_path

@@ -36,7 +36,7 @@ from connectus_async.cli.log import event
 from connectus_async.cli.progress_line import Meter
 from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
-from connectus_async.ledger.states import SkipReason, State
+from connectus_async.ledger.states import SkipReason, State, not_counted
 from connectus_async.report.figures import Figures
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class CampaignDisplay:
 
         Args:
             counts: The messages of the ledger by state.
-            skipped: Skipped rows by reason. Those whose place others took are not counted.
+            skipped: Skipped rows by reason. Some are not counted; see `NOT_COUNTED`.
         """
         with suppress(OSError, SystemExit):
             self._print_end(counts, skipped)
@@ -226,8 +226,8 @@ class CampaignDisplay:
     def _print_end(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
         numbers = {str(state): counts.get(state, 0) for state in State}
-        fields = {"type": "summary", **numbers, **now}
-        said_of_all = _summary(counts, skipped.get(SkipReason.SUPERSEDED, 0))
+        fields = {"type": "summary", **numbers, "skipped_by": dict(skipped), **now}
+        said_of_all = _summary(counts, not_counted(skipped))
         if self.manner.log_file is not None:
             for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
@@ -277,9 +277,9 @@ class CampaignDisplay:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(counts: Mapping[State, int], superseded: int) -> str:
+def _summary(counts: Mapping[State, int], left: int) -> str:
     numbers = {str(state): counts.get(state, 0) for state in State}
-    numbers[str(State.SKIPPED)] -= superseded
+    numbers[str(State.SKIPPED)] -= left
     return _(
         "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
         " {skipped} skipped, {queued} queued"

@@ -463,6 +463,7 @@ _SKIPPED: Final[Mapping[SkipReason, Callable[[], str]]] = {
     SkipReason.EXPIRED: lambda: _("expired"),
     SkipReason.OVER_BUDGET: lambda: _("over budget"),
     SkipReason.TOO_OFTEN: lambda: _("too often"),
+    SkipReason.HAS_ANOTHER: lambda: _("has another text"),
 }
 _FINDINGS: Final[Mapping[Finding, Plurals]] = {
     Finding.LANDLINE: lambda count: ngettext(

@@ -203,7 +203,8 @@ async def _add(
         payer=client,
     )
     left_out = await _left_out(opened)
-    waited = (await sender.counts()).get(State.QUEUED, 0) - plan.report.to_send
+    queued = plan.report.to_send - left_out
+    waited = (await sender.counts()).get(State.QUEUED, 0) - queued
     await planner.show(plan)
     _tell(corrections, plan.report, left_out, waited, as_json=planner.as_json)
 

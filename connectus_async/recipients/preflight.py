@@ -349,11 +349,11 @@ class Preflight:
             first_line: For a duplicate, the line of the first message.
         """
         self._rows += 1
-        if known not in (None, State.QUEUED):
-            self._known[known] += 1
-        elif skipped is not None:
+        if skipped is not None:
             alike = _SENTENCES[skipped] if skipped is SkipReason.DUPLICATE else None
             self._skip(row.line, skipped, _sentence(row, skipped, first_line), alike)
+        elif known not in (None, State.QUEUED):
+            self._known[known] += 1
         else:
             self._add_message(row)
 
@@ -605,6 +605,7 @@ _SENTENCES: Final[Mapping[SkipReason, str]] = {
     SkipReason.EXPIRED: "the message has expired",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
     SkipReason.SUPERSEDED: "the source does not have it any more",
+    SkipReason.HAS_ANOTHER: "the recipient may have got another text of this campaign",
     SkipReason.TOO_OFTEN: "the recipient got as many messages lately as are allowed",
 }
 

@@ -438,6 +438,7 @@ def test_failed_rows_as_json_are_a_line_each(run, server, recipients):
         "unknown": 1,
         "held": 0,
         "skipped": 0,
+        "skipped_by": {},
         "accepted_now": 2,
         "stopped_by": None,
     }

@@ -12,7 +12,7 @@ from connectus_async.ledger.states import HAS_ANOTHER, REPLACED, Edited, SkipRea
 
 OLD, NEW = "Hola mudno", "Hola mundo"
 ANA, LUIS, EVA = "56960000001", "56960000002", "56960000003"
-LEFT_OUT = f"duplicate: {HAS_ANOTHER}"
+LEFT_OUT = f"has_another: {HAS_ANOTHER}"
 
 
 @every_variant
@@ -331,7 +331,7 @@ async def test_a_message_that_was_left_out_waits_again_once_it_is_loaded(
     new = entry(f"{ANA} {NEW}", recipient=ANA, text=NEW)
     loaded = await ledger.load([Loading(new)], number, tells_left_out=tells_left_out)
 
-    told = Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+    told = Loaded(SkipReason.HAS_ANOTHER, State.SKIPPED)
     assert loaded == [told if tells_left_out else Loaded(None, State.QUEUED)]
     assert len(await ledger.queued(0, 10)) == 1
     assert await ledger.end_load(number, replaces=True, edited=Edited.EVERYONE) == {}

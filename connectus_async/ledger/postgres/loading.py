@@ -300,7 +300,7 @@ class Call:
         if known.state != State.QUEUED:
             self.returning.append(known.id)
         if self._tells_left_out and known.reason == LEFT_OUT_BECAUSE:
-            return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+            return Loaded(SkipReason.HAS_ANOTHER, State.SKIPPED)
         return Loaded(None, State.QUEUED)
 
 

@@ -254,7 +254,7 @@ class Load:
         if state != State.QUEUED:
             self._connection.execute(QUEUE_AGAIN, (number,))
         if self._tells_left_out and reason == LEFT_OUT_BECAUSE:
-            return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+            return Loaded(SkipReason.HAS_ANOTHER, State.SKIPPED)
         return Loaded(None, State.QUEUED)
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:

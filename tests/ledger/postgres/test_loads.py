@@ -227,7 +227,7 @@ async def test_people_are_left_out_however_many_they_are(
             assert await loader.end_load(number, replaces=True, edited=Edited.REMAINING) == {0: 3}
             assert [it.recipient for _, it in await loader.left_out(0, 10)] == [*people]
 
-    assert (await rows(store, "reason"))[3:] == [f"duplicate: {HAS_ANOTHER}"] * 3
+    assert (await rows(store, "reason"))[3:] == [f"has_another: {HAS_ANOTHER}"] * 3
 
 
 async def test_any_text_is_loaded_as_it_is(store: PostgresStore):

@@ -225,6 +225,19 @@ class Ledger(SendingLedger):
         """
 
     @abstractmethod
+    async def skip_too_often(self, numbers: Sequence[int]) -> int:
+        """Skip messages that wait, since their recipients got enough by other campaigns.
+
+        A load of their source that does not say so queues them again.
+
+        Args:
+            numbers: The numbers of their entries; those that do not wait any more stay as they are.
+
+        Returns:
+            The number of messages that are skipped.
+        """
+
+    @abstractmethod
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
 
@@ -457,6 +470,10 @@ class LedgerReader(ABC):
     @abstractmethod
     def count_again(self, choice: Again) -> int:
         """Count the messages that `Ledger.queue_again` queues."""
+
+    @abstractmethod
+    def again(self, choice: Again) -> Iterator[Sequence[tuple[int, str]]]:
+        """Read the numbers and recipients of the messages that `Ledger.queue_again` queues."""
 
     @abstractmethod
     def earlier_attempts(self) -> Mapping[State, int]:

@@ -112,11 +112,13 @@ class Again(NamedTuple):
         undelivered: Accepted SMS with a final delivery status other than delivered.
         reason: Only those with this in their reason, or else in their delivery status, in capitals
             or not.
+        but: Numbers of messages that stay as they are.
     """
 
     rejected: bool = False
     undelivered: bool = False
     reason: str | None = None
+    but: Sequence[int] = ()
 
 
 class Unresolved(NamedTuple):

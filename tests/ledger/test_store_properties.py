@@ -22,6 +22,7 @@ STEPS_OF_A_CAMPAIGN = st.lists(
         st.tuples(st.just("finish"), st.sampled_from(sorted(STEPS[State.IN_FLIGHT])), KEYS),
         st.tuples(st.just("put"), st.sampled_from([None, *SkipReason]), KEYS),
         st.tuples(st.just("load"), st.booleans(), KEYS),
+        st.tuples(st.just("skip"), st.none(), KEYS),
         st.tuples(st.just("resolve"), st.sampled_from(sorted(STEPS[State.UNKNOWN])), KEYS),
         st.tuples(st.just("reopen"), st.sampled_from(list(OnUnknown)), st.just(())),
     ),
@@ -121,6 +122,12 @@ async def _take(ledger: Ledger, model: Model, step: str, how: Any, keys: Sequenc
     elif step == "load":
         await load(ledger, *map(entry, dict.fromkeys(keys)), replaces=how)
         model.load(keys, replaces=how)
+    elif step == "skip":
+        waiting = model.keys(State.QUEUED, keys)
+        numbers = [it for it, one in await ledger.queued(0, 100) if one.key in keys]
+        assert await ledger.skip_too_often(numbers) == len(waiting)
+        model.states.update(dict.fromkeys(waiting, State.SKIPPED))
+        model.skipped.update(dict.fromkeys(waiting, SkipReason.TOO_OFTEN))
     else:
         wanted = model.keys(State.UNKNOWN, keys)
         numbers = [(await begin(ledger, entry(key))).number for key in wanted]

@@ -13,6 +13,7 @@ from connectus_async.ledger.postgres import (
     reconciling,
     replacing,
     sending,
+    skipping,
 )
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import AsyncConnection
@@ -189,6 +190,18 @@ class PostgresLedger(SharedLedger):
         """Queue messages for another attempt. See `Ledger.queue_again`."""
         queued: int = await self.ask(partial(again.queue, choice=choice), repeats=False)
         return queued
+
+    async def skip_too_often(self, numbers: Sequence[int]) -> int:
+        """Skip messages that wait. See `Ledger.skip_too_often`."""
+        writer = self._holding.writer
+
+        async def skip(connection: AsyncConnection, _campaign: int) -> int:
+            writer.recall()  # before it, as before the end of a load
+            await writer.written()
+            return await skipping.skip_too_often(connection, writer.place, numbers)
+
+        skipped: int = await self.ask(skip, repeats=True)
+        return skipped
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""

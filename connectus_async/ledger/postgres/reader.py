@@ -166,6 +166,10 @@ class PostgresReader(LedgerReader):
         """Count messages that can be sent again. See `LedgerReader.count_again`."""
         return again.count(self._connection, self._scope, choice)
 
+    def again(self, choice: Again) -> Iterator[Sequence[tuple[int, str]]]:
+        """Read messages that can be sent again. See `LedgerReader.again`."""
+        yield from self._batches(again.CHOSEN, {**self._scope, **again.values_of(choice)})
+
     def earlier_attempts(self) -> Mapping[State, int]:
         """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""
         return again.earlier(self._connection, self._scope)

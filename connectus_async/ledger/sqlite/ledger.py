@@ -215,6 +215,11 @@ class SqliteLedger(Ledger):
         queued: int = await self.ask(partial(again.queue, choice=choice))
         return queued
 
+    async def skip_too_often(self, numbers: Sequence[int]) -> int:
+        """Skip messages that wait. See `Ledger.skip_too_often`."""
+        skipped: int = await self.ask(partial(loading.skip_too_often, numbers=numbers))
+        return skipped
+
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""
         found: Sequence[tuple[int, Entry]] = await self.ask(

@@ -212,6 +212,12 @@ class SqliteReader(LedgerReader):
         """Count messages that can be sent again. See `LedgerReader.count_again`."""
         return again.count(self._connection, choice)
 
+    def again(self, choice: Again) -> Iterator[Sequence[tuple[int, str]]]:
+        """Read messages that can be sent again. See `LedgerReader.again`."""
+        cursor = again.chosen(self._connection, choice)
+        while batch := cursor.fetchmany(ROWS_A_BATCH):
+            yield batch
+
     def earlier_attempts(self) -> Mapping[State, int]:
         """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""
         return again.earlier(self._connection)

@@ -278,6 +278,7 @@ ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
 
 AS_STARTED: Final = "as-started"
 NOW: Final = "now"
+NO_CAP: Final = "none"
 TIMES: Final = ("at", "delivery_at")
 
 
@@ -472,11 +473,25 @@ def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: s
         raise click.BadParameter(translated(error.problem)) from None
 
 
+def frequency_cap_or_none(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Any:
+    """Read a maximum of messages in a time; the word that ends a recorded one stays as it is."""
+    return value if value == NO_CAP else frequency_cap(context, parameter, value)
+
+
 at_most_option = click.option(
     "--at-most",
     callback=frequency_cap,
     help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
     " this one's folder or database.",
+)
+
+new_at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap_or_none,
+    help="Skip people who got so many messages in a time by other ledgers; overrides the value used"
+    f" by `bulk send`. {NO_CAP} ends that.",
 )
 
 zone_option = click.option(

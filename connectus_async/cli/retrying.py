@@ -1,6 +1,6 @@
 """Another attempt for messages that reached nobody, and messages whose rows were corrected."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +11,15 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli.at_most import CampaignCap, skip_too_often, tell_too_often
 from connectus_async.cli.campaign_display import Manner
-from connectus_async.cli.campaigns import STOPPED, campaign_sender, client_for, is_loaded
+from connectus_async.cli.campaigns import (
+    STOPPED,
+    campaign_sender,
+    client_for,
+    is_loaded,
+    recorded,
+)
 from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import check_confirmable, is_confirmed
 from connectus_async.cli.corrections import Corrections
@@ -39,9 +46,10 @@ from connectus_async.ledger import metadata_names, name_of, open_store, with_cam
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Again, Corrects
 from connectus_async.ledger.states import Edited, State
+from connectus_async.recipients.frequency import FrequencyCap, Reached
 from connectus_async.recipients.preflight import DEFAULT_EXAMPLES, PreflightReport
 from connectus_async.recipients.sources import open_source
-from connectus_async.workers.campaign_options import CampaignOptions, Settings
+from connectus_async.workers.campaign_options import CampaignOptions
 
 NOT_LOADED: Final = "its file was not read to its end: run bulk send again"
 NO_TEXTS: Final = (
@@ -59,6 +67,7 @@ def retry(
     undelivered: bool,
     invalid: bool,
     reason: str | None,
+    at_most: FrequencyCap | str | None,
     encoding: str,
     delimiter: str | None,
     sheet: str | None,
@@ -88,12 +97,17 @@ def retry(
     )
 
     async def command() -> int:
-        metadata, total = await run_sync(_read, ledger, choice)
+        metadata, settings = await run_sync(recorded, ledger, given)
         if not is_loaded(metadata):
             raise LedgerError(name_of(ledger), NOT_LOADED)
+        cap = CampaignCap.read(ledger, metadata, at_most)
+        reached = await run_sync(cap.reached, ledger, at)
+        chosen = await run_sync(cap.choose, ledger, at, reached, choice)
+        total = await run_sync(_count, ledger, chosen)
+        if chosen.but:
+            tell_too_often(stays=len(chosen.but), as_json=as_json)
         if corrected is None and not total:
             return _nothing(as_json=as_json)
-        settings = Settings.read(ledger, metadata, **given)
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
@@ -102,21 +116,22 @@ def retry(
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
         ):
-            await sender.note(**metadata_of(settings))
+            await sender.note(**metadata_of(settings), **cap.metadata())
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
+            await skip_too_often(opened, place, reached, as_json=as_json)
             if corrected is not None:
                 source = await open_source(
                     corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
                 )
                 corrections = await run_sync(Corrections.of, source, place)
-                await _add(client, sender, opened, corrections, options, planner)
+                await _add(client, sender, opened, corrections, options, planner, reached)
                 is_agreed = yes or await is_send_confirmed(sender, opened, place, None)
             else:
                 is_agreed = yes or await _is_agreed(sender, total)
                 if is_agreed:
-                    await opened.queue_again(choice)
+                    await opened.queue_again(chosen)
             if not is_agreed:
                 return ExitCode.FAILED
             code, _accepted = await send_queued(
@@ -150,14 +165,14 @@ def _check(
         raise click.UsageError(_("choose --rejected, --undelivered or --from FILE"))
 
 
-def _read(ledger: Place, choice: Again) -> tuple[Mapping[str, str], int]:
+def _count(ledger: Place, choice: Again) -> int:
     with open_store(ledger).read() as reader:
-        return reader.metadata(), reader.count_again(choice)
+        return reader.count_again(choice)
 
 
 def _nothing(*, as_json: bool) -> ExitCode:
     if as_json:
-        print_json({"again": 0})
+        print_json({"type": "again", "again": 0})
     else:
         echo(_("no message is to be sent again"))
     return ExitCode.NOTHING_TO_DO
@@ -185,6 +200,7 @@ async def _add(
     corrections: Corrections,
     options: CampaignOptions,
     planner: Planner,
+    reached: Reached | None,
 ) -> None:
     """Queue the messages of corrected rows, in place of those that reached nobody."""
     metadata = await opened.metadata()
@@ -197,7 +213,7 @@ async def _add(
     composer = attrs.evolve(composition.composer(options.region), key=None)
     composer.check(corrections.columns)
     plan = await load_into(
-        *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, None),
+        *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, reached),
         edited=Edited.REMAINING,
         corrects=Corrects(corrections.numbers, SourceFile.read(metadata).load),
         payer=client,

@@ -15,6 +15,7 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli import edits
+from connectus_async.cli.at_most import CampaignCap, skip_too_often
 from connectus_async.cli.campaign_delivery import (
     Planned,
     announce_delivery,
@@ -77,7 +78,7 @@ from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
 from connectus_async.ledger.states import Edited, State
 from connectus_async.recipients.composer import Composer
-from connectus_async.recipients.frequency import FrequencyCap, Reached, read_reached
+from connectus_async.recipients.frequency import FrequencyCap
 from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
@@ -153,7 +154,7 @@ def send(
                 )
         await run_sync(check_source, place, source.name)
         if dry_run:
-            reached = await run_sync(_reached, place, at_most, at)
+            reached = await run_sync(CampaignCap.of(place, at_most).reached, place, at)
             return await dry_run_of(
                 *(source, composer, settings, place),
                 edited=who,
@@ -196,6 +197,7 @@ def send(
 
 def resume(
     ledger: Place,
+    at_most: FrequencyCap | str | None,
     workers: int | None,
     yes: bool,
     at: Start,
@@ -224,15 +226,18 @@ def resume(
         await run_sync(check_start, place, at, options.expires_at)
         await run_sync(check_resumed, place, options.expires_at)
         _check_workers(workers, options)
+        cap = CampaignCap.read(place, metadata, at_most)
+        reached = await run_sync(cap.reached, place, at)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
-            await sender.note(**metadata_of(settings))
+            await sender.note(**metadata_of(settings), **cap.metadata())
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
+            await skip_too_often(opened, place, reached, as_json=as_json)
             if not (yes or await is_send_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
@@ -364,12 +369,13 @@ async def send_source(
     """
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
-    reached = await run_sync(_reached, ledger, at_most, manner.start)
+    cap = CampaignCap.of(ledger, at_most)
+    reached = await run_sync(cap.reached, ledger, manner.start)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
-        await sender.note(**metadata_of(settings), **names)
+        await sender.note(**metadata_of(settings), **names, **cap.metadata())
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
         if delivery is not None:
@@ -397,13 +403,6 @@ async def send_source(
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
         return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
-
-
-def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reached | None:
-    """Count what people got by other campaigns, if that counts. Blocks."""
-    if at_most is None:
-        return None
-    return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
 
 
 async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:

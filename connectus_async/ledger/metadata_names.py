@@ -55,6 +55,10 @@ DELAYS: Final = "delays"
 """Delays that the sender of the command line has reported last, as a JSON list; they count while
 somebody sends."""
 
+AT_MOST: Final = "at_most"
+"""Frequency cap of the command line, and the folder in which it counts, as a JSON object; empty if
+there is none."""
+
 DELIVERY: Final = "delivery"
 """Identifier of the API's delivery that all messages of the command line are in, if they are."""
 

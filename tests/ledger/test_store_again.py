@@ -256,7 +256,11 @@ def test_some_of_the_chosen_messages_stay_as_they_are(store: LedgerStore, holder
     but_first = ALL._replace(but=[first])
     assert chosen(store, but_first) == [(second, ANA)]
     assert holder.run(holder.ledger.queue_again(but_first)) == 1
-    assert rows_now(store, "key", "state") == [("a", "rejected"), ("b", "queued"), ("c", "accepted")]
+    assert rows_now(store, "key", "state") == [
+        ("a", "rejected"),
+        ("b", "queued"),
+        ("c", "accepted"),
+    ]
     assert chosen(store, ALL) == [(first, ANA)]
 
 

@@ -18,6 +18,7 @@ from connectus_async.cli.parameters import (
     finish_options,
     json_option,
     ledger_argument,
+    new_at_most_option,
     one_character,
     regular_file,
     src_number_option,
@@ -189,6 +190,7 @@ def bulk_send(**given: Any) -> None:
 @click.command("resume")
 @ledger_argument
 @campaign_options(resumes=True)
+@new_at_most_option
 @workers_option
 @running_options
 @limit_option
@@ -223,6 +225,7 @@ def bulk_resume(**given: Any) -> None:
 )
 @file_options
 @campaign_options(resumes=True)
+@new_at_most_option
 @running_options
 @yes_option
 @finish_options

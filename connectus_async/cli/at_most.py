@@ -47,14 +47,18 @@ class CampaignCap:
 
     @classmethod
     def of(cls, ledger: "Place", cap: FrequencyCap | None) -> Self:
-        """Make the cap that a command was given. It counts in the ledger's folder or database."""
-        return cls(cap, None if is_address(ledger) else Path(ledger).absolute().parent)
+        """Make the cap that a command was given. It counts in the ledger's folder or database.
+
+        Blocks.
+        """
+        has_folder = cap is not None and not is_address(ledger)
+        return cls(cap, Path(ledger).absolute().parent if has_folder else None)
 
     @classmethod
     def read(
         cls, ledger: "Place", metadata: Mapping[str, str], given: FrequencyCap | str | None
     ) -> Self:
-        """Read the cap that a ledger records, unless another one was given.
+        """Read the cap that a ledger records, unless another one was given. Blocks.
 
         Args:
             ledger: The ledger.

@@ -37,7 +37,7 @@ from connectus_async.cli.progress_line import Meter
 from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
 from connectus_async.ledger.states import SkipReason, State, not_counted
-from connectus_async.report.figures import Figures
+from connectus_async.report.figures import FILE_TO_FIX, Figures
 
 if TYPE_CHECKING:
     from connectus_async.cli.schedule import Start
@@ -48,7 +48,6 @@ PAUSED: Final = "it is paused, and --no-wait ends it"
 SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
-TO_FIX: Final = "to-fix.xlsx"
 
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
@@ -263,11 +262,7 @@ class CampaignDisplay:
                 left,
             ).format(count=number(left), command=self._command("resume"))
         if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
-            yield ngettext(
-                "{count} is rejected or invalid: to correct it, {command}",
-                "{count} are rejected or invalid: to correct them, {command}",
-                bad,
-            ).format(count=number(bad), command=f"{self._command('export')} {TO_FIX} --to-fix")
+            yield to_fix(bad, self._command("export"))
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)
@@ -329,6 +324,20 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
         console=console,
         disable=not sys.stderr.isatty(),  # is_terminal believes FORCE_COLOR
     )
+
+
+def to_fix(count: int, export: str) -> str:
+    """Write how rejected messages and invalid rows are corrected.
+
+    Args:
+        count: Their number.
+        export: The command that exports messages of the ledger.
+    """
+    return ngettext(
+        "{count} is rejected or invalid: to correct it, {command}",
+        "{count} are rejected or invalid: to correct them, {command}",
+        count,
+    ).format(count=number(count), command=f"{export} {FILE_TO_FIX} --to-fix")
 
 
 def print_deliveries(figures: Figures) -> None:

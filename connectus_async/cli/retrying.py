@@ -100,7 +100,7 @@ def retry(
         metadata, settings = await run_sync(recorded, ledger, given)
         if not is_loaded(metadata):
             raise LedgerError(name_of(ledger), NOT_LOADED)
-        cap = CampaignCap.read(ledger, metadata, at_most)
+        cap = await run_sync(CampaignCap.read, ledger, metadata, at_most)
         reached = await run_sync(cap.reached, ledger, at)
         chosen = await run_sync(cap.choose, ledger, at, reached, choice)
         total = await run_sync(_count, ledger, chosen)

@@ -154,7 +154,8 @@ def send(
                 )
         await run_sync(check_source, place, source.name)
         if dry_run:
-            reached = await run_sync(CampaignCap.of(place, at_most).reached, place, at)
+            cap = await run_sync(CampaignCap.of, place, at_most)
+            reached = await run_sync(cap.reached, place, at)
             return await dry_run_of(
                 *(source, composer, settings, place),
                 edited=who,
@@ -226,7 +227,7 @@ def resume(
         await run_sync(check_start, place, at, options.expires_at)
         await run_sync(check_resumed, place, options.expires_at)
         _check_workers(workers, options)
-        cap = CampaignCap.read(place, metadata, at_most)
+        cap = await run_sync(CampaignCap.read, place, metadata, at_most)
         reached = await run_sync(cap.reached, place, at)
         async with (
             client_for(settings) as client,
@@ -369,7 +370,7 @@ async def send_source(
     """
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
-    cap = CampaignCap.of(ledger, at_most)
+    cap = await run_sync(CampaignCap.of, ledger, at_most)
     reached = await run_sync(cap.reached, ledger, manner.start)
     _check_workers(workers, options)
     opened = open_store(ledger).ledger()

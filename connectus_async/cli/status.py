@@ -15,21 +15,20 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.live import Live
 
-from connectus_async.cli.campaign_display import print_deliveries
+from connectus_async.cli.campaign_display import print_deliveries, to_fix
 from connectus_async.cli.campaign_state import Snapshot, read_snapshot, snapshot_of
 from connectus_async.cli.campaign_table import figures_of, senders_of, state_of, watched
 from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import moment, number, translated
-from connectus_async.cli.ledgers import Place
+from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.cli.schedule import is_scheduled
 from connectus_async.cli.state_counts import counted
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import Orders, Sender
-from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures, read_figures
 
 WATCH_SECONDS: Final = 2.0
@@ -121,9 +120,9 @@ def _print_status(
     echo(f"{campaign.name}: {state_of(campaign)}")
     for line in (*_pace(campaign), *senders_of(campaign)):
         echo(line)
-    for state, count in counts.items():
+    for state, count in figures.states.items():
         if count:
-            echo(counted(State(state), count, width=12))
+            echo(counted(state, count, width=12))
     for reason, count in figures.skipped.items():
         echo(
             _("{count} skipped: {reason}").format(
@@ -134,6 +133,8 @@ def _print_status(
         told = {"count": f"{number(count):>12}", "state": translated(state)}
         echo(_("{count} earlier attempts: {state}").format(**told))
     print_deliveries(figures)
+    if figures.to_fix:
+        echo(to_fix(figures.to_fix, f"connectus bulk export {typed(campaign.place)}"))
     if not figures.is_loaded and not campaign.senders:
         echo(_("its file was not read to the end: run bulk send again"))
     print_orders(campaign.orders, campaign.place)

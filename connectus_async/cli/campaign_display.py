@@ -105,7 +105,7 @@ class CampaignDisplay:
     Attributes:
         length: The number of messages to send.
         as_json: Whether to print JSON Lines: one for each failed message, then the summary.
-        next_command: A command for later, with a placeholder for its name.
+        command: Writes a command for later, given its name.
         manner: The manner of sending.
         note: Called with the delays, as JSON, when they change.
         summary: The count of the outcomes so far.
@@ -115,7 +115,7 @@ class CampaignDisplay:
 
     length: int
     as_json: bool
-    next_command: str
+    command: Callable[[str], str]
     manner: Manner = attrs.field(factory=Manner)
     note: Callable[[str], Awaitable[object]] | None = None
     summary: BulkSummary = attrs.field(factory=BulkSummary)
@@ -253,19 +253,16 @@ class CampaignDisplay:
         maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
             yield _("{count} may have been sent: check with {command}").format(
-                count=number(maybe), command=self._command("reconcile")
+                count=number(maybe), command=self.command("reconcile")
             )
         if left := counts.get(State.QUEUED, 0):
             yield ngettext(
                 "{count} is still queued: continue with {command}",
                 "{count} are still queued: continue with {command}",
                 left,
-            ).format(count=number(left), command=self._command("resume"))
+            ).format(count=number(left), command=self.command("resume"))
         if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
-            yield to_fix(bad, self._command("export"))
-
-    def _command(self, name: str) -> str:
-        return self.next_command.format(command=name)
+            yield to_fix(bad, self.command("export"))
 
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress line."""

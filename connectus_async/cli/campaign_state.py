@@ -74,6 +74,7 @@ class Snapshot:
         delays: The delays that a sender has reported last.
         recent: Messages whose outcome became known in the last `WINDOW` seconds.
         at: The time, in Unix seconds.
+        profile: The profile that it is sent with; empty if none has to be named.
     """
 
     place: Place
@@ -87,6 +88,7 @@ class Snapshot:
     delays: Sequence[Delay]
     recent: int
     at: float
+    profile: str = ""
 
     def count(self, *states: State) -> int:
         """Count the messages of some states."""
@@ -231,6 +233,7 @@ def snapshot_of(ledger: Place, reader: LedgerReader) -> Snapshot:
         delays=_delays(metadata.get(metadata_names.DELAYS)),
         recent=reader.ended_since(now - WINDOW),
         at=now,
+        profile=metadata.get(metadata_names.PROFILE, ""),
     )
 
 

@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, Unpack
 
 from anyio.to_thread import run_sync
@@ -13,11 +14,12 @@ from anyio.to_thread import run_sync
 from connectus_async.cli.campaign_state import iso
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import moment, ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, command
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.cli.schedule import is_scheduled, start_sentence
 from connectus_async.ledger import open_store
+from connectus_async.ledger.metadata_names import PROFILE
 from connectus_async.ledger.records import NewOrders, Orders, Sender
 from connectus_async.ledger.states import State
 
@@ -30,6 +32,7 @@ class Standing(NamedTuple):
     orders: Orders
     senders: Sequence[Sender]
     queued: int
+    profile: str
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints of the orders and senders."""
@@ -40,14 +43,14 @@ class Standing(NamedTuple):
 def pause(ledger: Place, until: str | None, as_json: bool) -> None:
     """Send no further message of LEDGER until it is continued."""
     end = math.inf if until is None else dt.datetime.fromisoformat(until).timestamp()
-    command = f"connectus bulk continue {typed(ledger)}"
+    to_go_on = command("continue", ledger)
     if until is None:
         done = _("Paused. Messages under way are finished. To go on: {command}").format(
-            command=command
+            command=to_go_on
         )
     else:
         done = _("Paused until {time}. To go on before: {command}").format(
-            time=_moment(end), command=command
+            time=_moment(end), command=to_go_on
         )
     _order(ledger, done, as_json=as_json, paused_until=end, paused_by=_who())
 
@@ -62,7 +65,7 @@ def stop(ledger: Place, as_json: bool) -> None:
     """End all commands that send LEDGER."""
     done = _(
         "Stopped. Messages under way are finished, the others stay queued. To send them: {command}"
-    ).format(command=f"connectus bulk resume {typed(ledger)}")
+    )
     at = f"{dt.datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
     _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it at {at}")
 
@@ -103,19 +106,19 @@ def _order(
         control.change(**orders)
         with store.read() as reader:
             total = reader.totals().get(State.QUEUED)
-        return Standing(control.orders(), control.senders(), total.messages if total else 0)
+            profile = reader.metadata().get(PROFILE, "")
+        waiting = total.messages if total else 0
+        return Standing(control.orders(), control.senders(), waiting, profile)
 
-    async def command() -> Standing:
-        return await run_sync(give)
-
-    standing = run(command, as_json=as_json, when_interrupted=CHANGED_NOTHING)
+    standing = run(partial(run_sync, give), as_json=as_json, when_interrupted=CHANGED_NOTHING)
     if as_json:
         print_json(standing.as_dict())
         return
-    echo(done)
+    resume = command("resume", ledger, standing.profile)
+    echo(done.replace("{command}", resume))
     if is_scheduled(standing.orders):
         echo(start_sentence(standing.orders))
-    echo(_waiting(standing, ledger, starts=starts))
+    echo(_waiting(standing, resume, starts=starts))
 
 
 def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
@@ -132,17 +135,23 @@ def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
     }
 
 
-def print_orders(orders: Orders, ledger: Place) -> None:
-    """Print how the orders in force are taken back."""
-    command = f"connectus bulk {{}} {typed(ledger)}"
+def print_orders(orders: Orders, ledger: Place, profile: str) -> None:
+    """Print how the orders in force are taken back.
+
+    Args:
+        orders: The orders.
+        ledger: The ledger.
+        profile: The profile that the campaign is sent with; empty if none has to be named.
+    """
     if is_paused(orders):
-        echo(_("to go on: {command}").format(command=command.format("continue")))
+        echo(_("to go on: {command}").format(command=command("continue", ledger)))
     if orders.stopped is not None:
-        echo(_("to send the rest: {command}").format(command=command.format("resume")))
+        rest = command("resume", ledger, profile)
+        echo(_("to send the rest: {command}").format(command=rest))
     if orders.rate is not None:
         echo(
             _("at most {rate}/s by order; to end that: {command}").format(
-                rate=f"{orders.rate:g}", command=f"{command.format('set-rate')} {AS_STARTED}"
+                rate=f"{orders.rate:g}", command=f"{command('set-rate', ledger)} {AS_STARTED}"
             )
         )
 
@@ -152,17 +161,15 @@ def is_paused(orders: Orders) -> bool:
     return orders.paused_until is not None and orders.paused_until > time.time()
 
 
-def _waiting(standing: Standing, ledger: Place, *, starts: bool) -> str:
-    """Write how many messages wait, and who sends them."""
+def _waiting(standing: Standing, resume: str, *, starts: bool) -> str:
+    """Write how many messages wait, and who sends them; ``resume`` is the command that does."""
     waiting = ngettext("{count} message waits", "{count} messages wait", standing.queued)
     count, senders = number(standing.queued), len(standing.senders)
     if senders:
         sending = ngettext("{count} sender is at work", "{count} senders are at work", senders)
         return f"{waiting.format(count=count)}; {sending.format(count=number(senders))}."
     if starts and standing.queued:
-        nobody = _("nobody sends now: start with {command}").format(
-            command=f"connectus bulk resume {typed(ledger)}"
-        )
+        nobody = _("nobody sends now: start with {command}").format(command=resume)
         return f"{waiting.format(count=count)}; {nobody}"
     nobody = _("nobody sends now")
     return f"{waiting.format(count=count)}; {nobody}."

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -19,6 +19,9 @@ from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
+if TYPE_CHECKING:
+    from connectus_async.cli.credentials import Choice
+
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
@@ -29,6 +32,7 @@ Check = Callable[[click.Context, click.Parameter, Any], Any]
 _NETWORK: Final = f"{__name__}.network"
 _FINISH: Final = f"{__name__}.finish"
 _CREDENTIALS: Final = f"{__name__}.credentials"
+_ACCOUNT: Final = f"{__name__}.account"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 src_number_option = click.option("--src-number", help="Number of the account to send from.")
@@ -108,6 +112,26 @@ connection_options = chained(
 """Options of the connection to the API; `connection` has their values."""
 
 
+other_account_option = click.option(
+    "--other-account",
+    is_flag=True,
+    expose_value=False,
+    callback=_remembered(_ACCOUNT),
+    help="Go on though the campaign was sent with another account or --profile.",
+)
+
+
+def takes_any_account() -> bool:
+    """Tell whether the present command may go on with another account."""
+    return bool(_settings(_ACCOUNT).get("other_account"))
+
+
+def credentials() -> "Choice | None":
+    """Give the credentials that were chosen for the present command; ``None`` if it needs none."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(_CREDENTIALS)
+
+
 def network() -> dict[str, Any]:
     """Settings of the network that the present command was given."""
     return _settings(_NETWORK)
@@ -121,8 +145,7 @@ def connection() -> dict[str, Any]:
     """
     from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
 
-    context = click.get_current_context(silent=True)
-    choice = None if context is None else context.meta.get(_CREDENTIALS)
+    choice = credentials()
     if choice is None:
         return network()
     if choice.place is Place.NOWHERE:

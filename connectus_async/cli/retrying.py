@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
+from connectus_async.cli.accounts import account_to_check, check_account
 from connectus_async.cli.at_most import CampaignCap, skip_too_often, tell_too_often
 from connectus_async.cli.campaign_display import Manner
 from connectus_async.cli.campaigns import (
@@ -27,7 +28,8 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place
+from connectus_async.cli.ledgers import command as write
 from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner
@@ -98,6 +100,7 @@ def retry(
 
     async def command() -> int:
         metadata, settings = await run_sync(recorded, ledger, given)
+        await run_sync(check_account, ledger, account_to_check())
         if not is_loaded(metadata):
             raise LedgerError(name_of(ledger), NOT_LOADED)
         cap = await run_sync(CampaignCap.read, ledger, metadata, at_most)
@@ -157,7 +160,7 @@ def _check(
             _(
                 "an invalid row has no message that could be sent again: fix it in the file of"
                 " {export}, and pass that by --from"
-            ).format(export=f"connectus bulk export {typed(ledger)} FILE.xlsx --to-fix")
+            ).format(export=f"{write('export', ledger)} FILE.xlsx --to-fix")
         )
     if corrected is not None and (again or reason):
         raise click.UsageError(_("--from sends the rows of a file: leave out the other choices"))

@@ -15,6 +15,12 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli import edits
+from connectus_async.cli.accounts import (
+    account_to_check,
+    account_to_record,
+    check_account,
+    present_profile,
+)
 from connectus_async.cli.at_most import CampaignCap, skip_too_often
 from connectus_async.cli.campaign_delivery import (
     Planned,
@@ -47,7 +53,7 @@ from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, beside, check_source, typed
+from connectus_async.cli.ledgers import Place, beside, check_source, command
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
@@ -222,6 +228,7 @@ def resume(
                 name_of(ledger), f"{source} was not read to its end: run bulk send again"
             )
         place = with_campaign(ledger, settings.campaign)
+        await run_sync(check_account, place, account_to_check())
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
         await run_sync(check_start, place, at, options.expires_at)
@@ -368,6 +375,7 @@ async def send_source(
         ConfigurationError: Something stops it, or recipients may have received another text of the
             same ledger, and nobody chose who gets this one.
     """
+    await run_sync(check_account, ledger, account_to_check())
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
     cap = await run_sync(CampaignCap.of, ledger, at_most)
@@ -393,9 +401,9 @@ async def send_source(
             await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
             raise StoppedError(plan.stops)
         if report.skipped and not as_json:
-            command = f"connectus bulk export {typed(ledger)} - --format csv --state skipped"
-            all_of_them = _("All skipped rows: {command}")
-            echo(all_of_them.format(command=command))
+            filters = ("-", "--format", "csv", "--state", "skipped")
+            skipped = " ".join((command("export", ledger), *filters))
+            echo(_("All skipped rows: {command}").format(command=skipped))
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
@@ -418,7 +426,7 @@ async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: 
             "Nothing was sent. {count} message waits; this asks again: {command}",
             "Nothing was sent. {count} messages wait; this asks again: {command}",
             count,
-        ).format(count=number(count), command=f"connectus bulk resume {typed(ledger)}")
+        ).format(count=number(count), command=command("resume", ledger, present_profile()))
     )
     return False
 
@@ -437,7 +445,7 @@ async def send_queued(
     if limit is not None:
         sender._send_at_most(limit)  # noqa: SLF001 - no matter of the users of a sender
         waiting = min(waiting, limit)
-    how = f"connectus bulk {{command}} {typed(ledger)}"
+    how = partial(command, ledger=ledger, profile=present_profile())
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
     if options.quiet_hours is not None or not current().is_english:
@@ -484,8 +492,7 @@ async def _handed_out(
             "{count} messages wait for the workers; this shows the progress: {command}",
             waiting,
         )
-        command = f"connectus bulk status {typed(ledger)}"
-        echo(handed.format(count=number(waiting), command=command))
+        echo(handed.format(count=number(waiting), command=command("status", ledger)))
     else:
         echo(_("nothing is to be sent"))
     return 0, counts.get(State.ACCEPTED, 0)
@@ -497,4 +504,5 @@ def metadata_of(settings: Settings) -> dict[str, str]:
         metadata_names.SETTINGS: settings.written(),
         metadata_names.STOPPED: "",
         **share_to_record(),
+        **account_to_record(),
     }

@@ -22,7 +22,7 @@ from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import moment, number, translated
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, command
 from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.cli.schedule import is_scheduled
@@ -134,10 +134,10 @@ def _print_status(
         echo(_("{count} earlier attempts: {state}").format(**told))
     print_deliveries(figures)
     if figures.to_fix:
-        echo(to_fix(figures.to_fix, f"connectus bulk export {typed(campaign.place)}"))
+        echo(to_fix(figures.to_fix, command("export", campaign.place)))
     if not figures.is_loaded and not campaign.senders:
         echo(_("its file was not read to the end: run bulk send again"))
-    print_orders(campaign.orders, campaign.place)
+    print_orders(campaign.orders, campaign.place, campaign.profile)
 
 
 def _pace(campaign: Snapshot) -> Iterator[str]:

@@ -63,6 +63,7 @@ class Figures:
         source: The name of its source file, if known.
         created_at: The time at which its ledger was created, if known.
         is_loaded: Whether its source was loaded to the end; ``None`` if unknown.
+        profile: The profile of the command line that sends it; empty if none has to be named.
         stopped: The reason why it stopped, if that is on record and it was not resumed since.
         counts: Messages and rows by state, with every state named.
         billed: Amount that the accepted messages took from the balance.
@@ -82,6 +83,7 @@ class Figures:
     source: str | None
     created_at: datetime | None
     is_loaded: bool | None
+    profile: str
     stopped: str | None
     counts: Mapping[State, int]
     billed: int
@@ -165,6 +167,7 @@ def read_figures(reader: LedgerReader) -> Figures:
         source=PurePath(source).name if source else None,
         created_at=_moment(float(created_at)) if created_at else None,
         is_loaded=None if loaded is None else loaded == "1",
+        profile=metadata.get(metadata_names.PROFILE, ""),
         stopped=scrubbed(stopped) if stopped else None,
         counts={state: totals[state].messages if state in totals else 0 for state in State},
         billed=accepted.billed if accepted else 0,

@@ -14,6 +14,7 @@ from connectus_async.ledger import name_of, open_store
 from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
+from connectus_async.report.commands import command
 from connectus_async.report.figures import FILE_TO_FIX, Figures, read_figures
 from connectus_async.report.formats import duration, moment, number, percent, title
 from connectus_async.translation import ENGLISH, Language
@@ -74,7 +75,7 @@ def commands(figures: Figures, ledger: str) -> list[str]:
         names.append("resume")
     if figures.counts[State.UNKNOWN] or figures.counts[State.IN_FLIGHT]:
         names.append("reconcile")
-    return [f"connectus bulk {name} {_typed(ledger)}" for name in names]
+    return [command(name, _typed(ledger), figures.profile) for name in names]
 
 
 def _typed(ledger: str) -> str:
@@ -108,7 +109,7 @@ def _render(figures: Figures, now: datetime, zone: tzinfo, ledger: str, language
         figures=figures,
         charts=charts,
         commands=commands(figures, ledger),
-        export=f"connectus bulk export {_typed(ledger)} {FILE_TO_FIX} --to-fix",
+        export=f"{command('export', _typed(ledger))} {FILE_TO_FIX} --to-fix",
         lang=language.tag.replace("_", "-"),
         language=language,
         left=[(figures.counts[state], _(said)) for state, said in LEFT.items()],

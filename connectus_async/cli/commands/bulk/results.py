@@ -13,6 +13,7 @@ from connectus_async.cli.parameters import (
     json_option,
     ledger_argument,
     one_character,
+    other_account_option,
     place_of_ledgers,
 )
 from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
@@ -35,6 +36,7 @@ from connectus_async.tracking.limits import CONCURRENCY
     help="Seconds after which an API report is taken to be complete, and between two reports."
     f" Messages begun in the last {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds are waited for.",
 )
+@other_account_option
 @connection_options
 @json_option
 def bulk_reconcile(**given: Any) -> None:

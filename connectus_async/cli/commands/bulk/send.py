@@ -20,6 +20,7 @@ from connectus_async.cli.parameters import (
     ledger_argument,
     new_at_most_option,
     one_character,
+    other_account_option,
     regular_file,
     src_number_option,
     without_zone,
@@ -174,6 +175,7 @@ workers_option = click.option(
 @limit_option
 @yes_option
 @finish_options
+@other_account_option
 @check_options
 @connection_options
 @json_option
@@ -196,6 +198,7 @@ def bulk_send(**given: Any) -> None:
 @limit_option
 @yes_option
 @finish_options
+@other_account_option
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:
@@ -229,6 +232,7 @@ def bulk_resume(**given: Any) -> None:
 @running_options
 @yes_option
 @finish_options
+@other_account_option
 @check_options
 @connection_options
 @json_option

@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.live import Live
 
+from connectus_async.cli.campaign_delivery import Recorded, delivery_lines, recorded_delivery
 from connectus_async.cli.campaign_display import print_deliveries, to_fix
 from connectus_async.cli.campaign_state import Snapshot, read_snapshot, snapshot_of
 from connectus_async.cli.campaign_table import figures_of, senders_of, state_of, watched
@@ -43,20 +44,20 @@ def show_status(ledger: Place, watch: bool, as_json: bool) -> None:
     if watch:
         run(partial(_watch, ledger, as_json=as_json), as_json=as_json, when_interrupted=NOT_WATCHED)
 
-    def read() -> tuple[Figures, Standing, Snapshot]:
+    def read() -> tuple[Figures, Standing, Snapshot, Recorded | None]:
         store = open_store(ledger)
         with store.read() as reader:
             figures, standing = read_figures(reader), standing_of(reader)
             campaign = snapshot_of(ledger, reader)
+            delivery = recorded_delivery(reader.metadata())
         control = store.control()
         orders, senders = control.orders(), control.senders()
-        return figures, standing, attrs.evolve(campaign, orders=orders, senders=senders)
+        campaign = attrs.evolve(campaign, orders=orders, senders=senders)
+        return figures, standing, campaign, delivery
 
-    async def command() -> tuple[Figures, Standing, Snapshot]:
-        return await run_sync(read)
-
-    figures, standing, campaign = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, standing, campaign, as_json=as_json)
+    found = run(partial(run_sync, read), as_json=as_json, when_interrupted="interrupted")
+    figures, standing, campaign, delivery = found
+    _print_status(figures, standing, campaign, delivery, as_json=as_json)
     sys.exit(_code(standing, campaign.orders, campaign.senders))
 
 
@@ -95,7 +96,12 @@ def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> Exit
 
 
 def _print_status(
-    figures: Figures, standing: Standing, campaign: Snapshot, *, as_json: bool
+    figures: Figures,
+    standing: Standing,
+    campaign: Snapshot,
+    delivery: Recorded | None,
+    *,
+    as_json: bool,
 ) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
@@ -111,6 +117,7 @@ def _print_status(
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
+                "delivery": delivery and delivery.as_dict(),
                 "earlier_attempts": {str(state): it for state, it in standing.earlier.items()},
                 **campaign.as_dict(),
                 **orders_as_dict(campaign.orders, campaign.senders),
@@ -133,11 +140,19 @@ def _print_status(
         told = {"count": f"{number(count):>12}", "state": translated(state)}
         echo(_("{count} earlier attempts: {state}").format(**told))
     print_deliveries(figures)
-    if figures.to_fix:
-        echo(to_fix(figures.to_fix, command("export", campaign.place)))
     if not figures.is_loaded and not campaign.senders:
         echo(_("its file was not read to the end: run bulk send again"))
+    for line in _hints(figures, campaign, delivery):
+        echo(line)
     print_orders(campaign.orders, campaign.place, campaign.profile)
+
+
+def _hints(figures: Figures, campaign: Snapshot, delivery: Recorded | None) -> Iterator[str]:
+    """Write what can be done next."""
+    if figures.to_fix:
+        yield to_fix(figures.to_fix, command("export", campaign.place))
+    if delivery is not None:
+        yield from delivery_lines(delivery, campaign.place, campaign.profile)
 
 
 def _pace(campaign: Snapshot) -> Iterator[str]:

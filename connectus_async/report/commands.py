@@ -17,5 +17,10 @@ def command(name: str, ledger: str, profile: str = "") -> str:
     >>> command("resume", "a.db", "sandbox"), command("status", "a.db", "sandbox")
     ('connectus bulk resume a.db --profile sandbox', 'connectus bulk status a.db')
     """
-    named = f" --profile {profile}" if profile and name in OF_THE_API else ""
-    return f"connectus bulk {name} {ledger}{named}"
+    written = f"connectus bulk {name} {ledger}"
+    return with_profile(written, profile) if name in OF_THE_API else written
+
+
+def with_profile(written: str, profile: str) -> str:
+    """Add a profile to a command that calls the API, unless none has to be named."""
+    return f"{written} --profile {profile}" if profile else written

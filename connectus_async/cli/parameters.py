@@ -21,6 +21,7 @@ from connectus_async.workers.campaign_options import FORMS
 
 if TYPE_CHECKING:
     from connectus_async.cli.credentials import Choice
+    from connectus_async.recipients.sources import Reading
 
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
@@ -31,6 +32,7 @@ Check = Callable[[click.Context, click.Parameter, Any], Any]
 
 _NETWORK: Final = f"{__name__}.network"
 _FINISH: Final = f"{__name__}.finish"
+_READING: Final = f"{__name__}.reading"
 _CREDENTIALS: Final = f"{__name__}.credentials"
 _ACCOUNT: Final = f"{__name__}.account"
 
@@ -130,6 +132,18 @@ def credentials() -> "Choice | None":
     """Give the credentials that were chosen for the present command; ``None`` if it needs none."""
     context = click.get_current_context(silent=True)
     return None if context is None else context.meta.get(_CREDENTIALS)
+
+
+def of_reading(read: Check | None = None) -> Check:
+    """Make a callback of an option that says how the file of recipients is read."""
+    return _remembered(_READING, read)
+
+
+def reading() -> "Reading":
+    """Tell how the file of recipients is read, as the present command was given."""
+    from connectus_async.recipients.sources import Reading  # noqa: PLC0415 - not for completion
+
+    return Reading(**_settings(_READING))
 
 
 def network() -> dict[str, Any]:

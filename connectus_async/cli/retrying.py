@@ -32,6 +32,7 @@ from connectus_async.cli.ledgers import Place
 from connectus_async.cli.ledgers import command as write
 from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
+from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
@@ -70,9 +71,6 @@ def retry(
     invalid: bool,
     reason: str | None,
     at_most: FrequencyCap | str | None,
-    encoding: str,
-    delimiter: str | None,
-    sheet: str | None,
     yes: bool,
     ignore_balance: bool,
     allow_countries: Sequence[str] | None,
@@ -88,6 +86,7 @@ def retry(
     """Send messages of LEDGER that reached nobody again, or corrected rows."""
     _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
     check_confirmable(yes=yes, as_json=as_json)
+    said = reading()
     choice = Again(rejected, undelivered, reason)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     planner = Planner(
@@ -125,9 +124,7 @@ def retry(
             await announce_start(place, as_json=as_json)
             await skip_too_often(opened, place, reached, as_json=as_json)
             if corrected is not None:
-                source = await open_source(
-                    corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
-                )
+                source = await open_source(corrected, said)
                 corrections = await run_sync(Corrections.of, source, place)
                 await _add(client, sender, opened, corrections, options, planner, reached)
                 is_agreed = yes or await is_send_confirmed(sender, opened, place, None)

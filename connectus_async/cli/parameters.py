@@ -315,7 +315,6 @@ ledger_argument = click.argument("ledger", type=LedgerPlace(exists=True))
 
 AS_STARTED: Final = "as-started"
 NOW: Final = "now"
-NO_CAP: Final = "none"
 TIMES: Final = ("at", "delivery_at")
 
 
@@ -497,39 +496,6 @@ delivery_at_option = click.option(
     help="Hand the messages over now, to a delivery of the API that it sends at this time.",
 )
 
-
-def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
-    """Read a maximum of messages in a time."""
-    if value is None:
-        return None
-    from connectus_async.recipients.frequency import FrequencyCap  # noqa: PLC0415 - for one command
-
-    try:
-        return FrequencyCap.parse(value)
-    except ConfigurationError as error:
-        raise click.BadParameter(translated(error.problem)) from None
-
-
-def frequency_cap_or_none(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> Any:
-    """Read a maximum of messages in a time; the word that ends a recorded one stays as it is."""
-    return value if value == NO_CAP else frequency_cap(context, parameter, value)
-
-
-at_most_option = click.option(
-    "--at-most",
-    callback=frequency_cap,
-    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
-    " this one's folder or database.",
-)
-
-new_at_most_option = click.option(
-    "--at-most",
-    callback=frequency_cap_or_none,
-    help="Skip people who got so many messages in a time by other ledgers; overrides the value used"
-    f" by `bulk send`. {NO_CAP} ends that.",
-)
 
 zone_option = click.option(
     "--zone",

@@ -2,14 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import translated
 from connectus_async.cli.parameters import (
     LedgerPlace,
-    at_most_option,
     at_option,
     campaign_options,
     chained,
@@ -18,7 +18,6 @@ from connectus_async.cli.parameters import (
     finish_options,
     json_option,
     ledger_argument,
-    new_at_most_option,
     of_reading,
     one_character,
     other_account_option,
@@ -27,9 +26,12 @@ from connectus_async.cli.parameters import (
     without_zone,
     zone_option,
 )
+from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
+
+NO_CAP: Final = "none"
 
 message_options = chained(
     click.option(
@@ -147,6 +149,40 @@ running_options = chained(
         "  [default: standard error, unless that is a terminal]",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Name each message that is not accepted."),
+)
+
+
+def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Read a maximum of messages in a time."""
+    if value is None:
+        return None
+    from connectus_async.recipients.frequency import FrequencyCap
+
+    try:
+        return FrequencyCap.parse(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+def frequency_cap_or_none(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Any:
+    """Read a maximum of messages in a time; the word that ends a recorded one stays as it is."""
+    return value if value == NO_CAP else frequency_cap(context, parameter, value)
+
+
+at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap,
+    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
+    " this one's folder or database.",
+)
+
+new_at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap_or_none,
+    help="Skip people who got so many messages in a time by other ledgers; overrides the value used"
+    f" by `bulk send`. {NO_CAP} ends that.",
 )
 
 workers_option = click.option(

@@ -6,6 +6,10 @@ from typing import Any
 from connectus_async.errors import ConfigurationError
 
 
+class LibraryMissingError(ConfigurationError):
+    """An optional library is not installed. Nothing was sent."""
+
+
 def library(needed_by: str, name: str, *, extra: str) -> Any:
     """Import the library of an extra.
 
@@ -15,11 +19,11 @@ def library(needed_by: str, name: str, *, extra: str) -> Any:
         extra: The extra of this package that installs it.
 
     Raises:
-        ConfigurationError: It is not installed.
+        LibraryMissingError: It is not installed.
     """
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise ConfigurationError(
+        raise LibraryMissingError(
             needed_by, f"needs {name.partition('.')[0]}: pip install 'connectus-async[{extra}]'"
         ) from None

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from connectus_async.defaults import ENVIRONMENT
+from connectus_async.errors import ConfigurationError, ConnectusError, InvalidArgumentError
+from connectus_async.extras import LibraryMissingError
 
 OTHER_NAMES: Final[Mapping[str, str]] = {
     "sms_content": "text",
@@ -18,6 +21,8 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
 }
 """Options that fill an argument of another name."""
 
+_GIVEN: Final = frozenset({ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT})
+
 
 def option_name(argument: str) -> str:
     """Name an argument as the present command does: ``--text``, ``FILE``, or its variable.
@@ -25,15 +30,40 @@ def option_name(argument: str) -> str:
     Args:
         argument: Its name in the library; any other text stays as it is.
     """
+    parameter = _parameter(argument)
+    if parameter is None:
+        return ENVIRONMENT.get(argument, argument)
+    if isinstance(parameter, click.Argument):
+        return parameter.make_metavar(click.get_current_context())
+    return max(parameter.opts, key=len)
+
+
+def is_about_usage(error: ConnectusError) -> bool:
+    """Tell whether an error is about what was typed for the present command, or left out.
+
+    Then it names an argument or option of it. An error about the content of a file names the file.
+    """
+    match error:
+        case LibraryMissingError():
+            return False
+        case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
+            name, _, _ = name.partition("[")  # numbers[1] is of NUMBERS
+            parameter = _parameter(name)
+        case _:
+            return False
+    if parameter is None:
+        return False
+    if parameter.expose_value and name == parameter.name:
+        return True
+    # these are settings, which the environment or a file has as well
+    return click.get_current_context().get_parameter_source(str(parameter.name)) in _GIVEN
+
+
+def _parameter(argument: str) -> click.Parameter | None:
+    """Find the parameter of the present command that an error names."""
     context = click.get_current_context(silent=True)
     for name in (argument, OTHER_NAMES.get(argument)):
         for parameter in context.command.params if context else ():
-            if parameter.name == name and context is not None:
-                return _written(parameter, context)
-    return ENVIRONMENT.get(argument, argument)
-
-
-def _written(parameter: click.Parameter, context: click.Context) -> str:
-    if isinstance(parameter, click.Argument):
-        return parameter.make_metavar(context)
-    return max(parameter.opts, key=len)
+            if name in {parameter.name, *parameter.opts}:
+                return parameter
+    return None

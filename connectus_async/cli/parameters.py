@@ -70,7 +70,12 @@ def _choose_credentials(
         return
     from connectus_async.cli.credentials import chosen  # noqa: PLC0415 - not for completion
 
-    context.meta[_CREDENTIALS] = chosen(profile)
+    try:
+        context.meta[_CREDENTIALS] = chosen(profile)
+    except ConfigurationError as error:
+        if profile is None:
+            raise
+        raise click.BadParameter(translated(error.problem)) from None
 
 
 network_options = chained(
@@ -254,6 +259,9 @@ class LedgerPlace(click.Path):
         ledger = path.with_name(path.name + LEDGER_SUFFIX)
         if self.exists and not path.exists():
             self.fail(no_such_file(path), param, ctx)
+        if not path.parent.is_dir():
+            absent = _("there is no folder {path}: make it, or choose another path")
+            self.fail(absent.format(path=path.parent), param, ctx)
         if path.suffix != ".db" and ledger.exists():
             is_none = _("{path} is a file of recipients: its ledger is {ledger}")
             self.fail(is_none.format(path=path, ledger=ledger), param, ctx)

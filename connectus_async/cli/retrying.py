@@ -98,6 +98,11 @@ def retry(
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
         await run_sync(check_start, place, at, options.expires_at)
+        source = None
+        if corrected is not None:
+            source = await open_source(
+                corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
+            )
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
@@ -106,10 +111,7 @@ def retry(
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
-            if corrected is not None:
-                source = await open_source(
-                    corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
-                )
+            if source is not None:
                 corrections = await run_sync(Corrections.of, source, place)
                 await _add(client, sender, opened, corrections, options, planner)
                 is_agreed = yes or await is_send_confirmed(sender, opened, place, None)

@@ -51,7 +51,7 @@ from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner, StoppedError
-from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.runner import at_work, echo, errors_reported, print_json, run
 from connectus_async.cli.schedule import (
     Start,
     announce_start,
@@ -222,7 +222,8 @@ def resume(
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
         await run_sync(check_start, place, at, options.expires_at)
-        await run_sync(check_resumed, place, options.expires_at)
+        with at_work():
+            await run_sync(check_resumed, place, options.expires_at)
         _check_workers(workers, options)
         async with (
             client_for(settings) as client,

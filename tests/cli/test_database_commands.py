@@ -151,7 +151,7 @@ def test_a_campaign_of_a_database_needs_a_name(run, server, recipients: Path, ad
     """Or the messages of two files would be one campaign."""
     result = run("bulk", "send", recipients, "--text", TEXT, "--ledger", address)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "campaign: is needed, or ?campaign=… in the ledger's address" in result.stderr
     assert not server.requests
 

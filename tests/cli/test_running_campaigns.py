@@ -159,7 +159,7 @@ def test_a_log_that_cannot_be_written_is_said_before_anything_is_sent(
     run: Run, server: Emulator, recipients: Path, ledger: Path, tmp_path: Path
 ):
     result = run(*send(recipients, ledger, "--log-file", tmp_path / "none" / "campaign.log"))
-    assert (result.exit_code, server.received) == (1, [])
+    assert (result.exit_code, server.received) == (2, [])
     assert "--log-file: cannot be written: No such file or directory" in result.stderr
 
 

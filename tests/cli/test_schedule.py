@@ -141,7 +141,7 @@ def test_a_start_in_the_past_is_refused(run: Run, recipients: Path, ledger: Ledg
     """Unless the campaign has it already: then the same command resumes it."""
     past = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     refused = run(*send(recipients, ledger, *at(past)))
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "--at: is in the past; --at now sends at once" in refused.stderr
     if isinstance(ledger, Path):
         assert not ledger.exists()
@@ -154,14 +154,14 @@ def test_a_start_in_the_past_is_refused(run: Run, recipients: Path, ledger: Ledg
 @pytest.mark.parametrize(
     ("options", "code", "problem"),
     [
-        (("--at", "2126-12-24T10:00"), 1, "is more than a year ahead"),
+        (("--at", "2126-12-24T10:00"), 2, "is more than a year ahead"),
         (("--at", "2026-12-24"), 2, "must be a date and a time"),
         (("--at", "tomorrow 10:00"), 2, "must be a moment such as"),
         (("--at", "2027-04-03 23:30", *SANTIAGO), 2, "say which it is with its offset"),
         (("--at", "2027-09-05 00:30", *SANTIAGO), 2, "say which it is with its offset"),
         (("--at", "2026-12-24 10:00", "--zone", "Santiago"), 2, "--zone"),
         (SANTIAGO, 2, "--zone needs a time"),
-        ((*at(LATER), "--expires-at", LATER.isoformat()), 1, "is not before --expires-at"),
+        ((*at(LATER), "--expires-at", LATER.isoformat()), 2, "is not before --expires-at"),
     ],
 )
 def test_what_is_no_start_is_refused(

@@ -61,7 +61,7 @@ def test_a_campaign_that_no_worker_can_send(send, queue, tmp_path):
     of_a_file = send("--workers", 2, ledger=tmp_path / "campaign.db")
     of_processes = send("--workers", 2, "--processes", 2)
 
-    assert of_a_file.exit_code == of_processes.exit_code == 1
+    assert of_a_file.exit_code == of_processes.exit_code == 2
     assert "--workers: needs a ledger in a database" in of_a_file.stderr
     assert "--processes: is of one machine" in of_processes.stderr
     assert not (tmp_path / "campaign.db").exists()

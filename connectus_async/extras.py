@@ -3,11 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from connectus_async.errors import ConfigurationError
-
-
-class LibraryMissingError(ConfigurationError):
-    """An optional library is not installed. Nothing was sent."""
+from connectus_async.errors import LibraryMissingError
 
 
 def library(needed_by: str, name: str, *, extra: str) -> Any:

@@ -7,8 +7,12 @@ import click
 from click.core import ParameterSource
 
 from connectus_async.defaults import ENVIRONMENT
-from connectus_async.errors import ConfigurationError, ConnectusError, InvalidArgumentError
-from connectus_async.extras import LibraryMissingError
+from connectus_async.errors import (
+    ConfigurationError,
+    ConnectusError,
+    InvalidArgumentError,
+    LibraryMissingError,
+)
 
 OTHER_NAMES: Final[Mapping[str, str]] = {
     "sms_content": "text",

@@ -185,8 +185,8 @@ def _format(target: Path | TextIO, format: Format | None) -> Format:
         if known == (format or ending):
             return known
     if format is None and ending:
-        known = ", ".join(f".{it}" for it in allowed)
-        raise InvalidArgumentError("target", f"has no supported extension; use one of {known}")
+        endings = ", ".join(f".{it}" for it in allowed)
+        raise InvalidArgumentError("target", f"has no supported extension; use one of {endings}")
     raise InvalidArgumentError("format", f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
 
 

@@ -375,6 +375,17 @@ host_option = click.option(
 )
 
 
+def port_option(default: int) -> Decorator:
+    """Make the option of a port to listen on."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65_535),
+        default=default,
+        show_default=True,
+        help="The port to listen on; 0 takes a free one.",
+    )
+
+
 def url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a URL."""
     try:

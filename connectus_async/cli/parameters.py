@@ -402,6 +402,12 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
     return value if dt.datetime.fromisoformat(value).tzinfo else found.isoformat()
 
 
+def _no_time() -> click.BadParameter:
+    return click.BadParameter(
+        _('must be a date and a time, such as "2026-12-24 10:00", or 2026-12-24T10:00-03:00')
+    )
+
+
 def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
     """Read a time; without an offset it is of a time zone, or of this machine's."""
     try:
@@ -412,7 +418,7 @@ def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
             time.astimezone(zone) if is_local else time.replace(tzinfo=zone) for time in times
         )
     except (ValueError, OverflowError):
-        raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
+        raise _no_time() from None
     if read.tzinfo is not None:
         return first
     if first.utcoffset() != second.utcoffset():
@@ -448,7 +454,7 @@ def scheduled(
     if value is None:
         return None
     if ":" not in value:
-        raise click.BadParameter(_("must be a date and a time, such as 2026-12-24T10:00"))
+        raise _no_time()
     name = context.params.get("zone")
     return _aware(value, None if name is None else _zone(name))
 
@@ -475,7 +481,8 @@ def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
 delivery_at_option = click.option(
     "--delivery-at",
     callback=scheduled,
-    help="Hand the messages over now, to a delivery of the API that it sends at this time.",
+    help="Hand the messages over now, to a delivery of the API that it sends at this time, such as"
+    ' "2026-12-24 10:00".',
 )
 
 
@@ -520,7 +527,7 @@ def naive_moment(
     try:
         return None if value is None else dt.datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(_('must be a time such as "2026-12-24 10:00"')) from None
+        raise _no_time() from None
 
 
 def read_text(field: str, file: TextIO) -> str:

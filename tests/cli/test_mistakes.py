@@ -144,7 +144,9 @@ MISTAKES = {
         "such as 21:00-08:00",
     ),
     "time in words": Mistake(
-        (*SEND, *TEXT, "--expires-at", "mañana"), "must be a moment", "such as 2026-12-24T21:00"
+        (*SEND, *TEXT, "--expires-at", "mañana"),
+        "must be a date and a time",
+        'such as "2026-12-24 10:00"',
     ),
     "rate of zero": Mistake((*SEND, *TEXT, "--rate", "0"), "is not in the range", "x>0"),
     "ledger in no folder": Mistake(

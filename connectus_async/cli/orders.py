@@ -16,7 +16,7 @@ from connectus_async.cli.language import moment, ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.cli.schedule import is_scheduled, start_sentence
+from connectus_async.cli.schedule import start_sentence
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import NewOrders, Orders, Sender
 from connectus_async.ledger.states import State
@@ -113,19 +113,20 @@ def _order(
         print_json(standing.as_dict())
         return
     echo(done)
-    if is_scheduled(standing.orders):
+    if standing.orders.starts_in(time.time()):
         echo(start_sentence(standing.orders))
     echo(_waiting(standing, ledger, starts=starts))
 
 
 def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
     """Give what `--json` prints of the orders in force, and of the senders."""
-    until = orders.paused_until if is_paused(orders) else None
+    now = time.time()
+    until = orders.paused_until if orders.paused_for(now) else None
     return {
         "paused": until is not None,
         "paused_until": None if until in {None, math.inf} else iso(until or 0.0),
         "paused_by": None if until is None else orders.paused_by,
-        "starts_at": iso(orders.starts_at or 0.0) if is_scheduled(orders) else None,
+        "starts_at": iso(orders.starts_at or 0.0) if orders.starts_in(now) else None,
         "stopped": orders.stopped,
         "rate": orders.rate,
         "senders": [{"place": it.place, "since": iso(it.since)} for it in senders],
@@ -135,7 +136,7 @@ def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
 def print_orders(orders: Orders, ledger: Place) -> None:
     """Print how the orders in force are taken back."""
     command = f"connectus bulk {{}} {typed(ledger)}"
-    if is_paused(orders):
+    if orders.paused_for(time.time()):
         echo(_("to go on: {command}").format(command=command.format("continue")))
     if orders.stopped is not None:
         echo(_("to send the rest: {command}").format(command=command.format("resume")))
@@ -145,11 +146,6 @@ def print_orders(orders: Orders, ledger: Place) -> None:
                 rate=f"{orders.rate:g}", command=f"{command.format('set-rate')} {AS_STARTED}"
             )
         )
-
-
-def is_paused(orders: Orders) -> bool:
-    """Tell whether a pause is in force."""
-    return orders.paused_until is not None and orders.paused_until > time.time()
 
 
 def _waiting(standing: Standing, ledger: Place, *, starts: bool) -> str:

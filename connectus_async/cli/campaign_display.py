@@ -148,15 +148,18 @@ class CampaignDisplay:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
             (self._waits_for,) = told(quiet)
 
-    def finish(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
+    def finish(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool = False
+    ) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
             skipped: Skipped rows by reason. Those whose place others took are not counted.
+            is_paused: Whether it is paused by an order, so that a command to send would wait.
         """
         with suppress(OSError, SystemExit):
-            self._print_end(counts, skipped)
+            self._print_end(counts, skipped, is_paused=is_paused)
 
     def _stop(self, bulk: Sending) -> None:
         self._stopped(INTERRUPTED, ExitCode.INTERRUPTED)
@@ -223,7 +226,9 @@ class CampaignDisplay:
         if self.manner.log_file is not None or not self.as_json:
             event(said, **fields)
 
-    def _print_end(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
+    def _print_end(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool
+    ) -> None:
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
         numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, **now}
@@ -240,7 +245,7 @@ class CampaignDisplay:
                 self._print_line(said)
         for said in self._reasons():
             self._print_line(f"connectus: {said}")
-        for said in (said_of_all, *self._next_steps(counts, skipped)):
+        for said in (said_of_all, *self._next_steps(counts, skipped, is_paused=is_paused)):
             echo(said)
 
     def _reasons(self) -> Iterator[str]:
@@ -250,24 +255,38 @@ class CampaignDisplay:
         if self._waits_for:
             yield self._waits_for
 
-    def _next_steps(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> Iterator[str]:
+    def _next_steps(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool
+    ) -> Iterator[str]:
         maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
             yield _("{count} may have been sent: check with {command}").format(
                 count=number(maybe), command=self._command("reconcile")
             )
         if left := counts.get(State.QUEUED, 0):
-            yield ngettext(
-                "{count} is still queued: continue with {command}",
-                "{count} are still queued: continue with {command}",
-                left,
-            ).format(count=number(left), command=self._command("resume"))
+            yield self._way_on(left, is_paused=is_paused)
         if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
             yield ngettext(
                 "{count} is rejected or invalid: to correct it, {command}",
                 "{count} are rejected or invalid: to correct them, {command}",
                 bad,
             ).format(count=number(bad), command=f"{self._command('export')} {TO_FIX} --to-fix")
+
+    def _way_on(self, left: int, *, is_paused: bool) -> str:
+        """Say how the messages are sent that are left."""
+        said = ngettext(
+            "{count} is still queued: continue with {command}",
+            "{count} are still queued: continue with {command}",
+            left,
+        )
+        if is_paused:
+            said = ngettext(
+                "{count} is still queued, and paused: go on with {go_on}, then {command}",
+                "{count} are still queued, and paused: go on with {go_on}, then {command}",
+                left,
+            )
+        command, go_on = self._command("resume"), self._command("continue")
+        return said.format(count=number(left), command=command, go_on=go_on)
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)

@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Unpack
 
 from anyio.to_thread import run_sync
@@ -17,6 +18,7 @@ from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.cli.schedule import start_sentence
+from connectus_async.errors import LedgerError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.records import NewOrders, Orders, Sender
 from connectus_async.ledger.states import State
@@ -87,6 +89,13 @@ def order_rate(ledger: Place, rate: float | None) -> None:
     control = open_store(ledger).control()
     if rate is not None and (control.orders().rate is not None or len(control.senders()) > 1):
         control.change(rate=rate)
+
+
+def is_paused(ledger: Place) -> bool:
+    """Tell whether a pause of a campaign is in force. Blocks."""
+    with suppress(LedgerError):  # then something else is more important
+        return open_store(ledger).control().orders().paused_for(time.time()) > 0
+    return False
 
 
 def _order(

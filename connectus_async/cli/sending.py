@@ -49,7 +49,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, check_source, typed
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
-from connectus_async.cli.orders import order_rate
+from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.runner import at_work, echo, errors_reported, print_json, run
 from connectus_async.cli.schedule import (
@@ -455,7 +455,8 @@ async def send_queued(
         if display.stopped_by and display.code:
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
-    display.finish(standing.counts, standing.skipped)
+    paused = await run_sync(is_paused, ledger)
+    display.finish(standing.counts, standing.skipped, is_paused=paused)
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)

@@ -176,9 +176,9 @@ class CampaignDisplay:
 
     @asynccontextmanager
     async def _shown(self, bulk: Sending) -> AsyncIterator[None]:
-        began = time.monotonic()
+        meter = Meter(self.length, time.monotonic())
         with live(self._console) as screen:
-            shower = asyncio.create_task(self._show(bulk, screen))
+            shower = asyncio.create_task(self._show(bulk, meter, screen))
             try:
                 yield
             finally:
@@ -186,12 +186,10 @@ class CampaignDisplay:
                 with suppress(asyncio.CancelledError):
                     await shower
                 if screen is not None:
-                    seconds = time.monotonic() - began
-                    result = Meter(self.length).result(bulk.progress(), seconds)
-                    screen.update(result, refresh=True)
+                    screen.update(meter.result(bulk.progress(), time.monotonic()), refresh=True)
 
-    async def _show(self, bulk: Sending, screen: Live | None) -> None:
-        meter, log = Meter(self.length), CampaignLog(time.monotonic())
+    async def _show(self, bulk: Sending, meter: Meter, screen: Live | None) -> None:
+        log = CampaignLog(meter.began)
         async for progress in bulk.watch(REFRESH_SECONDS):
             now = time.monotonic()
             figures = meter.figures(progress, now)

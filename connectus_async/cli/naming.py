@@ -1,11 +1,12 @@
 """Names of arguments as the user of a command line knows them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import click
 from click.core import ParameterSource
 
+from connectus_async.cli.language import gettext as _
 from connectus_async.defaults import ENVIRONMENT
 from connectus_async.errors import (
     ConfigurationError,
@@ -22,8 +23,16 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
     "dst_email": "to",
     "suppression": "suppress",
     "target": "to",
+    "ledger": "address",
+    "folder": "where",
 }
 """Options that fill an argument of another name."""
+
+WORDS: Final[Mapping[str, Callable[[], str]]] = {
+    "credentials": lambda: _("credentials"),
+    "row": lambda: _("row"),
+}
+"""Words that an error has in place of the name of an argument."""
 
 _GIVEN: Final = frozenset({ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT})
 
@@ -34,11 +43,14 @@ def option_name(argument: str) -> str:
     Args:
         argument: Its name in the library; any other text stays as it is.
     """
-    parameter = _parameter(argument)
+    name, bracket, place = argument.partition("[")  # numbers[1] is of NUMBERS
+    parameter = _parameter(name)
     if parameter is None:
-        return ENVIRONMENT.get(argument, argument)
+        word = WORDS.get(argument)
+        return ENVIRONMENT.get(argument, argument) if word is None else word()
     if isinstance(parameter, click.Argument):
-        return parameter.make_metavar(click.get_current_context())
+        metavar = parameter.make_metavar(click.get_current_context())
+        return metavar.removesuffix("...") + bracket + place
     return max(parameter.opts, key=len)
 
 
@@ -51,7 +63,7 @@ def is_about_usage(error: ConnectusError) -> bool:
         case LibraryMissingError():
             return False
         case ConfigurationError(setting=name) | InvalidArgumentError(field=name):
-            name, _, _ = name.partition("[")  # numbers[1] is of NUMBERS
+            name = name.partition("[")[0]
             parameter = _parameter(name)
         case _:
             return False

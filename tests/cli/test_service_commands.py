@@ -150,7 +150,7 @@ def test_a_balance_changes_after_a_question(run: Callable[..., Result], environm
     [
         (("whatsapp", "send", "98768806.0", "x", "--src-number", SENDER), "DST_NUMBER: is a dec"),
         (("sms", "send-otp", "9", "1234"), "DST_NUMBER: "),
-        (("whatsapp-qr", "groups", "create", "Vecinos", NUMBER, "1"), "numbers[1]: "),
+        (("whatsapp-qr", "groups", "create", "Vecinos", NUMBER, "1"), "NUMBERS[1]: "),
         (("whatsapp-qr", "groups", "update-info", "Vecinos"), "or new_description must be given"),
         (("sms", "by-date", "2026-07-31", "2026-07-01"), "END_DATE: is before begin_date"),
         (("sms", "status", "no such"), "404"),

@@ -118,7 +118,7 @@ async def load_into(
             )
         except StoppedError as error:
             progress.stop()
-            await planner.show(Plan(report=forecast(), stops=error.stops))
+            await planner.show(error.plan)
             raise
     return plan or Plan(report=forecast())
 

@@ -80,14 +80,14 @@ class StoppedError(ConfigurationError):
     """Something stops a campaign. Nothing was sent.
 
     Attributes:
-        stops: What stops it.
+        plan: Its plan, with what stops it.
     """
 
-    def __init__(self, stops: Sequence[Stop]) -> None:
-        flags = ", ".join(stop.flag for stop in stops)
-        problems = "; ".join(stop.problem for stop in stops)
+    def __init__(self, plan: Plan) -> None:
+        flags = ", ".join(stop.flag for stop in plan.stops)
+        problems = "; ".join(stop.problem for stop in plan.stops)
         super().__init__(flags, _("{problems}; nothing was sent").format(problems=problems))
-        self.stops = stops
+        self.plan = plan
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +122,7 @@ class Planner:
         """
         plan = await self.plan(report, client, region=region)
         if plan.stops and not self.is_trial:
-            raise StoppedError(plan.stops)
+            raise StoppedError(plan)
         return plan
 
     async def plan(

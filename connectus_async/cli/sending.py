@@ -385,7 +385,7 @@ async def send_source(
         await planner.show(plan)
         if plan.stops:
             await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
-            raise StoppedError(plan.stops)
+            raise StoppedError(plan)
         if report.skipped and not as_json:
             command = f"connectus bulk export {typed(ledger)} - --format csv --state skipped"
             all_of_them = _("All skipped rows: {command}")

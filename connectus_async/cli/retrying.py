@@ -18,6 +18,7 @@ from connectus_async.cli.confirmation import check_confirmable, is_confirmed
 from connectus_async.cli.corrections import Corrections
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign
+from connectus_async.cli.handing_out import check_workers, hand_out
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
@@ -62,6 +63,7 @@ def retry(
     encoding: str,
     delimiter: str | None,
     sheet: str | None,
+    workers: int | None,
     yes: bool,
     ignore_balance: bool,
     allow_countries: Sequence[str] | None,
@@ -98,6 +100,7 @@ def retry(
         opened = open_store(place).ledger()
         options = await run_sync(partial(settings.options, place, wait=wait))
         await run_sync(check_start, place, at, options.expires_at)
+        check_workers(workers, options)
         source = None
         if corrected is not None:
             source = await open_source(
@@ -121,9 +124,12 @@ def retry(
                     await opened.queue_again(choice)
             if not is_agreed:
                 return ExitCode.FAILED
-            code, _accepted = await send_queued(
-                sender, options, place, manner, None, as_json=as_json
-            )
+            if workers:
+                code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
+            else:
+                code, _accepted = await send_queued(
+                    sender, options, place, manner, None, as_json=as_json
+                )
         return code
 
     end_campaign(

@@ -44,6 +44,7 @@ from connectus_async.cli.dry_run import dry_run_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
+from connectus_async.cli.handing_out import check_workers, hand_out
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, check_source, typed
@@ -51,7 +52,7 @@ from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.plan import Planner, StoppedError
-from connectus_async.cli.runner import at_work, echo, errors_reported, print_json, run
+from connectus_async.cli.runner import at_work, echo, errors_reported, run
 from connectus_async.cli.schedule import (
     Start,
     announce_start,
@@ -61,13 +62,8 @@ from connectus_async.cli.schedule import (
 )
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus
-from connectus_async.errors import (
-    ConfigurationError,
-    InvalidArgumentError,
-    LedgerError,
-)
+from connectus_async.errors import InvalidArgumentError, LedgerError
 from connectus_async.ledger import (
-    is_address,
     metadata_names,
     name_of,
     open_store,
@@ -81,7 +77,6 @@ from connectus_async.recipients.frequency import FrequencyCap, Reached, read_rea
 from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
-from connectus_async.workers.tickets import defer_tickets
 
 DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
@@ -224,7 +219,7 @@ def resume(
         await run_sync(check_start, place, at, options.expires_at)
         with at_work():
             await run_sync(check_resumed, place, options.expires_at)
-        _check_workers(workers, options)
+        check_workers(workers, options)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
@@ -237,7 +232,7 @@ def resume(
             if not (yes or await is_send_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
-                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
             else:
                 code, _accepted = await send_queued(
                     sender, options, place, manner, limit, as_json=as_json
@@ -276,13 +271,6 @@ def _check_combination(
     named = [name for name, value in given.items() if value]
     if len(named) > 1 and named != ["--dry-run", "--workers"]:
         raise click.UsageError(_("{options} do not go together").format(options=", ".join(named)))
-
-
-def _check_workers(workers: int | None, options: CampaignOptions) -> None:
-    if workers and not is_address(options.ledger):
-        raise ConfigurationError("--workers", "needs a ledger in a database: postgresql://…")
-    if workers and options.processes > 1:
-        raise ConfigurationError("--processes", "is of one machine: start more workers instead")
 
 
 async def _check_unchecked(ledger: Ledger, name: str) -> None:
@@ -366,7 +354,7 @@ async def send_source(
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
     reached = await run_sync(_reached, ledger, at_most, manner.start)
-    _check_workers(workers, options)
+    check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
@@ -396,7 +384,7 @@ async def send_source(
         if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
-            return await _handed_out(opened, workers, ledger, as_json=as_json)
+            return await hand_out(opened, workers, ledger, as_json=as_json)
         return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
 
 
@@ -467,30 +455,6 @@ async def send_queued(
 async def _note_delays(sender: Bulk, delays: str) -> None:
     with suppress(LedgerError):  # then the campaign stops by itself
         await sender.note(**{metadata_names.DELAYS: delays})
-
-
-async def _handed_out(
-    opened: Ledger, workers: int, ledger: Place, *, as_json: bool
-) -> tuple[int, int]:
-    """Hand out a ticket to each of some workers, which send what is queued."""
-    counts = await opened.counts()
-    waiting = counts.get(State.QUEUED, 0)
-    tickets = workers if waiting else 0
-    if tickets:
-        await defer_tickets(opened, tickets)
-    if as_json:
-        print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
-    elif tickets:
-        handed = ngettext(
-            "{count} message waits for the workers; this shows the progress: {command}",
-            "{count} messages wait for the workers; this shows the progress: {command}",
-            waiting,
-        )
-        command = f"connectus bulk status {typed(ledger)}"
-        echo(handed.format(count=number(waiting), command=command))
-    else:
-        echo(_("nothing is to be sent"))
-    return 0, counts.get(State.ACCEPTED, 0)
 
 
 def metadata_of(settings: Settings) -> dict[str, str]:

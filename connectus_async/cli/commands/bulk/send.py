@@ -223,6 +223,7 @@ def bulk_resume(**given: Any) -> None:
 )
 @file_options
 @campaign_options(resumes=True)
+@workers_option
 @running_options
 @yes_option
 @finish_options

@@ -16,12 +16,14 @@ def check_workers(workers: int | None, options: CampaignOptions) -> None:
     """Check that workers can send a campaign, if they are to.
 
     Raises:
-        ConfigurationError: Its ledger is a file, or it is to be sent from here as well.
+        ConfigurationError: Its ledger is a file, or there are options for sending from here.
     """
     if workers and not is_address(options.ledger):
         raise ConfigurationError("--workers", "needs a ledger in a database: postgresql://…")
     if workers and options.processes > 1:
         raise ConfigurationError("--processes", "is of one machine: start more workers instead")
+    if workers and not options.wait:
+        raise ConfigurationError("--no-wait", "is of a command that sends: workers wait")
 
 
 async def hand_out(

@@ -80,6 +80,6 @@ def _parameter(argument: str) -> click.Parameter | None:
     context = click.get_current_context(silent=True)
     for name in (argument, OTHER_NAMES.get(argument)):
         for parameter in context.command.params if context else ():
-            if name in {parameter.name, *parameter.opts}:
+            if name in {parameter.name, *parameter.opts, *parameter.secondary_opts}:
                 return parameter
     return None

@@ -91,6 +91,7 @@ def test_a_campaign_that_no_worker_can_send(run, send, server, queue, tmp_path):
     """Nothing is loaded, and nothing is handed out."""
     of_a_file = send("--workers", 2, ledger=tmp_path / "campaign.db")
     of_processes = send("--workers", 2, "--processes", 2)
+    of_no_wait = send("--workers", 2, "--no-wait")
     sent = tmp_path / "sent.db"
     server.fault(Fault.status(400), route="sms.send", times=1)
     send(ledger=sent)
@@ -100,6 +101,8 @@ def test_a_campaign_that_no_worker_can_send(run, send, server, queue, tmp_path):
     assert "--workers: needs a ledger in a database" in again.stderr
     assert "--workers: needs a ledger in a database" in of_a_file.stderr
     assert "--processes: is of one machine" in of_processes.stderr
+    assert (of_no_wait.exit_code, tickets(queue)) == (2, [])
+    assert "--no-wait: is of a command that sends: workers wait" in of_no_wait.stderr
     assert not (tmp_path / "campaign.db").exists()
     assert tickets(queue) == []
 

@@ -43,6 +43,8 @@ def option_name(argument: str) -> str:
     Args:
         argument: Its name in the library; any other text stays as it is.
     """
+    if argument.startswith("--"):
+        return argument
     name, bracket, place = argument.partition("[")  # numbers[1] is of NUMBERS
     parameter = _parameter(name)
     if parameter is None:

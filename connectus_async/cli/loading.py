@@ -86,6 +86,7 @@ async def load_into(
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
+        now=planner.start,
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
         columns=source.columns,

@@ -1,7 +1,9 @@
 """Plan of a campaign: what would be sent, to whom, and whether the balance covers it."""
 
+import datetime as dt
 import shutil
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -58,11 +60,13 @@ class Plan:
         report: The preflight report.
         balances: The balance for each need; ``None`` if they were not looked up.
         stops: What stops it.
+        is_later: Whether it starts later: the report is about that time.
     """
 
     report: PreflightReport
     balances: Sequence[Balance] | None = None
     stops: Sequence[Stop] = ()
+    is_later: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Convert it to types that JSON has, without any message."""
@@ -100,6 +104,7 @@ class Planner:
         allows_braces: Whether a text may have the name of a column in braces.
         shows_messages: Whether to show messages where there is no terminal, too.
         is_trial: Whether nothing is sent, so that nothing has to be stopped.
+        starts_at: Time at which sending starts, in Unix seconds; now if left out or past.
         as_json: Whether to print JSON.
     """
 
@@ -108,7 +113,13 @@ class Planner:
     allows_braces: bool = False
     shows_messages: bool = False
     is_trial: bool = False
+    starts_at: float | None = None
     as_json: bool = False
+
+    @property
+    def start(self) -> dt.datetime:
+        """The time at which sending starts."""
+        return dt.datetime.fromtimestamp(max(self.starts_at or 0.0, time.time()), dt.UTC)
 
     async def check(
         self, report: PreflightReport, client: AsyncConnectus | None = None, *, region: str | None
@@ -131,7 +142,8 @@ class Planner:
         """Make a plan; without a client, nobody is asked for the balances."""
         found = await _balances_of(client, report) if client and report.to_send else None
         stops = await self._stops(report, found, region)
-        return Plan(report=report, balances=found, stops=stops)
+        is_later = (self.starts_at or 0.0) > time.time()
+        return Plan(report=report, balances=found, stops=stops, is_later=is_later)
 
     async def _stops(
         self, report: PreflightReport, found: Sequence[Balance] | None, region: str | None
@@ -199,7 +211,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield from _sums_lines(report)
     yield from _country_lines(report)
     yield from _finding_lines(report)
-    yield from _limit_lines(report)
+    yield from _limit_lines(report, is_later=plan.is_later)
     if plan.balances is not None:
         yield from _balance_lines(report, plan.balances)
 
@@ -289,9 +301,12 @@ def _finding_lines(report: PreflightReport) -> Iterator[str]:
             yield "  " + _FINDINGS[finding](count).format(count=number(count))
 
 
-def _limit_lines(report: PreflightReport) -> Iterator[str]:
+def _limit_lines(report: PreflightReport, *, is_later: bool) -> Iterator[str]:
     if report.in_quiet_hours is not None:
-        yield "  " + _("{count} now in quiet hours").format(count=number(report.in_quiet_hours))
+        said = _("{count} now in quiet hours")
+        if is_later:
+            said = _("{count} in quiet hours at the start")
+        yield "  " + said.format(count=number(report.in_quiet_hours))
     if report.budget is not None:
         yield "  " + _("{count} not covered by the budget of {budget}").format(
             count=number(report.over_budget or 0), budget=number(report.budget)

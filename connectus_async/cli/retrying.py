@@ -26,7 +26,13 @@ from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, print_json
-from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
+from connectus_async.cli.schedule import (
+    Start,
+    announce_start,
+    check_start,
+    order_start,
+    planned_start,
+)
 from connectus_async.cli.sending import (
     is_send_confirmed,
     metadata_of,
@@ -116,7 +122,9 @@ def retry(
             await announce_start(place, as_json=as_json)
             if source is not None:
                 corrections = await run_sync(Corrections.of, source, place)
-                await _add(client, sender, opened, corrections, options, planner)
+                starts_at = await run_sync(planned_start, place, at)
+                scheduled = attrs.evolve(planner, starts_at=starts_at)
+                await _add(client, sender, opened, corrections, options, scheduled)
                 is_agreed = yes or await is_send_confirmed(sender, opened, place, None)
             else:
                 is_agreed = yes or await _is_agreed(sender, total)

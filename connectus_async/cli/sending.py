@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 from anyio.to_thread import run_sync
 
@@ -137,6 +138,7 @@ def send(
         check_no_export(source)
         composer.check(source.columns)
         starts_at = await run_sync(planned_start, place, at)
+        scheduled = attrs.evolve(planner, starts_at=starts_at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
         if delivery is not None:
             given["expires_at"] = delivery.expiry(given["expires_at"])
@@ -153,7 +155,7 @@ def send(
                 *(source, composer, settings, place),
                 edited=who,
                 reached=reached,
-                planner=planner,
+                planner=scheduled,
                 as_json=as_json,
             )
         source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
@@ -170,7 +172,7 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
-                planner=planner,
+                planner=scheduled,
                 manner=manner,
                 limit=limit,
                 as_json=as_json,

@@ -136,6 +136,27 @@ def test_a_pause_from_another_terminal_does_not_move_the_start(
     assert control.orders().starts_at == LATER.timestamp()
 
 
+@pytest.mark.parametrize("hours", [0, 6])
+@pytest.mark.usefixtures("server")
+def test_the_plan_counts_who_is_in_quiet_hours_at_the_start(
+    run: Run, recipients: Path, ledger: Ledger, hours: int
+):
+    """Not who is so now; a later command goes by the start that is recorded."""
+    start = LATER + dt.timedelta(hours=6)
+    hour = dt.timedelta(hours=1)
+    middle = (LATER + dt.timedelta(hours=hours)).astimezone(zoneinfo.ZoneInfo(SANTIAGO[1]))
+    options = ("--quiet-hours", f"{middle - hour:%H:%M}-{middle + 2 * hour:%H:%M}")
+    said = f"  {3 if hours else 0} in quiet hours at the start\n"
+
+    tried = run(*send(recipients, ledger, *options, *at(start), "--dry-run"))
+    sent = run(*send(recipients, ledger, *options, *at(start), "--no-wait"))
+    again = run(*send(recipients, ledger, *options, "--no-wait"))
+    now = run(*send(recipients, ledger, *options, "--at", "now", "--no-wait", "--dry-run"))
+
+    assert [said in it.stdout for it in (tried, sent, again)] == [True] * 3
+    assert f"  {0 if hours else 3} now in quiet hours\n" in now.stdout
+
+
 @pytest.mark.usefixtures("server")
 def test_a_start_in_the_past_is_refused(run: Run, recipients: Path, ledger: Ledger):
     """Unless the campaign has it already: then the same command resumes it."""

@@ -24,6 +24,7 @@ from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
+from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.schedule import (
@@ -66,9 +67,6 @@ def retry(
     undelivered: bool,
     invalid: bool,
     reason: str | None,
-    encoding: str,
-    delimiter: str | None,
-    sheet: str | None,
     workers: int | None,
     yes: bool,
     ignore_balance: bool,
@@ -85,6 +83,7 @@ def retry(
     """Send messages of LEDGER that reached nobody again, or corrected rows."""
     _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
     check_confirmable(yes=yes, as_json=as_json)
+    said = reading()
     choice = Again(rejected, undelivered, reason)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     planner = Planner(
@@ -107,11 +106,7 @@ def retry(
         options = await run_sync(partial(settings.options, place, wait=wait))
         await run_sync(check_start, place, at, options.expires_at)
         check_workers(workers, options)
-        source = None
-        if corrected is not None:
-            source = await open_source(
-                corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
-            )
+        source = None if corrected is None else await open_source(corrected, said)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import attrs
 from rich.console import Console
@@ -50,6 +50,7 @@ IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait en
 REFRESH_SECONDS: Final = 0.25
 TO_FIX: Final = "to-fix.xlsx"
 
+_OPTIONS: Final = ("wait", "log_file", "verbose")
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
@@ -97,6 +98,11 @@ class Manner:
     log_file: Path | None = None
     verbose: bool = False
     start: "Start" = None
+
+    @classmethod
+    def of(cls, given: dict[str, Any], *, start: "Start") -> Self:
+        """Take the options of a command out of all that were given."""
+        return cls(**{name: given.pop(name) for name in _OPTIONS}, start=start)
 
 
 @attrs.define

@@ -7,7 +7,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 import click
@@ -115,6 +115,18 @@ class Planner:
     is_trial: bool = False
     starts_at: float | None = None
     as_json: bool = False
+
+    @classmethod
+    def of(cls, given: dict[str, Any], *, is_trial: bool = False, as_json: bool) -> Self:
+        """Take the options of a command out of all that were given."""
+        return cls(
+            ignores_balance=given.pop("ignore_balance"),
+            countries=given.pop("allow_countries"),
+            allows_braces=given.pop("allow_braces"),
+            shows_messages=given.pop("show_messages"),
+            is_trial=is_trial,
+            as_json=as_json,
+        )
 
     @property
     def start(self) -> dt.datetime:

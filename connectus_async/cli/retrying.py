@@ -1,6 +1,6 @@
 """Another attempt for messages that reached nobody, and messages whose rows were corrected."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -69,14 +69,7 @@ def retry(
     reason: str | None,
     workers: int | None,
     yes: bool,
-    ignore_balance: bool,
-    allow_countries: Sequence[str] | None,
-    allow_braces: bool,
-    show_messages: bool,
     at: Start,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -85,14 +78,8 @@ def retry(
     check_confirmable(yes=yes, as_json=as_json)
     said = reading()
     choice = Again(rejected, undelivered, reason)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
-    planner = Planner(
-        ignores_balance=ignore_balance,
-        countries=allow_countries,
-        allows_braces=allow_braces,
-        shows_messages=show_messages,
-        as_json=as_json,
-    )
+    manner = Manner.of(given, start=at)
+    planner = Planner.of(given, as_json=as_json)
 
     async def command() -> int:
         metadata, total = await run_sync(_read, ledger, choice)
@@ -103,7 +90,7 @@ def retry(
         settings = Settings.read(ledger, metadata, **given)
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(partial(settings.options, place, wait=wait))
+        options = await run_sync(partial(settings.options, place, wait=manner.wait))
         await run_sync(check_start, place, at, options.expires_at)
         check_workers(workers, options)
         source = None if corrected is None else await open_source(corrected, said)

@@ -95,15 +95,8 @@ def send(
     dry_run: bool,
     yes: bool,
     at: Start,
-    ignore_balance: bool,
-    allow_countries: Sequence[str] | None,
-    allow_braces: bool,
-    show_messages: bool,
     test_to: str | None,
     limit: int | None,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -114,23 +107,16 @@ def send(
     _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
     if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
+    manner = Manner.of(given, start=at)
+    planner = Planner.of(given, is_trial=dry_run, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
         composer = composition.composer(region)
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
     said = reading()
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
-    planner = Planner(
-        ignores_balance=ignore_balance,
-        countries=allow_countries,
-        allows_braces=allow_braces,
-        shows_messages=show_messages,
-        is_trial=dry_run,
-        as_json=as_json,
-    )
 
     async def command() -> int:
         source = await open_source(file, said)
@@ -195,9 +181,6 @@ def resume(
     workers: int | None,
     yes: bool,
     at: Start,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     limit: int | None,
     as_json: bool,
     **given: Any,
@@ -205,7 +188,7 @@ def resume(
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
+    manner = Manner.of(given, start=at)
 
     async def command() -> int:
         metadata, settings = await run_sync(recorded, ledger, given)
@@ -216,7 +199,7 @@ def resume(
             )
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(partial(settings.options, place, wait=wait))
+        options = await run_sync(partial(settings.options, place, wait=manner.wait))
         await run_sync(check_start, place, at, options.expires_at)
         with at_work():
             await run_sync(check_resumed, place, options.expires_at)

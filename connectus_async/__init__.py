@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from connectus_async.errors import HolderGivenUpError as HolderGivenUpError
     from connectus_async.errors import InvalidArgumentError as InvalidArgumentError
     from connectus_async.errors import LedgerError as LedgerError
+    from connectus_async.errors import LibraryMissingError as LibraryMissingError
     from connectus_async.errors import NotFoundError as NotFoundError
     from connectus_async.errors import NotSentError as NotSentError
     from connectus_async.errors import Outcome as Outcome

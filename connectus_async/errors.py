@@ -52,6 +52,10 @@ class ConfigurationError(ConnectusError, ValueError):
         return f"{self.setting}: {self.problem}"
 
 
+class LibraryMissingError(ConfigurationError):
+    """A setting or a file needs an optional library that is not installed. Nothing was sent."""
+
+
 class InvalidArgumentError(ConnectusError, ValueError):
     """An argument is invalid. Nothing was sent.
 

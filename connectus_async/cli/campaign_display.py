@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import attrs
 from rich.console import Console
@@ -49,6 +49,7 @@ SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
 
+_OPTIONS: Final = ("wait", "log_file", "verbose")
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
@@ -96,6 +97,11 @@ class Manner:
     log_file: Path | None = None
     verbose: bool = False
     start: "Start" = None
+
+    @classmethod
+    def of(cls, given: dict[str, Any], *, start: "Start") -> Self:
+        """Take the options of a command out of all that were given."""
+        return cls(**{name: given.pop(name) for name in _OPTIONS}, start=start)
 
 
 @attrs.define
@@ -147,15 +153,18 @@ class CampaignDisplay:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
             (self._waits_for,) = told(quiet)
 
-    def finish(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
+    def finish(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool = False
+    ) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
             skipped: Skipped rows by reason. Some are not counted; see `NOT_COUNTED`.
+            is_paused: Whether it is paused by an order, so that a command to send would wait.
         """
         with suppress(OSError, SystemExit):
-            self._print_end(counts, skipped)
+            self._print_end(counts, skipped, is_paused=is_paused)
 
     def _stop(self, bulk: Sending) -> None:
         self._stopped(INTERRUPTED, ExitCode.INTERRUPTED)
@@ -172,9 +181,9 @@ class CampaignDisplay:
 
     @asynccontextmanager
     async def _shown(self, bulk: Sending) -> AsyncIterator[None]:
-        began = time.monotonic()
+        meter = Meter(self.length, time.monotonic())
         with live(self._console) as screen:
-            shower = asyncio.create_task(self._show(bulk, screen))
+            shower = asyncio.create_task(self._show(bulk, meter, screen))
             try:
                 yield
             finally:
@@ -182,12 +191,10 @@ class CampaignDisplay:
                 with suppress(asyncio.CancelledError):
                     await shower
                 if screen is not None:
-                    seconds = time.monotonic() - began
-                    result = Meter(self.length).result(bulk.progress(), seconds)
-                    screen.update(result, refresh=True)
+                    screen.update(meter.result(bulk.progress(), time.monotonic()), refresh=True)
 
-    async def _show(self, bulk: Sending, screen: Live | None) -> None:
-        meter, log = Meter(self.length), CampaignLog(time.monotonic())
+    async def _show(self, bulk: Sending, meter: Meter, screen: Live | None) -> None:
+        log = CampaignLog(meter.began)
         async for progress in bulk.watch(REFRESH_SECONDS):
             now = time.monotonic()
             figures = meter.figures(progress, now)
@@ -222,7 +229,9 @@ class CampaignDisplay:
         if self.manner.log_file is not None or not self.as_json:
             event(said, **fields)
 
-    def _print_end(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
+    def _print_end(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool
+    ) -> None:
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
         numbers = {str(state): counts.get(state, 0) for state in State}
         fields = {"type": "summary", **numbers, "skipped_by": dict(skipped), **now}
@@ -239,7 +248,7 @@ class CampaignDisplay:
                 self._print_line(said)
         for said in self._reasons():
             self._print_line(f"connectus: {said}")
-        for said in (said_of_all, *self._next_steps(counts, skipped)):
+        for said in (said_of_all, *self._next_steps(counts, skipped, is_paused=is_paused)):
             echo(said)
 
     def _reasons(self) -> Iterator[str]:
@@ -249,20 +258,34 @@ class CampaignDisplay:
         if self._waits_for:
             yield self._waits_for
 
-    def _next_steps(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> Iterator[str]:
+    def _next_steps(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool
+    ) -> Iterator[str]:
         maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
             yield _("{count} may have been sent: check with {command}").format(
                 count=number(maybe), command=self.command("reconcile")
             )
         if left := counts.get(State.QUEUED, 0):
-            yield ngettext(
-                "{count} is still queued: continue with {command}",
-                "{count} are still queued: continue with {command}",
-                left,
-            ).format(count=number(left), command=self.command("resume"))
+            yield self._way_on(left, is_paused=is_paused)
         if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
             yield to_fix(bad, self.command("export"))
+
+    def _way_on(self, left: int, *, is_paused: bool) -> str:
+        """Say how the messages are sent that are left."""
+        said = ngettext(
+            "{count} is still queued: continue with {command}",
+            "{count} are still queued: continue with {command}",
+            left,
+        )
+        if is_paused:
+            said = ngettext(
+                "{count} is still queued, and paused: go on with {go_on}, then {command}",
+                "{count} are still queued, and paused: go on with {go_on}, then {command}",
+                left,
+            )
+        command, go_on = self.command("resume"), self.command("continue")
+        return said.format(count=number(left), command=command, go_on=go_on)
 
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress line."""

@@ -112,12 +112,12 @@ class Snapshot:
     @property
     def is_paused(self) -> bool:
         """``True`` while an order to pause is in force."""
-        return (self.orders.paused_until or 0.0) > self.at
+        return self.orders.paused_for(self.at) > 0
 
     @property
     def is_scheduled(self) -> bool:
         """``True`` before a scheduled start."""
-        return (self.orders.starts_at or 0.0) > self.at
+        return self.orders.starts_in(self.at) > 0
 
     @property
     def state(self) -> CampaignState:

@@ -11,7 +11,7 @@ from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.exit_codes import ExitCode, of_error, worst
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.parameters import connection
-from connectus_async.cli.runner import complain, sentence
+from connectus_async.cli.runner import at_work, complain, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import ConnectusError, LedgerError
 from connectus_async.ledger import metadata_names, open_store
@@ -155,7 +155,8 @@ async def campaign_sender(
     try:
         async with sender_over(client, ledger, options) as sender:
             try:
-                yield sender
+                with at_work():
+                    yield sender
             except ConnectusError as error:
                 await note_stop(sender, sentence(error), of_error(error))
                 raise

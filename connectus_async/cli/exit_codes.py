@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
 
     DONE = 0, "all done"
     FAILED = 1, "failed: an error, and nothing or not all was done"
-    WRONG_USAGE = 2, "wrong usage: nothing was done"
+    WRONG_USAGE = 2, "wrong usage, or a file that is not there: nothing was done"
     MAYBE_SENT = 3, "a message may have been sent: check before you send it again"
     SOME_FAILED = 4, "ended, but some messages were rejected or some rows are invalid"
     NOTHING_TO_DO = 5, "nothing to do: no message was to be sent"

@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple, Unpack
 
@@ -17,7 +18,8 @@ from connectus_async.cli.language import moment, ngettext, number
 from connectus_async.cli.ledgers import Place, command
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.cli.schedule import is_scheduled, start_sentence
+from connectus_async.cli.schedule import start_sentence
+from connectus_async.errors import LedgerError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.metadata_names import PROFILE
 from connectus_async.ledger.records import NewOrders, Orders, Sender
@@ -92,6 +94,13 @@ def order_rate(ledger: Place, rate: float | None) -> None:
         control.change(rate=rate)
 
 
+def is_paused(ledger: Place) -> bool:
+    """Tell whether a pause of a campaign is in force. Blocks."""
+    with suppress(LedgerError):  # then something else is more important
+        return open_store(ledger).control().orders().paused_for(time.time()) > 0
+    return False
+
+
 def _order(
     ledger: Place,
     done: str,
@@ -116,19 +125,20 @@ def _order(
         return
     resume = command("resume", ledger, standing.profile)
     echo(done.replace("{command}", resume))
-    if is_scheduled(standing.orders):
+    if standing.orders.starts_in(time.time()):
         echo(start_sentence(standing.orders))
     echo(_waiting(standing, resume, starts=starts))
 
 
 def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
     """Give what `--json` prints of the orders in force, and of the senders."""
-    until = orders.paused_until if is_paused(orders) else None
+    now = time.time()
+    until = orders.paused_until if orders.paused_for(now) else None
     return {
         "paused": until is not None,
         "paused_until": None if until in {None, math.inf} else iso(until or 0.0),
         "paused_by": None if until is None else orders.paused_by,
-        "starts_at": iso(orders.starts_at or 0.0) if is_scheduled(orders) else None,
+        "starts_at": iso(orders.starts_at or 0.0) if orders.starts_in(now) else None,
         "stopped": orders.stopped,
         "rate": orders.rate,
         "senders": [{"place": it.place, "since": iso(it.since)} for it in senders],
@@ -143,7 +153,7 @@ def print_orders(orders: Orders, ledger: Place, profile: str) -> None:
         ledger: The ledger.
         profile: The profile that the campaign is sent with; empty if none has to be named.
     """
-    if is_paused(orders):
+    if orders.paused_for(time.time()):
         echo(_("to go on: {command}").format(command=command("continue", ledger)))
     if orders.stopped is not None:
         rest = command("resume", ledger, profile)
@@ -154,11 +164,6 @@ def print_orders(orders: Orders, ledger: Place, profile: str) -> None:
                 rate=f"{orders.rate:g}", command=f"{command('set-rate', ledger)} {AS_STARTED}"
             )
         )
-
-
-def is_paused(orders: Orders) -> bool:
-    """Tell whether a pause is in force."""
-    return orders.paused_until is not None and orders.paused_until > time.time()
 
 
 def _waiting(standing: Standing, resume: str, *, starts: bool) -> str:

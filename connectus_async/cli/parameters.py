@@ -76,7 +76,12 @@ def _choose_credentials(
         return
     from connectus_async.cli.credentials import chosen  # noqa: PLC0415 - not for completion
 
-    context.meta[_CREDENTIALS] = chosen(profile)
+    try:
+        context.meta[_CREDENTIALS] = chosen(profile)
+    except ConfigurationError as error:
+        if profile is None:
+            raise
+        raise click.BadParameter(translated(error.problem)) from None
 
 
 network_options = chained(
@@ -291,6 +296,9 @@ class LedgerPlace(click.Path):
         ledger = path.with_name(path.name + LEDGER_SUFFIX)
         if self.exists and not path.exists():
             self.fail(no_such_file(path), param, ctx)
+        if not path.parent.is_dir():
+            absent = _("there is no folder {path}: make it, or choose another path")
+            self.fail(absent.format(path=path.parent), param, ctx)
         if path.suffix != ".db" and ledger.exists():
             is_none = _("{path} is a file of recipients: its ledger is {ledger}")
             self.fail(is_none.format(path=path, ledger=ledger), param, ctx)
@@ -404,6 +412,17 @@ host_option = click.option(
 )
 
 
+def port_option(default: int) -> Decorator:
+    """Make the option of a port to listen on."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65_535),
+        default=default,
+        show_default=True,
+        help="The port to listen on; 0 takes a free one.",
+    )
+
+
 def url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a URL."""
     try:
@@ -420,6 +439,12 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
     return value if dt.datetime.fromisoformat(value).tzinfo else found.isoformat()
 
 
+def _no_time() -> click.BadParameter:
+    return click.BadParameter(
+        _('must be a date and a time, such as "2026-12-24 10:00", or 2026-12-24T10:00-03:00')
+    )
+
+
 def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
     """Read a time; without an offset it is of a time zone, or of this machine's."""
     try:
@@ -430,7 +455,7 @@ def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
             time.astimezone(zone) if is_local else time.replace(tzinfo=zone) for time in times
         )
     except (ValueError, OverflowError):
-        raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
+        raise _no_time() from None
     if read.tzinfo is not None:
         return first
     if first.utcoffset() != second.utcoffset():
@@ -466,7 +491,7 @@ def scheduled(
     if value is None:
         return None
     if ":" not in value:
-        raise click.BadParameter(_("must be a date and a time, such as 2026-12-24T10:00"))
+        raise _no_time()
     name = context.params.get("zone")
     return _aware(value, None if name is None else _zone(name))
 
@@ -493,7 +518,8 @@ def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
 delivery_at_option = click.option(
     "--delivery-at",
     callback=scheduled,
-    help="Hand the messages over now, to a delivery of the API that it sends at this time.",
+    help="Hand the messages over now, to a delivery of the API that it sends at this time, such as"
+    ' "2026-12-24 10:00".',
 )
 
 
@@ -519,7 +545,7 @@ def naive_moment(
     try:
         return None if value is None else dt.datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(_('must be a time such as "2026-12-24 10:00"')) from None
+        raise _no_time() from None
 
 
 def read_text(field: str, file: TextIO) -> str:

@@ -15,7 +15,7 @@ from connectus_async.cli.composition import Composition
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, command, profile_of
-from connectus_async.cli.runner import echo, run
+from connectus_async.cli.runner import at_work, echo, run
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
@@ -62,7 +62,8 @@ def write_table(
 
     async def write() -> tuple[int, str]:
         has_columns = original or to_fix or source is not None
-        rows = await _original(ledger, source) if has_columns else None
+        with at_work():
+            rows = await _original(ledger, source) if has_columns else None
         place: Any = sys.stdout if is_stream else target
         write_all = partial(
             export,
@@ -73,7 +74,7 @@ def write_table(
             original=rows,
             columns=TO_FIX_COLUMNS if to_fix else None,
             has_texts=text,
-            delimiter=delimiter or ",",
+            delimiter=delimiter,
             language=current().tag,
         )
         return await run_sync(write_all), await run_sync(profile_of, ledger)

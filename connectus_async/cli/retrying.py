@@ -1,9 +1,8 @@
 """Another attempt for messages that reached nobody, and messages whose rows were corrected."""
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
@@ -26,6 +25,7 @@ from connectus_async.cli.confirmation import check_confirmable, is_confirmed
 from connectus_async.cli.corrections import Corrections
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign
+from connectus_async.cli.handing_out import check_workers, hand_out
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place
@@ -35,7 +35,13 @@ from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner
 from connectus_async.cli.runner import echo, print_json
-from connectus_async.cli.schedule import Start, announce_start, check_start, order_start
+from connectus_async.cli.schedule import (
+    Start,
+    announce_start,
+    check_start,
+    order_start,
+    planned_start,
+)
 from connectus_async.cli.sending import (
     is_send_confirmed,
     metadata_of,
@@ -54,6 +60,9 @@ from connectus_async.recipients.preflight import DEFAULT_EXAMPLES, PreflightRepo
 from connectus_async.recipients.sources import open_source
 from connectus_async.workers.campaign_options import CampaignOptions
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NOT_LOADED: Final = "its file was not read to its end: run bulk send again"
 NO_TEXTS: Final = (
     "does not know the texts of its messages: it was made by another version, or by a program"
@@ -71,15 +80,9 @@ def retry(
     invalid: bool,
     reason: str | None,
     at_most: FrequencyCap | str | None,
+    workers: int | None,
     yes: bool,
-    ignore_balance: bool,
-    allow_countries: Sequence[str] | None,
-    allow_braces: bool,
-    show_messages: bool,
     at: Start,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -88,14 +91,8 @@ def retry(
     check_confirmable(yes=yes, as_json=as_json)
     said = reading()
     choice = Again(rejected, undelivered, reason)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
-    planner = Planner(
-        ignores_balance=ignore_balance,
-        countries=allow_countries,
-        allows_braces=allow_braces,
-        shows_messages=show_messages,
-        as_json=as_json,
-    )
+    manner = Manner.of(given, start=at)
+    planner = Planner.of(given, as_json=as_json)
 
     async def command() -> int:
         metadata, settings = await run_sync(recorded, ledger, given)
@@ -112,8 +109,10 @@ def retry(
             return _nothing(as_json=as_json)
         place = with_campaign(ledger, settings.campaign)
         opened = open_store(place).ledger()
-        options = await run_sync(partial(settings.options, place, wait=wait))
+        options = await run_sync(partial(settings.options, place, wait=manner.wait))
         await run_sync(check_start, place, at, options.expires_at)
+        check_workers(workers, options)
+        source = None if corrected is None else await open_source(corrected, said)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
@@ -123,10 +122,11 @@ def retry(
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
             await skip_too_often(opened, place, reached, as_json=as_json)
-            if corrected is not None:
-                source = await open_source(corrected, said)
+            if source is not None:
                 corrections = await run_sync(Corrections.of, source, place)
-                await _add(client, sender, opened, corrections, options, planner, reached)
+                starts_at = await run_sync(planned_start, place, at)
+                scheduled = attrs.evolve(planner, starts_at=starts_at)
+                await _add(client, sender, opened, corrections, options, scheduled, reached)
                 is_agreed = yes or await is_send_confirmed(sender, opened, place, None)
             else:
                 is_agreed = yes or await _is_agreed(sender, total)
@@ -134,9 +134,12 @@ def retry(
                     await opened.queue_again(chosen)
             if not is_agreed:
                 return ExitCode.FAILED
-            code, _accepted = await send_queued(
-                sender, options, place, manner, None, as_json=as_json
-            )
+            if workers:
+                code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
+            else:
+                code, _accepted = await send_queued(
+                    sender, options, place, manner, None, as_json=as_json
+                )
         return code
 
     end_campaign(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 from anyio.to_thread import run_sync
 
@@ -51,15 +52,16 @@ from connectus_async.cli.dry_run import dry_run_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
+from connectus_async.cli.handing_out import check_workers, hand_out
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, check_source, command
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
-from connectus_async.cli.orders import order_rate
+from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
-from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.runner import at_work, echo, errors_reported, run
 from connectus_async.cli.schedule import (
     Start,
     announce_start,
@@ -69,13 +71,8 @@ from connectus_async.cli.schedule import (
 )
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus
-from connectus_async.errors import (
-    ConfigurationError,
-    InvalidArgumentError,
-    LedgerError,
-)
+from connectus_async.errors import InvalidArgumentError, LedgerError
 from connectus_async.ledger import (
-    is_address,
     metadata_names,
     name_of,
     open_store,
@@ -89,7 +86,6 @@ from connectus_async.recipients.frequency import FrequencyCap
 from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.sources import Source, open_source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
-from connectus_async.workers.tickets import defer_tickets
 
 DEFAULT_MANNER: Final = Manner()
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
@@ -106,15 +102,8 @@ def send(
     dry_run: bool,
     yes: bool,
     at: Start,
-    ignore_balance: bool,
-    allow_countries: Sequence[str] | None,
-    allow_braces: bool,
-    show_messages: bool,
     test_to: str | None,
     limit: int | None,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -125,29 +114,23 @@ def send(
     _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
     if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
+    manner = Manner.of(given, start=at)
+    planner = Planner.of(given, is_trial=dry_run, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
         composer = composition.composer(region)
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
     said = reading()
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
-    planner = Planner(
-        ignores_balance=ignore_balance,
-        countries=allow_countries,
-        allows_braces=allow_braces,
-        shows_messages=show_messages,
-        is_trial=dry_run,
-        as_json=as_json,
-    )
 
     async def command() -> int:
         source = await open_source(file, said)
         check_no_export(source)
         composer.check(source.columns)
         starts_at = await run_sync(planned_start, place, at)
+        scheduled = attrs.evolve(planner, starts_at=starts_at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
         if delivery is not None:
             given["expires_at"] = delivery.expiry(given["expires_at"])
@@ -165,7 +148,7 @@ def send(
                 *(source, composer, settings, place),
                 edited=who,
                 reached=reached,
-                planner=planner,
+                planner=scheduled,
                 as_json=as_json,
             )
         source_file = await run_sync(SourceFile.of, file, said)
@@ -182,7 +165,7 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
-                planner=planner,
+                planner=scheduled,
                 manner=manner,
                 limit=limit,
                 as_json=as_json,
@@ -207,9 +190,6 @@ def resume(
     workers: int | None,
     yes: bool,
     at: Start,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     limit: int | None,
     as_json: bool,
     **given: Any,
@@ -217,7 +197,7 @@ def resume(
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
+    manner = Manner.of(given, start=at)
 
     async def command() -> int:
         metadata, settings = await run_sync(recorded, ledger, given)
@@ -229,10 +209,11 @@ def resume(
         place = with_campaign(ledger, settings.campaign)
         await run_sync(check_account, place, account_to_check())
         opened = open_store(place).ledger()
-        options = await run_sync(partial(settings.options, place, wait=wait))
+        options = await run_sync(partial(settings.options, place, wait=manner.wait))
         await run_sync(check_start, place, at, options.expires_at)
-        await run_sync(check_resumed, place, options.expires_at)
-        _check_workers(workers, options)
+        with at_work():
+            await run_sync(check_resumed, place, options.expires_at)
+        check_workers(workers, options)
         cap = await run_sync(CampaignCap.read, place, metadata, at_most)
         reached = await run_sync(cap.reached, place, at)
         async with (
@@ -248,7 +229,7 @@ def resume(
             if not (yes or await is_send_confirmed(sender, opened, place, limit)):
                 return ExitCode.FAILED
             if workers:
-                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
             else:
                 code, _accepted = await send_queued(
                     sender, options, place, manner, limit, as_json=as_json
@@ -287,13 +268,6 @@ def _check_combination(
     named = [name for name, value in given.items() if value]
     if len(named) > 1 and named != ["--dry-run", "--workers"]:
         raise click.UsageError(_("{options} do not go together").format(options=", ".join(named)))
-
-
-def _check_workers(workers: int | None, options: CampaignOptions) -> None:
-    if workers and not is_address(options.ledger):
-        raise ConfigurationError("--workers", "needs a ledger in a database: postgresql://…")
-    if workers and options.processes > 1:
-        raise ConfigurationError("--processes", "is of one machine: start more workers instead")
 
 
 async def _check_unchecked(ledger: Ledger, name: str) -> None:
@@ -379,7 +353,7 @@ async def send_source(
     await run_sync(check_start, ledger, manner.start, options.expires_at)
     cap = await run_sync(CampaignCap.of, ledger, at_most)
     reached = await run_sync(cap.reached, ledger, manner.start)
-    _check_workers(workers, options)
+    check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
@@ -398,7 +372,7 @@ async def send_source(
         await planner.show(plan)
         if plan.stops:
             await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
-            raise StoppedError(plan.stops)
+            raise StoppedError(plan)
         if report.skipped and not as_json:
             filters = ("-", "--format", "csv", "--state", "skipped")
             skipped = " ".join((command("export", ledger), *filters))
@@ -409,7 +383,7 @@ async def send_source(
         if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
-            return await _handed_out(opened, workers, ledger, as_json=as_json)
+            return await hand_out(opened, workers, ledger, as_json=as_json)
         return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
 
 
@@ -461,7 +435,8 @@ async def send_queued(
         if display.stopped_by and display.code:
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
-    display.finish(standing.counts, standing.skipped)
+    paused = await run_sync(is_paused, ledger)
+    display.finish(standing.counts, standing.skipped, is_paused=paused)
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)
@@ -472,29 +447,6 @@ async def send_queued(
 async def _note_delays(sender: Bulk, delays: str) -> None:
     with suppress(LedgerError):  # then the campaign stops by itself
         await sender.note(**{metadata_names.DELAYS: delays})
-
-
-async def _handed_out(
-    opened: Ledger, workers: int, ledger: Place, *, as_json: bool
-) -> tuple[int, int]:
-    """Hand out a ticket to each of some workers, which send what is queued."""
-    counts = await opened.counts()
-    waiting = counts.get(State.QUEUED, 0)
-    tickets = workers if waiting else 0
-    if tickets:
-        await defer_tickets(opened, tickets)
-    if as_json:
-        print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
-    elif tickets:
-        handed = ngettext(
-            "{count} message waits for the workers; this shows the progress: {command}",
-            "{count} messages wait for the workers; this shows the progress: {command}",
-            waiting,
-        )
-        echo(handed.format(count=number(waiting), command=command("status", ledger)))
-    else:
-        echo(_("nothing is to be sent"))
-    return 0, counts.get(State.ACCEPTED, 0)
 
 
 def metadata_of(settings: Settings) -> dict[str, str]:

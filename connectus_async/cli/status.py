@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from typing import Final
@@ -24,12 +24,10 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import moment, number, translated
 from connectus_async.cli.ledgers import Place, command
-from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
+from connectus_async.cli.orders import orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.cli.schedule import is_scheduled
 from connectus_async.cli.state_counts import counted
 from connectus_async.ledger import open_store
-from connectus_async.ledger.records import Orders, Sender
 from connectus_async.report.figures import Figures, read_figures
 
 WATCH_SECONDS: Final = 2.0
@@ -58,7 +56,7 @@ def show_status(ledger: Place, watch: bool, as_json: bool) -> None:
     found = run(partial(run_sync, read), as_json=as_json, when_interrupted="interrupted")
     figures, standing, campaign, delivery = found
     _print_status(figures, standing, campaign, delivery, as_json=as_json)
-    sys.exit(_code(standing, campaign.orders, campaign.senders))
+    sys.exit(_code(standing, campaign))
 
 
 async def _watch(ledger: Place, *, as_json: bool) -> None:
@@ -86,13 +84,13 @@ def _said(campaign: Snapshot, *, as_json: bool) -> str:
     return f"{state_of(campaign)}: {figures_of(campaign).sentence()}"
 
 
-def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> ExitCode:
+def _code(standing: Standing, campaign: Snapshot) -> ExitCode:
     """Return the exit code that whoever sends the campaign ends with, or would end with now."""
-    if senders:
+    if campaign.senders:
         return attrs.evolve(standing, stopped=None).code(is_waiting=True)
-    if orders.stopped is not None:
+    if campaign.orders.stopped is not None:
         return attrs.evolve(standing, stopped=ExitCode.STOPPED).code()
-    return standing.code(is_waiting=is_paused(orders) or is_scheduled(orders))
+    return standing.code(is_waiting=campaign.is_paused or campaign.is_scheduled)
 
 
 def _print_status(

@@ -174,7 +174,7 @@ def test_what_cannot_be_in_one_delivery_is_refused(
 ):
     """Nothing is made, sent or loaded."""
     refused = run(*send(recipients, *options))
-    assert (refused.exit_code, server.received) == (1, [])
+    assert (refused.exit_code, server.received) == (2, [])
     assert problem in refused.stderr
     assert not ledger_of(recipients).exists()
 
@@ -186,7 +186,7 @@ def test_messages_that_wait_without_a_delivery_stay_without(
     with server.fault(Fault.status(402), route="sms.send"):
         run(*send(recipients))
     refused = run(*send(recipients, *at(LATER)))
-    assert (refused.exit_code, server.received) == (1, [])
+    assert (refused.exit_code, server.received) == (2, [])
     assert "comes too late for messages that wait" in refused.stderr
 
 

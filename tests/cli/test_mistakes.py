@@ -144,7 +144,9 @@ MISTAKES = {
         "such as 21:00-08:00",
     ),
     "time in words": Mistake(
-        (*SEND, *TEXT, "--expires-at", "mañana"), "must be a moment", "such as 2026-12-24T21:00"
+        (*SEND, *TEXT, "--expires-at", "mañana"),
+        "must be a date and a time",
+        'such as "2026-12-24 10:00"',
     ),
     "rate of zero": Mistake((*SEND, *TEXT, "--rate", "0"), "is not in the range", "x>0"),
     "ledger in no folder": Mistake(
@@ -239,6 +241,25 @@ def test_a_mistake_is_answered_in_spanish(run, mistake):
     assert "o se envió nada" in said
     assert not [part for part in (mistake.happened, mistake.sent) if " " in part and part in said]
     assert_names_nobody(said)
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "head"),
+    [
+        ((*SEND, *TEXT), {KEY: None, USER: None}, "credenciales: faltan"),
+        (("bulk", "send", "rows.jsonl", *TEXT, "--dry-run"), {}, "línea 2: fila: no es JSON"),
+        (("workers", "run", "postgresql://h/d?campaign=a"), {}, "ADDRESS: debe ir sin campaña"),
+        (("whatsapp-qr", "groups", "create", "x", "12"), {}, "NUMBERS[0]: tiene 2 dígitos"),
+    ],
+)
+def test_the_head_of_an_error_is_a_word_of_the_language_or_the_name_of_an_argument(
+    run, args, variables, head
+):
+    """As it is written in the command, and no name of the library."""
+    Path("people.csv").write_bytes(GOOD)
+    Path("rows.jsonl").write_bytes(b'{"dst_number": "56987688060", "name": "Eva"}\n{\n')
+
+    assert head in answer(run(*args, **variables, CONNECTUS_LANG="es"))
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def bulk_list(**given: Any) -> None:
 @click.option(
     "--to",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="[default: LEDGER.html, if that is a file]",
+    help="File to write.  [default: LEDGER.html, if that is a file]",
 )
 @click.option(
     "--time-zone",
@@ -98,7 +98,11 @@ def bulk_report(**given: Any) -> None:
 @ledger_argument
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option(
-    "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in State]),
+    multiple=True,
+    help="Only messages in this state.",
 )
 @click.option("--reason", help="Only messages with this in their reason.")
 @click.option(

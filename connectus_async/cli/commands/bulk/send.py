@@ -273,6 +273,7 @@ def bulk_resume(**given: Any) -> None:
 @file_options
 @campaign_options(resumes=True)
 @new_at_most_option
+@workers_option
 @running_options
 @yes_option
 @finish_options

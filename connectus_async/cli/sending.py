@@ -32,12 +32,7 @@ from connectus_async.cli.campaigns import (
     standing_after,
 )
 from connectus_async.cli.composition import Composition
-from connectus_async.cli.confirmation import (
-    NOT_CONFIRMED,
-    check_confirmable,
-    is_confirmed,
-    question_of,
-)
+from connectus_async.cli.confirmation import check_confirmable
 from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.delays import load
 from connectus_async.cli.dry_run import dry_run_of
@@ -51,6 +46,7 @@ from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.plan import Planner, StoppedError
+from connectus_async.cli.releasing import count_waiting, is_released, tell_unreleased
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.schedule import (
     Start,
@@ -233,7 +229,8 @@ def resume(
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
-            if not (yes or await is_send_confirmed(sender, opened, place, limit)):
+            await tell_unreleased(place, replaces=False, as_json=as_json)
+            if not await is_released(sender, opened, place, limit, yes=yes):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
@@ -374,6 +371,7 @@ async def send_source(
         await run_sync(order_start, ledger, manner.start)
         if delivery is not None:
             composer = await join(client, sender, opened, composer, delivery)
+        await tell_unreleased(ledger, replaces=True, as_json=as_json)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await load_source(sender, source, composer, options, choose, planner, reached)
         if recorded is not None:
@@ -392,7 +390,7 @@ async def send_source(
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
-        if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
+        if not await is_released(sender, opened, ledger, limit, yes=yes):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await _handed_out(opened, workers, ledger, as_json=as_json)
@@ -404,23 +402,6 @@ def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reach
     if at_most is None:
         return None
     return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
-
-
-async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
-    """Ask whether to send what is queued; a no is put on record."""
-    waiting = await opened.waiting()
-    if not waiting or await is_confirmed(question_of(waiting, limit)):
-        return True
-    count = sum(it.messages for it in waiting.values())
-    await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
-    echo(
-        ngettext(
-            "Nothing was sent. {count} message waits; this asks again: {command}",
-            "Nothing was sent. {count} messages wait; this asks again: {command}",
-            count,
-        ).format(count=number(count), command=f"connectus bulk resume {typed(ledger)}")
-    )
-    return False
 
 
 async def send_queued(
@@ -471,8 +452,7 @@ async def _handed_out(
     opened: Ledger, workers: int, ledger: Place, *, as_json: bool
 ) -> tuple[int, int]:
     """Hand out a ticket to each of some workers, which send what is queued."""
-    counts = await opened.counts()
-    waiting = counts.get(State.QUEUED, 0)
+    waiting = await count_waiting(opened)
     tickets = workers if waiting else 0
     if tickets:
         await defer_tickets(opened, tickets)
@@ -488,7 +468,7 @@ async def _handed_out(
         echo(handed.format(count=number(waiting), command=command))
     else:
         echo(_("nothing is to be sent"))
-    return 0, counts.get(State.ACCEPTED, 0)
+    return 0, (await opened.counts()).get(State.ACCEPTED, 0)
 
 
 def metadata_of(settings: Settings) -> dict[str, str]:

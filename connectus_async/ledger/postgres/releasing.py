@@ -37,6 +37,9 @@ EXISTS (
 """
 """Condition on a chunk: another holder, which is present, is to release it."""
 
+IS_UNRELEASED: Final = f"(releaser IS NOT NULL OR chunk.state = {LOADING} AND owner IS NULL)"
+"""Condition on a chunk: it waits for a release, or is of a load that was broken off."""
+
 HOLD: Final = f"""
 SELECT count(*) FROM (
     SELECT FROM chunk WHERE campaign = %(campaign)s
@@ -69,8 +72,9 @@ EXISTS (
 _IS_OURS: Final = f"""
 CASE WHEN %(is_newest)s AND %(replaces)s
     THEN state = {LOADING} OR releaser IS NOT NULL OR id = ANY(%(touched)s)
-WHEN releaser IS NULL THEN id = ANY(%(touched)s)
-    OR state = {LOADING} AND (owner = %(worker)s OR %(is_newest)s AND id = ANY(%(chunks)s))
+WHEN releaser IS NULL THEN id = ANY(%(touched)s) OR state = {LOADING} AND (
+    owner = %(worker)s AND id = ANY(%(made)s) OR %(is_newest)s AND id = ANY(%(chunks)s)
+)
 ELSE %(is_newest)s AND id = ANY(%(chunks)s) AND NOT {IS_OTHERS} AND NOT {_HAS_OTHERS} END
 """
 """The load decides whether it is released. Of what somebody is asked about, or was without a yes,
@@ -96,7 +100,8 @@ WITH settled AS (
                 ON of_chunk = id
             WHERE campaign = %(campaign)s AND (
                 state IN ({WAITING}, {RECALLED}) AND %(takes)s
-                OR state = {LOADING} AND %(is_loaded)s AND (owner = %(worker)s OR {_IS_OURS})
+                OR state = {LOADING} AND %(is_loaded)s
+                    AND (owner = %(worker)s AND releaser IS NOT NULL OR {_IS_OURS})
                 OR state IN ({OWNED}, {STREAMED}) AND (
                     releaser IS NOT NULL AND %(takes)s
                     OR NOT %(releases)s AND id = ANY(%(touched)s)
@@ -116,12 +121,12 @@ the owner dies."""
 TAKE: Final = f"""
 UPDATE chunk SET releaser = %(worker)s WHERE id IN (
     SELECT id FROM chunk
-    WHERE campaign = %(campaign)s AND state <> {DONE} AND releaser <> %(worker)s
-        AND (state <> {LOADING} OR owner IS NULL) AND NOT {IS_OTHERS}
+    WHERE campaign = %(campaign)s AND state <> {DONE} AND {IS_UNRELEASED} AND NOT {IS_OTHERS}
+        AND (state <> {LOADING} OR owner IS NULL)
     ORDER BY id FOR UPDATE
 )
 """
-"""But for what somebody loads again."""
+"""But for what somebody loads at the moment."""
 
 TO_RELEASE: Final = f"""
 SELECT id FROM chunk WHERE campaign = %(campaign)s AND state <> {DONE} AND releaser = %(worker)s
@@ -155,7 +160,7 @@ SELECT sum(messages)::bigint, place FROM (
     ) AS messages
     FROM chunk LEFT JOIN worker ON worker.id = releaser AND left_at IS NULL
         AND seen_at > clock_timestamp() - lease * interval '1 second'
-    WHERE chunk.campaign = %(campaign)s AND chunk.state <> {DONE} AND releaser IS NOT NULL
+    WHERE chunk.campaign = %(campaign)s AND chunk.state <> {DONE} AND {IS_UNRELEASED}
 ) AS it
 GROUP BY place HAVING sum(messages) > 0 ORDER BY place NULLS FIRST
 """

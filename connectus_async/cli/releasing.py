@@ -9,6 +9,7 @@ from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.campaigns import note_stop
 from connectus_async.cli.confirmation import NOT_CONFIRMED, is_confirmed, question_of
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.runner import echo, print_json
@@ -95,7 +96,10 @@ async def _is_agreed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | N
     waiting = await opened.waiting()
     if not waiting or await is_confirmed(question_of(waiting, limit)):
         return True
-    count = sum(it.messages for it in waiting.values())
+    count = await count_waiting(opened)  # a newer load may have its own question by now
+    if not count:
+        echo(_("Nothing was sent from here."))
+        return False
     await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
     echo(
         ngettext(

@@ -89,6 +89,7 @@ async def load_into(
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
         columns=source.columns,
+        notes=source.notes,
     )
     forecast = partial(preflight.report, rate=options.rate, rate_unit=options.rate_unit)
 

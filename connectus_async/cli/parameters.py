@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -19,6 +19,9 @@ from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
+if TYPE_CHECKING:
+    from connectus_async.recipients.sources import Reading
+
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
@@ -28,6 +31,7 @@ Check = Callable[[click.Context, click.Parameter, Any], Any]
 
 _NETWORK: Final = f"{__name__}.network"
 _FINISH: Final = f"{__name__}.finish"
+_READING: Final = f"{__name__}.reading"
 _CREDENTIALS: Final = f"{__name__}.credentials"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
@@ -106,6 +110,18 @@ connection_options = chained(
     network_options,
 )
 """Options of the connection to the API; `connection` has their values."""
+
+
+def of_reading(read: Check | None = None) -> Check:
+    """Make a callback of an option that says how the file of recipients is read."""
+    return _remembered(_READING, read)
+
+
+def reading() -> "Reading":
+    """Tell how the file of recipients is read, as the present command was given."""
+    from connectus_async.recipients.sources import Reading  # noqa: PLC0415 - not for completion
+
+    return Reading(**_settings(_READING))
 
 
 def network() -> dict[str, Any]:

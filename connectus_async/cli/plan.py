@@ -192,6 +192,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield ", ".join(
         (rows.format(count=number(report.rows)), messages.format(count=number(report.to_send)))
     )
+    yield from ("  " + translated(note) for note in report.notes)
     for state, count in report.known.items():
         yield "  " + _KNOWN[state](count).format(count=number(count))
     for reason, skipped in report.skipped.items():

@@ -23,6 +23,7 @@ from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, typed
 from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
+from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner
 from connectus_async.cli.releasing import count_waiting, is_released, tell_unreleased
 from connectus_async.cli.runner import echo, print_json
@@ -59,9 +60,6 @@ def retry(
     undelivered: bool,
     invalid: bool,
     reason: str | None,
-    encoding: str,
-    delimiter: str | None,
-    sheet: str | None,
     yes: bool,
     ignore_balance: bool,
     allow_countries: Sequence[str] | None,
@@ -77,6 +75,7 @@ def retry(
     """Send messages of LEDGER that reached nobody again, or corrected rows."""
     _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
     check_confirmable(yes=yes, as_json=as_json)
+    said = reading()
     choice = Again(rejected, undelivered, reason)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     planner = Planner(
@@ -109,9 +108,7 @@ def retry(
             await tell_unreleased(place, replaces=False, as_json=as_json)
             await opened.take_unreleased()
             if corrected is not None:
-                source = await open_source(
-                    corrected, encoding=encoding, delimiter=delimiter, sheet=sheet
-                )
+                source = await open_source(corrected, said)
                 corrections = await run_sync(Corrections.of, source, place)
                 await _add(client, sender, opened, corrections, options, planner)
                 if not await is_released(sender, opened, place, yes=yes):

@@ -45,6 +45,7 @@ from connectus_async.cli.ledgers import Place, beside, check_source, typed
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
+from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.releasing import count_waiting, is_released, tell_unreleased
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
@@ -86,9 +87,6 @@ NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again
 def send(
     file: Path,
     region: str | None,
-    delimiter: str | None,
-    encoding: str,
-    sheet: str | None,
     ledger: Place | None,
     edited: str | None,
     at_most: FrequencyCap | None,
@@ -121,6 +119,7 @@ def send(
         composer = composition.composer(region)
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
+    said = reading()
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
@@ -134,7 +133,7 @@ def send(
     )
 
     async def command() -> int:
-        source = await open_source(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
+        source = await open_source(file, said)
         check_no_export(source)
         composer.check(source.columns)
         starts_at = await run_sync(planned_start, place, at)
@@ -157,7 +156,7 @@ def send(
                 planner=planner,
                 as_json=as_json,
             )
-        source_file = await run_sync(SourceFile.of, file, encoding, delimiter, sheet)
+        source_file = await run_sync(SourceFile.of, file, said)
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,

@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import metadata_names
 from connectus_async.recipients.cells import format_cell, is_blank
-from connectus_async.recipients.sources import Source, open_source
+from connectus_async.recipients.sources import Reading, Source, open_source
 from connectus_async.report.original import Cells, Original
 
 DIGEST_BYTES: Final = 16
@@ -36,29 +36,19 @@ class SourceFile:
     Attributes:
         path: Its absolute path.
         digest: Hash of its content.
-        encoding: As in `open_source`.
-        delimiter: As in `open_source`.
-        sheet: As in `open_source`.
+        reading: What was said of it.
         load: Number of the load of a ledger that read it.
     """
 
     path: str
     digest: str
-    encoding: str
-    delimiter: str | None
-    sheet: str | None
+    reading: Reading
     load: int = 0
 
     @classmethod
-    def of(cls, path: Path, encoding: str, delimiter: str | None, sheet: str | None) -> Self:
+    def of(cls, path: Path, reading: Reading) -> Self:
         """Take the hash of a file. Blocks."""
-        return cls(
-            path=str(path.absolute()),
-            digest=_digest(path),
-            encoding=encoding,
-            delimiter=delimiter,
-            sheet=sheet,
-        )
+        return cls(path=str(path.absolute()), digest=_digest(path), reading=reading)
 
     @classmethod
     def read(cls, metadata: Mapping[str, str]) -> Self:
@@ -70,12 +60,16 @@ class SourceFile:
         written = metadata.get(metadata_names.SOURCE_FILE)
         if not written:
             raise ConfigurationError("--original", NOT_RECORDED)
-        return cls(**json.loads(written))
+        record = json.loads(written)
+        known = {field.name for field in attrs.fields(cls)}
+        reading = {name: record.pop(name) for name in record.keys() - known}
+        return cls(**record, reading=Reading(**reading))
 
     def loaded(self, metadata: Mapping[str, str]) -> dict[str, str]:
         """Write it for a ledger that has just loaded it, with the number of that load."""
         load = int(metadata.get(metadata_names.LOAD, 0))
-        return {metadata_names.SOURCE_FILE: json.dumps(attrs.asdict(attrs.evolve(self, load=load)))}
+        record = attrs.asdict(attrs.evolve(self, load=load))
+        return {metadata_names.SOURCE_FILE: json.dumps({**record.pop("reading"), **record})}
 
     async def original(self, moved_to: Path | None, recipient: str) -> Original:
         """Open it for an export.
@@ -94,9 +88,7 @@ class SourceFile:
             raise ConfigurationError("--original", MISSING.format(name=path.name)) from None
         if digest != self.digest:
             raise ConfigurationError("--original", CHANGED.format(name=path.name))
-        source = await open_source(
-            path, encoding=self.encoding, delimiter=self.delimiter, sheet=self.sheet
-        )
+        source = await open_source(path, self.reading)
         place = [*source.columns].index(recipient)
         return Original(source.columns, lambda: _rows(source), place, self.load)
 

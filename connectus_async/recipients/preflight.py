@@ -214,6 +214,7 @@ class PreflightReport:
         budget: The most that the campaign may take from the balances; ``None`` without a budget.
         seconds: The time that sending takes at the rate; ``None`` without a rate.
         findings: The number of messages with each finding; those without any are left out.
+        notes: What the reader of the source found and decided, a sentence each.
         samples: Some of the messages, which are in no other form of the report.
     """
 
@@ -235,6 +236,7 @@ class PreflightReport:
     budget: int | None
     seconds: float | None
     findings: Mapping[Finding, int]
+    notes: tuple[str, ...]
     samples: Samples
 
     @property
@@ -287,6 +289,7 @@ class Preflight:
             email and WhatsApp message.
         spent: The amount it took before.
         columns: The columns of the source, whose names a text should not have in braces.
+        notes: Gives what the reader of the source found and decided; see `Source.notes`.
 
     Example:
         >>> preflight = Preflight()
@@ -304,6 +307,7 @@ class Preflight:
         budget: int | None = None,
         spent: int = 0,
         columns: Iterable[str] = (),
+        notes: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._examples = examples
         self._quiet_hours = quiet_hours
@@ -315,6 +319,7 @@ class Preflight:
         self._country_of = find_country or (lambda _: None)
         self._line_type = number_patterns.line_type if self._has_countries else (lambda _: None)
         self._in_braces = _in_braces(columns)
+        self._notes = notes
         self._rows = self._in_quiet_hours = 0
         self._known: Counter[State] = Counter()
         self._skipped: Counter[SkipReason] = Counter()
@@ -434,6 +439,7 @@ class Preflight:
             budget=self._budget,
             seconds=weight / rate if rate else None,
             findings={it: self._findings[it] for it in Finding if self._findings[it]},
+            notes=tuple(self._notes()),
             samples=Samples(
                 first=tuple(map(_row_of, self._first)),
                 longest=None if self._longest is None else _row_of(self._longest),

@@ -10,7 +10,7 @@ import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
 from connectus_async import ConfigurationError, InvalidArgumentError
-from connectus_async.recipients.sources import Line, open_source
+from connectus_async.recipients.sources import Line, Reading, open_source
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def lines_of(path: Path, **options: str) -> list[Line]:
-    source = await open_source(path, **options)
+    source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 
 
@@ -146,7 +146,7 @@ async def test_a_sheet_is_asked_for_by_its_name(path: Path):
     with pytest.raises(InvalidArgumentError, match="has several sheets; choose one: Mayo, Junio"):
         await open_source(path)
     with pytest.raises(InvalidArgumentError, match="has no sheet 'Julio': Mayo, Junio"):
-        await open_source(path, sheet="Julio")
+        await open_source(path, Reading(sheet="Julio"))
     assert await lines_of(path, sheet="Junio") == [Line(2, {"b": 2})]
 
 

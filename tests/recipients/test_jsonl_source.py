@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectus_async import InvalidArgumentError
-from connectus_async.recipients.sources import Line, open_source
+from connectus_async.recipients.sources import Line, Reading, open_source
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def lines_of(path: Path, **options: str) -> list[Line]:
-    source = await open_source(path, **options)
+    source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 
 

@@ -17,7 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import InvalidArgumentError
-from connectus_async.recipients.sources import MAX_ROW_CHARACTERS, Line, Source, open_source
+from connectus_async.recipients.sources import (
+    MAX_ROW_CHARACTERS,
+    Line,
+    Reading,
+    Source,
+    open_source,
+)
 
 HEADER = "dst_number,name\n"
 JOSE = {"dst_number": "56987688060", "name": "José"}
@@ -29,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def lines_of(path: Path, **options: str) -> list[Line]:
-    source = await open_source(path, **options)
+    source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 
 
@@ -280,7 +286,7 @@ async def test_an_encoding_that_is_not_there_is_named(path: Path, encoding: str)
     with pytest.raises(
         InvalidArgumentError, match=f"encoding: '{encoding}' is not a known encoding"
     ):
-        await open_source(path, encoding=encoding)
+        await open_source(path, Reading(encoding=encoding))
 
 
 async def test_text_that_an_encoding_cannot_say_is_refused(path: Path):
@@ -332,7 +338,7 @@ async def test_an_option_of_another_format_is_refused(
 ):
     """It would be ignored, and the user not be told."""
     with pytest.raises(InvalidArgumentError, match="does not apply to a") as caught:
-        await open_source(tmp_path / name, **options)
+        await open_source(tmp_path / name, Reading(**options))
 
     assert caught.value.field in options
 

@@ -7,13 +7,13 @@ import anyio.to_thread
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell
-from connectus_async.recipients.encoding import UTF_8
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS, Line, Source
 from connectus_async.recipients.sources.csv_file import CsvFile
 from connectus_async.recipients.sources.dataframe import DataFrame, from_dataframe
 from connectus_async.recipients.sources.excel_file import ExcelFile
 from connectus_async.recipients.sources.jsonl_file import JsonLinesFile
 from connectus_async.recipients.sources.parquet_file import ParquetFile
+from connectus_async.recipients.sources.reading import AS_FOUND, Reading
 
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
@@ -23,8 +23,8 @@ OLD_SPREADSHEETS: Final = frozenset({".xls", ".xlsb", ".ods"})
 """Formats whose readers do not report the number format of a cell."""
 
 __all__ = [
+    "AS_FOUND",
     "MAX_ROW_CHARACTERS",
-    "UTF_8",
     "Cell",
     "CsvFile",
     "DataFrame",
@@ -32,15 +32,14 @@ __all__ = [
     "JsonLinesFile",
     "Line",
     "ParquetFile",
+    "Reading",
     "Source",
     "from_dataframe",
     "open_source",
 ]
 
 
-async def open_source(
-    path: Path, *, encoding: str = UTF_8, delimiter: str | None = None, sheet: str | None = None
-) -> Source:
+async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     """Open a file of recipients, and read its header. Its extension gives its format.
 
     | extension | format | requires |
@@ -52,11 +51,7 @@ async def open_source(
 
     Args:
         path: The path of the file.
-        encoding: The encoding of CSV or JSON Lines; by default UTF-8, with or without byte order
-            mark.
-        delimiter: The delimiter of CSV; by default the most frequent one in the header of comma,
-            semicolon, tab and vertical bar.
-        sheet: The sheet of a workbook; optional if there is only one.
+        reading: What is said of the file.
 
     Returns:
         The source. It reads rows on demand, so an error further down appears only then.
@@ -65,33 +60,24 @@ async def open_source(
         InvalidArgumentError: The file cannot be read; the error names it, with the line.
         ConfigurationError: The library for its format is not installed.
     """
-    return await anyio.to_thread.run_sync(
-        _open, path, encoding, delimiter, sheet, abandon_on_cancel=True
-    )
+    return await anyio.to_thread.run_sync(_open, path, reading, abandon_on_cancel=True)
 
 
-def _open(path: Path, encoding: str, delimiter: str | None, sheet: str | None) -> Source:
+def _open(path: Path, reading: Reading) -> Source:
     suffix = path.suffix.casefold()
-    is_encoded = encoding != UTF_8
     if suffix in CSV:
-        _refuse(path, sheet=sheet is not None)
-        return CsvFile.open(path, encoding, delimiter)
+        reading.check(suffix, {"encoding", "delimiter"})
+        return CsvFile.open(path, reading)
     if suffix in JSON_LINES:
-        _refuse(path, delimiter=delimiter is not None, sheet=sheet is not None)
-        return JsonLinesFile.open(path, encoding)
+        reading.check(suffix, {"encoding"})
+        return JsonLinesFile.open(path, reading)
     if suffix in PARQUET:
-        _refuse(path, encoding=is_encoded, delimiter=delimiter is not None, sheet=sheet is not None)
+        reading.check(suffix, ())
         return ParquetFile.open(path)
     if suffix in EXCEL:
-        _refuse(path, encoding=is_encoded, delimiter=delimiter is not None)
-        return ExcelFile.open(path, sheet)
+        reading.check(suffix, {"sheet"})
+        return ExcelFile.open(path, reading)
     raise _not_read(path, suffix)
-
-
-def _refuse(path: Path, **given: bool) -> None:
-    for name, is_given in given.items():
-        if is_given:
-            raise InvalidArgumentError(name, f"does not apply to a {path.suffix} file")
 
 
 def _not_read(path: Path, suffix: str) -> InvalidArgumentError:

@@ -54,6 +54,13 @@ class Source(abc.ABC):
             InvalidArgumentError: The source cannot be read further; the error names it.
         """
 
+    def notes(self) -> Sequence[str]:
+        """Tell what the reader found and decided, a sentence each, for whoever sends.
+
+        None of them has personal data. Some are known only when all rows were read.
+        """
+        return ()
+
     async def batches(self) -> AsyncIterator[Sequence[Line]]:
         """Read the rows in worker threads, in batches of some hundred, and never ahead.
 

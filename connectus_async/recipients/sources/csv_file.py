@@ -11,6 +11,7 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank
+from connectus_async.recipients.encoding import UTF_8
 from connectus_async.recipients.sources._source import (
     Line,
     Source,
@@ -19,6 +20,7 @@ from connectus_async.recipients.sources._source import (
     too_many_cells,
 )
 from connectus_async.recipients.sources._text import TextLines
+from connectus_async.recipients.sources.reading import Reading
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 
@@ -43,19 +45,18 @@ class CsvFile(Source):
     header: Sequence[str] = attrs.field(repr=False)
 
     @classmethod
-    def open(cls, path: Path, encoding: str, delimiter: str | None) -> "CsvFile":
+    def open(cls, path: Path, reading: Reading) -> "CsvFile":
         """Read the header of a file. Blocking.
 
         Args:
             path: The path of the file.
-            encoding: Its encoding.
-            delimiter: Its delimiter; if ``None``, the most frequent one in the header of comma,
-                semicolon, tab and vertical bar.
+            reading: What is said of it.
 
         Raises:
             InvalidArgumentError: It cannot be read; the error names it, with the line.
         """
-        delimiter = delimiter or _delimiter(path, encoding)
+        encoding = reading.encoding or UTF_8
+        delimiter = reading.delimiter or _delimiter(path, encoding)
         with closing(_rows(path, encoding, delimiter)) as rows:
             _, cells, _ = next(rows, (0, [], True))
         header = [name.strip() for name in cells]

@@ -21,6 +21,7 @@ from connectus_async.recipients.sources._source import (
     check_columns,
     too_many_cells,
 )
+from connectus_async.recipients.sources.reading import Reading
 
 MAX_ROWS: Final = 2**20
 """Excel's own limit."""
@@ -62,19 +63,19 @@ class ExcelFile(Source):
     header: Sequence[str] = attrs.field(repr=False)
 
     @classmethod
-    def open(cls, path: Path, sheet: str | None) -> "ExcelFile":
+    def open(cls, path: Path, reading: Reading) -> "ExcelFile":
         """Read the header of a sheet. Blocking.
 
         Args:
             path: The path of the workbook.
-            sheet: The name of the sheet; optional if only one is visible.
+            reading: What is said of it; its sheet is optional if only one is visible.
 
         Raises:
             InvalidArgumentError: The workbook cannot be read, or has no such sheet.
             ConfigurationError: openpyxl is not installed.
         """
         with _opened(path) as workbook:
-            sheet = _sheet(path, workbook, sheet)
+            sheet = _sheet(path, workbook, reading.sheet)
             with closing(_rows(path, workbook[sheet])) as rows:
                 _, cells = next(rows, (0, []))
         header = ["" if is_blank(cell) else str(cell).strip() for cell in cells]

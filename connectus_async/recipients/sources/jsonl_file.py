@@ -10,8 +10,10 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import is_blank
+from connectus_async.recipients.encoding import UTF_8
 from connectus_async.recipients.sources._source import Line, Source, check_columns
 from connectus_async.recipients.sources._text import TextLines
+from connectus_async.recipients.sources.reading import Reading
 
 
 @attrs.frozen(kw_only=True)
@@ -30,12 +32,13 @@ class JsonLinesFile(Source):
     encoding: str
 
     @classmethod
-    def open(cls, path: Path, encoding: str) -> "JsonLinesFile":
+    def open(cls, path: Path, reading: Reading) -> "JsonLinesFile":
         """Read the first object of a file. Blocking.
 
         Raises:
             InvalidArgumentError: The file cannot be read, or does not begin with an object.
         """
+        encoding = reading.encoding or UTF_8
         with closing(_rows(path, encoding)) as rows:
             number, text = next(rows, (0, ""))
         if not text:

@@ -328,8 +328,8 @@ STEPS = st.lists(
     min_size=4,
     max_size=16,
 )
-ASKED_ABOUT = f"""
-SELECT key FROM connectus.message JOIN connectus.chunk ON chunk.id = message.id / {CHUNK}
+ASKED_ABOUT = """
+SELECT key FROM connectus.message JOIN connectus.chunk ON chunk.id = message.id / %s
 WHERE releaser = %s AND message.state = 'queued'
 """
 
@@ -389,7 +389,7 @@ class Campaign:
         await ledger.take_unreleased()
         count = sum(it.messages for it in (await ledger.waiting()).values())
         worker = ledger._holding.worker  # type: ignore[attr-defined]
-        cursor = await self._observer.execute(ASKED_ABOUT, (worker,))
+        cursor = await self._observer.execute(ASKED_ABOUT, (CHUNK, worker))
         self.allowed |= {key for (key,) in await cursor.fetchall()}
         assert count <= len(self.allowed & await self.queued())
         await ledger.release()

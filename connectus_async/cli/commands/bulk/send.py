@@ -18,6 +18,7 @@ from connectus_async.cli.parameters import (
     finish_options,
     json_option,
     ledger_argument,
+    of_reading,
     one_character,
     regular_file,
     src_number_option,
@@ -61,11 +62,18 @@ message_options = chained(
 file_options = chained(
     click.option(
         "--delimiter",
-        callback=one_character,
+        callback=of_reading(one_character),
+        expose_value=False,
         help="Delimiter of CSV cells; detected in the first line if left out.",
     ),
-    click.option("--encoding", default=UTF_8, show_default=True, help="Encoding of the file."),
-    click.option("--sheet", help="Sheet of a workbook."),
+    click.option(
+        "--encoding",
+        callback=of_reading(),
+        expose_value=False,
+        show_default="utf-8",
+        help="Encoding of the file.",
+    ),
+    click.option("--sheet", callback=of_reading(), expose_value=False, help="Sheet of a workbook."),
 )
 
 

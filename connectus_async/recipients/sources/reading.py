@@ -1,0 +1,42 @@
+"""How a file of recipients is read."""
+
+from collections.abc import Iterable
+
+import attrs
+
+from connectus_async.errors import InvalidArgumentError
+
+
+@attrs.frozen(kw_only=True)
+class Reading:
+    """What the user says of a file. ``None`` leaves it to what the file itself shows.
+
+    Attributes:
+        encoding: The encoding of CSV or JSON Lines; by default UTF-8, with or without byte order
+            mark.
+        delimiter: The delimiter of CSV; by default the most frequent one in the header of comma,
+            semicolon, tab and vertical bar.
+        sheet: The sheet of a workbook; optional if there is only one.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+
+    def check(self, kind: str, known: Iterable[str]) -> None:
+        """Refuse what does not apply to a kind of file.
+
+        Args:
+            kind: The kind, such as ``.csv``.
+            known: The names of what applies to it.
+
+        Raises:
+            InvalidArgumentError: Something else was said.
+        """
+        for name, value in attrs.asdict(self).items():
+            if value is not None and name not in known:
+                raise InvalidArgumentError(name, f"does not apply to a {kind} file")
+
+
+AS_FOUND = Reading()
+"""Everything is left to what the file shows."""

@@ -156,7 +156,7 @@ class Loader:
         replaces: bool,
         corrects: Corrects | None = None,
     ) -> None:
-        """Load batches of `composed`, as `load` does.
+        """Load batches of `composed`, as `load` does; `Ledger.release` lets others send them.
 
         Args:
             batches: The batches.
@@ -179,7 +179,7 @@ class Loader:
                 loaded = await load(loadings, load_number)
                 if on_batch is not None:
                     on_batch(batch, loaded)
-        await self._end(load_number, replaces=replaces)
+        await self._end(load_number, replaces=replaces, releases=False)
 
     async def _begin(self, corrects: Corrects | None = None) -> int:
         load_number = await self._ledger.begin_load(corrects=corrects)
@@ -200,8 +200,10 @@ class Loader:
             Loaded(it.skipped) if it.skipped in NOT_CORRECTED else next(loaded) for it in loadings
         ]
 
-    async def _end(self, load_number: int, *, replaces: bool) -> None:
-        people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
+    async def _end(self, load_number: int, *, replaces: bool, releases: bool = True) -> None:
+        people = await self._ledger.end_load(
+            load_number, replaces=replaces, edited=self._edited, releases=releases
+        )
         if people and self._edited is Edited.ABORT:
             raise EditedError(sum(people.values()), self._corrected(people))
 

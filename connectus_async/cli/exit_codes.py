@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 4, "ended, but some messages were rejected or some rows are invalid"
     NOTHING_TO_DO = 5, "nothing to do: no message was to be sent"
     STOPPED = 6, "stopped by an order, repeated failures, the credentials, balance or budget"
-    WAITING = 7, "messages wait: they are being sent, or paused, or it is too early or too late"
+    WAITING = 7, "messages wait: being sent, paused or unconfirmed, or it is too early or too late"
     INTERRUPTED = 130, "interrupted by Ctrl-C or a signal"
 
     def __new__(cls, value: int, meaning: str = "") -> Self:

@@ -3,6 +3,7 @@
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place, command
+from connectus_async.cli.releasing import count_waiting
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import is_address
@@ -34,8 +35,7 @@ async def hand_out(
     Returns:
         The exit code, and the number of accepted messages in the ledger.
     """
-    counts = await opened.counts()
-    waiting = counts.get(State.QUEUED, 0)
+    waiting = await count_waiting(opened)
     tickets = workers if waiting else 0
     if tickets:
         await defer_tickets(opened, tickets)
@@ -50,4 +50,4 @@ async def hand_out(
         echo(handed.format(count=number(waiting), command=command("status", ledger)))
     else:
         echo(_("nothing is to be sent"))
-    return 0, counts.get(State.ACCEPTED, 0)
+    return 0, (await opened.counts()).get(State.ACCEPTED, 0)

@@ -34,6 +34,7 @@ from connectus_async.cli.loading import load_into
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner
+from connectus_async.cli.releasing import count_waiting, is_released, tell_unreleased
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.schedule import (
     Start,
@@ -43,7 +44,6 @@ from connectus_async.cli.schedule import (
     planned_start,
 )
 from connectus_async.cli.sending import (
-    is_send_confirmed,
     metadata_of,
     run_logged,
     send_queued,
@@ -54,7 +54,7 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names, name_of, open_store, with_campaign
 from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Again, Corrects
-from connectus_async.ledger.states import Edited, State
+from connectus_async.ledger.states import Edited
 from connectus_async.recipients.frequency import FrequencyCap, Reached
 from connectus_async.recipients.preflight import DEFAULT_EXAMPLES, PreflightReport
 from connectus_async.recipients.sources import open_source
@@ -122,17 +122,19 @@ def retry(
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
             await skip_too_often(opened, place, reached, as_json=as_json)
+            await tell_unreleased(place, replaces=False, as_json=as_json)
+            await opened.take_unreleased()
             if source is not None:
                 corrections = await run_sync(Corrections.of, source, place)
                 starts_at = await run_sync(planned_start, place, at)
                 scheduled = attrs.evolve(planner, starts_at=starts_at)
                 await _add(client, sender, opened, corrections, options, scheduled, reached)
-                is_agreed = yes or await is_send_confirmed(sender, opened, place, None)
+                if not await is_released(sender, opened, place, yes=yes):
+                    return ExitCode.FAILED
+            elif yes or await _is_agreed(opened, total):
+                await opened.release()
+                await opened.queue_again(chosen)
             else:
-                is_agreed = yes or await _is_agreed(sender, total)
-                if is_agreed:
-                    await opened.queue_again(chosen)
-            if not is_agreed:
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
@@ -181,10 +183,10 @@ def _nothing(*, as_json: bool) -> ExitCode:
     return ExitCode.NOTHING_TO_DO
 
 
-async def _is_agreed(sender: Bulk, total: int) -> bool:
+async def _is_agreed(opened: Ledger, total: int) -> bool:
     """Ask whether to send messages again; nothing was changed yet."""
     question = ngettext("Send {count} message again?", "Send {count} messages again?", total)
-    if waiting := (await sender.counts()).get(State.QUEUED, 0):
+    if waiting := await count_waiting(opened):
         question = ngettext(
             "Send {count} message again, and {waiting} that wait?",
             "Send {count} messages again, and {waiting} that wait?",
@@ -222,8 +224,7 @@ async def _add(
         payer=client,
     )
     left_out = await _left_out(opened)
-    queued = plan.report.to_send - left_out
-    waited = (await sender.counts()).get(State.QUEUED, 0) - queued
+    waited = await count_waiting(opened) - (plan.report.to_send - left_out)
     await planner.show(plan)
     _tell(corrections, plan.report, left_out, waited, as_json=planner.as_json)
 

@@ -40,12 +40,7 @@ from connectus_async.cli.campaigns import (
     standing_after,
 )
 from connectus_async.cli.composition import Composition
-from connectus_async.cli.confirmation import (
-    NOT_CONFIRMED,
-    check_confirmable,
-    is_confirmed,
-    question_of,
-)
+from connectus_async.cli.confirmation import check_confirmable
 from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.delays import load
 from connectus_async.cli.dry_run import dry_run_of
@@ -53,7 +48,7 @@ from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.handing_out import check_workers, hand_out
-from connectus_async.cli.language import current, ngettext, number
+from connectus_async.cli.language import current
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, beside, check_source, command
 from connectus_async.cli.loading import load_source
@@ -61,6 +56,7 @@ from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
+from connectus_async.cli.releasing import is_released, tell_unreleased
 from connectus_async.cli.runner import at_work, echo, errors_reported, run
 from connectus_async.cli.schedule import (
     Start,
@@ -226,7 +222,8 @@ def resume(
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
             await skip_too_often(opened, place, reached, as_json=as_json)
-            if not (yes or await is_send_confirmed(sender, opened, place, limit)):
+            await tell_unreleased(place, replaces=False, as_json=as_json)
+            if not await is_released(sender, opened, place, limit, yes=yes):
                 return ExitCode.FAILED
             if workers:
                 code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
@@ -362,6 +359,7 @@ async def send_source(
         await run_sync(order_start, ledger, manner.start)
         if delivery is not None:
             composer = await join(client, sender, opened, composer, delivery)
+        await tell_unreleased(ledger, replaces=True, as_json=as_json)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await load_source(sender, source, composer, options, choose, planner, reached)
         if recorded is not None:
@@ -380,28 +378,11 @@ async def send_source(
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
-        if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
+        if not await is_released(sender, opened, ledger, limit, yes=yes):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
             return await hand_out(opened, workers, ledger, as_json=as_json)
         return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
-
-
-async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
-    """Ask whether to send what is queued; a no is put on record."""
-    waiting = await opened.waiting()
-    if not waiting or await is_confirmed(question_of(waiting, limit)):
-        return True
-    count = sum(it.messages for it in waiting.values())
-    await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
-    echo(
-        ngettext(
-            "Nothing was sent. {count} message waits; this asks again: {command}",
-            "Nothing was sent. {count} messages wait; this asks again: {command}",
-            count,
-        ).format(count=number(count), command=command("resume", ledger, present_profile()))
-    )
-    return False
 
 
 async def send_queued(

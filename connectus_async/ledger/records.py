@@ -412,6 +412,19 @@ class Sender(NamedTuple):
     since: float
 
 
+class Unreleased(NamedTuple):
+    """Queued messages that a load has left unreleased: no holder begins them.
+
+    Attributes:
+        messages: Their number.
+        place: Machine and process, in words, of the holder that is to release them; ``None`` if it
+            is gone.
+    """
+
+    messages: int
+    place: str | None
+
+
 class Throttling(NamedTuple):
     """A 429 that slowed a holder down.
 

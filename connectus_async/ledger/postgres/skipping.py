@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from connectus_async.ledger.postgres import replacing
 from connectus_async.ledger.postgres.connection import AsyncConnection, repeated
-from connectus_async.ledger.postgres.loading import HOLD, LOCK, RECALL, RELEASE
+from connectus_async.ledger.postgres.releasing import HOLD, LOCK, RECALL, SETTLE
 from connectus_async.ledger.postgres.writer import Place
 
 
@@ -14,11 +14,15 @@ async def skip_too_often(connection: AsyncConnection, place: Place, numbers: Seq
     values = {
         **place._asdict(),
         "takes": True,
+        "releases": True,
+        "replaces": False,
         "is_newest": False,
         "is_loaded": False,
         "load": 0,
         "chunks": [],
         "masks": [],
+        "made": [],
+        "touched": [],
         "now": time.time(),
     }
 
@@ -28,7 +32,7 @@ async def skip_too_often(connection: AsyncConnection, place: Place, numbers: Seq
             await connection.execute(HOLD, values)
             await connection.execute(RECALL, values)
             skipped = await replacing.skip_too_often(connection, values, numbers)
-            await connection.execute(RELEASE, values)
+            await connection.execute(SETTLE, values)
         return skipped
 
     return await repeated(write)

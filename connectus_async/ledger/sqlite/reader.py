@@ -16,6 +16,7 @@ from connectus_async.ledger.records import (
     MessageRow,
     TimeGrid,
     Total,
+    Unreleased,
 )
 from connectus_async.ledger.sqlite import again, codes, metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
@@ -217,6 +218,10 @@ class SqliteReader(LedgerReader):
         cursor = again.chosen(self._connection, choice)
         while batch := cursor.fetchmany(ROWS_A_BATCH):
             yield batch
+
+    def unreleased(self) -> Sequence[Unreleased]:
+        """Return nothing: a file has one holder, who keeps nothing from others."""
+        return ()
 
     def earlier_attempts(self) -> Mapping[State, int]:
         """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""

@@ -43,6 +43,7 @@ UNSEEN: Final = (
     "_tools/",
     "cli/commands/",
     "emulator/",
+    "otp/",
     "recipients/number_zones.py",
     "statuses.py",
     "sync/",
@@ -85,6 +86,7 @@ NO_SENTENCES: Final = frozenset(
         "export {0}={1}",
         "gzip, deflate",
         "only the dispatcher records new messages",
+        "Tu clave es {0}. Vence en {1} minutos.",
     }
     | {"read committed"}
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from connectus_async.bulk.feed import Messages
     from connectus_async.bulk.outcomes import BlockingOutcome
     from connectus_async.bulk.sender import Bulk
+    from connectus_async.otp.passwords import OneTimePasswords
     from connectus_async.products.sms import BlockingSmsReceipt, SmsReceipt
 
 P = ParamSpec("P")
@@ -71,6 +72,30 @@ class Bridge:
     def bulk(self, **options: Any) -> "BulkBridge":
         """Return the bridge of a blocking bulk sender."""
         return BulkBridge(self, options)
+
+    def otp(self, **options: Any) -> "OtpBridge":
+        """Return the bridge of blocking one-time passwords."""
+        return OtpBridge(self, options)
+
+
+class OtpBridge:
+    """Bridge to async one-time passwords: each process has its own, with the same options."""
+
+    def __init__(self, bridge: Bridge, options: Mapping[str, Any]) -> None:
+        from connectus_async.otp.passwords import OtpOptions  # noqa: PLC0415 - for few programs
+
+        self.runner = bridge.runner
+        self._bridge = bridge
+        self._options = OtpOptions(**options)
+        self._made: tuple[AsyncConnectus, OneTimePasswords] | None = None
+
+    @property
+    def passwords(self) -> "OneTimePasswords":
+        """Async one-time passwords of this process."""
+        client = self._bridge.client
+        if self._made is None or self._made[0] is not client:
+            self._made = client, client._passwords(self._options)  # noqa: SLF001 - no user's matter
+        return self._made[1]
 
 
 class BulkBridge:

@@ -11,14 +11,16 @@ from connectus_async.otp.limits import DEFAULT_PER_PREFIX, DEFAULT_PER_RECIPIENT
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from os import PathLike
     from types import TracebackType
 
     from connectus_async.bulk.sender import Bulk
+    from connectus_async.fallback import FallbackReceipt
     from connectus_async.ledger.abc import SendingLedger
     from connectus_async.otp.passwords import OneTimePasswords, OtpOptions
     from connectus_async.otp.storage import BlockingOtpStorage, OtpStorage
+    from connectus_async.products.messages import Message
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.transport import Transport
@@ -260,6 +262,39 @@ class AsyncConnectus:
             wait=wait,
         )
         return self._sender(options)
+
+    async def send(
+        self, messages: "Sequence[Message]", *, delivered_within: float | None = None
+    ) -> "FallbackReceipt":
+        """Send one of several messages: the first that a channel accepts.
+
+        The next one is sent only if this one certainly reached nobody: it was rejected, not sent,
+        or will not be delivered. After an error with an unknown outcome nothing more is sent, since
+        the person may have this one.
+
+        Args:
+            messages: `Sms`, `Email` and `WhatsApp` messages to one person, best first.
+            delivered_within: Seconds to wait for the delivery of an SMS. One that is not delivered
+                by then may still be, so nothing more is sent. Default: accepted is enough.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InvalidArgumentError: A message is not valid. Nothing was sent.
+            AllChannelsFailedError: All failed for certain. It has the error of each.
+            RequestError: A message may have been sent. Those after it were not.
+
+        Example:
+            sms = Sms("56987688060", "Tu pedido va en camino.")
+            email = Email(
+                "ana@example.com", "Tu pedido", "Va en camino.", src_email="tienda@example.com"
+            )
+            receipt = await connectus.send([sms, email], delivered_within=120)
+        """
+        from connectus_async.fallback import send_first  # noqa: PLC0415 - for few programs
+
+        return await send_first(self.sms, self.email, self.whatsapp, messages, delivered_within)
 
     def otp(
         self,

@@ -135,6 +135,33 @@ class DeliveryTimeoutError(ConnectusError, TimeoutError):
         return f"no final status {limit}"
 
 
+class UndeliveredError(ConnectusError):
+    """An SMS was accepted, and will certainly not be delivered."""
+
+    outcome = Outcome.ACCEPTED
+
+    def __str__(self) -> str:
+        return "was accepted, and will not be delivered"
+
+
+class AllChannelsFailedError(ConnectusError):
+    """None of the messages of `AsyncConnectus.send` reached anybody.
+
+    Attributes:
+        failures: The error of each message.
+        outcome: ``not_sent`` if that holds for all of them, else ``rejected``.
+    """
+
+    def __init__(self, failures: "tuple[ConnectusError, ...]") -> None:
+        super().__init__(failures)
+        self.failures = failures
+        are_unsent = all(error.outcome is Outcome.NOT_SENT for error in failures)
+        self.outcome = Outcome.NOT_SENT if are_unsent else Outcome.REJECTED
+
+    def __str__(self) -> str:
+        return f"nobody was reached: {'; '.join(map(str, self.failures))}"
+
+
 class LedgerError(ConnectusError):
     """A campaign's ledger cannot be used. Messages that it does not have were not sent.
 

@@ -3,7 +3,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import ssl
     from os import PathLike
 
+    from connectus_async.fallback import FallbackReceipt
     from connectus_async.otp.storage import BlockingOtpStorage, OtpStorage
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
@@ -1681,6 +1682,39 @@ class Connectus:
             wait=wait,
         )
         return Bulk(bridge)
+
+    def send(
+        self, messages: "Sequence[Message]", *, delivered_within: float | None = None
+    ) -> "FallbackReceipt":
+        """Send one of several messages: the first that a channel accepts.
+
+        The next one is sent only if this one certainly reached nobody: it was rejected, not sent,
+        or will not be delivered. After an error with an unknown outcome nothing more is sent, since
+        the person may have this one.
+
+        Args:
+            messages: `Sms`, `Email` and `WhatsApp` messages to one person, best first.
+            delivered_within: Seconds to wait for the delivery of an SMS. One that is not delivered
+                by then may still be, so nothing more is sent. Default: accepted is enough.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InvalidArgumentError: A message is not valid. Nothing was sent.
+            AllChannelsFailedError: All failed for certain. It has the error of each.
+            RequestError: A message may have been sent. Those after it were not.
+
+        Example:
+            sms = Sms("56987688060", "Tu pedido va en camino.")
+            email = Email(
+                "ana@example.com", "Tu pedido", "Va en camino.", src_email="tienda@example.com"
+            )
+            receipt = connectus.send([sms, email], delivered_within=120)
+        """
+        return self._bridge.runner.call(
+            self._bridge.client.send, messages, delivered_within=delivered_within
+        )
 
     def otp(
         self,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from connectus_async.errors import NotFoundError as NotFoundError
     from connectus_async.errors import NotSentError as NotSentError
     from connectus_async.errors import Outcome as Outcome
+    from connectus_async.errors import OwnServerError as OwnServerError
     from connectus_async.errors import OwnThreadError as OwnThreadError
     from connectus_async.errors import PaymentRequiredError as PaymentRequiredError
     from connectus_async.errors import PermissionDeniedError as PermissionDeniedError

@@ -93,6 +93,17 @@ class OwnThreadError(ConnectusError, RuntimeError):
         )
 
 
+class OwnServerError(ConnectusError, RuntimeError):
+    """A blocking call would stop the event loop that has to answer it. Nothing was sent."""
+
+    def __str__(self) -> str:
+        return (
+            "the server that this call is for runs in the event loop that the call would block: "
+            "await the async client there, or run the server in another thread, as "
+            "`with Emulator()` does"
+        )
+
+
 class WrongProcessError(ConnectusError, RuntimeError):
     """An object from before a fork is used in the child process. Nothing was sent."""
 

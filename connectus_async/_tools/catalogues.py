@@ -44,6 +44,7 @@ UNSEEN: Final = (
     "cli/commands/",
     "emulator/",
     "otp/",
+    "pytest_plugin.py",
     "recipients/number_zones.py",
     "statuses.py",
     "sync/",

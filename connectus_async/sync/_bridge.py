@@ -11,6 +11,7 @@ from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.client import AsyncConnectus, client_factory
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
+from connectus_async.sync._own_server import refuse_to_block
 from connectus_async.sync._runner import BlockingContext, Runner, called, pulled
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ class Bridge:
 
     @property
     def client(self) -> AsyncConnectus:
-        """Async client of this process. Do not keep it: a fork makes it useless."""
+        """Async client of this process. Do not keep it: a fork makes it useless.
+
+        Raises:
+            OwnServerError: The caller is in the event loop that serves the API, in a test.
+        """
+        self.refuse_to_block()
         client = self.runner.owned
         if self._is_copy:
             client = client.with_options(
@@ -56,6 +62,14 @@ class Bridge:
             self._blocking = client
         client.sms._give_blocking_receipts(self._delivered)  # noqa: SLF001 - no user's matter
         return client
+
+    def refuse_to_block(self) -> None:
+        """Refuse a call in an event loop that has to answer it.
+
+        Raises:
+            OwnServerError: The loop of this thread listens where the API is.
+        """
+        refuse_to_block(self.config.base_url, self.config.qr_base_url)
 
     @staticmethod
     def blocking(receipt: "SmsReceipt") -> "BlockingSmsReceipt":
@@ -145,7 +159,9 @@ class BulkBridge:
 
         Raises:
             ConfigurationError: It was not entered in this process.
+            OwnServerError: The loop of this thread listens where the API is.
         """
+        self._bridge.refuse_to_block()
         pid, _, sender = self._entered or (None, None, None)
         if sender is None or pid != os.getpid():
             raise ConfigurationError(
@@ -165,7 +181,9 @@ class BulkBridge:
 
         Raises:
             ConfigurationError: It was entered before, and not left.
+            OwnServerError: The loop of this thread listens where the API is.
         """
+        self._bridge.refuse_to_block()
         if self._entered is not None and self._entered[0] == os.getpid():
             raise ConfigurationError("bulk", "is entered already: make another with bulk()")
         context = self.runner.context(self._make_sender)

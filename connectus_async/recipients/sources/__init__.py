@@ -12,6 +12,7 @@ from connectus_async.recipients.sources.csv_file import CsvFile
 from connectus_async.recipients.sources.dataframe import DataFrame, from_dataframe
 from connectus_async.recipients.sources.excel_file import ExcelFile
 from connectus_async.recipients.sources.jsonl_file import JsonLinesFile
+from connectus_async.recipients.sources.packed import PACKED, PackedFile
 from connectus_async.recipients.sources.parquet_file import ParquetFile
 from connectus_async.recipients.sources.reading import AS_FOUND, Reading
 
@@ -46,6 +47,8 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     |---|---|---|
     | ``.csv``, ``.tsv``, ``.txt`` | CSV | |
     | ``.jsonl``, ``.ndjson`` | JSON Lines | |
+    | ``.csv.gz`` and so on | one of these, packed by gzip | |
+    | ``.zip`` | one of these, alone in an archive | |
     | ``.parquet`` | Parquet | ``connectus-async[parquet]`` |
     | ``.xlsx``, ``.xlsm`` | Excel | ``connectus-async[excel]`` |
 
@@ -64,20 +67,29 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
 
 
 def _open(path: Path, reading: Reading) -> Source:
-    suffix = path.suffix.casefold()
-    if suffix in CSV:
-        reading.check(suffix, {"encoding", "delimiter"})
-        return CsvFile.open(path, reading)
-    if suffix in JSON_LINES:
-        reading.check(suffix, {"encoding"})
-        return JsonLinesFile.open(path, reading)
-    if suffix in PARQUET:
-        reading.check(suffix, ())
+    file = PackedFile.at(path)
+    if file.suffix in CSV:
+        reading.check(file.suffix, {"encoding", "delimiter"})
+        return CsvFile.open(file, reading)
+    if file.suffix in JSON_LINES:
+        reading.check(file.suffix, {"encoding"})
+        return JsonLinesFile.open(file, reading)
+    if path.suffix.casefold() in PACKED:
+        raise _not_unpacked(file)
+    if file.suffix in PARQUET:
+        reading.check(file.suffix, ())
         return ParquetFile.open(path)
-    if suffix in EXCEL:
-        reading.check(suffix, {"sheet"})
+    if file.suffix in EXCEL:
+        reading.check(file.suffix, {"sheet"})
         return ExcelFile.open(path, reading)
-    raise _not_read(path, suffix)
+    raise _not_read(path, file.suffix)
+
+
+def _not_unpacked(file: PackedFile) -> InvalidArgumentError:
+    known = ", ".join(sorted(CSV | JSON_LINES))
+    return InvalidArgumentError(
+        file.path.name, f"must hold a text file, {known}, such as recipients.csv.gz; unpack it"
+    )
 
 
 def _not_read(path: Path, suffix: str) -> InvalidArgumentError:

@@ -3,15 +3,12 @@
 import csv
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from itertools import chain
-from pathlib import Path
-from typing import Final
+from itertools import chain, islice
 
 import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank
-from connectus_async.recipients.encoding import UTF_8
 from connectus_async.recipients.sources._source import (
     Line,
     Source,
@@ -20,9 +17,10 @@ from connectus_async.recipients.sources._source import (
     too_many_cells,
 )
 from connectus_async.recipients.sources._text import TextLines
+from connectus_async.recipients.sources.delimiters import find_delimiter, separator
+from connectus_async.recipients.sources.encodings import find_encoding
+from connectus_async.recipients.sources.packed import PackedFile
 from connectus_async.recipients.sources.reading import Reading
-
-DELIMITERS: Final = (",", ";", "\t", "|")
 
 Cells = tuple[int, list[str], bool]
 """The number of a row's last line, its cells, and whether it ends with a line break."""
@@ -33,50 +31,58 @@ class CsvFile(Source):
     """A CSV file. A row that the end of the file cuts short is an error.
 
     Attributes:
-        path: The path of the file.
+        file: The file.
         encoding: Its encoding.
         delimiter: Its delimiter.
         header: The names in its first line, including blank ones.
+        found: What was assumed about it, a sentence each.
     """
 
-    path: Path
+    file: PackedFile
     encoding: str
     delimiter: str
     header: Sequence[str] = attrs.field(repr=False)
+    found: Sequence[str] = ()
 
     @classmethod
-    def open(cls, path: Path, reading: Reading) -> "CsvFile":
+    def open(cls, file: PackedFile, reading: Reading) -> "CsvFile":
         """Read the header of a file. Blocking.
 
         Args:
-            path: The path of the file.
+            file: The file.
             reading: What is said of it.
 
         Raises:
             InvalidArgumentError: It cannot be read; the error names it, with the line.
         """
-        encoding = reading.encoding or UTF_8
-        delimiter = reading.delimiter or _delimiter(path, encoding)
-        with closing(_rows(path, encoding, delimiter)) as rows:
+        name = file.path.name
+        encoding = find_encoding(file, reading.encoding)
+        delimiter = reading.delimiter or find_delimiter(file, encoding.name)
+        with closing(_rows(file, encoding.name, delimiter)) as rows:
             _, cells, _ = next(rows, (0, [], True))
-        header = [name.strip() for name in cells]
+        header = [cell.strip() for cell in cells]
         if "\0" in "".join(header):
             raise InvalidArgumentError(
-                path.name, "has a null byte in its header; it is not text, or has another encoding"
+                name, "has a null byte in its header; it is not text, or has another encoding"
             )
-        check_columns(path.name, header)
+        check_columns(name, header)
         return cls(
-            name=path.name,
-            columns=[name for name in header if name],
-            path=path,
-            encoding=encoding,
+            name=name,
+            columns=[cell for cell in header if cell],
+            file=file,
+            encoding=encoding.name,
             delimiter=delimiter,
             header=header,
+            found=encoding.notes,
         )
+
+    def notes(self) -> Sequence[str]:
+        """Tell what was assumed about the file."""
+        return self.found
 
     def lines(self) -> Generator[Line, None, None]:
         """Read the rows below the header that are not empty. Blocking."""
-        with closing(_rows(self.path, self.encoding, self.delimiter)) as rows:
+        with closing(_rows(self.file, self.encoding, self.delimiter)) as rows:
             next(rows, None)
             for number, cells, is_complete in rows:
                 try:
@@ -97,11 +103,12 @@ class CsvFile(Source):
         return by_column(self.header, chain(cells, [""] * missing) if missing > 0 else cells)
 
 
-def _rows(path: Path, encoding: str, delimiter: str) -> Generator[Cells, None, None]:
+def _rows(file: PackedFile, encoding: str, delimiter: str) -> Generator[Cells, None, None]:
     """Read the rows that are not empty, the header first."""
-    text = TextLines(path, encoding)
+    text = TextLines(file, encoding)
     with closing(iter(text)) as lines:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        first = [line for line in islice(lines, 1) if separator(line) is None]
+        reader = csv.reader(chain(first, lines), delimiter=delimiter, strict=True)
         try:
             for cells in reader:
                 if not all(map(is_blank, cells)):
@@ -109,7 +116,7 @@ def _rows(path: Path, encoding: str, delimiter: str) -> Generator[Cells, None, N
                 text.begin_row()
         except csv.Error as error:
             raise InvalidArgumentError(
-                path.name, f"cannot be read after line {text.row - 1}: {_reason(error)}"
+                file.path.name, f"cannot be read after line {text.row - 1}: {_reason(error)}"
             ) from None
 
 
@@ -120,9 +127,3 @@ def _reason(error: csv.Error) -> str:
         limit = csv.field_size_limit()  # a setting of the whole process: not ours to change
         return f"the next row has a cell of more than {limit:,} characters; a quote may be unclosed"
     return str(error)
-
-
-def _delimiter(path: Path, encoding: str) -> str:
-    with closing(iter(TextLines(path, encoding))) as lines:
-        header = next((line for line in lines if not is_blank(line)), "")
-    return max(DELIMITERS, key=header.count)

@@ -1,5 +1,7 @@
 """Text files as programs write them: any encoding, delimiter and packing, or one clear refusal."""
 
+# ruff: noqa: RUF001 - signs that look like others are what is tested
+
 import csv
 import gzip
 import io
@@ -7,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 import pytest
@@ -26,7 +29,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "recipients.csv"
 
 
-async def opened(path: Path, written: bytes, **options: str) -> Source:
+async def opened(path: Path, written: bytes, **options: Any) -> Source:
     path.write_bytes(written)
     return await open_source(path, Reading(**options))
 
@@ -62,9 +65,10 @@ async def test_an_encoding_that_was_assumed_is_said(path: Path):
     source = await opened(path, written.encode("cp1252"))
 
     assert (await rows_of(source))[1].cells == {"dst_number": NUMBER, "comuna": "“Ñuñoa” – 5 €"}
-    assert source.notes() == (
+    (note,) = source.notes()
+    assert note == (
         "recipients.csv is not UTF-8, so it is read as cp1252: its characters beyond ASCII are"
-        " ñ, é, “, Ñ, ”, –, €",
+        " ñ, é, “, Ñ, ”, –, €"
     )
 
 
@@ -180,6 +184,7 @@ async def test_a_letter_at_the_end_is_no_half_character(path: Path):
         ("a\n1,0\n2,0\n", ","),
         ("a\n1\n", ","),
         ("sep=;\na,b\n1,2\n", ";"),
+        ("Clientes, de mayo\n\na;b\n1;x\n2;y, z\n", ";"),
         ('"SEP=\t"\r\na,b\n', "\t"),
     ],
 )
@@ -203,12 +208,29 @@ async def test_delimiters_that_fit_alike_are_refused(path: Path, written: str, d
 
 @pytest.mark.parametrize("options", [{}, {"delimiter": ";"}])
 async def test_the_line_that_tells_excel_the_delimiter_is_no_row(
-    path: Path, options: dict[str, str]
+    path: Path, options: dict[str, Any]
 ):
     """The rows keep the numbers that an editor shows."""
     source = await opened(path, b"\xef\xbb\xbfsep=;\r\n" + TABLE.encode(), **options)
 
     assert await rows_of(source) == [Line(3, ROWS[0].cells)]
+
+
+@pytest.mark.parametrize("options", [{}, {"header_row": 4}, {"header_row": 4, "delimiter": ";"}])
+async def test_a_header_below_a_title_is_found(path: Path, options: dict[str, Any]):
+    """Reports begin with what they are about."""
+    source = await opened(path, b"Clientes, de mayo\n\n;;\n" + TABLE.encode(), **options)
+
+    assert await rows_of(source) == [Line(5, ROWS[0].cells)]
+
+
+async def test_the_header_row_can_be_named(path: Path):
+    """Rows above it are not sent, whatever they look like."""
+    written = f"dst_number;x\n{NUMBER};1\n".encode() + TABLE.encode()
+
+    assert await rows_of(await opened(path, written, header_row=3)) == [Line(4, ROWS[0].cells)]
+    with pytest.raises(InvalidArgumentError, match="header_row: is 9, and no row ends on"):
+        await opened(path, written, header_row=9)
 
 
 def zipped(**members: bytes) -> bytes:

@@ -69,7 +69,7 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
 def _open(path: Path, reading: Reading) -> Source:
     file = PackedFile.at(path)
     if file.suffix in CSV:
-        reading.check(file.suffix, {"encoding", "delimiter"})
+        reading.check(file.suffix, {"encoding", "delimiter", "header_row"})
         return CsvFile.open(file, reading)
     if file.suffix in JSON_LINES:
         reading.check(file.suffix, {"encoding"})
@@ -80,7 +80,7 @@ def _open(path: Path, reading: Reading) -> Source:
         reading.check(file.suffix, ())
         return ParquetFile.open(path)
     if file.suffix in EXCEL:
-        reading.check(file.suffix, {"sheet"})
+        reading.check(file.suffix, {"sheet", "header_row"})
         return ExcelFile.open(path, reading)
     raise _not_read(path, file.suffix)
 

@@ -17,8 +17,9 @@ from connectus_async.recipients.sources._source import (
     too_many_cells,
 )
 from connectus_async.recipients.sources._text import TextLines
-from connectus_async.recipients.sources.delimiters import find_delimiter, separator
+from connectus_async.recipients.sources.delimiters import find_delimiter, header_of, separator
 from connectus_async.recipients.sources.encodings import find_encoding
+from connectus_async.recipients.sources.header import ROWS_LOOKED_AT
 from connectus_async.recipients.sources.packed import PackedFile
 from connectus_async.recipients.sources.reading import Reading
 
@@ -34,7 +35,8 @@ class CsvFile(Source):
         file: The file.
         encoding: Its encoding.
         delimiter: Its delimiter.
-        header: The names in its first line, including blank ones.
+        header: The names in its header, including blank ones.
+        header_line: The number of the header's last line.
         found: What was assumed about it, a sentence each.
     """
 
@@ -42,6 +44,7 @@ class CsvFile(Source):
     encoding: str
     delimiter: str
     header: Sequence[str] = attrs.field(repr=False)
+    header_line: int
     found: Sequence[str] = ()
 
     @classmethod
@@ -57,9 +60,8 @@ class CsvFile(Source):
         """
         name = file.path.name
         encoding = find_encoding(file, reading.encoding)
-        delimiter = reading.delimiter or find_delimiter(file, encoding.name)
-        with closing(_rows(file, encoding.name, delimiter)) as rows:
-            _, cells, _ = next(rows, (0, [], True))
+        delimiter = reading.delimiter or find_delimiter(file, encoding.name, reading.header_row)
+        header_line, cells = _header(file, encoding.name, delimiter, reading.header_row)
         header = [cell.strip() for cell in cells]
         if "\0" in "".join(header):
             raise InvalidArgumentError(
@@ -73,6 +75,7 @@ class CsvFile(Source):
             encoding=encoding.name,
             delimiter=delimiter,
             header=header,
+            header_line=header_line,
             found=encoding.notes,
         )
 
@@ -83,8 +86,9 @@ class CsvFile(Source):
     def lines(self) -> Generator[Line, None, None]:
         """Read the rows below the header that are not empty. Blocking."""
         with closing(_rows(self.file, self.encoding, self.delimiter)) as rows:
-            next(rows, None)
             for number, cells, is_complete in rows:
+                if number <= self.header_line:
+                    continue
                 try:
                     yield Line(number, self._by_column(cells, is_complete=is_complete))
                 except InvalidArgumentError as error:
@@ -101,6 +105,21 @@ class CsvFile(Source):
         if "\0" in "".join(cells):
             raise InvalidArgumentError("row", "has a null byte, which is not text")
         return by_column(self.header, chain(cells, [""] * missing) if missing > 0 else cells)
+
+
+def _header(
+    file: PackedFile, encoding: str, delimiter: str, header_row: int | None
+) -> tuple[int, list[str]]:
+    """Find the header, and the number of its last line."""
+    wanted = ROWS_LOOKED_AT if header_row is None else header_row
+    with closing(_rows(file, encoding, delimiter)) as rows:
+        first = [(number, cells) for number, cells, _ in islice(rows, wanted)]
+    place = header_of(first, header_row)
+    if place is not None:
+        return first[place]
+    if header_row is None:
+        return 0, []
+    raise InvalidArgumentError("header_row", f"is {header_row}, and no row ends on that line")
 
 
 def _rows(file: PackedFile, encoding: str, delimiter: str) -> Generator[Cells, None, None]:

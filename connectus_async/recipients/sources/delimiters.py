@@ -3,18 +3,23 @@
 import csv
 import re
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import is_blank
 from connectus_async.recipients.sources._text import TextLines
+from connectus_async.recipients.sources.header import ROWS_LOOKED_AT, header_place
 from connectus_async.recipients.sources.packed import PackedFile
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 SAMPLE_LINES: Final = 1_000
 SAMPLE_CHARACTERS: Final = 2**18
 
+NumberedRow = tuple[int, list[str]]
+"""The number of a row's last line, and its cells."""
+
+_NO_FIT: Final = (0, 0)
 _SEPARATOR: Final = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
 
@@ -28,11 +33,31 @@ def separator(line: str) -> str | None:
     return None if match is None else match[1]
 
 
-def find_delimiter(file: PackedFile, encoding: str) -> str:
+def header_of(rows: Sequence[NumberedRow], header_row: int | None) -> int | None:
+    """Find the header among the first rows that are not empty.
+
+    Args:
+        rows: The rows, `ROWS_LOOKED_AT` of them or more.
+        header_row: The line of the header, if the user says it.
+
+    Returns:
+        Its index; ``None`` if there is none.
+    """
+    if header_row is not None:
+        return next((at for at, (line, _) in enumerate(rows) if line == header_row), None)
+    return header_place([cells for _, cells in rows[:ROWS_LOOKED_AT]]) if rows else None
+
+
+def find_delimiter(file: PackedFile, encoding: str, header_row: int | None) -> str:
     """Find the delimiter of a file by its first thousand lines. Blocking.
 
     It is the one that gives most rows as many cells as the header, or of several the one with most
     cells. A file of one column gets the comma.
+
+    Args:
+        file: The file.
+        encoding: Its encoding.
+        header_row: The line of the header, if the user says it.
 
     Raises:
         InvalidArgumentError: The file cannot be read, or several delimiters fit it alike.
@@ -41,7 +66,7 @@ def find_delimiter(file: PackedFile, encoding: str) -> str:
     said = separator(lines[0]) if lines else None
     if said is not None:
         return said
-    fits = {delimiter: _fit(lines, delimiter) for delimiter in DELIMITERS}
+    fits = {delimiter: _fit(lines, delimiter, header_row) for delimiter in DELIMITERS}
     best = max(fits.values())
     likely = [delimiter for delimiter in DELIMITERS if fits[delimiter] == best]
     if len(likely) == 1:
@@ -55,27 +80,25 @@ def find_delimiter(file: PackedFile, encoding: str) -> str:
     return max(DELIMITERS, key=header.count)
 
 
-_NO_FIT: Final = (0, 0)
-
-
-def _fit(lines: Sequence[str], delimiter: str) -> tuple[int, int]:
+def _fit(lines: Sequence[str], delimiter: str, header_row: int | None) -> tuple[int, int]:
     """Count the rows with as many cells as the header, and those cells; blank ones may follow."""
     rows = _rows(lines, delimiter)
-    if not rows or len(rows[0]) < 2:
+    place = header_of(rows, header_row)
+    if place is None:
         return _NO_FIT
-    width = len(rows[0])
-    return sum(len(row) >= width and all(map(is_blank, row[width:])) for row in rows), width
+    table = [cells for _, cells in rows[place:]]
+    width = len(table[0])
+    if width == 1:
+        return _NO_FIT
+    return sum(len(row) >= width and all(map(is_blank, row[width:])) for row in table), width
 
 
-def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+def _rows(lines: Sequence[str], delimiter: str) -> list[NumberedRow]:
     """Read the rows that are not empty, to the first that is malformed with this delimiter."""
-    rows: list[list[str]] = []
-    try:
-        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-            if not all(map(is_blank, cells)):
-                rows.append(cells)
-    except csv.Error:  # also at the end of the sample, amid a row
-        pass
+    rows: list[NumberedRow] = []
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    with suppress(csv.Error):  # also at the end of the sample, amid a row
+        rows.extend((reader.line_num, cells) for cells in reader if not all(map(is_blank, cells)))
     return rows
 
 

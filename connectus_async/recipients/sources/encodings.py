@@ -5,6 +5,8 @@ which Excel writes. cp1252 fits almost any bytes, so it is refused where cp850 (
 explain more of them as letters of Spanish and Portuguese.
 """
 
+# ruff: noqa: RUF001 - signs that look like others are what the tables are about
+
 import codecs
 import re
 from collections import Counter

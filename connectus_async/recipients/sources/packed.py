@@ -92,7 +92,7 @@ class PackedFile:
             return stack.enter_context(self.path.open("rb"))
         packed_bytes = self.path.stat().st_size
         if self.member is None:
-            unpacked: Any = stack.enter_context(gzip.open(self.path))
+            unpacked: IO[bytes] = stack.enter_context(gzip.GzipFile(self.path))
         else:
             archive = stack.enter_context(ZipFile(self.path))
             unpacked = stack.enter_context(archive.open(self.member))

@@ -17,11 +17,14 @@ class Reading:
         delimiter: The delimiter of CSV; by default the most frequent one in the header of comma,
             semicolon, tab and vertical bar.
         sheet: The sheet of a workbook; optional if there is only one.
+        header_row: The number of the row with the names of the columns, from 1; by default the
+            first row, or the one below the rows of a title.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    header_row: int | None = None
 
     def check(self, kind: str, known: Iterable[str]) -> None:
         """Refuse what does not apply to a kind of file.

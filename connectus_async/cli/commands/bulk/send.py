@@ -74,6 +74,13 @@ file_options = chained(
         help="Encoding of the file.",
     ),
     click.option("--sheet", callback=of_reading(), expose_value=False, help="Sheet of a workbook."),
+    click.option(
+        "--header-row",
+        type=click.IntRange(1),
+        callback=of_reading(),
+        expose_value=False,
+        help="Row with the names of the columns, from 1; found below a title if left out.",
+    ),
 )
 
 

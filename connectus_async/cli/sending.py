@@ -139,7 +139,7 @@ def send(
     async def command() -> int:
         source = await open_source(file, said)
         check_no_export(source)
-        composer.check(source.columns)
+        composer.bound(source.columns)
         starts_at = await run_sync(planned_start, place, at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
         if delivery is not None:

@@ -1,14 +1,19 @@
-"""Sentences for a column that a file does not have. Pure."""
+"""Columns by their names, as people write them, and the sentences for a missing one. Pure."""
 
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from connectus_async.errors import InvalidArgumentError
 from connectus_async.redaction import looks_personal, one_line
 
 MOST_LISTED: Final = 20
 LONGEST_NAME: Final = 40
 _DELIMITERS: Final = frozenset(",;|\t")
+_LEFT_OUT: Final = frozenset({"Mn", "Cf", "Cc"})
+"""The categories of accents, and of characters that are not seen."""
+
 WORDS_FOR: Final = {
     "dst_number": (
         *("phone", "tel", "cel", "movil", "móvil", "mobile", "fono", "whatsapp"),
@@ -17,6 +22,64 @@ WORDS_FOR: Final = {
     "dst_email": ("mail", "correo"),
 }
 """Parts of the names that people give to the column of recipients, the most telling first."""
+
+
+def find_column(field: str, name: str, columns: Sequence[str]) -> str | None:
+    """Find a column by its name: as it is written, else in another spelling.
+
+    Spellings differ in case, accents, blanks, underscores and invisible characters.
+
+    Args:
+        field: The argument that names it, for error messages.
+        name: The name.
+        columns: The columns of the file.
+
+    Returns:
+        The name that the file gives it; ``None`` if there is no such column.
+
+    Raises:
+        InvalidArgumentError: Several columns have that name in another spelling.
+
+    >>> find_column("to", "telefono", ["nombre", "Teléfono "])
+    'Teléfono '
+    """
+    if name in columns:
+        return name
+    wanted = folded(name)
+    alike = [column for column in columns if wanted and folded(column) == wanted]
+    if len(alike) > 1:
+        raise InvalidArgumentError(
+            field,
+            f"{one_line(name, LONGEST_NAME)!r} may be any of the columns {listed(alike)}; write the"
+            " name exactly as the file does",
+        )
+    return alike[0] if alike else None
+
+
+def column_of(field: str, name: str, columns: Sequence[str]) -> str:
+    """Find a column as `find_column` does.
+
+    Raises:
+        InvalidArgumentError: There is no such column, or there are several.
+    """
+    found = find_column(field, name, columns)
+    if found is None:
+        raise InvalidArgumentError(field, missing_column(name, columns))
+    return found
+
+
+def folded(name: str) -> str:
+    r"""Write a name in the form that all its spellings share.
+
+    >>> folded("Número\u00a0de teléfono"), folded("DST_NUMBER")
+    ('numerodetelefono', 'dstnumber')
+    """
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(sign for sign in letters if not _is_left_out(sign)).casefold()
+
+
+def _is_left_out(sign: str) -> bool:
+    return sign == "_" or sign.isspace() or unicodedata.category(sign) in _LEFT_OUT
 
 
 def missing_column(name: str, columns: Sequence[str]) -> str:

@@ -192,7 +192,7 @@ async def _add(
         raise LedgerError(name_of(options.ledger or ""), OF_A_DELIVERY)
     # its own key would find the message that is corrected; people are compared all the same
     composer = attrs.evolve(composition.composer(options.region), key=None)
-    composer.check(corrections.columns)
+    composer.bound(corrections.columns)
     plan = await load_into(
         *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, None),
         edited=Edited.REMAINING,

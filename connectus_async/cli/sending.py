@@ -52,6 +52,7 @@ from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
+from connectus_async.cli.recipient_column import with_recipient
 from connectus_async.cli.runner import echo, errors_reported, print_json, run
 from connectus_async.cli.schedule import (
     Start,
@@ -120,7 +121,7 @@ def send(
         check_confirmable(yes=yes, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
-        composer = composition.composer(region)
+        composition.composer(region)  # its errors come first
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
     said = reading()
@@ -139,7 +140,8 @@ def send(
     async def command() -> int:
         source = await open_source(file, said)
         check_no_export(source)
-        composer.check(source.columns)
+        chosen = await with_recipient(composition, source.columns, place, asks=not (yes or as_json))
+        composer = chosen.composer(region).bound(source.columns)
         starts_at = await run_sync(planned_start, place, at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
         if delivery is not None:
@@ -178,7 +180,7 @@ def send(
                 manner=manner,
                 limit=limit,
                 as_json=as_json,
-                recorded=(source_file, composition),
+                recorded=(source_file, chosen),
             )
         return code
 

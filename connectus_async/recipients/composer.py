@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from operator import methodcaller
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import anyio.to_thread
 import attrs
@@ -17,7 +18,7 @@ from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients.cells import Cell, is_blank
-from connectus_async.recipients.columns import missing_column
+from connectus_async.recipients.columns import column_of
 from connectus_async.recipients.sources import Line, Source
 from connectus_async.recipients.templates import Filler
 from connectus_async.redaction import masked
@@ -176,24 +177,26 @@ class Composer:
         document = json.dumps([self.kind, texts, self.transliterate is not None], sort_keys=True)
         return hashlib.blake2b(document.encode(), digest_size=TEMPLATE_BYTES).hexdigest()
 
-    def check(self, columns: Iterable[str]) -> None:
-        """Check that the source has every column that a message needs.
+    def bound(self, columns: Sequence[str]) -> Self:
+        """Find every column that a message needs, as `find_column` does.
 
         Args:
             columns: The columns of the source.
 
+        Returns:
+            The composer of rows with these columns.
+
         Raises:
-            InvalidArgumentError: A column is missing; the error names the field that needs it.
+            InvalidArgumentError: A column is missing, or may be several; the error names the field
+                that needs it.
         """
-        known = list(columns)
-        wanted = {"to": self.recipient, **self._columns}
+        find = partial(column_of, columns=columns)
+        found: dict[str, Any] = {"to": find("to", self.recipient)}
         if self.key is not None:
-            wanted["key"] = self.key
-        for field, name in wanted.items():
-            if name not in known:
-                raise InvalidArgumentError(field, missing_column(name, known))
-        for filler in self._texts.values():
-            filler.check(known)
+            found["key"] = find("key", self.key)
+        found |= {name: Column(find(name, column)) for name, column in self._columns.items()}
+        found |= {name: filler.bound(columns) for name, filler in self._texts.items()}
+        return attrs.evolve(self, **found)
 
     def compose(self, line: Line) -> Row:
         """Make the message of a row, or a row with the error that prevents it."""
@@ -218,7 +221,7 @@ class Composer:
         return arguments.identifier(self.key, _cell(cells, self.key))
 
     async def batches(self, source: Source) -> AsyncIterator[Sequence[Row]]:
-        """Check the columns of a source, and make messages from its rows in worker threads.
+        """Find the columns of a source, and make messages from its rows in worker threads.
 
         Yields:
             Batches of some hundred rows; the source is never read ahead.
@@ -226,18 +229,15 @@ class Composer:
         Raises:
             InvalidArgumentError: The source lacks a column, or cannot be read further.
         """
-        self.check(source.columns)
+        bound = self.bound(source.columns)
         async for lines in source.batches():
-            yield await anyio.to_thread.run_sync(self._compose_all, lines)
+            yield await anyio.to_thread.run_sync(_compose_all, bound, lines)
 
     async def rows(self, source: Source) -> AsyncIterator[Row]:
         """Like `batches`, one row at a time."""
         async for batch in self.batches(source):
             for row in batch:
                 yield row
-
-    def _compose_all(self, lines: Sequence[Line]) -> list[Row]:
-        return [self.compose(line) for line in lines]
 
     @property
     def _others(self) -> Mapping[str, Check]:
@@ -273,6 +273,10 @@ class Composer:
         if self.normalise is not None and is_number:
             value = self.normalise(column, value)
         return self._form.to[1](column, value)
+
+
+def _compose_all(composer: Composer, lines: Sequence[Line]) -> list[Row]:
+    return [composer.compose(line) for line in lines]
 
 
 def _cell(cells: Mapping[str, Cell], column: str) -> Any:

@@ -66,10 +66,13 @@ _SCALARS: Final = (str, int, float, Decimal, dt.date, dt.time, Undefined, type(N
 _STEPS: Final = " steps"
 _SCALAR: Final = " scalar"
 
+_ROW: Final = "row"
+"""``row["Hora: inicio"]`` is the column of that name."""
+
 
 def compile_template(
     field: str, text: str, *, html: bool
-) -> tuple[frozenset[str], Callable[[Mapping[str, Cell]], str]]:
+) -> tuple[Mapping[str, str], Callable[[Mapping[str, str], Mapping[str, Cell]], str]]:
     """Compile a template.
 
     Args:
@@ -78,7 +81,8 @@ def compile_template(
         html: Whether values are escaped.
 
     Returns:
-        The names of its columns, and a function that fills it from a row.
+        The names of its columns by variable, and a function that fills it from the columns of its
+        variables and a row.
 
     Raises:
         InvalidArgumentError: It is not a valid template, or uses a forbidden feature.
@@ -88,7 +92,8 @@ def compile_template(
     try:
         tree = environment.parse(text)
         _check(field, tree)
-        columns = frozenset(meta.find_undeclared_variables(tree)) - {"range"}
+        names = _take_names(tree)
+        names |= {name: name for name in meta.find_undeclared_variables(tree) - {"range"}}
         code = environment.compile(_Metered().visit(tree))
         template = environment.template_class.from_code(environment, code, environment.globals)
     except InvalidArgumentError:
@@ -99,8 +104,8 @@ def compile_template(
     except (SyntaxError, RecursionError):
         raise InvalidArgumentError(field, "is nested too deeply") from None
 
-    def fill(row: Mapping[str, Cell]) -> str:
-        values = {name: _value(name, row.get(name)) for name in columns}
+    def fill(columns: Mapping[str, str], row: Mapping[str, Cell]) -> str:
+        values = {name: _value(column, row.get(column)) for name, column in columns.items()}
         try:
             return _join_limited(template.generate({**values, _STEPS: _Steps()}))
         except InvalidArgumentError as error:
@@ -116,7 +121,7 @@ def compile_template(
             problem = f"cannot be filled from this row ({type(error).__name__})"
             raise InvalidArgumentError(field, problem) from None
 
-    return columns, fill
+    return names, fill
 
 
 class _TooMuchError(Exception):
@@ -159,6 +164,40 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if abs(result) > MAX_NUMBER:
             raise OverflowError
         return result
+
+
+class _Columns(NodeTransformer):
+    """Replaces ``row["Hora: inicio"]`` by a variable that no template can name."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - the name of the node
+        self.generic_visit(node)
+        name = _column_in(node)
+        if name is None:
+            return node
+        variable = f"{_ROW} {name}"
+        self.names[variable] = name
+        return nodes.Getitem(
+            nodes.ContextReference(), nodes.Const(variable), "load", lineno=node.lineno
+        )
+
+
+def _column_in(node: nodes.Getitem) -> str | None:
+    is_of_row = isinstance(node.node, nodes.Name) and node.node.name == _ROW
+    if not is_of_row or not isinstance(node.arg, nodes.Const):
+        return None
+    return node.arg.value if isinstance(node.arg.value, str) else None
+
+
+def _take_names(tree: nodes.Template) -> dict[str, str]:
+    """Replace each ``row["name"]`` in a template; return the columns by variable."""
+    is_taken = any(it.name == _ROW and it.ctx != "load" for it in tree.find_all(nodes.Name))
+    taker = _Columns()
+    if not is_taken:  # else it is a variable of the template's own
+        taker.visit(tree)
+    return taker.names
 
 
 class _Metered(NodeTransformer):

@@ -60,7 +60,7 @@ MISTAKES = {
     "column of numbers has another name": Mistake(
         (*SEND, *TEXT),
         "--to: there is no column 'dst_number'",
-        "did you mean 'Celular'? The columns are name, Celular",
+        "if 'Celular' is meant, add --to Celular",
         file=GOOD.replace(b"dst_number,name", b"name,Celular"),
     ),
     "no line of names": Mistake(

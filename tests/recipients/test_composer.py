@@ -147,9 +147,9 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
     """The error names the field; only that of a placeholder lists the columns."""
     composer = Composer(**{"kind": "sms", "sms_content": TEXT, **fields})
 
-    Composer(kind="sms", sms_content=TEXT).check(ROW)
+    Composer(kind="sms", sms_content=TEXT).bound([*ROW])
     with pytest.raises(InvalidArgumentError) as caught:
-        composer.check(ROW)
+        composer.bound([*ROW])
 
     assert str(caught.value).startswith(problem)
 

@@ -11,6 +11,21 @@ Cell = str | int | float | bool | Decimal | dt.date | dt.time | list[Any] | dict
 """A value as its file gives it: text in CSV, any JSON type in JSON Lines, and so on. A
 ``datetime`` is also a ``date``. Other types are kept, and refused where they are used."""
 
+NO_VALUES: Final = frozenset(
+    {
+        *("#N/A", "#N/D", "#N/A N/A", "#NA", "#REF!", "#¡REF!", "#VALUE!", "#VALOR!", "#¡VALOR!"),
+        *("#DIV/0!", "#¡DIV/0!", "#NAME?", "#NOME?", "#¿NOMBRE?", "#NULL!", "#NULO!", "#¡NULO!"),
+        *("#NUM!", "#NÚM!", "#¡NUM!", "#SPILL!", "#DESPEJAR!", "#¡DESBORDAMIENTO!", "#CALC!"),
+        *("#¡CALC!", "#FIELD!", "#CAMPO!", "#¡CAMPO!", "#GETTING_DATA", "#UNKNOWN!", "#BLOCKED!"),
+        *("Err:502", "Err:504", "Err:508", "Err:509", "Err:522"),
+        *("NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "undefined"),
+        r"\N",
+    }
+)
+"""What programs write where there is no value, in exactly this spelling: the errors of spreadsheets
+in English, Spanish and Portuguese, and the missing values of pandas, R and databases. ``Na``,
+``Nan`` and ``Null`` are names of people."""
+
 _MIDNIGHT: Final = dt.time()
 
 
@@ -25,6 +40,27 @@ def is_blank(cell: object) -> bool:
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
+def check_value(column: str, text: str) -> str:
+    """Check that a text is no sign of a missing value.
+
+    Raises:
+        InvalidArgumentError: It is one; the error shows it.
+
+    >>> check_value("name", "Null")
+    'Null'
+    """
+    if text in NO_VALUES:
+        raise missing_value(column, text)
+    return text
+
+
+def missing_value(column: str, sign: str) -> InvalidArgumentError:
+    """Make the error for one of `NO_VALUES`."""
+    return InvalidArgumentError(
+        column, f"is {sign} in this row, which programs write where there is no value"
+    )
+
+
 def format_cell(column: str, cell: object) -> str:
     """Format a cell for a text.
 
@@ -36,7 +72,8 @@ def format_cell(column: str, cell: object) -> str:
         cell: The cell.
 
     Raises:
-        InvalidArgumentError: It is empty, or its type has no single written form.
+        InvalidArgumentError: It is empty or a sign of a missing value, or its type has no single
+            written form.
 
     >>> format_cell("name", " Ana "), format_cell("points", 120.0), format_cell("price", 9.5)
     ('Ana', '120', '9.5')
@@ -44,7 +81,7 @@ def format_cell(column: str, cell: object) -> str:
     if is_blank(cell):
         raise InvalidArgumentError(column, "is empty in this row")
     if isinstance(cell, str):
-        return cell.strip()
+        return check_value(column, cell.strip())
     if isinstance(cell, bool):
         raise InvalidArgumentError(column, "is a boolean; use a text column with the word to show")
     if isinstance(cell, int | float | Decimal):

@@ -17,7 +17,7 @@ from connectus_async.products.email import Email
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
-from connectus_async.recipients.cells import Cell, is_blank
+from connectus_async.recipients.cells import Cell, check_value, is_blank
 from connectus_async.recipients.columns import column_of
 from connectus_async.recipients.sources import Line, Source
 from connectus_async.recipients.templates import Filler
@@ -284,4 +284,4 @@ def _cell(cells: Mapping[str, Cell], column: str) -> Any:
     value = cells.get(column)
     if is_blank(value):
         raise InvalidArgumentError(column, "is empty in this row")
-    return value.strip() if isinstance(value, str) else value
+    return check_value(column, value.strip()) if isinstance(value, str) else value

@@ -9,7 +9,7 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
-from connectus_async.recipients.cells import Cell, format_cell
+from connectus_async.recipients.cells import NO_VALUES, Cell, format_cell
 from connectus_async.recipients.columns import column_of, find_column
 
 Engine = Literal["plain", "jinja"]
@@ -27,6 +27,9 @@ def _form_of(template: "Template") -> str:
         literal.replace("%", "%%") + ("" if name is None else "%s")
         for literal, name in template.parts
     )
+
+
+_IRREGULAR: Final = NO_VALUES | {""}
 
 
 @attrs.frozen
@@ -101,7 +104,7 @@ class Template:
             values = [str.strip(row[name]) for name in self._columns]  # type: ignore[arg-type]
         except (TypeError, KeyError):
             values = [""]
-        if "" in values:  # one is not text, or has nothing
+        if not _IRREGULAR.isdisjoint(values):  # one is not text, or has nothing
             values = [format_cell(name, row.get(name)) for name in self._columns]
         return self._form % tuple(map(escape, values) if self.html else values)
 

@@ -73,6 +73,25 @@ def test_an_empty_value_that_is_written_out_names_its_column(text: str, column: 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "{{ debt }}",
+        "{% if debt %}Debe{% else %}Al día{% endif %}",
+        "{{ debt ~ 'x' }}{{ debt|upper }}",
+        "{{ 'si' if debt == 'NA' else 'no' }}",
+        "{% set x = debt %}{{ x }}",
+    ],
+)
+def test_the_sign_of_a_missing_value_is_an_error_wherever_it_is_used(text: str):
+    """A branch that it decides would tell people what nobody knows."""
+    template = JinjaTemplate.parse("text", text).bound(["debt"])
+
+    with pytest.raises(InvalidArgumentError, match=r"^debt: is #N/D in this row"):
+        template.fill({"debt": " #N/D"})
+    assert JinjaTemplate.parse("text", "{{ debt|default('-') }}").fill({"debt": "nan"}) == "-"
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("{{ vip }}", "is a boolean"),

@@ -307,6 +307,26 @@ async def test_an_unpacked_size_has_a_limit(tmp_path: Path, monkeypatch: pytest.
     )
 
 
+async def test_cells_that_a_program_guarded_are_read_as_they_were(path: Path):
+    """Excel keeps digits by a formula, and an apostrophe keeps text from being one."""
+    written = (
+        "dst_number,name",
+        '"=""+56987688060""",\'+56',
+        "'=1+1,'-20%' hoy",
+        '"=""5""",=5',
+        "=A1,D'A",
+    )
+
+    rows = await rows_of(await opened(path, "\n".join(written).encode()))
+
+    assert [[*line.cells.values()] for line in rows if not isinstance(line.cells, Exception)] == [
+        ["+56987688060", "+56"],
+        ["=1+1", "'-20%' hoy"],
+        ["5", "=5"],
+        ["=A1", "D'A"],
+    ]
+
+
 CELLS = st.text(
     st.characters(codec="cp1252", exclude_categories=["Cc", "Cs"]) | st.sampled_from(',;\t|"\n\r'),
     max_size=12,
@@ -336,6 +356,7 @@ def test_a_table_is_read_back_or_refused(
     """Never with other cells: what is not certain is refused until it is specified."""
     if quoting != csv.QUOTE_ALL and line_end != "\r\n":  # csv.writer leaves other ends unquoted
         table = [[cell.replace("\r", "").replace("\n", "") for cell in row] for row in table]
+    assume(not any(cell.startswith(("'", "=")) for row in table for cell in row))
     header = [f"column {place}" for place in range(len(table[0]) if table else 2)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=line_end)  # type: ignore[arg-type]

@@ -1,9 +1,11 @@
 """CSV files with a header, as spreadsheets and databases write them."""
 
 import csv
+import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import chain, islice
+from typing import Final
 
 import attrs
 
@@ -22,6 +24,9 @@ from connectus_async.recipients.sources.encodings import find_encoding
 from connectus_async.recipients.sources.header import ROWS_LOOKED_AT
 from connectus_async.recipients.sources.packed import PackedFile
 from connectus_async.recipients.sources.reading import Reading
+
+_GUARDED: Final = re.compile("""\\A(?:="([^"]*)"|'([=+@-][^']*))\\Z""")
+"""Text that a program kept from becoming a number or a formula: ``="0123"`` and ``'+56``."""
 
 Cells = tuple[int, list[str], bool]
 """The number of a row's last line, its cells, and whether it ends with a line break."""
@@ -102,8 +107,11 @@ class CsvFile(Source):
             raise InvalidArgumentError(
                 "row", "is cut off by the end of the file; the file may be incomplete"
             )
-        if "\0" in "".join(cells):
+        joined = "".join(cells)
+        if "\0" in joined:
             raise InvalidArgumentError("row", "has a null byte, which is not text")
+        if "'" in joined or '="' in joined:
+            cells = [_GUARDED.sub(r"\1\2", cell) for cell in cells]
         return by_column(self.header, chain(cells, [""] * missing) if missing > 0 else cells)
 
 

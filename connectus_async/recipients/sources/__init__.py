@@ -15,9 +15,11 @@ from connectus_async.recipients.sources.jsonl_file import JsonLinesFile
 from connectus_async.recipients.sources.packed import PACKED, PackedFile
 from connectus_async.recipients.sources.parquet_file import ParquetFile
 from connectus_async.recipients.sources.reading import AS_FOUND, Reading
+from connectus_async.recipients.sources.vcard_file import VCardFile
 
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
+VCARD: Final = frozenset({".vcf"})
 PARQUET: Final = frozenset({".parquet"})
 EXCEL: Final = frozenset({".xlsx", ".xlsm"})
 OLD_SPREADSHEETS: Final = frozenset({".xls", ".xlsb", ".ods"})
@@ -35,6 +37,7 @@ __all__ = [
     "ParquetFile",
     "Reading",
     "Source",
+    "VCardFile",
     "from_dataframe",
     "open_source",
 ]
@@ -47,6 +50,7 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     |---|---|---|
     | ``.csv``, ``.tsv``, ``.txt`` | CSV | |
     | ``.jsonl``, ``.ndjson`` | JSON Lines | |
+    | ``.vcf`` | contacts | |
     | ``.csv.gz`` and so on | one of these, packed by gzip | |
     | ``.zip`` | one of these, alone in an archive | |
     | ``.parquet`` | Parquet | ``connectus-async[parquet]`` |
@@ -74,6 +78,9 @@ def _open(path: Path, reading: Reading) -> Source:
     if file.suffix in JSON_LINES:
         reading.check(file.suffix, {"encoding"})
         return JsonLinesFile.open(file, reading)
+    if file.suffix in VCARD:
+        reading.check(file.suffix, {"encoding"})
+        return VCardFile.open(file, reading)
     if path.suffix.casefold() in PACKED:
         raise _not_unpacked(file)
     if file.suffix in PARQUET:
@@ -86,7 +93,7 @@ def _open(path: Path, reading: Reading) -> Source:
 
 
 def _not_unpacked(file: PackedFile) -> InvalidArgumentError:
-    known = ", ".join(sorted(CSV | JSON_LINES))
+    known = ", ".join(sorted(CSV | JSON_LINES | VCARD))
     return InvalidArgumentError(
         file.path.name, f"must hold a text file, {known}, such as recipients.csv.gz; unpack it"
     )
@@ -97,5 +104,5 @@ def _not_read(path: Path, suffix: str) -> InvalidArgumentError:
         return InvalidArgumentError(
             path.name, f"is {suffix}, which is not supported; save it as .xlsx"
         )
-    known = ", ".join(sorted(CSV | JSON_LINES | PARQUET | EXCEL))
+    known = ", ".join(sorted(CSV | JSON_LINES | VCARD | PARQUET | EXCEL))
     return InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")

@@ -112,7 +112,7 @@ def send(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+    """Send a message to every row of a file.
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """

@@ -92,7 +92,8 @@ class PackedFile:
             return stack.enter_context(self.path.open("rb"))
         packed_bytes = self.path.stat().st_size
         if self.member is None:
-            unpacked: IO[bytes] = stack.enter_context(gzip.GzipFile(self.path))
+            packed: Any = gzip.GzipFile(self.path)
+            unpacked = stack.enter_context(packed)
         else:
             archive = stack.enter_context(ZipFile(self.path))
             unpacked = stack.enter_context(archive.open(self.member))

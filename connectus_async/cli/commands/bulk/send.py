@@ -15,6 +15,7 @@ from connectus_async.cli.parameters import (
     chained,
     connection_options,
     delivery_at_option,
+    file_or_input,
     finish_options,
     json_option,
     ledger_argument,
@@ -163,7 +164,7 @@ workers_option = click.option(
 
 
 @click.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
+@click.argument("file", type=click.Path(path_type=Path), callback=file_or_input)
 @message_options
 @file_options
 @click.option(
@@ -192,13 +193,19 @@ workers_option = click.option(
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+    """Send a message to every row of FILE: CSV, JSON Lines, Parquet, Excel or contacts (vCard).
 
-    The same command again resumes the campaign: a message in the ledger is not sent twice.
+    FILE may be packed by gzip or ZIP; - is standard input. The same command again resumes the
+    campaign: a message in the ledger is not sent twice.
     """
     from connectus_async.cli.sending import send
+    from connectus_async.cli.standard_input import recipients_file
 
-    send(**without_zone(given))
+    keeps = not given["dry_run"] and given["test_to"] is None
+    with recipients_file(
+        given.pop("file"), ledger=given["ledger"], keeps=keeps, as_json=given["as_json"]
+    ) as file:
+        send(file, **without_zone(given))
 
 
 @click.command("resume")

@@ -197,12 +197,12 @@ async def test_the_delimiter_divides_rows_as_it_divides_the_header(
 
 @pytest.mark.parametrize(
     ("written", "delimiters"),
-    [("a;b,c\n1;x,y\n", ", or ;"), ("a;b\tc\n", r"; or \t"), ("a;b,c\n1\n", ", or ;")],
+    [("a;b,c\n1;x,y\n", ", ;"), ("a;b\tc\n", r"; \t"), ("a;b,c\n1\n", ", ;")],
 )
 async def test_delimiters_that_fit_alike_are_refused(path: Path, written: str, delimiters: str):
     """Nobody guesses which column has the numbers."""
     assert await refusal(path, written.encode()) == (
-        f"may have the delimiter {delimiters}: specify it with --delimiter"
+        f"may have one delimiter of several ({delimiters}): choose by --delimiter"
     )
 
 

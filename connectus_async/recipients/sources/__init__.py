@@ -40,6 +40,7 @@ __all__ = [
     "VCardFile",
     "from_dataframe",
     "open_source",
+    "opened",
 ]
 
 
@@ -68,6 +69,11 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
         ConfigurationError: The library for its format is not installed.
     """
     return await anyio.to_thread.run_sync(_open, path, reading, abandon_on_cancel=True)
+
+
+def opened(path: Path, reading: Reading = AS_FOUND) -> Source:
+    """Open a file as `open_source` does. Blocking: for worker threads."""
+    return _open(path, reading)
 
 
 def _open(path: Path, reading: Reading) -> Source:

@@ -72,9 +72,9 @@ def find_delimiter(file: PackedFile, encoding: str, header_row: int | None) -> s
     if len(likely) == 1:
         return likely[0]
     if best > _NO_FIT:
-        shown = " or ".join({"\t": "\\t"}.get(it, it) for it in likely)
+        shown = " ".join({"\t": "\\t"}.get(it, it) for it in likely)
         raise InvalidArgumentError(
-            file.path.name, f"may have the delimiter {shown}: specify it with --delimiter"
+            file.path.name, f"may have one delimiter of several ({shown}): choose by --delimiter"
         )
     header = next((line for line in lines if not is_blank(line)), "")
     return max(DELIMITERS, key=header.count)

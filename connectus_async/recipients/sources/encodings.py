@@ -10,7 +10,7 @@ explain more of them as letters of Spanish and Portuguese.
 import codecs
 import re
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Final
 
@@ -35,12 +35,14 @@ _OTHERS: Final = ("cp850", "mac-roman")
 _LETTERS: Final = frozenset("áéíóúüñÁÉÍÓÚÜÑãõâêôàçÃÕÂÊÔÀÇ")
 _KNOWN: Final = _LETTERS | frozenset("¿¡ºª°«»·´“”‘’–—…•€™®©½¼\N{NO-BREAK SPACE}")
 
-_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
-_ESCAPED: Final = re.compile("[\udc80-\udcff]")
+_ASCII: Final = bytes(range(0x80))
 _ADDED: Final = re.compile(rb"[\x80-\x9f]")
-_SIGN_IN_A_WORD: Final = re.compile("(?<=[A-Za-z])[¡‘’“”–—…](?=[a-z])")
-_CUT: Final = re.compile("(?:[\xc2\xc3]|[\xe0-\xef][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{1,2})\\Z")
-"""The beginning of a character in UTF-8; one byte alone may be a letter in cp1252."""
+_SIGNS: Final = frozenset("¡‘’“”–—…".encode(CP1252))
+_SIGN_IN_A_WORD: Final = re.compile(
+    b"(?<=[A-Za-z])[" + re.escape(bytes(sorted(_SIGNS))) + b"](?=[a-z])"
+)
+_CUT: Final = re.compile(rb"[\xc2\xc3]|..+", re.DOTALL)
+"""The beginning of a character of UTF-8; another byte alone may be a letter of cp1252."""
 
 
 @attrs.frozen
@@ -105,37 +107,45 @@ def _is_utf_8(file: PackedFile) -> bool:
 
 @attrs.define
 class _Bytes:
-    """What a file that is not UTF-8 has beyond ASCII.
+    """Bytes beyond ASCII in a file that is not UTF-8.
 
     Attributes:
-        counts: The number of bytes by value.
-        signs_in_words: The number of signs amid a word, if it is cp1252.
-        utf_8_line: The first line with a character of UTF-8, or 0.
-        other_line: The first line with a byte that is none.
-        others: The number of such bytes.
-        is_cut: Whether they are the beginning of a character, at the end of the file.
+        counts: Their number by value.
+        signs_in_words: Number of signs within a word, if the file is cp1252.
+        utf_8: Number of characters of UTF-8.
+        others: Number of bytes that are in none.
+        rest: The beginning of a character of UTF-8 at the end of the file.
     """
 
     counts: Counter[int] = attrs.field(factory=Counter)
     signs_in_words: int = 0
-    utf_8_line: int = 0
-    other_line: int = 0
+    utf_8: int = 0
     others: int = 0
-    is_cut: bool = False
+    rest: bytes = b""
 
-    def add(self, number: int, line: bytes) -> None:
-        """Count those of a line."""
-        text = line.decode("utf-8", "surrogateescape")
-        beyond, escaped = len(_NOT_ASCII.findall(text)), len(_ESCAPED.findall(text))
-        if beyond > escaped:
-            self.utf_8_line = self.utf_8_line or number
-        if escaped:
-            self.other_line = self.other_line or number
-        self.others += escaped
-        cut = _CUT.search(line.decode("latin-1"))
-        self.is_cut = cut is not None and self.others == len(cut[0])
-        self.counts.update(byte for byte in line if byte > 0x7F)
-        self.signs_in_words += len(_SIGN_IN_A_WORD.findall(line.decode(CP1252, "replace")))
+    @classmethod
+    def of(cls, file: PackedFile) -> "_Bytes":
+        """Count those of a file."""
+        found, decoder = cls(), codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        with closing(file.chunks()) as chunks:
+            for chunk in chunks:
+                found._add(chunk, decoder.decode(chunk))
+        found.rest, _ = decoder.getstate()
+        return found
+
+    def _add(self, chunk: bytes, text: str) -> None:
+        valid = text.encode("utf-8", "ignore").decode()
+        self.others += len(text) - len(valid)
+        self.utf_8 += len(valid) - len(valid.encode("ascii", "ignore"))
+        new = Counter(chunk.translate(None, _ASCII))
+        self.counts += new
+        if not _SIGNS.isdisjoint(new):
+            self.signs_in_words += len(_SIGN_IN_A_WORD.findall(chunk))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the file ends within a character of UTF-8, rather than with a letter."""
+        return not self.others and _CUT.fullmatch(self.rest) is not None
 
     def characters(self, encoding: str) -> Mapping[str, int]:
         """Count the characters that they are in an encoding of one byte each."""
@@ -158,19 +168,17 @@ class _Bytes:
 
 
 def _cp1252(file: PackedFile) -> Encoding:
-    name, found = file.path.name, _Bytes()
-    for number, line in _lines(file):
-        if not line.isascii():
-            found.add(number, line)
+    name, found = file.path.name, _Bytes.of(file)
     if found.is_cut:
         raise InvalidArgumentError(
             name, "ends within a character of UTF-8; the file may be incomplete"
         )
-    if found.utf_8_line:
+    if found.utf_8:
+        utf_8, other = _first_line(file, _has_utf_8), _first_line(file, _has_other)
         raise InvalidArgumentError(
             name,
-            f"is UTF-8 on line {found.utf_8_line} but not on line {found.other_line}; save it in"
-            " one encoding, or specify it, such as --encoding cp1252",
+            f"is UTF-8 on line {utf_8} but not on line {other}; save it in one encoding, or specify"
+            " it, such as --encoding cp1252",
         )
     likely = max((CP1252, *_OTHERS), key=found.known)
     if likely != CP1252:
@@ -181,8 +189,9 @@ def _cp1252(file: PackedFile) -> Encoding:
             f" --encoding {likely}",
         )
     if "\N{REPLACEMENT CHARACTER}" in found.characters(CP1252):
+        line = _first_line(file, _is_not_cp1252)
         raise InvalidArgumentError(
-            name, f"is neither UTF-8 nor cp1252 (line {found.other_line}); specify its encoding"
+            name, f"is neither UTF-8 nor cp1252 (line {line}); specify its encoding"
         )
     note = (
         f"{name} is not UTF-8, so it is read as cp1252: its characters beyond ASCII are"
@@ -191,12 +200,27 @@ def _cp1252(file: PackedFile) -> Encoding:
     return Encoding(CP1252, (note,))
 
 
-def _lines(file: PackedFile) -> Generator[tuple[int, bytes], None, None]:
+def _first_line(file: PackedFile, test: Callable[[bytes], bool]) -> int:
+    """Find the number of the first line that passes a test."""
     text = TextLines(file, "latin-1")
     with closing(iter(text)) as lines:
         for line in lines:
-            yield text.number, line.encode("latin-1")
+            if test(line.encode("latin-1")):
+                break
             text.begin_row()
+    return text.number
+
+
+def _has_utf_8(line: bytes) -> bool:
+    return not line.decode("utf-8", "ignore").isascii()
+
+
+def _has_other(line: bytes) -> bool:
+    return line.decode("utf-8", "ignore").encode() != line
+
+
+def _is_not_cp1252(line: bytes) -> bool:
+    return line.decode(CP1252, "ignore").encode(CP1252) != line
 
 
 def _shown(character: str) -> str:

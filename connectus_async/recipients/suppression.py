@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from time import monotonic, sleep, time
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import attrs
 
@@ -21,7 +21,6 @@ from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients.phone_numbers import checker
-from connectus_async.recipients.suppression_file import comparable, recipients_in
 
 SETTLED_AFTER: Final = 60.0
 """Seconds without a change before removals count. It is long, since a late removal harms nobody:
@@ -43,6 +42,9 @@ EMPTY: Final = (
 
 MAX_WRONG_LINES: Final = 1_000
 """Reading stops there: it is another kind of file."""
+
+Recipient = int | str
+"""The key of a recipient: an int for a number."""
 
 _ON_THE_WIRE: Final = re.compile(r"[1-9][0-9]{7,14}")
 
@@ -178,6 +180,8 @@ class SuppressionList:
 
     def _read_entries(self, path: Path) -> "_Entries":
         """Read the file, and add its entries to the list."""
+        from connectus_async.recipients.suppression_file import recipients_in  # noqa: PLC0415 - the readers of files are slow to import
+
         collector = _Collector()
         try:
             collector.add(recipients_in(path, self._to_digits))
@@ -236,7 +240,7 @@ class _Collector:
         self.wrong: list[InvalidArgumentError] = []
         self._numbers, self._addresses = array("Q"), set[str]()
 
-    def add(self, recipients: Iterable[int | str | InvalidArgumentError]) -> None:
+    def add(self, recipients: Iterable[Recipient | InvalidArgumentError]) -> None:
         for recipient in recipients:
             if isinstance(recipient, int):
                 self._numbers.append(recipient)
@@ -252,10 +256,21 @@ class _Collector:
         return _Entries(array("Q", distinct), frozenset(self._addresses))
 
 
-def _entries_of(recipients: Iterable[int | str]) -> _Entries:
+def _entries_of(recipients: Iterable[Recipient]) -> _Entries:
     collector = _Collector()
     collector.add(recipients)
     return collector.entries()
+
+
+def comparable(field: str, recipient: Any, to_digits: ToDigits) -> Recipient:
+    """Make the key of a recipient.
+
+    Raises:
+        InvalidArgumentError: It is neither number nor address; the error names the field.
+    """
+    if isinstance(recipient, str) and "@" in recipient:
+        return recipient_key(arguments.email_address(field, recipient))
+    return int(recipient_key(to_digits(field, recipient)))
 
 
 def _bad_lines(path: Path, wrong: list[InvalidArgumentError]) -> InvalidArgumentError:

@@ -10,10 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from connectus_async import arguments
 from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients.cells import Cell, is_blank
 from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns
 from connectus_async.recipients.sources import JSON_LINES, VCARD, CsvFile, Source, opened
@@ -24,10 +22,8 @@ from connectus_async.recipients.sources.encodings import find_encoding
 from connectus_async.recipients.sources.packed import PackedFile
 from connectus_async.recipients.sources.reading import AS_FOUND
 from connectus_async.recipients.sources.vcard_file import BETWEEN
+from connectus_async.recipients.suppression import Recipient, comparable
 from connectus_async.redaction import looks_personal
-
-Recipient = int | str
-"""The key of a recipient: an int for a number."""
 
 MAX_ENTRY_CHARACTERS: Final = 1_024
 
@@ -74,17 +70,6 @@ def recipients_in(
         yield from _of_table(CsvFile.open(file, AS_FOUND), to_digits)
     else:
         yield from _of_list(TextLines(file, text.encoding), to_digits)
-
-
-def comparable(field: str, recipient: Any, to_digits: ToDigits) -> Recipient:
-    """Make the key of a recipient.
-
-    Raises:
-        InvalidArgumentError: It is neither number nor address; the error names the field.
-    """
-    if isinstance(recipient, str) and "@" in recipient:
-        return recipient_key(arguments.email_address(field, recipient))
-    return int(recipient_key(to_digits(field, recipient)))
 
 
 def _is_table(text: TextLines) -> bool:

@@ -65,14 +65,13 @@ file_options = chained(
         "--delimiter",
         callback=of_reading(one_character),
         expose_value=False,
-        help="Delimiter of CSV cells; detected in the first line if left out.",
+        help="Delimiter of CSV cells; found in the file if left out.",
     ),
     click.option(
         "--encoding",
         callback=of_reading(),
         expose_value=False,
-        show_default="utf-8",
-        help="Encoding of the file.",
+        help="Encoding of a text file, such as cp1252 or cp850; found in the file if left out.",
     ),
     click.option("--sheet", callback=of_reading(), expose_value=False, help="Sheet of a workbook."),
     click.option(

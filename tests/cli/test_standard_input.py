@@ -38,7 +38,7 @@ def recipients_of(server: Emulator) -> list[str]:
 def workbook() -> bytes:
     book, file = openpyxl.Workbook(), io.BytesIO()
     for row in (["dst_number", "name"], ["56987688060", "Ana"], ["56987688061", "Luz"]):
-        book.active.append(row)
+        book.worksheets[0].append(row)
     book.save(file)
     return file.getvalue()
 

@@ -1,6 +1,7 @@
 """JSON Lines: one object per line; any other line is an error of its row."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "recipients.jsonl"
 
 
-async def lines_of(path: Path, **options: str) -> list[Line]:
+async def lines_of(path: Path, **options: Any) -> list[Line]:
     source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 

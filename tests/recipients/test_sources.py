@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "recipients.csv"
 
 
-async def lines_of(path: Path, **options: str) -> list[Line]:
+async def lines_of(path: Path, **options: Any) -> list[Line]:
     source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 

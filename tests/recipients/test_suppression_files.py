@@ -39,7 +39,7 @@ def errors_of(path: Path, region: str | None = "CL") -> list[str]:
 def workbook(*rows: Iterable[object]) -> bytes:
     book, file = openpyxl.Workbook(), io.BytesIO()
     for row in rows:
-        book.active.append([*row])
+        book.worksheets[0].append([*row])
     book.save(file)
     return file.getvalue()
 

@@ -327,6 +327,52 @@ async def test_cells_that_a_program_guarded_are_read_as_they_were(path: Path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        (gzip.compress(TABLE.encode()), ".csv.gz"),
+        (zipped(**{"r.csv": TABLE.encode()}), ".zip"),
+        (zipped(**{"xl/workbook.xml": b""}), ".xlsx"),
+        (b"PAR1", ".parquet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls"),
+    ],
+)
+async def test_a_file_that_is_no_text_is_told_by_its_content(path: Path, written: bytes, kind: str):
+    """Somebody renamed it."""
+    assert await refusal(path, written) == (
+        f"is not text but a {kind} file by its content; rename it"
+    )
+
+
+@given(
+    st.lists(
+        st.binary(max_size=20)
+        | st.sampled_from(
+            [b"dst_number;n\n", b"\xff\xfe", b"\xef\xbb\xbf", b"sep=", b'"', b"\r", b"\xc3"]
+        )
+        | st.text('a;,\t|\n"é', max_size=20).map(str.encode)
+    ).map(b"".join),
+    st.sampled_from([".csv", ".jsonl", ".csv.gz", ".zip", ".vcf"]),
+    st.booleans(),
+)
+def test_any_bytes_are_rows_errors_or_a_refusal(content: bytes, suffix: str, is_packed: bool):
+    """Nothing else, and the refusal names the file."""
+    pack = {".csv.gz": gzip.compress, ".zip": lambda it: zipped(**{"a.csv": it})}.get(suffix)
+
+    async def read() -> str:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"any{suffix}"
+            written = pack(content) if is_packed and pack else content
+            try:
+                lines = await rows_of(await opened(path, written))
+            except InvalidArgumentError as error:
+                return error.field
+            assert all(isinstance(it.cells, dict | InvalidArgumentError) for it in lines)
+            return path.name
+
+    assert anyio.run(read) == f"any{suffix}"
+
+
 CELLS = st.text(
     st.characters(codec="cp1252", exclude_categories=["Cc", "Cs"]) | st.sampled_from(',;\t|"\n\r'),
     max_size=12,

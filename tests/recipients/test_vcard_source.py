@@ -4,6 +4,7 @@ import base64
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 import pytest
@@ -22,7 +23,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "contacts.vcf"
 
 
-async def lines_of(path: Path, written: str | bytes, **options: str) -> list[Line]:
+async def lines_of(path: Path, written: str | bytes, **options: Any) -> list[Line]:
     path.write_bytes(written if isinstance(written, bytes) else written.encode())
     source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]

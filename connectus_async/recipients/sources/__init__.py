@@ -1,5 +1,6 @@
 """Sources of recipients: tables, read lazily and off the event loop."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ import anyio.to_thread
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS, Line, Source
+from connectus_async.recipients.sources.content import suffix_of
 from connectus_async.recipients.sources.csv_file import CsvFile
 from connectus_async.recipients.sources.dataframe import DataFrame, from_dataframe
 from connectus_async.recipients.sources.excel_file import ExcelFile
@@ -78,6 +80,8 @@ def opened(path: Path, reading: Reading = AS_FOUND) -> Source:
 
 def _open(path: Path, reading: Reading) -> Source:
     file = PackedFile.at(path)
+    if path.suffix.casefold() in CSV | JSON_LINES | VCARD:
+        _check_is_text(path)
     if file.suffix in CSV:
         reading.check(file.suffix, {"encoding", "delimiter", "header_row"})
         return CsvFile.open(file, reading)
@@ -96,6 +100,16 @@ def _open(path: Path, reading: Reading) -> Source:
         reading.check(file.suffix, {"sheet", "header_row"})
         return ExcelFile.open(path, reading)
     raise _not_read(path, file.suffix)
+
+
+def _check_is_text(path: Path) -> None:
+    """Refuse a file that was renamed: it would be read as text that means nothing."""
+    with suppress(OSError):  # told when it is read
+        kind = suffix_of(path)
+        if kind not in CSV | JSON_LINES | VCARD:
+            raise InvalidArgumentError(
+                path.name, f"is not text but a {kind} file by its content; rename it"
+            )
 
 
 def _not_unpacked(file: PackedFile) -> InvalidArgumentError:

@@ -93,10 +93,10 @@ class Finding(enum.StrEnum):
     """A character that is not in GSM-7 makes it longer."""
 
     LANDLINE = "landline"
-    """The number of an SMS is that of a landline, which may not receive it."""
+    """Its number is that of a landline, which may not receive it."""
 
     TOLL_FREE = "toll_free"
-    """The number of an SMS is toll-free, and receives none."""
+    """Its number is toll-free, and receives no SMS."""
 
     BRACES = "braces"
     """Its text has the name of a column in braces, such as ``{name}``."""
@@ -494,11 +494,10 @@ class Preflight:
         country = None if product is Product.EMAIL else self._country_of(recipient)
         self._count(product, country, id_client, 1, billed)
         self._keep(item, len(texts[-1]), country)
-        if counted is not None:
-            if self._count_parts(texts[0], counted):
-                self._find(item, Finding.MORE_PARTS)
-            if line_type := self._line_type(recipient):
-                self._find(item, _OF_LINES[line_type])
+        if counted is not None and self._count_parts(texts[0], counted):
+            self._find(item, Finding.MORE_PARTS)
+        if product is not Product.EMAIL and (line_type := self._line_type(recipient)):
+            self._find(item, _OF_LINES[line_type])
         if any("{" in text and self._in_braces(text) for text in texts):
             self._find(item, Finding.BRACES)
         if self._quiet_hours and self._quiet_hours.until(recipient, self._now):

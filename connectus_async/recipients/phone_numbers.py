@@ -269,6 +269,8 @@ def time_zones(digits: str, *, guess: bool = True) -> tuple[str, ...]:
     >>> time_zones("56223456789")
     ('America/Santiago',)
     """
+    if digits[:2] in number_patterns.RESPELT:  # the older spelling has the same area
+        digits = recipient_key(digits)
     number = _international(digits)
     if number is None:
         return ()

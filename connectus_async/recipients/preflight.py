@@ -23,6 +23,7 @@ from connectus_async.products.product import Product
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients import number_patterns, phone_numbers
+from connectus_async.recipients.columns import folded
 from connectus_async.recipients.number_patterns import LineType
 from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, block_start
@@ -577,13 +578,18 @@ def texts_of(message: Message) -> tuple[str, ...]:
     return (message.sms_content if isinstance(message, Sms) else message.whatsapp_content,)
 
 
-def _in_braces(columns: Iterable[str]) -> Callable[[str], object]:
-    """Make a function that finds the name of a column in braces in a text."""
-    names = "|".join(re.escape(name) for name in columns if name)
-    if not names:
-        return lambda _: None
-    return re.compile(rf"\{{\s*(?:{names})\s*\}}", re.IGNORECASE).search
+def _in_braces(columns: Iterable[str]) -> Callable[[str], bool]:
+    """Make a function that finds the name of a column in braces in a text, in any spelling."""
+    names = {folded(name) for name in columns} - {""}
 
+    def is_found(text: str) -> bool:
+        return any(folded(match[1]) in names for match in _BRACED.finditer(text))
+
+    return is_found
+
+
+_BRACED: Final = re.compile(r"\{([^{}|]+)(?:\|[^{}]*)?\}")
+"""A name, which filters of Jinja may follow."""
 
 _OF_LINES: Final = {
     LineType.LANDLINE: Finding.LANDLINE,

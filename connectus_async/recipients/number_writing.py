@@ -17,7 +17,9 @@ SHORTEST: Final = 6
 
 LONGEST_AREA: Final = 4
 
-_SCHEME: Final = re.compile(r"\s*tel:", re.IGNORECASE)
+_BEFORE: Final = re.compile(r"\s*(?:tel:|')", re.IGNORECASE)
+"""The scheme of a link, or the sign that makes a cell of a spreadsheet text."""
+
 _BRACKETS: Final = str.maketrans("[]{}", "()()")
 _AREA: Final = re.compile(
     rf"(\(?(?:\+[\d\s().-]{{0,6}}\d|0)?[\s(]*\d{{1,{LONGEST_AREA}}}\)?)\s*/\s*(\d[\d\s.-]*\d)"
@@ -41,8 +43,8 @@ _MINUS: Final = "\N{MINUS SIGN}"
 def written(field: str, value: str) -> str:
     """Reduce a number to ASCII digits, blanks, round brackets, dots, dashes and plus signs.
 
-    Invisible characters and ``tel:`` are taken off, digits of other scripts replaced, and a slash
-    between an area code and the rest.
+    Invisible characters, ``tel:`` and the sign for text in a spreadsheet are taken off. Digits of
+    other scripts are replaced, and a slash between an area code and the rest.
 
     Args:
         field: The name for error messages.
@@ -92,7 +94,7 @@ def _plain_signs(value: str) -> str:
     """Replace the signs of other scripts."""
     if not value.isascii():
         value = "".join(map(_plain_sign, value))
-    return _SCHEME.sub("", value, count=1).strip().translate(_BRACKETS)
+    return _BEFORE.sub("", value, count=1).strip().translate(_BRACKETS)
 
 
 def _plain_sign(sign: str) -> str:

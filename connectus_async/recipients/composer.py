@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import methodcaller
 from typing import Any, Final, Literal, Self
@@ -19,6 +20,7 @@ from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients.cells import Cell, check_value, is_blank
 from connectus_async.recipients.columns import column_of
+from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.sources import Line, Source
 from connectus_async.recipients.templates import Filler
 from connectus_async.redaction import masked
@@ -96,6 +98,8 @@ class Composer:
         key: The column that identifies a message; its content does if left out.
         normalise: Reduces a number to its E.164 digits, as `phone_numbers.normaliser` does.
         transliterate: Rewrites the text of an SMS, as `transliteration.to_gsm7` does.
+        first_number: Of several numbers in a cell, the first valid one is taken; otherwise such a
+            row is an error.
 
     Raises:
         ConfigurationError: An option is missing, or does not apply to the kind.
@@ -115,6 +119,7 @@ class Composer:
     key: str | None = None
     normalise: ToDigits | None = None
     transliterate: Callable[[str], str] | None = None
+    first_number: bool = False
     _form: _Form = attrs.field(
         init=False, repr=False, default=attrs.Factory(methodcaller("_find_form"), takes_self=True)
     )
@@ -150,6 +155,8 @@ class Composer:
         for name in ("normalise", "transliterate"):
             is_known = self.kind == "sms" or (name == "normalise" and self.kind == "whatsapp")
             self._check_presence(name, needed=False, known=is_known)
+        if self.first_number and self.kind == "email":
+            raise ConfigurationError("first_number", f"does not apply when kind is {self.kind}")
         return {
             name: check(name, getattr(self, name))
             for name, check in self._others.items()
@@ -268,7 +275,19 @@ class Composer:
 
     def _recipient(self, cells: Mapping[str, Cell]) -> object:
         column = self.recipient
-        value = _cell(cells, column)
+        value = arguments.whole(_cell(cells, column))
+        if not self.first_number or not isinstance(value, str):
+            return self._checked(column, value)
+        try:
+            return self._checked(column, value)
+        except InvalidArgumentError:
+            numbers = numbers_in(value)
+            for number in numbers:
+                with suppress(InvalidArgumentError):
+                    return self._checked(column, number)
+            raise
+
+    def _checked(self, column: str, value: Any) -> object:
         is_number = isinstance(value, str | int) and not isinstance(value, bool)
         if self.normalise is not None and is_number:
             value = self.normalise(column, value)

@@ -46,7 +46,11 @@ message_options = chained(
         help="File with the HTML of an email, with the same placeholders.",
     ),
     click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
-    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
+    click.option(
+        "--to",
+        help="Column of the recipient.  [default: dst_number or dst_email, or a likely one"
+        " that you confirm]",
+    ),
     click.option("--key", help="Column that tells messages apart."),
     src_number_option,
     click.option("--src-email", help="Address of the account to send from."),
@@ -56,6 +60,11 @@ message_options = chained(
         "--transliterate",
         is_flag=True,
         help="Replace SMS characters that cost more: é stays, “á” becomes a.",
+    ),
+    click.option(
+        "--first-number",
+        is_flag=True,
+        help="Of several numbers in a cell, take the first valid one.",
     ),
 )
 

@@ -1,0 +1,112 @@
+"""Phone numbers as people type them, reduced to a form in which their digits are certain. Pure.
+
+Nothing is guessed: the digits of a number are those that were written, in their order. What may be
+more than one number, or more than a number, is refused.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Final
+
+from connectus_async import arguments
+from connectus_async.errors import InvalidArgumentError
+
+SHORTEST: Final = 6
+"""Fewer digits are no number of their own: 22345678/79 are two numbers, the second cut short."""
+
+LONGEST_AREA: Final = 4
+
+_BEFORE: Final = re.compile(r"\s*(?:tel:|')", re.IGNORECASE)
+"""The scheme of a link, or the sign that makes a cell of a spreadsheet text."""
+
+_BRACKETS: Final = str.maketrans("[]{}", "()()")
+_AREA: Final = re.compile(
+    rf"(\(?(?:\+[\d\s().-]{{0,6}}\d|0)?[\s(]*\d{{1,{LONGEST_AREA}}}\)?)\s*/\s*(\d[\d\s.-]*\d)"
+)
+"""An area code and the number in it, with a slash between them."""
+
+_EXTENSION: Final = re.compile(
+    r"\d[\s).,;-]*\(?(?:ext(?:ensi[oó]n|ens[aã]o|n)?|anexo|anx|interno|int|ramal|x|#)"
+    r"[\s.:=-]*\d{1,6}\s*\)?",
+    re.IGNORECASE,
+)
+_SEPARATORS: Final = re.compile(
+    r"[;,|/&\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|:::|\s+(?:[yeou]|and|or|ou)\s+|(?<=\d)\s*(?=\+)",
+    re.IGNORECASE,
+)
+_COUNTRY_CODE: Final = re.compile(r"\(\s*(\+[\d\s]*\d)\s*\)")
+_PLAIN: Final = re.compile(r"[-\d\s().+]+", re.ASCII)
+_MINUS: Final = "\N{MINUS SIGN}"
+
+
+def written(field: str, value: str) -> str:
+    """Reduce a number to ASCII digits, blanks, round brackets, dots, dashes and plus signs.
+
+    Invisible characters, ``tel:`` and the sign for text in a spreadsheet are taken off. Digits of
+    other scripts are replaced, and a slash between an area code and the rest.
+
+    Args:
+        field: The name for error messages.
+        value: The number.
+
+    Raises:
+        InvalidArgumentError: It has more than one number, an extension, or something else.
+
+    >>> written("to", "tel:[56] 9 8768 8060"), written("to", "0341/456-7890")
+    ('(56) 9 8768 8060', '0341 456-7890')
+    """
+    text = _plain_signs(arguments.without_marks(field, value))
+    arguments.refuse_a_computed_number(field, text)
+    if _EXTENSION.search(text):
+        raise InvalidArgumentError(
+            field, "has an extension, which no message reaches; write the number without it"
+        )
+    if (area := _AREA.fullmatch(text)) and _count_digits(area[2]) >= SHORTEST:
+        text = f"{area[1]} {area[2]}"
+    if (count := len(numbers_in(text))) > 1:
+        raise InvalidArgumentError(
+            field, f"has {count} numbers; leave one, or take the first valid one (--first-number)"
+        )
+    if not text:
+        raise InvalidArgumentError(field, "is empty")
+    if not _PLAIN.fullmatch(text) or _SEPARATORS.search(text):
+        raise InvalidArgumentError(
+            field,
+            "has something other than digits (+, blanks, brackets, dots and dashes are taken off)",
+        )
+    return _COUNTRY_CODE.sub(r"\1 ", text, count=1) if text[0] == "(" else text
+
+
+def numbers_in(text: str) -> Sequence[str]:
+    """Split a text that has several numbers; what is too short for one does not count.
+
+    >>> numbers_in("987688060 / 987688061"), numbers_in("22345678/79")
+    (['987688060', '987688061'], ['22345678'])
+    """
+    parts = [part.strip() for part in _SEPARATORS.split(text.strip())]
+    if len(parts) == 1 and _count_digits(text) > max(arguments.NUMBER_LENGTHS):
+        parts = text.split()
+    return [part for part in parts if _count_digits(part) >= SHORTEST]
+
+
+def _plain_signs(value: str) -> str:
+    """Replace the signs of other scripts."""
+    if not value.isascii():
+        value = "".join(map(_plain_sign, value))
+    return _BEFORE.sub("", value, count=1).strip().translate(_BRACKETS)
+
+
+def _plain_sign(sign: str) -> str:
+    if sign.isascii():
+        return sign
+    if sign.isdecimal():
+        return str(unicodedata.decimal(sign))
+    if unicodedata.category(sign) == "Pd" or sign == _MINUS:
+        return "-"
+    plain = unicodedata.normalize("NFKC", sign)  # of full width, or a blank of another width
+    return plain if len(plain) == 1 and plain.isascii() and not plain.isalnum() else sign
+
+
+def _count_digits(text: str) -> int:
+    return sum(map(str.isdecimal, text))

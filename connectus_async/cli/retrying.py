@@ -106,7 +106,7 @@ def retry(
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
             if corrected is not None:
-                source = await open_source(corrected, said)
+                source = await open_source(corrected, attrs.evolve(said, region=options.region))
                 corrections = await run_sync(Corrections.of, source, place)
                 await _add(client, sender, opened, corrections, options, planner)
                 is_agreed = yes or await is_send_confirmed(sender, opened, place, None)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 from anyio.to_thread import run_sync
 
@@ -124,7 +125,7 @@ def send(
         composition.composer(region)  # its errors come first
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
-    said = reading()
+    said = attrs.evolve(reading(), region=region)
     manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None

@@ -18,7 +18,7 @@ from connectus_async.products.email import Email
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
-from connectus_async.recipients.cells import Cell, check_value, is_blank
+from connectus_async.recipients.cells import Cell, is_blank, written_value
 from connectus_async.recipients.columns import column_of
 from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.sources import Line, Source
@@ -303,4 +303,4 @@ def _cell(cells: Mapping[str, Cell], column: str) -> Any:
     value = cells.get(column)
     if is_blank(value):
         raise InvalidArgumentError(column, "is empty in this row")
-    return check_value(column, value.strip()) if isinstance(value, str) else value
+    return written_value(column, value.strip() if isinstance(value, str) else value)

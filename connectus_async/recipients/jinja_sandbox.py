@@ -28,13 +28,7 @@ from jinja2.visitor import NodeTransformer
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.recipients.cells import (
-    NO_VALUES,
-    Cell,
-    format_cell,
-    is_blank,
-    missing_value,
-)
+from connectus_async.recipients.cells import Cell, format_cell, is_blank, refuse_an_error
 
 MAX_NODES: Final = 10_000
 """Maximum nodes in a template, not counting plain text."""
@@ -283,19 +277,17 @@ def _size(node: nodes.Node) -> int:
 def _value(name: str, cell: Cell) -> object:
     if is_blank(cell):
         return _EmptyCell(hint=name, name=name, exc=_EmptyCellError)
-    if not isinstance(cell, str):
-        return cell
-    text = cell.strip()
-    return _no_value(name, text) if text in NO_VALUES else text
+    value = cell.strip() if isinstance(cell, str) else cell
+    try:
+        refuse_an_error(name, value)
+    except InvalidArgumentError as error:
+        return _no_value(name, error)
+    return value
 
 
-def _no_value(name: str, text: str) -> StrictUndefined:
-    """Make the sign of a missing value an error wherever it is used, but for a ``default``."""
-
-    def error(_: str | None) -> InvalidArgumentError:
-        return missing_value(name, text)
-
-    return StrictUndefined(name=name, exc=error)  # type: ignore[arg-type]
+def _no_value(name: str, error: InvalidArgumentError) -> StrictUndefined:
+    """Make what is an error wherever it is used, but for a ``default``."""
+    return StrictUndefined(name=name, exc=lambda _: error)  # type: ignore[arg-type]
 
 
 def _finalize(value: object) -> str:

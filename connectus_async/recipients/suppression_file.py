@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.recipients.cells import Cell, is_blank
+from connectus_async.recipients.cells import Cell, is_blank, written_value
 from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns
 from connectus_async.recipients.sources import JSON_LINES, VCARD, CsvFile, Source, opened
 from connectus_async.recipients.sources._text import TextLines
@@ -163,7 +163,7 @@ def _entry(
     if isinstance(entry, str) and len(entry) >= MAX_ENTRY_CHARACTERS:
         return _bad_line(path, number, f"has {MAX_ENTRY_CHARACTERS:,} or more characters")
     try:
-        return comparable("line", entry, to_digits)
+        return comparable("line", written_value("line", entry), to_digits)
     except InvalidArgumentError as error:
         return _bad_line(path, number, error.problem)
 

@@ -97,7 +97,7 @@ def _open(path: Path, reading: Reading) -> Source:
         reading.check(file.suffix, ())
         return ParquetFile.open(path)
     if file.suffix in EXCEL:
-        reading.check(file.suffix, {"sheet", "header_row"})
+        reading.check(file.suffix, {"sheet", "header_row", "hidden_rows"})
         return ExcelFile.open(path, reading)
     raise _not_read(path, file.suffix)
 

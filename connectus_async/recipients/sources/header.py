@@ -1,7 +1,8 @@
 """Place of the header among the first rows of a sheet or a CSV file. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
@@ -60,3 +61,33 @@ def _is_name(cell: Cell) -> bool:
     if not isinstance(cell, str) or looks_personal(cell):
         return False
     return any(map(str.isalpha, cell)) or not any(map(str.isdigit, cell))
+
+
+def grouped_names(
+    groups: Sequence[str], spans: Mapping[int, int], names: Sequence[str]
+) -> list[str]:
+    """Name columns by two rows, the first of which has groups of columns.
+
+    A column has the name in the second row. If it has none, or another column has the same, that of
+    its group is put in front.
+
+    Args:
+        groups: The names in the first row.
+        spans: The last column of each group, by its first one; columns count from 1.
+        names: The names in the second row.
+
+    >>> grouped_names(["Contacto", "", "Deuda"], {1: 2}, ["dst_number", "name", "amount"])
+    ['dst_number', 'name', 'amount']
+    >>> grouped_names(["dst_number", "Mayo", "", "Junio", ""], {2: 3, 4: 5}, ["", *"abab"])
+    ['dst_number', 'Mayo a', 'Mayo b', 'Junio a', 'Junio b']
+    """
+    width = max(len(groups), len(names))
+    above = [*groups, *[""] * (width - len(groups))]
+    for first, last in spans.items():
+        above[first - 1 : last] = [above[first - 1]] * (min(last, width) - first + 1)
+    below = [*names, *[""] * (width - len(names))]
+    count = Counter(below)
+    return [
+        name if name and count[name] == 1 else f"{group} {name}".strip()
+        for group, name in zip(above, below, strict=True)
+    ]

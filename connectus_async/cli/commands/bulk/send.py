@@ -90,6 +90,14 @@ file_options = chained(
         expose_value=False,
         help="Row with the names of the columns, from 1; found below a title if left out.",
     ),
+    click.option(
+        "--hidden-rows",
+        type=click.Choice(["send", "skip"]),
+        callback=of_reading(),
+        expose_value=False,
+        help="Send or leave out the rows that a sheet hides, by a filter or by hand.  [default:"
+        " stop if there are any]",
+    ),
 )
 
 

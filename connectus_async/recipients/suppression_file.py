@@ -14,13 +14,21 @@ from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank, written_value
 from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns
-from connectus_async.recipients.sources import JSON_LINES, VCARD, CsvFile, Source, opened
+from connectus_async.recipients.sources import (
+    AS_FOUND,
+    EXCEL,
+    JSON_LINES,
+    VCARD,
+    CsvFile,
+    Reading,
+    Source,
+    opened,
+)
 from connectus_async.recipients.sources._text import TextLines
 from connectus_async.recipients.sources.content import suffix_of
 from connectus_async.recipients.sources.delimiters import DELIMITERS, separator
 from connectus_async.recipients.sources.encodings import find_encoding
 from connectus_async.recipients.sources.packed import PackedFile
-from connectus_async.recipients.sources.reading import AS_FOUND
 from connectus_async.recipients.sources.vcard_file import BETWEEN
 from connectus_async.recipients.suppression import Recipient, comparable
 from connectus_async.redaction import looks_personal
@@ -63,7 +71,9 @@ def recipients_in(
         raise InvalidArgumentError(path.name, f"cannot be read: {error.strerror}") from None
     file = PackedFile.at(path)
     if kind not in _TEXT or file.suffix in JSON_LINES | VCARD:
-        yield from _of_table(opened(path), to_digits)
+        is_workbook = file.suffix in EXCEL
+        reading = Reading(hidden_rows="send") if is_workbook else AS_FOUND  # who opted out, counts
+        yield from _of_table(opened(path, reading), to_digits)
         return
     text = TextLines(file, find_encoding(file, None).name)
     if _is_table(text):

@@ -92,6 +92,28 @@ def test_a_list_may_be_any_file_of_recipients(tmp_path: Path, name: str, written
     assert keys_of(path) == KEYS
 
 
+def test_hidden_rows_of_a_workbook_count(tmp_path: Path):
+    """A filter that somebody left in the sheet gives nobody's consent."""
+    book, path = openpyxl.Workbook(), tmp_path / "a.xlsx"
+    for number, row in enumerate(["Celular", NUMBER, OTHER], 1):
+        book.worksheets[0].append([row])
+        book.worksheets[0].row_dimensions[number].hidden = number == 3
+    book.save(path)
+
+    assert keys_of(path) == KEYS
+
+
+@pytest.mark.parametrize("shown", ["#N/A", "56987688060.5"])
+def test_a_cell_of_a_workbook_that_is_no_number_is_an_error(tmp_path: Path, shown: str):
+    """By its row."""
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(workbook(["Celular"], [NUMBER], [float(shown) if "." in shown else shown]))
+
+    (error,) = errors_of(path)
+
+    assert error.startswith("a.xlsx: line 3 is not a valid number or email address: it ")
+
+
 def test_all_columns_of_recipients_count(tmp_path: Path):
     """Somebody opts out by a number, an address, or both."""
     path = tmp_path / "a.csv"

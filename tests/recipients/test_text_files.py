@@ -100,7 +100,8 @@ async def test_a_file_in_two_encodings_is_refused_with_both_lines(path: Path, or
 
 @pytest.mark.parametrize("encoding", ["cp850", "mac-roman"])
 @pytest.mark.parametrize(
-    "word", ["María Muñoz", "Región", "PEÑALOLÉN", "Ñuñoa", "ANTOFAGASTA Ñ", "São João"]
+    "word",
+    ["María Muñoz", "Región", "PEÑALOLÉN", "Ñuñoa", "ANTOFAGASTA Ñ", "São João", "Íñigo, é, ó, ú"],
 )
 async def test_an_encoding_that_looks_like_another_is_refused(path: Path, encoding: str, word: str):
     """It would be read without an error, with wrong letters; the right ones are shown."""
@@ -117,7 +118,8 @@ async def test_an_encoding_that_looks_like_another_is_refused(path: Path, encodi
 
 
 @pytest.mark.parametrize(
-    "word", ["Región de O’Higgins – sur", "“Ñuñoa”", "São João", "MUÑOZ", "N.º 5", "¿Ñ? ¡Sí!"]
+    "word",
+    ["Región de O’Higgins – sur", "“Ñuñoa”", "São João", "MUÑOZ", "N.º 5", "¿Ñ? ¡Sí!", "“JOSÉ” á"],
 )
 async def test_what_spreadsheets_write_is_read(path: Path, word: str):
     """Quotes, dashes and ordinals are characters of cp1252."""
@@ -151,6 +153,15 @@ async def test_latin_1_is_read_as_browsers_do(path: Path):
 async def test_bytes_that_are_no_text_are_refused(path: Path, written: bytes, problem: str):
     """The error names the line."""
     assert (await refusal(path, written)).startswith(problem)
+
+
+async def test_text_of_another_script_is_not_mistaken(path: Path):
+    """One wrong byte does not make cp1252 of a file of UTF-8."""
+    written = TABLE.encode() + f"{NUMBER};Мария Иванова\n".encode() + b"1;\xe9\n"
+
+    problem = await refusal(path, written.replace("Peñalolén".encode(), b"Talca"))
+
+    assert problem.startswith("is UTF-8 on line 3 but not on line 4")
 
 
 async def test_a_letter_at_the_end_is_no_half_character(path: Path):
@@ -204,6 +215,15 @@ async def test_delimiters_that_fit_alike_are_refused(path: Path, written: str, d
     assert await refusal(path, written.encode()) == (
         f"may have one delimiter of several ({delimiters}): choose by --delimiter"
     )
+
+
+async def test_another_delimiter_is_told(path: Path):
+    """R divides cells by blanks, which are in names too."""
+    written = f'"dst_number" "name"\n"{NUMBER}" "Ana Soto"\n'.encode()
+
+    assert (await refusal(path, written)).startswith("has another delimiter than comma")
+    (line,) = await rows_of(await opened(path, written, delimiter=" "))
+    assert line.cells == {"dst_number": NUMBER, "name": "Ana Soto"}
 
 
 @pytest.mark.parametrize("options", [{}, {"delimiter": ";"}])

@@ -77,6 +77,11 @@ def find_delimiter(file: PackedFile, encoding: str, header_row: int | None) -> s
             file.path.name, f"may have one delimiter of several ({shown}): choose by --delimiter"
         )
     header = next((line for line in lines if not is_blank(line)), "")
+    if header and header.count('"') % 2 == 0 and not any(_rows([header], it) for it in DELIMITERS):
+        raise InvalidArgumentError(
+            file.path.name,
+            "has another delimiter than comma, semicolon, tab and bar: specify it with --delimiter",
+        )
     return max(DELIMITERS, key=header.count)
 
 

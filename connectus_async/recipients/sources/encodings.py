@@ -35,6 +35,9 @@ _OTHERS: Final = ("cp850", "mac-roman")
 _LETTERS: Final = frozenset("áéíóúüñÁÉÍÓÚÜÑãõâêôàçÃÕÂÊÔÀÇ")
 _KNOWN: Final = _LETTERS | frozenset("¿¡ºª°«»·´“”‘’–—…•€™®©½¼\N{NO-BREAK SPACE}")
 
+_LIKELY: Final = re.compile("[\u00a0-\u017f\u2010-\u2044\u20ac\u2190-\u2bff\U0001f000-\U0001faff]")
+"""Letters of Western languages, punctuation and emoji."""
+
 _ASCII: Final = bytes(range(0x80))
 _ADDED: Final = re.compile(rb"[\x80-\x9f]")
 _SIGNS: Final = frozenset("¡‘’“”–—…".encode(CP1252))
@@ -113,6 +116,7 @@ class _Bytes:
         counts: Their number by value.
         signs_in_words: Number of signs within a word, if the file is cp1252.
         utf_8: Number of characters of UTF-8.
+        likely: Number of those that people write; others are bytes of two letters by chance.
         others: Number of bytes that are in none.
         rest: The beginning of a character of UTF-8 at the end of the file.
     """
@@ -120,6 +124,7 @@ class _Bytes:
     counts: Counter[int] = attrs.field(factory=Counter)
     signs_in_words: int = 0
     utf_8: int = 0
+    likely: int = 0
     others: int = 0
     rest: bytes = b""
 
@@ -137,10 +142,16 @@ class _Bytes:
         valid = text.encode("utf-8", "ignore").decode()
         self.others += len(text) - len(valid)
         self.utf_8 += len(valid) - len(valid.encode("ascii", "ignore"))
+        self.likely += len(_LIKELY.findall(valid))
         new = Counter(chunk.translate(None, _ASCII))
         self.counts += new
         if not _SIGNS.isdisjoint(new):
             self.signs_in_words += len(_SIGN_IN_A_WORD.findall(chunk))
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a part of the file is UTF-8."""
+        return self.likely > 0 or self.utf_8 > self.others
 
     @property
     def is_cut(self) -> bool:
@@ -173,7 +184,7 @@ def _cp1252(file: PackedFile) -> Encoding:
         raise InvalidArgumentError(
             name, "ends within a character of UTF-8; the file may be incomplete"
         )
-    if found.utf_8:
+    if found.is_mixed:
         utf_8, other = _first_line(file, _has_utf_8), _first_line(file, _has_other)
         raise InvalidArgumentError(
             name,
@@ -212,7 +223,8 @@ def _first_line(file: PackedFile, test: Callable[[bytes], bool]) -> int:
 
 
 def _has_utf_8(line: bytes) -> bool:
-    return not line.decode("utf-8", "ignore").isascii()
+    text = line.decode("utf-8", "ignore")
+    return _LIKELY.search(text) is not None or (not text.isascii() and text.encode() == line)
 
 
 def _has_other(line: bytes) -> bool:

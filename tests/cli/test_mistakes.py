@@ -113,13 +113,15 @@ MISTAKES = {
         ("bulk", "send", "people.pdf", *TEXT), "has no supported extension", "use one of .csv"
     ),
     "not a workbook": Mistake(
-        ("bulk", "send", "people.xlsx", *TEXT), "it is not an Excel workbook", "is damaged"
+        ("bulk", "send", "people.xlsx", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "another encoding": Mistake(
         (*SEND, *TEXT),
-        "is not utf-8 on line 3",
-        "specify its encoding, such as --encoding cp1252 of many spreadsheets",
-        file=GOOD.decode().encode("latin-1"),
+        "is not UTF-8, and may be cp850",
+        "specify its encoding, such as --encoding cp850",
+        file=GOOD.decode().encode("cp850"),
     ),
     "quote left open": Mistake(
         (*SEND, *TEXT),

@@ -3,6 +3,10 @@
 import gzip
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -166,6 +170,45 @@ def test_an_input_has_a_limit(
 
     assert result.exit_code == 1
     assert "standard-input: is longer than" in result.output
+    assert not [*temporary.iterdir()]
+
+
+def test_the_columns_of_the_input_are_exported_from_a_file_of_it(
+    run: Run, tmp_path: Path, temporary: Path
+):
+    """The ledger knows its content, wherever it lies now."""
+    ledger, file = tmp_path / "ledger.db", tmp_path / "saved.csv"
+    run(*SEND, "--ledger", ledger, stdin=CSV)
+    file.write_bytes(CSV)
+
+    missing = run("bulk", "export", ledger, tmp_path / "a.csv", "--original")
+    found = run("bulk", "export", ledger, tmp_path / "b.csv", "--original", "--source", file)
+
+    assert "standard-input.csv is not at its place any more" in missing.output
+    assert found.exit_code == 0, found.output
+    assert "name" in (tmp_path / "b.csv").read_text("utf-8").splitlines()[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_signal_while_it_is_read_leaves_nothing(
+    environment: dict[str, str], tmp_path: Path, temporary: Path
+):
+    """Nothing was sent either."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "connectus_async", *SEND, "--yes", "--ledger", tmp_path / "a.db"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environment, "TMPDIR": str(temporary)},
+    )
+    assert process.stdin is not None
+    process.stdin.write(bytes(4 * standard_input.CHUNK))  # more than the pipe holds: it is read
+    assert [*temporary.iterdir()]
+
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert b"nothing was sent" in said
     assert not [*temporary.iterdir()]
 
 

@@ -22,14 +22,16 @@ NO_VALUES: Final = frozenset(
         *("#DIV/0!", "#¡DIV/0!", "#NAME?", "#NOME?", "#¿NOMBRE?", "#NULL!", "#NULO!", "#¡NULO!"),
         *("#NUM!", "#NÚM!", "#¡NUM!", "#SPILL!", "#DESPEJAR!", "#¡DESBORDAMIENTO!", "#CALC!"),
         *("#¡CALC!", "#FIELD!", "#CAMPO!", "#¡CAMPO!", "#GETTING_DATA", "#UNKNOWN!", "#BLOCKED!"),
-        *("Err:502", "Err:504", "Err:508", "Err:509", "Err:522"),
+        *("#ERROR!", "#¡ERROR!", "Loading...", "Cargando...", "Carregando..."),
+        *(f"Err:{number}" for number in range(501, 541)),
+        *("#" * width for width in range(3, 256)),
         *("NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "undefined"),
         r"\N",
     }
 )
 """What programs write where there is no value, in exactly this spelling: the errors of spreadsheets
-in English, Spanish and Portuguese, and the missing values of pandas, R and databases. ``Na``,
-``Nan`` and ``Null`` are names of people."""
+in English, Spanish and Portuguese, cells of Excel too narrow for their value, and the missing values
+of pandas, R and databases. ``Na``, ``Nan`` and ``Null`` are names of people."""
 
 _MIDNIGHT: Final = dt.time()
 

@@ -54,6 +54,8 @@ def test_a_cell_is_written_without_its_type(cell: object, text: str):
         (b"Ana", "must be text or a number, not bytes"),
         (" #N/D ", "is #N/D in this row, which programs write where there is no value"),
         ("#¡REF!", "is #¡REF! in this row"),
+        ("########", "is ######## in this row"),
+        ("Err:522", "is Err:522 in this row"),
         ("NA", "is NA in this row"),
         ("nan", "is nan in this row"),
         (r"\N", r"is \\N in this row"),

@@ -30,8 +30,8 @@ NO_VALUES: Final = frozenset(
     }
 )
 """What programs write where there is no value, in exactly this spelling: the errors of spreadsheets
-in English, Spanish and Portuguese, cells of Excel too narrow for their value, and the missing values
-of pandas, R and databases. ``Na``, ``Nan`` and ``Null`` are names of people."""
+in English, Spanish and Portuguese, cells of Excel too narrow for their value, and the missing
+values of pandas, R and databases. ``Na``, ``Nan`` and ``Null`` are names of people."""
 
 _MIDNIGHT: Final = dt.time()
 

@@ -174,7 +174,7 @@ async def test_a_file_without_a_header_is_refused_at_once(path: Path, written: b
             b'56987688060,Ana\n56987688060,"Ana\n',
             "cannot be read after line 2: the next row has an unclosed quote",
         ),
-        (b'56987688060,"Ana\n56987688061,"Eva"\n', "cannot be read after line 1: "),
+        (b'56987688060,"Ana\n56987688061,"Eva"\n', "after line 1: the next row has text after a"),
         (b"56987688060,Ana\n" + b"x" * 2**21, "1,048,576 characters, which begins on line 3"),
         (
             b'56987688060,Ana\n5,"' + b"x\n" * 2**20,

@@ -150,6 +150,8 @@ def _rows(file: PackedFile, encoding: str, delimiter: str) -> Generator[Cells, N
 def _reason(error: csv.Error) -> str:
     if "unexpected end of data" in str(error):
         return "the next row has an unclosed quote; the file may be incomplete"
+    if "expected after" in str(error):
+        return "the next row has text after a closing quote; a quote within a cell must be doubled"
     if "field larger" in str(error):
         limit = csv.field_size_limit()  # a setting of the whole process: not ours to change
         return f"the next row has a cell of more than {limit:,} characters; a quote may be unclosed"

@@ -15,7 +15,12 @@ from connectus_async.errors import InvalidArgumentError
 SHORTEST: Final = 6
 """Fewer digits are no number of their own: 22345678/79 are two numbers, the second cut short."""
 
+SHORTEST_DIVIDED: Final = 7
+"""Digits on both sides of a blank or dash that are more likely two numbers than one."""
+
 LONGEST_AREA: Final = 4
+LONGEST: Final = 250
+"""Characters of a cell that may have several numbers."""
 
 _BEFORE: Final = re.compile(r"\s*(?:tel:|')", re.IGNORECASE)
 """The scheme of a link, or the sign that makes a cell of a spreadsheet text."""
@@ -35,6 +40,8 @@ _SEPARATORS: Final = re.compile(
     r"[;,|/&\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|:::|\s+(?:[yeou]|and|or|ou)\s+|(?<=\d)\s*(?=\+)",
     re.IGNORECASE,
 )
+_WIDE: Final = re.compile(r"\s+-+\s+|\s{2,}|\t")
+_BLANKS: Final = re.compile(r"\s+")
 _COUNTRY_CODE: Final = re.compile(r"\(\s*(\+[\d\s]*\d)\s*\)")
 _PLAIN: Final = re.compile(r"[-\d\s().+]+", re.ASCII)
 _MINUS: Final = "\N{MINUS SIGN}"
@@ -56,6 +63,8 @@ def written(field: str, value: str) -> str:
     >>> written("to", "tel:[56] 9 8768 8060"), written("to", "0341/456-7890")
     ('(56) 9 8768 8060', '0341 456-7890')
     """
+    if len(value) > LONGEST:
+        raise InvalidArgumentError(field, "is too long for a phone number")
     text = _plain_signs(arguments.without_marks(field, value))
     arguments.refuse_a_computed_number(field, text)
     if _EXTENSION.search(text):
@@ -66,7 +75,9 @@ def written(field: str, value: str) -> str:
         text = f"{area[1]} {area[2]}"
     if (count := len(numbers_in(text))) > 1:
         raise InvalidArgumentError(
-            field, f"has {count} numbers; leave one, or take the first valid one (--first-number)"
+            field,
+            f"has {count} numbers; leave one, or let bulk send take the first valid one"
+            " (--first-number)",
         )
     if not text:
         raise InvalidArgumentError(field, "is empty")
@@ -79,15 +90,33 @@ def written(field: str, value: str) -> str:
 
 
 def numbers_in(text: str) -> Sequence[str]:
-    """Split a text that has several numbers; what is too short for one does not count.
+    """Split a text that has several numbers.
 
-    >>> numbers_in("987688060 / 987688061"), numbers_in("22345678/79")
-    (['987688060', '987688061'], ['22345678'])
+    Returns:
+        The numbers, without later parts that are too short for one. None, if the first part is: it
+        may be the area or the country of the others.
+
+    >>> numbers_in("987688060 / 987688061"), numbers_in("22345678/79"), numbers_in("+54 / 22345678")
+    (['987688060', '987688061'], ['22345678'], [])
     """
-    parts = [part.strip() for part in _SEPARATORS.split(text.strip())]
-    if len(parts) == 1 and _count_digits(text) > max(arguments.NUMBER_LENGTHS):
-        parts = text.split()
+    if len(text) > LONGEST:
+        return []
+    text = text.strip()
+    parts = [part.strip() for part in _SEPARATORS.split(text)]
+    if len(parts) == 1:
+        parts = _divided(text)
+    if not all(map(_count_digits, filter(None, parts))) or _count_digits(parts[0]) < SHORTEST:
+        return []
     return [part for part in parts if _count_digits(part) >= SHORTEST]
+
+
+def _divided(text: str) -> list[str]:
+    """Split a text at its dashes and blanks, if that makes numbers of all parts."""
+    for between in (_BLANKS, _WIDE):
+        parts = between.split(text)
+        if len(parts) > 1 and min(map(_count_digits, parts)) >= SHORTEST_DIVIDED:
+            return parts
+    return [text]
 
 
 def _plain_signs(value: str) -> str:

@@ -44,6 +44,7 @@ _WIDE: Final = re.compile(r"\s+-+\s+|\s{2,}|\t")
 _BLANKS: Final = re.compile(r"\s+")
 _COUNTRY_CODE: Final = re.compile(r"\(\s*(\+[\d\s]*\d)\s*\)")
 _PLAIN: Final = re.compile(r"[-\d\s().+]+", re.ASCII)
+_ORDINARY: Final = re.compile(r"\(?\+?\(?\d+(?:(?:[ .()-]|\)[ -]| \()\d+)*", re.ASCII)
 _MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -67,6 +68,13 @@ def written(field: str, value: str) -> str:
         raise InvalidArgumentError(field, "is too long for a phone number")
     text = _plain_signs(arguments.without_marks(field, value))
     arguments.refuse_a_computed_number(field, text)
+    if not (_ORDINARY.fullmatch(text) and _count_digits(text) < 2 * SHORTEST_DIVIDED):
+        text = _checked(field, text)
+    return _COUNTRY_CODE.sub(r"\1 ", text, count=1) if text[0] == "(" else text
+
+
+def _checked(field: str, text: str) -> str:
+    """Check a number that is not written as most are."""
     if _EXTENSION.search(text):
         raise InvalidArgumentError(
             field, "has an extension, which no message reaches; write the number without it"
@@ -86,7 +94,7 @@ def written(field: str, value: str) -> str:
             field,
             "has something other than digits (+, blanks, brackets, dots and dashes are taken off)",
         )
-    return _COUNTRY_CODE.sub(r"\1 ", text, count=1) if text[0] == "(" else text
+    return text
 
 
 def numbers_in(text: str) -> Sequence[str]:

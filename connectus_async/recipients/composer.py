@@ -279,7 +279,9 @@ class Composer:
         try:
             return self._checked(column, value)
         except InvalidArgumentError:
-            for number in numbers_in(value) if self.first_number and isinstance(value, str) else ():
+            if not self.first_number or not isinstance(value, str):
+                raise
+            for number in numbers_in(column, value):
                 with suppress(InvalidArgumentError):
                     return self._checked(column, number)
             raise

@@ -64,9 +64,9 @@ def written(field: str, value: str) -> str:
     >>> written("to", "tel:[56] 9 8768 8060"), written("to", "0341/456-7890")
     ('(56) 9 8768 8060', '0341 456-7890')
     """
-    if len(value) > LONGEST:
+    if len(value.strip()) > LONGEST:
         raise InvalidArgumentError(field, "is too long for a phone number")
-    text = _plain_signs(arguments.without_marks(field, value))
+    text = _plain_signs(field, value)
     arguments.refuse_a_computed_number(field, text)
     if not (_ORDINARY.fullmatch(text) and _count_digits(text) < 2 * SHORTEST_DIVIDED):
         text = _checked(field, text)
@@ -81,7 +81,7 @@ def _checked(field: str, text: str) -> str:
         )
     if (area := _AREA.fullmatch(text)) and _count_digits(area[2]) >= SHORTEST:
         text = f"{area[1]} {area[2]}"
-    if (count := len(numbers_in(text))) > 1:
+    if (count := len(_numbers(text))) > 1:
         raise InvalidArgumentError(
             field,
             f"has {count} numbers; leave one, or let bulk send take the first valid one"
@@ -97,19 +97,25 @@ def _checked(field: str, text: str) -> str:
     return text
 
 
-def numbers_in(text: str) -> Sequence[str]:
+def numbers_in(field: str, value: str) -> Sequence[str]:
     """Split a text that has several numbers.
 
     Returns:
         The numbers, without later parts that are too short for one. None, if the first part is: it
         may be the area or the country of the others.
 
-    >>> numbers_in("987688060 / 987688061"), numbers_in("22345678/79"), numbers_in("+54 / 22345678")
-    (['987688060', '987688061'], ['22345678'], [])
+    Raises:
+        InvalidArgumentError: It has a mark that shows its digits in another order.
+
+    >>> numbers_in("to", "987688060 / 987688061"), numbers_in("to", "22345678/79")
+    (['987688060', '987688061'], ['22345678'])
+    >>> numbers_in("to", "+54 / 22345678")
+    []
     """
-    if len(text) > LONGEST:
-        return []
-    text = text.strip()
+    return _numbers(_plain_signs(field, value)) if len(value.strip()) <= LONGEST else []
+
+
+def _numbers(text: str) -> Sequence[str]:
     parts = [part.strip() for part in _SEPARATORS.split(text)]
     if len(parts) == 1:
         parts = _divided(text)
@@ -127,10 +133,10 @@ def _divided(text: str) -> list[str]:
     return [text]
 
 
-def _plain_signs(value: str) -> str:
-    """Replace the signs of other scripts."""
+def _plain_signs(field: str, value: str) -> str:
+    """Replace the signs of other scripts, and take off those that are not seen."""
     if not value.isascii():
-        value = "".join(map(_plain_sign, value))
+        value = "".join(map(_plain_sign, arguments.without_marks(field, value)))
     return _BEFORE.sub("", value, count=1).strip().translate(_BRACKETS)
 
 

@@ -128,7 +128,7 @@ def test_two_numbers_are_told(between: str, region: str | None):
 
     with pytest.raises(InvalidArgumentError, match="has 2 numbers; leave one, or let"):
         checker(region)("phone", number)
-    assert numbers_in(number) == [
+    assert numbers_in("phone", number) == [
         "56987688060",
         f"{between.strip()[:1] * (between.strip() == '+')}56223456789",
     ]
@@ -146,6 +146,7 @@ def test_two_numbers_are_told(between: str, region: str | None):
         ("22345678/79/80", ["22345678"]),
         ("2345678 - 2345679", ["2345678", "2345679"]),
         ("9 8768 8060  9 8768 8061", ["9 8768 8060", "9 8768 8061"]),
+        ("\u202a987688060\u202c\uff0f9\u00a08768\u00a08061", ["987688060", "9 8768 8061"]),
         ("9 8768 8060 9 8768 8061", ["9 8768 8060 9 8768 8061"]),
         ("987688060" + " " * 250 + "987688061", []),
         ("", []),
@@ -153,7 +154,7 @@ def test_two_numbers_are_told(between: str, region: str | None):
 )
 def test_a_part_that_belongs_to_the_next_is_not_left_out(text: str, numbers: list[str]):
     """Without its area or country a number is another's."""
-    assert numbers_in(text) == numbers
+    assert numbers_in("phone", text) == numbers
 
 
 def test_a_cell_without_end_is_refused_at_once():
@@ -168,7 +169,9 @@ def test_three_numbers_are_counted():
         checker("CL")("phone", "987688060 ::: 987688061 ::: 223456789")
 
 
-@pytest.mark.parametrize("number", ["-987688060", "\u2212987688060", "\u2013 987688060"], ids=ascii)
+@pytest.mark.parametrize(
+    "number", ["-987688060", "(-987688060)", "\u2212987688060", "\u2013 987688060"], ids=ascii
+)
 @pytest.mark.parametrize("region", [None, "CL"])
 def test_a_negative_number_is_refused(number: str, region: str | None):
     """A spreadsheet takes +56-987688060 for a sum: its result may be a stranger's number."""

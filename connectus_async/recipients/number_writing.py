@@ -44,7 +44,12 @@ _WIDE: Final = re.compile(r"\s+-+\s+|\s{2,}|\t")
 _BLANKS: Final = re.compile(r"\s+")
 _COUNTRY_CODE: Final = re.compile(r"\(\s*(\+[\d\s]*\d)\s*\)")
 _PLAIN: Final = re.compile(r"[-\d\s().+]+", re.ASCII)
-_ORDINARY: Final = re.compile(r"\(?\+?\(?\d+(?:(?:[ .()-]|\)[ -]| \()\d+)*", re.ASCII)
+_ORDINARY: Final = re.compile(
+    r"(?:\(\+?\d+\)[ .-]?|\+?\d+ ?\(\d+\)[ .-]?|\+?)\d+(?:[ .-]\d+)*", re.ASCII
+)
+_REMARK: Final = re.compile(r"\d\s*\([\d\s]*\)\Z|\A[^(]*\)|\([^)]*\Z")
+"""A bracket at the end, or half of one: how many there are, or the place in a list."""
+
 _MINUS: Final = "\N{MINUS SIGN}"
 
 
@@ -89,7 +94,7 @@ def _checked(field: str, text: str) -> str:
         )
     if not text:
         raise InvalidArgumentError(field, "is empty")
-    if not _PLAIN.fullmatch(text) or _SEPARATORS.search(text):
+    if not _PLAIN.fullmatch(text) or _SEPARATORS.search(text) or _REMARK.search(text):
         raise InvalidArgumentError(
             field,
             "has something other than digits (+, blanks, brackets, dots and dashes are taken off)",

@@ -43,6 +43,7 @@ _REVERSING: Final = "\N{RIGHT-TO-LEFT OVERRIDE}"
 _PUNCTUATION: Final = dict.fromkeys(map(ord, DASHES))
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BESIDE_DIGITS: Final = re.compile(rf"[{DASHES}\s()+]+")
+_WRITTEN_BY_HAND: Final = re.compile(r"[\d+][-\d ()+]*")
 _DECIMAL: Final = re.compile(r"\d+[.,]\d{1,2}|\d{7,}[.,]0+")
 _SCIENTIFIC: Final = re.compile(r"\d([.,]\d*)?e\+?\d+", re.IGNORECASE)
 _DATE: Final = "%Y-%m-%d"
@@ -90,6 +91,8 @@ def refuse_a_computed_number(field: str, value: str) -> None:
 
     >>> refuse_a_computed_number("dst_number", "9.8768.8060")
     """
+    if _WRITTEN_BY_HAND.fullmatch(value):
+        return
     number = _BESIDE_DIGITS.sub("", value)
     if _DECIMAL.fullmatch(number):
         raise InvalidArgumentError(
@@ -100,7 +103,7 @@ def refuse_a_computed_number(field: str, value: str) -> None:
         raise InvalidArgumentError(
             field, "is in scientific notation, as a spreadsheet makes it; format the column as text"
         )
-    if number and value.strip().startswith(tuple(DASHES)):
+    if number and value.lstrip("( ").startswith(tuple(DASHES)):
         raise InvalidArgumentError(
             field, "begins with a minus, as a spreadsheet computes it; format the column as text"
         )

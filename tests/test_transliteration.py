@@ -15,7 +15,10 @@ from connectus_async.transliteration import to_gsm7
 
 SPANISH = "¡Estimado apoderado! ¿Recibió la circular del día 5º? Mañana a las 8 será “pública”… "
 MIXED_TEXT = st.text(
-    st.sampled_from("aé5 €[áíçÇÀ“’—…·ªº²³½①№ﬁ≠°😀漢＝\u00a0\u200b\u0301\u0303\u0338"), max_size=180
+    st.sampled_from(
+        "aé5 €[áíçÇÀ“’—…·ªº²³½①№ﬁ≠°😀漢＝\u00a0\u200b\u200d\u202a\ufe0f\u20e3\u0301\u0303\u0338"
+    ),
+    max_size=180,
 )
 ANY_TEXT = st.text() | MIXED_TEXT | st.text(st.characters(max_codepoint=0x24FF), max_size=200)
 

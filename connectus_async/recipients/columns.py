@@ -13,6 +13,9 @@ MOST_LISTED: Final = 20
 LONGEST_NAME: Final = 40
 _DELIMITERS: Final = frozenset(",;|\t")
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
+_NO_NAME: Final = re.compile(r"[;\n]|[a-z-]:\s*\S")
+"""What the rules of a style sheet have between their braces."""
+
 _LEFT_OUT: Final = frozenset({"Mn", "Cf", "Cc"})
 """The categories of accents, and of characters that are not seen."""
 
@@ -139,7 +142,7 @@ def missing_column(name: str, columns: Sequence[str]) -> str:
     >>> missing_column("dst_number", ["Teléfono", "nombre"])
     "there is no column 'dst_number'; did you mean 'Teléfono'? The columns are Teléfono, nombre"
     """
-    absent = f"there is no column {name!r}"
+    absent = f"there is no column {one_line(' '.join(name.split()), LONGEST_NAME)!r}"
     if any(map(looks_personal, columns)):
         return (
             f"{absent}, and the first line looks like a row of data: put a line with the names of"
@@ -148,6 +151,10 @@ def missing_column(name: str, columns: Sequence[str]) -> str:
     if len(columns) == 1 and _DELIMITERS.intersection(columns[0]):
         only = one_line(columns[0], LONGEST_NAME)
         return f"{absent}: the file has only one, {only!r}, so its delimiter is another"
+    if _NO_NAME.search(name):
+        return (
+            f"{absent}; write {{{{ and }}}} for braces that stay. The columns are {listed(columns)}"
+        )
     near = nearest(name, columns)
     if near is None:
         return f"{absent}; the columns are {listed(columns)}"

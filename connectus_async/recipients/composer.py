@@ -276,13 +276,12 @@ class Composer:
     def _recipient(self, cells: Mapping[str, Cell]) -> object:
         column = self.recipient
         value = arguments.whole(_cell(cells, column))
-        if not self.first_number or not isinstance(value, str):
-            return self._checked(column, value)
         try:
             return self._checked(column, value)
         except InvalidArgumentError:
-            numbers = numbers_in(value)
-            for number in numbers:
+            if not self.first_number or not isinstance(value, str):
+                raise
+            for number in numbers_in(column, value):
                 with suppress(InvalidArgumentError):
                     return self._checked(column, number)
             raise

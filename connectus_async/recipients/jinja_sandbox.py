@@ -6,7 +6,7 @@ and no list is built from other lists.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -68,6 +68,8 @@ _SCALAR: Final = " scalar"
 
 _ROW: Final = "row"
 """``row["Hora: inicio"]`` is the column of that name."""
+
+_SELF: Final = "self"
 
 
 def compile_template(
@@ -167,16 +169,24 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 class _Columns(NodeTransformer):
-    """Replaces ``row["Hora: inicio"]`` by a variable that no template can name."""
+    """Replaces ``row["Hora: inicio"]`` by a variable that no template can name.
 
-    def __init__(self) -> None:
+    So it does with ``self``, which is Jinja's otherwise.
+    """
+
+    def __init__(self, taken: Collection[str]) -> None:
+        self._taken = taken
         self.names: dict[str, str] = {}
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - the name of the node
+        return self._column(_SELF, node) if node.name == _SELF and node.ctx == "load" else node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - the name of the node
         self.generic_visit(node)
-        name = _column_in(node)
-        if name is None:
-            return node
+        name = None if _ROW in self._taken else _column_in(node)
+        return node if name is None else self._column(name, node)
+
+    def _column(self, name: str, node: nodes.Node) -> nodes.Node:
         variable = f"{_ROW} {name}"
         self.names[variable] = name
         return nodes.Getitem(
@@ -193,10 +203,9 @@ def _column_in(node: nodes.Getitem) -> str | None:
 
 def _take_names(tree: nodes.Template) -> dict[str, str]:
     """Replace each ``row["name"]`` in a template; return the columns by variable."""
-    is_taken = any(it.name == _ROW and it.ctx != "load" for it in tree.find_all(nodes.Name))
-    taker = _Columns()
-    if not is_taken:  # else it is a variable of the template's own
-        taker.visit(tree)
+    own = {it.name for it in tree.find_all(nodes.Name) if it.ctx != "load"}
+    taker = _Columns(own)
+    taker.visit(tree)
     return taker.names
 
 

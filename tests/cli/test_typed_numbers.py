@@ -34,7 +34,10 @@ def test_what_is_no_single_number_is_told_by_its_line(run: Any, server: Emulator
     result = run(*sending(typed))
 
     assert [message.recipient for message in server.received] == ["56987688062"]
-    assert "line 2: dst_number: has 2 numbers; leave one, or take the first valid" in result.stdout
+    assert (
+        "line 2: dst_number: has 2 numbers; leave one, or let bulk send take the first valid"
+        in result.stdout
+    )
     assert "line 4: dst_number: has an extension, which no message reaches" in result.stdout
     assert "line 5: dst_number: has the old Mexican prefix 044" in result.stdout
     assert "56987688060" not in result.output
@@ -49,7 +52,10 @@ def test_in_spanish_too(run: Any, typed: Path):
     shown = run(*sending(typed, "--dry-run"), CONNECTUS_LANG="es").stdout
     run("--version")  # the language is that of the process
 
-    assert "tiene 2 números; deja uno, o toma el primero válido (--first-number)" in shown
+    assert (
+        "tiene 2 números; deja uno, o que bulk send tome el primero válido (--first-number)"
+        in shown
+    )
     assert "tiene un anexo, al que ningún mensaje llega" in shown
     assert "tiene el prefijo mexicano antiguo 044" in shown
 

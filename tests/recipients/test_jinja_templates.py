@@ -234,6 +234,7 @@ def test_html_is_escaped_once(text: str, filled: str):
     [
         ('{{ row["Hora: inicio"] }}', "9:30"),
         ("{{ row['hora: INICIO']|upper }}", "9:30"),
+        ("{{ self }} {{ self|upper }} {{ row['self'] }}", "yo YO yo"),
         ('{% if row["N.º"] %}sí{% endif %}', "sí"),
         ('{% for x in [1, 2] %}{{ x }}{{ row["N.º"] }}{% endfor %}', "1727"),
         ('{{ row["N.º"] }} {{ row["N.º"] }} {{ nombre }} {{ row }}', "7 7 Ana 3"),
@@ -242,7 +243,13 @@ def test_html_is_escaped_once(text: str, filled: str):
 )
 def test_a_column_that_is_no_identifier_is_one_of_its_row(text: str, filled: str):
     """Found in any spelling, unless the template has a variable of that name."""
-    cells: dict[str, Cell] = {"Hora: inicio": "9:30", "N.º": 7, "Nombre": "Ana", "row": 3}
+    cells: dict[str, Cell] = {
+        "Hora: inicio": "9:30",
+        "N.º": 7,
+        "Nombre": "Ana",
+        "row": 3,
+        "self": "yo",
+    }
     cells["filas"] = [{"N.º": 8}, {"N.º": 9}]
 
     assert JinjaTemplate.parse("text", text).bound([*cells]).fill(cells) == filled

@@ -4,14 +4,18 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectus_async import InvalidArgumentError
+from connectus_async import InvalidArgumentError, Sms
+from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.phone_numbers import checker
+from connectus_async.recipients.sources import Line
+from connectus_async.recipients.templates import Template
 
 MARKS = [
     *("\u200e", "\u200f", "\u202a", "\u202b", "\u202c", "\u202d", "\u2066", "\u2067", "\u2068"),
@@ -74,6 +78,14 @@ def test_a_slash_may_follow_an_area_code(region: str, number: str, digits: str):
             "9\u20dd87688060",
             "9876880 6O",
         ),
+        *(
+            "22345678 (9)",
+            "56987688060(1)",
+            "2) 2345678",
+            "1) 987688060",
+            "987688060 (",
+            "(987688060",
+        ),
         *("987688060,", "987688060;phone-context=+56", "https://wa.me/56987688060"),
     ],
     ids=ascii,
@@ -113,7 +125,7 @@ def test_an_extension_is_refused_and_not_taken_off(number: str, extension: str):
     "between",
     [
         *(" ::: ", "/", " / ", ";", ",", ", ", " y ", " Y ", " o ", " e ", " and ", " or ", "\n"),
-        *("\r\n", "\u2028", "|", " & ", "+", " +", "   ", " "),
+        *("\r\n", "\u2028", "|", " & ", "+", " +", "   ", " ", " - ", " -- ", "\t"),
     ],
     ids=ascii,
 )
@@ -122,12 +134,41 @@ def test_two_numbers_are_told(between: str, region: str | None):
     """Neither is chosen."""
     number = f"56987688060{between}56223456789"
 
-    with pytest.raises(InvalidArgumentError, match="has 2 numbers; leave one, or take the first"):
+    with pytest.raises(InvalidArgumentError, match="has 2 numbers; leave one, or let"):
         checker(region)("phone", number)
-    assert numbers_in(number) == [
+    assert numbers_in("phone", number) == [
         "56987688060",
         f"{between.strip()[:1] * (between.strip() == '+')}56223456789",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("+54 / 987688060 / 987688061", []),
+        ("+54 987688060 987688061", ["+54 987688060 987688061"]),
+        ("11/23456789/23456780", []),
+        ("Ana, 987688060", []),
+        ("987688060, Ana", []),
+        ("987688060,", ["987688060"]),
+        ("22345678/79/80", ["22345678"]),
+        ("2345678 - 2345679", ["2345678", "2345679"]),
+        ("9 8768 8060  9 8768 8061", ["9 8768 8060", "9 8768 8061"]),
+        ("\u202a987688060\u202c\uff0f9\u00a08768\u00a08061", ["987688060", "9 8768 8061"]),
+        ("9 8768 8060 9 8768 8061", ["9 8768 8060 9 8768 8061"]),
+        ("987688060" + " " * 250 + "987688061", []),
+        ("", []),
+    ],
+)
+def test_a_part_that_belongs_to_the_next_is_not_left_out(text: str, numbers: list[str]):
+    """Without its area or country a number is another's."""
+    assert numbers_in("phone", text) == numbers
+
+
+def test_a_cell_without_end_is_refused_at_once():
+    """Whatever it has."""
+    with pytest.raises(InvalidArgumentError, match="is too long for a phone number"):
+        checker("CL")("phone", "9" + " " * 2**20 + "8")
 
 
 def test_three_numbers_are_counted():
@@ -136,7 +177,9 @@ def test_three_numbers_are_counted():
         checker("CL")("phone", "987688060 ::: 987688061 ::: 223456789")
 
 
-@pytest.mark.parametrize("number", ["-987688060", "\u2212987688060", "\u2013 987688060"], ids=ascii)
+@pytest.mark.parametrize(
+    "number", ["-987688060", "(-987688060)", "\u2212987688060", "\u2013 987688060"], ids=ascii
+)
 @pytest.mark.parametrize("region", [None, "CL"])
 def test_a_negative_number_is_refused(number: str, region: str | None):
     """A spreadsheet takes +56-987688060 for a sum: its result may be a stranger's number."""
@@ -236,6 +279,34 @@ def test_no_text_is_read_as_other_digits(region: str | None, text: str):
         return
 
     assert_is_what_was_written(region, read, text)
+
+
+@given(
+    st.sampled_from(REGIONS),
+    st.lists(
+        st.sampled_from([*SEEDS, "123456", "4567890", "12", "+56", "549", "Ana", ""]),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([" ::: ", "/", ";", ", ", " y ", "\n", " - ", "  ", " "]),
+)
+def test_the_first_number_is_one_that_was_written(
+    region: str | None, parts: list[str], between: str
+):
+    """The first that is valid, in one part of the cell or in parts that stand beside each other."""
+    digits = checker(region)
+    composer = Composer(
+        kind="sms", sms_content=Template.parse("text", "Hola"), normalise=digits, first_number=True
+    )
+    content = composer.compose(Line(2, {"dst_number": between.join(parts)})).content
+
+    valid = []
+    for part in parts:
+        with suppress(InvalidArgumentError):
+            valid.append(digits("phone", part))
+    if isinstance(content, Sms) and content.dst_number not in valid[:1]:
+        together = ("".join(parts[first:end]) for first, end in combinations(range(5), 2))
+        assert content.dst_number in [it for text in together for it in readings(region, text)]
 
 
 def assert_is_what_was_written(region: str | None, read: str, text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from connectus_async.arguments import MAX_AMOUNT
 from connectus_async.errors import InvalidArgumentError
 
 MAX_EXACT: Final = 10**15
@@ -162,13 +163,22 @@ def written_value(column: str, cell: object) -> object:
         column: The name for error messages.
         cell: The cell, which is not empty.
 
+    Returns:
+        The text of a text or of a whole number; any other value as it is.
+
     Raises:
-        InvalidArgumentError: It is an error.
+        InvalidArgumentError: It is an error, or a sign of a missing value.
+
+    >>> written_value("dst_number", " 56987688060"), written_value("dst_number", 56987688060)
+    ('56987688060', '56987688060')
     """
-    refuse_an_error(column, cell)
+    value = cell.strip() if isinstance(cell, str) else cell
+    refuse_an_error(column, value)
     if isinstance(cell, ShownDigits) and cell.shown is not None:
         return cell.shown
-    return int(cell) if isinstance(cell, ShownInt) else cell
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        return int.__repr__(cell) if 0 <= cell <= MAX_AMOUNT else int(cell)
+    return value
 
 
 def without_tail(number: float) -> float:

@@ -298,8 +298,8 @@ def _compose_all(composer: Composer, lines: Sequence[Line]) -> list[Row]:
 
 
 def _cell(cells: Mapping[str, Cell], column: str) -> Any:
-    """Return a value unformatted: a number that a spreadsheet stored as a float stays a float."""
+    """Return a value as written: a number that a spreadsheet stored as a float stays a float."""
     value = cells.get(column)
     if is_blank(value):
         raise InvalidArgumentError(column, "is empty in this row")
-    return written_value(column, value.strip() if isinstance(value, str) else value)
+    return written_value(column, value)

@@ -49,14 +49,15 @@ IN_CHILE = [
     (-4, "0;(0)", "(4)"),
     (5, "[Red]0;[Blue]-0", "5"),
     (dt.datetime(2026, 12, 24), "dd-mm-yyyy", "24-12-2026"),
-    (CHRISTMAS, "dd/mm/yyyy hh:mm", "24/12/2026 15:30"),
+    (CHRISTMAS, "dd/mm/yyyy hh:mm", "24-12-2026 15:30"),
     (CHRISTMAS, "d-mmm-yy h:mm:ss AM/PM", "24-dic-26 3:30:05 p. m."),
     (CHRISTMAS, '[$-340A]dddd d "de" mmmm "de" yyyy;@', "jueves 24 de diciembre de 2026"),
     (CHRISTMAS, "[$-409]mmmm d, yyyy", "December 24, 2026"),
     (CHRISTMAS, r"[$-F800]dddd\,\ mmmm\ dd\,\ yyyy", "jueves, 24 de diciembre de 2026"),
     (CHRISTMAS, "[$-F400]h:mm:ss AM/PM", "15:30:05"),
     (CHRISTMAS, "mm-dd-yy", "24-12-2026"),
-    (CHRISTMAS, "mmm/yy", "dic/26"),
+    (CHRISTMAS, "mmm/yy", "dic-26"),
+    (CHRISTMAS, r"mm\/yy", "12/26"),
     (CHRISTMAS, "ddd d", "jue 24"),
     (dt.time(15, 30), "h:mm", "15:30"),
     (dt.time(9, 5), "hh:mm", "09:05"),
@@ -70,6 +71,7 @@ IN_CHILE = [
 ELSEWHERE = [
     ("MX", 1234.5, "#,##0.00", "1,234.50"),
     ("MX", CHRISTMAS, "mm-dd-yy", "24/12/2026"),
+    ("MX", CHRISTMAS, "dd/mm/yyyy hh:mm", "24/12/2026 15:30"),
     ("PE", 1234.5, '"S/" #,##0.00', "S/ 1,234.50"),
     ("BR", CHRISTMAS, "d/mmm", "24/dez."),
     ("PY", CHRISTMAS, "mmmm", "diciembre"),
@@ -142,8 +144,8 @@ async def test_without_a_country_only_what_needs_none_is_shown(tmp_path: Path):
     }
     (note,) = source.notes()
     assert note == (
-        "the country is not known: numbers and dates are sent as their values, such as 1234.5 for"
-        " 1.234,50, unless --region is given, in columns: money, price, month, count"
+        "the country is not known: texts get numbers and dates as their values, like 1234.5 for"
+        " 1.234,50, unless you give --region, in columns: money, price, month, count"
     )
 
 
@@ -169,7 +171,9 @@ async def test_a_format_that_is_not_known_is_not_guessed(
     assert format_cell("c", (await row_of(source))["c"]) == shown
     (note,) = source.notes()
     assert note.startswith("the number format ")
-    assert note.endswith("in column c are sent as their values, such as 0.15 for 15%")
+    assert note.endswith(
+        "is not known: texts get the values of such cells, like 0.15 for 15%, in column c"
+    )
 
 
 @pytest.mark.parametrize("form", [";;;", "0;;", "#"])

@@ -23,9 +23,7 @@ CSV: Final = frozenset({".csv", ".tsv", ".txt"})
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 VCARD: Final = frozenset({".vcf"})
 PARQUET: Final = frozenset({".parquet"})
-EXCEL: Final = frozenset({".xlsx", ".xlsm"})
-OLD_SPREADSHEETS: Final = frozenset({".xls", ".xlsb", ".ods"})
-"""Formats whose readers do not report the number format of a cell."""
+EXCEL: Final = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
 
 __all__ = [
     "AS_FOUND",
@@ -57,7 +55,8 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     | ``.csv.gz`` and so on | one of these, packed by gzip | |
     | ``.zip`` | one of these, alone in an archive | |
     | ``.parquet`` | Parquet | ``connectus-async[parquet]`` |
-    | ``.xlsx``, ``.xlsm`` | Excel | ``connectus-async[excel]`` |
+    | ``.xlsx``, ``.xlsm``, ``.xlsb``, ``.xls`` | Excel | ``connectus-async[excel]`` |
+    | ``.ods`` | OpenDocument | ``connectus-async[excel]`` |
 
     Args:
         path: The path of the file.
@@ -99,7 +98,8 @@ def _open(path: Path, reading: Reading) -> Source:
     if file.suffix in EXCEL:
         reading.check(file.suffix, {"sheet", "header_row", "hidden_rows"})
         return ExcelFile.open(path, reading)
-    raise _not_read(path, file.suffix)
+    known = ", ".join(sorted(CSV | JSON_LINES | VCARD | PARQUET | EXCEL))
+    raise InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")
 
 
 def _check_is_text(path: Path) -> None:
@@ -117,12 +117,3 @@ def _not_unpacked(file: PackedFile) -> InvalidArgumentError:
     return InvalidArgumentError(
         file.path.name, f"must hold a text file, {known}, such as recipients.csv.gz; unpack it"
     )
-
-
-def _not_read(path: Path, suffix: str) -> InvalidArgumentError:
-    if suffix in OLD_SPREADSHEETS:
-        return InvalidArgumentError(
-            path.name, f"is {suffix}, which is not supported; save it as .xlsx"
-        )
-    known = ", ".join(sorted(CSV | JSON_LINES | VCARD | PARQUET | EXCEL))
-    return InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")

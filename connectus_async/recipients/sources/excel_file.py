@@ -159,13 +159,13 @@ class ExcelFile(Source):
         for place, code in book.unknown_formats.items():
             if name := self._named([place]):
                 self._note(
-                    f"the number format {one_line(code, LONGEST_NAME)!r} is not known: its cells in"
-                    f" column {name} are sent as their values, such as 0.15 for 15%"
+                    f"the number format {one_line(code, LONGEST_NAME)!r} is not known: texts get"
+                    f" the values of such cells, like 0.15 for 15%, in column {name}"
                 )
         if name := self._named(book.without_country):
             self._note(
-                "the country is not known: numbers and dates are sent as their values, such as"
-                f" 1234.5 for 1.234,50, unless --region is given, in columns: {name}"
+                "the country is not known: texts get numbers and dates as their values, like 1234.5"
+                f" for 1.234,50, unless you give --region, in columns: {name}"
             )
 
     def _named(self, places: Iterable[int]) -> str:
@@ -179,6 +179,8 @@ def _sheet(path: Path, book: Workbook, name: str | None) -> str:
         return shown[0]
     if name is not None and name in book.sheets:
         return name
+    if not shown:
+        raise InvalidArgumentError(path.name, "has no visible sheet; choose one with --sheet")
     if name is not None:
         problem = f"has no sheet {name!r}"
         names = [one_line(sheet, LONGEST_NAME) for sheet in shown]

@@ -1,6 +1,7 @@
 """Conventions of a country for numbers and dates, through Babel."""
 
 import locale as windows_codes
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import attrs
 from connectus_async.extras import library
 
 SPANISH: Final = "es"
+_SEPARATOR: Final = re.compile(r"[-/.]")
 _NO_BREAK: Final = dict.fromkeys(map(ord, "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"), " ")
 """Such a blank would make an SMS dearer, and looks like an ordinary one."""
 
@@ -21,24 +23,13 @@ class Conventions:
         locale: Its locale, of Babel.
         decimal: The sign before decimals.
         group: The sign between groups of three digits.
+        between_dates: The sign between the parts of a date, which a slash in a format stands for.
     """
 
     locale: Any
     decimal: str
     group: str
-
-    def month(self, month: int, width: str) -> str:
-        """Return the name of a month; its width is ``abbreviated``, ``wide`` or ``narrow``."""
-        return str(self.locale.months["format"][width][month])
-
-    def weekday(self, weekday: int, width: str) -> str:
-        """Return the name of a day of the week; 0 is Monday."""
-        return str(self.locale.days["format"][width][weekday])
-
-    def period(self, hour: int) -> str:
-        """Return the sign of a half of the day."""
-        name = "am" if hour < 12 else "pm"
-        return plain_blanks(str(self.locale.day_periods["format"]["abbreviated"][name]))
+    between_dates: str
 
 
 def plain_blanks(text: str) -> str:
@@ -99,6 +90,10 @@ def _conventions(name: str, file: str) -> Conventions | None:
         return None
     if not (found.territory or "").isalpha():
         return None
+    separator = _SEPARATOR.search(found.date_formats["short"].pattern)
     return Conventions(
-        found, numbers.get_decimal_symbol(found), plain_blanks(numbers.get_group_symbol(found))
+        found,
+        numbers.get_decimal_symbol(found),
+        plain_blanks(numbers.get_group_symbol(found)),
+        "/" if separator is None else separator[0],
     )

@@ -45,6 +45,7 @@ _PATTERNS: Final = {
 }
 """Patterns of Unicode for those of Excel; hours and minutes depend on their neighbours."""
 
+_SLASH: Final = Token("mark", "/")
 _NAMES: Final = frozenset({"MMM", "MMMM", "MMMMM", "EEE", "EEEE", "a"})
 
 
@@ -155,7 +156,9 @@ def date_form(
     if section.system:
         pattern = _of_system(section.system, conventions)
         return _form(dates, pattern, conventions, has_date=section.system == "date", step=SECOND)
-    fields = list(_fields(section.tokens))
+    slash = conventions.between_dates if conventions else "/"
+    tokens = [_SLASH._replace(text=slash) if it == _SLASH else it for it in section.tokens]
+    fields = list(_fields(tokens))
     if conventions is None and _NAMES.intersection(fields):
         raise CountryNeededError
     has_date = any(field[:1] in {"y", "M", "d", "E"} for field in fields)

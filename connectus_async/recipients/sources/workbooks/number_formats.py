@@ -41,6 +41,9 @@ from connectus_async.recipients.sources.workbooks.tokens import (
 )
 
 GENERAL: Final = "General"
+OF_SYSTEM: Final = "[currency]"
+"""Stands for the formats of currency that a workbook leaves to the system."""
+
 REMEMBERED: Final = 1024
 """Days whose text is kept: a column has the same few many times."""
 
@@ -208,6 +211,32 @@ class NumberFormats:
         if has_date and not self._since_1904:
             return ErrorCell(BEFORE_1900)
         return ShownTime(value.hour, value.minute, value.second, value.microsecond)
+
+
+class ToCells(dict[str | int | None, ToCell]):
+    """Makes cells of numbers, by the place of their style.
+
+    Args:
+        codes: The number format of each style; without any, all of them are general.
+        formats: The formats of the workbook.
+    """
+
+    def __init__(self, codes: Sequence[str], formats: NumberFormats) -> None:
+        super().__init__()
+        self._codes = codes
+        self._formats = formats
+
+    def __missing__(self, style: str | int | None) -> ToCell:
+        """Make the function of a style; a cell without one has the first.
+
+        Raises:
+            IndexError: There is no such style.
+        """
+        place = int(style or 0)
+        if place < 0:
+            raise IndexError
+        made = self[style] = self._formats.to_cell(self._codes[place] if self._codes else GENERAL)
+        return made
 
 
 def _is_for_text(section: Section, found: Sequence[Section]) -> bool:

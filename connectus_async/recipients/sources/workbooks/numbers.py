@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from connectus_async.recipients.cells import without_tail
-from connectus_async.recipients.sources.workbooks.conventions import Conventions
+from connectus_async.recipients.sources.workbooks.conventions import Conventions, plain_blanks
 from connectus_async.recipients.sources.workbooks.tokens import (
     Section,
     Token,
@@ -198,4 +198,4 @@ def _sign(token: Token) -> str:
 
 
 def _literals(tokens: Sequence[Token]) -> str:
-    return "".join(token.text for token in tokens)
+    return plain_blanks("".join(token.text for token in tokens))

@@ -1,5 +1,6 @@
 """Parts of zipped workbooks: opened with limits, and parsed as XML piece by piece."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
@@ -14,6 +15,8 @@ MAX_PACKED: Final = 500
 
 MAX_KEPT: Final = 256 * 2**20
 """Maximum bytes of a part that is kept in memory, such as the shared strings."""
+
+_KEPT: Final = re.compile(r"(sharedStrings|styles)\.(xml|bin)$", re.IGNORECASE)
 
 PIECE: Final = 2**16
 PIECE_OVERLAP: Final = 16
@@ -40,9 +43,14 @@ def check_parts(file: str, archive: ZipFile) -> None:
     """
     for part in archive.infolist():
         is_bomb = part.file_size > LARGE and part.file_size > MAX_PACKED * part.compress_size
-        is_kept = part.filename.casefold().endswith(("sharedstrings.xml", "styles.xml"))
+        is_kept = _KEPT.search(part.filename) is not None
         if is_bomb or (is_kept and part.file_size > MAX_KEPT):
-            raise InvalidArgumentError(file, "is too large when unpacked; save the sheet as CSV")
+            raise too_large(file)
+
+
+def too_large(file: str) -> InvalidArgumentError:
+    """Make the error for a workbook that does not fit into memory."""
+    return InvalidArgumentError(file, "is too large when unpacked; save the sheet as CSV")
 
 
 def elements(archive: ZipFile, name: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -61,8 +69,34 @@ def elements(archive: ZipFile, name: str) -> Iterator[tuple[str, dict[str, str]]
         found.clear()
 
 
+def growing(archive: ZipFile, name: str) -> Iterator[tuple[Element, bool]]:
+    """Parse a part piece by piece, into a tree whose reader removes what it has read.
+
+    Args:
+        archive: The workbook.
+        name: The name of the part.
+
+    Yields:
+        After each piece: a parent of the root, and whether the tree is complete. If it is not, the
+        last element of each level may still grow.
+
+    Raises:
+        DamagedError: The part is not there, or has definitions of entities.
+        ParseError: It is not XML.
+    """
+    builder = TreeBuilder()
+    top = builder.start("", {})
+    reader = XMLParser(target=builder)  # noqa: S314 - definitions of entities are refused
+    for piece in _without_definitions(_pieces(archive, name)):
+        if piece:
+            reader.feed(piece)
+        else:
+            reader.close()
+        yield top, not piece
+
+
 def children(archive: ZipFile, name: str, parent: str) -> Iterator[Sequence[Element]]:
-    """Read the children of an element, some hundred at a time; the rest of the part is skipped.
+    """Read the children of an element, some hundred at a time; what comes after it is dropped.
 
     Args:
         archive: The workbook.
@@ -70,22 +104,33 @@ def children(archive: ZipFile, name: str, parent: str) -> Iterator[Sequence[Elem
         parent: The local name of the element: the root, or a child of the root.
 
     Raises:
-        DamagedError: The part is not there, is not XML, or has a child of excessive length.
+        DamagedError: The part is not there, or has a child of excessive length.
+        ParseError: It is not XML.
     """
-    builder = TreeBuilder()
-    top = builder.start("", {})
-    reader = XMLParser(target=builder)  # noqa: S314 - definitions of entities are refused
     pieces_a_child = 0
-    for piece in _without_definitions(_pieces(archive, name)):
-        reader.feed(piece)
-        found = _find(top, parent)
-        whole = [] if found is None else found[: -1 if piece else None]
-        pieces_a_child = 0 if whole else pieces_a_child + 1
+    for top, is_complete in growing(archive, name):
+        found, is_closed = _find(top, parent)
+        whole = found[:] if is_complete or is_closed else found[:-1]
+        yield whole
+        del found[: len(whole)]
+        pieces_a_child = 0 if whole or is_closed else pieces_a_child + 1
         if pieces_a_child > MAX_PIECES:
             raise DamagedError
-        yield whole
-        if found is not None:
-            del found[: len(whole)]
+
+
+def _find(top: Element, parent: str) -> tuple[Element, bool]:
+    """Find an element, and tell whether it is complete. What comes after it is dropped."""
+    for root in top:
+        if local(root.tag) == parent:
+            return root, False
+        for place, child in enumerate(root):
+            if local(child.tag) == parent:
+                is_closed = place < len(root) - 1
+                for later in root[place + 1 :]:
+                    later.clear()
+                del root[place + 1 : -1]
+                return child, is_closed
+    return Element(""), False
 
 
 def contains(archive: ZipFile, name: str, words: Sequence[bytes]) -> bool:
@@ -101,18 +146,6 @@ def contains(archive: ZipFile, name: str, words: Sequence[bytes]) -> bool:
             return True
         before = piece[-PIECE_OVERLAP:]
     return False
-
-
-def _find(top: Element, parent: str) -> Element | None:
-    """Find the element whose children are read, and drop what comes after it."""
-    for root in top:
-        if local(root.tag) == parent:
-            return root
-        for place, child in enumerate(root):
-            if local(child.tag) == parent:
-                del root[place + 1 : -1]
-                return child
-    return None
 
 
 def _pieces(archive: ZipFile, name: str) -> Iterator[bytes]:

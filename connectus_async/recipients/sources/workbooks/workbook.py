@@ -13,6 +13,9 @@ MAX_ROWS: Final = 2**20
 MAX_COLUMNS: Final = 2**14
 """Excel's own limits."""
 
+MAX_MERGES: Final = 2**16
+"""Maximum merged cells that are kept of a sheet; those of its header come first."""
+
 _ERROR: Final = re.compile("#[¡¿]?[A-ZÁÉÍÓÚÑ_/]+(/0)?[!?]?")
 
 

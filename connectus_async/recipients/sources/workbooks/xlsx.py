@@ -4,20 +4,20 @@ The XML of a sheet is read row by row, by the parser of Python's own library.
 """
 
 import datetime as dt
-import posixpath
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
-from zipfile import ZipFile
 
 from connectus_async.recipients.cells import Cell
 from connectus_async.recipients.sources.workbooks.number_formats import (
     BUILT_IN,
     GENERAL,
+    OF_SYSTEM,
     NumberFormats,
-    ToCell,
+    ToCells,
 )
+from connectus_async.recipients.sources.workbooks.package import STYLES, TEXTS, Package
 from connectus_async.recipients.sources.workbooks.parts import (
     DamagedError,
     children,
@@ -28,6 +28,7 @@ from connectus_async.recipients.sources.workbooks.parts import (
 from connectus_async.recipients.sources.workbooks.texts import shared_texts, text_of, unescaped
 from connectus_async.recipients.sources.workbooks.workbook import (
     MAX_COLUMNS,
+    MAX_MERGES,
     Layout,
     Merge,
     SheetRow,
@@ -37,9 +38,6 @@ from connectus_async.recipients.sources.workbooks.workbook import (
 
 EPOCH: Final = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - a date of a workbook has no zone
 EPOCH_1904: Final = dt.datetime(1904, 1, 1)  # noqa: DTZ001 - as above
-OF_SYSTEM: Final = "[currency]"
-"""Stands for the formats of currency that a workbook leaves to the system."""
-
 _DAY: Final = dt.timedelta(days=1)
 _VALUES: Final = frozenset({"}v", "v"})
 _TRUE: Final = frozenset({"1", "true"})
@@ -52,15 +50,14 @@ class Xlsx(Workbook):
     """A workbook of XML parts.
 
     Args:
-        archive: Its parts.
+        package: Its parts.
         region: The country whose conventions it follows, if it is known.
         file: Its name, for error messages.
     """
 
-    def __init__(self, archive: ZipFile, region: str | None, file: str) -> None:
-        self._archive = archive
-        self._names = {_folded(name): name for name in archive.namelist()}
-        self._path = self._related("", "officeDocument")[0]
+    def __init__(self, package: Package, region: str | None, file: str) -> None:
+        self._package = package
+        self._archive = package.archive
         self._sheets: dict[str, tuple[str, bool]] = {}
         since_1904 = self._read_workbook()
         self._epoch = EPOCH_1904 if since_1904 else EPOCH
@@ -86,11 +83,11 @@ class Xlsx(Workbook):
         path, _ = self._sheets[sheet]
         if not contains(self._archive, path, _LAYOUT_WORDS):
             return Layout(may_hide_rows=False)
-        merges = []
+        merges: list[Merge] = []
         columns: set[int] = set()
         hides_rows = False
         for name, given in elements(self._archive, path):
-            if name == "mergeCell":
+            if name == "mergeCell" and len(merges) < MAX_MERGES:
                 merges.append(_merge(given.get("ref", "")))
             elif name == "col" and _is_hidden(given):
                 first, last = int(given["min"]), int(given["max"])
@@ -101,14 +98,14 @@ class Xlsx(Workbook):
 
     def rows(self, sheet: str) -> Generator[SheetRow, None, None]:
         """Read the rows that a sheet stores."""
-        read = _RowReader(self._texts, _ToCells(self._codes, self._formats), self._epoch).row
+        read = _RowReader(self._texts, ToCells(self._codes, self._formats), self._epoch).row
         for rows in children(self._archive, self._sheets[sheet][0], "sheetData"):
             yield from map(read, rows)
 
     def _read_workbook(self) -> bool:
-        targets = dict(self._targets(self._path, "worksheet"))
+        targets = self._package.sheets()
         since_1904 = False
-        for name, given in elements(self._archive, self._path):
+        for name, given in elements(self._archive, self._package.main):
             if name == "workbookPr":
                 since_1904 = given.get("date1904") in _TRUE
             elif name == "sheet":
@@ -120,17 +117,17 @@ class Xlsx(Workbook):
 
     @cached_property
     def _texts(self) -> Sequence[str]:
-        paths = self._related(self._path, "sharedStrings")
-        return shared_texts(self._archive, paths[0]) if paths else ()
+        part = self._package.part(TEXTS)
+        return () if part is None else shared_texts(self._archive, part)
 
     @cached_property
     def _codes(self) -> Sequence[str]:
         """The number format of each style of cells."""
-        paths = self._related(self._path, "styles")
+        part = self._package.part(STYLES)
         written: dict[int, str] = {}
         codes: list[str] = []
         is_cells = False
-        for name, given in elements(self._archive, paths[0]) if paths else ():
+        for name, given in () if part is None else elements(self._archive, part):
             if name == "numFmt":
                 written[int(given["numFmtId"])] = given.get("formatCode", GENERAL)
             elif name in {"cellXfs", "cellStyleXfs", "cellStyles", "dxfs"}:
@@ -139,40 +136,6 @@ class Xlsx(Workbook):
                 number = int(given.get("numFmtId", 0))
                 codes.append(written.get(number) or BUILT_IN.get(number, OF_SYSTEM))
         return codes
-
-    def _related(self, path: str, kind: str) -> list[str]:
-        found = [target for _, target in self._targets(path, kind)]
-        if not found and kind == "officeDocument":
-            raise DamagedError
-        return found
-
-    def _targets(self, path: str, kind: str) -> Iterator[tuple[str, str]]:
-        """Find the parts of a kind that a part refers to, with their identifiers."""
-        folder, name = posixpath.split(path)
-        relations = self._names.get(_folded(posixpath.join(folder, "_rels", name + ".rels")))
-        for tag, given in elements(self._archive, relations) if relations else ():
-            if tag == "Relationship" and given["Type"].endswith("/" + kind):
-                target = posixpath.normpath(posixpath.join("/", folder, given["Target"]))
-                found = self._names.get(_folded(target.lstrip("/")))
-                if found is not None:
-                    yield given["Id"], found
-
-
-class _ToCells(dict[str | None, ToCell]):
-    """By style of a cell: the function that makes it of a number."""
-
-    def __init__(self, codes: Sequence[str], formats: NumberFormats) -> None:
-        super().__init__()
-        self._codes = codes
-        self._formats = formats
-
-    def __missing__(self, style: str | None) -> ToCell:
-        number = int(style or 0)
-        if number < 0:
-            raise DamagedError
-        code = self._codes[number] if self._codes else GENERAL
-        made = self[style] = self._formats.to_cell(code)
-        return made
 
 
 class _RowReader:
@@ -184,7 +147,7 @@ class _RowReader:
         epoch: The day from which the workbook counts.
     """
 
-    def __init__(self, texts: Sequence[str], to_cells: "_ToCells", epoch: dt.datetime) -> None:
+    def __init__(self, texts: Sequence[str], to_cells: ToCells, epoch: dt.datetime) -> None:
         self._texts = texts
         self._to_cells = to_cells
         self._epoch = epoch
@@ -277,7 +240,3 @@ def _moment(text: str, epoch: dt.datetime) -> dt.datetime:
         return dt.datetime.fromisoformat(text)
     except ValueError:
         return dt.datetime.combine(epoch, dt.time.fromisoformat(text))
-
-
-def _folded(name: str) -> str:
-    return name.replace("\\", "/").casefold()

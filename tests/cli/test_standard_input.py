@@ -9,18 +9,20 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
-from conftest import Run
+from click.testing import CliRunner, Result
 
 from connectus_async.cli import standard_input
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.emulator import Emulator
+
+Run = Callable[..., Result]
 
 CSV = b"dst_number;name\n56987688060;Ana\n56987688061;Luz\n"
 SEND = ("bulk", "send", "-", "--text", "Hola {name}")

@@ -1,11 +1,14 @@
 """Suppression lists as people have them, of a campaign with national numbers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run
+from click.testing import Result
 
 from connectus_async.emulator import Emulator
+
+Run = Callable[..., Result]
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,9 @@ MISTAKES = {
         (*SEND, *TEXT), "people.csv: is empty", "its first line must name the columns", file=b""
     ),
     "workbook of long ago": Mistake(
-        ("bulk", "send", "people.xls", *TEXT), "is .xls, which is not supported", "save it as .xlsx"
+        ("bulk", "send", "people.xls", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "not a table": Mistake(
         ("bulk", "send", "people.pdf", *TEXT), "has no supported extension", "use one of .csv"

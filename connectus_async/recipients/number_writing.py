@@ -16,7 +16,7 @@ SHORTEST: Final = 6
 """Fewer digits are no number of their own: 22345678/79 are two numbers, the second cut short."""
 
 SHORTEST_DIVIDED: Final = 7
-"""Digits on both sides of a blank or dash that are more likely two numbers than one."""
+"""Digits of each of several numbers with no more than blanks or dashes between them."""
 
 LONGEST_AREA: Final = 4
 LONGEST: Final = 250
@@ -73,7 +73,7 @@ def written(field: str, value: str) -> str:
         raise InvalidArgumentError(field, "is too long for a phone number")
     text = _plain_signs(field, value)
     arguments.refuse_a_computed_number(field, text)
-    if not (_ORDINARY.fullmatch(text) and _count_digits(text) < 2 * SHORTEST_DIVIDED):
+    if not (_ORDINARY.fullmatch(text) and _count_digits(text) in arguments.NUMBER_LENGTHS):
         text = _checked(field, text)
     return _COUNTRY_CODE.sub(r"\1 ", text, count=1) if text[0] == "(" else text
 
@@ -130,8 +130,8 @@ def _numbers(text: str) -> Sequence[str]:
 
 
 def _divided(text: str) -> list[str]:
-    """Split a text at its dashes and blanks, if that makes numbers of all parts."""
-    for between in (_BLANKS, _WIDE):
+    """Split digits that are too many for one number, if dashes or blanks make numbers of them."""
+    for between in (_BLANKS, _WIDE) if _count_digits(text) > max(arguments.NUMBER_LENGTHS) else ():
         parts = between.split(text)
         if len(parts) > 1 and min(map(_count_digits, parts)) >= SHORTEST_DIVIDED:
             return parts

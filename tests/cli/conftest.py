@@ -7,7 +7,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from click.testing import CliRunner, Result
 from confirmed import confirmed
-from terminals import At, Terminal
+from terminal import At, Terminal
 
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.defaults import ENVIRONMENT

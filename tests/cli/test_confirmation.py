@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from terminals import At
+from terminal import At
 
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.cli.confirmation import question_of

@@ -1,4 +1,4 @@
-"""A command at a terminal, as a person has it."""
+"""A command at a terminal, as a person sits at one."""
 
 import os
 import pty
@@ -49,9 +49,12 @@ class Terminal:
             pass
         return self._process.wait(LIMIT)
 
-    def close(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
         os.close(self._ours)
 
     def _read(self) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminals import At
+from terminal import At
 
 from connectus_async.emulator import Emulator
 

@@ -17,6 +17,23 @@ MAX_EXACT: Final = 10**15
 SINGLE_DIGITS: Final = 9
 """Significant digits that tell any two numbers of single precision apart."""
 
+NO_VALUES: Final = frozenset(
+    {
+        *("#N/A", "#N/D", "#N/A N/A", "#NA", "#REF!", "#¡REF!", "#VALUE!", "#VALOR!", "#¡VALOR!"),
+        *("#DIV/0!", "#¡DIV/0!", "#NAME?", "#NOME?", "#¿NOMBRE?", "#NULL!", "#NULO!", "#¡NULO!"),
+        *("#NUM!", "#NÚM!", "#¡NUM!", "#SPILL!", "#DESPEJAR!", "#¡DESBORDAMIENTO!", "#CALC!"),
+        *("#¡CALC!", "#FIELD!", "#CAMPO!", "#¡CAMPO!", "#GETTING_DATA", "#UNKNOWN!", "#BLOCKED!"),
+        *("#ERROR!", "#¡ERROR!", "Loading...", "Cargando...", "Carregando..."),
+        *(f"Err:{number}" for number in range(501, 541)),
+        *("#" * width for width in range(3, 256)),
+        *("NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "undefined"),
+        r"\N",
+    }
+)
+"""What programs write where there is no value, in exactly this spelling: the errors of spreadsheets
+in English, Spanish and Portuguese, cells of Excel too narrow for their value, and the missing
+values of pandas, R and databases. ``Na``, ``Nan`` and ``Null`` are names of people."""
+
 _MIDNIGHT: Final = dt.time()
 
 
@@ -98,18 +115,20 @@ def format_cell(column: str, cell: object) -> str:
         cell: The cell.
 
     Raises:
-        InvalidArgumentError: It is empty, is an error, or its type has no single written form.
+        InvalidArgumentError: It is empty, is an error or a sign of a missing value, or its type has
+            no single written form.
 
     >>> format_cell("name", " Ana "), format_cell("points", 120.0), format_cell("price", 9.5)
     ('Ana', '120', '9.5')
     """
     if is_blank(cell):
         raise InvalidArgumentError(column, "is empty in this row")
-    if isinstance(cell, str):
-        return cell.strip()
+    value = cell.strip() if isinstance(cell, str) else cell
+    refuse_an_error(column, value)
+    if isinstance(value, str):
+        return value
     if isinstance(cell, Shown) and cell.shown is not None:
         return cell.shown
-    refuse_an_error(column, cell)
     if isinstance(cell, bool):
         raise InvalidArgumentError(column, "is a boolean; use a text column with the word to show")
     if isinstance(cell, int | float | Decimal):
@@ -120,17 +139,21 @@ def format_cell(column: str, cell: object) -> str:
 
 
 def refuse_an_error(column: str, cell: object) -> None:
-    """Refuse the error of a spreadsheet.
+    """Refuse the error of a spreadsheet, and the sign of a missing value.
 
     Args:
         column: The name for error messages.
-        cell: The cell.
+        cell: The cell, without white space around it.
 
     Raises:
-        InvalidArgumentError: It is one.
+        InvalidArgumentError: It is one; the error shows it.
     """
     if isinstance(cell, ErrorCell):
         raise InvalidArgumentError(column, f"has the error {cell.error} in this row")
+    if isinstance(cell, str) and cell in NO_VALUES:
+        raise InvalidArgumentError(
+            column, f"is {cell} in this row, which programs write where there is no value"
+        )
 
 
 def written_value(column: str, cell: object) -> object:
@@ -144,19 +167,18 @@ def written_value(column: str, cell: object) -> object:
         The text of a text or of a whole number; any other value as it is.
 
     Raises:
-        InvalidArgumentError: It is an error.
+        InvalidArgumentError: It is an error, or a sign of a missing value.
 
     >>> written_value("dst_number", " 56987688060"), written_value("dst_number", 56987688060)
     ('56987688060', '56987688060')
     """
-    if isinstance(cell, str):
-        return cell.strip()
+    value = cell.strip() if isinstance(cell, str) else cell
+    refuse_an_error(column, value)
     if isinstance(cell, ShownDigits) and cell.shown is not None:
         return cell.shown
     if isinstance(cell, int) and not isinstance(cell, bool):
         return int.__repr__(cell) if 0 <= cell <= MAX_AMOUNT else int(cell)
-    refuse_an_error(column, cell)
-    return cell
+    return value
 
 
 def without_tail(number: float) -> float:

@@ -36,10 +36,14 @@ def test_a_title_above_the_header_is_left_out(above: list[list[Cell]], place: in
         [["Fecha", "24-12-2026"], NAMES, ANA],
         [NAMES, ["", "", ""], ANA],
         [NAMES, [*ANA, "a remark"]],
+        [["+56 9 8768 8060"], NAMES, ANA],
+        [["ana@example.com"], NAMES, ANA],
+        [[56987688060], NAMES, ANA],
     ],
     ids=[
         *("one column", "a title and one column", "a column without name", "a row of data"),
         *("numbers", "a title of two cells", "an empty row below", "a remark"),
+        *("a number above", "an address above", "a number of a workbook above"),
     ],
 )
 def test_in_doubt_the_first_row_is_the_header(rows: list[list[Cell]]):

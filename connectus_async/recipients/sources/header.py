@@ -1,11 +1,16 @@
 """Place of the header among the first rows of a sheet or a CSV file. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from connectus_async.recipients.cells import Cell, is_blank
 from connectus_async.redaction import looks_personal
+
+_RECIPIENT: Final = re.compile(r"\S+@\S+|\+?(?:[\s().-]*\d){9,}")
+"""A date has eight digits."""
 
 ROWS_LOOKED_AT: Final = 20
 """Number of rows at the top of a file that tell where its header is."""
@@ -15,8 +20,8 @@ def header_place(rows: Sequence[Sequence[Cell]]) -> int:
     """Find the header below rows of a title.
 
     A row is the header if it names every column that a row below it has, all its cells are names,
-    and each row above has at most half as many cells. In doubt, it is the first row that is not
-    empty.
+    and each row above has at most half as many cells, none of them a recipient. In doubt, it is the
+    first row that is not empty.
 
     Args:
         rows: The first rows of the file, `ROWS_LOOKED_AT` of them; empty ones count.
@@ -35,13 +40,21 @@ def header_place(rows: Sequence[Sequence[Cell]]) -> int:
     for place in filled:
         if columns[place] >= set().union(*columns[place + 1 :]):
             above = max((len(columns[title]) for title in range(place)), default=0)
-            is_found = 2 * above <= len(columns[place]) and _are_names(rows[place])
+            is_found = (
+                2 * above <= len(columns[place])
+                and _are_names(rows[place])
+                and not any(map(_is_recipient, chain.from_iterable(rows[:place])))
+            )
             return place if is_found else first
     return first
 
 
 def _are_names(row: Sequence[Cell]) -> bool:
     return all(is_blank(cell) or _is_name(cell) for cell in row)
+
+
+def _is_recipient(cell: Cell) -> bool:
+    return _RECIPIENT.fullmatch(str(cell).strip()) is not None
 
 
 def _is_name(cell: Cell) -> bool:

@@ -13,10 +13,10 @@ class Reading:
     """What the user says of a file. ``None`` leaves it to what the file itself shows.
 
     Attributes:
-        encoding: The encoding of CSV or JSON Lines; by default UTF-8, with or without byte order
-            mark.
-        delimiter: The delimiter of CSV; by default the most frequent one in the header of comma,
-            semicolon, tab and vertical bar.
+        encoding: The encoding of a text file; by default that of its byte order mark, else UTF-8 if
+            all of it is UTF-8, else cp1252. latin-1 is read as cp1252, as browsers do.
+        delimiter: The delimiter of CSV; by default the one of comma, semicolon, tab and vertical
+            bar that divides the rows as it divides the header.
         sheet: The sheet of a workbook; optional if there is only one.
         header_row: The number of the row with the names of the columns, from 1; by default the
             first row, or the one below the rows of a title.

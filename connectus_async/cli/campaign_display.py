@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -48,7 +48,9 @@ PAUSED: Final = "it is paused, and --no-wait ends it"
 SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
-TO_FIX: Final = "to-fix.xlsx"
+TO_FIX: Final = ("to-fix.xlsx", "--to-fix")
+NOT_SENT: Final = ("not-sent.xlsx", "--state", "rejected", "--state", "skipped")
+"""What is exported of a campaign without a file, whose rows are corrected elsewhere."""
 
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
@@ -124,6 +126,7 @@ class CampaignDisplay:
     code: ExitCode | None = None
     _failures: Failures = attrs.field(factory=Failures)
     _waits_for: str | None = None
+    _to_correct: Sequence[str] = TO_FIX
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -148,13 +151,17 @@ class CampaignDisplay:
             self._stopped(IN_QUIET_HOURS, ExitCode.WAITING)
             (self._waits_for,) = told(quiet)
 
-    def finish(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
+    def finish(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, has_file: bool = True
+    ) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
             skipped: Skipped rows by reason. Those whose place others took are not counted.
+            has_file: Whether its rows are in a file, which can be corrected.
         """
+        self._to_correct = TO_FIX if has_file else NOT_SENT
         with suppress(OSError, SystemExit):
             self._print_end(counts, skipped)
 
@@ -267,7 +274,9 @@ class CampaignDisplay:
                 "{count} is rejected or invalid: to correct it, {command}",
                 "{count} are rejected or invalid: to correct them, {command}",
                 bad,
-            ).format(count=number(bad), command=f"{self._command('export')} {TO_FIX} --to-fix")
+            ).format(
+                count=number(bad), command=" ".join((self._command("export"), *self._to_correct))
+            )
 
     def _command(self, name: str) -> str:
         return self.next_command.format(command=name)

@@ -13,6 +13,7 @@ from connectus_async.recipients.sources.dataframe import DataFrame, from_datafra
 from connectus_async.recipients.sources.excel_file import ExcelFile
 from connectus_async.recipients.sources.jsonl_file import JsonLinesFile
 from connectus_async.recipients.sources.parquet_file import ParquetFile
+from connectus_async.recipients.sources.query import Query, from_query
 from connectus_async.recipients.sources.reading import AS_FOUND, Reading
 
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
@@ -32,9 +33,11 @@ __all__ = [
     "JsonLinesFile",
     "Line",
     "ParquetFile",
+    "Query",
     "Reading",
     "Source",
     "from_dataframe",
+    "from_query",
     "open_source",
 ]
 

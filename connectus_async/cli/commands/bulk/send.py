@@ -77,6 +77,23 @@ file_options = chained(
 )
 
 
+query_options = chained(
+    click.option(
+        "--query",
+        metavar="SELECT",
+        help="Query whose rows are the recipients, instead of a FILE; it changes nothing. Needs"
+        " --from and --ledger.",
+    ),
+    click.option(
+        "--from",
+        "database",
+        metavar="ADDRESS",
+        help="Database of the query: sqlite:///PATH, postgresql://HOST/DATABASE or duckdb:///PATH."
+        " A password better comes from PGPASSWORD or ~/.pgpass.",
+    ),
+)
+
+
 yes_option = click.option(
     "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
 )
@@ -156,7 +173,8 @@ workers_option = click.option(
 
 
 @click.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
+@click.argument("file", type=click.Path(path_type=Path), callback=regular_file, required=False)
+@query_options
 @message_options
 @file_options
 @click.option(
@@ -185,7 +203,7 @@ workers_option = click.option(
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel; or of a query.
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """

@@ -26,7 +26,7 @@ PREFIX: Final = "://"
 BUSY_SECONDS: Final = 5
 """Seconds to wait for a file that another program is writing to."""
 
-READS_ONLY: Final = "runs one query that reads, such as SELECT, and no other statement"
+READS_ONLY: Final = "runs one query that reads, and no other statement"
 NOT_TAKEN: Final = "does not take the query, which has to be one that reads: {reason}"
 FAILED: Final = "cannot be read: the query failed with {error}; run it alone to see why"
 BUSY: Final = "is in use by another program: close it there, then run the same command again"

@@ -1,7 +1,7 @@
 """Entries of the ledger for ordinary rows of SMS, made in one pass.
 
-An ordinary row has a text cell with a number that needs no explanation, and text in each cell that
-its template names. Its entry is the one that the composer and the bulk sender make together, with a
+An ordinary row has a number that needs no explanation, as text or as a whole number, and something
+in each cell that its template names. Its entry is the one that the composer and the bulk sender make together, with a
 third of the work. Any other row is left to them.
 """
 
@@ -78,7 +78,9 @@ class PlainRows:
         """Make the SMS of a row; ``None`` if the composer has to look at the row."""
         cells = line.cells
         try:
-            recipient = self._digits(self._to, str.strip(cells[self._to]))  # type: ignore[index, arg-type]
+            number = cells[self._to]  # type: ignore[index]
+            written = str(number) if type(number) is int and number > 0 else str.strip(number)  # type: ignore[arg-type]
+            recipient = self._digits(self._to, written)
             text = self._composer.sms_content.fill(cells)  # type: ignore[union-attr, arg-type]
             if self._transliterate is not None:
                 text = self._transliterate(text)

@@ -38,6 +38,8 @@ CELL = st.one_of(
 NUMBER = st.one_of(
     st.sampled_from(["987688060", " 9 8768 8060", "+56987688060", "0056987688060", "12", "", "x"]),
     st.integers(0, 10**12),
+    st.integers(),
+    st.sampled_from([987688060, 56987688060, -987688060, -56987688060, True, 10**14, 10**30]),
     st.floats(),
     st.none(),
 )
@@ -90,14 +92,15 @@ def test_the_short_way_leads_where_the_long_one_does(
 
 
 def test_an_ordinary_row_takes_the_short_way(channel: Channel):
-    """And one that is broken, or has a number in place of a text, does not."""
+    """Its number may be a whole one, as of a workbook. One that is broken has no short way."""
     composer = COMPOSERS[0]
     sms = example(composer)
     assert sms is not None
     plain = PlainRows(composer, KEYS, sms, entry_of(channel)(sms).body)
     cells = {"dst_number": "+56 9 8768 8060", "name": "Ana", "code": "7"}
     assert isinstance(plain.sms(Line(2, cells)), PlainSms)
-    assert plain.sms(Line(2, {**cells, "dst_number": 56987688060})) is None
+    assert isinstance(plain.sms(Line(2, {**cells, "dst_number": 56987688060})), PlainSms)
+    assert plain.sms(Line(2, {**cells, "dst_number": 56987688060.0})) is None
     assert plain.sms(Line(2, {**cells, "name": ""})) is None
     assert plain.sms(Line(2, InvalidArgumentError("row", "is cut off"))) is None
 

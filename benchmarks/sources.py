@@ -24,6 +24,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -95,13 +96,17 @@ class Programs:
 
     def measure(self, name: str, kind: str, rows: int) -> Round:
         """Measure one program over a file, and over one of a single row."""
-        whole, start = (self._run(name, self.files.of(kind, count)) for count in (rows, 1))
+        whole, start = (self.run(name, kind, count) for count in (rows, 1))
         cpu = whole.cpu - start.cpu
         return Round(rows / cpu, cpu / rows * 1e6, whole.peak)
 
-    def _run(self, name: str, file: Path) -> Run:
+    def run(self, name: str, kind: str, rows: int) -> Run:
+        """Run one program over a file."""
+        file = self.files.of(kind, rows)
         if name in LIBRARIES:
-            return self._process([str(HERE / "benchmarks/sources_by_hand.py"), name, str(file), REGION])
+            return self._process(
+                [str(HERE / "benchmarks/sources_by_hand.py"), name, str(file), REGION]
+            )
         checkout = self.older if name == OLDER else HERE
         package = f"import sys; sys.path.insert(0, {str(checkout)!r}); "
         command = ["bulk", "send", str(file), "--text", TEXT, "--region", REGION, "--dry-run"]
@@ -133,7 +138,12 @@ class Files:
         """Give a file of so many rows."""
         path = self.folder / f"{rows}.{kind}"
         if not path.exists():
-            {"csv": _write_csv, "parquet": _write_parquet, "xlsx": _write_xlsx}[kind](path, rows)
+            write = {"csv": _write_csv, "parquet": _write_parquet, "xlsx": _write_xlsx}[kind]
+            # Libraries stay out of this process: its memory counts as that of those it starts.
+            process = get_context("spawn").Process(target=write, args=(path, rows))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
         return path
 
 
@@ -196,9 +206,7 @@ def compare(programs: Programs, kind: str, options: argparse.Namespace) -> dict[
 def peaks(programs: Programs, kind: str, sizes: Sequence[int]) -> dict[str, dict[int, float]]:
     """Measure the memory of files of several sizes, once each, and print it."""
     names = [OURS, *([OLDER] if programs.older else []), *LIBRARIES]
-    found = {
-        name: {rows: programs.measure(name, kind, rows).peak for rows in sizes} for name in names
-    }
+    found = {name: {rows: programs.run(name, kind, rows).peak for rows in sizes} for name in names}
     print(f"\n{kind}: peak MiB of {', '.join(f'{rows:,}' for rows in sizes)} rows")
     for name, by_size in found.items():
         print(f"{name:10}" + "".join(f"{peak:8.0f}" for peak in by_size.values()), flush=True)

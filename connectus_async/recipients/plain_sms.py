@@ -1,8 +1,8 @@
 """Entries of the ledger for ordinary rows of SMS, made in one pass.
 
 An ordinary row has a number that needs no explanation, as text or as a whole number, and something
-in each cell that its template names. Its entry is the one that the composer and the bulk sender make together, with a
-third of the work. Any other row is left to them.
+in each cell that its template names. Its entry is the one that the composer and the bulk sender
+make together, with a third of the work. Any other row is left to them.
 """
 
 from json.encoder import encode_basestring

@@ -62,21 +62,22 @@ def campaigns_in(where: str | PathLike[str]) -> "list[Path | str]":
     """List the places of all campaigns of a folder or a database. Blocks.
 
     Args:
-        where: The path of the folder, whose ledgers have names that end in ``.ledger.db``, or the
-            address of a PostgreSQL database.
+        where: The path of the folder, or the address of a PostgreSQL database. A file in the
+            folder is a ledger by its content, or if its name ends in ``.ledger.db``.
 
     Returns:
         Paths in the order of their names, or addresses, the oldest campaign first.
 
     Raises:
         ConfigurationError: It is neither, or the extra ``postgres`` is missing.
-        LedgerError: The database cannot be read.
+        LedgerError: The folder or the database cannot be read.
     """
     if not is_address(where):
-        folder = Path(where)
-        if not folder.is_dir():
-            raise ConfigurationError("folder", f"there is no folder {folder}")
-        return sorted(path for path in folder.glob(f"*{LEDGER_SUFFIX}") if path.is_file())
+        from connectus_async.ledger.sqlite.folder import ledgers_in  # noqa: PLC0415 - for few commands
+
+        if not Path(where).is_dir():
+            raise ConfigurationError("folder", f"there is no folder {where}")
+        return [*ledgers_in(Path(where))]
     address = parse_address(where)
     _check_extra()
     from connectus_async.ledger.postgres import reader  # noqa: PLC0415 - as above

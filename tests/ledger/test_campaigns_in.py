@@ -1,6 +1,8 @@
 """The campaigns of a folder and of a database."""
 
+from contextlib import closing
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 from doors import held
@@ -10,11 +12,14 @@ from connectus_async.ledger import campaigns_in, open_store
 
 
 def test_those_of_a_folder_are_its_ledgers(tmp_path: Path):
-    """By their names; neither other files nor folders."""
+    """By their content, whatever their names are, or by their names; no other files or folders."""
     for name in ("b.csv.ledger.db", "a.csv.ledger.db", "a.csv", "other.db"):
         (tmp_path / name).touch()
-    (tmp_path / "c.ledger.db").mkdir()
-    assert campaigns_in(tmp_path) == [tmp_path / "a.csv.ledger.db", tmp_path / "b.csv.ledger.db"]
+    (tmp_path / "d.ledger.db").mkdir()
+    with held(open_store(tmp_path / "navidad.db")), closing(connect(tmp_path / "shop.db")) as shop:
+        shop.execute("CREATE TABLE orders (id)")
+        found = [path.name for path in map(Path, campaigns_in(tmp_path))]
+    assert found == ["a.csv.ledger.db", "b.csv.ledger.db", "navidad.db"]
 
 
 def test_those_of_a_database_have_addresses(postgres_ledger: str):

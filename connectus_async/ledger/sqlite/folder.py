@@ -1,4 +1,4 @@
-"""Ledgers beside a ledger's file."""
+"""Ledgers of a folder."""
 
 import os
 from collections.abc import Iterator
@@ -21,10 +21,24 @@ ID_AT: Final = 68
 HEAD_BYTES: Final = ID_AT + 4
 
 
+def ledgers_in(folder: Path) -> list[Path]:
+    """Find the ledgers of a folder, and the files that may be ledgers but cannot be read."""
+    return [file for file in _files(folder) if _may_be_ledger(file)]
+
+
+def _may_be_ledger(file: Path) -> bool:
+    try:
+        return file.name.endswith(LEDGER_SUFFIX) or _is_ledger(file)
+    except FileNotFoundError:  # somebody has just deleted it
+        return False
+    except LedgerError:
+        return True
+
+
 def others(path: Path, since: float) -> Iterator[Path]:
     """Find the ledgers of the folder of a file, without itself. See `LedgerStore.others`."""
     known = set(_identity(path))
-    for file in _files(path):
+    for file in _files(path.absolute().parent):
         with suppress(FileNotFoundError):  # somebody has just deleted it
             if known.issuperset(_identity(file)):
                 continue
@@ -33,15 +47,16 @@ def others(path: Path, since: float) -> Iterator[Path]:
                 yield file
 
 
-def _files(path: Path) -> list[Path]:
-    """List the files of the folder of a file; nothing if there is no folder yet."""
+def _files(folder: Path) -> list[Path]:
+    """List the files of a folder; nothing if there is no folder yet."""
     try:
-        return sorted(file for file in path.absolute().parent.iterdir() if file.is_file())
+        return sorted(file for file in folder.iterdir() if file.is_file())
     except FileNotFoundError:
         return []
     except OSError as error:
-        problem = f"its folder cannot be listed: {error.strerror}"
-        raise LedgerError(path.name, problem) from None
+        raise LedgerError(
+            folder.name, f"is a folder that cannot be listed: {error.strerror}"
+        ) from None
 
 
 def _identity(file: Path) -> Iterator[tuple[int, int]]:

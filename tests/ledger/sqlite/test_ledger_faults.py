@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.to_thread import run_sync
 
 from connectus_async import AsyncConnectus, LedgerError, Sms
 from connectus_async.emulator import Emulator
+from connectus_async.ledger import campaigns_in
 from connectus_async.ledger.sqlite.schema import SCHEMA_VERSION
 from connectus_async.ledger.states import State
 from connectus_async.products.messages import Row
@@ -199,8 +201,10 @@ async def test_a_file_that_may_not_be_read_is_named(client: AsyncConnectus, open
 
     with unprivileged(open_folder):
         error = await refusal(client, path)
+        listed = await run_sync(campaigns_in, open_folder)
 
     assert error.problem == "cannot be opened: check that its folder is there and may be written"
+    assert listed == [path]
 
 
 @pytest.mark.parametrize("exists", [False, True])

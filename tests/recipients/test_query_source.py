@@ -198,14 +198,27 @@ async def test_a_wrong_query_says_what_is_wrong(place: Place, statement: str, pr
     assert "user=" not in str(raised.value)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-async def test_two_columns_of_the_same_name_are_refused(request: pytest.FixtureRequest, kind: str):
+@pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+async def test_two_columns_of_the_same_name_are_refused(place: Place):
     """Nobody knows which is meant. DuckDB gives the second one another name."""
-    place: Place = request.getfixturevalue(kind)
-    place.execute(PEOPLE)
-
     with pytest.raises(InvalidArgumentError, match="gives columns 1 and 2 the same name"):
         await from_query("SELECT name, name FROM people", database=place.address)
+
+
+@pytest.mark.parametrize(
+    ("place", "rows"), [("postgresql", 10_000), ("duck", 3_000_000)], indirect=["place"]
+)
+async def test_rows_are_computed_as_they_are_read(place: Place, rows: int):
+    """So the first come, though the last fails. DuckDB is some megabytes ahead."""
+    text = f"SELECT CAST(CASE WHEN i = {rows} THEN 'x' ELSE '1' END AS int) AS a"
+    text += f" FROM generate_series(1, {rows}) t(i)"
+    query = await from_query(text, database=place.address)
+
+    def first() -> Line:
+        with closing(query.lines()) as lines:
+            return next(lines)
+
+    assert await run_sync(first) == Line(1, {"a": 1})
 
 
 async def test_an_error_half_way_quotes_no_value(postgresql: Place, duck: Place):
@@ -343,24 +356,19 @@ async def test_another_query_has_another_name(place: Place):
 
 
 @pytest.mark.parametrize(
-    ("address", "missing", "extra"),
+    ("place", "missing", "extra"),
     [
         ("sqlite", "sqlalchemy", "databases"),
         ("postgresql", "sqlalchemy", "databases"),
         ("postgresql", "psycopg", "databases"),
         ("duck", "duckdb", "duckdb"),
     ],
+    indirect=["place"],
 )
 async def test_a_missing_library_is_named(
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    address: str,
-    missing: str,
-    extra: str,
+    place: Place, monkeypatch: pytest.MonkeyPatch, missing: str, extra: str
 ):
     """The error says what to install."""
-    place: Place = request.getfixturevalue(address)
-    place.execute(PEOPLE)
     monkeypatch.setitem(sys.modules, missing, None)
 
     with pytest.raises(ConfigurationError, match=rf"connectus-async\[{extra}\]"):

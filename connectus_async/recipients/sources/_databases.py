@@ -193,7 +193,7 @@ def _executed(
     name: str, engine: Any, query: str, describe: Callable[[Any], str]
 ) -> Iterator[Result]:
     errors = _alchemy(name).exc
-    options = {"stream_results": True, "yield_per": LINES_A_BATCH, "no_parameters": True}
+    options = {"stream_results": True, "no_parameters": True}
     try:
         with (
             engine.connect().execution_options(**options) as connection,
@@ -208,7 +208,7 @@ def _executed(
 
 
 def _rows(columns: Sequence[str], result: Any) -> Iterator[Row]:
-    for rows in result.partitions():
+    for rows in result.partitions(LINES_A_BATCH):
         yield from plain_rows(columns, rows, ())
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 
+import anyio
 import duckdb
 import psycopg
 import pytest
@@ -373,3 +374,14 @@ async def test_a_missing_library_is_named(
 
     with pytest.raises(ConfigurationError, match=rf"connectus-async\[{extra}\]"):
         await from_query("SELECT 1 AS a", database=place.address)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+async def test_a_query_that_nobody_waits_for_any_more_is_interrupted(place: Place, seconds: float):
+    """It would go on for years, and Ctrl-C with it."""
+    endless = "SELECT count(*) AS a FROM people a, people b, people c, people d, people e"
+
+    with anyio.move_on_after(seconds) as scope:
+        await lines_of(await from_query(endless, database=place.address))
+
+    assert scope.cancelled_caught

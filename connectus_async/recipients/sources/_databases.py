@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,6 +25,8 @@ DUCKDB: Final = "duckdb"
 PREFIX: Final = "://"
 BUSY_SECONDS: Final = 5
 """Seconds to wait for a file that another program is writing to."""
+CANCEL_SECONDS: Final = 5
+"""Seconds to wait for a server to hear that a query is given up."""
 
 READS_ONLY: Final = "runs one query that reads, and no other statement"
 NOT_TAKEN: Final = "does not take the query, which has to be one that reads: {reason}"
@@ -59,7 +61,7 @@ _POSTGRES_QUERY: Final = "42"
 """Class of errors in the statement itself: their texts quote names of it, and no values."""
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Database(abc.ABC):
     """A database.
 
@@ -70,6 +72,7 @@ class Database(abc.ABC):
 
     name: str
     address: str = attrs.field(repr=False)
+    _running: list[Any] = attrs.field(factory=list[Any], init=False, repr=False, eq=False)
 
     @abc.abstractmethod
     def run(self, query: str) -> AbstractContextManager[Result]:
@@ -79,6 +82,23 @@ class Database(abc.ABC):
             InvalidArgumentError: The database cannot be read, or does not take the query; also
                 while rows are read.
         """
+
+    def interrupt(self) -> None:
+        """Interrupt the queries that run now, in whatever threads. Blocking."""
+        for connection in tuple(self._running):
+            with suppress(Exception):  # it has ended meanwhile, or the server cannot be reached
+                self._interrupt(connection)
+
+    def _interrupt(self, connection: Any) -> None:
+        connection.interrupt()
+
+    @contextmanager
+    def _interruptible(self, connection: Any) -> Iterator[None]:
+        self._running.append(connection)
+        try:
+            yield
+        finally:
+            self._running.remove(connection)
 
 
 def database_at(address: str) -> Database:
@@ -96,10 +116,11 @@ def database_at(address: str) -> Database:
     file = Path(path.removeprefix("/"))
     if not file.is_file():
         raise InvalidArgumentError("database", f"there is no file {file}")
-    return known[scheme](file.name, f"{scheme}{PREFIX}/{file.absolute()}", file)
+    place = f"{scheme}{PREFIX}/{file.absolute()}"
+    return known[scheme](name=file.name, address=place, path=file)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class SqliteFile(Database):
     """A file of SQLite."""
 
@@ -122,11 +143,11 @@ class SqliteFile(Database):
             )
 
         alchemy.event.listen(engine, "connect", authorise)
-        with _executed(self.name, engine, query, _of_sqlite) as result:
+        with _executed(self, engine, query, _of_sqlite) as result:
             yield result
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class PostgresDatabase(Database):
     """A database of PostgreSQL."""
 
@@ -143,11 +164,14 @@ class PostgresDatabase(Database):
 
         alchemy.event.listen(engine, "do_connect", connect)
         reads = engine.execution_options(postgresql_readonly=True)
-        with _executed(self.name, reads, query, _of_postgres) as result:
+        with _executed(self, reads, query, _of_postgres) as result:
             yield result
 
+    def _interrupt(self, connection: Any) -> None:
+        connection.cancel_safe(timeout=CANCEL_SECONDS)
 
-@attrs.frozen
+
+@attrs.frozen(kw_only=True)
 class DuckDbFile(Database):
     """A file of DuckDB."""
 
@@ -158,7 +182,10 @@ class DuckDbFile(Database):
         """Run a query on a connection of its own, which only reads."""
         duckdb = library(self.name, "duckdb", extra="duckdb")
         try:
-            with closing(duckdb.connect(str(self.path), read_only=True)) as connection:
+            with (
+                closing(duckdb.connect(str(self.path), read_only=True)) as connection,
+                self._interruptible(connection),
+            ):
                 _check_reads(self.name, duckdb, query)
                 source = from_dataframe(connection.sql(query), name=self.name)
                 with closing(source.lines()) as lines:
@@ -175,7 +202,9 @@ def _postgres(address: str) -> PostgresDatabase:
                 "database", "has the parameter campaign, which is of the address of a ledger"
             )
         library(parsed.name, "psycopg", extra="databases")
-        return PostgresDatabase(parsed.name, parsed.without_password, conninfo(address))
+        return PostgresDatabase(
+            name=parsed.name, address=parsed.without_password, conninfo=conninfo(address)
+        )
     except ConfigurationError as error:
         if error.setting != "ledger":
             raise
@@ -190,13 +219,15 @@ def _alchemy(name: str) -> Any:
 
 @contextmanager
 def _executed(
-    name: str, engine: Any, query: str, describe: Callable[[Any], str]
+    database: Database, engine: Any, query: str, describe: Callable[[Any], str]
 ) -> Iterator[Result]:
+    name = database.name
     errors = _alchemy(name).exc
     options = {"stream_results": True, "no_parameters": True}
     try:
         with (
             engine.connect().execution_options(**options) as connection,
+            database._interruptible(connection.connection.driver_connection),  # noqa: SLF001 - as its methods
             connection.exec_driver_sql(query) as result,
         ):
             if not result.returns_rows:

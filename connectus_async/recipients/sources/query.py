@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Generator
 from typing import Final
 
-import anyio.to_thread
 import attrs
+from anyio.to_thread import run_sync
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.sources._databases import Database, database_at
 from connectus_async.recipients.sources._source import Line, Source, check_columns
+from connectus_async.recipients.sources.interrupting import interruptible
 from connectus_async.redaction import masked
 
 NAME_BYTES: Final = 4
@@ -28,9 +29,8 @@ class Query(Source):
     database: Database
 
     @classmethod
-    def open(cls, query: str, database: str) -> "Query":
+    def open(cls, query: str, where: Database) -> "Query":
         """Run a query to read its columns; see `from_query`. Blocking."""
-        where = database_at(database)
         digest = hashlib.blake2b(query.encode(), digest_size=NAME_BYTES).hexdigest()
         name = f"query {digest} of {where.name}"
         with where.run(query) as (columns, _):
@@ -44,6 +44,10 @@ class Query(Source):
                 raise InvalidArgumentError(self.name, "has other columns than when it was opened")
             for number, cells in enumerate(rows, 1):
                 yield Line(number, cells)
+
+    def interrupt(self) -> None:
+        """Interrupt the query in the database. Blocking."""
+        self.database.interrupt()
 
 
 async def from_query(query: str, *, database: str) -> Query:
@@ -76,4 +80,5 @@ async def from_query(query: str, *, database: str) -> Query:
             does not take the query.
         ConfigurationError: The library for the database is not installed.
     """
-    return await anyio.to_thread.run_sync(Query.open, query, database, abandon_on_cancel=True)
+    where = await run_sync(database_at, database)
+    return await interruptible(where.interrupt, Query.open, query, where)

@@ -17,11 +17,11 @@ async def interruptible(
 ) -> T:
     """Call a blocking function in a worker thread; if the task is cancelled, interrupt it.
 
-    The thread has ended when this has, so nothing is read in the background.
+    The task does not wait for its end.
 
     Args:
         interrupt: Makes the function end soon. Called again until it has ended, since what it
-            waits for may not have begun.
+            waits for may not have begun. It may block.
         read: The function.
         arguments: Its arguments.
     """
@@ -30,8 +30,7 @@ async def interruptible(
         return await run_sync(call.run, abandon_on_cancel=True)
     except anyio.get_cancelled_exc_class():
         if call.give_up():
-            with anyio.CancelScope(shield=True):
-                await run_sync(call.wait, interrupt)
+            threading.Thread(target=call.interrupt, args=[interrupt], daemon=True).start()
         raise
 
 
@@ -61,7 +60,7 @@ class _Call(Generic[T]):
             self._is_given_up = True
             return self._has_begun
 
-    def wait(self, interrupt: Callable[[], object]) -> None:
-        """Wait for its end, and interrupt it until then."""
+    def interrupt(self, interrupt: Callable[[], object]) -> None:
+        """Interrupt it until it ends."""
         while not self._ended.wait(INTERVAL_SECONDS):
             interrupt()

@@ -60,6 +60,19 @@ def test_the_rows_of_a_query_are_sent_once(run, server, send, ledger: Path):
     ]
 
 
+def test_rows_that_come_in_another_order_are_not_sent_again(run, server, send, crm: Path):
+    """A ledger knows a message by whom it reaches and what it says, not by its place."""
+    unsorted = [QUERY.partition(" ORDER")[0] if it == QUERY else it for it in send]
+    run(*unsorted, "--limit", "1")
+    with closing(sqlite3.connect(crm)) as connection, connection:
+        connection.execute("CREATE TABLE other AS SELECT * FROM people ORDER BY name DESC")
+        connection.execute("DROP TABLE people")
+        connection.execute("ALTER TABLE other RENAME TO people")
+    run(*unsorted)
+
+    assert sorted(sms.recipient for sms in server.received) == ["56987688060", "56987688061"]
+
+
 def test_a_row_that_was_corrected_in_the_database_is_sent(run, server, send, crm: Path):
     """The others are not sent again."""
     run(*send)

@@ -251,6 +251,8 @@ async def test_the_values_of_numpy_and_python_in_an_object_column_are_plain():
         UUID(int=7),
         pd.NA,
         Decimal("NaN"),
+        np.timedelta64(5, "ns"),
+        np.datetime64("20000-01-01", "us"),
     ]
     lines = await lines_of(from_dataframe(pd.DataFrame({"a": pd.Series(values, dtype=object)})))
 
@@ -259,7 +261,12 @@ async def test_the_values_of_numpy_and_python_in_an_object_column_are_plain():
     assert cells[2:6] == [0.1, 5, "Ana", [1, 2]]
     assert type(cells[3]) is int
     assert cells[6] == str(UUID(int=7))
-    assert [is_blank(cell) for cell in cells] == [False, True, *[False] * 5, True, True]
+    assert [is_blank(cell) for cell in cells] == [
+        *(False, True, *[False] * 5, True, True),
+        *(False, False),
+    ]
+    assert type(cells[9]) is dt.timedelta
+    assert cells[10] == "20000-01-01T00:00:00.000000"
 
 
 async def test_an_index_is_no_column():

@@ -24,6 +24,9 @@ DOUBLE: Final = 17
 _MISSING: Final = frozenset({"NAType", "NaTType"})
 """Types of pandas' missing values."""
 
+_TIMES: Final = {"M": "datetime64[us]", "m": "timedelta64[us]"}
+"""Types of numpy's times of which it makes Python's: of nanoseconds it makes whole numbers."""
+
 Row = dict[str, Cell] | InvalidArgumentError
 
 
@@ -103,8 +106,9 @@ def _of_numpy(value: Any) -> Any:
     kind = value.dtype.kind
     if kind == "f" and not value.shape:
         return float(str(value))
-    if kind == "M":  # of nanoseconds, numpy makes a number
-        value = value.astype("datetime64[us]")
+    if kind in _TIMES:
+        found = value.astype(_TIMES[kind]).tolist()
+        return str(value) if isinstance(found, int) else found  # beyond the calendar
     return value.tolist()
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from connectus_async.bulk.progress import DelayCause as DelayCause
     from connectus_async.bulk.progress import Progress as Progress
     from connectus_async.client import AsyncConnectus as AsyncConnectus
+    from connectus_async.errors import AllChannelsFailedError as AllChannelsFailedError
     from connectus_async.errors import AuthenticationError as AuthenticationError
     from connectus_async.errors import BadRequestError as BadRequestError
     from connectus_async.errors import CampaignStoppedError as CampaignStoppedError
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from connectus_async.errors import HolderGivenUpError as HolderGivenUpError
     from connectus_async.errors import InvalidArgumentError as InvalidArgumentError
     from connectus_async.errors import LedgerError as LedgerError
+    from connectus_async.errors import LibraryMissingError as LibraryMissingError
     from connectus_async.errors import NotFoundError as NotFoundError
     from connectus_async.errors import NotSentError as NotSentError
     from connectus_async.errors import Outcome as Outcome
+    from connectus_async.errors import OwnServerError as OwnServerError
     from connectus_async.errors import OwnThreadError as OwnThreadError
     from connectus_async.errors import PaymentRequiredError as PaymentRequiredError
     from connectus_async.errors import PermissionDeniedError as PermissionDeniedError
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from connectus_async.errors import RequestTimeoutError as RequestTimeoutError
     from connectus_async.errors import ServerError as ServerError
     from connectus_async.errors import TooManyOpenFilesError as TooManyOpenFilesError
+    from connectus_async.errors import UndeliveredError as UndeliveredError
     from connectus_async.errors import UnexpectedStatusError as UnexpectedStatusError
     from connectus_async.errors import UnknownOutcomeError as UnknownOutcomeError
     from connectus_async.errors import UnprocessableContentError as UnprocessableContentError
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from connectus_async.errors import WebhookError as WebhookError
     from connectus_async.errors import WrongEventLoopError as WrongEventLoopError
     from connectus_async.errors import WrongProcessError as WrongProcessError
+    from connectus_async.fallback import FallbackReceipt as FallbackReceipt
     from connectus_async.ledger.records import Loaded as Loaded
     from connectus_async.ledger.states import OnUnknown as OnUnknown
     from connectus_async.ledger.states import SkipReason as SkipReason

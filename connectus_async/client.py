@@ -1,20 +1,26 @@
 """Client: one transport, and the services that share it."""
 
 import datetime as dt
+import time
 from typing import TYPE_CHECKING, Literal, Self
 
 from connectus_async import products
 from connectus_async.bulk.options import DEFAULT_CONCURRENCY, DEFAULT_PATIENCE, BulkOptions
 from connectus_async.config import Config
+from connectus_async.otp.limits import DEFAULT_PER_PREFIX, DEFAULT_PER_RECIPIENT, OtpLimit
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
     from os import PathLike
     from types import TracebackType
 
     from connectus_async.bulk.sender import Bulk
+    from connectus_async.fallback import FallbackReceipt
     from connectus_async.ledger.abc import SendingLedger
+    from connectus_async.otp.passwords import OneTimePasswords, OtpOptions
+    from connectus_async.otp.storage import BlockingOtpStorage, OtpStorage
+    from connectus_async.products.messages import Message
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
     from connectus_async.transport import Transport
@@ -256,6 +262,122 @@ class AsyncConnectus:
             wait=wait,
         )
         return self._sender(options)
+
+    async def send(
+        self, messages: "Sequence[Message]", *, delivered_within: float | None = None
+    ) -> "FallbackReceipt":
+        """Send one of several messages: the first that a channel accepts.
+
+        The next one is sent only if this one certainly reached nobody: it was rejected, not sent,
+        or will not be delivered. After an error with an unknown outcome nothing more is sent, since
+        the person may have this one.
+
+        Args:
+            messages: `Sms`, `Email` and `WhatsApp` messages to one person, best first.
+            delivered_within: Seconds to wait for the delivery of an SMS. One that is not delivered
+                by then may still be, so nothing more is sent. Default: accepted is enough.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InvalidArgumentError: A message is not valid. Nothing was sent.
+            AllChannelsFailedError: All failed for certain. It has the error of each.
+            RequestError: A message may have been sent. Those after it were not.
+
+        Example:
+            sms = Sms("56987688060", "Tu pedido va en camino.")
+            email = Email(
+                "ana@example.com", "Tu pedido", "Va en camino.", src_email="tienda@example.com"
+            )
+            receipt = await connectus.send([sms, email], delivered_within=120)
+        """
+        from connectus_async.fallback import send_first  # noqa: PLC0415 - for few programs
+
+        return await send_first(self.sms, self.email, self.whatsapp, messages, delivered_within)
+
+    def otp(
+        self,
+        *,
+        text: str = "Tu clave es {code}. Vence en {minutes} minutos.",
+        subject: str = "Tu clave",
+        digits: int = 6,
+        valid_for: float = 600,
+        attempts: int = 5,
+        resend_after: float = 30,
+        per_recipient: OtpLimit = DEFAULT_PER_RECIPIENT,
+        per_prefix: OtpLimit | None = DEFAULT_PER_PREFIX,
+        per_country: OtpLimit | None = None,
+        countries: "Collection[str] | None" = None,
+        region: str | None = None,
+        purpose: str = "",
+        storage: "OtpStorage | BlockingOtpStorage | None" = None,
+        secret: str | bytes | None = None,
+        clock: "Callable[[], float]" = time.time,
+    ) -> "OneTimePasswords":
+        """Make one-time passwords, which it sends by SMS or email and checks.
+
+        `connectus_async.otp` describes what they protect from, and what they do not.
+
+        Args:
+            text: Text of the SMS and the email. ``{code}`` stands for the code, ``{minutes}`` for
+                the minutes for which it is valid.
+            subject: Subject of the email.
+            digits: Number of digits of a code, 4 to 10.
+            valid_for: Seconds for which a code is valid.
+            attempts: Maximum number of attempts at a code.
+            resend_after: Minimum seconds between two codes to a recipient.
+            per_recipient: Maximum codes to a recipient. Default: 5 in ten minutes.
+            per_prefix: Maximum codes to numbers that differ in their last three digits only.
+                Default: 20 an hour.
+            per_country: Maximum codes to a country. It needs the extra ``phone``. Default: no
+                limit.
+            countries: ISO codes of the only countries whose numbers get codes, such as ``{"CL"}``.
+                It needs the extra ``phone``. Default: all.
+            region: ISO code of the country of numbers that are written without ``+`` and country
+                code. It needs the extra ``phone``. Default: none.
+            purpose: Name that keeps codes apart, such as ``"login"`` and ``"payment"``: one is not
+                valid for the other, and limits count by purpose.
+            storage: Storage of codes and counts. Default: in the memory of this process.
+            secret: Key of the hashes in the storage, at least 16 bytes. All who share a storage
+                need the same. Default: one derived from ``api_key``.
+            clock: The time, in seconds since 1970; for tests.
+
+        Returns:
+            The one-time passwords.
+
+        Raises:
+            ConfigurationError: An option is not valid. The error names it.
+
+        Example:
+            otp = connectus.otp(text="Tienda Sur: {code} es tu clave.", countries={"CL"})
+            await otp.send_sms("56987688060")
+        """
+        from connectus_async.otp.passwords import OtpOptions  # noqa: PLC0415 - for few programs
+
+        options = OtpOptions(
+            text=text,
+            subject=subject,
+            digits=digits,
+            valid_for=valid_for,
+            attempts=attempts,
+            resend_after=resend_after,
+            per_recipient=per_recipient,
+            per_prefix=per_prefix,
+            per_country=per_country,
+            countries=countries,
+            region=region,
+            purpose=purpose,
+            storage=storage,
+            secret=secret,
+            clock=clock,
+        )
+        return self._passwords(options)
+
+    def _passwords(self, options: "OtpOptions") -> "OneTimePasswords":
+        from connectus_async.otp.passwords import OneTimePasswords  # noqa: PLC0415 - as above
+
+        return OneTimePasswords(self.sms, self.email, options, self._transport.config.api_key)
 
     def _sender(
         self,

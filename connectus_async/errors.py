@@ -52,6 +52,10 @@ class ConfigurationError(ConnectusError, ValueError):
         return f"{self.setting}: {self.problem}"
 
 
+class LibraryMissingError(ConfigurationError):
+    """A setting or a file needs an optional library that is not installed. Nothing was sent."""
+
+
 class InvalidArgumentError(ConnectusError, ValueError):
     """An argument is invalid. Nothing was sent.
 
@@ -90,6 +94,17 @@ class OwnThreadError(ConnectusError, RuntimeError):
         return (
             "a blocking call on the event loop's own thread would deadlock: "
             "await the async client there, or call from another thread"
+        )
+
+
+class OwnServerError(ConnectusError, RuntimeError):
+    """A blocking call would stop the event loop that has to answer it. Nothing was sent."""
+
+    def __str__(self) -> str:
+        return (
+            "the server that this call is for runs in the event loop that the call would block: "
+            "await the async client there, or run the server in another thread, as "
+            "`with Emulator()` does"
         )
 
 
@@ -133,6 +148,33 @@ class DeliveryTimeoutError(ConnectusError, TimeoutError):
             "within the tracking time" if self.seconds is None else (f"within {self.seconds:g} s")
         )
         return f"no final status {limit}"
+
+
+class UndeliveredError(ConnectusError):
+    """An SMS was accepted, and will certainly not be delivered."""
+
+    outcome = Outcome.ACCEPTED
+
+    def __str__(self) -> str:
+        return "was accepted, and will not be delivered"
+
+
+class AllChannelsFailedError(ConnectusError):
+    """None of the messages of `AsyncConnectus.send` reached anybody.
+
+    Attributes:
+        failures: The error of each message.
+        outcome: ``not_sent`` if that holds for all of them, else ``rejected``.
+    """
+
+    def __init__(self, failures: "tuple[ConnectusError, ...]") -> None:
+        super().__init__(failures)
+        self.failures = failures
+        are_unsent = all(error.outcome is Outcome.NOT_SENT for error in failures)
+        self.outcome = Outcome.NOT_SENT if are_unsent else Outcome.REJECTED
+
+    def __str__(self) -> str:
+        return f"nobody was reached: {'; '.join(map(str, self.failures))}"
 
 
 class LedgerError(ConnectusError):

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from connectus_async.errors import ConfigurationError
+from connectus_async.errors import LibraryMissingError
 
 
 def library(needed_by: str, name: str, *, extra: str) -> Any:
@@ -15,11 +15,11 @@ def library(needed_by: str, name: str, *, extra: str) -> Any:
         extra: The extra of this package that installs it.
 
     Raises:
-        ConfigurationError: It is not installed.
+        LibraryMissingError: It is not installed.
     """
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise ConfigurationError(
+        raise LibraryMissingError(
             needed_by, f"needs {name.partition('.')[0]}: pip install 'connectus-async[{extra}]'"
         ) from None

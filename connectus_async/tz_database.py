@@ -64,7 +64,8 @@ def _named(name: str, find: Callable[[str], ZoneInfo]) -> ZoneInfo:
     except (ZoneInfoNotFoundError, OSError, TypeError, ValueError):
         raise ConfigurationError(
             "time_zone",
-            f"{name!r} is unknown here; check its spelling, or pip install tzdata",
+            f"{name!r} is unknown here; check its spelling, as in America/Santiago, or pip install"
+            " tzdata",
         ) from None
 
 

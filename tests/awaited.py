@@ -10,11 +10,12 @@ from anyio.to_thread import run_sync
 
 from connectus_async import AsyncConnectus, Connectus
 from connectus_async.sync import Bulk
-from connectus_async.sync._generated import Service
+from connectus_async.sync._generated import OneTimePasswords, Service
 
 RETURN_AT_ONCE = {
     "bulk",
     "cancel",
+    "otp",
     "pause",
     "progress",
     "resume",
@@ -78,7 +79,7 @@ class AwaitedIterator(AsyncIterator):
 
 def awaited(value: object) -> object:
     match value:
-        case Connectus() | Service() | Bulk():
+        case Connectus() | Service() | Bulk() | OneTimePasswords():
             return Awaited(value)
         case Iterator():
             return AwaitedIterator(value)

@@ -14,6 +14,7 @@ from multidict import CIMultiDict
 
 import connectus_async
 from connectus_async import (
+    AllChannelsFailedError,
     AsyncConnectus,
     CampaignStoppedError,
     ClientClosedError,
@@ -31,6 +32,7 @@ from connectus_async import (
     RequestError,
     RequestTimeoutError,
     ServerError,
+    UndeliveredError,
     UnexpectedStatusError,
     UnknownOutcomeError,
     UnreadableAnswerError,
@@ -65,6 +67,8 @@ def example(kind: type, response: Response | None = RESPONSE) -> ConnectusError:
         return kind("campaign.db", "is in use")
     if issubclass(kind, CampaignStoppedError | WebhookError):
         return kind("is not what it should be")
+    if kind is AllChannelsFailedError:
+        return kind(())
     return kind()
 
 
@@ -85,8 +89,9 @@ def test_what_became_of_the_request_is_in_the_tree_as_well():
     for kind in set(REQUEST_ERRORS) - {RequestError}:
         (branch,) = [branch for branch in branches if issubclass(kind, branch)]
         assert kind.outcome is branches[branch]
-    assert DeliveryTimeoutError.outcome is Outcome.ACCEPTED
-    local = set(LOCAL_ERRORS) - {DeliveryTimeoutError}
+    accepted = {DeliveryTimeoutError, UndeliveredError}
+    assert {kind.outcome for kind in accepted} == {Outcome.ACCEPTED}
+    local = set(LOCAL_ERRORS) - accepted
     assert {kind.outcome for kind in local} == {Outcome.NOT_SENT}
     assert {kind.outcome for kind in (ConnectError, RateLimitError)} == {Outcome.NOT_SENT}
     unknown = (

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
-SOURCES: Final = ("products/*.py", "bulk/sender.py", "client.py")
+SOURCES: Final = ("products/*.py", "bulk/sender.py", "otp/passwords.py", "client.py")
 TARGET: Final = PACKAGE / "sync" / "_generated.py"
 RULES: Final = Path(__file__).with_suffix(".toml")
 TABLES: Final = (

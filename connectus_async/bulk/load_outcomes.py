@@ -59,7 +59,7 @@ async def outcomes_of_load(
         last = rows[-1][0]
         for _, entry in rows:
             row = Row(entry.line, channels[entry.kind].restored(entry))
-            yield _skipped(index, row, Loaded(SkipReason.DUPLICATE), HAS_ANOTHER)
+            yield _skipped(index, row, Loaded(SkipReason.HAS_ANOTHER), HAS_ANOTHER)
             index += 1
 
 

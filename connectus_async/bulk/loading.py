@@ -7,7 +7,7 @@ The end of a load shows them: they have a message that was sent and that the sou
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -40,6 +40,10 @@ Compose = Callable[[Callable[[Sms], Entry], KeyMaker], AsyncGenerator[Sequence["
 """Composes batches, given a maker of entries and the maker of keys."""
 
 OnBatch = Callable[[Sequence["Composed"], Sequence[Loaded]], object]
+
+
+NOT_CORRECTED: Final = frozenset({SkipReason.INVALID, SkipReason.TOO_OFTEN})
+"""Reasons for which a corrected row takes no other's place."""
 
 
 class EditedError(ConfigurationError):
@@ -152,13 +156,14 @@ class Loader:
         replaces: bool,
         corrects: Corrects | None = None,
     ) -> None:
-        """Load batches of `composed`, as `load` does.
+        """Load batches of `composed`, as `load` does; `Ledger.release` lets others send them.
 
         Args:
             batches: The batches.
             on_batch: Called with each batch and its results.
             replaces: As in `load`.
-            corrects: As in `Ledger.begin_load`. Rows that cannot become a message are not recorded.
+            corrects: As in `Ledger.begin_load`. Rows that cannot become a message are not recorded,
+                nor are those of people who got enough by other campaigns.
 
         Raises:
             EditedError: As in `load`.
@@ -174,7 +179,7 @@ class Loader:
                 loaded = await load(loadings, load_number)
                 if on_batch is not None:
                     on_batch(batch, loaded)
-        await self._end(load_number, replaces=replaces)
+        await self._end(load_number, replaces=replaces, releases=False)
 
     async def _begin(self, corrects: Corrects | None = None) -> int:
         load_number = await self._ledger.begin_load(corrects=corrects)
@@ -188,16 +193,17 @@ class Loader:
     async def _load_messages(
         self, loadings: Sequence[Loading], load_number: int
     ) -> Sequence[Loaded]:
-        """Load messages, and only tell of rows that are none."""
-        messages = [it for it in loadings if it.skipped is not SkipReason.INVALID]
+        """Load messages, and only tell of others: their rows stay to be corrected."""
+        messages = [it for it in loadings if it.skipped not in NOT_CORRECTED]
         loaded = iter(await self._load(messages, load_number) if messages else ())
         return [
-            Loaded(it.skipped) if it.skipped is SkipReason.INVALID else next(loaded)
-            for it in loadings
+            Loaded(it.skipped) if it.skipped in NOT_CORRECTED else next(loaded) for it in loadings
         ]
 
-    async def _end(self, load_number: int, *, replaces: bool) -> None:
-        people = await self._ledger.end_load(load_number, replaces=replaces, edited=self._edited)
+    async def _end(self, load_number: int, *, replaces: bool, releases: bool = True) -> None:
+        people = await self._ledger.end_load(
+            load_number, replaces=replaces, edited=self._edited, releases=releases
+        )
         if people and self._edited is Edited.ABORT:
             raise EditedError(sum(people.values()), self._corrected(people))
 

@@ -238,7 +238,9 @@ class BulkOptions:
         ),
     )
     expires_at: dt.datetime | None = attrs.field(
-        default=None, validator=_aware, metadata=plain(help="Time from which nothing more is sent.")
+        default=None,
+        validator=_aware,
+        metadata=plain(help='Time from which nothing more is sent, such as "2026-12-24 10:00".'),
     )
     budget: int | None = attrs.field(
         default=None,

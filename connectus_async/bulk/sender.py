@@ -334,7 +334,7 @@ class Bulk(Unpicklable):
 
         It is `load` for the command line: in batches, each with its results; with another treatment
         of edited texts, if one is given, the hash of their template, and what people got by other
-        campaigns, if that counts.
+        campaigns, if that counts. Nobody sends it before `Ledger.release`.
         """
         channel, key_maker = self._channels[Sms], self._key_maker
         batches = compose(lambda sms: channel.entry(sms, None, None, key_maker), key_maker)

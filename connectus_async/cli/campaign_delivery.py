@@ -5,12 +5,16 @@ message its identifier: it can be moved to another time, never replaced.
 """
 
 import datetime as dt
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import moment
+from connectus_async.cli.ledgers import command
 from connectus_async.cli.runner import echo, print_json, sentence
 from connectus_async.cli.schedule import MAX_AHEAD, start_time
 from connectus_async.errors import (
@@ -23,6 +27,7 @@ from connectus_async.ledger import metadata_names, name_of, open_store
 from connectus_async.ledger.states import State
 from connectus_async.products.product import Product
 from connectus_async.redaction import one_line
+from connectus_async.report.commands import with_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +54,10 @@ class Recorded:
 
     id: str
     at: dt.datetime
+
+    def as_dict(self) -> dict[str, str]:
+        """Convert it to types that JSON has."""
+        return {"id": self.id, "deliver_at": self.at.isoformat()}
 
 
 @attrs.frozen
@@ -137,7 +146,7 @@ async def join(
         RequestError: It refused.
     """
     metadata = await opened.metadata()
-    if _read(metadata) != it.recorded:
+    if recorded_delivery(metadata) != it.recorded:
         raise CampaignStoppedError("somebody else has just changed its delivery: try again")
     found = it.recorded
     try:
@@ -176,6 +185,31 @@ def announce_delivery(it: Planned, *, as_json: bool) -> None:
     )
 
 
+def delivery_lines(it: Recorded, ledger: "Place", profile: str) -> Iterator[str]:
+    """Write what became of a delivery, as its time says, and what to do next.
+
+    Args:
+        it: The delivery.
+        ledger: The ledger of its campaign.
+        profile: The profile of the campaign; empty if none has to be named.
+    """
+    show = with_profile(f"connectus deliveries show {shlex.quote(it.id)}", profile)
+    if it.at > dt.datetime.now(dt.UTC):
+        yield _("the delivery {id} of the API sends it {time}").format(
+            id=it.id, time=start_time(it.at, None)
+        )
+        yield _("to see it: {command}; bulk send with another --delivery-at moves it").format(
+            command=show
+        )
+    else:
+        yield _("the delivery {id} of the API went out {time}").format(
+            id=it.id, time=moment(it.at.astimezone())
+        )
+        yield _("to see it: {command}; what became of its SMS: {track}").format(
+            command=show, track=command("track", ledger, profile)
+        )
+
+
 async def _note(sender: "Bulk", delivery: Recorded) -> None:
     await sender.note(
         **{
@@ -185,7 +219,8 @@ async def _note(sender: "Bulk", delivery: Recorded) -> None:
     )
 
 
-def _read(metadata: "Mapping[str, str]") -> Recorded | None:
+def recorded_delivery(metadata: "Mapping[str, str]") -> Recorded | None:
+    """Read the delivery that a ledger has; ``None`` if it has none."""
     found = metadata.get(metadata_names.DELIVERY)
     if not found:
         return None
@@ -199,7 +234,7 @@ def _look(ledger: "Place") -> tuple[Recorded | None, int]:
     try:
         with open_store(ledger).read() as reader:
             total = reader.totals().get(State.QUEUED)
-            return _read(reader.metadata()), total.messages if total else 0
+            return recorded_delivery(reader.metadata()), total.messages if total else 0
     except LedgerError:  # there is none yet, or opening it says what is wrong
         return None, 0
 

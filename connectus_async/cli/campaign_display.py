@@ -4,10 +4,10 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import attrs
 from rich.console import Console
@@ -36,8 +36,8 @@ from connectus_async.cli.log import event
 from connectus_async.cli.progress_line import Meter
 from connectus_async.cli.runner import echo, print_json, sending_begins, sentence
 from connectus_async.errors import ConnectusError
-from connectus_async.ledger.states import SkipReason, State
-from connectus_async.report.figures import Figures
+from connectus_async.ledger.states import SkipReason, State, not_counted
+from connectus_async.report.figures import FILE_TO_FIX, Figures
 
 if TYPE_CHECKING:
     from connectus_async.cli.schedule import Start
@@ -48,10 +48,9 @@ PAUSED: Final = "it is paused, and --no-wait ends it"
 SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
-TO_FIX: Final = ("to-fix.xlsx", "--to-fix")
-NOT_SENT: Final = ("not-sent.xlsx", "--state", "rejected", "--state", "skipped")
-"""What is exported of a campaign without a file, whose rows are corrected elsewhere."""
+FILE_NOT_SENT: Final = "not-sent.xlsx"
 
+_OPTIONS: Final = ("wait", "log_file", "verbose")
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
 
 NAMED: Final = frozenset({State.REJECTED, State.UNKNOWN, State.SKIPPED})
@@ -100,6 +99,11 @@ class Manner:
     verbose: bool = False
     start: "Start" = None
 
+    @classmethod
+    def of(cls, given: dict[str, Any], *, start: "Start") -> Self:
+        """Take the options of a command out of all that were given."""
+        return cls(**{name: given.pop(name) for name in _OPTIONS}, start=start)
+
 
 @attrs.define
 class CampaignDisplay:
@@ -108,7 +112,7 @@ class CampaignDisplay:
     Attributes:
         length: The number of messages to send.
         as_json: Whether to print JSON Lines: one for each failed message, then the summary.
-        next_command: A command for later, with a placeholder for its name.
+        command: Writes a command for later, given its name.
         manner: The manner of sending.
         note: Called with the delays, as JSON, when they change.
         summary: The count of the outcomes so far.
@@ -118,7 +122,7 @@ class CampaignDisplay:
 
     length: int
     as_json: bool
-    next_command: str
+    command: Callable[[str], str]
     manner: Manner = attrs.field(factory=Manner)
     note: Callable[[str], Awaitable[object]] | None = None
     summary: BulkSummary = attrs.field(factory=BulkSummary)
@@ -126,7 +130,7 @@ class CampaignDisplay:
     code: ExitCode | None = None
     _failures: Failures = attrs.field(factory=Failures)
     _waits_for: str | None = None
-    _to_correct: Sequence[str] = TO_FIX
+    _has_file: bool = True
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -152,18 +156,24 @@ class CampaignDisplay:
             (self._waits_for,) = told(quiet)
 
     def finish(
-        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, has_file: bool = True
+        self,
+        counts: Mapping[State, int],
+        skipped: Mapping[str, int],
+        *,
+        is_paused: bool = False,
+        has_file: bool = True,
     ) -> None:
         """Print the summary.
 
         Args:
             counts: The messages of the ledger by state.
-            skipped: Skipped rows by reason. Those whose place others took are not counted.
+            skipped: Skipped rows by reason. Some are not counted; see `NOT_COUNTED`.
+            is_paused: Whether it is paused by an order, so that a command to send would wait.
             has_file: Whether its rows are in a file, which can be corrected.
         """
-        self._to_correct = TO_FIX if has_file else NOT_SENT
+        self._has_file = has_file
         with suppress(OSError, SystemExit):
-            self._print_end(counts, skipped)
+            self._print_end(counts, skipped, is_paused=is_paused)
 
     def _stop(self, bulk: Sending) -> None:
         self._stopped(INTERRUPTED, ExitCode.INTERRUPTED)
@@ -180,9 +190,9 @@ class CampaignDisplay:
 
     @asynccontextmanager
     async def _shown(self, bulk: Sending) -> AsyncIterator[None]:
-        began = time.monotonic()
+        meter = Meter(self.length, time.monotonic())
         with live(self._console) as screen:
-            shower = asyncio.create_task(self._show(bulk, screen))
+            shower = asyncio.create_task(self._show(bulk, meter, screen))
             try:
                 yield
             finally:
@@ -190,12 +200,10 @@ class CampaignDisplay:
                 with suppress(asyncio.CancelledError):
                     await shower
                 if screen is not None:
-                    seconds = time.monotonic() - began
-                    result = Meter(self.length).result(bulk.progress(), seconds)
-                    screen.update(result, refresh=True)
+                    screen.update(meter.result(bulk.progress(), time.monotonic()), refresh=True)
 
-    async def _show(self, bulk: Sending, screen: Live | None) -> None:
-        meter, log = Meter(self.length), CampaignLog(time.monotonic())
+    async def _show(self, bulk: Sending, meter: Meter, screen: Live | None) -> None:
+        log = CampaignLog(meter.began)
         async for progress in bulk.watch(REFRESH_SECONDS):
             now = time.monotonic()
             figures = meter.figures(progress, now)
@@ -230,11 +238,13 @@ class CampaignDisplay:
         if self.manner.log_file is not None or not self.as_json:
             event(said, **fields)
 
-    def _print_end(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> None:
+    def _print_end(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool
+    ) -> None:
         now = {"accepted_now": self.summary.accepted, "stopped_by": self.stopped_by}
         numbers = {str(state): counts.get(state, 0) for state in State}
-        fields = {"type": "summary", **numbers, **now}
-        said_of_all = _summary(counts, skipped.get(SkipReason.SUPERSEDED, 0))
+        fields = {"type": "summary", **numbers, "skipped_by": dict(skipped), **now}
+        said_of_all = _summary(counts, not_counted(skipped))
         if self.manner.log_file is not None:
             for said in (*self._failures.sentences(), *self._reasons()):
                 event(said)
@@ -247,7 +257,7 @@ class CampaignDisplay:
                 self._print_line(said)
         for said in self._reasons():
             self._print_line(f"connectus: {said}")
-        for said in (said_of_all, *self._next_steps(counts, skipped)):
+        for said in (said_of_all, *self._next_steps(counts, skipped, is_paused=is_paused)):
             echo(said)
 
     def _reasons(self) -> Iterator[str]:
@@ -257,38 +267,43 @@ class CampaignDisplay:
         if self._waits_for:
             yield self._waits_for
 
-    def _next_steps(self, counts: Mapping[State, int], skipped: Mapping[str, int]) -> Iterator[str]:
+    def _next_steps(
+        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool
+    ) -> Iterator[str]:
         maybe = counts.get(State.UNKNOWN, 0) + counts.get(State.IN_FLIGHT, 0)
         if maybe:
             yield _("{count} may have been sent: check with {command}").format(
-                count=number(maybe), command=self._command("reconcile")
+                count=number(maybe), command=self.command("reconcile")
             )
         if left := counts.get(State.QUEUED, 0):
-            yield ngettext(
-                "{count} is still queued: continue with {command}",
-                "{count} are still queued: continue with {command}",
-                left,
-            ).format(count=number(left), command=self._command("resume"))
+            yield self._way_on(left, is_paused=is_paused)
         if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
-            yield ngettext(
-                "{count} is rejected or invalid: to correct it, {command}",
-                "{count} are rejected or invalid: to correct them, {command}",
-                bad,
-            ).format(
-                count=number(bad), command=" ".join((self._command("export"), *self._to_correct))
-            )
+            yield to_fix(bad, self.command("export"), has_file=self._has_file)
 
-    def _command(self, name: str) -> str:
-        return self.next_command.format(command=name)
+    def _way_on(self, left: int, *, is_paused: bool) -> str:
+        """Say how the messages are sent that are left."""
+        said = ngettext(
+            "{count} is still queued: continue with {command}",
+            "{count} are still queued: continue with {command}",
+            left,
+        )
+        if is_paused:
+            said = ngettext(
+                "{count} is still queued, and paused: go on with {go_on}, then {command}",
+                "{count} are still queued, and paused: go on with {go_on}, then {command}",
+                left,
+            )
+        command, go_on = self.command("resume"), self.command("continue")
+        return said.format(count=number(left), command=command, go_on=go_on)
 
     def _print_line(self, line: str) -> None:
         """Print on standard error, above the progress line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _summary(counts: Mapping[State, int], superseded: int) -> str:
+def _summary(counts: Mapping[State, int], left: int) -> str:
     numbers = {str(state): counts.get(state, 0) for state in State}
-    numbers[str(State.SKIPPED)] -= superseded
+    numbers[str(State.SKIPPED)] -= left
     return _(
         "{accepted} of {total} accepted, {rejected} rejected, {unknown} unknown, {held} held,"
         " {skipped} skipped, {queued} queued"
@@ -338,6 +353,24 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
         console=console,
         disable=not sys.stderr.isatty(),  # is_terminal believes FORCE_COLOR
     )
+
+
+def to_fix(count: int, export: str, *, has_file: bool = True) -> str:
+    """Write how rejected messages and invalid rows are corrected.
+
+    Args:
+        count: Their number.
+        export: The command that exports messages of the ledger.
+        has_file: Whether its rows are in a file, which can be corrected.
+    """
+    choice = f"{FILE_TO_FIX} --to-fix"
+    if not has_file:
+        choice = f"{FILE_NOT_SENT} --state {State.REJECTED} --state {State.SKIPPED}"
+    return ngettext(
+        "{count} is rejected or invalid: to correct it, {command}",
+        "{count} are rejected or invalid: to correct them, {command}",
+        count,
+    ).format(count=number(count), command=f"{export} {choice}")
 
 
 def print_deliveries(figures: Figures) -> None:

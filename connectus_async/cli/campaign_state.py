@@ -15,7 +15,7 @@ from connectus_async.cli.campaigns import is_loaded
 from connectus_async.cli.ledgers import Place
 from connectus_async.ledger import metadata_names, name_of, open_store
 from connectus_async.ledger.abc import LedgerReader
-from connectus_async.ledger.records import Orders, Sender, Total
+from connectus_async.ledger.records import Orders, Sender, Total, Unreleased
 from connectus_async.ledger.states import ATTEMPTED, State
 from connectus_async.redaction import scrubbed
 
@@ -51,6 +51,9 @@ class CampaignState(enum.StrEnum):
     UNSENT = "unsent"
     """Messages wait, and nobody sends them."""
 
+    UNCONFIRMED = "unconfirmed"
+    """Messages wait, and nobody has said yes to any of them."""
+
     UNCLEAR = "unclear"
     """Nothing waits, but some messages may have been sent."""
 
@@ -74,6 +77,8 @@ class Snapshot:
         delays: The delays that a sender has reported last.
         recent: Messages whose outcome became known in the last `WINDOW` seconds.
         at: The time, in Unix seconds.
+        profile: The profile that it is sent with; empty if none has to be named.
+        unreleased: The messages that nobody has said yes to.
     """
 
     place: Place
@@ -87,6 +92,8 @@ class Snapshot:
     delays: Sequence[Delay]
     recent: int
     at: float
+    profile: str = ""
+    unreleased: Sequence[Unreleased] = ()
 
     def count(self, *states: State) -> int:
         """Count the messages of some states."""
@@ -110,12 +117,12 @@ class Snapshot:
     @property
     def is_paused(self) -> bool:
         """``True`` while an order to pause is in force."""
-        return (self.orders.paused_until or 0.0) > self.at
+        return self.orders.paused_for(self.at) > 0
 
     @property
     def is_scheduled(self) -> bool:
         """``True`` before a scheduled start."""
-        return (self.orders.starts_at or 0.0) > self.at
+        return self.orders.starts_in(self.at) > 0
 
     @property
     def state(self) -> CampaignState:
@@ -130,7 +137,7 @@ class Snapshot:
         if (left or not self.is_loaded) and self.why_stopped:
             return CampaignState.STOPPED
         if left or not self.is_loaded:
-            return CampaignState.UNSENT
+            return CampaignState.UNCONFIRMED if self._is_unconfirmed else CampaignState.UNSENT
         is_unclear = self.count(State.UNKNOWN)
         return CampaignState.UNCLEAR if is_unclear else CampaignState.FINISHED
 
@@ -139,9 +146,16 @@ class Snapshot:
             return CampaignState.LOADING
         if self.is_paused:
             return CampaignState.PAUSED
+        if self._is_unconfirmed:
+            return CampaignState.UNCONFIRMED
         is_quiet = any(delay.cause is DelayCause.QUIET_HOURS for delay in self.delays)
         is_idle = not self.count(State.IN_FLIGHT) and not self.recent
         return CampaignState.QUIET_HOURS if is_quiet and is_idle else CampaignState.SENDING
+
+    @property
+    def _is_unconfirmed(self) -> bool:
+        left = self.count(State.QUEUED, State.IN_FLIGHT)
+        return self.is_loaded and 0 < left == sum(it.messages for it in self.unreleased)
 
     @property
     def why_stopped(self) -> str | None:
@@ -198,6 +212,7 @@ class Snapshot:
             "rate_now": None if self.rate is None else round(self.rate, 2),
             "seconds_left": None if seconds is None else round(seconds),
             "delays": [delay.as_dict() for delay in self.present_delays],
+            "unreleased": [it._asdict() for it in self.unreleased],
         }
 
 
@@ -231,6 +246,8 @@ def snapshot_of(ledger: Place, reader: LedgerReader) -> Snapshot:
         delays=_delays(metadata.get(metadata_names.DELAYS)),
         recent=reader.ended_since(now - WINDOW),
         at=now,
+        profile=metadata.get(metadata_names.PROFILE, ""),
+        unreleased=reader.unreleased(),
     )
 
 

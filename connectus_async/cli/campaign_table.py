@@ -13,7 +13,7 @@ from connectus_async.cli.campaign_state import CampaignState, Snapshot
 from connectus_async.cli.delays import clock_time, told
 from connectus_async.cli.durations import duration
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.language import number, translated
+from connectus_async.cli.language import ngettext, number, translated
 from connectus_async.cli.progress_line import Figures
 from connectus_async.ledger import name_of
 from connectus_async.ledger.places import LEDGER_SUFFIX
@@ -27,12 +27,17 @@ COLOURS: Final[Mapping[CampaignState, str]] = {
     CampaignState.QUIET_HOURS: "yellow",
     CampaignState.STOPPED: "red",
     CampaignState.UNSENT: "red",
+    CampaignState.UNCONFIRMED: "yellow",
     CampaignState.UNCLEAR: "red",
 }
 
 
 def state_of(campaign: Snapshot) -> str:
-    """Write the state in one sentence."""
+    """Write the state in one line."""
+    return "; ".join(filter(None, (_state_of(campaign), *_unreleased_of(campaign))))
+
+
+def _state_of(campaign: Snapshot) -> str:
     state, delays = campaign.state, told(campaign.present_delays)
     match state:
         case CampaignState.LOADING:
@@ -49,12 +54,32 @@ def state_of(campaign: Snapshot) -> str:
             return _("{count} wait, and nobody sends them").format(
                 count=number(campaign.count(State.QUEUED, State.IN_FLIGHT))
             )
+        case CampaignState.UNCONFIRMED:
+            return ""
         case CampaignState.UNCLEAR:
             return _("ended; {count} may have been sent").format(
                 count=number(campaign.count(State.UNKNOWN))
             )
         case CampaignState.FINISHED:
             return _("finished")
+
+
+def _unreleased_of(campaign: Snapshot) -> Iterator[str]:
+    """Write what nobody has said yes to, and where somebody can."""
+    for count, place in campaign.unreleased:
+        if place is not None:
+            said = ngettext(
+                "{count} waits for a yes at {place}", "{count} wait for a yes at {place}", count
+            )
+        elif campaign.is_loaded:
+            said = ngettext(
+                "{count} waits for a yes: run bulk resume",
+                "{count} wait for a yes: run bulk resume",
+                count,
+            )
+        else:
+            said = ngettext("{count} waits for a yes", "{count} wait for a yes", count)
+        yield said.format(count=number(count), place=place)
 
 
 def figures_of(campaign: Snapshot) -> Figures:

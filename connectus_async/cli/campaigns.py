@@ -11,7 +11,7 @@ from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.exit_codes import ExitCode, of_error, worst
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.parameters import connection
-from connectus_async.cli.runner import complain, sentence
+from connectus_async.cli.runner import at_work, complain, sentence
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import ConnectusError, LedgerError
 from connectus_async.ledger import metadata_names, open_store
@@ -57,6 +57,7 @@ class Standing:
         fail_above: Share of rejected and invalid messages that is tolerated.
         earlier: Attempts that were followed by another by the user's word, by their outcome.
         has_file: Whether its rows are in a file, which can be exported and corrected.
+        asked_about: Messages that wait for somebody's answer.
     """
 
     counts: Mapping[State, int]
@@ -68,6 +69,7 @@ class Standing:
     fail_above: float = 0.0
     earlier: Mapping[State, int] = attrs.field(factory=dict[State, int])
     has_file: bool = True
+    asked_about: int = 0
 
     def code(self, *, is_waiting: bool = False) -> ExitCode:
         """Return the exit code: the worst that applies.
@@ -82,6 +84,8 @@ class Standing:
         is_left = not self.is_loaded or self._has(*WAITS)
         may_be_sent = self._has(State.UNKNOWN, State.HELD)
         is_lost = self._has(State.IN_FLIGHT) and not is_waiting
+        left = sum(self.counts.get(state, 0) for state in WAITS)
+        is_waiting = is_waiting or 0 < left == self.asked_about
         has_messages = self._has(*(state for state in State if state is not State.SKIPPED))
         return worst(
             self.stopped if is_left or may_be_sent else None,
@@ -142,6 +146,7 @@ def standing_of(reader: LedgerReader) -> Standing:
         fail_above=float(metadata.get(metadata_names.FAIL_ABOVE, 0)),
         earlier=reader.earlier_attempts(),
         has_file=not metadata.get(metadata_names.SOURCE_QUERY),
+        asked_about=sum(it.messages for it in reader.unreleased() if it.place is not None),
     )
 
 
@@ -158,7 +163,8 @@ async def campaign_sender(
     try:
         async with sender_over(client, ledger, options) as sender:
             try:
-                yield sender
+                with at_work():
+                    yield sender
             except ConnectusError as error:
                 await note_stop(sender, sentence(error), of_error(error))
                 raise

@@ -10,6 +10,7 @@ from connectus_async.cli.campaigns import client_for
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.plan import Planner
+from connectus_async.cli.runner import at_work
 from connectus_async.client import AsyncConnectus, sender_over
 from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import open_store
@@ -39,9 +40,10 @@ async def dry_run_of(
     choose = partial(edits.foresee, given=edited, as_json=as_json)
     client, has_credentials = _client(settings)
     async with client, sender_over(client, open_store(ledger).trial(), options) as sender:
-        report = await load_source(
-            sender, source, composer, options, choose, planner, reached, examples=ROWS_NAMED
-        )
+        with at_work():
+            report = await load_source(
+                sender, source, composer, options, choose, planner, reached, examples=ROWS_NAMED
+            )
         asked = client if has_credentials else None
         plan = await planner.plan(report, asked, region=options.region)
     await planner.show(plan)

@@ -4,7 +4,6 @@ import anyio
 
 from connectus_async.cli.listen_error import listen_error
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.defaults import ENVIRONMENT
 from connectus_async.emulator import Emulator, JournalError
 from connectus_async.errors import ConfigurationError
 
@@ -43,15 +42,7 @@ def run_emulator(
 
 def _print_environment(server: Emulator, *, as_json: bool) -> None:
     """Print the environment of a client of the emulator."""
-    settings = {
-        "base_url": server.base_url,
-        "qr_base_url": server.qr_base_url,
-        "api_user": server.api_user,
-        "api_key": server.api_key,
-        "qr_token": server.qr_token,
-    }
-    variables = {ENVIRONMENT[name]: value for name, value in settings.items()}
     if as_json:
-        print_json(variables)
+        print_json(server.environment)
         return
-    echo("\n".join(f"export {name}={value}" for name, value in variables.items()))
+    echo("\n".join(f"export {name}={value}" for name, value in server.environment.items()))

@@ -24,12 +24,12 @@ class ExitCode(IntEnum):
 
     DONE = 0, "all done"
     FAILED = 1, "failed: an error, and nothing or not all was done"
-    WRONG_USAGE = 2, "wrong usage: nothing was done"
+    WRONG_USAGE = 2, "wrong usage, or a file that is not there: nothing was done"
     MAYBE_SENT = 3, "a message may have been sent: check before you send it again"
     SOME_FAILED = 4, "ended, but some messages were rejected or some rows are invalid"
     NOTHING_TO_DO = 5, "nothing to do: no message was to be sent"
     STOPPED = 6, "stopped by an order, repeated failures, the credentials, balance or budget"
-    WAITING = 7, "messages wait: they are being sent, or paused, or it is too early or too late"
+    WAITING = 7, "messages wait: being sent, paused or unconfirmed, or it is too early or too late"
     INTERRUPTED = 130, "interrupted by Ctrl-C or a signal"
 
     def __new__(cls, value: int, meaning: str = "") -> Self:

@@ -7,7 +7,7 @@ import attrs
 
 from connectus_async import arguments
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.plan import print_message
+from connectus_async.cli.plan_messages import print_message
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import InvalidArgumentError, Outcome

@@ -21,8 +21,9 @@ from connectus_async.ledger import (
     open_store,
     parse_address,
 )
-from connectus_async.ledger.metadata_names import NAME, SOURCE
+from connectus_async.ledger.metadata_names import NAME, PROFILE, SOURCE
 from connectus_async.ledger.states import State
+from connectus_async.report import commands
 
 Place: TypeAlias = Path | str
 """A path, or an address."""
@@ -90,6 +91,17 @@ def typed(ledger: Place) -> str:
     return shlex.quote(str(place))
 
 
+def command(name: str, ledger: Place, profile: str = "") -> str:
+    """Write a command of a campaign, to be typed; see `commands.command` of the report."""
+    return commands.command(name, typed(ledger), profile)
+
+
+def profile_of(ledger: Place) -> str:
+    """Read the profile that a campaign is sent with; empty if none has to be named. Blocks."""
+    with open_store(ledger).read() as reader:
+        return reader.metadata().get(PROFILE, "")
+
+
 def check_source(ledger: Place, source: str) -> None:
     """Check that no message of another file waits in a ledger: a load would leave it out.
 
@@ -100,16 +112,17 @@ def check_source(ledger: Place, source: str) -> None:
     Raises:
         LedgerError: One waits.
     """
-    known, waiting = source, 0
+    known, profile, waiting = source, "", 0
     with suppress(LedgerError), open_store(ledger).read() as reader:  # told when it is opened
-        known = reader.metadata().get(SOURCE) or source
+        metadata = reader.metadata()
+        known, profile = metadata.get(SOURCE) or source, metadata.get(PROFILE, "")
         if known != source and State.QUEUED in (totals := reader.totals()):
             waiting = totals[State.QUEUED].messages
     if waiting:
         raise LedgerError(
             name_of(ledger),
             f"is the ledger of {known}, and {waiting:,} of its messages still wait: send those"
-            f" first with connectus bulk resume {typed(ledger)}, or give {source} another --ledger",
+            f" first with {command('resume', ledger, profile)}, or give {source} another --ledger",
         )
 
 

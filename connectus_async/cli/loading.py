@@ -86,6 +86,7 @@ async def load_into(
     preflight = Preflight(
         examples=examples,
         quiet_hours=options.quiet_hours,
+        now=planner.start,
         budget=options.budget,
         spent=await sender.spent() if options.budget else 0,
         columns=source.columns,
@@ -119,7 +120,7 @@ async def load_into(
             )
         except StoppedError as error:
             progress.stop()
-            await planner.show(Plan(report=forecast(), stops=error.stops))
+            await planner.show(error.plan)
             raise
     return plan or Plan(report=forecast())
 

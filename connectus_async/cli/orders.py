@@ -6,6 +6,8 @@ import math
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple, Unpack
 
 from anyio.to_thread import run_sync
@@ -13,11 +15,13 @@ from anyio.to_thread import run_sync
 from connectus_async.cli.campaign_state import iso
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import moment, ngettext, number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place, command
 from connectus_async.cli.parameters import AS_STARTED
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.cli.schedule import is_scheduled, start_sentence
+from connectus_async.cli.schedule import start_sentence
+from connectus_async.errors import LedgerError
 from connectus_async.ledger import open_store
+from connectus_async.ledger.metadata_names import PROFILE
 from connectus_async.ledger.records import NewOrders, Orders, Sender
 from connectus_async.ledger.states import State
 
@@ -30,6 +34,7 @@ class Standing(NamedTuple):
     orders: Orders
     senders: Sequence[Sender]
     queued: int
+    profile: str
 
     def as_dict(self) -> dict[str, Any]:
         """Give what `--json` prints of the orders and senders."""
@@ -40,14 +45,14 @@ class Standing(NamedTuple):
 def pause(ledger: Place, until: str | None, as_json: bool) -> None:
     """Send no further message of LEDGER until it is continued."""
     end = math.inf if until is None else dt.datetime.fromisoformat(until).timestamp()
-    command = f"connectus bulk continue {typed(ledger)}"
+    to_go_on = command("continue", ledger)
     if until is None:
         done = _("Paused. Messages under way are finished. To go on: {command}").format(
-            command=command
+            command=to_go_on
         )
     else:
         done = _("Paused until {time}. To go on before: {command}").format(
-            time=_moment(end), command=command
+            time=_moment(end), command=to_go_on
         )
     _order(ledger, done, as_json=as_json, paused_until=end, paused_by=_who())
 
@@ -62,7 +67,7 @@ def stop(ledger: Place, as_json: bool) -> None:
     """End all commands that send LEDGER."""
     done = _(
         "Stopped. Messages under way are finished, the others stay queued. To send them: {command}"
-    ).format(command=f"connectus bulk resume {typed(ledger)}")
+    )
     at = f"{dt.datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
     _order(ledger, done, as_json=as_json, stopped=f"{_who()} stopped it at {at}")
 
@@ -89,6 +94,13 @@ def order_rate(ledger: Place, rate: float | None) -> None:
         control.change(rate=rate)
 
 
+def is_paused(ledger: Place) -> bool:
+    """Tell whether a pause of a campaign is in force. Blocks."""
+    with suppress(LedgerError):  # then something else is more important
+        return open_store(ledger).control().orders().paused_for(time.time()) > 0
+    return False
+
+
 def _order(
     ledger: Place,
     done: str,
@@ -103,66 +115,66 @@ def _order(
         control.change(**orders)
         with store.read() as reader:
             total = reader.totals().get(State.QUEUED)
-        return Standing(control.orders(), control.senders(), total.messages if total else 0)
+            profile = reader.metadata().get(PROFILE, "")
+        waiting = total.messages if total else 0
+        return Standing(control.orders(), control.senders(), waiting, profile)
 
-    async def command() -> Standing:
-        return await run_sync(give)
-
-    standing = run(command, as_json=as_json, when_interrupted=CHANGED_NOTHING)
+    standing = run(partial(run_sync, give), as_json=as_json, when_interrupted=CHANGED_NOTHING)
     if as_json:
         print_json(standing.as_dict())
         return
-    echo(done)
-    if is_scheduled(standing.orders):
+    resume = command("resume", ledger, standing.profile)
+    echo(done.replace("{command}", resume))
+    if standing.orders.starts_in(time.time()):
         echo(start_sentence(standing.orders))
-    echo(_waiting(standing, ledger, starts=starts))
+    echo(_waiting(standing, resume, starts=starts))
 
 
 def orders_as_dict(orders: Orders, senders: Sequence[Sender]) -> dict[str, Any]:
     """Give what `--json` prints of the orders in force, and of the senders."""
-    until = orders.paused_until if is_paused(orders) else None
+    now = time.time()
+    until = orders.paused_until if orders.paused_for(now) else None
     return {
         "paused": until is not None,
         "paused_until": None if until in {None, math.inf} else iso(until or 0.0),
         "paused_by": None if until is None else orders.paused_by,
-        "starts_at": iso(orders.starts_at or 0.0) if is_scheduled(orders) else None,
+        "starts_at": iso(orders.starts_at or 0.0) if orders.starts_in(now) else None,
         "stopped": orders.stopped,
         "rate": orders.rate,
         "senders": [{"place": it.place, "since": iso(it.since)} for it in senders],
     }
 
 
-def print_orders(orders: Orders, ledger: Place) -> None:
-    """Print how the orders in force are taken back."""
-    command = f"connectus bulk {{}} {typed(ledger)}"
-    if is_paused(orders):
-        echo(_("to go on: {command}").format(command=command.format("continue")))
+def print_orders(orders: Orders, ledger: Place, profile: str) -> None:
+    """Print how the orders in force are taken back.
+
+    Args:
+        orders: The orders.
+        ledger: The ledger.
+        profile: The profile that the campaign is sent with; empty if none has to be named.
+    """
+    if orders.paused_for(time.time()):
+        echo(_("to go on: {command}").format(command=command("continue", ledger)))
     if orders.stopped is not None:
-        echo(_("to send the rest: {command}").format(command=command.format("resume")))
+        rest = command("resume", ledger, profile)
+        echo(_("to send the rest: {command}").format(command=rest))
     if orders.rate is not None:
         echo(
             _("at most {rate}/s by order; to end that: {command}").format(
-                rate=f"{orders.rate:g}", command=f"{command.format('set-rate')} {AS_STARTED}"
+                rate=f"{orders.rate:g}", command=f"{command('set-rate', ledger)} {AS_STARTED}"
             )
         )
 
 
-def is_paused(orders: Orders) -> bool:
-    """Tell whether a pause is in force."""
-    return orders.paused_until is not None and orders.paused_until > time.time()
-
-
-def _waiting(standing: Standing, ledger: Place, *, starts: bool) -> str:
-    """Write how many messages wait, and who sends them."""
+def _waiting(standing: Standing, resume: str, *, starts: bool) -> str:
+    """Write how many messages wait, and who sends them; ``resume`` is the command that does."""
     waiting = ngettext("{count} message waits", "{count} messages wait", standing.queued)
     count, senders = number(standing.queued), len(standing.senders)
     if senders:
         sending = ngettext("{count} sender is at work", "{count} senders are at work", senders)
         return f"{waiting.format(count=count)}; {sending.format(count=number(senders))}."
     if starts and standing.queued:
-        nobody = _("nobody sends now: start with {command}").format(
-            command=f"connectus bulk resume {typed(ledger)}"
-        )
+        nobody = _("nobody sends now: start with {command}").format(command=resume)
         return f"{waiting.format(count=count)}; {nobody}"
     nobody = _("nobody sends now")
     return f"{waiting.format(count=count)}; {nobody}."

@@ -15,7 +15,7 @@ from connectus_async.cli.source_files import SourceFile
 from connectus_async.ledger import metadata_names
 from connectus_async.recipients.sources import AS_FOUND, Reading, Source, from_query, open_source
 
-OF_FILES: Final = "--delimiter, --encoding, --sheet"
+OF_FILES: Final = "--delimiter, --encoding, --sheet, --header-row, --hidden-rows"
 
 
 @attrs.frozen
@@ -97,6 +97,6 @@ def origin_of(
         raise click.UsageError(_("give a FILE, or --query and --from, not both"))
     if query is None or database is None:
         raise click.UsageError(_("give a FILE, or --query with the --from of its database"))
-    if reading != AS_FOUND:
+    if attrs.evolve(reading, region=None) != AS_FOUND:
         raise click.UsageError(_("{options} are of a FILE").format(options=OF_FILES))
     return DatabaseQuery(query, database)

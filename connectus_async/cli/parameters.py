@@ -20,10 +20,13 @@ from connectus_async.ledger import LEDGER_SUFFIX, parse_address
 from connectus_async.workers.campaign_options import FORMS
 
 if TYPE_CHECKING:
+    from connectus_async.cli.credentials import Choice
     from connectus_async.recipients.sources import Reading
 
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
+
+STANDARD_INPUT: Final = "-"
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -33,6 +36,7 @@ _NETWORK: Final = f"{__name__}.network"
 _FINISH: Final = f"{__name__}.finish"
 _READING: Final = f"{__name__}.reading"
 _CREDENTIALS: Final = f"{__name__}.credentials"
+_ACCOUNT: Final = f"{__name__}.account"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 src_number_option = click.option("--src-number", help="Number of the account to send from.")
@@ -74,7 +78,12 @@ def _choose_credentials(
         return
     from connectus_async.cli.credentials import chosen  # noqa: PLC0415 - not for completion
 
-    context.meta[_CREDENTIALS] = chosen(profile)
+    try:
+        context.meta[_CREDENTIALS] = chosen(profile)
+    except ConfigurationError as error:
+        if profile is None:
+            raise
+        raise click.BadParameter(translated(error.problem)) from None
 
 
 network_options = chained(
@@ -112,6 +121,26 @@ connection_options = chained(
 """Options of the connection to the API; `connection` has their values."""
 
 
+other_account_option = click.option(
+    "--other-account",
+    is_flag=True,
+    expose_value=False,
+    callback=_remembered(_ACCOUNT),
+    help="Go on though the campaign was sent with another account or --profile.",
+)
+
+
+def takes_any_account() -> bool:
+    """Tell whether the present command may go on with another account."""
+    return bool(_settings(_ACCOUNT).get("other_account"))
+
+
+def credentials() -> "Choice | None":
+    """Give the credentials that were chosen for the present command; ``None`` if it needs none."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.meta.get(_CREDENTIALS)
+
+
 def of_reading(read: Check | None = None) -> Check:
     """Make a callback of an option that says how the file of recipients is read."""
     return _remembered(_READING, read)
@@ -137,8 +166,7 @@ def connection() -> dict[str, Any]:
     """
     from connectus_async.cli.credentials import Place, check_pair, missing  # noqa: PLC0415 - as above
 
-    context = click.get_current_context(silent=True)
-    choice = None if context is None else context.meta.get(_CREDENTIALS)
+    choice = credentials()
     if choice is None:
         return network()
     if choice.place is Place.NOWHERE:
@@ -270,6 +298,9 @@ class LedgerPlace(click.Path):
         ledger = path.with_name(path.name + LEDGER_SUFFIX)
         if self.exists and not path.exists():
             self.fail(no_such_file(path), param, ctx)
+        if not path.parent.is_dir():
+            absent = _("there is no folder {path}: make it, or choose another path")
+            self.fail(absent.format(path=path.parent), param, ctx)
         if path.suffix != ".db" and ledger.exists():
             is_none = _("{path} is a file of recipients: its ledger is {ledger}")
             self.fail(is_none.format(path=path, ledger=ledger), param, ctx)
@@ -355,6 +386,11 @@ def regular_file(
     return path
 
 
+def file_or_input(context: click.Context, parameter: click.Parameter, path: Path) -> Path | None:
+    """Check a file as `regular_file` does; ``-`` is standard input."""
+    return path if str(path) == STANDARD_INPUT else regular_file(context, parameter, path)
+
+
 def one_character(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> str | None:
@@ -383,6 +419,17 @@ host_option = click.option(
 )
 
 
+def port_option(default: int) -> Decorator:
+    """Make the option of a port to listen on."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65_535),
+        default=default,
+        show_default=True,
+        help="The port to listen on; 0 takes a free one.",
+    )
+
+
 def url(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check a URL."""
     try:
@@ -399,6 +446,12 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
     return value if dt.datetime.fromisoformat(value).tzinfo else found.isoformat()
 
 
+def _no_time() -> click.BadParameter:
+    return click.BadParameter(
+        _('must be a date and a time, such as "2026-12-24 10:00", or 2026-12-24T10:00-03:00')
+    )
+
+
 def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
     """Read a time; without an offset it is of a time zone, or of this machine's."""
     try:
@@ -409,7 +462,7 @@ def _aware(value: str, zone: dt.tzinfo | None) -> dt.datetime:
             time.astimezone(zone) if is_local else time.replace(tzinfo=zone) for time in times
         )
     except (ValueError, OverflowError):
-        raise click.BadParameter(_("must be a moment such as 2026-12-24T21:00")) from None
+        raise _no_time() from None
     if read.tzinfo is not None:
         return first
     if first.utcoffset() != second.utcoffset():
@@ -445,7 +498,7 @@ def scheduled(
     if value is None:
         return None
     if ":" not in value:
-        raise click.BadParameter(_("must be a date and a time, such as 2026-12-24T10:00"))
+        raise _no_time()
     name = context.params.get("zone")
     return _aware(value, None if name is None else _zone(name))
 
@@ -472,28 +525,10 @@ def without_zone(given: Mapping[str, Any]) -> dict[str, Any]:
 delivery_at_option = click.option(
     "--delivery-at",
     callback=scheduled,
-    help="Hand the messages over now, to a delivery of the API that it sends at this time.",
+    help="Hand the messages over now, to a delivery of the API that it sends at this time, such as"
+    ' "2026-12-24 10:00".',
 )
 
-
-def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
-    """Read a maximum of messages in a time."""
-    if value is None:
-        return None
-    from connectus_async.recipients.frequency import FrequencyCap  # noqa: PLC0415 - for one command
-
-    try:
-        return FrequencyCap.parse(value)
-    except ConfigurationError as error:
-        raise click.BadParameter(translated(error.problem)) from None
-
-
-at_most_option = click.option(
-    "--at-most",
-    callback=frequency_cap,
-    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
-    " this one's folder or database.",
-)
 
 zone_option = click.option(
     "--zone",
@@ -517,7 +552,7 @@ def naive_moment(
     try:
         return None if value is None else dt.datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(_('must be a time such as "2026-12-24 10:00"')) from None
+        raise _no_time() from None
 
 
 def read_text(field: str, file: TextIO) -> str:

@@ -1,30 +1,31 @@
 """Plan of a campaign: what would be sent, to whom, and whether the balance covers it."""
 
-import shutil
+import datetime as dt
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
-import click
 from anyio.to_thread import run_sync
-from rich.console import Console
-from rich.text import Text
 
 from connectus_async.cli.durations import duration
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
+from connectus_async.cli.plan_messages import (
+    as_dicts,
+    fitted,
+    print_messages,
+    width_of_terminal,
+)
 from connectus_async.cli.runner import echo, print_json
 from connectus_async.cli.stops import Balance, Stop, country_name, stops_of
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import AuthenticationError, ConfigurationError, RequestError
 from connectus_async.ledger.states import SkipReason, State
-from connectus_async.products.email import Email
-from connectus_async.products.messages import Row
 from connectus_async.products.product import Product
-from connectus_async.products.sms import Sms
 from connectus_async.recipients.preflight import (
     CharacterCost,
     Finding,
@@ -35,17 +36,10 @@ from connectus_async.recipients.preflight import (
     SkippedAlike,
     balances,
     shortfalls,
-    texts_of,
 )
-from connectus_async.segmentation import segments
 
 MAX_COUNTRIES: Final = 10
 MAX_BALANCES: Final = 10
-MAX_CHARACTERS: Final = 600
-"""Of a message, on the terminal."""
-
-WIDEST: Final = 100
-"""Columns of a wide terminal that lines and messages take."""
 
 Plurals = Callable[[int], str]
 
@@ -58,11 +52,13 @@ class Plan:
         report: The preflight report.
         balances: The balance for each need; ``None`` if they were not looked up.
         stops: What stops it.
+        is_later: Whether it starts later: the report is about that time.
     """
 
     report: PreflightReport
     balances: Sequence[Balance] | None = None
     stops: Sequence[Stop] = ()
+    is_later: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Convert it to types that JSON has, without any message."""
@@ -80,14 +76,14 @@ class StoppedError(ConfigurationError):
     """Something stops a campaign. Nothing was sent.
 
     Attributes:
-        stops: What stops it.
+        plan: Its plan, with what stops it.
     """
 
-    def __init__(self, stops: Sequence[Stop]) -> None:
-        flags = ", ".join(stop.flag for stop in stops)
-        problems = "; ".join(stop.problem for stop in stops)
+    def __init__(self, plan: Plan) -> None:
+        flags = ", ".join(stop.flag for stop in plan.stops)
+        problems = "; ".join(stop.problem for stop in plan.stops)
         super().__init__(flags, _("{problems}; nothing was sent").format(problems=problems))
-        self.stops = stops
+        self.plan = plan
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +96,7 @@ class Planner:
         allows_braces: Whether a text may have the name of a column in braces.
         shows_messages: Whether to show messages where there is no terminal, too.
         is_trial: Whether nothing is sent, so that nothing has to be stopped.
+        starts_at: Time at which sending starts, in Unix seconds; now if left out or past.
         as_json: Whether to print JSON.
     """
 
@@ -108,7 +105,25 @@ class Planner:
     allows_braces: bool = False
     shows_messages: bool = False
     is_trial: bool = False
+    starts_at: float | None = None
     as_json: bool = False
+
+    @classmethod
+    def of(cls, given: dict[str, Any], *, is_trial: bool = False, as_json: bool) -> Self:
+        """Take the options of a command out of all that were given."""
+        return cls(
+            ignores_balance=given.pop("ignore_balance"),
+            countries=given.pop("allow_countries"),
+            allows_braces=given.pop("allow_braces"),
+            shows_messages=given.pop("show_messages"),
+            is_trial=is_trial,
+            as_json=as_json,
+        )
+
+    @property
+    def start(self) -> dt.datetime:
+        """The time at which sending starts."""
+        return dt.datetime.fromtimestamp(max(self.starts_at or 0.0, time.time()), dt.UTC)
 
     async def check(
         self, report: PreflightReport, client: AsyncConnectus | None = None, *, region: str | None
@@ -122,7 +137,7 @@ class Planner:
         """
         plan = await self.plan(report, client, region=region)
         if plan.stops and not self.is_trial:
-            raise StoppedError(plan.stops)
+            raise StoppedError(plan)
         return plan
 
     async def plan(
@@ -131,7 +146,8 @@ class Planner:
         """Make a plan; without a client, nobody is asked for the balances."""
         found = await _balances_of(client, report) if client and report.to_send else None
         stops = await self._stops(report, found, region)
-        return Plan(report=report, balances=found, stops=stops)
+        is_later = (self.starts_at or 0.0) > time.time()
+        return Plan(report=report, balances=found, stops=stops, is_later=is_later)
 
     async def _stops(
         self, report: PreflightReport, found: Sequence[Balance] | None, region: str | None
@@ -154,17 +170,17 @@ class Planner:
 
     def _show(self, plan: Plan) -> None:
         if self.as_json:
-            messages = {"messages": _as_dicts(plan.report)} if self.shows_messages else {}
+            messages = {"messages": as_dicts(plan.report)} if self.shows_messages else {}
             print_json({**plan.as_dict(), **messages})
             return
-        width = _width() if sys.stdout.isatty() else None
+        width = width_of_terminal() if sys.stdout.isatty() else None
         for line in _plan_lines(plan):
-            echo(_fitted(line, width))
-        _print_messages(plan.report, on_output=self.shows_messages or width is not None)
+            echo(fitted(line, width))
+        print_messages(plan.report, on_output=self.shows_messages or width is not None)
         if self.is_trial:
             for stop in plan.stops:
                 line = _("Not sent without {flag}: {problem}").format(**stop._asdict())
-                echo(_fitted(line, width))
+                echo(fitted(line, width))
 
 
 async def _balances_of(client: AsyncConnectus, report: PreflightReport) -> list[Balance] | None:
@@ -176,13 +192,6 @@ async def _balances_of(client: AsyncConnectus, report: PreflightReport) -> list[
     except RequestError:
         return None
     return [Balance(*it) for it in balances(report, found)]
-
-
-def _print_messages(report: PreflightReport, *, on_output: bool) -> None:
-    """Show messages on standard output, or else on the terminal of standard error, if it is one."""
-    if on_output or sys.stderr.isatty():
-        for line in _message_lines(report, min(_width(), WIDEST)):
-            click.echo(line, err=not on_output)
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
@@ -200,7 +209,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     yield from _sums_lines(report)
     yield from _country_lines(report)
     yield from _finding_lines(report)
-    yield from _limit_lines(report)
+    yield from _limit_lines(report, is_later=plan.is_later)
     if plan.balances is not None:
         yield from _balance_lines(report, plan.balances)
 
@@ -260,10 +269,14 @@ def _character(cost: CharacterCost) -> str:
         "{character}: in {messages} SMS, {count} parts more",
         cost.extra_parts,
     ).format(
-        character=f"{character} ({code_point})" if character.isprintable() else code_point,
+        character=f"{character} ({code_point})" if _is_seen(character) else code_point,
         messages=number(cost.messages),
         count=number(cost.extra_parts),
     )
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and not unicodedata.category(character).startswith("M")
 
 
 def _country_lines(report: PreflightReport) -> Iterator[str]:
@@ -285,14 +298,18 @@ def _country_lines(report: PreflightReport) -> Iterator[str]:
 
 
 def _finding_lines(report: PreflightReport) -> Iterator[str]:
+    sentences = _FINDINGS if report.sms else {**_FINDINGS, **_WHATSAPP_FINDINGS}
     for finding, count in report.findings.items():
-        if finding in _FINDINGS:
-            yield "  " + _FINDINGS[finding](count).format(count=number(count))
+        if finding in sentences:
+            yield "  " + sentences[finding](count).format(count=number(count))
 
 
-def _limit_lines(report: PreflightReport) -> Iterator[str]:
+def _limit_lines(report: PreflightReport, *, is_later: bool) -> Iterator[str]:
     if report.in_quiet_hours is not None:
-        yield "  " + _("{count} now in quiet hours").format(count=number(report.in_quiet_hours))
+        said = _("{count} now in quiet hours")
+        if is_later:
+            said = _("{count} in quiet hours at the start")
+        yield "  " + said.format(count=number(report.in_quiet_hours))
     if report.budget is not None:
         yield "  " + _("{count} not covered by the budget of {budget}").format(
             count=number(report.over_budget or 0), budget=number(report.budget)
@@ -347,96 +364,6 @@ def _product(need: Need) -> str:
     return _("SMS to {country}").format(country=country_name(need.country))
 
 
-def _shown_messages(report: PreflightReport) -> Iterator[tuple[str, Row]]:
-    """Choose the messages to show, each with the reason; none twice."""
-    samples = report.samples
-    longest = [(_("The longest message"), samples.longest)] if samples.longest else []
-    chosen = [
-        *(
-            (_("Message {count}").format(count=place), row)
-            for place, row in enumerate(samples.first, 1)
-        ),
-        *longest,
-        *((_TITLES[finding](), row) for finding, row in samples.findings.items()),
-    ]
-    seen: list[Row] = []
-    for title, row in chosen:
-        if row not in seen:
-            seen.append(row)
-            yield title, row
-
-
-def print_message(title: str, row: Row) -> None:
-    """Show a message as the phone shows it, on a terminal alone."""
-    if sys.stdout.isatty():
-        for line in _lines_of(title, row, min(_width(), WIDEST)):
-            echo(line)
-
-
-def _message_lines(report: PreflightReport, width: int) -> Iterator[str]:
-    for title, row in _shown_messages(report):
-        yield ""
-        yield from _lines_of(title, row, width)
-
-
-def _lines_of(title: str, row: Row, width: int) -> Iterator[str]:
-    message = row.content
-    if isinstance(message, Exception):
-        return
-    recipient = message.dst_email if isinstance(message, Email) else f"+{message.dst_number}"
-    yield from _wrapped(f"{title}: {recipient}{_place(row)}", width)
-    for text in texts_of(message):
-        yield from (f"  │ {line}" for line in _wrapped(_printable(text), width - 4))
-    if isinstance(message, Sms):
-        counted = segments(message.sms_content)
-        said = _("{encoding}; SMS billed: {billed}; carrier parts: {parts}").format(
-            encoding=counted.encoding, billed=counted.billed, parts=counted.parts
-        )
-        first, *rest = _wrapped(said, width - 4)
-        yield from (f"  └ {first}", *(f"    {line}" for line in rest))
-
-
-def _place(row: Row) -> str:
-    return "" if row.line is None else _(" (line {line})").format(line=row.line)
-
-
-def _as_dicts(report: PreflightReport) -> list[dict[str, Any]]:
-    return [
-        {"line": row.line, "message": row.content.body()}
-        for _title, row in _shown_messages(report)
-        if not isinstance(row.content, Exception)
-    ]
-
-
-def _printable(text: str) -> str:
-    r"""Replace what controls a terminal, and shorten a long text.
-
-    >>> _printable("a\x1b[2Jb\nc")
-    'a?[2Jb\nc'
-    """
-    shown = text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + "…"
-    return "".join(it if it.isprintable() or it == "\n" else "?" for it in shown)
-
-
-def _fitted(line: str, width: int | None) -> str:
-    """Break a line at the width of a terminal, with the rest indented."""
-    if width is None or len(line) <= width:
-        return line
-    indent = " " * (len(line) - len(line.lstrip()))
-    first, *others = _wrapped(line.lstrip(), min(width, WIDEST) - len(indent) - 2)
-    return "\n".join([indent + first, *(f"{indent}  {other}" for other in others)])
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    console = Console(width=max(width, 10), file=sys.stderr)
-    lines = (Text(line).wrap(console, console.width) for line in text.split("\n"))
-    return [one.plain for some in lines for one in some] or [""]
-
-
-def _width() -> int:
-    return shutil.get_terminal_size().columns
-
-
 _KNOWN: Final[Mapping[State, Plurals]] = {
     State.IN_FLIGHT: lambda count: ngettext(
         "{count} in flight in an earlier run", "{count} in flight in an earlier run", count
@@ -464,6 +391,7 @@ _SKIPPED: Final[Mapping[SkipReason, Callable[[], str]]] = {
     SkipReason.EXPIRED: lambda: _("expired"),
     SkipReason.OVER_BUDGET: lambda: _("over budget"),
     SkipReason.TOO_OFTEN: lambda: _("too often"),
+    SkipReason.HAS_ANOTHER: lambda: _("has another text"),
 }
 _FINDINGS: Final[Mapping[Finding, Plurals]] = {
     Finding.LANDLINE: lambda count: ngettext(
@@ -482,9 +410,15 @@ _FINDINGS: Final[Mapping[Finding, Plurals]] = {
         count,
     ),
 }
-_TITLES: Final[Mapping[Finding, Callable[[], str]]] = {
-    Finding.MORE_PARTS: lambda: _("A character makes it longer"),
-    Finding.LANDLINE: lambda: _("To a landline"),
-    Finding.TOLL_FREE: lambda: _("To a toll-free number"),
-    Finding.BRACES: lambda: _("With the name of a column in braces"),
+_WHATSAPP_FINDINGS: Final[Mapping[Finding, Plurals]] = {
+    Finding.LANDLINE: lambda count: ngettext(
+        "{count} landline, which may have no WhatsApp",
+        "{count} landlines, which may have no WhatsApp",
+        count,
+    ),
+    Finding.TOLL_FREE: lambda count: ngettext(
+        "{count} toll-free number, which may have no WhatsApp",
+        "{count} toll-free numbers, which may have no WhatsApp",
+        count,
+    ),
 }

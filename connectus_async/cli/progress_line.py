@@ -101,20 +101,28 @@ class Figures:
 
 @attrs.define
 class Meter:
-    """Measures the rate of a run, over the last seconds.
+    """Measures the rate of a run, over the last seconds. Time in which it waits does not count.
 
     Attributes:
         total: All messages of the run.
+        began: Time of the monotonic clock at which it began.
     """
 
     total: int
+    began: float = 0.0
     _seen: deque[tuple[float, int]] = attrs.field(factory=deque)
+    _looked: float = attrs.field(default=attrs.Factory(lambda it: it.began, takes_self=True))
+    _waited: float = 0.0
 
     def figures(self, progress: Progress, now: float) -> Figures:
         """Take the present figures, at a time of the monotonic clock."""
         final = progress.summary.total - progress.summary.queued
         delays = told(progress.delays)
         is_halted = bool(delays) and not progress.in_flight and self._is_unchanged(final)
+        if is_halted:
+            self._waited += now - self._looked
+            self._seen.clear()
+        self._looked = now
         return Figures(
             final=final,
             total=max(self.total, final),
@@ -124,9 +132,10 @@ class Meter:
             is_halted=is_halted,
         )
 
-    def result(self, progress: Progress, seconds: float) -> Figures:
-        """Take the figures of a run that has ended, with its average rate."""
+    def result(self, progress: Progress, now: float) -> Figures:
+        """Take the figures of a run that has ended, with its average rate while it was sent."""
         final = progress.summary.total - progress.summary.queued
+        seconds = now - self.began - self._waited
         return Figures(
             final=final,
             total=max(self.total, final),

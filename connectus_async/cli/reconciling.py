@@ -8,11 +8,13 @@ from anyio.to_thread import run_sync
 
 from connectus_async.bulk.outcomes import Reconciliation
 from connectus_async.bulk.reconcile import NO_LATER
+from connectus_async.cli.accounts import account_to_check, check_account, present_profile
 from connectus_async.cli.campaigns import STOPPED, client_for, recorded
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number, translated
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place
+from connectus_async.cli.ledgers import command as again
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import sender_over
 from connectus_async.ledger import metadata_names, open_store, with_campaign
@@ -25,6 +27,7 @@ def reconcile(ledger: Place, settle: float, as_json: bool, **given: Any) -> None
     async def command() -> tuple[Reconciliation, Mapping[State, int], Place]:
         _, settings = await run_sync(recorded, ledger, given)
         place = with_campaign(ledger, settings.campaign)
+        await run_sync(check_account, place, account_to_check())
         opened = open_store(place).ledger()
         options = await run_sync(settings.options, place)
         async with client_for(settings) as client, sender_over(client, opened, options) as sender:
@@ -72,11 +75,12 @@ def _print_reconciliation(
             "To prove it, send what still waits, or add a row with your own number to the file and"
             " give the same `bulk send` again; then {command}"
         )
-        echo(how.format(command=f"connectus bulk reconcile {typed(ledger)}"))
+        echo(how.format(command=again("reconcile", ledger, present_profile())))
     if queued:
         waiting = ngettext(
             "{count} message waits: send it with {command}",
             "{count} messages wait: send them with {command}",
             queued,
         )
-        echo(waiting.format(count=number(queued), command=f"connectus bulk resume {typed(ledger)}"))
+        resume = again("resume", ledger, present_profile())
+        echo(waiting.format(count=number(queued), command=resume))

@@ -14,8 +14,8 @@ from connectus_async import tz_database
 from connectus_async.cli.composition import Composition
 from connectus_async.cli.language import current, ngettext, number
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, typed
-from connectus_async.cli.runner import echo, run
+from connectus_async.cli.ledgers import Place, command, profile_of
+from connectus_async.cli.runner import at_work, echo, run
 from connectus_async.cli.source_files import SourceFile
 from connectus_async.ledger import open_store
 from connectus_async.ledger.states import State
@@ -60,11 +60,12 @@ def write_table(
     choice = attrs.evolve(choice, reason=reason, delivery_statuses=delivery_statuses or None)
     is_stream = str(target) == "-"
 
-    async def command() -> int:
+    async def write() -> tuple[int, str]:
         has_columns = original or to_fix or source is not None
-        rows = await _original(ledger, source) if has_columns else None
+        with at_work():
+            rows = await _original(ledger, source) if has_columns else None
         place: Any = sys.stdout if is_stream else target
-        write = partial(
+        write_all = partial(
             export,
             ledger,
             place,
@@ -73,12 +74,12 @@ def write_table(
             original=rows,
             columns=TO_FIX_COLUMNS if to_fix else None,
             has_texts=text,
-            delimiter=delimiter or ",",
+            delimiter=delimiter,
             language=current().tag,
         )
-        return await run_sync(write)
+        return await run_sync(write_all), await run_sync(profile_of, ledger)
 
-    rows = run(command, when_interrupted="interrupted; nothing was written")
+    rows, profile = run(write, when_interrupted="interrupted; nothing was written")
     written = ngettext("{count} row written", "{count} rows written", rows)
     if not is_stream:
         written = ngettext(
@@ -87,7 +88,7 @@ def write_table(
     click.echo(written.format(count=number(rows), target=target), err=True)
     if to_fix and rows:
         fix = _("fix them in that file, and send them: {command}")
-        how = f"connectus bulk retry {typed(ledger)} --from {shlex.quote(str(target))}"
+        how = f"{command('retry', ledger, profile)} --from {shlex.quote(str(target))}"
         click.echo(fix.format(command=how), err=True)
 
 

@@ -29,6 +29,7 @@ SENDS: Final = frozenset({"send", "send-otp", "resume", "retry"})
 """Names of the commands that send messages."""
 
 BEGAN: Final = f"{__name__}.began"
+AT_WORK: Final = f"{__name__}.at_work"
 _ARGUMENTS: Final = re.compile(r"\b(api_user|api_key|qr_token|base_url)\b")
 """Arguments of the library that a user of the command line gives by the environment."""
 MAX_SENTENCE_CHARACTERS: Final = 500
@@ -95,7 +96,7 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
     except ConnectusError as error:
         if as_json:
             print_json({"type": "error", "outcome": error.outcome, "error": sentence(error)})
-        _exit(error, of_error(error))
+        _exit(error, _code_of(error))
     except BrokenPipeError:
         raise  # standard error is closed too: click ends the process quietly
     except OSError as error:
@@ -105,6 +106,30 @@ def errors_reported(*, as_json: bool, when_interrupted: str) -> Iterator[None]:
         context = click.get_current_context(silent=True)
         said = None if context is None else context.meta.get(__name__)
         _exit(said or when_interrupted, ExitCode.INTERRUPTED)
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Take an error of a block for no wrong usage, although it names an option.
+
+    What was typed has been checked; the error is about a file, a balance, or what is known of a
+    campaign.
+    """
+    context = click.get_current_context(silent=True)
+    meta = {} if context is None else context.meta
+    meta[AT_WORK] = True
+    yield
+    meta[AT_WORK] = False
+
+
+def _code_of(error: ConnectusError) -> ExitCode:
+    """Return the exit code of an error: of one about what was typed, that of wrong usage."""
+    from connectus_async.cli.naming import is_about_usage  # noqa: PLC0415 - seldom needed
+
+    context = click.get_current_context(silent=True)
+    if context is None or context.meta.get(AT_WORK) or not is_about_usage(error):
+        return of_error(error)
+    return ExitCode.WRONG_USAGE
 
 
 def sending_begins() -> None:

@@ -1,6 +1,7 @@
 """Scheduled start of a campaign: an order in its ledger, which whoever sends it waits for."""
 
 import datetime as dt
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
@@ -71,18 +72,13 @@ def order_start(ledger: "Place", start: Start) -> None:
 async def announce_start(ledger: "Place", *, as_json: bool) -> None:
     """Print when a campaign starts, if that is later."""
     orders = await run_sync(open_store(ledger).control().orders)
-    if not is_scheduled(orders):
+    if not orders.starts_in(time.time()):
         return
     if as_json:
         start = _start(orders).isoformat(timespec="seconds")
         print_json({"type": "schedule", "starts_at": start, "zone": orders.starts_zone})
     else:
         echo(start_sentence(orders))
-
-
-def is_scheduled(orders: "Orders") -> bool:
-    """Tell whether a start is still to come."""
-    return orders.starts_at is not None and _start(orders) > dt.datetime.now(dt.UTC)
 
 
 def start_sentence(orders: "Orders") -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 from anyio.to_thread import run_sync
 
@@ -15,6 +16,13 @@ from connectus_async.arguments import ToDigits
 from connectus_async.bulk.feed import ROWS_A_READ
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli import edits
+from connectus_async.cli.accounts import (
+    account_to_check,
+    account_to_record,
+    check_account,
+    present_profile,
+)
+from connectus_async.cli.at_most import CampaignCap, skip_too_often
 from connectus_async.cli.campaign_delivery import (
     Planned,
     announce_delivery,
@@ -32,28 +40,26 @@ from connectus_async.cli.campaigns import (
     standing_after,
 )
 from connectus_async.cli.composition import Composition
-from connectus_async.cli.confirmation import (
-    NOT_CONFIRMED,
-    check_confirmable,
-    is_confirmed,
-    question_of,
-)
+from connectus_async.cli.confirmation import check_confirmable
 from connectus_async.cli.corrections import check_no_export
 from connectus_async.cli.delays import load
 from connectus_async.cli.dry_run import dry_run_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.finishing import end_campaign, share_to_record
 from connectus_async.cli.first_message import TEST_STOPPED, send_test
-from connectus_async.cli.language import current, ngettext, number
+from connectus_async.cli.handing_out import check_workers, hand_out
+from connectus_async.cli.language import current
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, check_source, typed
+from connectus_async.cli.ledgers import Place, check_source, command
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
-from connectus_async.cli.orders import order_rate
+from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.origins import Recorded, origin_of
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
-from connectus_async.cli.runner import echo, errors_reported, print_json, run
+from connectus_async.cli.recipient_column import with_recipient
+from connectus_async.cli.releasing import is_released, tell_unreleased
+from connectus_async.cli.runner import at_work, echo, errors_reported, run
 from connectus_async.cli.schedule import (
     Start,
     announce_start,
@@ -62,13 +68,8 @@ from connectus_async.cli.schedule import (
     planned_start,
 )
 from connectus_async.client import AsyncConnectus
-from connectus_async.errors import (
-    ConfigurationError,
-    InvalidArgumentError,
-    LedgerError,
-)
+from connectus_async.errors import InvalidArgumentError, LedgerError
 from connectus_async.ledger import (
-    is_address,
     metadata_names,
     name_of,
     open_store,
@@ -78,11 +79,10 @@ from connectus_async.ledger.abc import Ledger
 from connectus_async.ledger.records import Entry
 from connectus_async.ledger.states import Edited, State
 from connectus_async.recipients.composer import Composer
-from connectus_async.recipients.frequency import FrequencyCap, Reached, read_reached
+from connectus_async.recipients.frequency import FrequencyCap
 from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.sources import Source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
-from connectus_async.workers.tickets import defer_tickets
 
 DEFAULT_MANNER: Final = Manner()
 NOTHING_RECORDED: Final = {metadata_names.SOURCE_FILE: "", metadata_names.SOURCE_QUERY: ""}
@@ -102,15 +102,8 @@ def send(
     dry_run: bool,
     yes: bool,
     at: Start,
-    ignore_balance: bool,
-    allow_countries: Sequence[str] | None,
-    allow_braces: bool,
-    show_messages: bool,
     test_to: str | None,
     limit: int | None,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -119,31 +112,27 @@ def send(
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
     _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
-    origin = origin_of(file, query, database, reading())
+    said = attrs.evolve(reading(), region=region)
+    origin = origin_of(file, query, database, said)
     if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
+    manner = Manner.of(given, start=at)
+    planner = Planner.of(given, is_trial=dry_run, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
-        composer = composition.composer(region)
+        composition.composer(region)  # its errors come first
         settings = Settings(region=region, **given)
         place = ledger or origin.ledger(settings.campaign)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
-    planner = Planner(
-        ignores_balance=ignore_balance,
-        countries=allow_countries,
-        allows_braces=allow_braces,
-        shows_messages=show_messages,
-        is_trial=dry_run,
-        as_json=as_json,
-    )
 
     async def command() -> int:
         source = await origin.open()
         check_no_export(source)
-        composer.check(source.columns)
+        chosen = await with_recipient(composition, source.columns, place, asks=not (yes or as_json))
+        composer = chosen.composer(region).bound(source.columns)
         starts_at = await run_sync(planned_start, place, at)
+        scheduled = attrs.evolve(planner, starts_at=starts_at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
         if delivery is not None:
             given["expires_at"] = delivery.expiry(given["expires_at"])
@@ -155,12 +144,13 @@ def send(
                 )
         await run_sync(check_source, place, source.name)
         if dry_run:
-            reached = await run_sync(_reached, place, at_most, at)
+            cap = await run_sync(CampaignCap.of, place, at_most)
+            reached = await run_sync(cap.reached, place, at)
             return await dry_run_of(
                 *(source, composer, settings, place),
                 edited=who,
                 reached=reached,
-                planner=planner,
+                planner=scheduled,
                 as_json=as_json,
             )
         recorded = await origin.recorded()
@@ -177,11 +167,11 @@ def send(
                 rate=given["rate"],
                 workers=workers,
                 yes=yes,
-                planner=planner,
+                planner=scheduled,
                 manner=manner,
                 limit=limit,
                 as_json=as_json,
-                recorded=(recorded, composition),
+                recorded=(recorded, chosen),
             )
         return code
 
@@ -198,12 +188,10 @@ def send(
 
 def resume(
     ledger: Place,
+    at_most: FrequencyCap | str | None,
     workers: int | None,
     yes: bool,
     at: Start,
-    wait: bool,
-    log_file: Path | None,
-    verbose: bool,
     limit: int | None,
     as_json: bool,
     **given: Any,
@@ -211,7 +199,7 @@ def resume(
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     _check_combination(workers=workers, limit=limit)
     check_confirmable(yes=yes, as_json=as_json)
-    manner = Manner(wait=wait, log_file=log_file, verbose=verbose, start=at)
+    manner = Manner.of(given, start=at)
 
     async def command() -> int:
         metadata, settings = await run_sync(recorded, ledger, given)
@@ -221,24 +209,30 @@ def resume(
                 name_of(ledger), f"{source} was not read to its end: run bulk send again"
             )
         place = with_campaign(ledger, settings.campaign)
+        await run_sync(check_account, place, account_to_check())
         opened = open_store(place).ledger()
-        options = await run_sync(partial(settings.options, place, wait=wait))
+        options = await run_sync(partial(settings.options, place, wait=manner.wait))
         await run_sync(check_start, place, at, options.expires_at)
-        await run_sync(check_resumed, place, options.expires_at)
-        _check_workers(workers, options)
+        with at_work():
+            await run_sync(check_resumed, place, options.expires_at)
+        check_workers(workers, options)
+        cap = await run_sync(CampaignCap.read, place, metadata, at_most)
+        reached = await run_sync(cap.reached, place, at)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
         ):
             await _check_unchecked(opened, name_of(place))
-            await sender.note(**metadata_of(settings))
+            await sender.note(**metadata_of(settings), **cap.metadata())
             await run_sync(order_rate, place, given["rate"])
             await run_sync(order_start, place, at)
             await announce_start(place, as_json=as_json)
-            if not (yes or await is_send_confirmed(sender, opened, place, limit)):
+            await skip_too_often(opened, place, reached, as_json=as_json)
+            await tell_unreleased(place, replaces=False, as_json=as_json)
+            if not await is_released(sender, opened, place, limit, yes=yes):
                 return ExitCode.FAILED
             if workers:
-                code, _accepted = await _handed_out(opened, workers, place, as_json=as_json)
+                code, _accepted = await hand_out(opened, workers, place, as_json=as_json)
             else:
                 code, _accepted = await send_queued(
                     sender, options, place, manner, limit, as_json=as_json
@@ -277,13 +271,6 @@ def _check_combination(
     named = [name for name, value in given.items() if value]
     if len(named) > 1 and named != ["--dry-run", "--workers"]:
         raise click.UsageError(_("{options} do not go together").format(options=", ".join(named)))
-
-
-def _check_workers(workers: int | None, options: CampaignOptions) -> None:
-    if workers and not is_address(options.ledger):
-        raise ConfigurationError("--workers", "needs a ledger in a database: postgresql://…")
-    if workers and options.processes > 1:
-        raise ConfigurationError("--processes", "is of one machine: start more workers instead")
 
 
 async def _check_unchecked(ledger: Ledger, name: str) -> None:
@@ -364,18 +351,21 @@ async def send_source(
         ConfigurationError: Something stops it, or recipients may have received another text of the
             same ledger, and nobody chose who gets this one.
     """
+    await run_sync(check_account, ledger, account_to_check())
     options = await run_sync(partial(settings.options, ledger, wait=manner.wait))
     await run_sync(check_start, ledger, manner.start, options.expires_at)
-    reached = await run_sync(_reached, ledger, at_most, manner.start)
-    _check_workers(workers, options)
+    cap = await run_sync(CampaignCap.of, ledger, at_most)
+    reached = await run_sync(cap.reached, ledger, manner.start)
+    check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
         names = {metadata_names.SOURCE: source.name, **NOTHING_RECORDED}
-        await sender.note(**metadata_of(settings), **names)
+        await sender.note(**metadata_of(settings), **names, **cap.metadata())
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
         if delivery is not None:
             composer = await join(client, sender, opened, composer, delivery)
+        await tell_unreleased(ledger, replaces=True, as_json=as_json)
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await load_source(sender, source, composer, options, choose, planner, reached)
         if recorded is not None:
@@ -386,43 +376,19 @@ async def send_source(
         await planner.show(plan)
         if plan.stops:
             await sender.note(**{metadata_names.LOADED: "0"})  # so that nobody resumes it
-            raise StoppedError(plan.stops)
+            raise StoppedError(plan)
         if report.skipped and not as_json:
-            command = f"connectus bulk export {typed(ledger)} - --format csv --state skipped"
-            all_of_them = _("All skipped rows: {command}")
-            echo(all_of_them.format(command=command))
+            filters = ("-", "--format", "csv", "--state", "skipped")
+            skipped = " ".join((command("export", ledger), *filters))
+            echo(_("All skipped rows: {command}").format(command=skipped))
         if delivery is not None:
             announce_delivery(delivery, as_json=as_json)
         await announce_start(ledger, as_json=as_json)
-        if not (yes or await is_send_confirmed(sender, opened, ledger, limit)):
+        if not await is_released(sender, opened, ledger, limit, yes=yes):
             return ExitCode.FAILED, (await sender.counts()).get(State.ACCEPTED, 0)
         if workers:
-            return await _handed_out(opened, workers, ledger, as_json=as_json)
+            return await hand_out(opened, workers, ledger, as_json=as_json)
         return await send_queued(sender, options, ledger, manner, limit, as_json=as_json)
-
-
-def _reached(ledger: Place, at_most: FrequencyCap | None, start: Start) -> Reached | None:
-    """Count what people got by other campaigns, if that counts. Blocks."""
-    if at_most is None:
-        return None
-    return read_reached(open_store(ledger), at_most, planned_start(ledger, start))
-
-
-async def is_send_confirmed(sender: Bulk, opened: Ledger, ledger: Place, limit: int | None) -> bool:
-    """Ask whether to send what is queued; a no is put on record."""
-    waiting = await opened.waiting()
-    if not waiting or await is_confirmed(question_of(waiting, limit)):
-        return True
-    count = sum(it.messages for it in waiting.values())
-    await note_stop(sender, NOT_CONFIRMED, ExitCode.FAILED)
-    echo(
-        ngettext(
-            "Nothing was sent. {count} message waits; this asks again: {command}",
-            "Nothing was sent. {count} messages wait; this asks again: {command}",
-            count,
-        ).format(count=number(count), command=f"connectus bulk resume {typed(ledger)}")
-    )
-    return False
 
 
 async def send_queued(
@@ -439,7 +405,7 @@ async def send_queued(
     if limit is not None:
         sender._send_at_most(limit)  # noqa: SLF001 - no matter of the users of a sender
         waiting = min(waiting, limit)
-    how = f"connectus bulk {{command}} {typed(ledger)}"
+    how = partial(command, ledger=ledger, profile=present_profile())
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
     await _note_delays(sender, "")
     if options.quiet_hours is not None or not current().is_english:
@@ -456,7 +422,8 @@ async def send_queued(
         if display.stopped_by and display.code:
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
-    display.finish(standing.counts, standing.skipped, has_file=standing.has_file)
+    paused = await run_sync(is_paused, ledger)
+    display.finish(standing.counts, standing.skipped, is_paused=paused, has_file=standing.has_file)
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)
@@ -469,34 +436,11 @@ async def _note_delays(sender: Bulk, delays: str) -> None:
         await sender.note(**{metadata_names.DELAYS: delays})
 
 
-async def _handed_out(
-    opened: Ledger, workers: int, ledger: Place, *, as_json: bool
-) -> tuple[int, int]:
-    """Hand out a ticket to each of some workers, which send what is queued."""
-    counts = await opened.counts()
-    waiting = counts.get(State.QUEUED, 0)
-    tickets = workers if waiting else 0
-    if tickets:
-        await defer_tickets(opened, tickets)
-    if as_json:
-        print_json({"type": "tickets", "tickets": tickets, "queued": waiting})
-    elif tickets:
-        handed = ngettext(
-            "{count} message waits for the workers; this shows the progress: {command}",
-            "{count} messages wait for the workers; this shows the progress: {command}",
-            waiting,
-        )
-        command = f"connectus bulk status {typed(ledger)}"
-        echo(handed.format(count=number(waiting), command=command))
-    else:
-        echo(_("nothing is to be sent"))
-    return 0, counts.get(State.ACCEPTED, 0)
-
-
 def metadata_of(settings: Settings) -> dict[str, str]:
     """Make the metadata of a campaign that goes on with these options."""
     return {
         metadata_names.SETTINGS: settings.written(),
         metadata_names.STOPPED: "",
         **share_to_record(),
+        **account_to_record(),
     }

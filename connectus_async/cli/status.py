@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from typing import Final
@@ -15,21 +15,19 @@ from anyio.to_thread import run_sync
 from rich.console import Console
 from rich.live import Live
 
-from connectus_async.cli.campaign_display import print_deliveries
+from connectus_async.cli.campaign_delivery import Recorded, delivery_lines, recorded_delivery
+from connectus_async.cli.campaign_display import print_deliveries, to_fix
 from connectus_async.cli.campaign_state import Snapshot, read_snapshot, snapshot_of
 from connectus_async.cli.campaign_table import figures_of, senders_of, state_of, watched
 from connectus_async.cli.campaigns import Standing, standing_of
 from connectus_async.cli.exit_codes import ExitCode
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import moment, number, translated
-from connectus_async.cli.ledgers import Place
-from connectus_async.cli.orders import is_paused, orders_as_dict, print_orders
+from connectus_async.cli.ledgers import Place, command
+from connectus_async.cli.orders import orders_as_dict, print_orders
 from connectus_async.cli.runner import echo, print_json, run
-from connectus_async.cli.schedule import is_scheduled
 from connectus_async.cli.state_counts import counted
 from connectus_async.ledger import open_store
-from connectus_async.ledger.records import Orders, Sender
-from connectus_async.ledger.states import State
 from connectus_async.report.figures import Figures, read_figures
 
 WATCH_SECONDS: Final = 2.0
@@ -44,21 +42,21 @@ def show_status(ledger: Place, watch: bool, as_json: bool) -> None:
     if watch:
         run(partial(_watch, ledger, as_json=as_json), as_json=as_json, when_interrupted=NOT_WATCHED)
 
-    def read() -> tuple[Figures, Standing, Snapshot]:
+    def read() -> tuple[Figures, Standing, Snapshot, Recorded | None]:
         store = open_store(ledger)
         with store.read() as reader:
             figures, standing = read_figures(reader), standing_of(reader)
             campaign = snapshot_of(ledger, reader)
+            delivery = recorded_delivery(reader.metadata())
         control = store.control()
         orders, senders = control.orders(), control.senders()
-        return figures, standing, attrs.evolve(campaign, orders=orders, senders=senders)
+        campaign = attrs.evolve(campaign, orders=orders, senders=senders)
+        return figures, standing, campaign, delivery
 
-    async def command() -> tuple[Figures, Standing, Snapshot]:
-        return await run_sync(read)
-
-    figures, standing, campaign = run(command, as_json=as_json, when_interrupted="interrupted")
-    _print_status(figures, standing, campaign, as_json=as_json)
-    sys.exit(_code(standing, campaign.orders, campaign.senders))
+    found = run(partial(run_sync, read), as_json=as_json, when_interrupted="interrupted")
+    figures, standing, campaign, delivery = found
+    _print_status(figures, standing, campaign, delivery, as_json=as_json)
+    sys.exit(_code(standing, campaign))
 
 
 async def _watch(ledger: Place, *, as_json: bool) -> None:
@@ -86,17 +84,22 @@ def _said(campaign: Snapshot, *, as_json: bool) -> str:
     return f"{state_of(campaign)}: {figures_of(campaign).sentence()}"
 
 
-def _code(standing: Standing, orders: Orders, senders: Sequence[Sender]) -> ExitCode:
+def _code(standing: Standing, campaign: Snapshot) -> ExitCode:
     """Return the exit code that whoever sends the campaign ends with, or would end with now."""
-    if senders:
+    if campaign.senders:
         return attrs.evolve(standing, stopped=None).code(is_waiting=True)
-    if orders.stopped is not None:
+    if campaign.orders.stopped is not None:
         return attrs.evolve(standing, stopped=ExitCode.STOPPED).code()
-    return standing.code(is_waiting=is_paused(orders) or is_scheduled(orders))
+    return standing.code(is_waiting=campaign.is_paused or campaign.is_scheduled)
 
 
 def _print_status(
-    figures: Figures, standing: Standing, campaign: Snapshot, *, as_json: bool
+    figures: Figures,
+    standing: Standing,
+    campaign: Snapshot,
+    delivery: Recorded | None,
+    *,
+    as_json: bool,
 ) -> None:
     counts = {str(state): count for state, count in figures.counts.items()}
     if as_json:
@@ -112,6 +115,7 @@ def _print_status(
                 "billed": figures.billed,
                 "deliveries": dict(figures.deliveries),
                 "without_id": figures.nameless,
+                "delivery": delivery and delivery.as_dict(),
                 "earlier_attempts": {str(state): it for state, it in standing.earlier.items()},
                 **campaign.as_dict(),
                 **orders_as_dict(campaign.orders, campaign.senders),
@@ -121,9 +125,9 @@ def _print_status(
     echo(f"{campaign.name}: {state_of(campaign)}")
     for line in (*_pace(campaign), *senders_of(campaign)):
         echo(line)
-    for state, count in counts.items():
+    for state, count in figures.states.items():
         if count:
-            echo(counted(State(state), count, width=12))
+            echo(counted(state, count, width=12))
     for reason, count in figures.skipped.items():
         echo(
             _("{count} skipped: {reason}").format(
@@ -136,7 +140,17 @@ def _print_status(
     print_deliveries(figures)
     if not figures.is_loaded and not campaign.senders:
         echo(_("its file was not read to the end: run bulk send again"))
-    print_orders(campaign.orders, campaign.place)
+    for line in _hints(figures, campaign, delivery):
+        echo(line)
+    print_orders(campaign.orders, campaign.place, campaign.profile)
+
+
+def _hints(figures: Figures, campaign: Snapshot, delivery: Recorded | None) -> Iterator[str]:
+    """Write what can be done next."""
+    if figures.to_fix:
+        yield to_fix(figures.to_fix, command("export", campaign.place))
+    if delivery is not None:
+        yield from delivery_lines(delivery, campaign.place, campaign.profile)
 
 
 def _pace(campaign: Snapshot) -> Iterator[str]:

@@ -8,10 +8,12 @@ from typing import Final
 from anyio.to_thread import run_sync
 from rich.console import Console
 
+from connectus_async.cli.accounts import present_profile
 from connectus_async.cli.campaign_display import REFRESH_SECONDS, print_deliveries, progress_bar
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number
-from connectus_async.cli.ledgers import Place, typed
+from connectus_async.cli.ledgers import Place
+from connectus_async.cli.ledgers import command as again
 from connectus_async.cli.parameters import connection
 from connectus_async.cli.runner import echo, print_json, run
 from connectus_async.client import AsyncConnectus
@@ -84,5 +86,5 @@ def _print(asked: int, left: int, figures: Figures, ledger: Place, *, as_json: b
     checked = _("{asked} checked; {left} have no final status yet")
     echo(checked.format(asked=number(asked), left=number(left)))
     if left:
-        command = f"connectus bulk track {typed(ledger)} --until-final"
-        echo(_("continue with {command}").format(command=command))
+        track = f"{again('track', ledger, present_profile())} --until-final"
+        echo(_("continue with {command}").format(command=track))

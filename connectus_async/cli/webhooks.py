@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.listen_error import listen_error
-from connectus_async.cli.runner import echo, print_json, run, shown
+from connectus_async.cli.runner import at_work, echo, print_json, run, shown
 from connectus_async.errors import ConfigurationError, InvalidArgumentError, WebhookError
 from connectus_async.redaction import printable
 from connectus_async.webhooks import Event, IncomingSms, StatusUpdate, aiohttp_app, parse
@@ -153,7 +153,7 @@ async def _serve(
 
 async def _replay(file: Path, to: str) -> int:
     posted = number = 0
-    with await run_sync(_opened, "file", file, "rb") as lines:
+    with await run_sync(_opened, "file", file, "rb") as lines, at_work():
         async with _session() as session:
             while line := await run_sync(lines.readline, MAX_BODY + 1):
                 number += 1

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final, NoReturn, Self, SupportsIndex, cast
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, SupportsIndex, TypeVar, cast
 from uuid import uuid4
 
 import aiohttp
 from aiohttp import web
+from anyio.from_thread import start_blocking_portal
 from attrs import define, field
 
 from connectus_async.emulator.app import LINK_PATH, Api, Credentials
+from connectus_async.emulator.assertions import check_not_sent, check_sent
 from connectus_async.emulator.balances import Balances
 from connectus_async.emulator.calls import API_PREFIX, QR_PREFIX
 from connectus_async.emulator.disorder import NO_DISORDER, WebhookDisorder
@@ -23,10 +25,12 @@ from connectus_async.emulator.webhooks import Post, Webhooks, incoming_sms
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
     from datetime import datetime
 
-    from connectus_async.emulator.messages import Received
+    from connectus_async.emulator.messages import Product, Received
+
+T = TypeVar("T")
 
 _BACKLOG: Final = 1024
 _SHUTDOWN_SECONDS: Final = 1.0
@@ -39,7 +43,11 @@ def _random_ids() -> Iterator[str]:
 
 @define(kw_only=True, repr=False, eq=False)
 class Emulator:
-    """The Connectus API on loopback, within ``async with``.
+    """The Connectus API on loopback, within ``async with`` or ``with``.
+
+    In ``async with`` it is served by the event loop that runs there. In ``with`` it has a thread
+    and a loop of its own, so that code that blocks can call it. Its coroutines can be awaited in
+    any loop, and `call` runs them where there is none.
 
     Args:
         host: Address to bind.
@@ -109,6 +117,8 @@ class Emulator:
     _webhook_counts: Counter[str] = field(init=False, factory=Counter[str])
     _server: web.Server = field(init=False)
     _listener: asyncio.Server = field(init=False)
+    _loop: asyncio.AbstractEventLoop = field(init=False)
+    _thread: ExitStack = field(init=False, factory=ExitStack)
 
     def __attrs_post_init__(self) -> None:
         """Build the parts that need no running loop."""
@@ -139,6 +149,17 @@ class Emulator:
     def qr_base_url(self) -> str:
         """The WhatsApp QR host's base URL, for ``CONNECTUS_QR_BASE_URL``."""
         return f"http://{self._authority}{QR_PREFIX}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that point a client at it, with their values."""
+        return {
+            "CONNECTUS_BASE_URL": self.base_url,
+            "CONNECTUS_QR_BASE_URL": self.qr_base_url,
+            "CONNECTUS_API_USER": self.api_user,
+            "CONNECTUS_API_KEY": self.api_key,
+            "CONNECTUS_QR_TOKEN": self.qr_token,
+        }
 
     @property
     def received(self) -> list[Received]:
@@ -183,7 +204,52 @@ class Emulator:
         Call it after moving the clock to be sure that all webhooks have arrived. Those due later,
         such as late changes and retries, stay pending.
         """
-        await self._webhooks.settled()
+        await self._served(self._webhooks.settled())
+
+    def assert_sent(
+        self,
+        *,
+        to: str | int | None = None,
+        containing: str | None = None,
+        product: Product | None = None,
+        times: int | None = None,
+    ) -> Received:
+        """Assert that a message was sent, and return the last such one.
+
+        Args:
+            to: Its recipient: a number in any spelling, or an address. Default: anybody.
+            containing: A part of its content. Default: any content.
+            product: ``"sms"``, ``"email"``, ``"whatsapp"`` or ``"whatsapp_qr"``. Default: any.
+            times: The number of such messages, at least 1. Default: one or more.
+
+        Raises:
+            AssertionError: There is none, or another number of them. It shows what was sent.
+
+        Example:
+            ```python
+            emulator.assert_sent(to="+56 9 8768 8060", containing="va en camino")
+            ```
+        """
+        return check_sent(self.received, to, containing, product, times)
+
+    def assert_not_sent(
+        self,
+        *,
+        to: str | int | None = None,
+        containing: str | None = None,
+        product: Product | None = None,
+    ) -> None:
+        """Assert that no such message was sent; without arguments, none at all.
+
+        Args:
+            to: As in `assert_sent`.
+            containing: As in `assert_sent`.
+            product: As in `assert_sent`.
+
+        Raises:
+            AssertionError: There is one. It shows it.
+        """
+        check_not_sent(self.received, to, containing, product)
 
     def status_of(self, id_message: str) -> str:
         """Return the status of a message at the current `clock`, whatever was posted.
@@ -235,12 +301,11 @@ class Emulator:
 
         Requests in progress are still answered. Afterwards the port is the same as before.
         """
-        self._stop_listening()
-        self._close_idle_connections()
+        await self._served(self._refuse())
         try:
             yield
         finally:
-            await self._listen()
+            await self._served(self._listen())
 
     async def incoming(self, *, src_number: str, dst_number: str, sms_content: str) -> int | None:
         """Receive an SMS, for instance a reply: POST it to the incoming webhook.
@@ -258,7 +323,22 @@ class Emulator:
             sentence = "this emulator has no incoming_webhook"
             raise ValueError(sentence)
         body = incoming_sms(self._state.new_id(), src_number, dst_number, sms_content)
-        return await self._webhooks.post(Post.of(self.incoming_webhook, body))
+        return await self._served(self._webhooks.post(Post.of(self.incoming_webhook, body)))
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of an emulator that was entered by ``with``, and return its result.
+
+        Example:
+            ```python
+            with Emulator(incoming_webhook=url) as emulator:
+                emulator.call(
+                    emulator.incoming(
+                        src_number="56987688060", dst_number="56987600000", sms_content="Sí"
+                    )
+                )
+            ```
+        """
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def __reduce_ex__(self, _: SupportsIndex, /) -> NoReturn:
         raise TypeError(
@@ -271,6 +351,7 @@ class Emulator:
         Raises:
             JournalError: The journal cannot be opened, or is not a journal.
         """
+        self._loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             if self._journal is not None:
                 await asyncio.to_thread(self._journal.open)
@@ -296,6 +377,32 @@ class Emulator:
     async def __aexit__(self, *_: object) -> None:
         """Stop listening, drop requests in progress, and close all tasks and sockets."""
         await self._exit.aclose()
+
+    def __enter__(self) -> Self:
+        """Start listening, in a thread of its own.
+
+        Raises:
+            JournalError: The journal cannot be opened, or is not a journal.
+        """
+        with ExitStack() as stack:
+            portal = stack.enter_context(start_blocking_portal())
+            stack.enter_context(portal.wrap_async_context_manager(self))
+            self._thread = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop listening, drop requests in progress, and end the thread."""
+        self._thread.close()
+
+    async def _served(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the loop of the emulator, whichever loop waits for it."""
+        if asyncio.get_running_loop() is self._loop:
+            return await coroutine
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+
+    async def _refuse(self) -> None:
+        self._stop_listening()
+        self._close_idle_connections()
 
     async def _listen(self) -> None:
         self._listener = await asyncio.get_running_loop().create_server(

@@ -36,6 +36,7 @@ from connectus_async.ledger.records import (
     Sender,
     TimeGrid,
     Total,
+    Unreleased,
     Unresolved,
     Waiting,
     Witnesses,
@@ -196,7 +197,12 @@ class Ledger(SendingLedger):
 
     @abstractmethod
     async def end_load(
-        self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
+        self,
+        load_number: int,
+        *,
+        replaces: bool,
+        edited: Edited = Edited.EVERYONE,
+        releases: bool = True,
     ) -> Mapping[int, int]:
         """Record that a source was loaded to its end.
 
@@ -206,6 +212,10 @@ class Ledger(SendingLedger):
                 that were.
             edited: Treatment of people who may have got another text. If that is to abort, the
                 source does not count as loaded, so that nobody resumes it.
+            releases: Let all holders send its messages. If not, this holder has to release them,
+                and until somebody does, no holder begins them, even after this one is gone. A load
+                that replaces others takes what they left unreleased. A store that has one holder at
+                a time keeps nothing back: there is nobody else who could send it.
 
         Returns:
             The number of people who were left out, by the load that their last other message is of.
@@ -225,12 +235,45 @@ class Ledger(SendingLedger):
         """
 
     @abstractmethod
+    async def skip_too_often(self, numbers: Sequence[int]) -> int:
+        """Skip messages that wait, since their recipients got enough by other campaigns.
+
+        A load of their source that does not say so queues them again.
+
+        Args:
+            numbers: The numbers of their entries; those that do not wait any more stay as they are.
+
+        Returns:
+            The number of messages that are skipped.
+        """
+
+    @abstractmethod
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out, in the way of `queued`."""
 
     @abstractmethod
+    async def take_unreleased(self) -> None:
+        """Have to release from now on what holders left unreleased that are gone."""
+
+    @abstractmethod
+    async def release(self, *, to_all: bool = True) -> None:
+        """Let holders send the messages that this one has to release.
+
+        Args:
+            to_all: Let all holders send them. If not, only this one does, and those that it does
+                not send stay unreleased.
+
+        Raises:
+            LedgerError: Another load has taken some of them since `take_unreleased`. None is
+                released then.
+        """
+
+    @abstractmethod
     async def waiting(self) -> Mapping[str, Waiting]:
-        """Add up the messages that wait to be sent, by kind."""
+        """Add up the messages that wait to be sent, by kind.
+
+        Those that another holder has to release are left out.
+        """
 
     @abstractmethod
     async def unresolved(self) -> Sequence[Unresolved]:
@@ -457,6 +500,14 @@ class LedgerReader(ABC):
     @abstractmethod
     def count_again(self, choice: Again) -> int:
         """Count the messages that `Ledger.queue_again` queues."""
+
+    @abstractmethod
+    def again(self, choice: Again) -> Iterator[Sequence[tuple[int, str]]]:
+        """Read the numbers and recipients of the messages that `Ledger.queue_again` queues."""
+
+    @abstractmethod
+    def unreleased(self) -> Sequence[Unreleased]:
+        """Count the messages that nobody has released yet, by who is to release them."""
 
     @abstractmethod
     def earlier_attempts(self) -> Mapping[State, int]:

@@ -59,6 +59,16 @@ DELAYS: Final = "delays"
 """Delays that the sender of the command line has reported last, as a JSON list; they count while
 somebody sends."""
 
+PROFILE: Final = "profile"
+"""Profile of the command line that the campaign is sent with; empty if none has to be named."""
+
+ACCOUNT: Final = "account"
+"""Hash of the address of the API and of the user; empty if there is no user."""
+
+AT_MOST: Final = "at_most"
+"""Frequency cap of the command line, and the folder in which it counts, as a JSON object; empty if
+there is none."""
+
 DELIVERY: Final = "delivery"
 """Identifier of the API's delivery that all messages of the command line are in, if they are."""
 

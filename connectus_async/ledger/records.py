@@ -112,11 +112,13 @@ class Again(NamedTuple):
         undelivered: Accepted SMS with a final delivery status other than delivered.
         reason: Only those with this in their reason, or else in their delivery status, in capitals
             or not.
+        but: Numbers of messages that stay as they are.
     """
 
     rejected: bool = False
     undelivered: bool = False
     reason: str | None = None
+    but: Sequence[int] = ()
 
 
 class Unresolved(NamedTuple):
@@ -370,6 +372,22 @@ class Orders(NamedTuple):
     starts_at: float | None = None
     starts_zone: str | None = None
 
+    def paused_for(self, now: float) -> float:
+        """Seconds for which it is still paused at a Unix time; 0 if it is not.
+
+        >>> Orders(paused_until=9.0).paused_for(5.0), Orders(paused_until=9.0).paused_for(10.0)
+        (4.0, 0.0)
+        """
+        return max(0.0, (self.paused_until or 0.0) - now)
+
+    def starts_in(self, now: float) -> float:
+        """Seconds from a Unix time to a scheduled start; 0 if there is none to come.
+
+        >>> Orders(starts_at=9.0).starts_in(5.0), Orders().starts_in(5.0)
+        (4.0, 0.0)
+        """
+        return max(0.0, (self.starts_at or 0.0) - now)
+
 
 class NewOrders(TypedDict, total=False):
     """New values of fields of `Orders`."""
@@ -392,6 +410,19 @@ class Sender(NamedTuple):
 
     place: str
     since: float
+
+
+class Unreleased(NamedTuple):
+    """Queued messages that a load has left unreleased: no holder begins them.
+
+    Attributes:
+        messages: Their number.
+        place: Machine and process, in words, of the holder that is to release them; ``None`` if it
+            is gone.
+    """
+
+    messages: int
+    place: str | None
 
 
 class Throttling(NamedTuple):

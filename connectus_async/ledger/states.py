@@ -65,6 +65,9 @@ class SkipReason(enum.StrEnum):
     TOO_OFTEN = "too_often"
     """The recipient got as many messages of other campaigns lately as are allowed."""
 
+    HAS_ANOTHER = "has_another"
+    """The recipient may have got another text of this campaign, and gets no further one."""
+
 
 def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
     """Write the reason of a skipped message, as the statistics take it apart."""
@@ -73,7 +76,21 @@ def skip_reason(skipped: SkipReason, sentence: str | None) -> str:
 
 REPLACED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, REPLACED)
 CORRECTED_BECAUSE: Final = skip_reason(SkipReason.SUPERSEDED, CORRECTED)
-LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)
+LEFT_OUT_BECAUSE: Final = skip_reason(SkipReason.HAS_ANOTHER, HAS_ANOTHER)
+NOT_COUNTED: Final = frozenset({SkipReason.SUPERSEDED, SkipReason.HAS_ANOTHER})
+"""Reasons of rows that are no part of a campaign's total: their source does not have them any more,
+or another message stands in their place."""
+
+
+def not_counted(skipped: Mapping[str, int]) -> int:
+    """Add up the skipped rows that are no part of a campaign's total.
+
+    Args:
+        skipped: Skipped rows by reason.
+    """
+    return sum(skipped.get(reason, 0) for reason in NOT_COUNTED)
+
+
 RETURNS: Final = frozenset({REPLACED_BECAUSE, LEFT_OUT_BECAUSE, SkipReason.TOO_OFTEN.value})
 """The reasons for which a message waits again once its source has it."""
 

@@ -11,9 +11,12 @@ import attrs
 
 from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.ledger.keys import recipient_key
+from connectus_async.ledger.states import MAY_BE_SENT
+from connectus_async.products.sms_statuses import UNDELIVERED
 
 if TYPE_CHECKING:
     from connectus_async.ledger.abc import LedgerStore
+    from connectus_async.ledger.records import MessageRow
 
 SETTING: Final = "at_most"
 HOUR: Final = 3_600.0
@@ -53,6 +56,15 @@ class FrequencyCap:
             )
         return cls(int(found[1]), seconds)
 
+    def __str__(self) -> str:
+        """Write it as `parse` reads it.
+
+        >>> str(FrequencyCap.parse("1/1w")), str(FrequencyCap.parse("3/36h"))
+        ('1/7d', '3/36h')
+        """
+        unit = "h" if self.seconds % UNITS["d"] else "d"
+        return f"{self.most}/{self.seconds / UNITS[unit]:.0f}{unit}"
+
 
 class Reached:
     """Number of messages that people got lately, of several ledgers.
@@ -88,9 +100,13 @@ class Reached:
 
     def is_too_often(self, recipient: str) -> bool:
         """Tell whether a recipient got as many messages as are allowed."""
+        return self.count(recipient) >= self._most
+
+    def count(self, recipient: str) -> int:
+        """Count the messages that a recipient got."""
         number = hash(recipient_key(recipient))
         bucket = self._buckets[number % BUCKETS]
-        return bisect_right(bucket, number) - bisect_left(bucket, number) >= self._most
+        return bisect_right(bucket, number) - bisect_left(bucket, number)
 
 
 def read_reached(
@@ -106,7 +122,7 @@ def read_reached(
     Raises:
         LedgerError: One of them cannot be read, so that nobody knows what it sent.
     """
-    since = max(time.time(), starts_at or 0.0) - cap.seconds
+    since = _since(cap, starts_at)
     reached = Reached(cap.most)
     try:
         for other in store.others(since):
@@ -121,3 +137,37 @@ def read_reached(
         ) from None
     reached.end()
     return reached
+
+
+def read_reached_by_itself(
+    store: "LedgerStore", cap: FrequencyCap, starts_at: float | None = None
+) -> Reached:
+    """Count what people got by the ledger of a campaign itself. Blocks.
+
+    What was refused, was not sent or has a final delivery status other than delivered does not
+    count: it reached nobody.
+
+    Args:
+        store: The ledger.
+        cap: The cap.
+        starts_at: As in `read_reached`.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    since = _since(cap, starts_at)
+    reached = Reached(cap.most)
+    with store.read() as reader:
+        for rows in reader.messages(MAY_BE_SENT):
+            reached.add(row.recipient for row in rows if row.recipient and _counts(row, since))
+    reached.end()
+    return reached
+
+
+def _since(cap: FrequencyCap, starts_at: float | None) -> float:
+    return max(time.time(), starts_at or 0.0) - cap.seconds
+
+
+def _counts(row: "MessageRow", since: float) -> bool:
+    at = row.started_at if row.ended_at is None else row.ended_at
+    return row.delivery_status not in UNDELIVERED and at is not None and at >= since

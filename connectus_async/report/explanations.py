@@ -21,6 +21,7 @@ SKIPPED: Final[Mapping[str, str]] = {
     SkipReason.EXPIRED: "it was not sent in time",
     SkipReason.OVER_BUDGET: "the budget does not cover it",
     SkipReason.SUPERSEDED: "another message took its place",
+    SkipReason.HAS_ANOTHER: "the recipient may have got another text of this campaign",
     SkipReason.TOO_OFTEN: "the recipient got as many messages lately as are allowed",
 }
 TEXTS: Final = ("sms_content", "whatsapp_content", "email_content")

@@ -107,7 +107,7 @@ def export(
     original: Original | None = None,
     columns: Collection[str] | None = None,
     has_texts: bool = False,
-    delimiter: str = ",",
+    delimiter: str | None = None,
     language: str = ENGLISH,
 ) -> int:
     """Write a campaign's messages as a table, in order of arrival. Blocks.
@@ -137,7 +137,7 @@ def export(
             called ``connectus_…``.
         columns: Write only these of our columns, and ``text`` if it is asked for.
         has_texts: Add ``text``, the text of the message, where the ledger still has it.
-        delimiter: The delimiter of CSV.
+        delimiter: The delimiter of CSV. Default ``,``.
         language: The language of ``explanation``, such as ``es``, and in a workbook of the names of
             our columns. JSON Lines are the same in all.
 
@@ -146,8 +146,8 @@ def export(
 
     Raises:
         LedgerError: The ledger cannot be read.
-        InvalidArgumentError: The target or the format is not valid, or a sheet cannot have so many
-            rows.
+        InvalidArgumentError: The target or the format is not valid, a delimiter is given for
+            another format than CSV, or a sheet cannot have so many rows.
         ConfigurationError: Parquet needs ``pip install 'connectus-async[parquet]'``, a workbook
             ``pip install 'connectus-async[excel]'``.
         OSError: The target cannot be written. It is unchanged.
@@ -156,6 +156,8 @@ def export(
         export(Path("navidad.db"), Path("navidad.csv"), states=[State.REJECTED, State.UNKNOWN])
     """
     chosen = _format(target, format)
+    if delimiter is not None and chosen != "csv":
+        raise InvalidArgumentError("delimiter", f"makes no sense for the format {chosen}")
     choice = choice or Choice(states=_checked(states))
     with open_store(ledger).read() as reader:
         mark = mark_of(reader.metadata())
@@ -182,6 +184,9 @@ def _format(target: Path | TextIO, format: Format | None) -> Format:
     for known in allowed:
         if known == (format or ending):
             return known
+    if format is None and ending:
+        endings = ", ".join(f".{it}" for it in allowed)
+        raise InvalidArgumentError("target", f"has no supported extension; use one of {endings}")
     raise InvalidArgumentError("format", f"must be {', '.join(allowed[:-1])} or {allowed[-1]}")
 
 
@@ -329,9 +334,9 @@ _ENCODINGS: Final = {"csv": "utf-8-sig", "jsonl": "utf-8"}
 
 
 def _write_text(
-    chosen: Format, batches: Batches, columns: Sequence[Column], file: TextIO, delimiter: str
+    chosen: Format, batches: Batches, columns: Sequence[Column], file: TextIO, delimiter: str | None
 ) -> int:
-    return _TEXT_WRITERS[chosen](batches, columns, file, delimiter)
+    return _TEXT_WRITERS[chosen](batches, columns, file, delimiter or ",")
 
 
 @contextmanager

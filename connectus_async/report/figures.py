@@ -10,13 +10,15 @@ import attrs
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.abc import LedgerReader
 from connectus_async.ledger.records import Frequency, Latency, TimeGrid, Total
-from connectus_async.ledger.states import ATTEMPTED, State
+from connectus_async.ledger.states import ATTEMPTED, NOT_COUNTED, SkipReason, State, not_counted
 from connectus_async.redaction import scrubbed
 
 MAX_BUCKETS: Final = 96
 MESSAGES_A_BUCKET: Final = 10
 """Average, at least: a small campaign has few buckets rather than empty ones."""
 MOST_FREQUENT: Final = 10
+FILE_TO_FIX: Final = "to-fix.xlsx"
+"""File for the rows to correct, in the commands that people are shown."""
 
 
 @attrs.frozen
@@ -61,14 +63,16 @@ class Figures:
         source: The name of its source file, if known.
         created_at: The time at which its ledger was created, if known.
         is_loaded: Whether its source was loaded to the end; ``None`` if unknown.
+        profile: The profile of the command line that sends it; empty if none has to be named.
         stopped: The reason why it stopped, if that is on record and it was not resumed since.
-        counts: Messages by state, with every state named.
+        counts: Messages and rows by state, with every state named.
         billed: Amount that the accepted messages took from the balance.
         nameless: Number of SMS that were accepted without a provider id. Nobody can ask for their
             status.
         began_at: Begin of the first attempt on record.
         ended_at: Time of the last outcome.
         skipped: Skipped messages by reason.
+        to_fix: Rejected messages and invalid rows, if the ledger knows the file to correct them in.
         invalid: Most frequent faults of rows that could not become messages.
         errors: Most frequent errors of the other messages.
         deliveries: Messages by delivery status.
@@ -79,6 +83,7 @@ class Figures:
     source: str | None
     created_at: datetime | None
     is_loaded: bool | None
+    profile: str
     stopped: str | None
     counts: Mapping[State, int]
     billed: int
@@ -86,15 +91,32 @@ class Figures:
     began_at: datetime | None
     ended_at: datetime | None
     skipped: Mapping[str, int]
+    to_fix: int
     invalid: Sequence[Frequency]
     errors: Sequence[Frequency]
     deliveries: Mapping[str, int]
     timeline: Timeline | None
 
     @property
+    def states(self) -> Mapping[State, int]:
+        """Messages by state, with every state named; only those that are part of the total."""
+        skipped = self.counts[State.SKIPPED] - not_counted(self.skipped)
+        return {**self.counts, State.SKIPPED: skipped}
+
+    @property
     def total(self) -> int:
-        """All messages, and the rows that could not become one."""
-        return sum(self.counts.values())
+        """All messages, and the rows that could not become one; see `NOT_COUNTED`."""
+        return sum(self.states.values())
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """Skipped messages of the total, by reason."""
+        return {it: count for it, count in self.skipped.items() if it not in NOT_COUNTED}
+
+    @property
+    def others(self) -> Mapping[str, int]:
+        """Skipped messages that are no part of the total, by reason."""
+        return {it: count for it, count in self.skipped.items() if it in NOT_COUNTED}
 
     @property
     def attempted(self) -> int:
@@ -137,19 +159,23 @@ def read_figures(reader: LedgerReader) -> Figures:
     stopped = metadata.get(metadata_names.STOPPED)
     totals = reader.totals()
     began, ended = _span(totals)
-    accepted = totals.get(State.ACCEPTED)
+    accepted, rejected = totals.get(State.ACCEPTED), totals.get(State.REJECTED)
+    skipped = reader.skipped()
+    bad = (rejected.messages if rejected else 0) + skipped.get(SkipReason.INVALID, 0)
     return Figures(
         name=metadata.get(metadata_names.NAME) or (PurePath(source).name if source else "Campaign"),
         source=PurePath(source).name if source else None,
         created_at=_moment(float(created_at)) if created_at else None,
         is_loaded=None if loaded is None else loaded == "1",
+        profile=metadata.get(metadata_names.PROFILE, ""),
         stopped=scrubbed(stopped) if stopped else None,
         counts={state: totals[state].messages if state in totals else 0 for state in State},
         billed=accepted.billed if accepted else 0,
         nameless=accepted.nameless if accepted else 0,
         began_at=_moment(began),
         ended_at=_moment(ended),
-        skipped=reader.skipped(),
+        skipped=skipped,
+        to_fix=bad if metadata.get(metadata_names.SOURCE_FILE) else 0,
         invalid=reader.invalid(MOST_FREQUENT),
         errors=reader.errors(MOST_FREQUENT),
         deliveries=reader.deliveries(MOST_FREQUENT),

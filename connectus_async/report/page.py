@@ -14,7 +14,8 @@ from connectus_async.ledger import name_of, open_store
 from connectus_async.ledger.states import State
 from connectus_async.report import charts
 from connectus_async.report._target import replacing
-from connectus_async.report.figures import Figures, read_figures
+from connectus_async.report.commands import command
+from connectus_async.report.figures import FILE_TO_FIX, Figures, read_figures
 from connectus_async.report.formats import duration, moment, number, percent, title
 from connectus_async.translation import ENGLISH, Language
 
@@ -55,8 +56,9 @@ def write_page(
     """
     with open_store(ledger).read() as reader:
         figures = read_figures(reader)
-    to_go_on = commands(figures, name_of(ledger))
-    page = _render(figures, datetime.now(UTC), zone, to_go_on, translation.language(language))
+    page = _render(
+        figures, datetime.now(UTC), zone, name_of(ledger), translation.language(language)
+    )
     with replacing(target, ledger) as file:
         file.write(page.encode(errors="replace"))
 
@@ -73,17 +75,18 @@ def commands(figures: Figures, ledger: str) -> list[str]:
         names.append("resume")
     if figures.counts[State.UNKNOWN] or figures.counts[State.IN_FLIGHT]:
         names.append("reconcile")
-    file = shlex.quote(f"./{ledger}" if ledger.startswith("-") else ledger)
-    return [f"connectus bulk {name} {file}" for name in names]
+    return [command(name, _typed(ledger), figures.profile) for name in names]
+
+
+def _typed(ledger: str) -> str:
+    return shlex.quote(f"./{ledger}" if ledger.startswith("-") else ledger)
 
 
 def _read(template: str) -> str:
     return files("connectus_async.report").joinpath(template).read_text("utf-8")
 
 
-def _render(
-    figures: Figures, now: datetime, zone: tzinfo, to_go_on: list[str], language: Language
-) -> str:
+def _render(figures: Figures, now: datetime, zone: tzinfo, ledger: str, language: Language) -> str:
     jinja = library("report", "jinja2", extra="report")
     environment = jinja.Environment(
         autoescape=True,
@@ -105,13 +108,15 @@ def _render(
         _=_,
         figures=figures,
         charts=charts,
-        commands=to_go_on,
+        commands=commands(figures, ledger),
+        export=f"{command('export', _typed(ledger))} {FILE_TO_FIX} --to-fix",
         lang=language.tag.replace("_", "-"),
         language=language,
         left=[(figures.counts[state], _(said)) for state, said in LEFT.items()],
+        ngettext=language.ngettext,
         now=now,
         percent=partial(percent, language=language),
-        present={state: count for state, count in figures.counts.items() if count},
+        present={state: count for state, count in figures.states.items() if count},
         share=lambda count, counts: round(100 * count / max(counts.values()), 2),
         State=State,
         zone=zone,

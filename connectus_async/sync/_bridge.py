@@ -11,12 +11,14 @@ from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.client import AsyncConnectus, client_factory
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
+from connectus_async.sync._own_server import refuse_to_block
 from connectus_async.sync._runner import BlockingContext, Runner, called, pulled
 
 if TYPE_CHECKING:
     from connectus_async.bulk.feed import Messages
     from connectus_async.bulk.outcomes import BlockingOutcome
     from connectus_async.bulk.sender import Bulk
+    from connectus_async.otp.passwords import OneTimePasswords
     from connectus_async.products.sms import BlockingSmsReceipt, SmsReceipt
 
 P = ParamSpec("P")
@@ -41,7 +43,12 @@ class Bridge:
 
     @property
     def client(self) -> AsyncConnectus:
-        """Async client of this process. Do not keep it: a fork makes it useless."""
+        """Async client of this process. Do not keep it: a fork makes it useless.
+
+        Raises:
+            OwnServerError: The caller is in the event loop that serves the API, in a test.
+        """
+        self.refuse_to_block()
         client = self.runner.owned
         if self._is_copy:
             client = client.with_options(
@@ -55,6 +62,14 @@ class Bridge:
             self._blocking = client
         client.sms._give_blocking_receipts(self._delivered)  # noqa: SLF001 - no user's matter
         return client
+
+    def refuse_to_block(self) -> None:
+        """Refuse a call in an event loop that has to answer it.
+
+        Raises:
+            OwnServerError: The loop of this thread listens where the API is.
+        """
+        refuse_to_block(self.config.base_url, self.config.qr_base_url)
 
     @staticmethod
     def blocking(receipt: "SmsReceipt") -> "BlockingSmsReceipt":
@@ -71,6 +86,30 @@ class Bridge:
     def bulk(self, **options: Any) -> "BulkBridge":
         """Return the bridge of a blocking bulk sender."""
         return BulkBridge(self, options)
+
+    def otp(self, **options: Any) -> "OtpBridge":
+        """Return the bridge of blocking one-time passwords."""
+        return OtpBridge(self, options)
+
+
+class OtpBridge:
+    """Bridge to async one-time passwords: each process has its own, with the same options."""
+
+    def __init__(self, bridge: Bridge, options: Mapping[str, Any]) -> None:
+        from connectus_async.otp.passwords import OtpOptions  # noqa: PLC0415 - for few programs
+
+        self.runner = bridge.runner
+        self._bridge = bridge
+        self._options = OtpOptions(**options)
+        self._made: tuple[AsyncConnectus, OneTimePasswords] | None = None
+
+    @property
+    def passwords(self) -> "OneTimePasswords":
+        """Async one-time passwords of this process."""
+        client = self._bridge.client
+        if self._made is None or self._made[0] is not client:
+            self._made = client, client._passwords(self._options)  # noqa: SLF001 - no user's matter
+        return self._made[1]
 
 
 class BulkBridge:
@@ -120,7 +159,9 @@ class BulkBridge:
 
         Raises:
             ConfigurationError: It was not entered in this process.
+            OwnServerError: The loop of this thread listens where the API is.
         """
+        self._bridge.refuse_to_block()
         pid, _, sender = self._entered or (None, None, None)
         if sender is None or pid != os.getpid():
             raise ConfigurationError(
@@ -140,7 +181,9 @@ class BulkBridge:
 
         Raises:
             ConfigurationError: It was entered before, and not left.
+            OwnServerError: The loop of this thread listens where the API is.
         """
+        self._bridge.refuse_to_block()
         if self._entered is not None and self._entered[0] == os.getpid():
             raise ConfigurationError("bulk", "is entered already: make another with bulk()")
         context = self.runner.context(self._make_sender)

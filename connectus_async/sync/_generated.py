@@ -1,8 +1,9 @@
-# Generated: change client.py, products/ or bulk/sender.py instead, then run `nox -s generate`.
+# Generated: change the async class of the same name instead, then run `nox -s generate`.
 """Blocking client and services. Each method waits for the async one of the same name."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,6 +15,8 @@ from connectus_async.bulk.progress import Progress
 from connectus_async.config import Config
 from connectus_async.ledger.records import Loaded
 from connectus_async.ledger.states import State
+from connectus_async.otp.limits import DEFAULT_PER_PREFIX, DEFAULT_PER_RECIPIENT, OtpLimit
+from connectus_async.otp.records import OtpCheck, OtpReceipt
 from connectus_async.products.account import Account
 from connectus_async.products.clients import BalanceChange, SubClient, SubClients
 from connectus_async.products.deliveries import Delivery
@@ -32,9 +35,11 @@ if TYPE_CHECKING:
     import ssl
     from os import PathLike
 
+    from connectus_async.fallback import FallbackReceipt
+    from connectus_async.otp.storage import BlockingOtpStorage, OtpStorage
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
-    from connectus_async.sync._bridge import Bridge, BulkBridge
+    from connectus_async.sync._bridge import Bridge, BulkBridge, OtpBridge
 
 
 class Service:
@@ -1349,6 +1354,98 @@ class Bulk(Unpicklable):
         return self._bridge.runner.iterate(self._bridge.sender.watch, seconds)
 
 
+class OneTimePasswords:
+    """One-time passwords by SMS or email. ``connectus.otp()`` makes it.
+
+    Example:
+        otp = connectus.otp()
+        otp.send_sms("56987688060")
+        if otp.verify("56987688060", "493021"):
+            ...
+    """
+
+    def __init__(self, bridge: "OtpBridge") -> None:
+        self._bridge = bridge
+
+    def send_sms(self, dst_number: str | int, *, src_number: str | int | None = None) -> OtpReceipt:
+        """Send a new code by SMS. It replaces the one before, if that was still valid.
+
+        Connectus is told to keep only a hash of the text.
+
+        Args:
+            dst_number: Recipient: 8 to 15 digits, country code first, or a number of `region`.
+            src_number: Sender: one of the account's numbers. Default: the account's default number.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid, or the number is of a country that is
+                not one of `countries`. Nothing was sent.
+            OtpLimitError: A limit does not let it be sent now. Nothing was sent.
+            OtpStorageError: The storage cannot be used. Nothing was sent.
+            RequestError: ``.outcome`` says whether the SMS may have been sent. If it may, the code
+                is valid, and counts for the limits.
+
+        Source: ``POST /sms/send_otp``.
+
+        Example:
+            connectus.otp().send_sms("+56 9 8768 8060")
+        """
+        return self._bridge.runner.call(
+            self._bridge.passwords.send_sms, dst_number, src_number=src_number
+        )
+
+    def send_email(self, dst_email: str, *, src_email: str) -> OtpReceipt:
+        """Send a new code by email. It replaces the one before, if that was still valid.
+
+        Args:
+            dst_email: Recipient: one address.
+            src_email: Sender: one of the account's addresses.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            OtpLimitError: A limit does not let it be sent now. Nothing was sent.
+            OtpStorageError: The storage cannot be used. Nothing was sent.
+            RequestError: ``.outcome`` says whether the email may have been sent. If it may, the
+                code is valid, and counts for the limits.
+
+        Source: ``POST /email/send_otp_email``.
+
+        Example:
+            connectus.otp().send_email("ana@example.com", src_email="tienda@example.com")
+        """
+        return self._bridge.runner.call(
+            self._bridge.passwords.send_email, dst_email, src_email=src_email
+        )
+
+    def verify(self, recipient: str | int, code: str) -> OtpCheck:
+        """Check a code that somebody typed. A valid code is accepted once.
+
+        ``WRONG`` uses an attempt, ``VALID`` the code. Tell people the same for all results that are
+        not valid: who has an account is none of their business.
+
+        Args:
+            recipient: The number or address that the code was sent to, in any spelling.
+            code: The code as it was typed; blanks and hyphens do not count.
+
+        Returns:
+            The result. Only `OtpCheck.VALID` is true in an ``if``.
+
+        Raises:
+            InvalidArgumentError: The recipient is neither a number nor an address.
+            OtpStorageError: The storage cannot be used. No attempt was used.
+
+        Example:
+            if otp.verify("56987688060", "493 021"):
+                ...
+        """
+        return self._bridge.runner.call(self._bridge.passwords.verify, recipient, code)
+
+
 class Connectus:
     """Client of the Connectus API for code that blocks.
 
@@ -1585,6 +1682,115 @@ class Connectus:
             wait=wait,
         )
         return Bulk(bridge)
+
+    def send(
+        self, messages: "Sequence[Message]", *, delivered_within: float | None = None
+    ) -> "FallbackReceipt":
+        """Send one of several messages: the first that a channel accepts.
+
+        The next one is sent only if this one certainly reached nobody: it was rejected, not sent,
+        or will not be delivered. After an error with an unknown outcome nothing more is sent, since
+        the person may have this one.
+
+        Args:
+            messages: `Sms`, `Email` and `WhatsApp` messages to one person, best first.
+            delivered_within: Seconds to wait for the delivery of an SMS. One that is not delivered
+                by then may still be, so nothing more is sent. Default: accepted is enough.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InvalidArgumentError: A message is not valid. Nothing was sent.
+            AllChannelsFailedError: All failed for certain. It has the error of each.
+            RequestError: A message may have been sent. Those after it were not.
+
+        Example:
+            sms = Sms("56987688060", "Tu pedido va en camino.")
+            email = Email(
+                "ana@example.com", "Tu pedido", "Va en camino.", src_email="tienda@example.com"
+            )
+            receipt = connectus.send([sms, email], delivered_within=120)
+        """
+        return self._bridge.runner.call(
+            self._bridge.client.send, messages, delivered_within=delivered_within
+        )
+
+    def otp(
+        self,
+        *,
+        text: str = "Tu clave es {code}. Vence en {minutes} minutos.",
+        subject: str = "Tu clave",
+        digits: int = 6,
+        valid_for: float = 600,
+        attempts: int = 5,
+        resend_after: float = 30,
+        per_recipient: OtpLimit = DEFAULT_PER_RECIPIENT,
+        per_prefix: OtpLimit | None = DEFAULT_PER_PREFIX,
+        per_country: OtpLimit | None = None,
+        countries: "Collection[str] | None" = None,
+        region: str | None = None,
+        purpose: str = "",
+        storage: "OtpStorage | BlockingOtpStorage | None" = None,
+        secret: str | bytes | None = None,
+        clock: "Callable[[], float]" = time.time,
+    ) -> "OneTimePasswords":
+        """Make one-time passwords, which it sends by SMS or email and checks.
+
+        `connectus_async.otp` describes what they protect from, and what they do not.
+
+        Args:
+            text: Text of the SMS and the email. ``{code}`` stands for the code, ``{minutes}`` for
+                the minutes for which it is valid.
+            subject: Subject of the email.
+            digits: Number of digits of a code, 4 to 10.
+            valid_for: Seconds for which a code is valid.
+            attempts: Maximum number of attempts at a code.
+            resend_after: Minimum seconds between two codes to a recipient.
+            per_recipient: Maximum codes to a recipient. Default: 5 in ten minutes.
+            per_prefix: Maximum codes to numbers that differ in their last three digits only.
+                Default: 20 an hour.
+            per_country: Maximum codes to a country. It needs the extra ``phone``. Default: no
+                limit.
+            countries: ISO codes of the only countries whose numbers get codes, such as ``{"CL"}``.
+                It needs the extra ``phone``. Default: all.
+            region: ISO code of the country of numbers that are written without ``+`` and country
+                code. It needs the extra ``phone``. Default: none.
+            purpose: Name that keeps codes apart, such as ``"login"`` and ``"payment"``: one is not
+                valid for the other, and limits count by purpose.
+            storage: Storage of codes and counts. Default: in the memory of this process.
+            secret: Key of the hashes in the storage, at least 16 bytes. All who share a storage
+                need the same. Default: one derived from ``api_key``.
+            clock: The time, in seconds since 1970; for tests.
+
+        Returns:
+            The one-time passwords.
+
+        Raises:
+            ConfigurationError: An option is not valid. The error names it.
+
+        Example:
+            otp = connectus.otp(text="Tienda Sur: {code} es tu clave.", countries={"CL"})
+            otp.send_sms("56987688060")
+        """
+        bridge = self._bridge.otp(
+            text=text,
+            subject=subject,
+            digits=digits,
+            valid_for=valid_for,
+            attempts=attempts,
+            resend_after=resend_after,
+            per_recipient=per_recipient,
+            per_prefix=per_prefix,
+            per_country=per_country,
+            countries=countries,
+            region=region,
+            purpose=purpose,
+            storage=storage,
+            secret=secret,
+            clock=clock,
+        )
+        return OneTimePasswords(bridge)
 
     def close(self) -> None:
         """Close the connections. A request in progress ends with an unknown outcome."""

@@ -202,9 +202,12 @@ async def _note_stop(sender: Bulk, error: ConnectusError) -> None:
 
 
 def _recorded(store: LedgerStore, address: str) -> CampaignOptions:
-    """Read the options of a campaign that was loaded to its end."""
+    """Read the options of a campaign that was loaded to its end.
+
+    Quiet hours are waited for: nobody else would send the rest after them.
+    """
     with store.read() as reader:
         metadata = reader.metadata()
     if metadata.get(LOADED) != "1":
         raise LedgerError(parse_address(address).name, NOT_LOADED)
-    return Settings.read(address, metadata).options(address)
+    return Settings.read(address, metadata).options(address, wait=True)

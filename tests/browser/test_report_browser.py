@@ -92,6 +92,9 @@ OVERLAPPING = """
     });
 """
 
+LINES = """
+    return [...document.querySelectorAll(arguments[0])].map(it => [...it.getClientRects()]);
+"""
 HEIGHTS_OF_LABELS = """
     return [...document.querySelectorAll("figure svg text")].map(text =>
         parseFloat(getComputedStyle(text).fontSize)
@@ -142,6 +145,14 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(ledger: Path) -> Path:
     path = ledger.with_suffix(".html")
     write_page(ledger, path)
+    return path
+
+
+@pytest.fixture(scope="module", params=["en", "es"])
+def spoken_page(ledger: Path, request: pytest.FixtureRequest) -> Path:
+    """The page in a language."""
+    path = ledger.with_suffix(f".{request.param}.html")
+    write_page(ledger, path, language=request.param)
     return path
 
 
@@ -287,8 +298,13 @@ def test_bars_are_as_long_as_their_numbers(browser: Chrome, page: Path):
         assert length == pytest.approx(lengths[longest] * int(number) / int(longest), abs=2)
 
 
-def test_it_fits_every_screen(browser: Chrome, page: Path, width: int):
-    """Nothing sticks out, and no label lies on another."""
+def test_it_fits_every_screen(browser: Chrome, spoken_page: Path, width: int):
+    """Nothing sticks out, no label lies on another, and no time is broken at its hyphens."""
+    assert_fits(browser, spoken_page, width)
+    assert {len(it) for it in browser.execute_script(LINES, "header .whole")} == {1}
+
+
+def assert_fits(browser: Chrome, page: Path, width: int) -> None:
     show(browser, page, width=width)
 
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -298,7 +314,7 @@ def test_it_fits_every_screen(browser: Chrome, page: Path, width: int):
 
 def test_a_campaign_of_any_shape_fits_every_screen(browser: Chrome, any_page: Path, width: int):
     """However long it took, and however its labels are written."""
-    test_it_fits_every_screen(browser, any_page, width)
+    assert_fits(browser, any_page, width)
 
 
 def test_labels_are_large_enough_to_read(browser: Chrome, page: Path, width: int):

@@ -217,8 +217,8 @@ async def test_who_is_left_out_is_named_in_the_outcomes(
 
     said = sorted((outcome.line, outcome.state, outcome.skipped) for outcome in outcomes)
     assert said == [
-        (1, State.SKIPPED, SkipReason.DUPLICATE),
-        (2, State.SKIPPED, SkipReason.DUPLICATE),
+        (1, State.SKIPPED, SkipReason.HAS_ANOTHER),
+        (2, State.SKIPPED, SkipReason.HAS_ANOTHER),
         (3, State.ACCEPTED, None),
         (4, State.SKIPPED, SkipReason.DUPLICATE),
         (9, State.SKIPPED, SkipReason.INVALID),

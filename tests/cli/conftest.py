@@ -7,6 +7,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from click.testing import CliRunner, Result
 from confirmed import confirmed
+from terminal import At, Terminal
 
 from connectus_async.cli.commands import connectus as command_line
 from connectus_async.defaults import ENVIRONMENT
@@ -46,6 +47,20 @@ def run(environment: Mapping[str, str]) -> Run:
         return result
 
     return run
+
+
+@pytest.fixture
+def at_terminal(environment: dict[str, str]) -> Iterator[At]:
+    """Start a command at a terminal, which ends with the test at the latest."""
+    terminals: list[Terminal] = []
+
+    def start(*command: object) -> Terminal:
+        terminals.append(Terminal(*command, environment=environment))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """``--delivery-at``: a campaign is handed over to one delivery of the API, which sends it later."""
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,37 @@ def test_a_campaign_is_handed_over_to_a_delivery(run: Run, server: Emulator, rec
 
     assert run(*send(recipients, *at(LATER))).exit_code == 0
     assert (len(server.received), server.requests["deliveries.create"]) == (3, 1)
+
+
+def test_the_status_names_the_delivery(run: Run, server: Emulator, recipients: Path):
+    """With what to do before it goes out, and after."""
+    run(*send(recipients, *at(LATER)))
+    ledger = ledger_of(recipients)
+    status = ("bulk", "status", ledger)
+    (id_delivery,) = {message.id_delivery for message in server.received}
+
+    told = run(*status).stdout
+    assert f"the delivery {id_delivery} of the API sends it {LATER.astimezone():%Y-%m-%d}" in told
+    show = f"connectus deliveries show {id_delivery}"
+    assert f"to see it: {show}; bulk send with another --delivery-at moves it\n" in told
+    found = json.loads(run(*status, "--json").stdout)["delivery"]
+    assert found == {"id": id_delivery, "deliver_at": LATER.isoformat()}
+
+    note(recipients, **{metadata_names.DELIVERY_AT: PAST.isoformat(), "profile": "sandbox"})
+    told = run(*status).stdout
+    assert f"the delivery {id_delivery} of the API went out {PAST.astimezone():%Y-%m-%d}" in told
+    track = f"connectus bulk track {ledger} --profile sandbox"
+    assert f"{show} --profile sandbox; what became of its SMS: {track}\n" in told
+    (_, *shown) = show.split()
+    assert run(*shown).exit_code == 0
+
+
+def test_the_status_of_other_campaigns_has_no_delivery(run: Run, recipients: Path):
+    """In JSON, it is null."""
+    run(*send(recipients))
+    assert "deliver" not in run("bulk", "status", ledger_of(recipients)).stdout
+    found = run("bulk", "status", ledger_of(recipients), "--json").stdout
+    assert json.loads(found)["delivery"] is None
 
 
 def test_a_dry_run_makes_no_delivery(run: Run, server: Emulator, recipients: Path):
@@ -142,7 +174,7 @@ def test_what_cannot_be_in_one_delivery_is_refused(
 ):
     """Nothing is made, sent or loaded."""
     refused = run(*send(recipients, *options))
-    assert (refused.exit_code, server.received) == (1, [])
+    assert (refused.exit_code, server.received) == (2, [])
     assert problem in refused.stderr
     assert not ledger_of(recipients).exists()
 
@@ -154,7 +186,7 @@ def test_messages_that_wait_without_a_delivery_stay_without(
     with server.fault(Fault.status(402), route="sms.send"):
         run(*send(recipients))
     refused = run(*send(recipients, *at(LATER)))
-    assert (refused.exit_code, server.received) == (1, [])
+    assert (refused.exit_code, server.received) == (2, [])
     assert "comes too late for messages that wait" in refused.stderr
 
 

@@ -151,20 +151,20 @@ def test_a_campaign_of_a_database_needs_a_name(run, server, recipients: Path, ad
     """Or the messages of two files would be one campaign."""
     result = run("bulk", "send", recipients, "--text", TEXT, "--ledger", address)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "campaign: is needed, or ?campaign=… in the ledger's address" in result.stderr
     assert not server.requests
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "argument"),
     [
-        ("ledger", "init"),
-        ("bulk", "status"),
+        (("ledger", "init"), "ADDRESS"),
+        (("bulk", "status"), "LEDGER"),
     ],
 )
 def test_without_the_extra_a_command_says_what_to_install(
-    run, monkeypatch: pytest.MonkeyPatch, command: Sequence[str]
+    run, monkeypatch: pytest.MonkeyPatch, command: Sequence[str], argument: str
 ):
     """In one sentence."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -172,6 +172,6 @@ def test_without_the_extra_a_command_says_what_to_install(
     result = run(*command, "postgresql://h/d?campaign=a")
 
     assert result.exit_code == 1
-    assert result.stderr.lower() == (
-        "connectus: ledger: needs psycopg: pip install 'connectus-async[postgres]'\n"
+    assert result.stderr == (
+        f"connectus: {argument}: needs psycopg: pip install 'connectus-async[postgres]'\n"
     )

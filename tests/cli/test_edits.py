@@ -1,6 +1,8 @@
 """A campaign whose text or data changed after a part of it was sent, on the command line."""
 
 import asyncio
+import csv
+import io
 import json
 import os
 import pty
@@ -70,6 +72,33 @@ def test_an_edited_text_is_sent_to_nobody_unless_somebody_says_to_whom(run, serv
     assert Counter(sms.recipient for sms in server.received) == Counter(
         {str(FIRST): 2, str(FIRST + 1): 2, str(FIRST + 2): 1}
     )
+
+
+def test_who_has_another_text_is_named_as_such(run, server, file):
+    """In the plan, the status and the export; the total of the summary is without such rows."""
+    run("bulk", "send", file, "--text", OLD)
+    write(file, "Ana", "Luis", "Eva")
+    send = ("bulk", "send", file, "--text", NEW, "--edited", "remaining")
+    ledger = file.with_name(f"{file.name}.ledger.db")
+    planned = run(*send, "--dry-run", "--json").stdout.splitlines()
+    sent = run(*send)
+
+    why = "the recipient may have got another text of this campaign"
+    for lines in (planned, run(*send, "--json").stdout.splitlines()):
+        preflight = json.loads(lines[1])["preflight"]
+        assert preflight["skipped"]["has_another"]["count"] == 2
+    assert "2 skipped: has another text" in sent.stdout
+    assert f"2 lines (2, 3): {why}" in sent.stdout
+    assert "3 of 3 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped" in sent.stdout
+    assert json.loads(run("bulk", "status", ledger, "--json").stdout)["skipped"] == {
+        "has_another": 2
+    }
+    in_spanish = run("--lang", "es", "bulk", "status", ledger).stdout
+    assert "2 sin enviar: ya tiene otro texto" in in_spanish
+    export = run("bulk", "export", ledger, "-", "--format", "csv", "--state", "skipped")
+    for row in csv.DictReader(io.StringIO(export.stdout)):
+        assert row["reason"].startswith("has_another: ")
+        assert row["explanation"].startswith(why)
 
 
 def test_json_has_a_line_for_an_edit(run, file):

@@ -22,7 +22,8 @@ SEND = ("--yes", "--text", "Hola {name}")
 
 
 @pytest.fixture
-def ledger(recipients: Path) -> Path:
+def ledger(recipients: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(recipients.parent)
     return recipients.with_name(recipients.name + ".ledger.db")
 
 
@@ -44,6 +45,102 @@ def test_the_help_has_the_codes_and_their_meanings(run: Run, command: Sequence[s
 def test_each_code_but_that_of_wrong_usage_has_its_place_among_the_others():
     """A wrong usage never gets as far as a campaign."""
     assert {*WORST_FIRST} == {*ExitCode} - {ExitCode.WRONG_USAGE}
+
+
+WRONG_VALUES = {
+    "send": (
+        ("--region", "cl"),
+        ("--at", "2020-01-01 10:00"),
+        ("--at", "2099-01-01 10:00"),
+        ("--delivery-at", "2020-01-01 10:00"),
+        ("--expires-at", "tomorrow"),
+        ("--to", "phone"),
+        ("--key", "id"),
+        ("--text", "Hola {nombre}"),
+        ("--text", "Hola {name"),
+        ("--text", "Hola {{ name", "--jinja"),
+        ("--kind", "email"),
+        ("--src-email", "sales@example.com"),
+        ("--quiet-hours", "21-8"),
+        ("--quiet-hours", "21:00-21:00"),
+        ("--rate", "inf"),
+        ("--at-most", "2/week"),
+        ("--processes", "9", "--concurrency", "2"),
+        ("--workers", "2"),
+        ("--encoding", "utf-9"),
+        ("--sheet", "People"),
+        ("--delimiter", ";;"),
+        ("--campaign", "a/b"),
+        ("--ledger", "nowhere/a.db"),
+        ("--ledger", "mysql://localhost/ledgers"),
+        ("--log-file", "nowhere/a.log"),
+        ("--suppress", "nowhere.txt"),
+        ("--test-to", "12"),
+        ("--proxy", "proxy"),
+        ("--profile", "nobody"),
+        ("--webhook-on-finish", "example.com"),
+    ),
+    "resume": (
+        ("--at", "2020-01-01 10:00"),
+        ("--quiet-hours", "21-8"),
+        ("--expires-at", "tomorrow"),
+        ("--workers", "2"),
+        ("--log-file", "nowhere/a.log"),
+    ),
+    "retry": (
+        ("--rejected", "--at", "2020-01-01 10:00"),
+        ("--rejected", "--quiet-hours", "21-8"),
+        ("--from", "fixed.csv", "--encoding", "utf-9"),
+        ("--from", "fixed.csv", "--sheet", "People"),
+        ("--from", "nowhere.csv"),
+    ),
+    "pause": (("--until", "tomorrow"),),
+    "set-rate": (("fast",),),
+    "reconcile": (("--settle", "0"),),
+    "report": (("--to", "nowhere/a.html"), ("--time-zone", "Chile")),
+    "export": (("nowhere/a.csv",), ("a.pdf",), ("a.jsonl", "--delimiter", ";")),
+    "track": (("--concurrency", "0"),),
+}
+"""Options with a wrong value, by the command of a campaign."""
+
+
+@pytest.mark.parametrize("command", WRONG_VALUES)
+def test_a_wrong_value_is_wrong_usage(
+    run: Run, server: Emulator, recipients: Path, ledger: Path, command: str
+):
+    """Whoever finds it; nothing was done."""
+    recipients.with_name("fixed.csv").write_text("dst_number\n", "utf-8")
+    run("bulk", "send", recipients, *SEND)
+    sent = len(server.received)
+    stopped = run("bulk", "status", ledger).exit_code
+    place = (recipients, "--yes", "--text", "Hola") if command == "send" else (ledger,)
+    codes = {
+        options: run("bulk", command, *place, *options).exit_code
+        for options in WRONG_VALUES[command]
+    }
+
+    assert codes == dict.fromkeys(WRONG_VALUES[command], ExitCode.WRONG_USAGE)
+    assert len(server.received) == sent
+    assert run("bulk", "status", ledger).exit_code == stopped
+
+
+WRONG_FILES = {
+    "empty": b"",
+    "another encoding": "dst_number,name\n56987688060,José\n".encode("latin-1"),
+    "a quote left open": b'dst_number,name\n56987688060,"Ana\n',
+    "numbers without a country": b"dst_number,name\n987688060,Ana\n",
+    "an export": b"dst_number,name,connectus_row\n56987688060,Ana,1\n",
+}
+
+
+def test_a_file_with_a_wrong_content_is_no_wrong_usage(run: Run, recipients: Path):
+    """The command is right; whoever wrote the file has to know."""
+    codes = {}
+    for wrong, content in WRONG_FILES.items():
+        recipients.write_bytes(content)
+        codes[wrong] = run("bulk", "send", recipients, *SEND, "--ledger", "a.db").exit_code
+
+    assert codes == dict.fromkeys(WRONG_FILES, ExitCode.FAILED)
 
 
 ENDS: list[tuple[str, ExitCode, Fault | None, tuple[object, ...], str]] = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
-from test_confirmation import Terminal
+from terminal import Terminal
 
 from connectus_async.cli import env_file, profiles
 from connectus_async.cli.credentials import Choice, Place
@@ -199,12 +199,12 @@ def test_a_profile_by_its_name(run, server, file):
 def test_a_profile_that_is_not_there(run, server, file):
     """The names of the others are shown; nothing is taken from elsewhere."""
     result = run(*SMS, "--profile", "sandbox")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "`connectus login --profile sandbox` makes this one" in result.stderr
     assert run("login", stdin=typed(server), **NOBODY).exit_code == 0
     for command in (SMS, ("logout",)):
         result = run(*command, "--profile", "sandbox")
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "there is no sandbox among the profiles default" in result.stderr
     assert "letters, digits" in run(*SMS, "--profile", "a b").stderr
     assert not server.received

@@ -60,7 +60,7 @@ MISTAKES = {
     "column of numbers has another name": Mistake(
         (*SEND, *TEXT),
         "--to: there is no column 'dst_number'",
-        "did you mean 'Celular'? The columns are name, Celular",
+        "if 'Celular' is meant, add --to Celular",
         file=GOOD.replace(b"dst_number,name", b"name,Celular"),
     ),
     "no line of names": Mistake(
@@ -107,19 +107,23 @@ MISTAKES = {
         (*SEND, *TEXT), "people.csv: is empty", "its first line must name the columns", file=b""
     ),
     "workbook of long ago": Mistake(
-        ("bulk", "send", "people.xls", *TEXT), "is .xls, which is not supported", "save it as .xlsx"
+        ("bulk", "send", "people.xls", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "not a table": Mistake(
         ("bulk", "send", "people.pdf", *TEXT), "has no supported extension", "use one of .csv"
     ),
     "not a workbook": Mistake(
-        ("bulk", "send", "people.xlsx", *TEXT), "it is not an Excel workbook", "is damaged"
+        ("bulk", "send", "people.xlsx", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "another encoding": Mistake(
         (*SEND, *TEXT),
-        "is not utf-8 on line 3",
-        "specify its encoding, such as --encoding cp1252 of many spreadsheets",
-        file=GOOD.decode().encode("latin-1"),
+        "is not UTF-8, and may be cp850",
+        "specify its encoding, such as --encoding cp850",
+        file=GOOD.decode().encode("cp850"),
     ),
     "quote left open": Mistake(
         (*SEND, *TEXT),
@@ -144,7 +148,9 @@ MISTAKES = {
         "such as 21:00-08:00",
     ),
     "time in words": Mistake(
-        (*SEND, *TEXT, "--expires-at", "mañana"), "must be a moment", "such as 2026-12-24T21:00"
+        (*SEND, *TEXT, "--expires-at", "mañana"),
+        "must be a date and a time",
+        'such as "2026-12-24 10:00"',
     ),
     "rate of zero": Mistake((*SEND, *TEXT, "--rate", "0"), "is not in the range", "x>0"),
     "ledger in no folder": Mistake(
@@ -239,6 +245,25 @@ def test_a_mistake_is_answered_in_spanish(run, mistake):
     assert "o se envió nada" in said
     assert not [part for part in (mistake.happened, mistake.sent) if " " in part and part in said]
     assert_names_nobody(said)
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "head"),
+    [
+        ((*SEND, *TEXT), {KEY: None, USER: None}, "credenciales: faltan"),
+        (("bulk", "send", "rows.jsonl", *TEXT, "--dry-run"), {}, "línea 2: fila: no es JSON"),
+        (("workers", "run", "postgresql://h/d?campaign=a"), {}, "ADDRESS: debe ir sin campaña"),
+        (("whatsapp-qr", "groups", "create", "x", "12"), {}, "NUMBERS[0]: tiene 2 dígitos"),
+    ],
+)
+def test_the_head_of_an_error_is_a_word_of_the_language_or_the_name_of_an_argument(
+    run, args, variables, head
+):
+    """As it is written in the command, and no name of the library."""
+    Path("people.csv").write_bytes(GOOD)
+    Path("rows.jsonl").write_bytes(b'{"dst_number": "56987688060", "name": "Eva"}\n{\n')
+
+    assert head in answer(run(*args, **variables, CONNECTUS_LANG="es"))
 
 
 @pytest.fixture

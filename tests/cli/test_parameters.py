@@ -55,6 +55,6 @@ def test_what_is_no_moment_is_refused(monkeypatch: pytest.MonkeyPatch, written: 
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Asia/Tokyo")
         time.tzset()
-        with pytest.raises(click.BadParameter, match="must be a moment such as"):
+        with pytest.raises(click.BadParameter, match="must be a date and a time, such as"):
             read(written)
     time.tzset()

@@ -136,6 +136,20 @@ def test_the_rate_is_that_of_the_last_seconds():
     assert found.rate == 5.0
 
 
+def test_the_rate_of_a_campaign_does_not_count_the_time_that_it_waited():
+    """Neither while it is sent nor at its end: nothing was to be sent then."""
+    meter = Meter(200, began=0.0)
+    for second in range(11):
+        meter.figures(progress(in_flight=1, accepted=second * 10), second)
+    for second in range(11, 1_000):
+        meter.figures(progress(PAUSE, accepted=100), second)
+    found = meter.figures(progress(in_flight=1, accepted=110), 1_000)
+    for second in range(1_001, 1_010):
+        found = meter.figures(progress(in_flight=1, accepted=second * 10 - 9_890), second)
+    ended = meter.result(progress(accepted=210), 1_010)
+    assert (found.rate, ended.rate) == (10.0, 10.0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [

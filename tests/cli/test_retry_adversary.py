@@ -114,6 +114,7 @@ def test_corrections_that_no_balance_covers_are_sent_by_nobody(
     with server.fault(Fault.status(200, no_balance), route="clients.list"):
         stopped = retry("--from", path)
     assert "--ignore-balance: the balance does not cover it" in stopped.stderr
+    assert "Balance of the account for SMS to Chile: needs 2, has 0, lacks 2" in stopped.stdout
     run("bulk", "resume", ledger)
     assert reached(server) == {ANA: 1}
 

@@ -127,6 +127,8 @@ def test_a_fixed_row_for_somebody_who_has_a_message_is_not_sent(
 
     assert reached(server) == {ANA: 1}
     assert "1 row is to somebody who may have got a message already: it is not sent" in done.stdout
+    assert "waits already" not in done.stdout
+    assert "wait already" not in done.stdout
 
 
 def test_a_workbook_is_fixed_and_sent(

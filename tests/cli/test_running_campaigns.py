@@ -90,7 +90,11 @@ def test_no_wait_ends_at_a_pause(run: Run, server: Emulator, recipients: Path, l
 
     assert (result.exit_code, server.received) == (7, [])
     assert "connectus: stopped: it is paused, and --no-wait ends it\n" in result.stderr
-    assert "3 are still queued" in result.stdout
+    command = f"connectus bulk {{}} {ledger}"
+    assert (
+        f"3 are still queued, and paused: go on with {command.format('continue')}, then"
+        f" {command.format('resume')}\n"
+    ) in result.stdout
 
 
 def test_a_pause_is_a_line_of_the_log_and_its_end_another(
@@ -159,7 +163,7 @@ def test_a_log_that_cannot_be_written_is_said_before_anything_is_sent(
     run: Run, server: Emulator, recipients: Path, ledger: Path, tmp_path: Path
 ):
     result = run(*send(recipients, ledger, "--log-file", tmp_path / "none" / "campaign.log"))
-    assert (result.exit_code, server.received) == (1, [])
+    assert (result.exit_code, server.received) == (2, [])
     assert "--log-file: cannot be written: No such file or directory" in result.stderr
 
 

@@ -62,7 +62,7 @@ def test_a_test_to_what_is_no_recipient_is_refused(
     """By the name of its option."""
     result = run(*send(recipients, "--test-to", to, *options))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith(f"connectus: {problem}")
     assert not server.received
 

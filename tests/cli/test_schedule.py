@@ -136,12 +136,33 @@ def test_a_pause_from_another_terminal_does_not_move_the_start(
     assert control.orders().starts_at == LATER.timestamp()
 
 
+@pytest.mark.parametrize("hours", [0, 6])
+@pytest.mark.usefixtures("server")
+def test_the_plan_counts_who_is_in_quiet_hours_at_the_start(
+    run: Run, recipients: Path, ledger: Ledger, hours: int
+):
+    """Not who is so now; a later command goes by the start that is recorded."""
+    start = LATER + dt.timedelta(hours=6)
+    hour = dt.timedelta(hours=1)
+    middle = (LATER + dt.timedelta(hours=hours)).astimezone(zoneinfo.ZoneInfo(SANTIAGO[1]))
+    options = ("--quiet-hours", f"{middle - hour:%H:%M}-{middle + 2 * hour:%H:%M}")
+    said = f"  {3 if hours else 0} in quiet hours at the start\n"
+
+    tried = run(*send(recipients, ledger, *options, *at(start), "--dry-run"))
+    sent = run(*send(recipients, ledger, *options, *at(start), "--no-wait"))
+    again = run(*send(recipients, ledger, *options, "--no-wait"))
+    now = run(*send(recipients, ledger, *options, "--at", "now", "--no-wait", "--dry-run"))
+
+    assert [said in it.stdout for it in (tried, sent, again)] == [True] * 3
+    assert f"  {0 if hours else 3} now in quiet hours\n" in now.stdout
+
+
 @pytest.mark.usefixtures("server")
 def test_a_start_in_the_past_is_refused(run: Run, recipients: Path, ledger: Ledger):
     """Unless the campaign has it already: then the same command resumes it."""
     past = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     refused = run(*send(recipients, ledger, *at(past)))
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "--at: is in the past; --at now sends at once" in refused.stderr
     if isinstance(ledger, Path):
         assert not ledger.exists()
@@ -154,14 +175,14 @@ def test_a_start_in_the_past_is_refused(run: Run, recipients: Path, ledger: Ledg
 @pytest.mark.parametrize(
     ("options", "code", "problem"),
     [
-        (("--at", "2126-12-24T10:00"), 1, "is more than a year ahead"),
+        (("--at", "2126-12-24T10:00"), 2, "is more than a year ahead"),
         (("--at", "2026-12-24"), 2, "must be a date and a time"),
-        (("--at", "tomorrow 10:00"), 2, "must be a moment such as"),
+        (("--at", "tomorrow 10:00"), 2, "must be a date and a time"),
         (("--at", "2027-04-03 23:30", *SANTIAGO), 2, "say which it is with its offset"),
         (("--at", "2027-09-05 00:30", *SANTIAGO), 2, "say which it is with its offset"),
         (("--at", "2026-12-24 10:00", "--zone", "Santiago"), 2, "--zone"),
         (SANTIAGO, 2, "--zone needs a time"),
-        ((*at(LATER), "--expires-at", LATER.isoformat()), 1, "is not before --expires-at"),
+        ((*at(LATER), "--expires-at", LATER.isoformat()), 2, "is not before --expires-at"),
     ],
 )
 def test_what_is_no_start_is_refused(

@@ -127,7 +127,7 @@ def test_a_terminal_without_unicode_shows_an_escape(environment, recipients, enc
         check=False,
     )
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert b"there is no column" in done.stdout + done.stderr
     assert b"Traceback" not in done.stderr
 

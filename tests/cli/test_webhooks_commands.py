@@ -242,7 +242,7 @@ def test_an_option_that_cannot_be(run, options, problem):
     """One sentence."""
     result = run("webhooks", "listen", "--port", "0", *options)
 
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"connectus: {problem}")
     assert result.stderr.count("\n") == 1
 
@@ -254,7 +254,7 @@ def test_a_port_that_is_taken(run):
         result = run("webhooks", "listen", "--port", port)
 
     assert result.exit_code == 1
-    assert f"port: cannot listen on 127.0.0.1:{port}: address already in use" in result.stderr
+    assert f"127.0.0.1:{port}: cannot be listened on: address already in use" in result.stderr
 
 
 @pytest.mark.parametrize(

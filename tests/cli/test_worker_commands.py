@@ -5,6 +5,7 @@ import json
 import psycopg
 import pytest
 
+from connectus_async.emulator import Fault
 from connectus_async.ledger import with_campaign
 
 
@@ -56,14 +57,52 @@ def test_more_workers_are_asked_for_where_the_file_is_not(run, send, server, que
     assert len(server.received) == 2
 
 
-def test_a_campaign_that_no_worker_can_send(send, queue, tmp_path):
+def test_another_attempt_is_handed_out(run, send, server, queue):
+    """Nothing is sent from here; whoever got a message gets no other."""
+    server.fault(Fault.status(400), route="sms.send", times=2)
+    send("--concurrency", 1)
+    ledger = with_campaign(queue, "navidad")
+    assert len(server.received) == 1
+
+    handed = run("bulk", "retry", ledger, "--rejected", "--workers", 2, "--yes")
+    assert (handed.exit_code, handed.stderr) == (0, "")
+    assert "2 messages wait for the workers" in handed.stdout
+    assert (len(tickets(queue)), len(server.received)) == (2, 1)
+    run("workers", "run", queue, "--until-empty")
+    assert len({message.recipient for message in server.received}) == len(server.received) == 3
+
+
+def test_corrected_rows_are_handed_out(run, send, server, queue, recipients):
+    """As those of the first file."""
+    recipients.write_text(recipients.read_text("utf-8") + "12,Luz\n", "utf-8")
+    send()
+    ledger, to_fix = with_campaign(queue, "navidad"), recipients.with_name("to-fix.csv")
+    run("bulk", "export", ledger, to_fix, "--to-fix")
+    to_fix.write_text(to_fix.read_text("utf-8-sig").replace("12,Luz", "56987688063,Luz"), "utf-8")
+
+    handed = run("bulk", "retry", ledger, "--from", to_fix, "--workers", 1, "--yes")
+    assert "1 message waits for the workers" in handed.stdout
+    assert len(server.received) == 3
+    run("workers", "run", queue, "--until-empty")
+    assert len(server.received) == 4
+
+
+def test_a_campaign_that_no_worker_can_send(run, send, server, queue, tmp_path):
     """Nothing is loaded, and nothing is handed out."""
     of_a_file = send("--workers", 2, ledger=tmp_path / "campaign.db")
     of_processes = send("--workers", 2, "--processes", 2)
+    of_no_wait = send("--workers", 2, "--no-wait")
+    sent = tmp_path / "sent.db"
+    server.fault(Fault.status(400), route="sms.send", times=1)
+    send(ledger=sent)
+    again = run("bulk", "retry", sent, "--rejected", "--workers", 2, "--yes")
 
-    assert of_a_file.exit_code == of_processes.exit_code == 1
+    assert of_a_file.exit_code == of_processes.exit_code == again.exit_code == 2
+    assert "--workers: needs a ledger in a database" in again.stderr
     assert "--workers: needs a ledger in a database" in of_a_file.stderr
     assert "--processes: is of one machine" in of_processes.stderr
+    assert (of_no_wait.exit_code, tickets(queue)) == (2, [])
+    assert "--no-wait: is of a command that sends: workers wait" in of_no_wait.stderr
     assert not (tmp_path / "campaign.db").exists()
     assert tickets(queue) == []
 

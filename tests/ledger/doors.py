@@ -121,6 +121,16 @@ async def rows(store: LedgerStore, *fields: str) -> list[Any]:
     return await run_sync(rows_now, store, *fields)
 
 
+async def unreleased(store: LedgerStore) -> list[tuple[int, bool]]:
+    """Count what is unreleased, and tell whether a present holder is to release it."""
+
+    def read() -> list[tuple[int, bool]]:
+        with store.read() as reader:
+            return [(it.messages, it.place is not None) for it in reader.unreleased()]
+
+    return await run_sync(read)
+
+
 def rows_now(store: LedgerStore, *fields: str) -> list[Any]:
     """Do as `rows`, in a test that blocks."""
     with store.read() as reader:

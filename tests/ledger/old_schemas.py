@@ -32,6 +32,11 @@ PRAGMA journal_mode = WAL;
 """
 _MESSAGE_1: Final = _MESSAGE.format(unique=" UNIQUE")
 _MESSAGE_2: Final = _MESSAGE.format(unique="")
+_TABLES_5: Final = f"""
+{schema.SCHEMA} {key_index.SCHEMA}
+INSERT INTO campaign VALUES ('created_at', '1793973600.000'), ('one_spelling', '1');
+PRAGMA journal_mode = WAL;
+"""
 
 SCHEMAS: Final = {
     1: f"{_MESSAGE_1} {_INDEXES_OF_STATES} {_CAMPAIGN} PRAGMA user_version = 1;",
@@ -40,7 +45,6 @@ SCHEMAS: Final = {
     3: f"{_MESSAGE_2} {_KEYS} {_CAMPAIGN} PRAGMA user_version = 3;",
     4: f"""{_MESSAGE_2} {_KEYS} {_CAMPAIGN}
         INSERT INTO campaign VALUES ('one_spelling', '1'); PRAGMA user_version = 4;""",
-    5: f"""{schema.SCHEMA} {key_index.SCHEMA}
-        INSERT INTO campaign VALUES ('created_at', '1793973600.000'), ('one_spelling', '1');
-        PRAGMA journal_mode = WAL; PRAGMA user_version = 5;""",
+    5: f"{_TABLES_5} PRAGMA user_version = 5;",
+    6: f"{_TABLES_5} PRAGMA user_version = 6;",
 }

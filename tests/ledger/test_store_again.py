@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 from anyio.to_thread import run_sync
 from doors import Holder, begin, bring, entry, finish, held, load, opened, rows, rows_now
-from stores import every_variant
+from stores import MakeStore, every_variant
 
 from connectus_async import SmsStatus
 from connectus_async.ledger.abc import Ledger, LedgerStore
@@ -237,4 +237,54 @@ async def test_messages_are_read_by_their_numbers(store: LedgerStore):
     assert [(row.number, row.key, row.load) for row in found] == [
         (numbers[0], "a", 0),
         (numbers[2], "c", 0),
+    ]
+
+
+def chosen(store: LedgerStore, choice: Again) -> list[tuple[int, str]]:
+    with store.read() as reader:
+        assert reader.count_again(choice) == sum(map(len, reader.again(choice)))
+        return [one for batch in reader.again(choice) for one in batch]
+
+
+def test_some_of_the_chosen_messages_stay_as_they_are(store: LedgerStore, holder: Holder):
+    """They are chosen again later; each is read with its recipient."""
+    first = holder.finish(entry("a", recipient=ANA), State.REJECTED, "400")
+    second = undelivered(holder, store, "b")
+    holder.finish(entry("c"), State.ACCEPTED, None, "c")
+    assert sorted(chosen(store, ALL)) == [(first, ANA), (second, ANA)]
+
+    but_first = ALL._replace(but=[first])
+    assert chosen(store, but_first) == [(second, ANA)]
+    assert holder.run(holder.ledger.queue_again(but_first)) == 1
+    assert rows_now(store, "key", "state") == [
+        ("a", "rejected"),
+        ("b", "queued"),
+        ("c", "accepted"),
+    ]
+    assert chosen(store, ALL) == [(first, ANA)]
+
+
+@every_variant
+async def test_what_waits_is_skipped_as_too_often(make_store: MakeStore):
+    """Messages that somebody begins, or that have an outcome, stay as they are."""
+    store = make_store()
+    async with opened(store) as ledger:
+        await load(ledger, *map(entry, "abcde"))
+        numbers = [number for number, _ in await ledger.queued(0, 10)]
+        await ledger.begin_known(numbers[:2])
+        ledger.finish(entry("a"), numbers[0], State.REJECTED, "400", None)
+        assert await ledger.skip_too_often(numbers[:4]) == 2
+        assert await ledger.skip_too_often(numbers[:4]) == 0
+        assert await ledger.skip_too_often([]) == 0
+        assert [one.key for _, one in await ledger.queued(0, 10)] == ["e"]
+        again = await load(ledger, entry("d"))
+        assert again == [Loaded(None, State.QUEUED)]
+        assert [one.key for _, one in await ledger.queued(0, 10)] == ["d", "e"]
+        await ledger.begin_known([numbers[3]])
+    assert await rows(store, "key", "state", "reason", "attempts") == [
+        ("a", "rejected", "400", 1),
+        ("b", "in_flight", None, 1),
+        ("c", "skipped", "too_often", 0),
+        ("d", "in_flight", None, 1),
+        ("e", "queued", None, 0),
     ]

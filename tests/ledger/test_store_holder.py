@@ -209,6 +209,8 @@ CALLS: dict[str, Callable[[Ledger], Awaitable[Any]]] = {
     "begin_load": lambda ledger: ledger.begin_load(),
     "load": lambda ledger: ledger.load([], 1),
     "end_load": lambda ledger: ledger.end_load(1, replaces=False),
+    "take_unreleased": lambda ledger: ledger.take_unreleased(),
+    "release": lambda ledger: ledger.release(),
     "left_out": lambda ledger: ledger.left_out(0, 1),
     "unresolved": lambda ledger: ledger.unresolved(),
     "accepted_ids": lambda ledger: ledger.accepted_ids(["a"]),

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 
 import pytest
-from doors import begin, bring, entry, finish, load, opened, rows
+from doors import begin, bring, entry, finish, load, opened, rows, unreleased
 from stores import MakeStore, every_variant
 
 from connectus_async.ledger.abc import Ledger, LedgerStore
-from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading
+from connectus_async.ledger.records import INVALID, Entry, Loaded, Loading, Waiting
 from connectus_async.ledger.states import HAS_ANOTHER, REPLACED, Edited, SkipReason, State
 
 OLD, NEW = "Hola mudno", "Hola mundo"
 ANA, LUIS, EVA = "56960000001", "56960000002", "56960000003"
-LEFT_OUT = f"duplicate: {HAS_ANOTHER}"
+LEFT_OUT = f"has_another: {HAS_ANOTHER}"
 
 
 @every_variant
@@ -331,7 +331,7 @@ async def test_a_message_that_was_left_out_waits_again_once_it_is_loaded(
     new = entry(f"{ANA} {NEW}", recipient=ANA, text=NEW)
     loaded = await ledger.load([Loading(new)], number, tells_left_out=tells_left_out)
 
-    told = Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+    told = Loaded(SkipReason.HAS_ANOTHER, State.SKIPPED)
     assert loaded == [told if tells_left_out else Loaded(None, State.QUEUED)]
     assert len(await ledger.queued(0, 10)) == 1
     assert await ledger.end_load(number, replaces=True, edited=Edited.EVERYONE) == {}
@@ -350,3 +350,29 @@ async def test_a_refused_source_is_refused_again_and_the_old_one_goes_on(ledger:
 
     assert await ledger.end_load(number, replaces=True, edited=Edited.ABORT) == {}
     assert [one.recipient for _, one in await ledger.queued(0, 10)] == [LUIS]
+
+
+@pytest.mark.parametrize("to_all", [True, False])
+async def test_a_holder_sends_what_it_has_released(
+    store: LedgerStore, ledger: Ledger, to_all: bool
+):
+    """All of it waits, and is counted before; a release of nothing is harmless."""
+    for _ in range(2):
+        await load(ledger, *map(entry, "ab"), replaces=True, releases=False)
+        await ledger.take_unreleased()
+        assert await ledger.waiting() == {"sms": Waiting(2, 2, 1)}
+        await ledger.release(to_all=to_all)
+    await ledger.take_unreleased()
+    await ledger.release()
+
+    assert [it.key for _, it in await ledger.queued(0, 10)] == ["a", "b"]
+    assert await unreleased(store) == []
+
+
+async def test_the_next_holder_sends_what_was_left_once_it_has_released_it(store: LedgerStore):
+    async with opened(store) as ledger:
+        await load(ledger, entry("a"), releases=False)
+    async with opened(store) as ledger:
+        await ledger.take_unreleased()
+        await ledger.release()
+        assert [it.key for _, it in await ledger.queued(0, 10)] == ["a"]

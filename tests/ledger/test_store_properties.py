@@ -21,7 +21,8 @@ STEPS_OF_A_CAMPAIGN = st.lists(
         st.tuples(st.just("begin"), st.none(), KEYS),
         st.tuples(st.just("finish"), st.sampled_from(sorted(STEPS[State.IN_FLIGHT])), KEYS),
         st.tuples(st.just("put"), st.sampled_from([None, *SkipReason]), KEYS),
-        st.tuples(st.just("load"), st.booleans(), KEYS),
+        st.tuples(st.sampled_from(["load", "load and ask"]), st.booleans(), KEYS),
+        st.tuples(st.just("skip"), st.none(), KEYS),
         st.tuples(st.just("resolve"), st.sampled_from(sorted(STEPS[State.UNKNOWN])), KEYS),
         st.tuples(st.just("reopen"), st.sampled_from(list(OnUnknown)), st.just(())),
     ),
@@ -118,9 +119,19 @@ async def _take(ledger: Ledger, model: Model, step: str, how: Any, keys: Sequenc
         for key in keys:
             ledger.put(entry(key), None, how)
             model.add(key, State.SKIPPED if how else State.QUEUED, how)
-    elif step == "load":
-        await load(ledger, *map(entry, dict.fromkeys(keys)), replaces=how)
+    elif step in {"load", "load and ask"}:
+        asks = step == "load and ask"
+        await load(ledger, *map(entry, dict.fromkeys(keys)), replaces=how, releases=not asks)
         model.load(keys, replaces=how)
+        if asks:
+            await ledger.take_unreleased()
+            await ledger.release()
+    elif step == "skip":
+        waiting = model.keys(State.QUEUED, keys)
+        numbers = [it for it, one in await ledger.queued(0, 100) if one.key in keys]
+        assert await ledger.skip_too_often(numbers) == len(waiting)
+        model.states.update(dict.fromkeys(waiting, State.SKIPPED))
+        model.skipped.update(dict.fromkeys(waiting, SkipReason.TOO_OFTEN))
     else:
         wanted = model.keys(State.UNKNOWN, keys)
         numbers = [(await begin(ledger, entry(key))).number for key in wanted]

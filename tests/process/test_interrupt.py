@@ -281,6 +281,7 @@ async def test_a_campaign_finishes_what_is_under_way(emulator, gate, start, camp
         "unknown": 0,
         "held": 0,
         "skipped": 0,
+        "skipped_by": {},
         "accepted_now": PASSED + HELD,
         "stopped_by": "interrupted",
     }

@@ -14,7 +14,8 @@ from connectus_async.recipients.frequency import FrequencyCap, Reached
 )
 def test_a_cap_is_a_number_in_a_time(written: str, most: int, hours: int):
     """In hours, days or weeks."""
-    assert FrequencyCap.parse(written) == FrequencyCap(most, hours * 3_600.0)
+    cap = FrequencyCap.parse(written)
+    assert cap == FrequencyCap(most, hours * 3_600.0) == FrequencyCap.parse(str(cap))
 
 
 @pytest.mark.parametrize("written", ["", "2", "2/7", "0/7d", "2/0d", "2/7m", "2 / 7d", "2/367d"])

@@ -315,10 +315,16 @@ def test_the_format_that_is_asked_for_wins_over_the_name(ledger: Path, tmp_path:
     assert len(read_csv(tmp_path / "A.CSV")) == 2
 
 
-@pytest.mark.parametrize("name", ["a.ods", "a"])
-def test_a_format_that_is_none_is_refused(ledger: Path, tmp_path: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a.ods", "target: has no supported extension; use one of .csv, .jsonl, .parquet, .xlsx"),
+        ("a", "format: must be csv, jsonl, parquet or xlsx"),
+    ],
+)
+def test_a_format_that_is_none_is_refused(ledger: Path, tmp_path: Path, name: str, problem: str):
     """The formats are named, and nothing is made."""
-    with pytest.raises(InvalidArgumentError, match="format: must be csv, jsonl, parquet or xlsx"):
+    with pytest.raises(InvalidArgumentError, match=problem):
         export(ledger, tmp_path / name)
 
     assert not (tmp_path / name).exists()

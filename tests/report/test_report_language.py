@@ -7,6 +7,7 @@ import pytest
 from report_ledgers import campaign, message, over_two_days, write_ledger
 
 from connectus_async._tools.catalogues import wanted
+from connectus_async.ledger.states import LEFT_OUT_BECAUSE
 from connectus_async.report.page import write_page
 from connectus_async.translation import language
 
@@ -16,6 +17,10 @@ LEDGERS = {
     "not finished": ([*campaign(2_000, finished=False)], {"loaded": "0", "stopped": STOPPED}),
     "one message": ([message()], {}),
     "empty": ([], {}),
+    "with rows to correct": (
+        [message(state="rejected"), message(state="skipped", reason=LEFT_OUT_BECAUSE)],
+        {"source_file": "{}"},
+    ),
 }
 
 

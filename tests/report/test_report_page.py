@@ -20,7 +20,12 @@ import pytest
 from report_ledgers import BEGIN, SECRET, campaign, message, over_two_days, write_ledger
 
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
-from connectus_async.ledger.states import State
+from connectus_async.ledger.states import (
+    CORRECTED_BECAUSE,
+    LEFT_OUT_BECAUSE,
+    REPLACED_BECAUSE,
+    State,
+)
 from connectus_async.report.page import write_page
 
 UNSENT = {"attempts": 0, "started_at": None, "ended_at": None}
@@ -480,6 +485,42 @@ def test_the_command_to_go_on_with_is_written_for_the_shell(
         ["connectus", "bulk", name, f"./{file}" if file.startswith("-") else file] for name in named
     ]
     assert str(tmp_path) not in page
+
+
+def skipped(reason: str) -> dict[str, Any]:
+    return message(state="skipped", reason=reason, **UNSENT)
+
+
+def test_what_is_no_part_of_the_total_is_named_apart(tmp_path: Path):
+    """Rows that others replaced, and those of people who may have another text, did not fail."""
+    others = [skipped(REPLACED_BECAUSE), skipped(CORRECTED_BECAUSE), skipped(LEFT_OUT_BECAUSE)]
+    page = page_of(tmp_path, [message(), skipped("suppressed"), *others])
+
+    assert "data-total>2<" in page
+    assert 'data-state="skipped">1<' in page
+    words = words_of(page)
+    assert "Suppressed 1 100 %" in words
+    assert "Not part of the total, by reason" in words
+    assert "Superseded 2 66.7 % Has another 1 33.3 %" in words
+
+
+def test_a_campaign_of_replaced_rows_alone_has_a_page(tmp_path: Path):
+    """It is not taken for one without messages."""
+    words = words_of(page_of(tmp_path, [skipped(REPLACED_BECAUSE)]))
+
+    assert "This campaign is finished." in words
+    assert "Superseded 1 100 %" in words
+
+
+def test_rows_to_correct_have_the_command_that_exports_them(tmp_path: Path):
+    """Where the ledger knows their file."""
+    bad = [message(state="rejected", reason="400"), skipped("invalid: is empty"), message()]
+    page = page_of(tmp_path, bad, file="-x.db", source_file="{}")
+
+    assert "2 rows are rejected or invalid. To correct them" in words_of(page)
+    assert re.findall(r"<code>(.*?)</code>", page) == [
+        "connectus bulk export ./-x.db to-fix.xlsx --to-fix"
+    ]
 
 
 @pytest.mark.parametrize("loaded", ["0", None])

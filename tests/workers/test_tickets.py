@@ -137,6 +137,53 @@ async def test_workers_have_the_options_of_the_one_who_handed_out(
     assert [message.recipient for message in emulator.received] == [str(FIRST + 1)]
 
 
+async def test_workers_wait_for_the_end_of_quiet_hours(
+    client, settings, emulator, ledger, queue, app, monkeypatch
+):
+    """Nobody is woken up, and nothing is left for another start; each message leaves once."""
+    ends: list[dt.datetime] = []
+
+    def until(_: QuietHours, recipient: str, now: dt.datetime) -> dt.datetime | None:
+        if not ends:
+            ends.append(now + dt.timedelta(milliseconds=500))
+        return ends[0] if now < ends[0] else None
+
+    monkeypatch.setattr(QuietHours, "until", until)
+    async with client.bulk(ledger=ledger, quiet_hours=QuietHours.parse("21:00-08:00")) as bulk:
+        await load(bulk)
+        await hand_out(bulk, tickets=1)
+        await run_ticket_worker(queue, until_empty=True, **settings)
+
+        assert await bulk.counts() == {State.ACCEPTED: 3}
+    assert await statuses(app) == ["succeeded"]
+    assert len(emulator.received) == 3
+
+
+async def test_a_worker_that_waits_for_the_end_of_quiet_hours_can_be_stopped(
+    client, settings, emulator, ledger, queue, app, monkeypatch
+):
+    """Its ticket is for the next one, and so are the messages."""
+    waits = asyncio.Event()
+
+    def until(_: QuietHours, recipient: str, now: dt.datetime) -> dt.datetime | None:
+        waits.set()
+        return now + dt.timedelta(hours=9)
+
+    monkeypatch.setattr(QuietHours, "until", until)
+    async with client.bulk(ledger=ledger, quiet_hours=QuietHours.parse("21:00-08:00")) as bulk:
+        await load(bulk)
+        await hand_out(bulk, tickets=1)
+        worker = asyncio.create_task(run_ticket_worker(queue, until_empty=True, **settings))
+        await waits.wait()
+        worker.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await worker
+
+        assert await bulk.counts() == {State.QUEUED: 3}
+    assert await statuses(app) == ["todo"]
+    assert not emulator.received
+
+
 async def test_who_hands_out_obeys_a_stop_that_was_ordered_meanwhile(client, ledger, app):
     """Nothing is handed out, as by a start that is loading; the next one ends the stop."""
     async with client.bulk(ledger=ledger) as bulk:

@@ -5,11 +5,23 @@ from typing import Any
 
 import click
 
-from connectus_async.cli.parameters import campaign_option, host_option, json_option, url
+from connectus_async.cli.parameters import (
+    campaign_option,
+    host_option,
+    json_option,
+    port_option,
+    url,
+)
 
 
 @click.command()
-@click.option("--recipients", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option(
+    "--recipients",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="How many people get the message.",
+)
 @campaign_option("concurrency")
 @click.option(
     "--workers",
@@ -25,7 +37,7 @@ def demo(recipients: int, concurrency: int | None, workers: int | None) -> None:
 
 @click.command()
 @host_option
-@click.option("--port", type=click.IntRange(0, 65_535), default=8_037, show_default=True)
+@port_option(8_037)
 @click.option("--status-webhook", callback=url, help="URL for status changes.")
 @click.option("--incoming-webhook", callback=url, help="URL for replies.")
 @click.option(

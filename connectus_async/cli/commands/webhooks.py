@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from connectus_async.cli.parameters import host_option, json_option, regular_file, url
+from connectus_async.cli.parameters import host_option, json_option, port_option, regular_file, url
 
 
 @click.group()
@@ -15,7 +15,7 @@ def webhooks() -> None:
 
 @webhooks.command("listen")
 @host_option
-@click.option("--port", type=click.IntRange(0, 65_535), default=8_038, show_default=True)
+@port_option(8_038)
 @click.option(
     "--secret",
     envvar="CONNECTUS_WEBHOOK_SECRET",

@@ -25,8 +25,10 @@ WHERE entry.campaign = %(campaign)s AND (
     AND (%(reason)s::text IS NULL
         OR strpos(lower(coalesce(reason, delivery.status, '')), lower(%(reason)s::text)) > 0)
     AND strpos(body, '"{HASH}":') = 0
+    AND outcome.id NOT IN (SELECT unnest(%(but)s::bigint[]))
 """
 COUNT: Final = f"SELECT count(*) {_CHOSEN}"
+CHOSEN: Final = f"SELECT outcome.id, recipient {_CHOSEN}"
 HOLD: Final = "SELECT FROM chunk WHERE campaign = %(campaign)s ORDER BY id FOR KEY SHARE"
 """As in `reconciling`."""
 
@@ -55,13 +57,18 @@ WHERE entry.campaign = %(campaign)s GROUP BY 1 ORDER BY 1
 
 def count(connection: Connection, scope: Scope, choice: Again) -> int:
     """Count the messages that `queue` queues."""
-    ((total,),) = connection.execute(COUNT, {**scope, **choice._asdict()})
+    ((total,),) = connection.execute(COUNT, {**scope, **values_of(choice)})
     return int(total)
+
+
+def values_of(choice: Again) -> dict[str, object]:
+    """Give the parameters of a choice."""
+    return {**choice._asdict(), "but": [*choice.but]}
 
 
 async def queue(connection: AsyncConnection, campaign: int, *, choice: Again) -> int:
     """Queue messages for another attempt. See `Ledger.queue_again`."""
-    values = {"campaign": campaign, **choice._asdict()}
+    values = {"campaign": campaign, **values_of(choice)}
     async with connection.transaction():
         await connection.execute(HOLD, values)
         queued = (await connection.execute(QUEUE, values)).rowcount

@@ -15,7 +15,7 @@ from typing import Final
 
 from connectus_async.ledger.postgres import sending
 from connectus_async.ledger.postgres.connection import AsyncConnection
-from connectus_async.ledger.records import Attendance, Instructions, Throttling
+from connectus_async.ledger.records import Attendance, Instructions, Orders, Throttling
 from connectus_async.ledger.texts import storable
 
 SHARE_SECONDS: Final = 2.0
@@ -69,6 +69,9 @@ STOP: Final = "SELECT stopped FROM control WHERE campaign = %s"
 
 _IS_ENDED: Final = "%(is_start)s AND stopped = %(stop_heard)s"
 
+ORDERED: Final = ("paused_until", "paused_by", "stopped", "starts_at", "starts_zone")
+"""Orders that count for all holders alike."""
+
 ATTEND: Final = f"""
 UPDATE control SET
     stopped = CASE WHEN {_IS_ENDED} THEN NULL ELSE coalesce(stopped, %(stopped)s) END,
@@ -79,7 +82,7 @@ UPDATE control SET
     shares = ({_SHARES})
 WHERE campaign = %(campaign)s
 RETURNING {_NOW}, (shares->%(worker)s::text->>'rate')::double precision,
-    paused_until, paused_by, stopped, throttled_at, waits_until, starts_at, starts_zone
+    throttled_at, waits_until, {", ".join(ORDERED)}
 """
 
 
@@ -114,9 +117,9 @@ class Attending:
             "stopped": None if attendance.stopped is None else storable(attendance.stopped),
         }
         row = await sending.one(connection, ATTEND, values)
-        now, rate, paused_until, paused_by, stopped, throttled_at, waits_until, *start = row
-        starts_at, starts_zone = start
-        self._stop_heard = stopped
+        now, rate, throttled_at, waits_until, *ordered = row
+        orders = Orders(**dict(zip(ORDERED, ordered, strict=True)))
+        self._stop_heard = orders.stopped
         heard, self._heard = self._heard, (throttled_at, waits_until)
         is_new = heard != self._heard if heard else (waits_until or 0.0) > now
         throttling = None
@@ -125,10 +128,10 @@ class Attending:
         return Instructions(
             rate=rate,
             lasts=math.inf if rate is None else SHARE_SECONDS,
-            paused_for=max(0.0, (paused_until or 0.0) - now),
-            paused_by=paused_by,
-            stopped=stopped,
+            paused_for=orders.paused_for(now),
+            paused_by=orders.paused_by,
+            stopped=orders.stopped,
             throttling=throttling,
-            starts_in=max(0.0, (starts_at or 0.0) - now),
-            starts_zone=starts_zone,
+            starts_in=orders.starts_in(now),
+            starts_zone=orders.starts_zone,
         )

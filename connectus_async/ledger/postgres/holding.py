@@ -55,7 +55,8 @@ lease, as the end of a large load has."""
 
 FREE: Final = f"""
 WITH freed AS (
-    UPDATE chunk SET owner = NULL, state = CASE WHEN state = {LOADING} THEN {LOADING}
+    UPDATE chunk SET owner = NULL, state = CASE
+        WHEN state = {LOADING} OR releaser IS NOT NULL THEN {LOADING}
         WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
     WHERE id = ANY(%s) AND owner = ANY(%s) AND NOT {schema.HAS_IN_FLIGHT}
     RETURNING id
@@ -75,7 +76,8 @@ UPDATE chunk SET owner = %(worker)s, state = CASE WHEN owner IS NULL THEN {OWNED
 WHERE id = (
     SELECT id FROM chunk
     WHERE campaign = %(campaign)s AND state <> {DONE} AND id <> ALL(%(read)s)
-        AND (state = {WAITING} OR owner = %(worker)s AND state <> {RECALLED})
+        AND (state = {WAITING} OR owner = %(worker)s AND state <> {RECALLED}
+            AND coalesce(releaser, owner) = owner)
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
 )
 RETURNING id, begun

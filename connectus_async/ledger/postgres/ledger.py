@@ -11,8 +11,10 @@ from connectus_async.ledger.postgres import (
     handing_out,
     loading,
     reconciling,
+    releasing,
     replacing,
     sending,
+    skipping,
 )
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import AsyncConnection
@@ -53,6 +55,7 @@ class PostgresLedger(SharedLedger):
         self.lease = lease
         self._holding = Holding(address, lease=lease)
         self._loads: dict[int, loading.Load] = {}
+        self._chunks_to_release = 0
 
     async def open(self, policy: Policy) -> None:
         """Become one of the holders; create the campaign if there is none. See `Ledger.open`.
@@ -172,7 +175,12 @@ class PostgresLedger(SharedLedger):
         return self._loads[number]
 
     async def end_load(
-        self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
+        self,
+        load_number: int,
+        *,
+        replaces: bool,
+        edited: Edited = Edited.EVERYONE,
+        releases: bool = True,
     ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
         load, writer = self._load(load_number), self._holding.writer
@@ -180,7 +188,9 @@ class PostgresLedger(SharedLedger):
         async def end(connection: AsyncConnection, campaign: int) -> Mapping[int, int]:
             writer.recall()  # before the end, which may skip some of what was read
             await writer.written()
-            return await load.end(connection, campaign, replaces=replaces, edited=edited)
+            return await load.end(
+                connection, campaign, replaces=replaces, edited=edited, releases=releases
+            )
 
         people: Mapping[int, int] = await self.ask(end, repeats=False)
         return people
@@ -189,6 +199,18 @@ class PostgresLedger(SharedLedger):
         """Queue messages for another attempt. See `Ledger.queue_again`."""
         queued: int = await self.ask(partial(again.queue, choice=choice), repeats=False)
         return queued
+
+    async def skip_too_often(self, numbers: Sequence[int]) -> int:
+        """Skip messages that wait. See `Ledger.skip_too_often`."""
+        writer = self._holding.writer
+
+        async def skip(connection: AsyncConnection, _campaign: int) -> int:
+            writer.recall()  # before it, as before the end of a load
+            await writer.written()
+            return await skipping.skip_too_often(connection, writer.place, numbers)
+
+        skipped: int = await self.ask(skip, repeats=True)
+        return skipped
 
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""
@@ -201,9 +223,26 @@ class PostgresLedger(SharedLedger):
         """Let a function defer tickets for the campaign. See `SharedLedger.hand_out`."""
         await self.ask(partial(handing_out.hand_out, place=self._place, defer=defer), repeats=False)
 
+    async def take_unreleased(self) -> None:
+        """Have to release what holders left that are gone. See `Ledger.take_unreleased`."""
+        self._chunks_to_release = await self.ask(
+            partial(releasing.take, worker=self._holding.worker)
+        )
+
+    async def release(self, *, to_all: bool = True) -> None:
+        """Let holders send what this one has to release. See `Ledger.release`."""
+        place, least = self._holding.writer.place, self._chunks_to_release
+        self._chunks_to_release = 0
+        task = partial(
+            releasing.release, worker=place.worker, name=place.name, least=least, to_all=to_all
+        )
+        await self.ask(task, repeats=False)
+
     async def waiting(self) -> Mapping[str, Waiting]:
         """Add up the messages that wait to be sent, by kind."""
-        found: Mapping[str, Waiting] = await self.ask(sending.waiting)
+        found: Mapping[str, Waiting] = await self.ask(
+            partial(releasing.waiting, worker=self._holding.worker)
+        )
         return found
 
     async def unresolved(self) -> Sequence[Unresolved]:

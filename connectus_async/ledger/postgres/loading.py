@@ -26,6 +26,14 @@ from connectus_async.ledger.postgres.connection import (
     repeated,
     undone_on_error,
 )
+from connectus_async.ledger.postgres.releasing import (
+    BREAK_OFF,
+    HOLD,
+    IS_OTHERS,
+    LOCK,
+    RECALL,
+    SETTLE,
+)
 from connectus_async.ledger.postgres.replacing import (
     Scope,
     leave_out,
@@ -34,7 +42,7 @@ from connectus_async.ledger.postgres.replacing import (
     skip_too_often,
     supersede,
 )
-from connectus_async.ledger.postgres.schema import CHUNK, DONE, LOADING, OWNED, RECALLED, WAITING
+from connectus_async.ledger.postgres.schema import CHUNK, LOADING, RECALLED
 from connectus_async.ledger.postgres.writer import Place, at_rest
 from connectus_async.ledger.records import INVALID, Corrects, Entry, Loaded, Loading, no_message
 from connectus_async.ledger.states import (
@@ -54,9 +62,6 @@ FILTER_BYTES: Final = 1 << 21
 
 MOST_AHEAD: Final = 16
 """Chunks that are made before they are needed; at first, none is."""
-
-LOCK: Final = "SELECT FROM campaign WHERE id = %s FOR NO KEY UPDATE"
-"""One load at a time records something, or ends."""
 
 CALL_SETTINGS: Final = {
     "synchronous_commit": "off",
@@ -110,6 +115,7 @@ UPDATE chunk SET owner = %(worker)s,
 WHERE id IN (
     SELECT id FROM chunk WHERE id = ANY(%(chunks)s)
         AND (owner IS NULL AND id <> ALL(%(read)s) OR owner = %(worker)s AND state <> {RECALLED})
+        AND NOT {IS_OTHERS}
     ORDER BY id FOR UPDATE
 )
 RETURNING id
@@ -132,38 +138,6 @@ WHERE entry.id = it.id AND (
 """
 """A holder that has read a queued message sends what it has read, so this stays on record."""
 REWRITTEN: Final = ("id", "kind", "recipient", "body", "billed")
-
-HOLD: Final = f"""
-SELECT count(*) FROM (
-    SELECT FROM chunk WHERE campaign = %(campaign)s
-        AND (state = {LOADING} OR state <> {DONE} AND %(takes)s OR id = ANY(%(chunks)s))
-    ORDER BY id FOR UPDATE
-) AS it
-"""
-RECALL: Final = f"""
-UPDATE chunk SET state = {RECALLED}
-WHERE campaign = %(campaign)s AND owner <> %(worker)s
-    AND (state = {OWNED} OR state = {LOADING} AND %(is_newest)s)
-"""
-RELEASE: Final = f"""
-WITH released AS (
-    UPDATE chunk SET owner = CASE WHEN is_used THEN owner END, state = CASE
-        WHEN is_used AND (owner <> %(worker)s OR state = {RECALLED}) THEN {RECALLED}
-        WHEN is_used THEN {OWNED} WHEN {schema.HAS_QUEUED} THEN {WAITING} ELSE {DONE} END
-    FROM (
-        SELECT id AS used, owner IS NOT NULL AND {schema.HAS_IN_FLIGHT} AS is_used FROM chunk
-        WHERE campaign = %(campaign)s AND (
-            state IN ({WAITING}, {RECALLED}) AND %(takes)s
-            OR state = {LOADING} AND %(is_loaded)s AND (owner = %(worker)s OR %(is_newest)s)
-        )
-    ) AS it
-    WHERE id = used
-    RETURNING id, is_used
-)
-DELETE FROM begun USING released WHERE begun.chunk = released.id AND NOT is_used
-"""
-"""A chunk with messages in flight stays its owner's, so that somebody is there who gives them up if
-the owner dies."""
 
 
 async def begin(
@@ -300,7 +274,7 @@ class Call:
         if known.state != State.QUEUED:
             self.returning.append(known.id)
         if self._tells_left_out and known.reason == LEFT_OUT_BECAUSE:
-            return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+            return Loaded(SkipReason.HAS_ANOTHER, State.SKIPPED)
         return Loaded(None, State.QUEUED)
 
 
@@ -345,6 +319,7 @@ class Load:
         self._free: Sequence[range] = ()
         self._seen: dict[int, bytearray] = {}
         self._returning: list[int] = []
+        self._touched: set[int] = set()
         self._too_often = array("q")
         self._changed: dict[int, Entry] = {}
 
@@ -365,7 +340,13 @@ class Load:
         return await repeated(write)
 
     async def end(
-        self, connection: AsyncConnection, _campaign: int, *, replaces: bool, edited: Edited
+        self,
+        connection: AsyncConnection,
+        _campaign: int,
+        *,
+        replaces: bool,
+        edited: Edited,
+        releases: bool,
     ) -> Mapping[int, int]:
         """Record that the source was loaded to its end. See `Ledger.end_load`.
 
@@ -375,7 +356,7 @@ class Load:
 
         async def write() -> Mapping[int, int]:
             async with connection.transaction():
-                return await self._end(replaces=replaces, edited=edited)
+                return await self._end(replaces=replaces, edited=edited, releases=releases)
 
         return await repeated(write)
 
@@ -487,6 +468,7 @@ class Load:
         cursor = await self._connection.execute(TAKE, values)
         taken = {chunk async for (chunk,) in cursor}
         now = [number for number in numbers if chunk_of(number) in taken]
+        self._touched |= taken
         await self._rewrite({it: new for it, new in changed.items() if chunk_of(it) in taken})
         await self._connection.execute(QUEUE_AGAIN, (now,))
         return (
@@ -504,37 +486,47 @@ class Load:
             who = {"worker": self._place.worker, "read": [*self._read]}
             await self._connection.execute(REWRITE, {**who, **sending.columns(REWRITTEN, rows)})
 
-    async def _end(self, *, replaces: bool, edited: Edited) -> Mapping[int, int]:
+    async def _end(self, *, replaces: bool, edited: Edited, releases: bool) -> Mapping[int, int]:
         connection, place = self._connection, self._place
         await connection.execute(LOCK, (place.campaign,))
         is_newest = await load_number(connection, place.campaign) == self.number
-        takes = replaces or edited is not Edited.EVERYONE or bool(self._too_often)
+        asks = not releases or edited is not Edited.EVERYONE
+        takes = replaces or asks or bool(self._too_often)
         values = {
-            **place._asdict(),
+            **(scope := self._scope()),
             "takes": takes,
+            "replaces": replaces,
             "is_newest": is_newest,
-            "chunks": [*{*map(chunk_of, (*self._returning, *self._changed))}],
+            "touched": [*map(chunk_of, (*self._returning, *self._changed))],
         }
-        await connection.execute(HOLD, values)
-        if takes:
-            await connection.execute(RECALL, values)
+        await self._hold(values)
         await self._rewrite(self._changed)
         if self._returning:
             await connection.execute(QUEUE_AGAIN, (self._returning,))
             await connection.execute(schema.REOPEN, values)
-        scope = self._scope()
         if replaces and is_newest:
             await replace(connection, scope)
         await skip_too_often(connection, scope, self._too_often)
         people = {} if edited is Edited.EVERYONE else await leave_out(connection, scope)
         is_loaded = not people or edited is not Edited.ABORT
-        await connection.execute(RELEASE, {**values, "is_loaded": is_loaded})
+        settled = {"is_loaded": is_loaded, "releases": releases and is_loaded}
+        await connection.execute(SETTLE, {**values, **settled, "touched": [*self._touched]})
         if self._corrects:
             await supersede(connection, place.campaign, self._corrects)
         elif is_newest:
             loaded = {metadata_names.LOADED: str(int(is_loaded))}
             await sending.set_metadata(connection, place.campaign, values=loaded)
         return people
+
+    async def _hold(self, values: Scope) -> None:
+        """Let nobody begin or change what the end is about."""
+        self._touched.update(values["touched"])
+        await self._connection.execute(HOLD, values)
+        if values["takes"]:
+            await self._connection.execute(RECALL, values)
+        if values["takes"] and values["is_newest"]:
+            broken_off = await self._connection.execute(BREAK_OFF, values)
+            self._touched.update([chunk async for (chunk,) in broken_off])
 
     def _scope(self) -> Scope:
         return {

@@ -26,6 +26,10 @@ TAKEN: Final = (
     "has given messages to others that this sender was about to send, as a load may do: they wait"
     " again, and nothing more is sent from here; start it again"
 )
+LOADED_ANEW: Final = (
+    "was loaded again by somebody else since the question was asked: theirs decides what is sent,"
+    " and nothing was released from here"
+)
 BROKEN_LOAD: Final = (
     "lost the connection while the source was loaded, and perhaps the last of its messages: load it"
     " again"

@@ -8,7 +8,14 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from connectus_async.ledger.abc import LedgerReader
-from connectus_async.ledger.postgres import again, campaigns, problems, schema, statistics
+from connectus_async.ledger.postgres import (
+    again,
+    campaigns,
+    problems,
+    releasing,
+    schema,
+    statistics,
+)
 from connectus_async.ledger.postgres.address import Address
 from connectus_async.ledger.postgres.connection import (
     Connection,
@@ -24,6 +31,7 @@ from connectus_async.ledger.records import (
     MessageRow,
     TimeGrid,
     Total,
+    Unreleased,
 )
 from connectus_async.ledger.states import MAY_BE_SENT, State
 
@@ -165,6 +173,14 @@ class PostgresReader(LedgerReader):
     def count_again(self, choice: Again) -> int:
         """Count messages that can be sent again. See `LedgerReader.count_again`."""
         return again.count(self._connection, self._scope, choice)
+
+    def again(self, choice: Again) -> Iterator[Sequence[tuple[int, str]]]:
+        """Read messages that can be sent again. See `LedgerReader.again`."""
+        yield from self._batches(again.CHOSEN, {**self._scope, **again.values_of(choice)})
+
+    def unreleased(self) -> Sequence[Unreleased]:
+        """Count the messages that nobody has released yet. See `LedgerReader.unreleased`."""
+        return releasing.unreleased(self._connection, self._scope)
 
     def earlier_attempts(self) -> Mapping[State, int]:
         """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""

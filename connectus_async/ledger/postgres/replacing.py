@@ -135,12 +135,14 @@ async def replace(connection: AsyncConnection, scope: Scope) -> None:
     await connection.execute(REPLACE, values)
 
 
-async def skip_too_often(connection: AsyncConnection, scope: Scope, numbers: Sequence[int]) -> None:
-    """Skip those of some messages that still wait."""
+async def skip_too_often(connection: AsyncConnection, scope: Scope, numbers: Sequence[int]) -> int:
+    """Skip those of some messages that still wait; return their number."""
+    skipped = 0
     for place in range(0, len(numbers), ROWS):
         some = sending.array(numbers[place : place + ROWS])
         values = {**scope, "numbers": some, "reason": SkipReason.TOO_OFTEN.value}
-        await connection.execute(SKIP_KNOWN, values)
+        skipped += (await connection.execute(SKIP_KNOWN, values)).rowcount
+    return skipped
 
 
 async def leave_out(connection: AsyncConnection, scope: Scope) -> Mapping[int, int]:

@@ -25,8 +25,9 @@ CHUNK: Final = 512
 WAITING, OWNED, STREAMED, LOADING, RECALLED, DONE = range(6)
 """States of a chunk. Waiting: it has queued messages, and no owner. Owned: its owner begins its
 messages in their order. Streamed: its owner fills it with messages as they come. Loading: its
-source was not loaded to its end yet. Recalled: its owner may begin nothing more of it, but has
-messages of it in flight. Done: nothing of it is queued, and it has no owner."""
+source was not loaded to its end yet, or nobody has released it. Recalled: its owner may begin
+nothing more of it, but has messages of it in flight. Done: nothing of it is queued, and it has no
+owner. An unreleased chunk names the holder that is to release it."""
 
 CHANGEABLE: Final = "state NOT IN ('accepted', 'rejected')"
 """Condition of an index on ``outcome``: of the rows that can still change."""
@@ -74,7 +75,8 @@ CREATE TABLE chunk (
     campaign integer NOT NULL REFERENCES campaign ON DELETE CASCADE,
     state smallint NOT NULL,
     begun bigint NOT NULL,
-    owner bigint
+    owner bigint,
+    releaser bigint
 ) WITH (fillfactor = 20);
 CREATE INDEX open_chunk ON chunk (campaign, id) WHERE state <> {DONE};
 CREATE TABLE entry (
@@ -164,14 +166,16 @@ LEFT JOIN outcome ON outcome.id = entry.id
 LEFT JOIN delivery ON delivery.id = entry.id;
 """
 
-_IN_CHUNK: Final = f"BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}"
+IN_CHUNK: Final = f"BETWEEN chunk.id * {CHUNK} AND chunk.id * {CHUNK} + {CHUNK - 1}"
 
+IS_QUEUED: Final = """
+(outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > chunk.begun)
+"""
 HAS_QUEUED: Final = f"""
 EXISTS (
     SELECT 1 FROM entry
-    LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_IN_CHUNK}
-    WHERE entry.id {_IN_CHUNK}
-        AND (outcome.state = 'queued' OR outcome.id IS NULL AND entry.id > chunk.begun)
+    LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {IN_CHUNK}
+    WHERE entry.id {IN_CHUNK} AND {IS_QUEUED}
 )
 """
 """Condition on a chunk. Without a range for each table, one of them may be read to its end."""
@@ -180,11 +184,11 @@ HAS_IN_FLIGHT: Final = f"""
 (
     EXISTS (
         SELECT 1 FROM outcome
-        WHERE outcome.id {_IN_CHUNK}
+        WHERE outcome.id {IN_CHUNK}
             AND outcome.{CHANGEABLE} AND outcome.state = 'in_flight'
     ) OR EXISTS (
         SELECT 1 FROM entry
-        LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {_IN_CHUNK}
+        LEFT JOIN outcome ON outcome.id = entry.id AND outcome.id {IN_CHUNK}
         WHERE entry.id BETWEEN chunk.id * {CHUNK} AND chunk.begun AND outcome.id IS NULL
     )
 )
@@ -195,7 +199,7 @@ REOPEN: Final = f"""
 UPDATE chunk SET state = {WAITING}
 WHERE campaign = %(campaign)s AND state = {DONE} AND EXISTS (
     SELECT 1 FROM outcome
-    WHERE outcome.id {_IN_CHUNK} AND outcome.{CHANGEABLE} AND outcome.state = 'queued'
+    WHERE outcome.id {IN_CHUNK} AND outcome.{CHANGEABLE} AND outcome.state = 'queued'
 )
 """
 """Needed after messages with an outcome were queued again."""

@@ -13,7 +13,6 @@ from typing import Any, Final, LiteralString, TypeAlias
 from connectus_async.ledger.postgres import campaigns
 from connectus_async.ledger.postgres.connection import AsyncConnection
 from connectus_async.ledger.postgres.schema import LOADING, OWNED, RECALLED
-from connectus_async.ledger.records import Waiting
 from connectus_async.ledger.states import INTERRUPTED, MAY_BE_SENT, State
 
 Row: TypeAlias = tuple[Any, ...]
@@ -131,17 +130,14 @@ UPDATE chunk SET owner = %s,
     state = CASE WHEN chunk.owner IS NULL THEN {OWNED} ELSE chunk.state END
 FROM before
 WHERE chunk.id = before.id
-    AND (chunk.owner IS NULL AND state <> {LOADING} OR chunk.owner = %s AND state <> {RECALLED})
+    AND (chunk.owner IS NULL AND state <> {LOADING} OR chunk.owner = %s AND state <> {RECALLED}
+        AND coalesce(releaser, chunk.owner) = chunk.owner)
 RETURNING before.owner IS NULL, begun
 """
 
 STATES: Final = "SELECT id, state FROM message WHERE campaign = %s AND id = ANY(%s)"
 
 COUNTS: Final = "SELECT state, count(*) FROM message WHERE campaign = %s GROUP BY state"
-WAITING: Final = """
-SELECT kind, count(*), sum(billed)::bigint, count(DISTINCT recipient) FROM message
-WHERE campaign = %s AND state = 'queued' GROUP BY kind
-"""
 _SENT_OR_MAYBE: Final = ", ".join(f"'{it}'" for it in sorted(MAY_BE_SENT))
 SPENT: Final = f"""
 SELECT (
@@ -231,12 +227,6 @@ async def counts(connection: AsyncConnection, campaign: int) -> Mapping[State, i
     cursor = await connection.execute(COUNTS, (campaign,))
     found = {State(state): count async for state, count in cursor}
     return {state: found[state] for state in State if state in found}
-
-
-async def waiting(connection: AsyncConnection, campaign: int) -> Mapping[str, Waiting]:
-    """Add up the messages that wait to be sent, by kind."""
-    cursor = await connection.execute(WAITING, (campaign,))
-    return {kind: Waiting(*sums) async for kind, *sums in cursor}
 
 
 async def spent(connection: AsyncConnection, campaign: int) -> int:

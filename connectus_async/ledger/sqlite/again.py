@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from connectus_async import _json
 from connectus_async.ledger.content import HASH
 from connectus_async.ledger.records import Again
 from connectus_async.ledger.sqlite import codes
@@ -50,8 +51,13 @@ _CHOSEN: Final = f"""
 AND (:reason IS NULL
     OR instr(lower(coalesce(reason, delivery_status, '')), lower(:reason)) > 0)
 AND outcome.id IN (SELECT entry.id FROM entry WHERE instr(body, '"{HASH}":') = 0)
+AND outcome.id NOT IN (SELECT value FROM json_each(:but))
 """
 COUNT: Final = f"SELECT count(*) FROM outcome WHERE {_CHOSEN}"
+CHOSEN: Final = f"""
+SELECT entry.id, {codes.recipient_text("recipient")}
+FROM outcome CROSS JOIN entry ON entry.id = outcome.id WHERE {_CHOSEN}
+"""
 KEEP: Final = f"""
 INSERT INTO main.earlier_attempt ({_COLUMNS}) SELECT {_COLUMNS} FROM outcome WHERE {_CHOSEN}
 """
@@ -71,21 +77,30 @@ SELECT {codes.state_name("state")}, count(*) FROM earlier_attempt GROUP BY state
 
 def count(connection: sqlite3.Connection, choice: Again) -> int:
     """Count the messages that `queue` queues."""
-    ((total,),) = connection.execute(COUNT, choice._asdict())
+    ((total,),) = connection.execute(COUNT, _values(choice))
     return int(total)
+
+
+def chosen(connection: sqlite3.Connection, choice: Again) -> sqlite3.Cursor:
+    """Read the numbers and recipients of the messages that `queue` queues."""
+    return connection.execute(CHOSEN, _values(choice))
 
 
 def queue(connection: sqlite3.Connection, choice: Again) -> int:
     """Queue messages for another attempt. See `Ledger.queue_again`."""
     _create(connection)
-    connection.execute(KEEP, choice._asdict())
-    return connection.execute(QUEUE, choice._asdict()).rowcount
+    connection.execute(KEEP, _values(choice))
+    return connection.execute(QUEUE, _values(choice)).rowcount
 
 
 def keep(connection: sqlite3.Connection, numbers: str) -> None:
     """Keep the last attempts of some messages, given as a JSON list of their numbers."""
     _create(connection)
     connection.execute(KEEP_SOME, (numbers,))
+
+
+def _values(choice: Again) -> dict[str, object]:
+    return {**choice._asdict(), "but": _json.dumps([*choice.but]).decode()}
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -67,10 +67,10 @@ def attend(
     now = time.time()
     return Instructions(
         rate=attendance.rate if orders.rate is None else orders.rate,
-        paused_for=max(0.0, (orders.paused_until or 0.0) - now),
+        paused_for=orders.paused_for(now),
         paused_by=orders.paused_by,
         stopped=orders.stopped,
-        starts_in=max(0.0, (orders.starts_at or 0.0) - now),
+        starts_in=orders.starts_in(now),
         starts_zone=orders.starts_zone,
     )
 

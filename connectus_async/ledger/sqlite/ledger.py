@@ -196,7 +196,12 @@ class SqliteLedger(Ledger):
         return loaded
 
     async def end_load(
-        self, load_number: int, *, replaces: bool, edited: Edited = Edited.EVERYONE
+        self,
+        load_number: int,
+        *,
+        replaces: bool,
+        edited: Edited = Edited.EVERYONE,
+        releases: bool = True,  # noqa: ARG002 - there is no other holder
     ) -> Mapping[int, int]:
         """Record that a source was loaded to its end. See `Ledger.end_load`."""
         people: Mapping[int, int] = await self.ask(
@@ -215,12 +220,25 @@ class SqliteLedger(Ledger):
         queued: int = await self.ask(partial(again.queue, choice=choice))
         return queued
 
+    async def skip_too_often(self, numbers: Sequence[int]) -> int:
+        """Skip messages that wait. See `Ledger.skip_too_often`."""
+        skipped: int = await self.ask(partial(loading.skip_too_often, numbers=numbers))
+        return skipped
+
     async def left_out(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Read the messages of the last load that `end_load` left out."""
         found: Sequence[tuple[int, Entry]] = await self.ask(
             partial(loading.left_out, after=after, limit=limit)
         )
         return found
+
+    async def take_unreleased(self) -> None:
+        """Check that it is open: nothing is unreleased. See `Ledger.take_unreleased`."""
+        await self.flush()
+
+    async def release(self, *, to_all: bool = True) -> None:  # noqa: ARG002 - there are no others
+        """Check that it is open: nothing is unreleased. See `Ledger.release`."""
+        await self.flush()
 
     async def waiting(self) -> Mapping[str, Waiting]:
         """Add up the messages that wait to be sent, by kind."""

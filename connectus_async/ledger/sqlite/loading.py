@@ -66,6 +66,11 @@ QUEUE_AGAIN: Final = """
 UPDATE message SET state = 'queued', reason = NULL, ended_at = NULL WHERE id = ?
 """
 SKIP_KNOWN: Final = "UPDATE message SET state = 'skipped', reason = ?, ended_at = ? WHERE id = ?"
+_WAITING: Final = "state = 'queued' AND id IN (SELECT value FROM json_each(:numbers))"
+COUNT_WAITING: Final = f"SELECT count(*) FROM message WHERE {_WAITING}"
+SKIP_WAITING: Final = f"""
+UPDATE message SET state = 'skipped', reason = :reason, ended_at = :now WHERE {_WAITING}
+"""
 FORGET_INVALID: Final = "DELETE FROM entry WHERE kind = ?"
 
 QUEUE_ADDED: Final = """
@@ -169,6 +174,14 @@ def _supersede(connection: sqlite3.Connection, corrects: Corrects) -> None:
     connection.execute(SUPERSEDE, (CORRECTED_BECAUSE, time.time(), corrected))
 
 
+def skip_too_often(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
+    """Skip messages that wait. See `Ledger.skip_too_often`."""
+    values = {"numbers": _document(numbers), "reason": SkipReason.TOO_OFTEN, "now": time.time()}
+    ((total,),) = connection.execute(COUNT_WAITING, values)
+    connection.execute(SKIP_WAITING, values)
+    return int(total)
+
+
 def left_out(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
     """Read the messages of the last load that `end` left out."""
     values = (LEFT_OUT_BECAUSE, metadata.load_number(connection), after, limit)
@@ -254,7 +267,7 @@ class Load:
         if state != State.QUEUED:
             self._connection.execute(QUEUE_AGAIN, (number,))
         if self._tells_left_out and reason == LEFT_OUT_BECAUSE:
-            return Loaded(SkipReason.DUPLICATE, State.SKIPPED)
+            return Loaded(SkipReason.HAS_ANOTHER, State.SKIPPED)
         return Loaded(None, State.QUEUED)
 
     def _duplicate(self, entry: Entry, line: int | None) -> Loaded:

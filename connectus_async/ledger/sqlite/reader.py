@@ -16,6 +16,7 @@ from connectus_async.ledger.records import (
     MessageRow,
     TimeGrid,
     Total,
+    Unreleased,
 )
 from connectus_async.ledger.sqlite import again, codes, metadata, statistics
 from connectus_async.ledger.sqlite.connection import check_whole, connect
@@ -211,6 +212,16 @@ class SqliteReader(LedgerReader):
     def count_again(self, choice: Again) -> int:
         """Count messages that can be sent again. See `LedgerReader.count_again`."""
         return again.count(self._connection, choice)
+
+    def again(self, choice: Again) -> Iterator[Sequence[tuple[int, str]]]:
+        """Read messages that can be sent again. See `LedgerReader.again`."""
+        cursor = again.chosen(self._connection, choice)
+        while batch := cursor.fetchmany(ROWS_A_BATCH):
+            yield batch
+
+    def unreleased(self) -> Sequence[Unreleased]:
+        """Return nothing: a file has one holder, who keeps nothing from others."""
+        return ()
 
     def earlier_attempts(self) -> Mapping[State, int]:
         """Count the earlier attempts by their outcome. See `LedgerReader.earlier_attempts`."""

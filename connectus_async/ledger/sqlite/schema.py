@@ -23,13 +23,21 @@ from typing import Final
 from connectus_async.errors import LedgerError
 from connectus_async.ledger import metadata_names
 from connectus_async.ledger.sqlite import codes, key_index, metadata
-from connectus_async.ledger.states import REPLACED, REPLACED_BECAUSE, SkipReason, skip_reason
+from connectus_async.ledger.states import (
+    HAS_ANOTHER,
+    LEFT_OUT_BECAUSE,
+    REPLACED,
+    REPLACED_BECAUSE,
+    SkipReason,
+    skip_reason,
+)
 
 APPLICATION_ID: Final = 0x436E6374
 """Tells our files from other SQLite files."""
 
-SCHEMA_VERSION: Final = 6
-"""Up to 5, superseded messages were called expired. In 5 ``message`` became a view. Since 4 there
+SCHEMA_VERSION: Final = 7
+"""Up to 6, messages to people who may have got another text were called duplicates. Up to 5,
+superseded messages were called expired. In 5 ``message`` became a view. Since 4 there
 may be the metadata `ONE_SPELLING`: a version that does not know it would make other keys. In 1,
 each key went into an index of the table at once. In 1 and 2 there were indexes of open messages and
 of those over the budget, in 2 metadata with the number up to which the keys are in their table."""
@@ -194,6 +202,9 @@ UPGRADE: Final = f"""
 UPDATE outcome SET reason = '{REPLACED_BECAUSE}'
 WHERE {CHANGEABLE} AND state = {codes.SKIPPED}
     AND reason = '{skip_reason(SkipReason.EXPIRED, REPLACED)}';
+UPDATE outcome SET reason = '{LEFT_OUT_BECAUSE}'
+WHERE {CHANGEABLE} AND state = {codes.SKIPPED}
+    AND reason = '{skip_reason(SkipReason.DUPLICATE, HAS_ANOTHER)}';
 DELETE FROM campaign WHERE name = 'keys_merged_to';
 PRAGMA user_version = {SCHEMA_VERSION};
 """

@@ -211,6 +211,20 @@ async def test_a_message_that_somebody_else_has_read_keeps_the_content_that_is_s
     assert await rows(store, "recipient") == [LUIS, first.recipient, first.recipient]
 
 
+async def test_what_another_sender_has_read_is_skipped_as_too_often(store: PostgresStore):
+    """It begins nothing of that any more; the rest waits for whoever reads it next."""
+    async with opened(store) as planner, opened(store) as sender:
+        await load(planner, *map(entry, "abcd"))
+        numbers = [number for number, _ in await sender.queued(0, 10)]
+        assert (await begin(sender, entry("a"), numbers[0])).found is None
+        assert await planner.skip_too_often(numbers[:3]) == 2
+        rest = zip("bcd", numbers[1:], strict=True)
+        found = [(await begin(sender, entry(key), number)).found for key, number in rest]
+        assert found == [State.SKIPPED, State.SKIPPED, State.QUEUED]
+
+    assert await rows(store, "state") == ["in_flight", "skipped", "skipped", "queued"]
+
+
 async def test_people_are_left_out_however_many_they_are(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ):
@@ -227,7 +241,7 @@ async def test_people_are_left_out_however_many_they_are(
             assert await loader.end_load(number, replaces=True, edited=Edited.REMAINING) == {0: 3}
             assert [it.recipient for _, it in await loader.left_out(0, 10)] == [*people]
 
-    assert (await rows(store, "reason"))[3:] == [f"duplicate: {HAS_ANOTHER}"] * 3
+    assert (await rows(store, "reason"))[3:] == [f"has_another: {HAS_ANOTHER}"] * 3
 
 
 async def test_any_text_is_loaded_as_it_is(store: PostgresStore):

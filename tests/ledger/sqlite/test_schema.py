@@ -12,7 +12,13 @@ from old_schemas import SCHEMAS
 from connectus_async import LedgerError
 from connectus_async.ledger import open_store
 from connectus_async.ledger.sqlite import schema
-from connectus_async.ledger.states import REPLACED, REPLACED_BECAUSE, State
+from connectus_async.ledger.states import (
+    HAS_ANOTHER,
+    LEFT_OUT_BECAUSE,
+    REPLACED,
+    REPLACED_BECAUSE,
+    State,
+)
 
 ROWS = """
 INSERT INTO campaign VALUES ('name', 'navidad'), ('identity', 'message');
@@ -75,6 +81,27 @@ async def test_what_was_superseded_is_called_so(path: Path):
 
     assert reason == REPLACED_BECAUSE == f"superseded: {REPLACED}"
     assert waits == ["d", "e"]
+
+
+async def test_who_has_another_text_is_called_so(path: Path):
+    """Versions up to 6 called such a message a duplicate; real duplicates stay what they are."""
+    others = "SELECT * FROM message WHERE key <> 'd' OR key IS NULL ORDER BY id"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            "UPDATE message SET state = 'skipped', reason = ?, reading = 0 WHERE key = ?",
+            [(f"duplicate: {HAS_ANOTHER}", "d"), ("duplicate: of line 2", "e")],
+        )
+        connection.commit()
+    store, before = open_store(path), raw(path, others)
+    async with opened(store) as ledger:
+        assert raw(path, others) == before
+        reasons = {key: reason for key, reason in await rows(store, "key", "reason") if reason}
+        await load(ledger, entry("d"))
+        waits = [one.key for _, one in await ledger.queued(0, 10)]
+
+    assert reasons["d"] == LEFT_OUT_BECAUSE == f"has_another: {HAS_ANOTHER}"
+    assert reasons["e"] == "duplicate: of line 2"
+    assert waits == ["d"]
 
 
 async def test_an_upgrade_that_ends_early_leaves_the_old_ledger(

@@ -15,7 +15,9 @@ from connectus_async.cli.parameters import (
 @click.command("pause")
 @ledger_argument
 @click.option(
-    "--until", callback=moment, help="Time at which it goes on by itself, such as 2026-12-24T08:00."
+    "--until",
+    callback=moment,
+    help='Time at which it goes on by itself, such as "2026-12-24 10:00".',
 )
 @json_option
 def bulk_pause(**given: Any) -> None:

@@ -13,6 +13,7 @@ from connectus_async.cli.parameters import (
     json_option,
     ledger_argument,
     one_character,
+    other_account_option,
     place_of_ledgers,
 )
 from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, KERNEL_SENDS_FOR, TIME_ZONE
@@ -35,6 +36,7 @@ from connectus_async.tracking.limits import CONCURRENCY
     help="Seconds after which an API report is taken to be complete, and between two reports."
     f" Messages begun in the last {DEFAULT_TIMEOUT + KERNEL_SENDS_FOR:g} seconds are waited for.",
 )
+@other_account_option
 @connection_options
 @json_option
 def bulk_reconcile(**given: Any) -> None:
@@ -75,7 +77,7 @@ def bulk_list(**given: Any) -> None:
 @click.option(
     "--to",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="[default: LEDGER.html, if that is a file]",
+    help="File to write.  [default: LEDGER.html, if that is a file]",
 )
 @click.option(
     "--time-zone",
@@ -96,7 +98,11 @@ def bulk_report(**given: Any) -> None:
 @ledger_argument
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @click.option(
-    "--state", "states", type=click.Choice([state.value for state in State]), multiple=True
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in State]),
+    multiple=True,
+    help="Only messages in this state.",
 )
 @click.option("--reason", help="Only messages with this in their reason.")
 @click.option(

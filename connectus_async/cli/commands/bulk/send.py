@@ -2,32 +2,37 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from connectus_async.cli.language import gettext as _
+from connectus_async.cli.language import translated
 from connectus_async.cli.parameters import (
     LedgerPlace,
-    at_most_option,
     at_option,
     campaign_options,
     chained,
     connection_options,
     delivery_at_option,
+    file_or_input,
     finish_options,
     json_option,
     ledger_argument,
     of_reading,
     one_character,
+    other_account_option,
     regular_file,
     src_number_option,
     without_zone,
     zone_option,
 )
+from connectus_async.errors import ConfigurationError
 from connectus_async.ledger import LEDGER_SUFFIX
 from connectus_async.ledger.states import Edited
 from connectus_async.recipients.encoding import UTF_8
+
+NO_CAP: Final = "none"
 
 message_options = chained(
     click.option(
@@ -45,7 +50,11 @@ message_options = chained(
         help="File with the HTML of an email, with the same placeholders.",
     ),
     click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
-    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
+    click.option(
+        "--to",
+        help="Column of the recipient.  [default: dst_number or dst_email, or a likely one"
+        " that you confirm]",
+    ),
     click.option("--key", help="Column that tells messages apart."),
     src_number_option,
     click.option("--src-email", help="Address of the account to send from."),
@@ -56,6 +65,11 @@ message_options = chained(
         is_flag=True,
         help="Replace SMS characters that cost more: é stays, “á” becomes a.",
     ),
+    click.option(
+        "--first-number",
+        is_flag=True,
+        help="Of several numbers in a cell, take the first valid one.",
+    ),
 )
 
 
@@ -64,16 +78,30 @@ file_options = chained(
         "--delimiter",
         callback=of_reading(one_character),
         expose_value=False,
-        help="Delimiter of CSV cells; detected in the first line if left out.",
+        help="Delimiter of CSV cells; found in the file if left out.",
     ),
     click.option(
         "--encoding",
         callback=of_reading(),
         expose_value=False,
-        show_default="utf-8",
-        help="Encoding of the file.",
+        help="Encoding of a text file, such as cp1252 or cp850; found in the file if left out.",
     ),
     click.option("--sheet", callback=of_reading(), expose_value=False, help="Sheet of a workbook."),
+    click.option(
+        "--header-row",
+        type=click.IntRange(1),
+        callback=of_reading(),
+        expose_value=False,
+        help="Row with the names of the columns, from 1; found below a title if left out.",
+    ),
+    click.option(
+        "--hidden-rows",
+        type=click.Choice(["send", "skip"]),
+        callback=of_reading(),
+        expose_value=False,
+        help="Send or leave out the rows that a sheet hides, by a filter or by hand.  [default:"
+        " stop if there are any]",
+    ),
 )
 
 
@@ -164,6 +192,40 @@ running_options = chained(
     click.option("-v", "--verbose", is_flag=True, help="Name each message that is not accepted."),
 )
 
+
+def frequency_cap(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Read a maximum of messages in a time."""
+    if value is None:
+        return None
+    from connectus_async.recipients.frequency import FrequencyCap
+
+    try:
+        return FrequencyCap.parse(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(translated(error.problem)) from None
+
+
+def frequency_cap_or_none(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Any:
+    """Read a maximum of messages in a time; the word that ends a recorded one stays as it is."""
+    return value if value == NO_CAP else frequency_cap(context, parameter, value)
+
+
+at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap,
+    help="Skip people who got so many messages in a time, such as 2/7d, by the other ledgers of"
+    " this one's folder or database.",
+)
+
+new_at_most_option = click.option(
+    "--at-most",
+    callback=frequency_cap_or_none,
+    help="Skip people who got so many messages in a time by other ledgers; overrides the value used"
+    f" by `bulk send`. {NO_CAP} ends that.",
+)
+
 workers_option = click.option(
     "--workers",
     type=click.IntRange(1),
@@ -173,7 +235,7 @@ workers_option = click.option(
 
 
 @click.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=regular_file, required=False)
+@click.argument("file", type=click.Path(path_type=Path), callback=file_or_input, required=False)
 @query_options
 @message_options
 @file_options
@@ -199,27 +261,37 @@ workers_option = click.option(
 @limit_option
 @yes_option
 @finish_options
+@other_account_option
 @check_options
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel; or of a query.
+    """Send a message to every row of FILE, or of a query.
 
-    The same command again resumes the campaign: a message in the ledger is not sent twice.
+    FILE is CSV, JSON Lines, Parquet, Excel or contacts (vCard), also packed by gzip or ZIP; - is
+    standard input. The same command again resumes the campaign: a message in the ledger is not sent
+    twice.
     """
     from connectus_async.cli.sending import send
+    from connectus_async.cli.standard_input import recipients_file
 
-    send(**without_zone(given))
+    keeps = not given["dry_run"] and given["test_to"] is None
+    with recipients_file(
+        given.pop("file"), ledger=given["ledger"], keeps=keeps, as_json=given["as_json"]
+    ) as file:
+        send(file, **without_zone(given))
 
 
 @click.command("resume")
 @ledger_argument
 @campaign_options(resumes=True)
+@new_at_most_option
 @workers_option
 @running_options
 @limit_option
 @yes_option
 @finish_options
+@other_account_option
 @connection_options
 @json_option
 def bulk_resume(**given: Any) -> None:
@@ -249,9 +321,12 @@ def bulk_resume(**given: Any) -> None:
 )
 @file_options
 @campaign_options(resumes=True)
+@new_at_most_option
+@workers_option
 @running_options
 @yes_option
 @finish_options
+@other_account_option
 @check_options
 @connection_options
 @json_option

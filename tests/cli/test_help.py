@@ -1,0 +1,67 @@
+"""Help of all commands: every option is explained, and every time is shown by an example."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import click
+import pytest
+
+from connectus_async.cli import language
+from connectus_async.cli.commands import SUMMARIES, connectus
+from connectus_async.cli.parameters import moment, naive_moment, scheduled, start
+from connectus_async.cli.translated_help import translated
+
+WRITTEN = '"2026-12-24 10:00"'
+TIMES = {moment, naive_moment, scheduled, start}
+"""Functions that read the times of options."""
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """All commands, with the words that call them."""
+    yield "connectus", connectus
+    waiting = [(f"connectus {it.name}", it.load()) for it in SUMMARIES]
+    while waiting:
+        words, command = waiting.pop()
+        yield words, command
+        if isinstance(command, click.Group):
+            waiting += [(f"{words} {name}", sub) for name, sub in command.commands.items()]
+
+
+def options_of_a_time() -> Iterator[tuple[str, click.Option]]:
+    for words, command in commands():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.callback in TIMES:
+                yield f"{words} {parameter.opts[0]}", parameter
+
+
+@pytest.mark.parametrize("tag", ["en", "es"])
+def test_every_command_and_option_is_explained(tag: str):
+    """In a sentence, whatever else is in brackets."""
+    language.choose(["--lang", tag], {})
+    with closing(commands()) as found:
+        silent = [
+            f"{words} {parameter.opts[0]}"
+            for words, command in found
+            for parameter in translated(command).params
+            if isinstance(parameter, click.Option)
+            and not (parameter.help or "").partition("[")[0].strip()
+        ]
+        silent += [words for words, command in commands() if not translated(command).help]
+    language.choose([], {})
+
+    assert silent == []
+
+
+def test_every_time_is_shown_by_an_example():
+    """In the help as in the error; what they show is what is taken."""
+    wrong = []
+    for name, option in options_of_a_time():
+        context = click.Context(click.Command("send"))
+        assert option.callback is not None
+        option.callback(context, option, WRITTEN.strip('"'))
+        with pytest.raises(click.BadParameter) as refused:
+            option.callback(context, option, "24-12-2026 10:00")
+        if WRITTEN not in (option.help or "") or WRITTEN not in refused.value.message:
+            wrong.append(name)
+
+    assert wrong == []

@@ -30,6 +30,10 @@ CHANGED: Final = (
     " the columns of the file, the export needs none"
 )
 MISSING: Final = "{name} is not at its place any more: pass it by --source"
+OF_A_QUERY: Final = (
+    "its recipients came from a query, whose rows no ledger keeps: export without the columns of"
+    " the file; to correct rows, change them in the database and run the same bulk send again"
+)
 NOT_RECORDED: Final = (
     "the ledger does not know its file: it was made by another version, or by a program; export"
     " without the columns of the file"
@@ -64,6 +68,8 @@ class SourceFile:
         Raises:
             ConfigurationError: It has recorded nothing.
         """
+        if metadata.get(metadata_names.SOURCE_QUERY):
+            raise ConfigurationError("--original", OF_A_QUERY)
         written = metadata.get(metadata_names.SOURCE_FILE)
         if not written:
             raise ConfigurationError("--original", NOT_RECORDED)

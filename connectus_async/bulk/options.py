@@ -97,18 +97,14 @@ def _given(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
 
 def _suppression_list(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     """Refuse a plain container: it would compare numbers as they are spelled."""
-    from connectus_async.recipients.suppression import SuppressionList  # noqa: PLC0415 - slow
-
-    if not isinstance(value, SuppressionList):
+    if not hasattr(value, "refresh"):
         raise ConfigurationError(
             attribute.name, "must be a SuppressionList: use SuppressionList.read(path)"
         )
 
 
 def _quiet_hours(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    from connectus_async.recipients.quiet_hours import QuietHours  # noqa: PLC0415 - slow to import
-
-    if not isinstance(value, QuietHours):
+    if not hasattr(value, "until"):
         raise ConfigurationError(
             attribute.name, 'must be QuietHours, such as QuietHours.parse("21:00-08:00")'
         )

@@ -11,9 +11,11 @@ from connectus_async.cli.language import gettext as _
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Messages": (
         *("kind", "text", "subject", "html", "jinja", "to", "region", "first_number", "key"),
-        *("transliterate", "src_number", "src_email", "id_delivery", "id_client"),
+        *("transliterate", "locale", "src_number", "src_email", "id_delivery", "id_client"),
     ),
-    "File of recipients": ("sheet", "header_row", "hidden_rows", "delimiter", "encoding"),
+    "File of recipients": (
+        *("sheet", "header_row", "hidden_rows", "delimiter", "encoding", "query", "database"),
+    ),
     "Other attempts": ("rejected", "undelivered", "invalid", "reason", "corrected"),
     "Before anything is sent": (
         *("dry_run", "test_to", "limit", "yes", "show_messages", "ignore_balance"),

@@ -41,7 +41,8 @@ class Sectioned(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, a heading above those that belong together."""
-        options = {it.name: it for it in self.get_params(ctx)}
+        given = self.get_params(ctx)
+        options = {it.name: it for it in given if isinstance(it, click.Option)}
         for heading, names in SECTIONS.items():
             here = [options.pop(name) for name in names if name in options]
             if records := list(_records(here, ctx)):
@@ -60,7 +61,11 @@ class Listing(click.Group):
         commands = [self.get_command(ctx, name) for name in self.list_commands(ctx)]
         with formatter.section(of_click("Commands")):
             formatter.write_dl(
-                [(str(it.name), it.get_short_help_str(LONGEST)) for it in commands if it]
+                [
+                    (str(it.name), it.get_short_help_str(LONGEST))
+                    for it in commands
+                    if it and not it.hidden
+                ]
             )
 
 

@@ -19,6 +19,14 @@ TIMES = {moment, naive_moment, scheduled, start}
 """Functions that read the times of options."""
 
 
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave the tests of others in English."""
+    monkeypatch.setenv("LANGUAGE", "en")
+    yield
+    language.choose([], {})
+
+
 def commands() -> Iterator[tuple[str, click.Command]]:
     """All commands, with the words that call them."""
     yield "connectus", connectus
@@ -50,7 +58,6 @@ def test_every_command_and_option_is_explained(tag: str):
             and not (parameter.help or "").partition("[")[0].strip()
         ]
         silent += [words for words, command in commands() if not translated(command).help]
-    language.choose([], {})
 
     assert silent == []
 
@@ -79,6 +86,7 @@ def test_the_help_has_these_headings(
     shown = run("--lang", tag, "bulk", "send", "--help").stdout
 
     assert all(f"\n{heading}\n" in shown for heading in headings)
+    assert "[FILE]\n " not in shown
     assert shown.count("  --text ") == shown.count("--help  ") == 1
 
 

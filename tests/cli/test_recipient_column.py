@@ -10,7 +10,7 @@ from terminal import At
 from connectus_async.emulator import Emulator
 
 HEADER = "nombre,Celular,ciudad"
-QUESTION = "Use the column 'Celular' as dst_number? [Y/n] "
+QUESTION = "Use the column 'Celular' for the recipients? [Y/n] "
 SEND = "Send 2 SMS to 2 people? [y/N] "
 
 

@@ -19,8 +19,8 @@ from connectus_async.errors import (
     RequestError,
 )
 from connectus_async.extras import library
-from connectus_async.ledger.keys import recipient_key
 from connectus_async.otp.limits import Counts, OtpLimit, OtpLimitError, wait_of_recipient
+from connectus_async.otp.recipients import otp_recipient
 from connectus_async.otp.records import NOBODY, OtpCheck, OtpReceipt, Record
 from connectus_async.otp.storage import (
     BlockingOtpStorage,
@@ -255,8 +255,8 @@ class OneTimePasswords:
 
     def _recipient(self, recipient: str | int) -> str:
         if isinstance(recipient, str) and "@" in recipient:
-            return recipient_key(arguments.email_address("recipient", recipient))
-        return recipient_key(self._to_digits("recipient", recipient))
+            return otp_recipient(arguments.email_address("recipient", recipient))
+        return otp_recipient(self._to_digits("recipient", recipient))
 
     def _country(self, digits: str) -> str | None:
         if self._options.countries is None and self._options.per_country is None:
@@ -276,7 +276,7 @@ class OneTimePasswords:
         limits: Sequence[tuple[str, OtpLimit, str]],
         deliver: Callable[[str], Awaitable[str | None]],
     ) -> OtpReceipt:
-        who = recipient_key(recipient)
+        who = otp_recipient(recipient)
         code = str(secrets.randbelow(10**self._options.digits)).zfill(self._options.digits)
         before, issued = await self._issue(who, code)
         counted: list[tuple[str, OtpLimit, str]] = []

@@ -182,7 +182,7 @@ class OneTimePasswords:
             return receipt.id
 
         limits = (
-            ("per_prefix", self._options.per_prefix, digits[:-PREFIX_LEAVES_OUT]),
+            ("per_prefix", self._options.per_prefix, otp_recipient(digits)[:-PREFIX_LEAVES_OUT]),
             ("per_country", self._options.per_country, country or "none"),
         )
         taken = [(name, limit, of) for name, limit, of in limits if limit is not None]

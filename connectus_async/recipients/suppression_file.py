@@ -5,15 +5,18 @@ An opt-out that is overlooked is worse than a stop, so everything that cannot be
 
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+
+import attrs
 
 from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank, written_value
 from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns
+from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.sources import (
     AS_FOUND,
     EXCEL,
@@ -29,7 +32,7 @@ from connectus_async.recipients.sources.content import suffix_of
 from connectus_async.recipients.sources.delimiters import DELIMITERS, separator
 from connectus_async.recipients.sources.encodings import find_encoding
 from connectus_async.recipients.sources.packed import PackedFile
-from connectus_async.recipients.sources.vcard_file import BETWEEN
+from connectus_async.recipients.sources.vcard_file import BETWEEN, VCardFile
 from connectus_async.recipients.suppression import Recipient, comparable
 from connectus_async.redaction import looks_personal
 
@@ -73,13 +76,18 @@ def recipients_in(
     if kind not in _TEXT or file.suffix in JSON_LINES | VCARD:
         is_workbook = file.suffix in EXCEL
         reading = Reading(hidden_rows="send") if is_workbook else AS_FOUND  # who opted out, counts
-        yield from _of_table(opened(path, reading), to_digits)
+        yield from _of_table(_whole(opened(path, reading)), to_digits)
         return
     text = TextLines(file, find_encoding(file, None).name)
     if _is_table(text):
         yield from _of_table(CsvFile.open(file, AS_FOUND), to_digits)
     else:
         yield from _of_list(TextLines(file, text.encoding), to_digits)
+
+
+def _whole(source: Source) -> Source:
+    """Read all numbers and addresses of a contact: whoever opted out did so with each."""
+    return attrs.evolve(source, chooses=False) if isinstance(source, VCardFile) else source
 
 
 def _is_table(text: TextLines) -> bool:
@@ -131,7 +139,8 @@ def _of_table(
                 yield _bad_line(path, line.number, line.cells.problem)
                 continue
             found = [*_cells(line.cells, names)]
-            found += [it for it in _cells(line.cells, others) if _is_entry(it, to_digits)]
+            for cell in _cells(line.cells, others):
+                found += _readable(cell, to_digits)
             if not found:
                 yield _bad_line(path, line.number, "has no number and no address")
             for cell in found:
@@ -157,6 +166,16 @@ def _cells(cells: Mapping[str, Cell], names: Iterable[str]) -> Generator[Cell, N
         for part in cell.split(BETWEEN) if isinstance(cell, str) else [cell]:
             if not is_blank(part):
                 yield part
+
+
+def _readable(cell: Cell, to_digits: ToDigits) -> Sequence[Cell]:
+    """List the entries in a cell that may have any text: itself, or numbers in it."""
+    if _is_entry(cell, to_digits):
+        return [cell]
+    with suppress(InvalidArgumentError):
+        numbers = numbers_in("cell", cell) if isinstance(cell, str) else ()
+        return [it for it in numbers if _is_entry(it, to_digits)]
+    return []
 
 
 def _is_entry(cell: Any, to_digits: ToDigits) -> bool:

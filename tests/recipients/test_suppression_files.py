@@ -86,6 +86,7 @@ TABLE = f"Nombre;Celular\nAna;{NUMBER}\nLuz;+56 9 8768 8061\n"
         ("a.parquet", parquet(phone=[int(NUMBER), int(OTHER)], x=[1, 2])),
         ("a.jsonl", f'{{"recipient": {NUMBER}}}\n{{"recipient": "{OTHER}"}}\n'.encode()),
         ("a.vcf", f"BEGIN:VCARD\nTEL:{NUMBER}\nTEL:987688061\nEND:VCARD\n".encode()),
+        ("a.vcf", f"BEGIN:VCARD\nTEL;CELL:{NUMBER}\nTEL;WORK:987688061\nEND:VCARD\n".encode()),
     ],
 )
 def test_a_list_may_be_any_file_of_recipients(tmp_path: Path, name: str, written: bytes):
@@ -128,6 +129,31 @@ def test_all_columns_of_recipients_count(tmp_path: Path):
     )
 
     assert keys_of(path) == [KEYS[0], ADDRESS, KEYS[1]]
+
+
+def test_all_numbers_of_a_cell_count(tmp_path: Path):
+    """Where one number may be a remark, several are none."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"Celular;Teléfono empresa\n{NUMBER};22345678 / {OTHER}\n;móvil\n", "utf-8")
+
+    (*keys, error) = entries_of(path)
+
+    assert keys == KEYS
+    assert "line 3 is not a valid number" in str(error)
+
+
+@pytest.mark.parametrize("cell", [f"{NUMBER} / {OTHER}", f"{NUMBER}/12"])
+def test_a_cell_with_several_numbers_is_an_error_where_there_should_be_one(
+    tmp_path: Path, cell: str
+):
+    """The others count all the same."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"Celular;Nombre\n{cell};Ana\n{OTHER};Luz\n", "utf-8")
+
+    first, *others = entries_of(path)
+
+    assert "line 2 is not a valid number or email address: it " in str(first)
+    assert others == [KEYS[1]]
 
 
 @pytest.mark.parametrize(

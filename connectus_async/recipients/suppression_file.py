@@ -5,7 +5,7 @@ An opt-out that is overlooked is worse than a stop, so everything that cannot be
 
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import attrs
 from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank, written_value
-from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns
+from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns, vague_columns
 from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.sources import (
     AS_FOUND,
@@ -40,6 +40,11 @@ MAX_ENTRY_CHARACTERS: Final = 1_024
 
 _NAMES: Final = frozenset(map(folded, ("dst_number", "dst_email", "recipient", "destinatario")))
 _WORDS: Final = [word for groups in WORDS_FOR.values() for words in groups for word in words]
+_WORDS_BESIDE: Final = ("fijo", "fixo", "landline", "contacto", "contato", "contact", "destino")
+"""Words of columns that may have another number or address."""
+
+_ADDRESS: Final = re.compile(r"[^\s,;|/<>()]+@[^\s,;|/<>()]+")
+_AROUND: Final = " \t\r\n,;|/<>()"
 _TEXT: Final = frozenset({".csv", ".csv.gz", ".zip"})
 _COMMENT: Final = re.compile(r"(?:^|[ \t])#.*")
 _NO_HEADER: Final = (
@@ -156,7 +161,13 @@ def _named(columns: Sequence[str]) -> list[str]:
 def _likely(columns: Sequence[str]) -> list[str]:
     """List the other columns that may have some: what cannot be read in them is left out."""
     named = {*_named(columns)}
-    return [it for it in columns if it not in named and any(word in folded(it) for word in _WORDS)]
+    vague = {it for name in WORDS_FOR for it in vague_columns(name, columns)}
+    return [it for it in columns if it not in named and (it in vague or _has_a_word(it))]
+
+
+def _has_a_word(column: str) -> bool:
+    name = folded(column)
+    return any(word in name for word in (*_WORDS, *_WORDS_BESIDE))
 
 
 def _cells(cells: Mapping[str, Cell], names: Iterable[str]) -> Generator[Cell, None, None]:
@@ -169,13 +180,21 @@ def _cells(cells: Mapping[str, Cell], names: Iterable[str]) -> Generator[Cell, N
 
 
 def _readable(cell: Cell, to_digits: ToDigits) -> Sequence[Cell]:
-    """List the entries in a cell that may have any text: itself, or numbers in it."""
-    if _is_entry(cell, to_digits):
-        return [cell]
-    with suppress(InvalidArgumentError):
-        numbers = numbers_in("cell", cell) if isinstance(cell, str) else ()
-        return [it for it in numbers if _is_entry(it, to_digits)]
-    return []
+    """List the entries in a cell that may have any text."""
+    if _is_entry(cell, to_digits) or not isinstance(cell, str):
+        candidates: Sequence[Cell] = [cell]
+    else:
+        rest = _ADDRESS.sub(" ", cell).strip(_AROUND)
+        numbers = [rest] if _is_entry(rest, to_digits) else _numbers_in(rest)
+        candidates = [*_ADDRESS.findall(cell), *numbers]
+    return [it for it in candidates if _is_entry(it, to_digits)]
+
+
+def _numbers_in(text: str) -> Sequence[str]:
+    try:
+        return numbers_in("cell", text)
+    except InvalidArgumentError:
+        return []
 
 
 def _is_entry(cell: Any, to_digits: ToDigits) -> bool:

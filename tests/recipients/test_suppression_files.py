@@ -142,6 +142,27 @@ def test_all_numbers_of_a_cell_count(tmp_path: Path):
     assert "line 3 is not a valid number" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "entries"),
+    [
+        ("Número", OTHER, {KEYS[1]}),
+        ("Fijo", OTHER, {KEYS[1]}),
+        ("Contacto 2", OTHER, {KEYS[1]}),
+        ("Destino", OTHER, {KEYS[1]}),
+        ("Teléfono o mail", f"{ADDRESS}, {OTHER}", {ADDRESS, KEYS[1]}),
+        ("Correo del trabajo", f"Ana <{ADDRESS}>; luz@example.com", {ADDRESS, "luz@example.com"}),
+    ],
+)
+def test_columns_beside_the_one_of_the_recipients_count_where_they_have_some(
+    tmp_path: Path, column: str, cell: str, entries: set[object]
+):
+    """The message would reach whoever opted out by their other number or address."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"Celular|{column}|RUT\n{NUMBER}|{cell}|123456785\n{NUMBER}|no|\n", "utf-8")
+
+    assert {*keys_of(path)} == {KEYS[0], *entries}
+
+
 @pytest.mark.parametrize("cell", [f"{NUMBER} / {OTHER}", f"{NUMBER}/12"])
 def test_a_cell_with_several_numbers_is_an_error_where_there_should_be_one(
     tmp_path: Path, cell: str

@@ -1,13 +1,15 @@
 """The column of the recipients: found by its name, asked about, and never guessed silently."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from terminal import At
 
-from connectus_async.emulator import Emulator
+from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.emulator import Emulator, Fault
 
 HEADER = "nombre,Celular,ciudad"
 QUESTION = "Use the column 'Celular' as dst_number? [Y/n] "
@@ -158,4 +160,46 @@ def test_a_column_of_addresses_is_found_too(run: Any, tmp_path: Path):
 
     assert "no column 'dst_email'; if 'Correo electrónico' is meant, add --to 'Correo" in (
         result.output
+    )
+
+
+def test_a_campaign_that_was_sent_to_one_column_is_not_sent_to_another(
+    run: Any, server: Emulator, tmp_path: Path, ledger_of: Callable[[str], Path | str]
+):
+    """The rows have the same people: each would get a second message, at another number."""
+    file, ledger = tmp_path / "clients.csv", ledger_of("clients")
+    file.write_text("nombre,celular,fijo\nAna,56987688060,56987688070\n", "utf-8")
+    assert run(*sending(file, "--to", "celular", "--ledger", ledger, "--yes")).exit_code == 0
+    other = sending(file, "--to", "fijo", "--ledger", ledger)
+
+    for options in (["--yes"], ["--yes", "--edited", "remaining"], ["--dry-run"]):
+        refused = run(*other, *options)
+        assert refused.exit_code == ExitCode.WRONG_USAGE, refused.output
+        assert "--to: this campaign was sent to the column 'celular'" in refused.stderr
+    assert recipients_of(server) == ["56987688060"]
+
+    assert run(*other, "--yes", "--edited", "everyone").exit_code == 0
+    assert recipients_of(server) == ["56987688060", "56987688070"]
+
+
+@pytest.mark.parametrize("before", ["renamed", "own key", "nothing sent"])
+def test_a_campaign_goes_on_with_another_column_if_nobody_gets_two(
+    run: Any, server: Emulator, tmp_path: Path, before: str
+):
+    """The header may change, and rows with a key of their own are found by it."""
+    file = tmp_path / "clients.csv"
+    file.write_text("id,celular,fijo\n1,56987688060,56987688070\n", "utf-8")
+    options = ["--text", "Hola", *(["--key", "id"] if before == "own key" else [])]
+    send = ("bulk", "send", file, *options, "--to")
+    if before == "nothing sent":
+        server.fault(Fault.status(400), route="sms.send", times=1)
+    run(*send, "celular", "--yes")
+    if before == "renamed":
+        file.write_text("id,movil,fijo\n1,56987688060,56987688070\n", "utf-8")
+
+    done = run(*send, "movil" if before == "renamed" else "fijo", "--yes")
+
+    assert "this campaign was sent to the column" not in done.output
+    assert recipients_of(server) == (
+        ["56987688070"] if before == "nothing sent" else ["56987688060"]
     )

@@ -307,7 +307,7 @@ class OneTimePasswords:
                 self._digest("code", who, code),
                 now,
                 valid_for=options.valid_for,
-                remembered=options.per_recipient.seconds,
+                remembered=self._counted,
             ).written()
             return (stored, issued), issued
 
@@ -337,7 +337,11 @@ class OneTimePasswords:
 
     @property
     def _remembered(self) -> float:
-        return max(self._options.valid_for, self._options.per_recipient.seconds)
+        return max(self._options.valid_for, self._counted)
+
+    @property
+    def _counted(self) -> float:
+        return max(self._options.per_recipient.seconds, self._options.resend_after)
 
     async def _change(
         self, key: str, change: Callable[[bytes | None], tuple[T, bytes | None]], seconds: float

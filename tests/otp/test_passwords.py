@@ -205,6 +205,22 @@ async def test_a_recipient_gets_so_many_codes_in_a_time(
     assert emulator.requests["sms.send_otp"] == 3
 
 
+async def test_the_time_between_two_codes_may_be_longer_than_that_of_the_limit(
+    connectus: AsyncConnectus, emulator: Emulator, clock: Clock
+):
+    """The last code is remembered for as long."""
+    otp = connectus.otp(
+        per_recipient=OtpLimit(5, 10), resend_after=3_600, valid_for=60, clock=clock
+    )
+    await otp.send_sms(ANA)
+    clock.now += 3_599
+    with pytest.raises(OtpLimitError, match="resend_after"):
+        await otp.send_sms(ANA)
+    assert len(emulator.received) == 1
+    clock.now += 1
+    await otp.send_sms(ANA)
+
+
 @pytest.mark.parametrize(
     ("limit", "others"), [("per_prefix", "56987688061"), ("per_country", "56987600000")]
 )

@@ -33,10 +33,13 @@ from connectus_async.recipients.sources.delimiters import DELIMITERS, separator
 from connectus_async.recipients.sources.encodings import find_encoding
 from connectus_async.recipients.sources.packed import PackedFile
 from connectus_async.recipients.sources.vcard_file import BETWEEN, VCardFile
+from connectus_async.recipients.sources.workbooks.opening import opened as opened_workbook
+from connectus_async.recipients.sources.workbooks.workbook import SheetRow
 from connectus_async.recipients.suppression import Recipient, comparable
-from connectus_async.redaction import looks_personal
+from connectus_async.redaction import looks_personal, one_line
 
 MAX_ENTRY_CHARACTERS: Final = 1_024
+LONGEST_SHEET: Final = 40
 
 _NAMES: Final = frozenset(map(folded, ("dst_number", "dst_email", "recipient", "destinatario")))
 _WORDS: Final = [word for groups in WORDS_FOR.values() for words in groups for word in words]
@@ -78,16 +81,46 @@ def recipients_in(
     except OSError as error:
         raise InvalidArgumentError(path.name, f"cannot be read: {error.strerror}") from None
     file = PackedFile.at(path)
+    if file.suffix in EXCEL:
+        for sheet in _sheets(path):
+            yield from _of_table(sheet, to_digits)
+        return
     if kind not in _TEXT or file.suffix in JSON_LINES | VCARD:
-        is_workbook = file.suffix in EXCEL
-        reading = Reading(hidden_rows="send") if is_workbook else AS_FOUND  # who opted out, counts
-        yield from _of_table(_whole(opened(path, reading)), to_digits)
+        yield from _of_table(_whole(opened(path, AS_FOUND)), to_digits)
         return
     text = TextLines(file, find_encoding(file, None).name)
     if _is_table(text):
         yield from _of_table(CsvFile.open(file, AS_FOUND), to_digits)
     else:
         yield from _of_list(TextLines(file, text.encoding), to_digits)
+
+
+def _sheets(path: Path) -> Sequence[Source]:
+    """Open the sheets of a workbook that have something, with their hidden rows.
+
+    Those that are hidden count as well, unless they have no column of recipients.
+    """
+    with opened_workbook(path, None) as book:
+        shown = {it: is_shown for it, is_shown in book.sheets.items() if _has_cells(book.rows(it))}
+    if not shown:
+        return [opened(path, AS_FOUND)]  # it tells that there is nothing
+    sheets = {it: opened(path, Reading(hidden_rows="send", sheet=it)) for it in shown}
+    if len(sheets) == 1:
+        return [*sheets.values()]
+    return [
+        attrs.evolve(sheet, name=f"{sheet.name}, {one_line(it, LONGEST_SHEET)}")
+        for it, sheet in sheets.items()
+        if shown[it] or _has_recipients(sheet.columns)
+    ]
+
+
+def _has_cells(rows: Generator[SheetRow, None, None]) -> bool:
+    with closing(rows):
+        return any(not all(map(is_blank, row.cells)) for row in rows)
+
+
+def _has_recipients(columns: Sequence[str]) -> bool:
+    return any(map(looks_personal, columns)) or bool(_named(columns) or _likely(columns))
 
 
 def _whole(source: Source) -> Source:

@@ -108,6 +108,41 @@ def test_hidden_rows_of_a_workbook_count(tmp_path: Path):
     assert keys_of(path) == KEYS
 
 
+def sheets(path: Path, **rows: Iterable[Iterable[object]]) -> Path:
+    """Write a workbook; a name with an underscore at its end is of a hidden sheet."""
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for name, cells in rows.items():
+        sheet = book.create_sheet(name)
+        sheet.sheet_state = "hidden" if name.endswith("_") else "visible"
+        for row in cells:
+            sheet.append([*row])
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("second", ["Junio", "Junio_"])
+def test_all_sheets_of_a_workbook_count(tmp_path: Path, second: str):
+    """Hidden ones, too, but for those that have nothing or list something else."""
+    path = sheets(
+        tmp_path / "a.xlsx",
+        Mayo=[["Celular"], [NUMBER]],
+        **{second: [["Nombre", "Celular"], ["Luz", OTHER]]},
+        Hoja3=[],
+        Listas_=[["Comuna"], ["Talca"]],
+    )
+
+    assert keys_of(path) == KEYS
+
+
+def test_a_sheet_that_does_not_tell_its_opt_outs_is_refused(tmp_path: Path):
+    """By its name."""
+    path = sheets(tmp_path / "a.xlsx", Mayo=[["Celular"], [NUMBER]], Junio=[["x"], ["y"]])
+
+    with pytest.raises(InvalidArgumentError, match=r"^a.xlsx, Junio: has no column of numbers"):
+        entries_of(path)
+
+
 @pytest.mark.parametrize("shown", ["#N/A", "56987688060.5"])
 def test_a_cell_of_a_workbook_that_is_no_number_is_an_error(tmp_path: Path, shown: str):
     """By its row."""

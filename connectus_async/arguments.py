@@ -46,6 +46,10 @@ _BESIDE_DIGITS: Final = re.compile(rf"[{DASHES}\s()+]+")
 _WRITTEN_BY_HAND: Final = re.compile(r"[\d+][-\d ()+]*")
 _DECIMAL: Final = re.compile(r"\d+[.,]\d{1,2}|\d{7,}[.,]0+")
 _SCIENTIFIC: Final = re.compile(r"\d([.,]\d*)?e\+?\d+", re.IGNORECASE)
+_NOT_IN_ADDRESS: Final = frozenset(' ,;:<>()[]"\\@')
+"""What RFC 5322 allows in quotes, comments and literals alone. Quotes would make another spelling
+of an address, and ``mailto:`` an entry that suppresses nobody."""
+
 _DATE: Final = "%Y-%m-%d"
 _DATE_AND_TIME: Final = "%Y-%m-%d %H:%M:%S"
 
@@ -226,7 +230,7 @@ def email_address(field: str, value: str) -> str:
     """Check the form of one email address."""
     address = line(field, value).strip()
     local, _, domain = address.rpartition("@")
-    odd = any(sign in " ,;<>@" or not sign.isprintable() for sign in local + domain)
+    odd = any(sign in _NOT_IN_ADDRESS or not sign.isprintable() for sign in local + domain)
     if not local or not domain or odd:
         raise InvalidArgumentError(field, "is not one email address of the form name@domain")
     if len(address) > MAX_EMAIL_ADDRESS_CHARACTERS:

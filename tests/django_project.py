@@ -3,5 +3,8 @@
 import django
 from django.conf import settings
 
-settings.configure(ALLOWED_HOSTS=["testserver", "127.0.0.1"])
+settings.configure(
+    ALLOWED_HOSTS=["testserver", "127.0.0.1"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
 django.setup()

@@ -402,6 +402,8 @@ async def test_a_line_that_is_too_long_is_refused(connectus: AsyncConnectus, emu
         *["ana@example.com, eva@example.com", "ana@example.com;eva@example.com", "a@b@c.cl"],
         *["Ana <ana@example.com>", "<ana@example.com>", "ana\xa0@example.com"],
         *["ana@example\N{ZERO WIDTH SPACE}.com", "a\N{RIGHT-TO-LEFT OVERRIDE}@b.cl", "ana@\ud800"],
+        *["mailto:ana@example.com", '"ana"@example.com', "(ana)@example.com", "ana@[127.0.0.1]"],
+        *["ana\\@example.com", "ana@example.com:25"],
         f"{'a' * 250}@b.cl",
     ],
     ids=label,

@@ -40,7 +40,8 @@ class Corrections(Source):
         """Find the messages of a file's rows by their references. Blocks.
 
         Raises:
-            InvalidArgumentError: It has no references, or those of another campaign.
+            InvalidArgumentError: It has no references, or those of another campaign, or a row
+                cannot be read.
             LedgerError: The ledger cannot be read.
         """
         if REFERENCE not in source.columns:
@@ -52,11 +53,7 @@ class Corrections(Source):
         others: Counter[str] = Counter()
         with open_store(ledger).read() as reader, closing(source.lines()) as lines:
             mark = mark_of(reader.metadata())
-            references = (
-                (line.number, _number(source.name, line, mark))
-                for line in lines
-                if not isinstance(line.cells, InvalidArgumentError)
-            )
+            references = ((line.number, _number(source.name, line, mark)) for line in lines)
             seen: set[int] = set()
             for some in _in_batches(references):
                 found = {row.number: row for row in reader.numbered([it for _, it in some])}
@@ -116,7 +113,7 @@ def check_no_export(source: Source) -> None:
 def _number(file: str, line: Line, mark: str) -> int:
     """Read the number of a row's message."""
     if isinstance(line.cells, InvalidArgumentError):
-        raise line.cells
+        raise InvalidArgumentError(file, f"line {line.number}: it {line.cells.problem}")
     reference = Reference.parse(line.cells.get(REFERENCE))
     if reference is None:
         raise InvalidArgumentError(

@@ -1,7 +1,7 @@
 """The column of the recipients of a file that does not name it as it should."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import attrs
@@ -11,8 +11,9 @@ from connectus_async.cli.composition import Composition
 from connectus_async.cli.confirmation import find_terminal, is_confirmed
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place
-from connectus_async.errors import InvalidArgumentError, LedgerError
+from connectus_async.errors import ConfigurationError, InvalidArgumentError, LedgerError
 from connectus_async.ledger import open_store
+from connectus_async.ledger.states import MAY_BE_SENT
 from connectus_async.recipients.columns import column_of, find_column, recipient_columns
 
 
@@ -46,13 +47,50 @@ async def with_recipient(
     return attrs.evolve(composition, fields={**composition.fields, "to": column})
 
 
+def check_same_column(composition: Composition, columns: Sequence[str], ledger: Place) -> None:
+    """Check that a campaign goes on with the column of the recipients that it was sent to. Blocks.
+
+    Its rows have the same people, who would be others by another column. Rows with a key of their
+    own are found by it.
+
+    Args:
+        composition: The options of the messages, with the column.
+        columns: The columns of the file.
+        ledger: The ledger, which need not be there.
+
+    Raises:
+        ConfigurationError: It was sent to another column of the file.
+    """
+    column, key = composition.fields["to"], composition.fields["key"]
+    with suppress(LedgerError), open_store(ledger).read() as reader:
+        before = _of_kind(reader.metadata(), composition.kind)
+        if before is None or not MAY_BE_SENT.intersection(reader.totals()):
+            return
+        known = before.fields["to"]
+        is_by_key = key is not None and before.fields["key"] == key
+        if known != column and known in columns and not is_by_key:
+            raise ConfigurationError("--to", _other_column(known, column))
+
+
+def _other_column(known: str, column: str) -> str:
+    return _(
+        "this campaign was sent to the column {known!r}: by {column!r} the same people would get"
+        " another message; to send it all the same, add --edited everyone"
+    ).format(known=known, column=column)
+
+
 def _recorded(ledger: Place, kind: str) -> str | None:
     """Read the column that was used the last time. Blocks."""
     with suppress(LedgerError), open_store(ledger).read() as reader:  # told when it is opened
-        composition = Composition.read(reader.metadata())
-        if composition is not None and composition.kind == kind:
-            return composition.fields["to"]  # type: ignore[no-any-return]
+        if (before := _of_kind(reader.metadata(), kind)) is not None:
+            return before.fields["to"]  # type: ignore[no-any-return]
     return None
+
+
+def _of_kind(metadata: Mapping[str, str], kind: str) -> Composition | None:
+    """Read the options of the messages that were loaded the last time, if they are of a kind."""
+    before = Composition.read(metadata)
+    return before if before is not None and before.kind == kind else None
 
 
 async def _confirmed(name: str, candidates: Sequence[str], *, asks: bool) -> str | None:

@@ -57,7 +57,7 @@ from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.origins import Recorded, origin_of
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
-from connectus_async.cli.recipient_column import with_recipient
+from connectus_async.cli.recipient_column import check_same_column, with_recipient
 from connectus_async.cli.releasing import is_released, tell_unreleased
 from connectus_async.cli.runner import at_work, echo, errors_reported, run
 from connectus_async.cli.schedule import (
@@ -130,6 +130,8 @@ def send(
         source = await origin.open()
         check_no_export(source)
         chosen = await with_recipient(composition, source.columns, place, asks=not (yes or as_json))
+        if who is not Edited.EVERYONE and test_to is None:
+            await run_sync(check_same_column, chosen, source.columns, place)
         composer = chosen.composer(region).bound(source.columns)
         starts_at = await run_sync(planned_start, place, at)
         scheduled = attrs.evolve(planner, starts_at=starts_at)

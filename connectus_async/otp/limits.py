@@ -78,8 +78,8 @@ def wait_of_recipient(
     recent = sorted(time for time in sent if time > now - limit.seconds)
     if len(recent) >= limit.most:
         return "per_recipient", recent[-limit.most] + limit.seconds - now
-    if recent and recent[-1] + resend_after > now:
-        return "resend_after", recent[-1] + resend_after - now
+    if sent and (wait := max(sent) + resend_after - now) > 0:
+        return "resend_after", wait
     return None
 
 

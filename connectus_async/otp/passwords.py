@@ -19,8 +19,8 @@ from connectus_async.errors import (
     RequestError,
 )
 from connectus_async.extras import library
-from connectus_async.ledger.keys import recipient_key
 from connectus_async.otp.limits import Counts, OtpLimit, OtpLimitError, wait_of_recipient
+from connectus_async.otp.recipients import otp_recipient
 from connectus_async.otp.records import NOBODY, OtpCheck, OtpReceipt, Record
 from connectus_async.otp.storage import (
     BlockingOtpStorage,
@@ -182,7 +182,7 @@ class OneTimePasswords:
             return receipt.id
 
         limits = (
-            ("per_prefix", self._options.per_prefix, digits[:-PREFIX_LEAVES_OUT]),
+            ("per_prefix", self._options.per_prefix, otp_recipient(digits)[:-PREFIX_LEAVES_OUT]),
             ("per_country", self._options.per_country, country or "none"),
         )
         taken = [(name, limit, of) for name, limit, of in limits if limit is not None]
@@ -255,8 +255,8 @@ class OneTimePasswords:
 
     def _recipient(self, recipient: str | int) -> str:
         if isinstance(recipient, str) and "@" in recipient:
-            return recipient_key(arguments.email_address("recipient", recipient))
-        return recipient_key(self._to_digits("recipient", recipient))
+            return otp_recipient(arguments.email_address("recipient", recipient))
+        return otp_recipient(self._to_digits("recipient", recipient))
 
     def _country(self, digits: str) -> str | None:
         if self._options.countries is None and self._options.per_country is None:
@@ -276,7 +276,7 @@ class OneTimePasswords:
         limits: Sequence[tuple[str, OtpLimit, str]],
         deliver: Callable[[str], Awaitable[str | None]],
     ) -> OtpReceipt:
-        who = recipient_key(recipient)
+        who = otp_recipient(recipient)
         code = str(secrets.randbelow(10**self._options.digits)).zfill(self._options.digits)
         before, issued = await self._issue(who, code)
         counted: list[tuple[str, OtpLimit, str]] = []
@@ -307,7 +307,7 @@ class OneTimePasswords:
                 self._digest("code", who, code),
                 now,
                 valid_for=options.valid_for,
-                remembered=options.per_recipient.seconds,
+                remembered=self._counted,
             ).written()
             return (stored, issued), issued
 
@@ -337,7 +337,11 @@ class OneTimePasswords:
 
     @property
     def _remembered(self) -> float:
-        return max(self._options.valid_for, self._options.per_recipient.seconds)
+        return max(self._options.valid_for, self._counted)
+
+    @property
+    def _counted(self) -> float:
+        return max(self._options.per_recipient.seconds, self._options.resend_after)
 
     async def _change(
         self, key: str, change: Callable[[bytes | None], tuple[T, bytes | None]], seconds: float

@@ -88,12 +88,12 @@ class BlockingOtpStorage(Protocol):
 
             def replace(self, key, old, new, seconds):
                 rows = Code.objects.filter(key=key)
+                rows.filter(until__lte=now()).delete()
                 if new is None:
                     return bool(rows.filter(value=old).delete()[0]) if old else not rows.exists()
                 until = now() + timedelta(seconds=seconds)
                 if old is not None:
                     return bool(rows.filter(value=old).update(value=new, until=until))
-                rows.filter(until__lte=now()).delete()
                 return Code.objects.get_or_create(
                     key=key, defaults={"value": new, "until": until}
                 )[1]

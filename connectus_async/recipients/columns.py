@@ -112,7 +112,20 @@ def recipient_columns(name: str, columns: Sequence[str]) -> list[str]:
     ['Teléfono', 'Phone 1 - Value']
     """
     telling = [word for words in WORDS_FOR[name] for word in words]
-    return _named_by(telling, columns) or _named_by(VAGUE_WORDS_FOR[name], columns)
+    return _named_by(telling, columns) or vague_columns(name, columns)
+
+
+def vague_columns(name: str, columns: Sequence[str]) -> list[str]:
+    """List the columns that have a number or address of something, maybe of the recipients.
+
+    Args:
+        name: As in `recipient_columns`.
+        columns: The columns of the file.
+
+    >>> vague_columns("dst_number", ["Celular", "Número 2"])
+    ['Número 2']
+    """
+    return _named_by(VAGUE_WORDS_FOR[name], columns)
 
 
 def _named_by(words: Sequence[str], columns: Sequence[str]) -> list[str]:

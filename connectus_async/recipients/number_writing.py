@@ -31,13 +31,13 @@ _AREA: Final = re.compile(
 )
 """An area code and the number in it, with a slash between them."""
 
-_EXTENSION: Final = re.compile(
-    r"\d[\s).,;-]*\(?(?:ext(?:ensi[oó]n|ens[aã]o|n)?|anexo|anx|interno|int|ramal|x|#)"
-    r"[\s.:=-]*\d{1,6}\s*\)?",
-    re.IGNORECASE,
+_EXTENSION_WORD: Final = (
+    r"\(?(?:ext(?:ensi[oó]n|ens[aã]o|n)?|anexo|anx|interno|int|ramal|x|#)[\s.:=-]*\d{1,6}\s*\)?"
 )
+_EXTENSION: Final = re.compile(rf"\d[\s).,;/-]*{_EXTENSION_WORD}", re.IGNORECASE)
 _SEPARATORS: Final = re.compile(
-    r"[;,|/&\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|:::|\s+(?:[yeou]|and|or|ou)\s+|(?<=\d)\s*(?=\+)",
+    rf"(?:[;,|/&\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|:::)(?!\s*{_EXTENSION_WORD})"
+    r"|\s+(?:[yeou]|and|or|ou)\s+|(?<=\d)\s*(?=\+)",
     re.IGNORECASE,
 )
 _WIDE: Final = re.compile(r"\s+-+\s+|\s{2,}|\t")
@@ -49,6 +49,16 @@ _ORDINARY: Final = re.compile(
 )
 _REMARK: Final = re.compile(r"\d\s*\([\d\s]*\)\Z|\A[^(]*\)|\([^)]*\Z")
 """A bracket at the end, or half of one: how many there are, or the place in a list."""
+
+_NO_PHONE: Final = re.compile(
+    r"(?:0?[1-9]|[12]\d|3[01])([.-])(?:0?[1-9]|1[0-2])\1(?:19|20)\d\d"
+    r"|(?:19|20)\d\d([.-])(?:0?[1-9]|1[0-2])\2(?:0?[1-9]|[12]\d|3[01])"
+    r"|\d{1,2}\.\d{3}\.\d{3}-\d"
+    r"|\d{3}\.\d{3}\.\d{3}-\d\d",
+    re.ASCII,
+)
+"""Dates, and numbers of identity of Chile and Brazil. Their digits are often those of a stranger's
+phone."""
 
 _MINUS: Final = "\N{MINUS SIGN}"
 
@@ -64,7 +74,8 @@ def written(field: str, value: str) -> str:
         value: The number.
 
     Raises:
-        InvalidArgumentError: It has more than one number, an extension, or something else.
+        InvalidArgumentError: It has more than one number, an extension, or something else, or is
+            written as a date.
 
     >>> written("to", "tel:[56] 9 8768 8060"), written("to", "0341/456-7890")
     ('(56) 9 8768 8060', '0341 456-7890')
@@ -73,9 +84,20 @@ def written(field: str, value: str) -> str:
         raise InvalidArgumentError(field, "is too long for a phone number")
     text = _plain_signs(field, value)
     arguments.refuse_a_computed_number(field, text)
+    if is_no_phone(text):
+        raise InvalidArgumentError(field, "is written as a date or a number of identity")
     if not (_ORDINARY.fullmatch(text) and _count_digits(text) in arguments.NUMBER_LENGTHS):
         text = _checked(field, text)
     return _COUNTRY_CODE.sub(r"\1 ", text, count=1) if text[0] == "(" else text
+
+
+def is_no_phone(text: str) -> bool:
+    """Tell whether the form of a text is that of a date or a number of identity.
+
+    >>> is_no_phone("30-11-2026"), is_no_phone("3011-2026")
+    (True, False)
+    """
+    return _NO_PHONE.fullmatch(text) is not None
 
 
 def _checked(field: str, text: str) -> str:
@@ -110,14 +132,19 @@ def numbers_in(field: str, value: str) -> Sequence[str]:
         may be the area or the country of the others.
 
     Raises:
-        InvalidArgumentError: It has a mark that shows its digits in another order.
+        InvalidArgumentError: It has a mark that shows its digits in another order, or is a number
+            that a program computed.
 
     >>> numbers_in("to", "987688060 / 987688061"), numbers_in("to", "22345678/79")
     (['987688060', '987688061'], ['22345678'])
     >>> numbers_in("to", "+54 / 22345678")
     []
     """
-    return _numbers(_plain_signs(field, value)) if len(value.strip()) <= LONGEST else []
+    if len(value.strip()) > LONGEST:
+        return []
+    text = _plain_signs(field, value)
+    arguments.refuse_a_computed_number(field, text)
+    return _numbers(text)
 
 
 def _numbers(text: str) -> Sequence[str]:

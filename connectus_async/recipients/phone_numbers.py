@@ -15,7 +15,7 @@ from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients import number_patterns, number_zones
-from connectus_async.recipients.number_writing import written
+from connectus_async.recipients.number_writing import is_no_phone, written
 
 _NO_DIGITS: Final = re.compile(r"\D+")
 
@@ -228,6 +228,8 @@ def _formed(field: str, value: str | int) -> str:
 
 def _recognised(region: str | None, value: str) -> str | None:
     """Return the digits of an ordinary number, and nothing for one that has to be looked at."""
+    if "-" in value and is_no_phone(value.strip()):
+        return None
     if value.startswith("+"):
         found = number_patterns.plain_international(_bare(value[1:]))
         return None if found is None else found[1]

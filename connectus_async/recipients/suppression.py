@@ -97,7 +97,9 @@ class SuppressionList:
         `open_source` reads. In a list, empty lines are ignored, and so are comments: text after a
         ``#`` at the start of a line or after white space. In a table, all columns count that are of
         numbers or addresses by their names, such as ``dst_number``, ``Celular`` or ``Email``: each
-        of their cells must be empty or a recipient, and each row must have one.
+        of their cells must be empty or a recipient, and each row must have one. Recipients in
+        columns with a similar name, such as ``Fijo`` or ``Contacto``, count as well, and so do all
+        sheets of a workbook and all numbers and addresses of a contact.
 
         The file is read twice, a quarter of a second apart. A file that changed within the last
         three seconds, or is empty, may be half written: it is read again until it has been

@@ -10,10 +10,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
+
 from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, is_blank, written_value
-from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns
+from connectus_async.recipients.columns import WORDS_FOR, folded, recipient_columns, vague_columns
+from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.sources import (
     AS_FOUND,
     EXCEL,
@@ -29,14 +32,22 @@ from connectus_async.recipients.sources.content import suffix_of
 from connectus_async.recipients.sources.delimiters import DELIMITERS, separator
 from connectus_async.recipients.sources.encodings import find_encoding
 from connectus_async.recipients.sources.packed import PackedFile
-from connectus_async.recipients.sources.vcard_file import BETWEEN
+from connectus_async.recipients.sources.vcard_file import BETWEEN, VCardFile
+from connectus_async.recipients.sources.workbooks.opening import opened as opened_workbook
+from connectus_async.recipients.sources.workbooks.workbook import SheetRow
 from connectus_async.recipients.suppression import Recipient, comparable
-from connectus_async.redaction import looks_personal
+from connectus_async.redaction import looks_personal, one_line
 
 MAX_ENTRY_CHARACTERS: Final = 1_024
+LONGEST_SHEET: Final = 40
 
 _NAMES: Final = frozenset(map(folded, ("dst_number", "dst_email", "recipient", "destinatario")))
 _WORDS: Final = [word for groups in WORDS_FOR.values() for words in groups for word in words]
+_WORDS_BESIDE: Final = ("fijo", "fixo", "landline", "contacto", "contato", "contact", "destino")
+"""Words of columns that may have another number or address."""
+
+_ADDRESS: Final = re.compile(r"[^\s,;|/<>()]+@[^\s,;|/<>()]+")
+_AROUND: Final = " \t\r\n,;|/<>()"
 _TEXT: Final = frozenset({".csv", ".csv.gz", ".zip"})
 _COMMENT: Final = re.compile(r"(?:^|[ \t])#.*")
 _NO_HEADER: Final = (
@@ -70,16 +81,51 @@ def recipients_in(
     except OSError as error:
         raise InvalidArgumentError(path.name, f"cannot be read: {error.strerror}") from None
     file = PackedFile.at(path)
+    if file.suffix in EXCEL:
+        for sheet in _sheets(path):
+            yield from _of_table(sheet, to_digits)
+        return
     if kind not in _TEXT or file.suffix in JSON_LINES | VCARD:
-        is_workbook = file.suffix in EXCEL
-        reading = Reading(hidden_rows="send") if is_workbook else AS_FOUND  # who opted out, counts
-        yield from _of_table(opened(path, reading), to_digits)
+        yield from _of_table(_whole(opened(path, AS_FOUND)), to_digits)
         return
     text = TextLines(file, find_encoding(file, None).name)
     if _is_table(text):
         yield from _of_table(CsvFile.open(file, AS_FOUND), to_digits)
     else:
         yield from _of_list(TextLines(file, text.encoding), to_digits)
+
+
+def _sheets(path: Path) -> Sequence[Source]:
+    """Open the sheets of a workbook that have something, with their hidden rows.
+
+    Those that are hidden count as well, unless they have no column of recipients.
+    """
+    with opened_workbook(path, None) as book:
+        shown = {it: is_shown for it, is_shown in book.sheets.items() if _has_cells(book.rows(it))}
+    if not shown:
+        return [opened(path, AS_FOUND)]  # it tells that there is nothing
+    sheets = {it: opened(path, Reading(hidden_rows="send", sheet=it)) for it in shown}
+    if len(sheets) == 1:
+        return [*sheets.values()]
+    return [
+        attrs.evolve(sheet, name=f"{sheet.name}, {one_line(it, LONGEST_SHEET)}")
+        for it, sheet in sheets.items()
+        if shown[it] or _has_recipients(sheet.columns)
+    ]
+
+
+def _has_cells(rows: Generator[SheetRow, None, None]) -> bool:
+    with closing(rows):
+        return any(not all(map(is_blank, row.cells)) for row in rows)
+
+
+def _has_recipients(columns: Sequence[str]) -> bool:
+    return any(map(looks_personal, columns)) or bool(_named(columns) or _likely(columns))
+
+
+def _whole(source: Source) -> Source:
+    """Read all numbers and addresses of a contact: whoever opted out did so with each."""
+    return attrs.evolve(source, chooses=False) if isinstance(source, VCardFile) else source
 
 
 def _is_table(text: TextLines) -> bool:
@@ -131,7 +177,8 @@ def _of_table(
                 yield _bad_line(path, line.number, line.cells.problem)
                 continue
             found = [*_cells(line.cells, names)]
-            found += [it for it in _cells(line.cells, others) if _is_entry(it, to_digits)]
+            for cell in _cells(line.cells, others):
+                found += _readable(cell, to_digits)
             if not found:
                 yield _bad_line(path, line.number, "has no number and no address")
             for cell in found:
@@ -147,7 +194,13 @@ def _named(columns: Sequence[str]) -> list[str]:
 def _likely(columns: Sequence[str]) -> list[str]:
     """List the other columns that may have some: what cannot be read in them is left out."""
     named = {*_named(columns)}
-    return [it for it in columns if it not in named and any(word in folded(it) for word in _WORDS)]
+    vague = {it for name in WORDS_FOR for it in vague_columns(name, columns)}
+    return [it for it in columns if it not in named and (it in vague or _has_a_word(it))]
+
+
+def _has_a_word(column: str) -> bool:
+    name = folded(column)
+    return any(word in name for word in (*_WORDS, *_WORDS_BESIDE))
 
 
 def _cells(cells: Mapping[str, Cell], names: Iterable[str]) -> Generator[Cell, None, None]:
@@ -157,6 +210,24 @@ def _cells(cells: Mapping[str, Cell], names: Iterable[str]) -> Generator[Cell, N
         for part in cell.split(BETWEEN) if isinstance(cell, str) else [cell]:
             if not is_blank(part):
                 yield part
+
+
+def _readable(cell: Cell, to_digits: ToDigits) -> Sequence[Cell]:
+    """List the entries in a cell that may have any text."""
+    if _is_entry(cell, to_digits) or not isinstance(cell, str):
+        candidates: Sequence[Cell] = [cell]
+    else:
+        rest = _ADDRESS.sub(" ", cell).strip(_AROUND)
+        numbers = [rest] if _is_entry(rest, to_digits) else _numbers_in(rest)
+        candidates = [*_ADDRESS.findall(cell), *numbers]
+    return [it for it in candidates if _is_entry(it, to_digits)]
+
+
+def _numbers_in(text: str) -> Sequence[str]:
+    try:
+        return numbers_in("cell", text)
+    except InvalidArgumentError:
+        return []
 
 
 def _is_entry(cell: Any, to_digits: ToDigits) -> bool:

@@ -1,13 +1,15 @@
 """The column of the recipients: found by its name, asked about, and never guessed silently."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from terminal import At
 
-from connectus_async.emulator import Emulator
+from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.emulator import Emulator, Fault
 
 HEADER = "nombre,Celular,ciudad"
 QUESTION = "Use the column 'Celular' for the recipients? [Y/n] "
@@ -58,7 +60,7 @@ def test_a_no_names_the_option(at_terminal: At, server: Emulator, clients: Path,
     terminal.read_until(QUESTION)
     terminal.write(answer)
 
-    assert terminal.ended() == 2
+    assert terminal.ended() == ExitCode.WRONG_USAGE
     assert "--to: there is no column 'dst_number'" in terminal.shown
     assert not server.requests
     assert [*clients.parent.iterdir()] == [clients]
@@ -81,7 +83,7 @@ def test_the_answer_holds_for_the_next_time(
     again.ended()
     assert run(*sending(clients)).exit_code == 0
     assert len(server.received) == 2
-    assert run(*sending(clients, "--campaign", "other")).exit_code == 2
+    assert run(*sending(clients, "--campaign", "other")).exit_code == ExitCode.WRONG_USAGE
 
 
 @pytest.mark.parametrize("options", [("--yes",), ("--yes", "--json"), ("--dry-run",)])
@@ -91,7 +93,7 @@ def test_without_an_answer_the_option_is_named(
     """No flag stands for it, and a dry run would show the wrong people."""
     result = run(*sending(clients, *options))
 
-    assert result.exit_code == 2
+    assert result.exit_code == ExitCode.WRONG_USAGE
     assert "there is no column 'dst_number'; if 'Celular' is meant, add --to Celular" in (
         result.output
     )
@@ -115,7 +117,7 @@ def test_of_two_none_is_chosen(
     """Not even by a question."""
     terminal = at_terminal(*sending(written(tmp_path / "two.csv", header)))
 
-    assert terminal.ended() == 2
+    assert terminal.ended() == ExitCode.WRONG_USAGE
     shown = re.sub(r"\s+", " ", terminal.shown)
     assert f"{named} may be meant: add the right one, such as {option}" in shown
     assert not server.requests
@@ -158,4 +160,46 @@ def test_a_column_of_addresses_is_found_too(run: Any, tmp_path: Path):
 
     assert "no column 'dst_email'; if 'Correo electrónico' is meant, add --to 'Correo" in (
         result.output
+    )
+
+
+def test_a_campaign_that_was_sent_to_one_column_is_not_sent_to_another(
+    run: Any, server: Emulator, tmp_path: Path, ledger_of: Callable[[str], Path | str]
+):
+    """The rows have the same people: each would get a second message, at another number."""
+    file, ledger = tmp_path / "clients.csv", ledger_of("clients")
+    file.write_text("nombre,celular,fijo\nAna,56987688060,56987688070\n", "utf-8")
+    assert run(*sending(file, "--to", "celular", "--ledger", ledger, "--yes")).exit_code == 0
+    other = sending(file, "--to", "fijo", "--ledger", ledger)
+
+    for options in (["--yes"], ["--yes", "--edited", "remaining"], ["--dry-run"]):
+        refused = run(*other, *options)
+        assert refused.exit_code == ExitCode.WRONG_USAGE, refused.output
+        assert "--to: this campaign was sent to the column 'celular'" in refused.stderr
+    assert recipients_of(server) == ["56987688060"]
+
+    assert run(*other, "--yes", "--edited", "everyone").exit_code == 0
+    assert recipients_of(server) == ["56987688060", "56987688070"]
+
+
+@pytest.mark.parametrize("before", ["renamed", "own key", "nothing sent"])
+def test_a_campaign_goes_on_with_another_column_if_nobody_gets_two(
+    run: Any, server: Emulator, tmp_path: Path, before: str
+):
+    """The header may change, and rows with a key of their own are found by it."""
+    file = tmp_path / "clients.csv"
+    file.write_text("id,celular,fijo\n1,56987688060,56987688070\n", "utf-8")
+    options = ["--text", "Hola", *(["--key", "id"] if before == "own key" else [])]
+    send = ("bulk", "send", file, *options, "--to")
+    if before == "nothing sent":
+        server.fault(Fault.status(400), route="sms.send", times=1)
+    run(*send, "celular", "--yes")
+    if before == "renamed":
+        file.write_text("id,movil,fijo\n1,56987688060,56987688070\n", "utf-8")
+
+    done = run(*send, "movil" if before == "renamed" else "fijo", "--yes")
+
+    assert "this campaign was sent to the column" not in done.output
+    assert recipients_of(server) == (
+        ["56987688070"] if before == "nothing sent" else ["56987688060"]
     )

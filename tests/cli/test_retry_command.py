@@ -187,6 +187,21 @@ def test_a_row_that_nobody_knows_is_refused(
     assert reached(server) == {ANA: 1}
 
 
+def test_a_row_of_a_fixed_file_that_cannot_be_read_is_named(
+    run: Run, server: Emulator, ledger: Path | str, tmp_path: Path
+):
+    """Whoever fixed it would believe that it is sent."""
+    path = tmp_path / "por corregir.csv"
+    export(run, ledger, path)
+    fix(path, comma=("José,12", f"José,Soto,{JOSE}"))
+
+    done = run("bulk", "retry", ledger, "--from", path, "--yes")
+
+    assert done.exit_code == ExitCode.FAILED, done.output
+    assert "por corregir.csv: line 2: it has 7 cells, but the header has 6" in done.stderr
+    assert reached(server) == {ANA: 1}
+
+
 def test_an_export_is_not_sent_as_a_new_campaign(
     run: Run, server: Emulator, ledger: Path | str, tmp_path: Path
 ):

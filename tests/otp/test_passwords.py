@@ -205,6 +205,22 @@ async def test_a_recipient_gets_so_many_codes_in_a_time(
     assert emulator.requests["sms.send_otp"] == 3
 
 
+async def test_the_time_between_two_codes_may_be_longer_than_that_of_the_limit(
+    connectus: AsyncConnectus, emulator: Emulator, clock: Clock
+):
+    """The last code is remembered for as long."""
+    otp = connectus.otp(
+        per_recipient=OtpLimit(5, 10), resend_after=3_600, valid_for=60, clock=clock
+    )
+    await otp.send_sms(ANA)
+    clock.now += 3_599
+    with pytest.raises(OtpLimitError, match="resend_after"):
+        await otp.send_sms(ANA)
+    assert len(emulator.received) == 1
+    clock.now += 1
+    await otp.send_sms(ANA)
+
+
 @pytest.mark.parametrize(
     ("limit", "others"), [("per_prefix", "56987688061"), ("per_country", "56987600000")]
 )
@@ -221,6 +237,16 @@ async def test_numbers_of_a_prefix_or_a_country_get_so_many_codes(
     assert [sms.recipient for sms in emulator.received] == [ANA, "5491123456789"]
     clock.now += caught.value.retry_after
     await otp.send_sms(others)
+
+
+async def test_the_older_spelling_of_a_number_is_of_the_same_prefix(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    """Otherwise a range would get as many codes again for each spelling of it."""
+    otp = connectus.otp(per_prefix=OtpLimit(1, 600))
+    await otp.send_sms("525512345678")
+    with pytest.raises(OtpLimitError, match="per_prefix"):
+        await otp.send_sms("5215512345679")
 
 
 async def test_numbers_of_other_countries_get_no_codes(
@@ -285,6 +311,37 @@ async def test_a_code_is_for_one_recipient_and_one_purpose(
     assert await payment.verify(ANA, code) is OtpCheck.EXPIRED
     assert await login.verify("56987688061", code) is OtpCheck.EXPIRED
     assert await login.verify(ANA, code) is OtpCheck.VALID
+
+
+@pytest.mark.parametrize(
+    ("sent_to", "other"),
+    [
+        ("ana@straße.de", "ana@strasse.de"),
+        ("ana@xn--strae-oqa.de", "ana@strasse.de"),
+        ("ana@example.com", "ana@xn--example-.com"),
+        ("mi\N{KELVIN SIGN}e@example.com", "mike@example.com"),
+        ("\N{LATIN SMALL LETTER LONG S}am@example.com", "sam@example.com"),
+    ],
+)
+async def test_a_code_is_not_of_an_address_that_only_looks_alike(
+    connectus: AsyncConnectus, emulator: Emulator, sent_to: str, other: str
+):
+    """Each may be somebody's own: who gets the code of one would take over the other's account."""
+    otp = connectus.otp()
+    await otp.send_email(sent_to, src_email="tienda@example.com")
+
+    assert await otp.verify(other, code_of(emulator)) is OtpCheck.EXPIRED
+    assert await otp.verify(sent_to, code_of(emulator)) is OtpCheck.VALID
+
+
+async def test_an_address_is_the_same_with_its_domain_in_punycode_or_in_capitals(
+    connectus: AsyncConnectus, emulator: Emulator
+):
+    otp = connectus.otp(resend_after=0)
+    for spelling in ("ANA@ÑANDÚ.CL", "ana@xn--and-6ma2c.cl", "Ana@n\u0303andu\u0301.cl."):
+        await otp.send_email("ana@ñandú.cl", src_email="tienda@example.com")
+
+        assert await otp.verify(spelling, code_of(emulator))
 
 
 async def test_the_storage_knows_neither_numbers_nor_codes(

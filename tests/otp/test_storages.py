@@ -2,13 +2,17 @@
 
 import sqlite3
 import stat
+import textwrap
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectus_async.otp import (
+    BlockingOtpStorage,
     FileOtpStorage,
     MemoryOtpStorage,
     OtpStorage,
@@ -103,3 +107,41 @@ def test_a_file_that_is_no_storage_is_named_and_left_alone(
     with pytest.raises(OtpStorageError, match="storage of one-time passwords: "):
         FileOtpStorage(path).replace("a", None, b"1", 60)
     assert before == (path.read_bytes() if path.is_file() else b"")
+
+
+def test_the_storage_of_the_documentation_over_django_is_one():
+    """A value whose time is over is none, also for a change of none."""
+    pytest.importorskip("django")
+    import django_project  # noqa: F401, PLC0415 - configures Django
+    from django.db import connection, models  # noqa: PLC0415
+    from django.utils.timezone import now  # noqa: PLC0415
+
+    class Code(models.Model):  # noqa: DJ008 - nobody sees it
+        key = models.CharField(primary_key=True, max_length=64)
+        value = models.BinaryField()
+        until = models.DateTimeField()
+
+        class Meta:
+            app_label = "codes"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Code)
+    names: dict[str, Any] = {"Code": Code, "now": now, "timedelta": timedelta}
+    _, _, example = str(BlockingOtpStorage.__doc__).partition("Example:")
+    exec(textwrap.dedent(example.lstrip("\n")), names)
+    storage: BlockingOtpStorage = names["DjangoOtpStorage"]()
+
+    assert storage.get("a") is None
+    assert not storage.replace("a", b"1", b"2", 60)
+    assert not storage.replace("a", b"1", None, 60)
+    assert storage.replace("a", None, None, 60)
+    assert storage.replace("a", None, b"1", 60)
+    assert not storage.replace("a", None, b"2", 60)
+    assert not storage.replace("a", None, None, 60)
+    assert storage.replace("a", b"1", b"2", 0)
+    assert storage.get("a") is None
+    assert not storage.replace("a", b"2", b"3", 60)
+    assert not storage.replace("a", b"2", None, 60)
+    assert storage.replace("a", None, None, 60)
+    assert storage.replace("a", None, b"3", 60)
+    assert storage.get("a") == b"3"

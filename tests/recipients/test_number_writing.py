@@ -166,6 +166,65 @@ def test_a_part_that_belongs_to_the_next_is_not_left_out(text: str, numbers: lis
     assert numbers_in("phone", text) == numbers
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("987688060;ext=12", ["987688060;ext=12"]),
+        ("223456789, anexo 12 / 987688060", ["223456789, anexo 12", "987688060"]),
+        ("223456789 / anexo 12", ["223456789 / anexo 12"]),
+        ("223456789, (int. 12), 987688060", ["223456789, (int. 12)", "987688060"]),
+    ],
+)
+def test_an_extension_stays_with_its_number(text: str, numbers: list[str]):
+    """Without it, the first number would be the line of a whole office."""
+    assert numbers_in("phone", text) == numbers
+
+
+@pytest.mark.parametrize("text", ["987688060,5", "98768806.0", "-987688060, 987688061"])
+def test_a_computed_number_has_no_first_number(text: str):
+    """Its whole part may be nobody's number."""
+    with pytest.raises(InvalidArgumentError, match="format the column as text"):
+        numbers_in("phone", text)
+
+
+@pytest.mark.parametrize(
+    ("region", "text"),
+    [
+        *(
+            ("GT", it)
+            for it in (
+                "30-11-2026",
+                "30.11.2026",
+                " 31-12-2025",
+                "31-12-2025 ",
+                "\uff13\uff10-11-2026",
+            )
+        ),
+        *(("UY", it) for it in ("2026-11-30", "2026.11.30")),
+        *(("CL", it) for it in ("96.512.345-6", "22.345.678-9")),
+        *(("BR", it) for it in ("119.876.543-21", "219.876.543-21")),
+    ],
+    ids=ascii,
+)
+def test_a_date_or_a_number_of_identity_is_no_phone_number(region: str, text: str):
+    """It stands where the phone should: in a row that is shifted, or a column that was mistaken."""
+    with pytest.raises(InvalidArgumentError, match="is written as a date or a number of identity"):
+        checker(region)("phone", text)
+
+
+@pytest.mark.parametrize(
+    ("region", "text"),
+    [
+        *(("GT", it) for it in ("3011-2026", "+502 3011-2026", "30 11 20 26", "30-14-2026")),
+        *(("CL", it) for it in ("9.6512.3456", "9-6512-3456", "22-345-6789", "965.123.456")),
+        *(("BR", it) for it in ("11-98765-4321", "11.98765-4321", "(11) 9.8765.4321")),
+    ],
+)
+def test_other_numbers_with_as_many_digits_are_read(region: str, text: str):
+    """As they are written."""
+    assert checker(region)("phone", text)
+
+
 def test_a_cell_without_end_is_refused_at_once():
     """Whatever it has."""
     with pytest.raises(InvalidArgumentError, match="is too long for a phone number"):

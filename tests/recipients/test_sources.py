@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import attrs
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -399,3 +400,27 @@ async def test_an_interruption_while_a_thread_reads():
     assert not closed.is_set()
     may_go_on.set()
     await anyio.to_thread.run_sync(closed.wait)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+async def test_a_file_that_was_replaced_is_not_read_with_the_header_of_the_old_one(
+    tmp_path: Path, suffix: str
+):
+    """Somebody was asked about its columns meanwhile; another column has the recipients now."""
+    path = tmp_path / f"clientes{suffix}"
+
+    def write(*names: str) -> None:
+        if suffix == ".csv":
+            path.write_text(f"{','.join(names)}\n56987688060,56987688061\n", "utf-8")
+            return
+        book = openpyxl.Workbook()
+        book.worksheets[0].append(names)
+        book.worksheets[0].append(["56987688060", "56987688061"])
+        book.save(path)
+
+    write("celular", "contacto")
+    source = await open_source(path)
+    write("contacto", "celular")
+
+    with pytest.raises(InvalidArgumentError, match="has another header than when it was opened"):
+        await anyio.to_thread.run_sync(list, source.lines())

@@ -86,6 +86,7 @@ TABLE = f"Nombre;Celular\nAna;{NUMBER}\nLuz;+56 9 8768 8061\n"
         ("a.parquet", parquet(phone=[int(NUMBER), int(OTHER)], x=[1, 2])),
         ("a.jsonl", f'{{"recipient": {NUMBER}}}\n{{"recipient": "{OTHER}"}}\n'.encode()),
         ("a.vcf", f"BEGIN:VCARD\nTEL:{NUMBER}\nTEL:987688061\nEND:VCARD\n".encode()),
+        ("a.vcf", f"BEGIN:VCARD\nTEL;CELL:{NUMBER}\nTEL;WORK:987688061\nEND:VCARD\n".encode()),
     ],
 )
 def test_a_list_may_be_any_file_of_recipients(tmp_path: Path, name: str, written: bytes):
@@ -105,6 +106,41 @@ def test_hidden_rows_of_a_workbook_count(tmp_path: Path):
     book.save(path)
 
     assert keys_of(path) == KEYS
+
+
+def sheets(path: Path, **rows: Iterable[Iterable[object]]) -> Path:
+    """Write a workbook; a name with an underscore at its end is of a hidden sheet."""
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for name, cells in rows.items():
+        sheet = book.create_sheet(name)
+        sheet.sheet_state = "hidden" if name.endswith("_") else "visible"
+        for row in cells:
+            sheet.append([*row])
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("second", ["Junio", "Junio_"])
+def test_all_sheets_of_a_workbook_count(tmp_path: Path, second: str):
+    """Hidden ones, too, but for those that have nothing or list something else."""
+    path = sheets(
+        tmp_path / "a.xlsx",
+        Mayo=[["Celular"], [NUMBER]],
+        **{second: [["Nombre", "Celular"], ["Luz", OTHER]]},
+        Hoja3=[],
+        Listas_=[["Comuna"], ["Talca"]],
+    )
+
+    assert keys_of(path) == KEYS
+
+
+def test_a_sheet_that_does_not_tell_its_opt_outs_is_refused(tmp_path: Path):
+    """By its name."""
+    path = sheets(tmp_path / "a.xlsx", Mayo=[["Celular"], [NUMBER]], Junio=[["x"], ["y"]])
+
+    with pytest.raises(InvalidArgumentError, match=r"^a.xlsx, Junio: has no column of numbers"):
+        entries_of(path)
 
 
 @pytest.mark.parametrize("shown", ["#N/A", "56987688060.5"])
@@ -128,6 +164,52 @@ def test_all_columns_of_recipients_count(tmp_path: Path):
     )
 
     assert keys_of(path) == [KEYS[0], ADDRESS, KEYS[1]]
+
+
+def test_all_numbers_of_a_cell_count(tmp_path: Path):
+    """Where one number may be a remark, several are none."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"Celular;Teléfono empresa\n{NUMBER};22345678 / {OTHER}\n;móvil\n", "utf-8")
+
+    (*keys, error) = entries_of(path)
+
+    assert keys == KEYS
+    assert "line 3 is not a valid number" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "entries"),
+    [
+        ("Número", OTHER, {KEYS[1]}),
+        ("Fijo", OTHER, {KEYS[1]}),
+        ("Contacto 2", OTHER, {KEYS[1]}),
+        ("Destino", OTHER, {KEYS[1]}),
+        ("Teléfono o mail", f"{ADDRESS}, {OTHER}", {ADDRESS, KEYS[1]}),
+        ("Correo del trabajo", f"Ana <{ADDRESS}>; luz@example.com", {ADDRESS, "luz@example.com"}),
+    ],
+)
+def test_columns_beside_the_one_of_the_recipients_count_where_they_have_some(
+    tmp_path: Path, column: str, cell: str, entries: set[object]
+):
+    """The message would reach whoever opted out by their other number or address."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"Celular|{column}|RUT\n{NUMBER}|{cell}|123456785\n{NUMBER}|no|\n", "utf-8")
+
+    assert {*keys_of(path)} == {KEYS[0], *entries}
+
+
+@pytest.mark.parametrize("cell", [f"{NUMBER} / {OTHER}", f"{NUMBER}/12"])
+def test_a_cell_with_several_numbers_is_an_error_where_there_should_be_one(
+    tmp_path: Path, cell: str
+):
+    """The others count all the same."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"Celular;Nombre\n{cell};Ana\n{OTHER};Luz\n", "utf-8")
+
+    first, *others = entries_of(path)
+
+    assert "line 2 is not a valid number or email address: it " in str(first)
+    assert others == [KEYS[1]]
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,24 @@ def by_column(header: Iterable[str], cells: Iterable[Cell]) -> dict[str, Cell]:
 def too_many_cells(cells: Sequence[Cell], header: Sequence[str]) -> InvalidArgumentError:
     """Make the error for a row that is longer than the header."""
     return InvalidArgumentError("row", f"has {len(cells)} cells, but the header has {len(header)}")
+
+
+def check_unchanged(file: str, header: Sequence[str], found: Sequence[str] | None) -> None:
+    """Check that a file which is read again has the header that it was opened with.
+
+    Args:
+        file: The name of the file.
+        header: The names in the last row of its header.
+        found: Those that are there now; ``None`` if there is no such row.
+
+    Raises:
+        InvalidArgumentError: It has another one, so that its cells would be those of other columns.
+    """
+    if found is None or [*_filled(header)] != [*_filled(found)]:
+        raise InvalidArgumentError(
+            file, "has another header than when it was opened: it was replaced; run it again"
+        )
+
+
+def _filled(names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    return ((place, name) for place, name in enumerate(names) if name)

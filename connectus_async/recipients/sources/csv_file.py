@@ -16,6 +16,7 @@ from connectus_async.recipients.sources._source import (
     Source,
     by_column,
     check_columns,
+    check_unchanged,
     too_many_cells,
 )
 from connectus_async.recipients.sources._text import TextLines
@@ -91,9 +92,14 @@ class CsvFile(Source):
     def lines(self) -> Generator[Line, None, None]:
         """Read the rows below the header that are not empty. Blocking."""
         with closing(_rows(self.file, self.encoding, self.delimiter)) as rows:
+            found, is_checked = None, False
             for number, cells, is_complete in rows:
                 if number <= self.header_line:
+                    found = [cell.strip() for cell in cells]
                     continue
+                if not is_checked:
+                    check_unchanged(self.name, self.header, found)
+                    is_checked = True
                 try:
                     yield Line(number, self._by_column(cells, is_complete=is_complete))
                 except InvalidArgumentError as error:

@@ -16,6 +16,7 @@ from connectus_async.recipients.sources._source import (
     Source,
     by_column,
     check_columns,
+    check_unchanged,
     too_many_cells,
 )
 from connectus_async.recipients.sources.header import (
@@ -46,12 +47,14 @@ class _Header:
         first_row: The number of its first row.
         last_row: The number of its last row.
         top: The number of the first row that is not empty.
+        last: The names in its last row.
     """
 
     names: Sequence[str]
     first_row: int
     last_row: int
     top: int
+    last: Sequence[str]
 
 
 @attrs.frozen(kw_only=True)
@@ -69,6 +72,7 @@ class ExcelFile(Source):
         sheet: The name of the sheet.
         header: The names in its header, including blank ones.
         header_row: The number of the last row of the header.
+        header_cells: The names in that row.
         reading: What is said of it.
     """
 
@@ -76,6 +80,7 @@ class ExcelFile(Source):
     sheet: str
     header: Sequence[str] = attrs.field(repr=False)
     header_row: int
+    header_cells: Sequence[str] = attrs.field(repr=False)
     reading: Reading
     _notes: dict[str, None] = attrs.field(factory=dict, repr=False, eq=False)
 
@@ -106,6 +111,7 @@ class ExcelFile(Source):
             sheet=sheet,
             header=header.names,
             header_row=header.last_row,
+            header_cells=header.last,
             reading=reading,
         )
         source._note_layout(header, layout)
@@ -120,11 +126,16 @@ class ExcelFile(Source):
         skips = self.reading.hidden_rows == "skip"
         width = len(self.header)
         hidden = 0
+        found, is_checked = None, False
         with opened(self.path, self.reading.region) as book:
             with closing(_filled(self.path, book, self.sheet)) as rows:
                 for number, cells, is_hidden in rows:
                     if number <= self.header_row:
+                        found = list(map(_name, cells))
                         continue
+                    if not is_checked:
+                        check_unchanged(self.name, self.header_cells, found)
+                        is_checked = True
                     hidden += is_hidden
                     if is_hidden and skips:
                         continue
@@ -221,7 +232,7 @@ def _header(path: Path, book: Workbook, sheet: str, layout: Layout, said: int | 
     if said is not None and said not in head:
         raise InvalidArgumentError(path.name, f"has nothing in row {said} (--header-row)")
     if not head:
-        return _Header([], 0, 0, 0)
+        return _Header([], 0, 0, 0, [])
     top = min(head)
     first = said or top + header_place([head.get(row, []) for row in range(top, max(head) + 1)])
     names = list(map(_name, head[first]))
@@ -232,10 +243,9 @@ def _header(path: Path, book: Workbook, sheet: str, layout: Layout, said: int | 
     }
     is_title = len(list(filter(None, names))) == 1
     if not groups or is_title or said is not None or first + 1 not in head:
-        return _Header(names, first, first, top)
-    return _Header(
-        grouped_names(names, groups, list(map(_name, head[first + 1]))), first, first + 1, top
-    )
+        return _Header(names, first, first, top, names)
+    last = list(map(_name, head[first + 1]))
+    return _Header(grouped_names(names, groups, last), first, first + 1, top, last)
 
 
 def _head(rows: Iterator[SheetRow], least: int) -> Iterator[tuple[int, list[Cell]]]:

@@ -49,11 +49,13 @@ class VCardFile(Source):
         file: The file.
         encoding: Its encoding.
         found: What was assumed about it, a sentence each.
+        chooses: Whether one of several numbers or addresses may count; if not, the cell has all.
     """
 
     file: PackedFile
     encoding: str
     found: Sequence[str] = ()
+    chooses: bool = True
 
     @classmethod
     def open(cls, file: PackedFile, reading: Reading) -> "VCardFile":
@@ -91,7 +93,7 @@ class VCardFile(Source):
                             self.name, f"has something on line {number} that is in no contact"
                         )
                 elif contact.add(line):
-                    yield Line(number, contact.cells())
+                    yield Line(number, contact.cells(chooses=self.chooses))
                     contact = None
             if contact is not None:
                 cut = "is cut off by the end of the file; the file may be incomplete"
@@ -188,15 +190,17 @@ class _Contact:
         else:
             self.properties.append(found)
 
-    def cells(self) -> dict[str, Cell] | InvalidArgumentError:
-        """Make a row of it."""
+    def cells(self, *, chooses: bool) -> dict[str, Cell] | InvalidArgumentError:
+        """Make a row of it, with a chosen number and address where it has several."""
         if self.error is not None:
             return self.error
         try:
             family, given = [*map(_plain, _PART.findall(self._first("N"))), ""][:2]
             full = _plain(self._first("FN")) or f"{given} {family}".strip()
-            tel = self._one("TEL", [it for it in self._all("TEL") if it.has("CELL")])
-            email = self._one("EMAIL", [it for it in self._all("EMAIL") if it.is_preferred])
+            mobiles = [it for it in self._all("TEL") if it.has("CELL")]
+            preferred = [it for it in self._all("EMAIL") if it.is_preferred]
+            tel = self._one("TEL", mobiles if chooses else ())
+            email = self._one("EMAIL", preferred if chooses else ())
             organisation = _plain(_PART.findall(self._first("ORG"))[0])
         except InvalidArgumentError as error:
             return error

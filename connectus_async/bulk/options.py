@@ -9,6 +9,7 @@ import attrs
 
 from connectus_async import arguments
 from connectus_async.errors import ConfigurationError
+from connectus_async.instrumentation import EventHook, checked_hook
 from connectus_async.ledger import is_address, name_of, parse_address
 from connectus_async.ledger.states import Edited, OnUnknown
 
@@ -105,6 +106,10 @@ def _edited(value: str) -> Edited:
         return Edited(value)
     except ValueError:
         raise ConfigurationError("edited", f"must be one of {', '.join(Edited)}") from None
+
+
+def _hook(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    checked_hook(attribute.name, value)
 
 
 def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -255,6 +260,7 @@ class BulkOptions:
     )
     patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
     wait: bool = False
+    on_event: EventHook | None = attrs.field(default=None, validator=_hook, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.ledger, str):

@@ -9,13 +9,13 @@ import attrs
 
 from connectus_async import arguments
 from connectus_async.errors import ConfigurationError
-from connectus_async.instrumentation import EventHook, checked_hook
 from connectus_async.ledger import is_address, name_of, parse_address
 from connectus_async.ledger.states import Edited, OnUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connectus_async.instrumentation import EventHook
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
 
@@ -109,7 +109,10 @@ def _edited(value: str) -> Edited:
 
 
 def _hook(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
-    checked_hook(attribute.name, value)
+    if value is not None:
+        from connectus_async.instrumentation import checked_hook  # noqa: PLC0415 - rarely needed
+
+        checked_hook(attribute.name, value)
 
 
 def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -260,7 +263,7 @@ class BulkOptions:
     )
     patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
     wait: bool = False
-    on_event: EventHook | None = attrs.field(default=None, validator=_hook, repr=False)
+    on_event: "EventHook | None" = attrs.field(default=None, validator=_hook, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.ledger, str):

@@ -13,7 +13,7 @@ from click.testing import Result
 from prometheus_client.parser import text_string_to_metric_families
 
 from connectus_async.cli import metrics as module
-from connectus_async.cli.metrics import CampaignMetrics
+from connectus_async.cli.campaign_metrics import CampaignMetrics
 from connectus_async.emulator import Emulator, Fault
 
 Run = Callable[..., Result]

@@ -7,7 +7,9 @@ value.
 
 import datetime as dt
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,9 +39,11 @@ NUMBER_LENGTHS: Final = range(8, 16)
 DASHES: Final = "-\N{NON-BREAKING HYPHEN}\N{EN DASH}"
 """Written between the digits of a number. Safe at the start of a set in a regular expression."""
 
+_REVERSING: Final = "\N{RIGHT-TO-LEFT OVERRIDE}"
 _PUNCTUATION: Final = dict.fromkeys(map(ord, DASHES))
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BESIDE_DIGITS: Final = re.compile(rf"[{DASHES}\s()+]+")
+_WRITTEN_BY_HAND: Final = re.compile(r"[\d+][-\d ()+]*")
 _DECIMAL: Final = re.compile(r"\d+[.,]\d{1,2}|\d{7,}[.,]0+")
 _SCIENTIFIC: Final = re.compile(r"\d([.,]\d*)?e\+?\d+", re.IGNORECASE)
 _DATE: Final = "%Y-%m-%d"
@@ -64,18 +68,44 @@ def phone_number(field: str, value: str | int) -> str:
     return digits
 
 
-def refuse_a_decimal(field: str, value: str) -> None:
-    """Refuse a phone number that a program wrote as a decimal number, such as ``98768806.0``.
+def without_marks(field: str, value: str) -> str:
+    r"""Take off what is not seen in a number, as the marks that a phone copies along with it.
 
-    Without the point it would be another phone number. In a number written by hand, three or more
-    digits follow a single point.
-
-    >>> refuse_a_decimal("dst_number", "9.8768.8060")
+    >>> without_marks("dst_number", "\u202a+56 9 8768 8060\u202c")
+    '+56 9 8768 8060'
     """
-    if _DECIMAL.fullmatch(_BESIDE_DIGITS.sub("", value)):
+    if value.isascii():
+        return value
+    if _REVERSING in value:
+        raise InvalidArgumentError(
+            field, "has an invisible mark that shows its digits in another order; write it anew"
+        )
+    return "".join(sign for sign in value if unicodedata.category(sign) != "Cf")
+
+
+def refuse_a_computed_number(field: str, value: str) -> None:
+    """Refuse a phone number that a program wrote as a number, such as ``98768806.0``.
+
+    Without the point it would be another phone number; a minus is what is left of a formula such as
+    ``+56-987688060``. In a number written by hand, three or more digits follow a single point.
+
+    >>> refuse_a_computed_number("dst_number", "9.8768.8060")
+    """
+    if _WRITTEN_BY_HAND.fullmatch(value):
+        return
+    number = _BESIDE_DIGITS.sub("", value)
+    if _DECIMAL.fullmatch(number):
         raise InvalidArgumentError(
             field,
             "is a decimal number, as a spreadsheet or pandas writes it; format the column as text",
+        )
+    if _SCIENTIFIC.fullmatch(number):
+        raise InvalidArgumentError(
+            field, "is in scientific notation, as a spreadsheet makes it; format the column as text"
+        )
+    if number and value.lstrip("( ").startswith(tuple(DASHES)):
+        raise InvalidArgumentError(
+            field, "begins with a minus, as a spreadsheet computes it; format the column as text"
         )
 
 
@@ -109,18 +139,18 @@ def _digits(field: str, value: str | int) -> str:
         return value  # the usual case: the rest takes ten times as long
     if type(value) is int and 0 <= value <= MAX_AMOUNT:
         return str(value)
-    if isinstance(value, float):
+    value = whole(value)
+    if isinstance(value, float | Decimal):
         raise InvalidArgumentError(
             field, "is a decimal number, as a spreadsheet makes them; format the column as text"
         )
-    digits = "".join(_written(field, value).split()).translate(_PUNCTUATION).removeprefix("+")
+    text = without_marks(field, _written(field, value)).strip()
+    digits = "".join(text.split()).translate(_PUNCTUATION).removeprefix("+")
     if not digits:
         raise InvalidArgumentError(field, "is empty")
-    if _SCIENTIFIC.fullmatch(digits):
-        raise InvalidArgumentError(
-            field, "is in scientific notation, as a spreadsheet makes it; format the column as text"
-        )
-    refuse_a_decimal(field, digits)
+    refuse_a_computed_number(field, text)
+    if len(text.splitlines()) > 1:
+        raise InvalidArgumentError(field, "has a line break; it may be two numbers")
     if not (digits.isascii() and digits.isdigit()):
         raise InvalidArgumentError(
             field, "has something other than digits (+, blanks and dashes are taken off)"
@@ -128,7 +158,20 @@ def _digits(field: str, value: str | int) -> str:
     return digits
 
 
+def whole(value: Any) -> Any:
+    """Return the int that a `Decimal` is, if it is whole and has all its digits.
+
+    >>> whole(Decimal("56987688060.00")), whole(Decimal("5.7E10")), whole("56987688060")
+    (56987688060, Decimal('5.7E+10'), '56987688060')
+    """
+    if not isinstance(value, Decimal) or not value.is_finite() or abs(value) > MAX_AMOUNT:
+        return value
+    has_all_digits = int(value.as_tuple().exponent) <= 0
+    return int(value) if has_all_digits and value == int(value) else value
+
+
 def _written(field: str, value: str | int) -> str:
+    value = whole(value)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise InvalidArgumentError(field, f"must be text or int, not {type(value).__name__}")
     if isinstance(value, int) and not 0 <= value <= MAX_AMOUNT:

@@ -12,9 +12,8 @@ from connectus_async.segmentation import GSM_7_CHARACTERS, segments
 
 _FORMS: Final[Mapping[str, str]] = {
     # blanks, line ends and invisible characters
-    **dict.fromkeys("\t", " "),
-    **dict.fromkeys("\x85\u2028\u2029", "\n"),
-    **dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufeff", ""),
+    **dict.fromkeys("\t\x1c\x1d\x1e\x1f\u1680\u2800", " "),
+    **dict.fromkeys("\x0b\x85\u2028\u2029", "\n"),
     # quotation marks
     **dict.fromkeys("“”„‟«»″¨", '"'),
     **dict.fromkeys("‘’‚‛‹›′´`ʹʼ", "'"),
@@ -64,13 +63,23 @@ _FORMS: Final[Mapping[str, str]] = {
     **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
 }
 
-_MARKS: Final = "\u0300-\u036f"
+_UNSEEN: Final = re.compile(
+    "[\x00-\x1f\x7f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Control characters, and what Unicode lets a phone leave out (Default_Ignorable_Code_Point). Those
+from 80 to 9F stay: they are letters of a text that was read in the wrong encoding."""
+
+_MARKS: Final = "\u0300-\u036f\u20d0-\u20ff\ufe00-\ufe0f\U000e0020-\U000e007f"
+_JOINER: Final = "\u200d"
+_FROM_SYMBOLS: Final = "\u2190-\U0010ffff"
 _NEGATION: Final = "\u0338"
 _NOT_TAKEN_APART: Final = ("<fraction>", "<circle>")
 
 _GSM_7: Final = frozenset(GSM_7_CHARACTERS)
 _IN_NEED: Final = re.compile(
-    f"[^{re.escape(GSM_7_CHARACTERS)}][{_MARKS}]*|[{re.escape(GSM_7_CHARACTERS)}][{_MARKS}]+"
+    f"[^{re.escape(GSM_7_CHARACTERS)}][{_MARKS}]*(?:{_JOINER}[{_FROM_SYMBOLS}][{_MARKS}]*)*"
+    f"|[{re.escape(GSM_7_CHARACTERS)}][{_MARKS}]+"
 )
 
 
@@ -127,12 +136,17 @@ def _form(cluster: str) -> str:
         return composed
     if composed in _FORMS:
         return _FORMS[composed]
-    if unicodedata.decomposition(cluster[0]).startswith(_NOT_TAKEN_APART):
+    if any(unicodedata.decomposition(it).startswith(_NOT_TAKEN_APART) for it in cluster):
         return cluster
     pieces = unicodedata.normalize("NFKD", cluster)
     bare = [sign for sign in pieces if not unicodedata.combining(sign)]
-    forms = [sign if sign in _GSM_7 else _FORMS.get(sign) for sign in bare]
+    forms = [sign if sign in _GSM_7 else _form_of(sign) for sign in bare]
     known = [form for form in forms if form is not None]
     is_lost = len(known) < len(forms) or not forms or _NEGATION in pieces
     form = "".join(known)
     return cluster if is_lost or form.isspace() > cluster[0].isspace() else form
+
+
+def _form_of(sign: str) -> str | None:
+    form = _FORMS.get(sign)
+    return "" if form is None and _UNSEEN.fullmatch(sign) else form

@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import pickle
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -262,7 +263,14 @@ BAD_NUMBERS = [
     "569876880\N{CIRCLED DIGIT SIX}0",
     "5698768806\ud800",
     "5698768\0" + "8060",
-    "5698768\N{ZERO WIDTH SPACE}8060",
+    "\N{RIGHT-TO-LEFT OVERRIDE}06088678965",
+    "2345678\n2345679",
+    "-56987688060",
+    "\N{EN DASH}56987688060",
+    Decimal("5.7E+10"),
+    Decimal("56987688060.5"),
+    Decimal("NaN"),
+    Decimal(-56987688060),
 ]
 
 
@@ -299,7 +307,7 @@ async def test_a_decimal_number_is_told_from_other_mistakes(number: Any, connect
     "value",
     [
         *[True, 5.69e10, "", " ", "ana", "Empresa", b"4374", [4374], -4374, HUGE],
-        *["1234567890123456", "43\N{ZERO WIDTH SPACE}74", "\N{FULLWIDTH DIGIT FOUR}374"],
+        *["1234567890123456", "43\N{RIGHT-TO-LEFT OVERRIDE}74", "\N{FULLWIDTH DIGIT FOUR}374"],
     ],
     ids=label,
 )
@@ -646,6 +654,11 @@ GOOD_NUMBERS = [
     "\t+56\N{FIGURE SPACE}9\N{THIN SPACE}87688060",
     "56-9-8768-8060",
     "56\N{NON-BREAKING HYPHEN}9\N{EN DASH}87688060",
+    "\N{LEFT-TO-RIGHT EMBEDDING}+56 9 8768 8060\N{POP DIRECTIONAL FORMATTING}",
+    "5698768\N{ZERO WIDTH SPACE}8060",
+    Decimal(56987688060),
+    Decimal("5.6987688060E10"),
+    Decimal("56987688060.00"),
 ]
 
 
@@ -676,7 +689,14 @@ async def test_numbers_have_8_to_15_digits(
 
 @pytest.mark.parametrize(
     ("value", "wire"),
-    [("4374", 4374), (4374, 4374), ("+56 442340006", 56442340006), ("0800", "0800"), ("0", "0")],
+    [
+        ("4374", 4374),
+        (4374, 4374),
+        ("+56 442340006", 56442340006),
+        ("43\u200b74", 4374),
+        ("0800", "0800"),
+        ("0", "0"),
+    ],
 )
 async def test_a_source_may_be_a_short_code(
     value: Any, wire: Any, recorded: AsyncConnectus, bodies: list[Any]

@@ -15,7 +15,10 @@ from connectus_async.transliteration import to_gsm7
 
 SPANISH = "¡Estimado apoderado! ¿Recibió la circular del día 5º? Mañana a las 8 será “pública”… "
 MIXED_TEXT = st.text(
-    st.sampled_from("aé5 €[áíçÇÀ“’—…·ªº²³½①№ﬁ≠°😀漢＝\u00a0\u200b\u0301\u0303\u0338"), max_size=180
+    st.sampled_from(
+        "aé5 €[áíçÇÀ“’—…·ªº²³½①№ﬁ≠°😀漢＝\u00a0\u200b\u200d\u202a\ufe0f\u20e3\u0301\u0303\u0338"
+    ),
+    max_size=180,
 )
 ANY_TEXT = st.text() | MIXED_TEXT | st.text(st.characters(max_codepoint=0x24FF), max_size=200)
 
@@ -39,11 +42,50 @@ ANY_TEXT = st.text() | MIXED_TEXT | st.text(st.characters(max_codepoint=0x24FF),
         ("ΑΒΓ Ω", "ABΓ Ω"),
         ("a\u00adb\u200bc\ufeff", "abc"),
         ("a\u2028b", "a\nb"),
+        ("™\ufe0f", "TM"),
+        ("á\u200dó", "ao"),
     ],
 )
 def test_the_closest_form(text: str, written: str):
     """Accents go, quotation marks and dashes become plain, and what is not seen disappears."""
     assert to_gsm7(text) == written
+
+
+UNSEEN = [
+    sign
+    for sign in map(chr, range(0xFFFF))
+    if unicodedata.category(sign) in {"Cc", "Cf", "Zs", "Zl", "Zp"}
+    and unicodedata.bidirectional(sign) not in {"AN", "NSM"}  # Arabic has signs of this kind
+    and sign not in "\u070f\u0890\u0891"
+    and not "\x80" <= sign <= "\x9f"  # as cp1252 is seen through Latin-1
+]
+
+
+@pytest.mark.parametrize(
+    "sign", [*UNSEEN, *"\u034f\u115f\u1160\u2800\u3164\uffa0\ufe0e\ufe0f\U000e0061"], ids=ascii
+)
+def test_nothing_that_is_not_seen_forces_ucs_2(sign: str):
+    """It would make an SMS dearer, and nobody would know why."""
+    written = to_gsm7(f"Hola{sign}Ana")
+
+    assert segments(written).encoding == "GSM-7"
+    assert written in {"HolaAna", "Hola Ana", "Hola\nAna", "Hola\rAna", "Hola\fAna"}
+
+
+@pytest.mark.parametrize(
+    "emoji",
+    [
+        "👨\u200d👩\u200d👧",
+        "❤\ufe0f",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "1\ufe0f\u20e3",
+        "👩🏽\u200d⚕\ufe0f",
+    ],
+    ids=ascii,
+)
+def test_an_emoji_keeps_what_joins_it(emoji: str):
+    """It needs UCS-2 in any case, and would be another one without."""
+    assert to_gsm7(f"Sí, mamá {emoji}, ya") == f"Si, mama {emoji}, ya"
 
 
 def test_what_gsm_7_has_stays():

@@ -28,6 +28,7 @@ class Composition:
         html: HTML of an email, with placeholders.
         jinja: The texts are Jinja templates.
         transliterate: Characters of SMS that cost more are replaced.
+        first_number: Of several numbers in a cell, the first valid one is taken.
         fields: Values of `FIELDS`.
     """
 
@@ -37,6 +38,7 @@ class Composition:
     html: str | None = attrs.field(default=None, repr=False)
     jinja: bool = False
     transliterate: bool = False
+    first_number: bool = False
     fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
     @classmethod
@@ -94,7 +96,8 @@ class Composition:
             **self.fields,
             normalise=checker(region) if region or self.kind != "email" else None,
             transliterate=to_gsm7 if self.transliterate else None,
+            first_number=self.first_number,
         )
 
 
-_PLAIN: Final = ("kind", "text", "subject", "jinja", "transliterate")
+_PLAIN: Final = ("kind", "text", "subject", "jinja", "transliterate", "first_number")

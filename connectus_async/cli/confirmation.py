@@ -54,17 +54,26 @@ def question_of(waiting: Mapping[str, Waiting], limit: int | None = None) -> str
     )
 
 
-async def is_confirmed(question: str) -> bool:
-    """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once."""
+async def is_confirmed(question: str, *, by_default: bool = False) -> bool:
+    """Ask a question at the terminal; only a yes counts as one. Ctrl-C ends it at once.
+
+    Args:
+        question: The question.
+        by_default: The meaning of an empty line. A closed terminal is always a no.
+    """
     terminal = find_terminal()
     if terminal is None:  # it was closed meanwhile
         return False
     yes, no = _("y yes").split(), _("n no").split()
+    choice = f"{yes[0].upper()}/{no[0]}" if by_default else f"{yes[0]}/{no[0].upper()}"
     while True:
-        terminal.write(f"{question} [{yes[0]}/{no[0].upper()}] ")
+        terminal.write(f"{question} [{choice}] ")
         terminal.flush()
-        said = (await read_line()).strip().casefold()
-        if not said or said in no:
+        line = await read_line()
+        said = line.strip().casefold()
+        if line and not said:
+            return by_default
+        if not line or said in no:
             return False
         if said in yes:
             return True

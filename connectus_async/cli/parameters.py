@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_CONCURRENCY: Final = 400
 """Each message under way needs a connection, and many systems allow a process 1,024 files."""
 
+STANDARD_INPUT: Final = "-"
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 Check = Callable[[click.Context, click.Parameter, Any], Any]
@@ -424,6 +426,11 @@ def regular_file(
             _("{path} is not a regular file; save it as one first").format(path=path)
         )
     return path
+
+
+def file_or_input(context: click.Context, parameter: click.Parameter, path: Path) -> Path | None:
+    """Check a file as `regular_file` does; ``-`` is standard input."""
+    return path if str(path) == STANDARD_INPUT else regular_file(context, parameter, path)
 
 
 def one_character(

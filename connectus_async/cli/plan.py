@@ -269,10 +269,14 @@ def _character(cost: CharacterCost) -> str:
         "{character}: in {messages} SMS, {count} parts more",
         cost.extra_parts,
     ).format(
-        character=f"{character} ({code_point})" if character.isprintable() else code_point,
+        character=f"{character} ({code_point})" if _is_seen(character) else code_point,
         messages=number(cost.messages),
         count=number(cost.extra_parts),
     )
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and not unicodedata.category(character).startswith("M")
 
 
 def _country_lines(report: PreflightReport) -> Iterator[str]:
@@ -294,9 +298,10 @@ def _country_lines(report: PreflightReport) -> Iterator[str]:
 
 
 def _finding_lines(report: PreflightReport) -> Iterator[str]:
+    sentences = _FINDINGS if report.sms else {**_FINDINGS, **_WHATSAPP_FINDINGS}
     for finding, count in report.findings.items():
-        if finding in _FINDINGS:
-            yield "  " + _FINDINGS[finding](count).format(count=number(count))
+        if finding in sentences:
+            yield "  " + sentences[finding](count).format(count=number(count))
 
 
 def _limit_lines(report: PreflightReport, *, is_later: bool) -> Iterator[str]:
@@ -402,6 +407,18 @@ _FINDINGS: Final[Mapping[Finding, Plurals]] = {
     Finding.BRACES: lambda count: ngettext(
         "{count} text with the name of a column in braces",
         "{count} texts with the name of a column in braces",
+        count,
+    ),
+}
+_WHATSAPP_FINDINGS: Final[Mapping[Finding, Plurals]] = {
+    Finding.LANDLINE: lambda count: ngettext(
+        "{count} landline, which may have no WhatsApp",
+        "{count} landlines, which may have no WhatsApp",
+        count,
+    ),
+    Finding.TOLL_FREE: lambda count: ngettext(
+        "{count} toll-free number, which may have no WhatsApp",
+        "{count} toll-free numbers, which may have no WhatsApp",
         count,
     ),
 }

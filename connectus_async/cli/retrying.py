@@ -114,7 +114,8 @@ def retry(
         options = await run_sync(partial(settings.options, place, wait=manner.wait))
         await run_sync(check_start, place, at, options.expires_at)
         check_workers(workers, options)
-        source = None if corrected is None else await open_source(corrected, said)
+        read = attrs.evolve(said, region=options.region)
+        source = None if corrected is None else await open_source(corrected, read)
         async with (
             client_for(settings) as client,
             campaign_sender(client, opened, options) as sender,
@@ -218,7 +219,7 @@ async def _add(
         raise LedgerError(name_of(options.ledger or ""), OF_A_DELIVERY)
     # its own key would find the message that is corrected; people are compared all the same
     composer = attrs.evolve(composition.composer(options.region), key=None)
-    composer.check(corrections.columns)
+    composer.bound(corrections.columns)
     plan = await load_into(
         *(sender, corrections, composer, options, planner, DEFAULT_EXAMPLES, reached),
         edited=Edited.REMAINING,

@@ -57,6 +57,7 @@ from connectus_async.cli.metrics import check_metrics, exported_metrics, present
 from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
+from connectus_async.cli.recipient_column import with_recipient
 from connectus_async.cli.releasing import is_released, tell_unreleased
 from connectus_async.cli.runner import at_work, echo, errors_reported, run
 from connectus_async.cli.schedule import (
@@ -104,7 +105,7 @@ def send(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+    """Send a message to every row of a file.
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
@@ -116,17 +117,18 @@ def send(
     planner = Planner.of(given, is_trial=dry_run, as_json=as_json)
     with errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT):
         composition = Composition.of(given)
-        composer = composition.composer(region)
+        composition.composer(region)  # its errors come first
         settings = Settings(region=region, **given)
         place = ledger or beside(file, settings.campaign)
-    said = reading()
+    said = attrs.evolve(reading(), region=region)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
 
     async def command() -> int:
         source = await open_source(file, said)
         check_no_export(source)
-        composer.check(source.columns)
+        chosen = await with_recipient(composition, source.columns, place, asks=not (yes or as_json))
+        composer = chosen.composer(region).bound(source.columns)
         starts_at = await run_sync(planned_start, place, at)
         scheduled = attrs.evolve(planner, starts_at=starts_at)
         delivery = await run_sync(plan_delivery, place, delivery_at, composer, starts_at)
@@ -167,7 +169,7 @@ def send(
                 manner=manner,
                 limit=limit,
                 as_json=as_json,
-                recorded=(source_file, composition),
+                recorded=(source_file, chosen),
             )
         return code
 

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import metadata_names
-from connectus_async.recipients.cells import format_cell, is_blank
+from connectus_async.recipients.cells import ErrorCell, Shown, format_cell, is_blank
 from connectus_async.recipients.sources import Reading, Source, open_source
 from connectus_async.report.original import Cells, Original
 
@@ -114,7 +114,9 @@ def _text(column: str, cell: object) -> str | None:
         return None
     if isinstance(cell, str):
         return cell
-    if isinstance(cell, float):
+    if isinstance(cell, ErrorCell):
+        return cell.error
+    if isinstance(cell, float) and not isinstance(cell, Shown):
         return repr(cell)
     try:
         return format_cell(column, cell)

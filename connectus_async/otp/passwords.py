@@ -51,8 +51,7 @@ MAX_TRIES: Final = 100
 
 
 def _template(text: str) -> Template:
-    template = Template.parse("text", text)
-    template.check(COLUMNS)
+    template = Template.parse("text", text).bound(COLUMNS)
     if not any(name == "code" for _, name in template.parts):
         raise ConfigurationError("text", "has no {code}")
     return template

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from operator import methodcaller
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import anyio.to_thread
 import attrs
@@ -16,8 +18,9 @@ from connectus_async.products.email import Email
 from connectus_async.products.messages import Message, Row
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
-from connectus_async.recipients.cells import Cell, is_blank
-from connectus_async.recipients.columns import missing_column
+from connectus_async.recipients.cells import Cell, is_blank, written_value
+from connectus_async.recipients.columns import column_of
+from connectus_async.recipients.number_writing import numbers_in
 from connectus_async.recipients.sources import Line, Source
 from connectus_async.recipients.templates import Filler
 from connectus_async.redaction import masked
@@ -95,6 +98,8 @@ class Composer:
         key: The column that identifies a message; its content does if left out.
         normalise: Reduces a number to its E.164 digits, as `phone_numbers.normaliser` does.
         transliterate: Rewrites the text of an SMS, as `transliteration.to_gsm7` does.
+        first_number: Of several numbers in a cell, the first valid one is taken; otherwise such a
+            row is an error.
 
     Raises:
         ConfigurationError: An option is missing, or does not apply to the kind.
@@ -114,6 +119,7 @@ class Composer:
     key: str | None = None
     normalise: ToDigits | None = None
     transliterate: Callable[[str], str] | None = None
+    first_number: bool = False
     _form: _Form = attrs.field(
         init=False, repr=False, default=attrs.Factory(methodcaller("_find_form"), takes_self=True)
     )
@@ -149,6 +155,8 @@ class Composer:
         for name in ("normalise", "transliterate"):
             is_known = self.kind == "sms" or (name == "normalise" and self.kind == "whatsapp")
             self._check_presence(name, needed=False, known=is_known)
+        if self.first_number and self.kind == "email":
+            raise ConfigurationError("first_number", f"does not apply when kind is {self.kind}")
         return {
             name: check(name, getattr(self, name))
             for name, check in self._others.items()
@@ -176,24 +184,26 @@ class Composer:
         document = json.dumps([self.kind, texts, self.transliterate is not None], sort_keys=True)
         return hashlib.blake2b(document.encode(), digest_size=TEMPLATE_BYTES).hexdigest()
 
-    def check(self, columns: Iterable[str]) -> None:
-        """Check that the source has every column that a message needs.
+    def bound(self, columns: Sequence[str]) -> Self:
+        """Find every column that a message needs, as `find_column` does.
 
         Args:
             columns: The columns of the source.
 
+        Returns:
+            The composer of rows with these columns.
+
         Raises:
-            InvalidArgumentError: A column is missing; the error names the field that needs it.
+            InvalidArgumentError: A column is missing, or may be several; the error names the field
+                that needs it.
         """
-        known = list(columns)
-        wanted = {"to": self.recipient, **self._columns}
+        find = partial(column_of, columns=columns)
+        found: dict[str, Any] = {"to": find("to", self.recipient)}
         if self.key is not None:
-            wanted["key"] = self.key
-        for field, name in wanted.items():
-            if name not in known:
-                raise InvalidArgumentError(field, missing_column(name, known))
-        for filler in self._texts.values():
-            filler.check(known)
+            found["key"] = find("key", self.key)
+        found |= {name: Column(find(name, column)) for name, column in self._columns.items()}
+        found |= {name: filler.bound(columns) for name, filler in self._texts.items()}
+        return attrs.evolve(self, **found)
 
     def compose(self, line: Line) -> Row:
         """Make the message of a row, or a row with the error that prevents it."""
@@ -218,7 +228,7 @@ class Composer:
         return arguments.identifier(self.key, _cell(cells, self.key))
 
     async def batches(self, source: Source) -> AsyncIterator[Sequence[Row]]:
-        """Check the columns of a source, and make messages from its rows in worker threads.
+        """Find the columns of a source, and make messages from its rows in worker threads.
 
         Yields:
             Batches of some hundred rows; the source is never read ahead.
@@ -226,18 +236,15 @@ class Composer:
         Raises:
             InvalidArgumentError: The source lacks a column, or cannot be read further.
         """
-        self.check(source.columns)
+        bound = self.bound(source.columns)
         async for lines in source.batches():
-            yield await anyio.to_thread.run_sync(self._compose_all, lines)
+            yield await anyio.to_thread.run_sync(_compose_all, bound, lines)
 
     async def rows(self, source: Source) -> AsyncIterator[Row]:
         """Like `batches`, one row at a time."""
         async for batch in self.batches(source):
             for row in batch:
                 yield row
-
-    def _compose_all(self, lines: Sequence[Line]) -> list[Row]:
-        return [self.compose(line) for line in lines]
 
     @property
     def _others(self) -> Mapping[str, Check]:
@@ -268,16 +275,31 @@ class Composer:
 
     def _recipient(self, cells: Mapping[str, Cell]) -> object:
         column = self.recipient
-        value = _cell(cells, column)
+        value = arguments.whole(_cell(cells, column))
+        try:
+            return self._checked(column, value)
+        except InvalidArgumentError:
+            if not self.first_number or not isinstance(value, str):
+                raise
+            for number in numbers_in(column, value):
+                with suppress(InvalidArgumentError):
+                    return self._checked(column, number)
+            raise
+
+    def _checked(self, column: str, value: Any) -> object:
         is_number = isinstance(value, str | int) and not isinstance(value, bool)
         if self.normalise is not None and is_number:
             value = self.normalise(column, value)
         return self._form.to[1](column, value)
 
 
+def _compose_all(composer: Composer, lines: Sequence[Line]) -> list[Row]:
+    return [composer.compose(line) for line in lines]
+
+
 def _cell(cells: Mapping[str, Cell], column: str) -> Any:
-    """Return a value unformatted: a number that a spreadsheet stored as a float stays a float."""
+    """Return a value as written: a number that a spreadsheet stored as a float stays a float."""
     value = cells.get(column)
     if is_blank(value):
         raise InvalidArgumentError(column, "is empty in this row")
-    return value.strip() if isinstance(value, str) else value
+    return written_value(column, value)

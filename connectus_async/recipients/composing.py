@@ -16,7 +16,7 @@ from connectus_async.recipients.sources import Line, Source
 async def composed(
     source: Source, composer: Composer, entry_of: Callable[[Sms], Entry], key_maker: KeyMaker
 ) -> AsyncGenerator[Sequence[Composed], None]:
-    """Check the columns of a source, and compose its rows. It is never read ahead.
+    """Find the columns of a source, and compose its rows. It is never read ahead.
 
     Args:
         source: The source.
@@ -27,7 +27,7 @@ async def composed(
     Raises:
         InvalidArgumentError: The source lacks a column, or cannot be read further.
     """
-    composer.check(source.columns)
+    composer = composer.bound(source.columns)
     compose = _composition(composer, entry_of, key_maker)
     lines = source.lines()
     try:

@@ -6,7 +6,7 @@ and no list is built from other lists.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from jinja2.visitor import NodeTransformer
 
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS
 from connectus_async.errors import InvalidArgumentError
-from connectus_async.recipients.cells import Cell, format_cell, is_blank
+from connectus_async.recipients.cells import Cell, format_cell, is_blank, refuse_an_error
 
 MAX_NODES: Final = 10_000
 """Maximum nodes in a template, not counting plain text."""
@@ -66,10 +66,15 @@ _SCALARS: Final = (str, int, float, Decimal, dt.date, dt.time, Undefined, type(N
 _STEPS: Final = " steps"
 _SCALAR: Final = " scalar"
 
+_ROW: Final = "row"
+"""``row["Hora: inicio"]`` is the column of that name."""
+
+_SELF: Final = "self"
+
 
 def compile_template(
     field: str, text: str, *, html: bool
-) -> tuple[frozenset[str], Callable[[Mapping[str, Cell]], str]]:
+) -> tuple[Mapping[str, str], Callable[[Mapping[str, str], Mapping[str, Cell]], str]]:
     """Compile a template.
 
     Args:
@@ -78,7 +83,8 @@ def compile_template(
         html: Whether values are escaped.
 
     Returns:
-        The names of its columns, and a function that fills it from a row.
+        The names of its columns by variable, and a function that fills it from the columns of its
+        variables and a row.
 
     Raises:
         InvalidArgumentError: It is not a valid template, or uses a forbidden feature.
@@ -88,7 +94,8 @@ def compile_template(
     try:
         tree = environment.parse(text)
         _check(field, tree)
-        columns = frozenset(meta.find_undeclared_variables(tree)) - {"range"}
+        names = _take_names(tree)
+        names |= {name: name for name in meta.find_undeclared_variables(tree) - {"range"}}
         code = environment.compile(_Metered().visit(tree))
         template = environment.template_class.from_code(environment, code, environment.globals)
     except InvalidArgumentError:
@@ -99,8 +106,8 @@ def compile_template(
     except (SyntaxError, RecursionError):
         raise InvalidArgumentError(field, "is nested too deeply") from None
 
-    def fill(row: Mapping[str, Cell]) -> str:
-        values = {name: _value(name, row.get(name)) for name in columns}
+    def fill(columns: Mapping[str, str], row: Mapping[str, Cell]) -> str:
+        values = {name: _value(column, row.get(column)) for name, column in columns.items()}
         try:
             return _join_limited(template.generate({**values, _STEPS: _Steps()}))
         except InvalidArgumentError as error:
@@ -116,7 +123,7 @@ def compile_template(
             problem = f"cannot be filled from this row ({type(error).__name__})"
             raise InvalidArgumentError(field, problem) from None
 
-    return columns, fill
+    return names, fill
 
 
 class _TooMuchError(Exception):
@@ -159,6 +166,47 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if abs(result) > MAX_NUMBER:
             raise OverflowError
         return result
+
+
+class _Columns(NodeTransformer):
+    """Replaces ``row["Hora: inicio"]`` by a variable that no template can name.
+
+    So it does with ``self``, which is Jinja's otherwise.
+    """
+
+    def __init__(self, taken: Collection[str]) -> None:
+        self._taken = taken
+        self.names: dict[str, str] = {}
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802 - the name of the node
+        return self._column(_SELF, node) if node.name == _SELF and node.ctx == "load" else node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - the name of the node
+        self.generic_visit(node)
+        name = None if _ROW in self._taken else _column_in(node)
+        return node if name is None else self._column(name, node)
+
+    def _column(self, name: str, node: nodes.Node) -> nodes.Node:
+        variable = f"{_ROW} {name}"
+        self.names[variable] = name
+        return nodes.Getitem(
+            nodes.ContextReference(), nodes.Const(variable), "load", lineno=node.lineno
+        )
+
+
+def _column_in(node: nodes.Getitem) -> str | None:
+    is_of_row = isinstance(node.node, nodes.Name) and node.node.name == _ROW
+    if not is_of_row or not isinstance(node.arg, nodes.Const):
+        return None
+    return node.arg.value if isinstance(node.arg.value, str) else None
+
+
+def _take_names(tree: nodes.Template) -> dict[str, str]:
+    """Replace each ``row["name"]`` in a template; return the columns by variable."""
+    own = {it.name for it in tree.find_all(nodes.Name) if it.ctx != "load"}
+    taker = _Columns(own)
+    taker.visit(tree)
+    return taker.names
 
 
 class _Metered(NodeTransformer):
@@ -238,7 +286,17 @@ def _size(node: nodes.Node) -> int:
 def _value(name: str, cell: Cell) -> object:
     if is_blank(cell):
         return _EmptyCell(hint=name, name=name, exc=_EmptyCellError)
-    return cell.strip() if isinstance(cell, str) else cell
+    value = cell.strip() if isinstance(cell, str) else cell
+    try:
+        refuse_an_error(name, value)
+    except InvalidArgumentError as error:
+        return _no_value(name, error)
+    return value
+
+
+def _no_value(name: str, error: InvalidArgumentError) -> StrictUndefined:
+    """Make what is an error wherever it is used, but for a ``default``."""
+    return StrictUndefined(name=name, exc=lambda _: error)  # type: ignore[arg-type]
 
 
 def _finalize(value: object) -> str:

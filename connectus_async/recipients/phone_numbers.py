@@ -15,10 +15,15 @@ from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients import number_patterns, number_zones
-
-_WRITTEN: Final = re.compile(rf"[{arguments.DASHES}\d\s().+]+")
+from connectus_async.recipients.number_writing import written
 
 _NO_DIGITS: Final = re.compile(r"\D+")
+
+_BETWEEN: Final = re.compile(r"[\s().-]+")
+
+_MEXICO: Final = "MX"
+_GIVEN_UP: Final = re.compile(r"(?:00)?(52)?(04[45]|01)(\d{10})")
+"""Numbers as they were dialled in Mexico until 2019."""
 
 _INTERNATIONAL: Final = "00"
 """The prefix written in place of ``+``. phonenumbers reads it as dialled in the country: in Brazil
@@ -159,13 +164,13 @@ def checker(region: str | None) -> ToDigits:
         region: As in `normaliser`.
 
     Returns:
-        The function of `normaliser`. Without a region and without phonenumbers,
-        `arguments.phone_number`, which checks only the number of digits.
+        The function of `normaliser`. Without a region and without phonenumbers, one that checks
+        only how it is written, and the number of digits.
 
     Raises:
         ConfigurationError: With a region, as in `normaliser`.
     """
-    return normaliser(region) if region is not None or is_installed() else arguments.phone_number
+    return normaliser(region) if region is not None or is_installed() else _formed
 
 
 def normaliser(region: str | None) -> ToDigits:
@@ -208,6 +213,12 @@ class _Normaliser:
         if type(value) is str and (digits := _recognised(self.region, value)) is not None:
             return digits
         return _digits(self.region, field, value)
+
+
+def _formed(field: str, value: str | int) -> str:
+    if isinstance(value, str):
+        value = _BETWEEN.sub("", written(field, value))
+    return arguments.phone_number(field, value)
 
 
 def _recognised(region: str | None, value: str) -> str | None:
@@ -258,6 +269,8 @@ def time_zones(digits: str, *, guess: bool = True) -> tuple[str, ...]:
     >>> time_zones("56223456789")
     ('America/Santiago',)
     """
+    if digits[:2] in number_patterns.RESPELT:  # the older spelling has the same area
+        digits = recipient_key(digits)
     number = _international(digits)
     if number is None:
         return ()
@@ -279,6 +292,9 @@ def _international(digits: str) -> Any:
 
 def _digits(region: str | None, field: str, value: str | int) -> str:
     text = _text(field, value)
+    if (digits := _recognised(region, _BETWEEN.sub("", text))) is not None:
+        return digits
+    _refuse_a_given_up_prefix(region, field, text)
     if region is None and not text.startswith("+"):
         return _international_digits(field, text)
     text = _with_plus(region, field, text)
@@ -294,6 +310,17 @@ def _digits(region: str | None, field: str, value: str | int) -> str:
     if fits := _fits(_NO_DIGITS.sub("", text).removeprefix("0")):
         raise NoCountryCodeError(field, fits, problem)
     raise InvalidArgumentError(field, problem)
+
+
+def _refuse_a_given_up_prefix(region: str | None, field: str, text: str) -> None:
+    """Say which digits go, where a number of Mexico has a prefix that is not dialled any more."""
+    match = _GIVEN_UP.fullmatch(_NO_DIGITS.sub("", text))
+    if match is None or not (match[1] or region == _MEXICO) or not _is_of(_MEXICO, match[3]):
+        return
+    raise InvalidArgumentError(
+        field,
+        f"has the old Mexican prefix {match[2]}: write +52 and the ten digits that follow it",
+    )
 
 
 def _with_plus(region: str | None, field: str, text: str) -> str:
@@ -419,10 +446,9 @@ def _may_lack_a_digit(digits: str) -> bool:
 
 
 def _text(field: str, value: str | int) -> str:
-    """Refuse letters, extensions and decimal numbers, which phonenumbers would accept."""
-    if isinstance(value, str) and _WRITTEN.fullmatch(value):
-        arguments.refuse_a_decimal(field, value)
-        return value.strip()
+    """Refuse what phonenumbers would accept: letters, extensions and decimal numbers."""
+    if isinstance(value, str):
+        return written(field, value)
     if type(value) is int and 0 <= value <= arguments.MAX_AMOUNT:
         return str(value)
     return arguments.phone_number(field, value)

@@ -1,6 +1,6 @@
 """Entries of the ledger for ordinary rows of SMS, made in one pass.
 
-An ordinary row has a text cell with a number that needs no explanation, and text in each cell that
+An ordinary row has a cell with a number that needs no explanation, and a value in each cell that
 its template names. Its entry is the one that the composer and the bulk sender make together, with a
 third of the work. Any other row is left to them.
 """
@@ -14,6 +14,7 @@ from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import Entry
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
+from connectus_async.recipients.cells import written_value
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.sources import Line
 from connectus_async.recipients.templates import Template
@@ -78,7 +79,9 @@ class PlainRows:
         """Make the SMS of a row; ``None`` if the composer has to look at the row."""
         cells = line.cells
         try:
-            recipient = self._digits(self._to, str.strip(cells[self._to]))  # type: ignore[index, arg-type]
+            cell = cells[self._to]  # type: ignore[index]
+            number = cell.strip() if type(cell) is str else written_value(self._to, cell)
+            recipient = self._digits(self._to, number)  # type: ignore[arg-type]
             text = self._composer.sms_content.fill(cells)  # type: ignore[union-attr, arg-type]
             if self._transliterate is not None:
                 text = self._transliterate(text)

@@ -23,6 +23,7 @@ from connectus_async.products.product import Product
 from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients import number_patterns, phone_numbers
+from connectus_async.recipients.columns import folded
 from connectus_async.recipients.number_patterns import LineType
 from connectus_async.recipients.plain_sms import Composed
 from connectus_async.recipients.quiet_hours import NUMBERS_REMEMBERED, QuietHours, block_start
@@ -93,10 +94,10 @@ class Finding(enum.StrEnum):
     """A character that is not in GSM-7 makes it longer."""
 
     LANDLINE = "landline"
-    """The number of an SMS is that of a landline, which may not receive it."""
+    """Its number is that of a landline, which may not receive it."""
 
     TOLL_FREE = "toll_free"
-    """The number of an SMS is toll-free, and receives none."""
+    """Its number is toll-free, and receives no SMS."""
 
     BRACES = "braces"
     """Its text has the name of a column in braces, such as ``{name}``."""
@@ -494,11 +495,10 @@ class Preflight:
         country = None if product is Product.EMAIL else self._country_of(recipient)
         self._count(product, country, id_client, 1, billed)
         self._keep(item, len(texts[-1]), country)
-        if counted is not None:
-            if self._count_parts(texts[0], counted):
-                self._find(item, Finding.MORE_PARTS)
-            if line_type := self._line_type(recipient):
-                self._find(item, _OF_LINES[line_type])
+        if counted is not None and self._count_parts(texts[0], counted):
+            self._find(item, Finding.MORE_PARTS)
+        if product is not Product.EMAIL and (line_type := self._line_type(recipient)):
+            self._find(item, _OF_LINES[line_type])
         if any("{" in text and self._in_braces(text) for text in texts):
             self._find(item, Finding.BRACES)
         if self._quiet_hours and self._quiet_hours.until(recipient, self._now):
@@ -578,13 +578,18 @@ def texts_of(message: Message) -> tuple[str, ...]:
     return (message.sms_content if isinstance(message, Sms) else message.whatsapp_content,)
 
 
-def _in_braces(columns: Iterable[str]) -> Callable[[str], object]:
-    """Make a function that finds the name of a column in braces in a text."""
-    names = "|".join(re.escape(name) for name in columns if name)
-    if not names:
-        return lambda _: None
-    return re.compile(rf"\{{\s*(?:{names})\s*\}}", re.IGNORECASE).search
+def _in_braces(columns: Iterable[str]) -> Callable[[str], bool]:
+    """Make a function that finds the name of a column in braces in a text, in any spelling."""
+    names = {folded(name) for name in columns} - {""}
 
+    def is_found(text: str) -> bool:
+        return any(folded(match[1]) in names for match in _BRACED.finditer(text))
+
+    return is_found
+
+
+_BRACED: Final = re.compile(r"\{([^{}|]+)(?:\|[^{}]*)?\}")
+"""A name, which filters of Jinja may follow."""
 
 _OF_LINES: Final = {
     LineType.LANDLINE: Finding.LANDLINE,

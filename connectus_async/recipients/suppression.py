@@ -7,7 +7,7 @@ removals only after the file has not changed for a while.
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from itertools import chain, groupby
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -21,10 +21,6 @@ from connectus_async.arguments import ToDigits
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients.phone_numbers import checker
-
-MAX_LINE_CHARACTERS: Final = 1_024
-UTF_8: Final = "utf-8-sig"
-"""UTF-8, with or without the byte order mark that spreadsheets write."""
 
 SETTLED_AFTER: Final = 60.0
 """Seconds without a change before removals count. It is long, since a late removal harms nobody:
@@ -46,6 +42,9 @@ EMPTY: Final = (
 
 MAX_WRONG_LINES: Final = 1_000
 """Reading stops there: it is another kind of file."""
+
+Recipient = int | str
+"""The key of a recipient: an int for a number."""
 
 _ON_THE_WIRE: Final = re.compile(r"[1-9][0-9]{7,14}")
 
@@ -86,17 +85,19 @@ class SuppressionList:
         self._next: _Entries | None = None  # the file's content, until it has settled
         self._settled_at = 0.0
         self._entries = _entries_of(
-            _comparable(f"recipients[{place}]", recipient, to_digits)
+            comparable(f"recipients[{place}]", recipient, to_digits)
             for place, recipient in enumerate(recipients)
         )
 
     @classmethod
     def read(cls, path: Path | str, *, to_digits: ToDigits | None = None) -> Self:
-        """Read a list from a text file, blocking.
+        """Read a list from a file, blocking.
 
-        The file has one number or email address per line, in UTF-8. Empty lines are ignored, and so
-        are comments: text after a ``#`` at the start of a line or after white space. It is not a
-        CSV file: in a line with more than one value, an opt-out could be overlooked.
+        The file is text with one number or email address per line, or any file of recipients that
+        `open_source` reads. In a list, empty lines are ignored, and so are comments: text after a
+        ``#`` at the start of a line or after white space. In a table, all columns count that are of
+        numbers or addresses by their names, such as ``dst_number``, ``Celular`` or ``Email``: each
+        of their cells must be empty or a recipient, and each row must have one.
 
         The file is read twice, a quarter of a second apart. A file that changed within the last
         three seconds, or is empty, may be half written: it is read again until it has been
@@ -107,8 +108,10 @@ class SuppressionList:
             to_digits: As for the class.
 
         Raises:
-            InvalidArgumentError: The file cannot be read, keeps changing, is empty, or a line is
-                neither number nor address; the error names the file and the line.
+            InvalidArgumentError: The file cannot be read, keeps changing, is empty, does not tell
+                which column counts, or a line is neither number nor address; the error names the
+                file and the line.
+            ConfigurationError: The library for its format is not installed.
         """
         suppressed = cls(to_digits=to_digits)
         suppressed._path = Path(path)
@@ -177,9 +180,11 @@ class SuppressionList:
 
     def _read_entries(self, path: Path) -> "_Entries":
         """Read the file, and add its entries to the list."""
+        from connectus_async.recipients.suppression_file import recipients_in  # noqa: PLC0415 - the readers of files are slow to import
+
         collector = _Collector()
         try:
-            collector.add(_recipients_in(path, self._to_digits))
+            collector.add(recipients_in(path, self._to_digits))
         finally:
             entries = collector.entries()
             self._entries = self._entries.with_those_of(entries)
@@ -195,7 +200,7 @@ class SuppressionList:
         if isinstance(recipient, str) and _ON_THE_WIRE.fullmatch(recipient):
             return int(recipient_key(recipient)) in self._entries
         try:
-            return _comparable("recipient", recipient, arguments.phone_number) in self._entries
+            return comparable("recipient", recipient, arguments.phone_number) in self._entries
         except InvalidArgumentError:  # no message can go to it anyway
             return False
 
@@ -235,7 +240,7 @@ class _Collector:
         self.wrong: list[InvalidArgumentError] = []
         self._numbers, self._addresses = array("Q"), set[str]()
 
-    def add(self, recipients: Iterable[int | str | InvalidArgumentError]) -> None:
+    def add(self, recipients: Iterable[Recipient | InvalidArgumentError]) -> None:
         for recipient in recipients:
             if isinstance(recipient, int):
                 self._numbers.append(recipient)
@@ -251,49 +256,21 @@ class _Collector:
         return _Entries(array("Q", distinct), frozenset(self._addresses))
 
 
-def _entries_of(recipients: Iterable[int | str]) -> _Entries:
+def _entries_of(recipients: Iterable[Recipient]) -> _Entries:
     collector = _Collector()
     collector.add(recipients)
     return collector.entries()
 
 
-def _comparable(field: str, recipient: Any, to_digits: ToDigits) -> int | str:
-    """Return the key of a recipient, as an int for a number."""
+def comparable(field: str, recipient: Any, to_digits: ToDigits) -> Recipient:
+    """Make the key of a recipient.
+
+    Raises:
+        InvalidArgumentError: It is neither number nor address; the error names the field.
+    """
     if isinstance(recipient, str) and "@" in recipient:
         return recipient_key(arguments.email_address(field, recipient))
     return int(recipient_key(to_digits(field, recipient)))
-
-
-def _recipients_in(
-    path: Path, to_digits: ToDigits
-) -> Generator[int | str | InvalidArgumentError, None, None]:
-    number = 0
-    try:
-        with path.open(encoding=UTF_8) as file:
-            while line := file.readline(MAX_LINE_CHARACTERS):
-                number += 1
-                if len(line) == MAX_LINE_CHARACTERS:
-                    raise _bad_line(path, number, f"has {MAX_LINE_CHARACTERS:,} or more characters")
-                if entry := _without_comment(line):
-                    yield _entry(path, number, entry, to_digits)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except UnicodeError:
-        raise InvalidArgumentError(path.name, f"is not UTF-8 after line {number}") from None
-
-
-def _without_comment(line: str) -> str:
-    entry = line.strip()
-    return "" if entry.startswith("#") else entry.partition(" #")[0].partition("\t#")[0].strip()
-
-
-def _entry(
-    path: Path, number: int, entry: str, to_digits: ToDigits
-) -> int | str | InvalidArgumentError:
-    try:
-        return _comparable("line", entry, to_digits)
-    except InvalidArgumentError as error:
-        return _bad_line(path, number, error.problem)
 
 
 def _bad_lines(path: Path, wrong: list[InvalidArgumentError]) -> InvalidArgumentError:
@@ -302,13 +279,6 @@ def _bad_lines(path: Path, wrong: list[InvalidArgumentError]) -> InvalidArgument
         return first
     count = f"{len(others):,}{' or more' if len(wrong) == MAX_WRONG_LINES else ''}"
     return InvalidArgumentError(path.name, f"{first.problem}; {count} more lines are wrong")
-
-
-def _bad_line(path: Path, number: int, problem: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        path.name,
-        f"line {number} is not a valid number or email address: it {problem}",
-    )
 
 
 class _Stamp(NamedTuple):

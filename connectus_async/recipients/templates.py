@@ -1,18 +1,20 @@
 """Templates: texts filled from the columns of a row."""
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
-from string import Formatter
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
-from connectus_async.recipients.cells import Cell, format_cell
-from connectus_async.recipients.columns import missing_column
+from connectus_async.recipients.cells import NO_VALUES, Cell, format_cell
+from connectus_async.recipients.columns import column_of, find_column
 
 Engine = Literal["plain", "jinja"]
+
+_BRACES: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def _names_of(template: "Template") -> tuple[str, ...]:
@@ -27,22 +29,26 @@ def _form_of(template: "Template") -> str:
     )
 
 
+_IRREGULAR: Final = NO_VALUES | {""}
+
+
 @attrs.frozen
 class Template:
     """A text where ``{name}`` stands for the column ``name``, and ``{{`` and ``}}`` for braces.
 
-    A placeholder is only the name of a column: no attributes, no indexes.
+    A placeholder is only the name of a column, which may have any character but a brace: no
+    attributes, no indexes.
 
-    >>> template = Template.parse("text", "Hola {name}")
-    >>> template.fill({"name": "Ana"})
+    >>> template = Template.parse("text", "Hola {name}").bound(["Name"])
+    >>> template.fill({"Name": "Ana"})
     'Hola Ana'
     """
 
     field: str
     parts: tuple[tuple[str, str | None], ...] = attrs.field(repr=False)
     html: bool = False
-    _names: tuple[str, ...] = attrs.field(
-        init=False, repr=False, eq=False, default=attrs.Factory(_names_of, takes_self=True)
+    _columns: tuple[str, ...] = attrs.field(
+        repr=False, eq=False, default=attrs.Factory(_names_of, takes_self=True)
     )
     _form: str = attrs.field(
         init=False, repr=False, eq=False, default=attrs.Factory(_form_of, takes_self=True)
@@ -58,29 +64,29 @@ class Template:
             html: Whether it is HTML; the values of a row are then escaped.
 
         Raises:
-            InvalidArgumentError: A brace or a placeholder is malformed.
+            InvalidArgumentError: A brace is malformed, or a placeholder names nothing.
         """
-        try:
-            pieces = list(Formatter().parse(text))
-        except ValueError as error:
-            raise InvalidArgumentError(
-                field, f"has an unmatched brace ({error}); write {{{{ or }}}} for a literal brace"
-            ) from None
-        for _, name, form, conversion in pieces:
-            if name is not None and (form or conversion or not _is_column(name)):
-                raise InvalidArgumentError(
-                    field, "has a placeholder that is not just the name of a column"
-                )
-        return cls(field, tuple((literal, name) for literal, name, _, _ in pieces), html)
+        return cls(field, tuple(_pieces(field, text)), html)
 
-    def check(self, columns: Iterable[str]) -> None:
-        """Check that every placeholder is a column.
+    def bound(self, columns: Sequence[str]) -> "Template":
+        """Find the column of every placeholder, as `find_column` does.
+
+        Args:
+            columns: The columns of the source.
+
+        Returns:
+            The template for rows with these columns.
 
         Raises:
-            InvalidArgumentError: One is not; the error names it and lists the columns.
+            InvalidArgumentError: A placeholder is none of them, or may be several; the error names
+                it and lists the columns.
         """
-        names = (name for _, name in self.parts if name is not None)
-        _check(self.field, names, columns)
+        found = [_placeholder(self.field, name, columns) for name in _names_of(self)]
+        if any(form for _column, form in found):
+            raise InvalidArgumentError(
+                self.field, "has a placeholder that is not just the name of a column"
+            )
+        return attrs.evolve(self, columns=tuple(column for column, _form in found))
 
     @property
     def source(self) -> tuple[object, ...]:
@@ -95,11 +101,11 @@ class Template:
                 written; the error names the column.
         """
         try:
-            values = [str.strip(row[name]) for name in self._names]  # type: ignore[arg-type]
+            values = [str.strip(row[name]) for name in self._columns]  # type: ignore[arg-type]
         except (TypeError, KeyError):
             values = [""]
-        if "" in values:  # one is not text, or has nothing
-            values = [format_cell(name, row.get(name)) for name in self._names]
+        if not _IRREGULAR.isdisjoint(values):  # one is not text, or has nothing
+            values = [format_cell(name, row.get(name)) for name in self._columns]
         return self._form % tuple(map(escape, values) if self.html else values)
 
 
@@ -107,9 +113,10 @@ class Template:
 class JinjaTemplate:
     """A Jinja template, in a sandbox. ``{{ name }}`` stands for the column ``name``.
 
+    ``{{ row["Hora: inicio"] }}`` stands for a column whose name is no identifier.
+
     It supports ``if``, ``for``, ``set``, tests, safe filters, and the methods of strings and
-    dates; no macros, includes or blocks. Its run time and its output are limited. It can only use
-    columns whose names are identifiers.
+    dates; no macros, includes or blocks. Its run time and its output are limited.
 
     An empty cell is false in an ``if``, and accepts a ``default``. Written out, it is an error of
     its row.
@@ -120,9 +127,9 @@ class JinjaTemplate:
     """
 
     field: str
-    columns: frozenset[str]
+    columns: Mapping[str, str]
     source: tuple[object, ...] = attrs.field(repr=False)
-    _render: Callable[[Mapping[str, Cell]], str] = attrs.field(repr=False)
+    _render: Callable[[Mapping[str, str], Mapping[str, Cell]], str] = attrs.field(repr=False)
 
     @classmethod
     def parse(cls, field: str, text: str, *, html: bool = False) -> "JinjaTemplate":
@@ -143,13 +150,12 @@ class JinjaTemplate:
         columns, render = compile_template(field, text, html=html)
         return cls(field, columns, ("jinja", text, html), render)
 
-    def check(self, columns: Iterable[str]) -> None:
-        """Check that every name is a column.
-
-        Raises:
-            InvalidArgumentError: One is not; the error names it and lists the columns.
-        """
-        _check(self.field, sorted(self.columns), columns)
+    def bound(self, columns: Sequence[str]) -> "JinjaTemplate":
+        """Find the column of every name, as `Template.bound` does."""
+        found = {
+            key: column_of(self.field, name, columns) for key, name in sorted(self.columns.items())
+        }
+        return attrs.evolve(self, columns=found)
 
     def fill(self, row: Mapping[str, Cell]) -> str:
         """Fill the template from a row.
@@ -158,7 +164,7 @@ class JinjaTemplate:
             InvalidArgumentError: The row has no value for a column that is written out (the error
                 names the column), or the template fails or exceeds a limit (it names the field).
         """
-        return self._render(row)
+        return self._render(self.columns, row)
 
 
 Filler = Template | JinjaTemplate
@@ -186,12 +192,33 @@ def parse_template(
     raise InvalidArgumentError("engine", 'must be "plain" or "jinja"')
 
 
-def _check(field: str, names: Iterable[str], columns: Iterable[str]) -> None:
-    known = list(columns)
-    for name in names:
-        if name not in known:
-            raise InvalidArgumentError(field, missing_column(name, known))
+def _pieces(field: str, text: str) -> Iterator[tuple[str, str | None]]:
+    """Split a text into literals, each with the name in the placeholder that follows it."""
+    end = 0
+    for match in _BRACES.finditer(text):
+        literal, name = text[end : match.start()], match[1]
+        end = match.end()
+        if name is not None and not name.strip():
+            raise InvalidArgumentError(
+                field, "has a placeholder that is not just the name of a column"
+            )
+        if name is None and len(match[0]) == 1:
+            raise InvalidArgumentError(
+                field, "has an unmatched brace; write {{ or }} for a literal brace"
+            )
+        yield (literal + match[0][0], None) if name is None else (literal, name)
+    if text[end:]:
+        yield text[end:], None
 
 
-def _is_column(name: str) -> bool:
-    return bool(name.strip()) and not set(name) & set(".[")
+def _placeholder(field: str, text: str, columns: Sequence[str]) -> tuple[str, str]:
+    """Split a placeholder into its column and its format; the longest name of a column comes first.
+
+    ``{Hora: inicio}`` is a column of that name, where there is one.
+    """
+    end = len(text)
+    while end > 0:
+        if (found := find_column(field, text[:end], columns)) is not None:
+            return found, text[end + 1 :]
+        end = text.rfind(":", 0, end)
+    return column_of(field, text, columns), ""

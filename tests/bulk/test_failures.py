@@ -18,6 +18,7 @@ from connectus_async.bulk.failures import (
 )
 from connectus_async.bulk.pacing import Signal
 from connectus_async.errors import (
+    AllChannelsFailedError,
     AuthenticationError,
     BadRequestError,
     CampaignStoppedError,
@@ -32,8 +33,10 @@ from connectus_async.errors import (
     HolderGivenUpError,
     InvalidArgumentError,
     LedgerError,
+    LibraryMissingError,
     NotFoundError,
     NotSentError,
+    OwnServerError,
     OwnThreadError,
     PaymentRequiredError,
     PermissionDeniedError,
@@ -45,6 +48,7 @@ from connectus_async.errors import (
     RequestTimeoutError,
     ServerError,
     TooManyOpenFilesError,
+    UndeliveredError,
     UnexpectedStatusError,
     UnknownOutcomeError,
     UnprocessableContentError,
@@ -72,9 +76,14 @@ TABLE: dict[type[ConnectusError], Consequence] = {
     WebhookError: NOT_SENT,
     WrongProcessError: NOT_SENT,
     DeliveryTimeoutError: Consequence(state=State.ACCEPTED, signal=Signal.NOTHING),
+    # Of other calls than those of a campaign:
+    AllChannelsFailedError: NOT_SENT,
+    OwnServerError: NOT_SENT,
+    UndeliveredError: Consequence(state=State.ACCEPTED, signal=Signal.NOTHING),
     # Local, and every further message would meet it too:
     ClientClosedError: NOBODY_CAN_SEND,
     ConfigurationError: NOBODY_CAN_SEND,
+    LibraryMissingError: NOBODY_CAN_SEND,
     LedgerError: NOBODY_CAN_SEND,
     HolderGivenUpError: NOBODY_CAN_SEND,
     WrongEventLoopError: NOBODY_CAN_SEND,

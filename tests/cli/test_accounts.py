@@ -107,7 +107,7 @@ def test_another_profile_or_account_stops_a_campaign(
 
     for other in (("--profile", "second"), ("--profile", "other")):
         refused = run(*again, *other, **NOBODY)
-        assert refused.exit_code == 1
+        assert refused.exit_code == 2
         assert "was sent with --profile sandbox: add that" in refused.stderr
     environment = {"CONNECTUS_API_USER": "somebody"}
     assert "was sent with --profile sandbox: add that" in run(*again, **environment).stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import keyring
 import pytest
 from keyring.backend import KeyringBackend
-from test_confirmation import Terminal
+from terminal import Terminal
 
 from connectus_async.cli import env_file, profiles
 from connectus_async.cli.credentials import Choice, Place

@@ -60,7 +60,7 @@ MISTAKES = {
     "column of numbers has another name": Mistake(
         (*SEND, *TEXT),
         "--to: there is no column 'dst_number'",
-        "did you mean 'Celular'? The columns are name, Celular",
+        "if 'Celular' is meant, add --to Celular",
         file=GOOD.replace(b"dst_number,name", b"name,Celular"),
     ),
     "no line of names": Mistake(
@@ -107,19 +107,23 @@ MISTAKES = {
         (*SEND, *TEXT), "people.csv: is empty", "its first line must name the columns", file=b""
     ),
     "workbook of long ago": Mistake(
-        ("bulk", "send", "people.xls", *TEXT), "is .xls, which is not supported", "save it as .xlsx"
+        ("bulk", "send", "people.xls", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "not a table": Mistake(
         ("bulk", "send", "people.pdf", *TEXT), "has no supported extension", "use one of .csv"
     ),
     "not a workbook": Mistake(
-        ("bulk", "send", "people.xlsx", *TEXT), "it is not an Excel workbook", "is damaged"
+        ("bulk", "send", "people.xlsx", *TEXT),
+        "it is text with the name of a workbook",
+        "rename it to .csv",
     ),
     "another encoding": Mistake(
         (*SEND, *TEXT),
-        "is not utf-8 on line 3",
-        "specify its encoding, such as --encoding cp1252 of many spreadsheets",
-        file=GOOD.decode().encode("latin-1"),
+        "is not UTF-8, and may be cp850",
+        "specify its encoding, such as --encoding cp850",
+        file=GOOD.decode().encode("cp850"),
     ),
     "quote left open": Mistake(
         (*SEND, *TEXT),

@@ -21,6 +21,8 @@ from connectus_async.products.sms import Sms
 from connectus_async.products.whatsapp import WhatsApp
 from connectus_async.recipients.preflight import Need, Preflight, PreflightReport
 from connectus_async.recipients.quiet_hours import QuietHours
+from connectus_async.segmentation import segments
+from connectus_async.transliteration import to_gsm7
 
 CHILE, PERU, NOWHERE = "56987688060", "51987654321", "99987688060"
 ADDRESS = "ana.soto@ejemplo.cl"
@@ -37,7 +39,7 @@ def full_report() -> PreflightReport:
         preflight.add(Row(line, Sms(CHILE, "Sí, " + "a" * 70)))
     preflight.add(Row(1_002, Email(ADDRESS, "Hola", "<b>Hola</b>", src_email="yo@empresa.cl")))
     preflight.add(Row(1_003, WhatsApp(PERU, "Hola", src_number="56911112222")))
-    preflight.add(Row(1_004, Sms(NOWHERE, "\u200d" * 161)))
+    preflight.add(Row(1_004, Sms(NOWHERE, "\x80" * 161)))
     preflight.add(Row(1_005, Sms(CHILE, "a" * 39_000)))
     preflight.add(Row(1_009, Sms("56223456789", "{Nombre}")))
     for line in (1_006, 1_007):
@@ -98,6 +100,45 @@ def test_characters_are_named_only_where_they_cost_parts(capsys: pytest.CaptureF
     assert "      U+00A0 NO-BREAK SPACE: in 1 SMS, 1 part more" in printed(
         Plan(report=costly.report(), balances=None), capsys
     )
+
+
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [
+        ("\u0301", "U+0301 COMBINING ACUTE ACCENT"),
+        ("\u200b", "U+200B ZERO WIDTH SPACE"),
+        ("\u2028", "U+2028 LINE SEPARATOR"),
+        ("\ufeff", "U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("\u202a", "U+202A LEFT-TO-RIGHT EMBEDDING"),
+        ("“", "“ (U+201C LEFT DOUBLE QUOTATION MARK)"),
+    ],
+    ids=ascii,
+)
+def test_what_makes_a_text_dearer_is_named_though_nobody_sees_it(
+    character: str, name: str, capsys: pytest.CaptureFixture[str]
+):
+    """And transliteration takes it out."""
+    text = "a" * 100 + character
+    preflight = Preflight()
+    preflight.add(Row(2, Sms(CHILE, text)))
+
+    shown = printed(Plan(report=preflight.report(), balances=None), capsys)
+
+    assert f"      {name}: in 1 SMS, 1 part more" in shown
+    assert segments(to_gsm7(text)).encoding == "GSM-7"
+
+
+def test_a_landline_may_have_no_whatsapp(run: Any, tmp_path: Path):
+    """It is told in other words than for SMS."""
+    file = tmp_path / "recipients.csv"
+    file.write_text("dst_number\n56223456789\n56223456780\n56987688060\n", "utf-8")
+    command = ("bulk", "send", file, "--kind", "whatsapp", "--text", "Hola", "--src-number", CHILE)
+
+    spanish = run(*command, "--dry-run", CONNECTUS_LANG="es")
+    english = run(*command, "--dry-run")  # the last: the language is that of the process
+
+    assert "2 landlines, which may have no WhatsApp" in english.output
+    assert "2 teléfonos fijos, que quizá no tienen WhatsApp" in spanish.output
 
 
 def test_messages_are_shown_as_the_phone_shows_them(capsys: pytest.CaptureFixture[str]):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from test_confirmation import Terminal
+from terminal import Terminal
 
 from connectus_async.cli.calls import READS
 from connectus_async.defaults import ENVIRONMENT

@@ -15,6 +15,10 @@ from connectus_async.recipients.cells import format_cell, is_blank
     ("cell", "text"),
     [
         (" Ana ", "Ana"),
+        ("Na", "Na"),
+        ("Nan", "Nan"),
+        ("Null", "Null"),
+        ("#VIVA!", "#VIVA!"),
         (0, "0"),
         (-12990, "-12990"),
         (12990.0, "12990"),
@@ -48,11 +52,19 @@ def test_a_cell_is_written_without_its_type(cell: object, text: str):
         ([1], "must be text or a number, not list"),
         ({"a": 1}, "must be text or a number, not dict"),
         (b"Ana", "must be text or a number, not bytes"),
+        (" #N/D ", "is #N/D in this row, which programs write where there is no value"),
+        ("#¡REF!", "is #¡REF! in this row"),
+        ("########", "is ######## in this row"),
+        ("Err:522", "is Err:522 in this row"),
+        ("NA", "is NA in this row"),
+        ("nan", "is nan in this row"),
+        (r"\N", r"is \\N in this row"),
+        ("<NA>", "is <NA> in this row"),
         (dt.timedelta(1), "must be text or a number, not timedelta"),
     ],
 )
 def test_a_cell_that_has_no_one_way_to_be_written_is_refused(cell: object, problem: str):
-    """The column is named, and the value never shown."""
+    """The column is named, and the value shown only if it is a sign of a missing one."""
     with pytest.raises(InvalidArgumentError, match=f"name: {problem}"):
         format_cell("name", cell)
 

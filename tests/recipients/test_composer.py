@@ -1,6 +1,7 @@
 """A row becomes a valid message, or an error with the reason."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from connectus_async import (
     Sms,
     WhatsApp,
 )
+from connectus_async.arguments import ToDigits
 from connectus_async.products.messages import Row
 from connectus_async.recipients.cells import Cell
 from connectus_async.recipients.composer import Column, Composer
-from connectus_async.recipients.phone_numbers import normaliser
+from connectus_async.recipients.phone_numbers import checker, normaliser
 from connectus_async.recipients.sources import Line, open_source
 from connectus_async.recipients.templates import Template, parse_template
 
@@ -85,6 +87,9 @@ def test_a_whatsapp_message_is_made_of_a_row():
         ({"dst_number": True}, "dst_number: must be text or int, not bool"),
         ({"dst_number": "5698"}, "dst_number: has 4 digits"),
         ({"name": ""}, "name: is empty in this row"),
+        ({"name": "#N/D "}, "name: is #N/D in this row"),
+        ({"dst_number": "#REF!"}, "dst_number: is #REF! in this row"),
+        ({"from": "nan"}, "from: is nan in this row"),
         ({"name": "x" * 40_000}, "sms_content: has 40005 characters"),
         ({"name": "\ud800"}, "sms_content: has half a surrogate pair"),
         ({"from": ""}, "from: is empty in this row"),
@@ -147,9 +152,9 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
     """The error names the field; only that of a placeholder lists the columns."""
     composer = Composer(**{"kind": "sms", "sms_content": TEXT, **fields})
 
-    Composer(kind="sms", sms_content=TEXT).check(ROW)
+    Composer(kind="sms", sms_content=TEXT).bound([*ROW])
     with pytest.raises(InvalidArgumentError) as caught:
-        composer.check(ROW)
+        composer.bound([*ROW])
 
     assert str(caught.value).startswith(problem)
 
@@ -157,6 +162,17 @@ def test_every_column_is_looked_for_before_any_row(fields: dict[str, object], pr
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
+        (
+            {
+                "kind": "email",
+                "sms_content": None,
+                "subject": TEXT,
+                "email_content": TEXT,
+                "src_email": "a@b.cl",
+                "first_number": True,
+            },
+            "first_number: does not apply when kind is email",
+        ),
         ({"kind": "fax"}, "kind: must be one of sms, email, whatsapp"),
         ({"kind": "sms"}, "sms_content: is required when kind is sms"),
         ({"kind": "whatsapp", "whatsapp_content": TEXT}, "src_number: is required when kind is"),
@@ -241,3 +257,58 @@ def test_a_composer_shows_no_number():
 
     assert "56442341000" not in shown
     assert "Hola" not in shown
+
+
+@pytest.mark.parametrize(
+    ("cell", "digits"),
+    [
+        ("56987688060 ::: 56987688061", "56987688060"),
+        ("123456 / 56987688061; 56987688062", "56987688061"),
+        ("tel:+56 9 8768 8060\n+56 9 8768 8061", "56987688060"),
+        ("56987688060 y 61", "56987688060"),
+        ("+56 2/2345 6789", "56223456789"),
+        (" 56987688060 ", "56987688060"),
+        (56987688060, "56987688060"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sms", "whatsapp"])
+def test_the_first_valid_number_is_taken_where_that_was_asked_for(
+    kind: str, cell: Cell, digits: str
+):
+    """Of a cell with one number it is that one."""
+    others = {"whatsapp_content": TEXT, "src_number": "56987688000"}
+    composer = Composer(
+        kind=kind,
+        normalise=checker(None),
+        first_number=True,
+        **({"sms_content": TEXT} if kind == "sms" else others),
+    )
+
+    assert compose(composer, dst_number=cell).content.dst_number == digits
+
+
+@pytest.mark.parametrize(
+    ("cell", "problem"),
+    [
+        ("123456 / 1234567", "dst_number: has 2 numbers"),
+        ("56987688060 ext. 4 / 56987688061 ext. 5", "dst_number: has an extension"),
+        ("Ana", "dst_number: has something other than digits"),
+    ],
+)
+def test_a_cell_without_a_valid_number_stays_an_error(cell: str, problem: str):
+    """It is that of the whole cell."""
+    composer = Composer(kind="sms", sms_content=TEXT, normalise=checker(None), first_number=True)
+
+    assert str(compose(composer, dst_number=cell).content).startswith(problem)
+
+
+@pytest.mark.parametrize("normalise", [None, checker(None), checker("CL")])
+@pytest.mark.parametrize("value", ["56987688060", "5.6987688060E10", "56987688060.00"])
+def test_a_whole_decimal_is_a_number(value: str, normalise: ToDigits | None):
+    """A database gives numbers so; one that lacks digits is none."""
+    composer = Composer(kind="sms", sms_content=TEXT, key="key", normalise=normalise)
+    row = compose(composer, key=Decimal(value), dst_number=Decimal(value))
+    rounded = compose(composer, key=7, dst_number=Decimal("5.7E10"))
+
+    assert (row.content.dst_number, row.key) == ("56987688060", "56987688060")
+    assert str(rounded.content).startswith("dst_number: is a decimal number")

@@ -73,6 +73,25 @@ def test_an_empty_value_that_is_written_out_names_its_column(text: str, column: 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "{{ debt }}",
+        "{% if debt %}Debe{% else %}Al día{% endif %}",
+        "{{ debt ~ 'x' }}{{ debt|upper }}",
+        "{{ 'si' if debt == 'NA' else 'no' }}",
+        "{% set x = debt %}{{ x }}",
+    ],
+)
+def test_the_sign_of_a_missing_value_is_an_error_wherever_it_is_used(text: str):
+    """A branch that it decides would tell people what nobody knows."""
+    template = JinjaTemplate.parse("text", text).bound(["debt"])
+
+    with pytest.raises(InvalidArgumentError, match=r"^debt: is #N/D in this row"):
+        template.fill({"debt": " #N/D"})
+    assert JinjaTemplate.parse("text", "{{ debt|default('-') }}").fill({"debt": "nan"}) == "-"
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("{{ vip }}", "is a boolean"),
@@ -190,7 +209,7 @@ def test_the_names_of_a_template_are_its_columns():
     """Its own variables are not columns."""
     loop = "{% for y in b %}{{ x }}{{ y }}{{ loop.index }}{{ range(3)|length }}{% endfor %}"
 
-    assert JinjaTemplate.parse("text", "{% set x = a %}" + loop).columns == {"a", "b"}
+    assert JinjaTemplate.parse("text", "{% set x = a %}" + loop).columns.keys() == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +227,47 @@ def test_the_names_of_a_template_are_its_columns():
 def test_html_is_escaped_once(text: str, filled: str):
     """Only what the template calls safe stays as it is."""
     assert JinjaTemplate.parse("text", text, html=True).fill({"name": "<Ana>"}) == filled
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ('{{ row["Hora: inicio"] }}', "9:30"),
+        ("{{ row['hora: INICIO']|upper }}", "9:30"),
+        ("{{ self }} {{ self|upper }} {{ row['self'] }}", "yo YO yo"),
+        ('{% if row["N.º"] %}sí{% endif %}', "sí"),
+        ('{% for x in [1, 2] %}{{ x }}{{ row["N.º"] }}{% endfor %}', "1727"),
+        ('{{ row["N.º"] }} {{ row["N.º"] }} {{ nombre }} {{ row }}', "7 7 Ana 3"),
+        ('{% for row in filas %}{{ row["N.º"] }}{% endfor %}', "89"),
+    ],
+)
+def test_a_column_that_is_no_identifier_is_one_of_its_row(text: str, filled: str):
+    """Found in any spelling, unless the template has a variable of that name."""
+    cells: dict[str, Cell] = {
+        "Hora: inicio": "9:30",
+        "N.º": 7,
+        "Nombre": "Ana",
+        "row": 3,
+        "self": "yo",
+    }
+    cells["filas"] = [{"N.º": 8}, {"N.º": 9}]
+
+    assert JinjaTemplate.parse("text", text).bound([*cells]).fill(cells) == filled
+
+
+@pytest.mark.parametrize("text", ['{{ row["b"] }}', '{{ row["a"] }}{{ row[a] }}', "{{ row.a }}"])
+def test_a_column_of_the_row_that_is_not_there_is_told_before_any_row(text: str):
+    """As any other name."""
+    with pytest.raises(InvalidArgumentError, match=r"text: there is no column '(b|row)'"):
+        JinjaTemplate.parse("text", text).bound(["a"])
+
+
+def test_an_empty_cell_of_the_row_is_named():
+    """By the name that the file gives its column."""
+    template = JinjaTemplate.parse("text", 'Hola {{ row["n.º"] }}').bound(["N.º"])
+
+    with pytest.raises(InvalidArgumentError, match=r"N\.º: is empty in this row"):
+        template.fill({"N.º": ""})
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """JSON Lines: one object per line; any other line is an error of its row."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "recipients.jsonl"
 
 
-async def lines_of(path: Path, **options: str) -> list[Line]:
+async def lines_of(path: Path, **options: Any) -> list[Line]:
     source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 
@@ -86,7 +87,7 @@ async def test_a_bad_line_becomes_its_error(path: Path, line: str, problem: str)
         (b"\n[\n", "is not valid JSON Lines: line 2 is not valid JSON"),
         (b"dst_number,name\n", "is not valid JSON Lines: line 1"),
         (b"[1]\n", "is not valid JSON Lines: line 1 is not a JSON object"),
-        (b'{"a": "Jos\xe9"}\n', "is not utf-8 on line 1"),
+        (b'{"a": "Jos\xe9 \xc3\xb1"}\n', "is UTF-8 on line 1 but not on line 1"),
     ],
 )
 async def test_a_file_that_does_not_begin_with_an_object_is_refused(

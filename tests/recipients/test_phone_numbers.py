@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectus_async import ConfigurationError, InvalidArgumentError, Sms
-from connectus_async.arguments import phone_number
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients.phone_numbers import (
     NEIGHBOURS,
@@ -147,10 +146,10 @@ def test_without_a_region_every_number_has_its_country_code(number: str | int):
         (None, "must be text or int, not NoneType"),
         (-56987688060, "must be from 0 to"),
         ("98768 FLOWERS", "has something other than digits"),
-        ("+56 9 8768 8060 ext. 3", "has something other than digits"),
+        ("+56 9 8768 8060 ext. 3", "has an extension"),
         ("tel:+56987688060;phone-context=+1", "has something other than digits"),
         (10**20, "must be from 0 to"),
-        ("98768 8060 / 98768 8061", "has something other than digits"),
+        ("98768 8060 / 98768 8061", "has 2 numbers"),
         ("9" * 300, "is too long for a phone number"),
     ],
 )
@@ -365,6 +364,26 @@ def test_an_older_spelling_is_read_at_home(region: str, number: str, digits: str
 
 
 @pytest.mark.parametrize(
+    ("region", "number", "prefix"),
+    [
+        ("MX", "044 55 1234 5678", "044"),
+        ("MX", "0455512345678", "045"),
+        ("MX", "01 222 123 4510", "01"),
+        ("MX", "+52 01 222 123 4510", "01"),
+        (None, "+52 044 55 1234 5678", "044"),
+        (None, "520445512345678", "044"),
+        ("CL", "+52 045 55 1234 5678", "045"),
+    ],
+)
+def test_a_prefix_that_mexico_gave_up_is_named(region: str | None, number: str, prefix: str):
+    """So that people know which digits go."""
+    with pytest.raises(
+        InvalidArgumentError, match=rf"has the old Mexican prefix {prefix}: write \+52 and the ten"
+    ):
+        normaliser(region)("phone", number)
+
+
+@pytest.mark.parametrize(
     ("region", "number"), [("BR", "1195469034"), ("BR", "+551195469034"), (None, "551195469034")]
 )
 def test_a_mobile_that_may_lack_a_digit_is_refused(region: str | None, number: str):
@@ -407,7 +426,10 @@ def test_without_the_library_only_the_form_is_checked(monkeypatch: pytest.Monkey
     """A region cannot be read then, and that is said."""
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
 
-    assert checker(None) is phone_number
+    assert checker(None)("phone", "tel:(+56) 9.8768.8060") == "56987688060"
+    assert checker(None)("phone", 56987688060) == "56987688060"
+    with pytest.raises(InvalidArgumentError, match="has 2 numbers"):
+        checker(None)("phone", "56987688060/56987688061")
     with pytest.raises(ConfigurationError, match="pip install"):
         checker("CL")
 

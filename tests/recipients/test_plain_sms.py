@@ -15,6 +15,7 @@ from connectus_async.ledger.records import Entry
 from connectus_async.products.messages import Row
 from connectus_async.products.sms import Sms
 from connectus_async.recipients import composing
+from connectus_async.recipients.cells import ErrorCell, Shown, ShownDigits, ShownFloat, ShownInt
 from connectus_async.recipients.composer import Column, Composer
 from connectus_async.recipients.composing import composed
 from connectus_async.recipients.phone_numbers import normaliser
@@ -27,7 +28,21 @@ pytestmark = pytest.mark.both("bodies are written by orjson or by the standard l
 
 KEYS = KeyMaker("navidad", by_recipient=False)
 TEXT = parse_template("text", "50 % para {name}: {{{code}}}")
+
+
+def shown(cell: Shown, text: str) -> Shown:
+    cell.shown = text
+    return cell
+
+
+SHOWN = st.one_of(
+    st.builds(lambda it: shown(ShownInt(it), f"{it:,}"), st.integers(-99, 10**12)),
+    st.builds(lambda it: shown(ShownDigits(it), f"{it:012}"), st.integers(1, 10**12)),
+    st.builds(lambda it: shown(ShownFloat(it), f"{it:%}"), st.floats()),
+    st.just(ErrorCell("#N/A")),
+)
 CELL = st.one_of(
+    SHOWN,
     st.text(max_size=12),
     st.sampled_from(["Ana", " José ", "“Sí”", "\t", "", "a\nb", 'a"b\\c', "\ud800", "10 €"]),
     st.integers(),
@@ -36,6 +51,7 @@ CELL = st.one_of(
     st.binary(),
 )
 NUMBER = st.one_of(
+    SHOWN,
     st.sampled_from(["987688060", " 9 8768 8060", "+56987688060", "0056987688060", "12", "", "x"]),
     st.integers(0, 10**12),
     st.floats(),
@@ -90,14 +106,15 @@ def test_the_short_way_leads_where_the_long_one_does(
 
 
 def test_an_ordinary_row_takes_the_short_way(channel: Channel):
-    """And one that is broken, or has a number in place of a text, does not."""
+    """A number of a workbook does too; a row that is broken does not."""
     composer = COMPOSERS[0]
     sms = example(composer)
     assert sms is not None
     plain = PlainRows(composer, KEYS, sms, entry_of(channel)(sms).body)
     cells = {"dst_number": "+56 9 8768 8060", "name": "Ana", "code": "7"}
     assert isinstance(plain.sms(Line(2, cells)), PlainSms)
-    assert plain.sms(Line(2, {**cells, "dst_number": 56987688060})) is None
+    assert isinstance(plain.sms(Line(2, {**cells, "dst_number": 56987688060})), PlainSms)
+    assert plain.sms(Line(2, {**cells, "dst_number": 56987688060.0})) is None
     assert plain.sms(Line(2, {**cells, "name": ""})) is None
     assert plain.sms(Line(2, InvalidArgumentError("row", "is cut off"))) is None
 

@@ -194,8 +194,7 @@ def test_a_number_in_several_zones_is_left_alone_while_any_is_quiet(
 @pytest.mark.parametrize(
     ("number", "zone"),
     [
-        ("5215512345678", "America/Mexico_City"),
-        ("5215512345678", "America/Tijuana"),
+        ("521000000000", "America/Mexico_City"),
         ("521000000000", "America/Tijuana"),
         ("56100000000", "America/Santiago"),
         ("56100000000", "Pacific/Easter"),
@@ -203,11 +202,29 @@ def test_a_number_in_several_zones_is_left_alone_while_any_is_quiet(
     ],
 )
 def test_a_number_of_which_only_the_country_is_known_waits_for_all_of_it(number: str, zone: str):
-    """As for a Mexican one with the 1 that mobile numbers had; the fallback has no say."""
+    """The fallback has no say."""
     hours = QuietHours.parse("21:00-08:00", time_zone="Asia/Tokyo")
 
     assert hours.until(number, at("2026-07-31 21:00", zone))
     assert hours.until(number, at("2026-07-31 07:59", zone))
+
+
+@pytest.mark.parametrize(
+    ("older", "number"),
+    [
+        ("5215512345678", "525512345678"),
+        ("5216641234567", "526641234567"),
+        ("5219981234567", "529981234567"),
+        ("559287654321", "5592987654321"),
+    ],
+)
+@pytest.mark.parametrize("time", ["2026-07-31 21:00", "2026-08-01 07:59", "2026-07-31 12:00"])
+def test_an_older_spelling_is_as_quiet_as_the_same_number_today(older: str, number: str, time: str):
+    """The same phone rings."""
+    hours = QuietHours.parse("21:00-08:00")
+
+    for zone in ("America/Mexico_City", "America/Tijuana", "America/Cancun", "America/Manaus"):
+        assert hours.until(older, at(time, zone)) == hours.until(number, at(time, zone))
 
 
 @pytest.mark.parametrize(

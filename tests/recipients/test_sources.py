@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "recipients.csv"
 
 
-async def lines_of(path: Path, **options: str) -> list[Line]:
+async def lines_of(path: Path, **options: Any) -> list[Line]:
     source = await open_source(path, Reading(**options))
     return [line async for batch in source.batches() for line in batch]
 
@@ -149,10 +150,10 @@ async def test_cells_are_masked(path: Path):
         (b" , ,\n", "is empty"),
         (b"name,name\n", "gives columns 1 and 2 the same name"),
         (b"d\0s\0t\0,\0n\0\n\0", "has a null byte in its header"),
-        ("dst_number,name\n".encode("utf-16"), "is not utf-8 on line 1"),
+        ("dst_number,name\n".encode("utf-16-le"), "has a null byte in its header"),
         (b'"dst_number,name\n', "cannot be read after line 0: the next row has an unclosed quote"),
     ],
-    ids=["empty", "blank", "no names", "doubled column", "zero bytes", "utf-16", "open quote"],
+    ids=["empty", "blank", "no names", "doubled column", "zero bytes", "no mark", "open quote"],
 )
 async def test_a_file_without_a_header_is_refused_at_once(path: Path, written: bytes, problem: str):
     """One sentence that says what to change."""
@@ -165,12 +166,15 @@ async def test_a_file_without_a_header_is_refused_at_once(path: Path, written: b
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        (b"56987688060,Ana\n56987688060,Jos\xe9\n", "is not utf-8 on line 3; specify its encoding"),
+        (
+            b"56987688060,Jos\xc3\xa9\n56987688060,Jos\xe9\n",
+            "is UTF-8 on line 2 but not on line 3; save it in one encoding",
+        ),
         (
             b'56987688060,Ana\n56987688060,"Ana\n',
             "cannot be read after line 2: the next row has an unclosed quote",
         ),
-        (b'56987688060,"Ana\n56987688061,"Eva"\n', "cannot be read after line 1: "),
+        (b'56987688060,"Ana\n56987688061,"Eva"\n', "after line 1: the next row has text after a"),
         (b"56987688060,Ana\n" + b"x" * 2**21, "1,048,576 characters, which begins on line 3"),
         (
             b'56987688060,Ana\n5,"' + b"x\n" * 2**20,
@@ -178,7 +182,7 @@ async def test_a_file_without_a_header_is_refused_at_once(path: Path, written: b
         ),
         (b"5,y" * 2**19, "1,048,576 characters, which begins on line 2"),
     ],
-    ids=["latin-1", "truncated", "open quote", "long line", "swallowing quote", "many cells"],
+    ids=["two encodings", "truncated", "open quote", "long line", "swallowing quote", "many cells"],
 )
 async def test_a_file_that_breaks_further_down_is_named_with_the_line(
     path: Path, written: bytes, problem: str
@@ -195,11 +199,11 @@ async def test_a_file_that_breaks_further_down_is_named_with_the_line(
 
 async def test_rows_before_the_break_are_read(path: Path):
     """A file is read no further than it is asked for."""
-    path.write_bytes(HEADER.encode() + b"56987688060,Ana\n" * 600 + b"56987688060,Jos\xe9\n")
+    path.write_bytes(HEADER.encode() + b"56987688060,Ana\n" * 600 + b'56987688060,"Ana\n')
     batches = (await open_source(path)).batches()
 
     assert len(await anext(batches)) == 500
-    with pytest.raises(InvalidArgumentError, match="on line 602"):
+    with pytest.raises(InvalidArgumentError, match="after line 601"):
         await anext(batches)
 
 
@@ -302,12 +306,9 @@ async def test_text_that_an_encoding_cannot_say_is_refused(path: Path):
     [
         (
             "recipients.pdf",
-            "has no supported extension; use one of .csv, .jsonl, .ndjson, .parquet, .tsv",
+            "has no supported extension; use one of .csv, .jsonl, .ndjson, .ods, .parquet, .tsv",
         ),
         ("recipients", "has no supported extension; use one of"),
-        ("recipients.csv.gz", "has no supported extension; use one of"),
-        ("Recipients.XLS", "is .xls, which is not supported; save it as .xlsx"),
-        ("recipients.ods", "is .ods, which is not supported; save it as .xlsx"),
     ],
 )
 async def test_a_format_that_is_not_read_is_refused_by_its_name(

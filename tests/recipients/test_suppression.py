@@ -15,11 +15,8 @@ from connectus_async import InvalidArgumentError, arguments
 from connectus_async.ledger.keys import recipient_key
 from connectus_async.recipients import suppression
 from connectus_async.recipients.phone_numbers import normaliser
-from connectus_async.recipients.suppression import (
-    MAX_LINE_CHARACTERS,
-    SETTLED_AFTER,
-    SuppressionList,
-)
+from connectus_async.recipients.suppression import SETTLED_AFTER, SuppressionList
+from connectus_async.recipients.suppression_file import MAX_ENTRY_CHARACTERS
 
 NUMBER, OTHER = "56987688060", "5215512345678"
 ADDRESS = "ana.soto@ejemplo.cl"
@@ -109,7 +106,7 @@ def test_a_file_without_entries_is_a_list_of_none(path: Path):
         "ana@",
         f"{ADDRESS} {OTHER}",
         "0" + NUMBER,
-        "x" * MAX_LINE_CHARACTERS + NUMBER,
+        "x" * MAX_ENTRY_CHARACTERS + NUMBER,
     ],
 )
 def test_a_line_that_is_neither_stops(path: Path, line: str):
@@ -147,11 +144,14 @@ def test_a_file_of_another_kind_is_not_read_to_its_end(path: Path):
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        (b"56987688060\njos\xe9@ejemplo.cl\n", "is not UTF-8 after line"),
-        ("56987688060\n".encode("utf-16"), "is not UTF-8 after line 0"),
-        (b"56987688060" * 1_000_000, "line 1 is not a valid number or email address"),
+        (
+            b"56987688060 # Jos\xe9\njos\xc3\xa9@ejemplo.cl\n",
+            "is UTF-8 on line 2 but not on line 1",
+        ),
+        (b"5\0006\0009\n", "line 1 is not a valid number or email address"),
+        (b"56987688060" * 1_000_000, "has a row of more than 1,048,576 characters"),
     ],
-    ids=["latin-1", "utf-16", "a line of 11 MB"],
+    ids=["two encodings", "no text", "a line of 11 MB"],
 )
 def test_a_file_that_is_no_list_is_refused(path: Path, written: bytes, problem: str):
     """One sentence, whatever the file is."""

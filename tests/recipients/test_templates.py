@@ -25,7 +25,7 @@ def test_numbers_are_written_as_they_are_read():
     assert template.fill({"points": 120.0, "price": 9.5}) == "120 puntos, 9.5"
 
 
-@pytest.mark.parametrize("text", ["{", "}", "{name", "{}", "{ }", "{name!r}", "{name:>9}"])
+@pytest.mark.parametrize("text", ["{", "}", "{name", "name}", "{}", "{ }", "{a{b}}"])
 def test_a_malformed_placeholder_is_refused(text: str):
     """The error comes before any row is read, and names the option."""
     with pytest.raises(InvalidArgumentError) as caught:
@@ -34,11 +34,69 @@ def test_a_malformed_placeholder_is_refused(text: str):
     assert caught.value.field == "text"
 
 
-@pytest.mark.parametrize("text", ["{name.__class__}", "{name[0]}"])
+@pytest.mark.parametrize("text", ["{name.__class__}", "{name[0]}", "{name!r}", "{name:>9}"])
 def test_a_placeholder_reaches_no_attribute_and_no_index(text: str):
-    """A template from outside cannot look into our objects."""
-    with pytest.raises(InvalidArgumentError, match="just the name of a column"):
-        Template.parse("text", text)
+    """A template from outside cannot look into our objects: it names columns, and no more."""
+    with pytest.raises(InvalidArgumentError, match="text: "):
+        Template.parse("text", text).bound(["name"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Nro.",
+        "N.º",
+        "Nombre.completo",
+        "Hora: inicio",
+        "Phone 1 - Value",
+        "x[0]",
+        "a!b",
+        "precio ($)",
+    ],
+)
+@pytest.mark.parametrize("engine", ["plain", "jinja"])
+def test_a_column_may_have_any_name(engine: str, name: str):
+    """But for braces."""
+    form = {"plain": f"<{{{name}}}>", "jinja": f"<{{{{ row[{name!r}] }}}}>"}[engine]
+    row = {"Hora": "1", "Nombre": "2", "N": "3", "x": "4", "a": "5", name: "6"}
+
+    assert parse_template("text", form, engine=engine).bound([*row]).fill(row) == "<6>"
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("nombre", "Nombre"),
+        ("NOMBRE", "nombre"),
+        ("telefono", "Teléfono"),
+        ("Tel\u00e9fono", "Tele\u0301fono"),
+        ("Fecha de pago", "fecha\N{NO-BREAK SPACE}de  pago "),
+        ("nombre", "\N{ZERO WIDTH NO-BREAK SPACE}nombre\N{LEFT-TO-RIGHT MARK}"),
+        ("nombre_completo", "Nombre completo"),
+        ("straße", "STRASSE"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["plain", "jinja"])
+def test_a_column_is_found_in_any_spelling(engine: str, name: str, column: str):
+    """Case, accents, blanks and what is not seen make no difference."""
+    form = {"plain": f"Hola {{{name}}}", "jinja": f"Hola {{{{ row[{name!r}] }}}}"}[engine]
+    template = parse_template("text", form, engine=engine).bound(["dst_number", column])
+
+    assert template.fill({"dst_number": "1", column: "Ana"}) == "Hola Ana"
+
+
+@pytest.mark.parametrize("engine", ["plain", "jinja"])
+def test_the_exact_name_comes_first_and_two_others_are_named(engine: str):
+    """Nobody gets the value of the wrong one of two."""
+    form = {"plain": "Hola {nombre}", "jinja": "Hola {{ nombre }}"}[engine]
+    template = parse_template("text", form, engine=engine)
+
+    bound = template.bound(["Nombre", "nombre", "NOMBRE"])
+    assert bound.fill({"Nombre": "1", "nombre": "2", "NOMBRE": "3"}) == "Hola 2"
+    with pytest.raises(
+        InvalidArgumentError, match="text: 'nombre' may be any of the columns Nombre, NOMBRE;"
+    ):
+        template.bound(["Nombre", "NOMBRE", "n"])
 
 
 @pytest.mark.parametrize("engine", ["plain", "jinja"])
@@ -47,11 +105,11 @@ def test_the_columns_are_named_where_one_is_missing(engine: str):
     form = {"plain": "Hola {nombre}", "jinja": "Hola {{ nombre }}"}[engine]
     template = parse_template("text", form, engine=engine)
 
-    template.check(["nombre", "dst_number"])
+    template.bound(["nombre", "dst_number"])
     with pytest.raises(
         InvalidArgumentError, match=r"no column 'nombre'; did you mean 'name'\? The columns are dst"
     ):
-        template.check(["dst_number", "name"])
+        template.bound(["dst_number", "name"])
 
 
 @pytest.mark.parametrize("row", [{}, {"name": ""}, {"name": "  "}, {"name": None}])
@@ -85,6 +143,17 @@ def test_neither_template_shows_its_text():
     """It may contain personal text."""
     for template in (Template.parse("text", "Hola {name}"), JinjaTemplate.parse("text", "Hola")):
         assert "Hola" not in repr(template)
+
+
+@pytest.mark.parametrize(
+    "text", ["Hola", "{{Hola}} {name}, {name}!", "{a}{b}", "a{{b}}c {{{x}}} }}", "{{", "{x}}}", ""]
+)
+def test_the_parts_of_a_template_stay_as_earlier_versions_recorded_them(text: str):
+    """A ledger tells an edited text by them."""
+    parts = tuple((literal, name) for literal, name, _, _ in string.Formatter().parse(text))
+
+    assert Template.parse("text", text).source == ("plain", parts, False)
+    assert Template.parse("text", text).bound(["name", "A", "b", "x"]).source[1] == parts
 
 
 NAMES = st.text(string.ascii_letters, min_size=1, max_size=8)

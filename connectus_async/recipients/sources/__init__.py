@@ -1,5 +1,6 @@
 """Sources of recipients: tables, read lazily and off the event loop."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -8,19 +9,21 @@ import anyio.to_thread
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS, Line, Source
+from connectus_async.recipients.sources.content import suffix_of
 from connectus_async.recipients.sources.csv_file import CsvFile
 from connectus_async.recipients.sources.dataframe import DataFrame, from_dataframe
 from connectus_async.recipients.sources.excel_file import ExcelFile
 from connectus_async.recipients.sources.jsonl_file import JsonLinesFile
+from connectus_async.recipients.sources.packed import PACKED, PackedFile
 from connectus_async.recipients.sources.parquet_file import ParquetFile
 from connectus_async.recipients.sources.reading import AS_FOUND, Reading
+from connectus_async.recipients.sources.vcard_file import VCardFile
 
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
+VCARD: Final = frozenset({".vcf"})
 PARQUET: Final = frozenset({".parquet"})
-EXCEL: Final = frozenset({".xlsx", ".xlsm"})
-OLD_SPREADSHEETS: Final = frozenset({".xls", ".xlsb", ".ods"})
-"""Formats whose readers do not report the number format of a cell."""
+EXCEL: Final = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"})
 
 __all__ = [
     "AS_FOUND",
@@ -34,8 +37,10 @@ __all__ = [
     "ParquetFile",
     "Reading",
     "Source",
+    "VCardFile",
     "from_dataframe",
     "open_source",
+    "opened",
 ]
 
 
@@ -46,8 +51,12 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     |---|---|---|
     | ``.csv``, ``.tsv``, ``.txt`` | CSV | |
     | ``.jsonl``, ``.ndjson`` | JSON Lines | |
+    | ``.vcf`` | contacts | |
+    | ``.csv.gz`` and so on | one of these, packed by gzip | |
+    | ``.zip`` | one of these, alone in an archive | |
     | ``.parquet`` | Parquet | ``connectus-async[parquet]`` |
-    | ``.xlsx``, ``.xlsm`` | Excel | ``connectus-async[excel]`` |
+    | ``.xlsx``, ``.xlsm``, ``.xlsb``, ``.xls`` | Excel | ``connectus-async[excel]`` |
+    | ``.ods`` | OpenDocument | ``connectus-async[excel]`` |
 
     Args:
         path: The path of the file.
@@ -63,27 +72,48 @@ async def open_source(path: Path, reading: Reading = AS_FOUND) -> Source:
     return await anyio.to_thread.run_sync(_open, path, reading, abandon_on_cancel=True)
 
 
+def opened(path: Path, reading: Reading = AS_FOUND) -> Source:
+    """Open a file as `open_source` does. Blocking: for worker threads."""
+    return _open(path, reading)
+
+
 def _open(path: Path, reading: Reading) -> Source:
-    suffix = path.suffix.casefold()
-    if suffix in CSV:
-        reading.check(suffix, {"encoding", "delimiter"})
-        return CsvFile.open(path, reading)
-    if suffix in JSON_LINES:
-        reading.check(suffix, {"encoding"})
-        return JsonLinesFile.open(path, reading)
-    if suffix in PARQUET:
-        reading.check(suffix, ())
+    file = PackedFile.at(path)
+    if path.suffix.casefold() in CSV | JSON_LINES | VCARD:
+        _check_is_text(path)
+    if file.suffix in CSV:
+        reading.check(file.suffix, {"encoding", "delimiter", "header_row"})
+        return CsvFile.open(file, reading)
+    if file.suffix in JSON_LINES:
+        reading.check(file.suffix, {"encoding"})
+        return JsonLinesFile.open(file, reading)
+    if file.suffix in VCARD:
+        reading.check(file.suffix, {"encoding"})
+        return VCardFile.open(file, reading)
+    if path.suffix.casefold() in PACKED:
+        raise _not_unpacked(file)
+    if file.suffix in PARQUET:
+        reading.check(file.suffix, ())
         return ParquetFile.open(path)
-    if suffix in EXCEL:
-        reading.check(suffix, {"sheet"})
+    if file.suffix in EXCEL:
+        reading.check(file.suffix, {"sheet", "header_row", "hidden_rows"})
         return ExcelFile.open(path, reading)
-    raise _not_read(path, suffix)
+    known = ", ".join(sorted(CSV | JSON_LINES | VCARD | PARQUET | EXCEL))
+    raise InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")
 
 
-def _not_read(path: Path, suffix: str) -> InvalidArgumentError:
-    if suffix in OLD_SPREADSHEETS:
-        return InvalidArgumentError(
-            path.name, f"is {suffix}, which is not supported; save it as .xlsx"
-        )
-    known = ", ".join(sorted(CSV | JSON_LINES | PARQUET | EXCEL))
-    return InvalidArgumentError(path.name, f"has no supported extension; use one of {known}")
+def _check_is_text(path: Path) -> None:
+    """Refuse a file that was renamed: it would be read as text that means nothing."""
+    with suppress(OSError):  # told when it is read
+        kind = suffix_of(path)
+        if kind not in CSV | JSON_LINES | VCARD:
+            raise InvalidArgumentError(
+                path.name, f"is not text but a {kind} file by its content; rename it"
+            )
+
+
+def _not_unpacked(file: PackedFile) -> InvalidArgumentError:
+    known = ", ".join(sorted(CSV | JSON_LINES | VCARD))
+    return InvalidArgumentError(
+        file.path.name, f"must hold a text file, {known}, such as recipients.csv.gz; unpack it"
+    )

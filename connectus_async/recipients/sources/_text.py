@@ -1,12 +1,13 @@
 """Lines of a text file, read one at a time, with a limit on their length."""
 
+import io
 from collections.abc import Generator
-from pathlib import Path
 
 import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.sources._source import MAX_ROW_CHARACTERS
+from connectus_async.recipients.sources.packed import PackedFile
 
 
 @attrs.define
@@ -14,14 +15,14 @@ class TextLines:
     """Iterates over the lines of a file, with their line breaks.
 
     Attributes:
-        path: The path of the file.
+        file: The file.
         encoding: Its encoding.
         number: The number of the last line read.
         row: The number of the first line of the current row.
         is_complete: Whether the last line read ends with a line break.
     """
 
-    path: Path
+    file: PackedFile
     encoding: str
     number: int = 0
     row: int = 1
@@ -43,7 +44,7 @@ class TextLines:
             yield from self._read()
         except OSError as error:
             raise InvalidArgumentError(
-                self.path.name, f"cannot be read: {error.strerror}"
+                self.file.path.name, f"cannot be read: {error.strerror}"
             ) from None
         except LookupError:
             raise InvalidArgumentError(
@@ -54,8 +55,11 @@ class TextLines:
 
     def _read(self) -> Generator[str, None, None]:
         # surrogateescape, since a strict decoder does not tell the line of a wrong byte
-        with self.path.open(encoding=self.encoding, errors="surrogateescape", newline="") as file:
-            while line := file.readline(MAX_ROW_CHARACTERS + 1 - self._length):
+        with (
+            self.file.opened() as content,
+            io.TextIOWrapper(content, self.encoding, "surrogateescape", newline="") as text,
+        ):
+            while line := text.readline(MAX_ROW_CHARACTERS + 1 - self._length):
                 self.number += 1
                 self.is_complete = line[-1] in "\r\n"
                 self._length += len(line)
@@ -67,14 +71,14 @@ class TextLines:
 
     def _too_long(self) -> InvalidArgumentError:
         return InvalidArgumentError(
-            self.path.name,
+            self.file.path.name,
             f"has a row of more than {MAX_ROW_CHARACTERS:,} characters, which begins on line "
             f"{self.row}; a quote may be unclosed, or it is not a text file",
         )
 
     def _wrong_encoding(self, where: str) -> InvalidArgumentError:
         return InvalidArgumentError(
-            self.path.name,
+            self.file.path.name,
             f"is not {self.encoding.removesuffix('-sig')} {where}; specify its encoding, "
             "such as --encoding cp1252 of many spreadsheets",
         )

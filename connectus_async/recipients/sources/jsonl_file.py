@@ -1,18 +1,18 @@
 """JSON Lines: one object per line."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, NoReturn
 
 import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import is_blank
-from connectus_async.recipients.encoding import UTF_8
 from connectus_async.recipients.sources._source import Line, Source, check_columns
 from connectus_async.recipients.sources._text import TextLines
+from connectus_async.recipients.sources.encodings import find_encoding
+from connectus_async.recipients.sources.packed import PackedFile
 from connectus_async.recipients.sources.reading import Reading
 
 
@@ -24,37 +24,46 @@ class JsonLinesFile(Source):
     additional keys are ignored.
 
     Attributes:
-        path: The path of the file.
+        file: The file.
         encoding: Its encoding.
+        found: What was assumed about it, a sentence each.
     """
 
-    path: Path
+    file: PackedFile
     encoding: str
+    found: Sequence[str] = ()
 
     @classmethod
-    def open(cls, path: Path, reading: Reading) -> "JsonLinesFile":
+    def open(cls, file: PackedFile, reading: Reading) -> "JsonLinesFile":
         """Read the first object of a file. Blocking.
 
         Raises:
             InvalidArgumentError: The file cannot be read, or does not begin with an object.
         """
-        encoding = reading.encoding or UTF_8
-        with closing(_rows(path, encoding)) as rows:
+        name = file.path.name
+        encoding = find_encoding(file, reading.encoding)
+        with closing(_rows(file, encoding.name)) as rows:
             number, text = next(rows, (0, ""))
         if not text:
-            raise InvalidArgumentError(path.name, "is empty; each line must be a JSON object")
+            raise InvalidArgumentError(name, "is empty; each line must be a JSON object")
         try:
             columns = list(_object(text))
         except InvalidArgumentError as error:
             raise InvalidArgumentError(
-                path.name, f"is not valid JSON Lines: line {number} {error.problem}"
+                name, f"is not valid JSON Lines: line {number} {error.problem}"
             ) from None
-        check_columns(path.name, columns)
-        return cls(name=path.name, columns=columns, path=path, encoding=encoding)
+        check_columns(name, columns)
+        return cls(
+            name=name, columns=columns, file=file, encoding=encoding.name, found=encoding.notes
+        )
+
+    def notes(self) -> Sequence[str]:
+        """Tell what was assumed about the file."""
+        return self.found
 
     def lines(self) -> Generator[Line, None, None]:
         """Read the objects. Blocking."""
-        with closing(_rows(self.path, self.encoding)) as rows:
+        with closing(_rows(self.file, self.encoding)) as rows:
             for number, text in rows:
                 try:
                     yield Line(number, _object(text))
@@ -62,8 +71,8 @@ class JsonLinesFile(Source):
                     yield Line(number, error)
 
 
-def _rows(path: Path, encoding: str) -> Generator[tuple[int, str], None, None]:
-    text = TextLines(path, encoding)
+def _rows(file: PackedFile, encoding: str) -> Generator[tuple[int, str], None, None]:
+    text = TextLines(file, encoding)
     with closing(iter(text)) as lines:
         for line in lines:
             if not is_blank(line):

@@ -15,6 +15,7 @@ from connectus_async.cli.parameters import (
     chained,
     connection_options,
     delivery_at_option,
+    file_or_input,
     finish_options,
     json_option,
     ledger_argument,
@@ -50,7 +51,11 @@ message_options = chained(
         help="File with the HTML of an email, with the same placeholders.",
     ),
     click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
-    click.option("--to", help="Column of the recipient.  [default: dst_number or dst_email]"),
+    click.option(
+        "--to",
+        help="Column of the recipient.  [default: dst_number or dst_email, or a likely one"
+        " that you confirm]",
+    ),
     click.option("--key", help="Column that tells messages apart."),
     src_number_option,
     click.option("--src-email", help="Address of the account to send from."),
@@ -61,6 +66,11 @@ message_options = chained(
         is_flag=True,
         help="Replace SMS characters that cost more: é stays, “á” becomes a.",
     ),
+    click.option(
+        "--first-number",
+        is_flag=True,
+        help="Of several numbers in a cell, take the first valid one.",
+    ),
 )
 
 
@@ -69,16 +79,30 @@ file_options = chained(
         "--delimiter",
         callback=of_reading(one_character),
         expose_value=False,
-        help="Delimiter of CSV cells; detected in the first line if left out.",
+        help="Delimiter of CSV cells; found in the file if left out.",
     ),
     click.option(
         "--encoding",
         callback=of_reading(),
         expose_value=False,
-        show_default="utf-8",
-        help="Encoding of the file.",
+        help="Encoding of a text file, such as cp1252 or cp850; found in the file if left out.",
     ),
     click.option("--sheet", callback=of_reading(), expose_value=False, help="Sheet of a workbook."),
+    click.option(
+        "--header-row",
+        type=click.IntRange(1),
+        callback=of_reading(),
+        expose_value=False,
+        help="Row with the names of the columns, from 1; found below a title if left out.",
+    ),
+    click.option(
+        "--hidden-rows",
+        type=click.Choice(["send", "skip"]),
+        callback=of_reading(),
+        expose_value=False,
+        help="Send or leave out the rows that a sheet hides, by a filter or by hand.  [default:"
+        " stop if there are any]",
+    ),
 )
 
 
@@ -195,7 +219,7 @@ workers_option = click.option(
 
 
 @click.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=regular_file)
+@click.argument("file", type=click.Path(path_type=Path), callback=file_or_input)
 @message_options
 @file_options
 @click.option(
@@ -226,13 +250,19 @@ workers_option = click.option(
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet or Excel.
+    """Send a message to every row of FILE: CSV, JSON Lines, Parquet, Excel or contacts (vCard).
 
-    The same command again resumes the campaign: a message in the ledger is not sent twice.
+    FILE may be packed by gzip or ZIP; - is standard input. The same command again resumes the
+    campaign: a message in the ledger is not sent twice.
     """
     from connectus_async.cli.sending import send
+    from connectus_async.cli.standard_input import recipients_file
 
-    send(**without_zone(given))
+    keeps = not given["dry_run"] and given["test_to"] is None
+    with recipients_file(
+        given.pop("file"), ledger=given["ledger"], keeps=keeps, as_json=given["as_json"]
+    ) as file:
+        send(file, **without_zone(given))
 
 
 @click.command("resume")

@@ -98,8 +98,8 @@ class Endpoint:
 class _RequestEndpoint(Endpoint):
     """A host with further header fields, whose heads are made from those of the host."""
 
-    _endpoint: Endpoint = attrs.field(kw_only=True, repr=False)
-    _fields: Mapping[str, str] = attrs.field(kw_only=True, repr=False)
+    _endpoint: Endpoint = attrs.field(kw_only=True, repr=False, alias="endpoint")
+    _fields: Mapping[str, str] = attrs.field(kw_only=True, repr=False, alias="fields")
 
     def head(self, method: str, target: str) -> bytes:
         lines = "".join(f"{name}: {value}\r\n" for name, value in self._fields.items())

@@ -79,7 +79,7 @@ class Telemetry:
         w3c = library("telemetry", "opentelemetry.trace.propagation.tracecontext", extra="otel")
         self._detailed = detailed
         self._tracer = self._trace.get_tracer(NAME, __version__, tracer_provider, SCHEMA)
-        self._propagator = propagator or w3c.TraceContextTextMapPropagator()
+        self._propagator: Any = propagator or w3c.TraceContextTextMapPropagator()
         self._meter = metrics.get_meter(NAME, __version__, meter_provider, SCHEMA)
         self._durations = self._meter.create_histogram(
             "http.client.request.duration",

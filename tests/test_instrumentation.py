@@ -17,6 +17,7 @@ from ways import WAYS
 from connectus_async import (
     AsyncConnectus,
     AuthenticationError,
+    CampaignStoppedError,
     ConfigurationError,
     Connectus,
     DelayCause,
@@ -421,6 +422,32 @@ async def test_a_stream_that_is_left_early_tells_of_its_end(settings):
     begun = sum(isinstance(event, MessageBegun) for event in events)
     assert isinstance(events[-1], RunEnded)
     assert 0 < begun <= sum(isinstance(event, MessageEnded) for event in events) < 1_000
+
+
+async def test_messages_that_somebody_cancels_have_an_end():
+    """They may have been sent: each that was begun is unknown."""
+    events: list[Any] = []
+    messages = (Sms(FIRST + number, TEXT) for number in range(9))
+    async with (
+        HostileServer(stall()) as server,
+        client_of(server, None) as connectus,
+        connectus.bulk(concurrency=2, on_event=events.append) as bulk,
+    ):
+        sending = asyncio.create_task(bulk.run(messages))
+        await server.have_come(2)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "connectus bulk worker":
+                task.cancel()
+        with pytest.raises(CampaignStoppedError):
+            await sending
+
+    assert sum(isinstance(event, MessageBegun) for event in events) == 2
+    assert [event for event in events if isinstance(event, MessageEnded)] == [
+        MessageEnded(
+            channel="sms", state=State.UNKNOWN, outcome=Outcome.UNKNOWN, error="CancelledError"
+        )
+    ] * 2
+    assert events[-1] == RunEnded(stopped_by="CampaignStoppedError")
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

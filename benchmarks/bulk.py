@@ -31,6 +31,10 @@ import requests
 import twilio.rest
 from anyio.from_thread import start_blocking_portal
 from multidict import CIMultiDict
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from yarl import URL
 
@@ -38,6 +42,8 @@ from benchmarks import figures
 from benchmarks.figures import Round, costs, rates, ratio
 from benchmarks.sink import fastest_loop, sink
 from connectus_async import AsyncConnectus, Sms, _json
+from connectus_async.instrumentation import CallHook, EventHook
+from connectus_async.otel import Telemetry
 
 MESSAGES = 10_000
 CONCURRENCIES = (16, 64, 256)
@@ -97,11 +103,18 @@ def body_for(number: int) -> dict[str, Any]:
     return {"dst_number": number, "sms_content": TEXT}
 
 
-async def ours(task: Task, *, ledger: Path | None) -> None:
+async def ours(
+    task: Task,
+    *,
+    ledger: Path | None,
+    on_call: CallHook | None = None,
+    on_event: EventHook | None = None,
+) -> None:
     """Send with everything on."""
     most = max(task.concurrency, MOST_CONNECTIONS)
-    connectus = AsyncConnectus(**task.settings, max_connections=most)
-    async with connectus, connectus.bulk(ledger=ledger, concurrency=task.concurrency) as bulk:
+    connectus = AsyncConnectus(**task.settings, max_connections=most, on_call=on_call)
+    sender = connectus.bulk(ledger=ledger, concurrency=task.concurrency, on_event=on_event)
+    async with connectus, sender as bulk:
         async for outcome in bulk.stream(Sms(number, TEXT) for number in task.numbers):
             assert outcome.id is not None
     assert bulk.summary.accepted == task.messages
@@ -115,6 +128,29 @@ async def ours_with_ledger(task: Task) -> None:
 async def ours_without_ledger(task: Task) -> None:
     """A crash forgets who was reached."""
     await ours(task, ledger=None)
+
+
+async def ours_with_hooks(task: Task) -> None:
+    """Hooks that do nothing."""
+    await ours(task, ledger=task.ledger, on_call=lambda _: None, on_event=lambda _: None)
+
+
+class _Discarding(SpanExporter):
+    """Exports spans to nobody: the cost of a collector is not ours."""
+
+    def export(self, _: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+async def ours_with_telemetry(task: Task) -> None:
+    """All spans and metrics are made, and the spans batched; nobody gets them."""
+    tracers = TracerProvider()
+    tracers.add_span_processor(BatchSpanProcessor(_Discarding(), max_queue_size=2 * MESSAGES))
+    meters = MeterProvider([InMemoryMetricReader()])
+    telemetry = Telemetry(tracer_provider=tracers, meter_provider=meters)
+    campaign = telemetry.campaign()
+    await ours(task, ledger=task.ledger, on_call=telemetry.on_call, on_event=campaign)
+    await asyncio.to_thread(tracers.shutdown)
 
 
 async def by_hand(task: Task) -> None:
@@ -247,6 +283,8 @@ CONTESTANTS = {
     "ours": Contestant("ours, with ledger", ours_with_ledger),
     "ours-no-ledger": Contestant("ours, no ledger", ours_without_ledger),
     "ours-speed": Contestant("ours, with ledger and [speed]", ours_with_ledger, has_extra=True),
+    "ours-hooks": Contestant("ours, with ledger and idle hooks", ours_with_hooks),
+    "ours-otel": Contestant("ours, with ledger and OpenTelemetry", ours_with_telemetry),
     "by-hand": Contestant("aiohttp by hand", by_hand),
     "tuned": Contestant("aiohttp tuned, orjson", tuned),
     "twilio": Contestant("twilio async", with_twilio, share=0.4),

@@ -75,6 +75,12 @@ class Endpoint:
         """Return the URL of a target."""
         return URL(self.base_url + target, encoded=True)
 
+    def with_fields(self, fields: Mapping[str, str]) -> "Endpoint":
+        """Return this host with further header fields, for one request."""
+        headers = self.headers.copy()
+        headers.update(fields)
+        return _RequestEndpoint(self.base_url, headers, self.proxy, endpoint=self, fields=fields)
+
     def _new_head(self, method: str, target: str) -> bytes:
         head = self._write_head(method, target)
         if len(self._heads) < MAX_HEADS:
@@ -86,6 +92,18 @@ class Endpoint:
         lines = [f"{method} {url.raw_path_qs} HTTP/1.1", f"Host: {url.host_port_subcomponent}"]
         lines += (f"{name}: {value}" for name, value in self.headers.items())
         return "\r\n".join([*lines, ""]).encode()
+
+
+@attrs.frozen(eq=False)
+class _RequestEndpoint(Endpoint):
+    """A host with further header fields, whose heads are made from those of the host."""
+
+    _endpoint: Endpoint = attrs.field(kw_only=True, repr=False, alias="endpoint")
+    _fields: Mapping[str, str] = attrs.field(kw_only=True, repr=False, alias="fields")
+
+    def head(self, method: str, target: str) -> bytes:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self._fields.items())
+        return self._endpoint.head(method, target) + lines.encode("ascii")
 
 
 def _times(limits: "Limits") -> aiohttp.ClientTimeout:

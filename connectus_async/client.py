@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from connectus_async.bulk.sender import Bulk
     from connectus_async.fallback import FallbackReceipt
+    from connectus_async.instrumentation import CallHook, EventHook
     from connectus_async.ledger.abc import SendingLedger
     from connectus_async.otp.passwords import OneTimePasswords, OtpOptions
     from connectus_async.otp.storage import BlockingOtpStorage, OtpStorage
@@ -68,6 +69,7 @@ class AsyncConnectus:
         ssl_context: "ssl.SSLContext | None" = None,
         ca_file: "str | PathLike[str] | None" = None,
         proxy: str | None = None,
+        on_call: "CallHook | None" = None,
     ) -> None:
         """Create a client. It makes no request yet.
 
@@ -100,6 +102,8 @@ class AsyncConnectus:
             proxy: URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
                 ``"none"`` for no proxy. Default: ``CONNECTUS_PROXY``, or the usual ``HTTPS_PROXY``,
                 ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which do not apply to this machine.
+            on_call: Function that watches each attempt at a call; see
+                `connectus_async.instrumentation`. It must be quick. Default: none.
 
         Raises:
             ConfigurationError: A setting is missing or not valid. The error names it.
@@ -123,6 +127,7 @@ class AsyncConnectus:
             ssl_context=ssl_context,
             ca_file=ca_file,
             proxy=proxy,
+            on_call=on_call,
         )
         from connectus_async.transport import Transport  # noqa: PLC0415 - brings aiohttp, 0.1 s
 
@@ -188,6 +193,7 @@ class AsyncConnectus:
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
         wait: bool = False,
+        on_event: "EventHook | None" = None,
     ) -> "Bulk":
         """Make a bulk sender. It sends many messages with bounded concurrency.
 
@@ -230,6 +236,9 @@ class AsyncConnectus:
             wait: ``True`` makes `Bulk.stream` and `Bulk.run`, called without messages, wait for the
                 end of quiet hours, and send these messages then. It needs a ledger. Default:
                 messages due in quiet hours get an outcome, and stay queued.
+            on_event: Function that is told of the course of the campaign: of messages, without
+                their recipients, of its pace, of delays; see `connectus_async.instrumentation`. It
+                must be quick. Sender processes do not call it. Default: none.
 
         Returns:
             The bulk sender, for use with ``async with``.
@@ -260,6 +269,7 @@ class AsyncConnectus:
             forget_content=forget_content,
             patience=patience,
             wait=wait,
+            on_event=on_event,
         )
         return self._sender(options)
 

@@ -11,6 +11,7 @@ import attrs
 from connectus_async import proxies
 from connectus_async.defaults import DEFAULT_TIMEOUT, ENVIRONMENT, TIME_ZONE
 from connectus_async.errors import ConfigurationError
+from connectus_async.instrumentation import CallHook, checked_hook
 from connectus_async.redaction import masked
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ def _check_ssl_context(_: "Config", __: "attrs.Attribute[Any]", context: object)
 
     if not isinstance(context, ssl.SSLContext):
         raise ConfigurationError("ssl_context", "must be an ssl.SSLContext")
+
+
+def _check_hook(_: "Config", attribute: "attrs.Attribute[Any]", hook: object) -> None:
+    checked_hook(attribute.name, hook)
 
 
 def _positive(_: "Config", attribute: "attrs.Attribute[Any]", value: float) -> None:
@@ -180,6 +185,7 @@ class Config:
     proxy: str | None = attrs.field(
         default=None, converter=_proxy, validator=_check_proxy, repr=False
     )
+    on_call: CallHook | None = attrs.field(default=None, validator=_check_hook, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.has_credentials:

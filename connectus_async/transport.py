@@ -58,6 +58,7 @@ from connectus_async._fast_exchange import (
 from connectus_async._one_process import Unpicklable
 from connectus_async._repeated import RepeatedAnswers
 from connectus_async._version import __version__
+from connectus_async._watching import Guarded, WatchedAttempt
 from connectus_async.acceptance import (
     described,
     detail,
@@ -120,6 +121,7 @@ class Transport(Unpicklable):
         self._endpoints = self._pool.endpoints
         sent = [(each.headers, each.proxy) for each in self._endpoints.values() if each]
         self._secrets = (config.api_user, config.api_key, config.qr_token, sent)
+        self._hook = self._pool.hook
         self._repeated = RepeatedAnswers()
         self._limits = Limits(config.timeout, config.connect_timeout, config.max_response_bytes)
 
@@ -161,8 +163,12 @@ class Transport(Unpicklable):
             exchange = self._pool.exchange()
             failure: Exception
             try:
-                raw = await exchange(endpoint, call.method, call.target, body, self._limits)
-                result = self._repeated.read(answer, raw) or self._read(call, raw, answer)
+                if self._hook is None:
+                    raw = await exchange(endpoint, call.method, call.target, body, self._limits)
+                    result = self._repeated.read(answer, raw) or self._read(call, raw, answer)
+                else:
+                    attempt = WatchedAttempt(self._hook, call, tries, endpoint, body)
+                    raw, result = await self._watched(attempt, exchange, call, answer, body)
             except Exception as error:  # noqa: BLE001 - after any error it may have been sent
                 failure = error if isinstance(error, _DECIDED) else self._failure(call, error)
             else:
@@ -174,6 +180,32 @@ class Transport(Unpicklable):
                 raise failure  # outside the except block: aiohttp's errors contain URLs
             await asyncio.sleep(pause)
         raise AssertionError  # itertools.count does not end
+
+    async def _watched(
+        self,
+        attempt: WatchedAttempt,
+        exchange: Exchange,
+        call: Call,
+        answer: type[AnswerT],
+        body: bytes | None,
+    ) -> tuple[RawResponse, AnswerT]:
+        """Make one attempt that a hook watches; return the response and its answer."""
+        raw: RawResponse | None = None
+        failure: Exception
+        try:
+            raw = await exchange(attempt.endpoint, call.method, call.target, body, self._limits)
+            result = self._repeated.read(answer, raw) or self._read(call, raw, answer)
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            failure = error if isinstance(error, _DECIDED) else self._failure(call, error)
+        except BaseException as error:
+            is_unsent = raw is None and failed_while_connecting(error)
+            attempt.ended(raw, Outcome.NOT_SENT if is_unsent else Outcome.UNKNOWN, error)
+            raise
+        else:
+            attempt.ended(raw, Outcome.ACCEPTED, None)
+            return raw, result
+        attempt.ended(raw, failure.outcome, failure)
+        raise failure  # as in `send`
 
     def _failed_try(
         self, call: Call, failure: Exception, tries: int, started: float
@@ -262,6 +294,7 @@ class _Pool:
         self._session: aiohttp.ClientSession | None = None
         self._exchange: Exchange | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.hook = None if config.on_call is None else Guarded("on_call", config.on_call)
         self.is_closed = False
 
     def exchange(self) -> Exchange:

@@ -109,6 +109,7 @@ class HostileServer:
         resets_unread: Whether connections are reset before anything is read.
         requests: How many requests were read to their end, by method.
         targets: The target of each, as it was on the wire.
+        heads: The head of each: its first line and its header fields.
         connections: How many connections there were.
         asked: Set when a request was read.
     """
@@ -118,6 +119,7 @@ class HostileServer:
         self.resets_unread = False
         self.requests: Counter[str] = Counter()
         self.targets: list[str] = []
+        self.heads: list[str] = []
         self.connections = 0
         self.asked = asyncio.Event()
         self._tls = tls
@@ -176,4 +178,5 @@ class HostileServer:
         await reader.readexactly(int(rest.partition("\r\n")[0]) if has_body else 0)
         self.requests[method] += 1
         self.targets.append(target)
+        self.heads.append(head)
         self.asked.set()

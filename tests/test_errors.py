@@ -1,5 +1,6 @@
 """The exceptions, their messages, and every invalid setting of a client."""
 
+import asyncio
 import copy
 import inspect
 import pickle
@@ -263,6 +264,7 @@ WRONG = [
         ("proxy", value)
         for value in ("http://pro xy:1", "http://proxy:1\n", "http://%ff:x@proxy:1")
     ],
+    *[("on_call", value) for value in ("print", 5, True, asyncio.sleep)],
     *[("ca_file", value) for value in ("", "/no/such/file", __file__, "\0", 5, b"a.pem", True)],
 ]
 

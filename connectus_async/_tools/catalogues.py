@@ -41,8 +41,12 @@ KEYWORDS: Final = {
 
 UNSEEN: Final = (
     "_tools/",
+    "_watching.py",
+    "cli/campaign_metrics.py",
     "cli/commands/",
     "emulator/",
+    "instrumentation.py",
+    "otel.py",
     "otp/",
     "pytest_plugin.py",
     "recipients/number_zones.py",

@@ -15,6 +15,7 @@ from connectus_async.ledger.states import Edited, OnUnknown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connectus_async.instrumentation import EventHook
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
 
@@ -131,6 +132,13 @@ def _edited(value: str) -> Edited:
         return Edited(value)
     except ValueError:
         raise ConfigurationError("edited", f"must be one of {', '.join(Edited)}") from None
+
+
+def _hook(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None:
+        from connectus_async.instrumentation import checked_hook  # noqa: PLC0415 - rarely needed
+
+        checked_hook(attribute.name, value)
 
 
 def _text(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
@@ -285,6 +293,7 @@ class BulkOptions:
     )
     patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=[_given, _above_zero])
     wait: bool = False
+    on_event: "EventHook | None" = attrs.field(default=None, validator=_hook, repr=False)
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.ledger, str):

@@ -13,6 +13,7 @@ from connectus_async.bulk.outcome_queue import OutcomeQueue
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.pacing import Pacer, Signal
 from connectus_async.bulk.quiet_messages import QuietMessages
+from connectus_async.bulk.watching import Watcher
 from connectus_async.bulk.weighted_semaphore import WeightedSemaphore
 from connectus_async.errors import (
     CampaignStoppedError,
@@ -60,6 +61,7 @@ class Run:
         outcomes: Queue for the outcomes.
         quiet: Messages that were refused in quiet hours.
         waits: Whether the feed gives these messages again, so that they have no outcome yet.
+        watcher: Reports to the user's hook, if there is one.
 
     Attributes:
         news: Set when it is stopped, and when it has ended.
@@ -80,10 +82,12 @@ class Run:
         outcomes: OutcomeQueue,
         quiet: QuietMessages,
         waits: bool = False,
+        watcher: Watcher | None = None,
     ) -> None:
         self.feed = feed
         self.quiet = quiet
         self._waits = waits
+        self._watcher = watcher
         self.outcomes = outcomes
         self.news = asyncio.Event()
         self._ledger = ledger
@@ -181,6 +185,8 @@ class Run:
             if self._workers_to_come and self._breaker.is_of_the_api(outcome.error):
                 self._start_the_others()
             self._summary.add(outcome)
+            if self._watcher is not None:
+                self._watcher.ended(self._kind_of(job), outcome)
             turn = outcomes.add(outcome)
             if turn is not None:
                 await turn
@@ -215,6 +221,12 @@ class Run:
             self.stop(error)
             raise Refusal(None, error) from None
 
+    def _kind_of(self, job: Job) -> str | None:
+        if job.entry is not None:
+            return job.entry.kind
+        channel = self._channels.get(type(job.content))  # type: ignore[arg-type]  # or an error
+        return None if channel is None else channel.kind
+
     def _invalid(self, job: Job, error: Exception) -> MessageOutcome:
         key = None if job.line is None else f"line {job.line}"
         entry = no_message(job.line, key)
@@ -236,6 +248,8 @@ class Run:
                 self._release_unused(job)
                 if isinstance(error, asyncio.CancelledError):
                     self._summary.counts[State.UNKNOWN] += 1  # as the ledger has or will have it
+                    if self._watcher is not None:
+                        self._watcher.given_up(entry.kind, error)
                 raise
             if outcome.state is not State.QUEUED:
                 return outcome
@@ -267,6 +281,7 @@ class Run:
             self._guards.take(entry)
         except Refusal:
             await self._take_more(entry)
+        asked = None if self._watcher is None else time.monotonic()
         try:
             claim = self._ledger.begin(entry, job.number)
             if type(claim) is not Claim:
@@ -280,6 +295,8 @@ class Run:
             return self._known_already(job, claim.found)
         number = job.number = claim.number
         started = time.monotonic()
+        if self._watcher is not None and asked is not None:
+            self._watcher.begun(entry.kind, started - asked)
         try:
             receipt = await self._by_kind[entry.kind].deliver(entry)
         except asyncio.CancelledError:

@@ -33,6 +33,7 @@ from connectus_async.bulk.reconcile import Reconciler
 from connectus_async.bulk.run import Run
 from connectus_async.bulk.steering import PAUSED, SUPPRESSION, UNREADABLE, USER, Steering
 from connectus_async.bulk.suppression_watch import watch_suppression
+from connectus_async.bulk.watching import Watcher
 from connectus_async.config import Config
 from connectus_async.errors import ConfigurationError, LedgerError
 from connectus_async.ledger import open_store
@@ -110,6 +111,8 @@ class Bulk(Unpicklable):
         self._guards: Guards | None = None
         self._run: Run | None = None
         self._attending: asyncio.Task[None] | None = None
+        self._watcher = _watcher_of(options, has_ledger=type(self._ledger) is not NullLedger)
+        self._watching: asyncio.Task[None] | None = None
         self._is_start = is_start
         self._suppression_watch: asyncio.Task[None] | None = None
         self._is_entered = self._is_reconciling = self._is_delegated = False
@@ -227,10 +230,10 @@ class Bulk(Unpicklable):
         if messages is not None and self._options.edited is not Edited.EVERYONE:
             async with aclosing(self._loaded(messages)) as rows:  # type: ignore[type-var]
                 async for row in rows:
-                    self.summary.add(row)
+                    self._add_loaded(row)
                     yield row
             messages = None
-        run = self._start(messages)
+        run = await self._started(messages)
         try:
             if messages is not None:
                 await self._ledger.set_metadata(**{LOADED: "0"})
@@ -588,6 +591,22 @@ class Bulk(Unpicklable):
             raise ConfigurationError("bulk", "must be entered first: async with connectus.bulk()")
         return self._guards
 
+    def _add_loaded(self, row: MessageOutcome) -> None:
+        self.summary.add(row)
+        if self._watcher is not None:
+            kind = None if row.message is None else self._channels[type(row.message)].kind
+            self._watcher.ended(kind, row)
+
+    async def _started(self, messages: Messages | None) -> Run:
+        watcher = self._watcher
+        if watcher is not None:
+            self._check_entered()
+            await watcher.count(self._ledger, self._limit, has_source=messages is not None)
+        run = self._start(messages)
+        if watcher is not None:
+            self._watching = asyncio.create_task(watcher.watch(run, self.progress))
+        return run
+
     def _start(self, messages: Messages | None) -> Run:
         guards = self._check_entered()
         self._check_idle()
@@ -605,6 +624,7 @@ class Bulk(Unpicklable):
             outcomes=OutcomeQueue(options.concurrency),
             quiet=quiet,
             waits=options.wait and messages is None,
+            watcher=self._watcher,
         )
         if type(self._ledger) is not NullLedger:
             attendant = self._steering.begin(run)
@@ -614,7 +634,10 @@ class Bulk(Unpicklable):
         return run
 
     async def _attended(self) -> None:
-        """Wait until the last run has made its last report."""
+        """Wait until the last run has made its last reports."""
+        if self._watching is not None:
+            await asyncio.wait([self._watching])
+            self._watching = None
         if self._attending is not None:
             await asyncio.wait([self._attending])
             self._attending = None
@@ -684,6 +707,11 @@ class Bulk(Unpicklable):
     def _stop(self, failure: Exception | None = None) -> None:
         if self._run is not None:
             self._run.stop(failure)
+
+
+def _watcher_of(options: BulkOptions, *, has_ledger: bool) -> Watcher | None:
+    hook = options.on_event
+    return None if hook is None else Watcher(hook, has_ledger=has_ledger)
 
 
 def _ledger_of(options: BulkOptions) -> SendingLedger:

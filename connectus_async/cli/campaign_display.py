@@ -115,6 +115,7 @@ class CampaignDisplay:
         command: Writes a command for later, given its name.
         manner: The manner of sending.
         note: Called with the delays, as JSON, when they change.
+        look: Called with the progress, again and again and at the end.
         summary: The count of the outcomes so far.
         stopped_by: The reason why it ended early, or ``None``.
         code: The exit code for that reason.
@@ -125,6 +126,7 @@ class CampaignDisplay:
     command: Callable[[str], str]
     manner: Manner = attrs.field(factory=Manner)
     note: Callable[[str], Awaitable[object]] | None = None
+    look: Callable[[Sent], object] | None = None
     summary: BulkSummary = attrs.field(factory=BulkSummary)
     stopped_by: str | None = None
     code: ExitCode | None = None
@@ -199,12 +201,16 @@ class CampaignDisplay:
                 shower.cancel()
                 with suppress(asyncio.CancelledError):
                     await shower
+                if self.look is not None:
+                    self.look(bulk.progress())
                 if screen is not None:
                     screen.update(meter.result(bulk.progress(), time.monotonic()), refresh=True)
 
     async def _show(self, bulk: Sending, meter: Meter, screen: Live | None) -> None:
         log = CampaignLog(meter.began)
         async for progress in bulk.watch(REFRESH_SECONDS):
+            if self.look is not None:
+                self.look(progress)
             now = time.monotonic()
             figures = meter.figures(progress, now)
             if screen is not None:

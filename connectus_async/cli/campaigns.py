@@ -10,6 +10,7 @@ from connectus_async.bulk.outcomes import BulkSummary
 from connectus_async.bulk.sender import Bulk
 from connectus_async.cli.exit_codes import ExitCode, of_error, worst
 from connectus_async.cli.ledgers import Place
+from connectus_async.cli.metrics import measured, present_metrics
 from connectus_async.cli.parameters import connection
 from connectus_async.cli.runner import at_work, complain, sentence
 from connectus_async.client import AsyncConnectus, sender_over
@@ -27,7 +28,9 @@ WAITS: Final = frozenset({State.QUEUED, State.IN_FLIGHT})
 
 def client_for(settings: Settings) -> AsyncConnectus:
     """Make a client for a campaign with these settings."""
-    return AsyncConnectus(max_connections=settings.concurrency, **connection())
+    metrics = present_metrics()
+    hook = None if metrics is None else metrics.on_call
+    return AsyncConnectus(max_connections=settings.concurrency, on_call=hook, **connection())
 
 
 def recorded(ledger: Place, given: dict[str, Any]) -> tuple[Mapping[str, str], Settings]:
@@ -161,7 +164,7 @@ async def campaign_sender(
     """
     has_ended = False
     try:
-        async with sender_over(client, ledger, options) as sender:
+        async with sender_over(client, ledger, measured(options)) as sender:
             try:
                 with at_work():
                     yield sender

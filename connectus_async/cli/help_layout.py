@@ -26,7 +26,8 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Speed and limits": (*("rate", "rate_unit", "budget", "concurrency", "processes", "workers"),),
     "Campaign and its record": ("campaign", "ledger", "forget_content"),
     "Log and end": (
-        *("verbose", "log_file", "as_json", "fail_above", "on_finish", "webhook_on_finish"),
+        *("verbose", "log_file", "as_json", "metrics", "metrics_file", "fail_above"),
+        *("on_finish", "webhook_on_finish"),
     ),
     "Connection": ("profile", "proxy", "ca_file"),
 }

@@ -34,6 +34,7 @@ Check = Callable[[click.Context, click.Parameter, Any], Any]
 
 _NETWORK: Final = f"{__name__}.network"
 _FINISH: Final = f"{__name__}.finish"
+_METRICS: Final = f"{__name__}.metrics"
 _READING: Final = f"{__name__}.reading"
 _CREDENTIALS: Final = f"{__name__}.credentials"
 _ACCOUNT: Final = f"{__name__}.account"
@@ -218,6 +219,47 @@ def finish_options(command: Callable[..., Any]) -> Callable[..., Any]:
             " invalid, such as 2%.  [default: 0%]",
         ),
     )(command)
+
+
+def _listening(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    """Read a port, or a host and a port."""
+    if value is None:
+        return None
+    host, colon, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536
+    if not is_port or (colon and not host):
+        raise click.BadParameter(_("must be a port such as 9464, or an address and a port"))
+    return host or "127.0.0.1", int(port)
+
+
+def metrics_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for the metrics of a campaign; `metrics_settings` has their values."""
+    return chained(
+        click.option(
+            "--metrics",
+            expose_value=False,
+            callback=_remembered(_METRICS, _listening),
+            metavar="[HOST:]PORT",
+            help="Serve metrics for Prometheus at this port while it sends; to this machine alone,"
+            " unless an address is given.",
+        ),
+        click.option(
+            "--metrics-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            expose_value=False,
+            callback=_remembered(_METRICS),
+            help="Write them to this file every 15 seconds and at the end, for the textfile"
+            " collector of node_exporter, which reads files that end in .prom.",
+        ),
+    )(command)
+
+
+def metrics_settings() -> dict[str, Any]:
+    """Settings for the metrics that the present command was given."""
+    return _settings(_METRICS)
 
 
 def finish_settings() -> dict[str, Any]:

@@ -31,6 +31,7 @@ from connectus_async.cli.language import ngettext, number
 from connectus_async.cli.ledgers import Place
 from connectus_async.cli.ledgers import command as write
 from connectus_async.cli.loading import load_into
+from connectus_async.cli.metrics import check_metrics
 from connectus_async.cli.orders import order_rate
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner
@@ -88,6 +89,7 @@ def retry(
 ) -> None:
     """Send messages of LEDGER that reached nobody again, or corrected rows."""
     _check(ledger, corrected, again=rejected or undelivered, invalid=invalid, reason=reason)
+    check_metrics(workers=workers)
     check_confirmable(yes=yes, as_json=as_json)
     said = reading()
     choice = Again(rejected, undelivered, reason)

@@ -53,6 +53,7 @@ from connectus_async.cli.language import gettext as _
 from connectus_async.cli.ledgers import Place, check_source, command
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
+from connectus_async.cli.metrics import check_metrics, exported_metrics, present_metrics
 from connectus_async.cli.orders import is_paused, order_rate
 from connectus_async.cli.origins import Recorded, origin_of
 from connectus_async.cli.parameters import reading
@@ -112,6 +113,7 @@ def send(
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
     _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
+    check_metrics(dry_run=dry_run, workers=workers, test_to=test_to)
     said = attrs.evolve(reading(), region=region)
     origin = origin_of(file, query, database, said)
     if not dry_run and test_to is None:
@@ -200,6 +202,7 @@ def resume(
 ) -> None:
     """Send the queued messages of LEDGER, with the options of `bulk send` or new ones."""
     _check_combination(workers=workers, limit=limit)
+    check_metrics(workers=workers)
     check_confirmable(yes=yes, as_json=as_json)
     manner = Manner.of(given, start=at)
 
@@ -253,6 +256,7 @@ def run_logged(
     with (
         errors_reported(as_json=as_json, when_interrupted=NOTHING_SENT),
         campaign_log(manner.log_file, as_json=as_json),
+        exported_metrics(),
     ):
         return run(command, as_json=as_json, when_interrupted=when_interrupted)
 
@@ -409,6 +413,10 @@ async def send_queued(
         waiting = min(waiting, limit)
     how = partial(command, ledger=ledger, profile=present_profile())
     display = CampaignDisplay(waiting, as_json, how, manner, partial(_note_delays, sender))
+    if (metrics := present_metrics()) is not None:
+        is_alone = options.processes == 1 or limit is not None
+        metrics.begin(options.campaign, waiting, is_alone=is_alone)
+        display.look = metrics.look
     await _note_delays(sender, "")
     if options.quiet_hours is not None or not current().is_english:
         await run_sync(load)

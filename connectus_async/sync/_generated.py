@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from connectus_async.fallback import FallbackReceipt
+    from connectus_async.instrumentation import CallHook, EventHook
     from connectus_async.otp.storage import BlockingOtpStorage, OtpStorage
     from connectus_async.recipients.quiet_hours import QuietHours
     from connectus_async.recipients.suppression import SuppressionList
@@ -1488,6 +1489,7 @@ class Connectus:
         ssl_context: "ssl.SSLContext | None" = None,
         ca_file: "str | PathLike[str] | None" = None,
         proxy: str | None = None,
+        on_call: "CallHook | None" = None,
     ) -> None:
         """Create a client. It makes no request yet.
 
@@ -1520,6 +1522,8 @@ class Connectus:
             proxy: URL of an HTTP proxy, such as ``http://user:password@proxy.example.com:3128``;
                 ``"none"`` for no proxy. Default: ``CONNECTUS_PROXY``, or the usual ``HTTPS_PROXY``,
                 ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, which do not apply to this machine.
+            on_call: Function that watches each attempt at a call; see
+                `connectus_async.instrumentation`. It must be quick. Default: none.
 
         Raises:
             ConfigurationError: A setting is missing or not valid. The error names it.
@@ -1543,6 +1547,7 @@ class Connectus:
             ssl_context=ssl_context,
             ca_file=ca_file,
             proxy=proxy,
+            on_call=on_call,
         )
         from connectus_async.sync._bridge import Bridge  # noqa: PLC0415 - brings asyncio, aiohttp
 
@@ -1608,6 +1613,7 @@ class Connectus:
         forget_content: bool = False,
         patience: float = DEFAULT_PATIENCE,
         wait: bool = False,
+        on_event: "EventHook | None" = None,
     ) -> "Bulk":
         """Make a bulk sender. It sends many messages with bounded concurrency.
 
@@ -1650,6 +1656,9 @@ class Connectus:
             wait: ``True`` makes `Bulk.stream` and `Bulk.run`, called without messages, wait for the
                 end of quiet hours, and send these messages then. It needs a ledger. Default:
                 messages due in quiet hours get an outcome, and stay queued.
+            on_event: Function that is told of the course of the campaign: of messages, without
+                their recipients, of its pace, of delays; see `connectus_async.instrumentation`. It
+                must be quick. Sender processes do not call it. Default: none.
 
         Returns:
             The bulk sender, for use with ``with``.
@@ -1680,6 +1689,7 @@ class Connectus:
             forget_content=forget_content,
             patience=patience,
             wait=wait,
+            on_event=on_event,
         )
         return Bulk(bridge)
 

@@ -261,6 +261,7 @@ def shares(options: BulkOptions, processes: int) -> Iterator[BulkOptions]:
                 "budget": None,
                 "forget_content": False,
                 "wait": False,
+                "on_event": None,
             }
         )
 
@@ -271,7 +272,7 @@ def _is_of_the_library(field: "attrs.Attribute[Any]", _: object) -> bool:
 
 def _job(config: Config, options: BulkOptions) -> Mapping[str, Any]:
     """Describe the job of a process, with the credentials, which so are in no argument."""
-    client = attrs.asdict(config, filter=attrs.filters.exclude("ssl_context"))
+    client = attrs.asdict(config, filter=attrs.filters.exclude("ssl_context", "on_call"))
     return {
         "version": __version__,
         "client": {**client, "max_connections": options.concurrency},

@@ -18,7 +18,7 @@ from connectus_async.errors import LedgerError
 from connectus_async.ledger.states import Edited
 from connectus_async.workers.campaign_options import FORMS, CampaignOptions, Settings
 
-LIBRARY_ALONE = {"ledger", "edited", "patience", "wait"}
+LIBRARY_ALONE = {"ledger", "edited", "patience", "wait", "on_event"}
 """The commands name the ledger, edited texts and waiting themselves, and nothing else."""
 
 GIVEN: dict[str, Any] = {

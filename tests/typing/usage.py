@@ -1,11 +1,13 @@
 """Typed usage of the whole public face: checked by mypy and pyright, never run."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import assert_type
 
 from connectus_async import (
     Answer,
     AsyncConnectus,
+    DelayCause,
     Email,
     InvalidArgumentError,
     Outcome,
@@ -17,6 +19,7 @@ from connectus_async import (
     SmppStatus,
     Sms,
     SmsStatus,
+    State,
     WhatsApp,
     segments,
     tracking,
@@ -25,6 +28,14 @@ from connectus_async import (
 )
 from connectus_async.bulk.outcomes import BulkSummary, MessageOutcome
 from connectus_async.bulk.progress import Progress
+from connectus_async.instrumentation import (
+    BulkEvent,
+    CallEnded,
+    CallStarted,
+    MessageEnded,
+    Pace,
+)
+from connectus_async.otel import Telemetry
 from connectus_async.products.account import Account, Purchase
 from connectus_async.products.clients import BalanceChange, ClientBalance, SubClient, SubClients
 from connectus_async.products.deliveries import Delivery
@@ -110,6 +121,27 @@ async def campaign() -> None:
                 assert_type(outcome, MessageOutcome)
                 assert_type(outcome.outcome, Outcome)
             assert_type(await bulk.run(Sms("1", "a") for _ in range(3)), BulkSummary)
+
+
+def watched(started: CallStarted) -> Callable[[CallEnded], object]:
+    assert_type(started.headers, dict[str, str])
+    return lambda ended: ended.seconds
+
+
+def told(event: BulkEvent) -> None:
+    if isinstance(event, MessageEnded):
+        assert_type(event.outcome, Outcome)
+        assert_type(event.state, State)
+    elif isinstance(event, Pace):
+        assert_type(event.queued, int | None)
+        assert_type(event.delays, tuple[DelayCause, ...])
+
+
+async def hooks() -> None:
+    telemetry = Telemetry(detailed=True)
+    client = AsyncConnectus("user", "key", on_call=watched)
+    client.bulk(on_event=told)
+    AsyncConnectus("user", "key", on_call=telemetry.on_call).bulk(on_event=telemetry.campaign())
 
 
 async def failures(connectus: AsyncConnectus) -> None:

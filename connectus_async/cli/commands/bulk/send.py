@@ -20,6 +20,7 @@ from connectus_async.cli.parameters import (
     finish_options,
     json_option,
     ledger_argument,
+    metrics_options,
     of_reading,
     one_character,
     other_account_option,
@@ -262,6 +263,7 @@ workers_option = click.option(
 @delivery_at_option
 @workers_option
 @running_options
+@metrics_options
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, without sending it.")
 @test_option
 @limit_option
@@ -294,6 +296,7 @@ def bulk_send(**given: Any) -> None:
 @new_at_most_option
 @workers_option
 @running_options
+@metrics_options
 @limit_option
 @yes_option
 @finish_options
@@ -330,6 +333,7 @@ def bulk_resume(**given: Any) -> None:
 @new_at_most_option
 @workers_option
 @running_options
+@metrics_options
 @yes_option
 @finish_options
 @other_account_option

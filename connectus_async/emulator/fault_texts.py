@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import field, frozen
 
-from connectus_async.emulator.calls import CALL_NAMES
-from connectus_async.emulator.faults import Fault
+from connectus_async.emulator.faults import Fault, check_placing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from connectus_async.emulator.faults import Faults, PlacedFault
 
 _MAKERS: Final[dict[str, Callable[..., Fault]]] = {
     "delay": Fault.delay,
@@ -29,7 +26,7 @@ FAULT_NAMES: Final = tuple(_MAKERS)
 _VALUES: Final[dict[str, tuple[type[int | float], bool]]] = {
     "delay": (float, True),
     "status": (int, True),
-    "too_many": (float, False),
+    "too_many": (int, False),
     "queue": (float, True),
 }
 """The number after the colon: its type, and whether it has to be there."""
@@ -57,7 +54,7 @@ class FaultText:
 
     @classmethod
     def parse(cls, text: str) -> FaultText:
-        """Read ``[ROUTE=]FAULT[:NUMBER][,OPTION]...``.
+        """Read ``[CALL=]FAULT[:NUMBER][,OPTION]...``; without a call, all are affected.
 
         ======================= ==========================================================
         fault                   effect
@@ -79,23 +76,16 @@ class FaultText:
             ValueError: The text is not a fault; the sentence says what is wrong.
         """
         head, *options = (part.strip() for part in text.split(","))
-        route, _, written = head.rpartition("=")
-        if route not in {"", "*"} and route not in CALL_NAMES:
-            raise ValueError(
-                f"route must be a method of the client such as sms.send, not {route!r}"
-            )
-        name, _, value = written.partition(":")
+        named, _, written = head.rpartition("=")
+        route = None if named.strip() in {"", "*"} else named.strip()
+        name, _, value = written.strip().partition(":")
         if name not in _MAKERS:
             raise ValueError(f"fault must be one of {', '.join(FAULT_NAMES)}, not {name!r}")
         given = _options(name, options)
         share, times = given.pop("share", 1.0), given.pop("times", None)
-        _check_placing(share, times)
+        check_placing(route, share, times)
         fault = _MAKERS[name](*_value(name, value), **_arguments(name, given))
-        return cls(fault, None if route in {"", "*"} else route, share, times)
-
-    def place(self, faults: Faults) -> PlacedFault:
-        """Put the fault in effect."""
-        return faults.place(self.fault, route=self.route, share=self.share, times=self.times)
+        return cls(fault, route, share, times)
 
 
 def _value(name: str, value: str) -> list[float]:
@@ -133,10 +123,3 @@ def _number(name: str, value: str, type_: type[int | float]) -> float:
         kind = "a whole number" if type_ is int else "a number"
         raise ValueError(f"{name} must be {kind} from 0 to {_LONGEST}, not {value!r}")
     return cast("float", number)
-
-
-def _check_placing(share: float, times: int | None) -> None:
-    if not 0 < share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, not {share!r}")
-    if times is not None and times < 1:
-        raise ValueError(f"times must be at least 1, not {times!r}")

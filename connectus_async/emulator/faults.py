@@ -234,6 +234,19 @@ class PlacedFault:
         return True
 
 
+def check_placing(route: str | None, share: float, times: int | None) -> None:
+    """Check where and how often a fault shall strike, or raise a `ValueError` that names it."""
+    if route is not None and route not in CALL_NAMES:
+        sentence = f"route must be a method of the client such as sms.send, not {route!r}"
+        raise ValueError(sentence)
+    if not 0 < share <= 1:
+        sentence = f"share must be above 0 and at most 1, not {share!r}"
+        raise ValueError(sentence)
+    if times is not None and times < 1:
+        sentence = f"times must be at least 1 or None, not {times!r}"
+        raise ValueError(sentence)
+
+
 class Faults:
     """The faults in effect; the first one is the outermost."""
 
@@ -248,15 +261,7 @@ class Faults:
         self, fault: Fault, *, route: str | None, share: float, times: int | None
     ) -> PlacedFault:
         """Put a fault in effect, or raise a `ValueError` that names the invalid argument."""
-        if route is not None and route not in CALL_NAMES:
-            sentence = f"route must be a method of the client such as sms.send, not {route!r}"
-            raise ValueError(sentence)
-        if not 0 < share <= 1:
-            sentence = f"share must be above 0 and at most 1, not {share!r}"
-            raise ValueError(sentence)
-        if times is not None and times < 1:
-            sentence = f"times must be at least 1 or None, not {times!r}"
-            raise ValueError(sentence)
+        check_placing(route, share, times)
         self._count += 1
         # A generator per fault: placing one does not change another's choices.
         chance = random.Random(f"{self._seed}/{self._count}")  # noqa: S311 - a test's dice

@@ -265,9 +265,12 @@ class Inbox:
     async def _place_fault(self, request: web.Request) -> web.Response:
         text = await _field(request, "fault", _LONGEST_FILTER)
         try:
-            placed = FaultText.parse(text).place(self.faults)
+            fault = FaultText.parse(text)
         except ValueError as error:
             raise InboxError(400, str(error)) from None
+        placed = self.faults.place(
+            fault.fault, route=fault.route, share=fault.share, times=fault.times
+        )
         self._events.changed()
         return json_response(_placed(placed))
 

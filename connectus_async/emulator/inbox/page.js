@@ -345,7 +345,8 @@ function showTalk(message, talk, first) {
     earlier > 0 ? make("p", { className: "muted", textContent: word("earlier", { count: numbers.format(earlier) }) }) : "",
     ...bubbles.map(([, element]) => element));
   if (first) {
-    (at("talk").querySelector(".chosen") ?? at("talk").lastElementChild)?.scrollIntoView({ block: "nearest" });
+    at("talk").scrollTop = at("talk").scrollHeight;
+    at("talk").querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   } else if (atEnd && !frame) {
     at("talk").scrollTop = at("talk").scrollHeight;
   }
@@ -428,7 +429,7 @@ function aboutCard(message) {
 function statesCard(message) {
   return make("section", { className: "card states" }, make("h3", { textContent: word("states") }),
     make("ol", {}, ...message.states.map(it => make("li", { className: it.reached ? "" : "ahead" },
-      make("span", { textContent: word(it.state) }), make("code", { textContent: it.state }),
+      make("span", {}, word(it.state), " ", make("code", { textContent: it.state })),
       make("time", { textContent: clock.format(new Date(it.time)), dateTime: it.time })))));
 }
 
@@ -484,6 +485,7 @@ async function reply(event) {
 // Faults.
 
 const WITH_NUMBER = { delay: 1, status: 500, too_many: 1, queue: 1 };
+const NUMBERS = { status: "code" };
 
 async function showFaults() {
   const answer = await ask("/faults");
@@ -505,6 +507,7 @@ async function showFaults() {
 function faultChosen(event) {
   const name = at("fault-name").value;
   at("fault-number-label").hidden = !(name in WITH_NUMBER);
+  at("fault-number-word").textContent = word(NUMBERS[name] ?? "seconds");
   at("fault-acted-label").hidden = name !== "status";
   if (event || at("fault-number").value === "") {
     at("fault-number").value = WITH_NUMBER[name] ?? "";

@@ -318,7 +318,8 @@ async function showMessage() {
   const id = chosen.id;
   const message = await ask(`/messages/${encodeURIComponent(id)}`);
   const talk = await ask(`/conversations/${encodeURIComponent(message.recipient)}`);
-  const seen = JSON.stringify([message, talk, summary.hears_replies]);
+  const seen = JSON.stringify([message, talk, summary.hears_replies], (key, value) =>
+    key === "seconds_to_change" ? undefined : value);
   if (chosen.id !== id || chosen.message === seen) {
     return;
   }

@@ -60,4 +60,5 @@ def _print_environment(server: Emulator, *, as_json: bool) -> None:
 
 def _print_request(method: str, path: str, status: int | None) -> None:
     """Print a request, without its query, where no shell reads it."""
-    click.echo(f"{method} {path} {_('no answer') if status is None else status}", err=True)
+    answer = _("no answer") if status is None else status
+    click.echo(f"{method} {path} {answer}", err=True)

@@ -208,7 +208,7 @@ def test_a_message_is_text_whatever_it_holds(page, connectus, browser):
     assert frame.get_attribute("sandbox") == ""
     browser.switch_to.frame(frame)
     page.until(lambda: browser.find_elements(By.TAG_NAME, "script"))
-    assert browser.title != "run"
+    assert browser.execute_script("return document.title") == ""
     browser.switch_to.default_content()
     assert browser.execute_script("return document.querySelectorAll('main img').length") == 0
     assert browser.title != "run"

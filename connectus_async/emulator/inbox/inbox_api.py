@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from attrs import define, field
 
+from connectus_async.emulator import inbox
 from connectus_async.emulator.calls import CALL_NAMES, INBOX_PATH
 from connectus_async.emulator.fault_texts import FAULT_NAMES, FaultText
 from connectus_async.emulator.inbox import access, views
@@ -300,7 +301,7 @@ async def _to_page(_: web.Request) -> web.Response:
 
 
 def _file(name: str, content_type: str) -> Handler:
-    path = resources.files(__package__) / name
+    path = resources.files(inbox) / name
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(

@@ -132,8 +132,11 @@ def _reporting(on_request: OnRequest) -> Any:
         try:
             response = await handler(request)
             status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            raise
         finally:
-            on_request(request.method, request.path, status)
+            on_request(request.method, request.rel_url.raw_path, status)
         return response
 
     return report

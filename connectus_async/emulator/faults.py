@@ -57,7 +57,7 @@ class Fault:
             await asyncio.sleep(seconds)
             return await act()
 
-        return cls("delay", run)
+        return cls(f"delay {seconds:g} s", run)
 
     @classmethod
     def reset_before(cls) -> Self:
@@ -165,7 +165,7 @@ class Fault:
                 await asyncio.sleep(seconds)
                 return await act()
 
-        return cls("queue", run)
+        return cls(f"queue {seconds:g} s", run)
 
     @classmethod
     def call(cls, *, before: Hook | None = None, after: Hook | None = None) -> Self:

@@ -10,14 +10,14 @@ from connectus_async.emulator import Emulator, FaultText
 @pytest.mark.parametrize(
     ("text", "name", "route", "share", "times"),
     [
-        ("delay:0.5", "delay", None, 1.0, None),
+        ("delay:0.5", "delay 0.5 s", None, 1.0, None),
         ("*=reset_before", "reset_before", None, 1.0, None),
         ("sms.send=status:500,share=0.1", "status 500", "sms.send", 0.1, None),
         ("sms.send = status:502 , acted , times=3", "status 502", "sms.send", 1.0, 3),
         ("whatsapp_qr.groups.send=timeout", "timeout", "whatsapp_qr.groups.send", 1.0, None),
         ("too_many", "too_many", None, 1.0, None),
         ("too_many:30", "too_many", None, 1.0, None),
-        ("queue:0.1,at_a_time=4", "queue", None, 1.0, None),
+        ("queue:0.1,at_a_time=4", "queue 0.1 s", None, 1.0, None),
     ],
 )
 def test_a_text_is_a_fault(text, name, route, share, times):

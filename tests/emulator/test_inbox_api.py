@@ -140,6 +140,23 @@ async def test_a_search_finds_what_comes_later(ask, call):
     assert [row["beginning"] for row in answer["messages"]] == ["dos hola", "uno hola"]
 
 
+async def test_a_state_is_that_of_the_present(ask, call, clock):
+    """Whatever an earlier search found, and if the clock is put back."""
+    await call.sms()
+
+    async def counts():
+        names = ("EN_COLA", "ENTREGADO")
+        return [(await ask.get(f"/messages?state={name}"))["total"] for name in names]
+
+    assert await counts() == [1, 0]
+    clock.advance(seconds=5)
+    assert await counts() == [0, 1]
+    await call.sms()
+    assert await counts() == [1, 1]
+    clock.advance(seconds=-5)
+    assert await counts() == [1, 0]
+
+
 async def test_messages_of_a_delivery_are_found(ask, call):
     """The summary names the delivery; the message waits for it."""
     delivery = {"name": "Navidad", "deliver_at": "2026-12-24 10:00:00", "id_product": 1}
@@ -318,6 +335,19 @@ async def test_all_can_be_cleared(ask, call, emulator):
     assert (await ask.get("/conversations"))["total"] == 1
 
 
+async def test_a_list_that_a_test_emptied_is_read_anew(ask, call, emulator):
+    """`received` is a list of the user's, too."""
+    for text in ("uno", "dos"):
+        await call.sms(sms_content=text)
+    await ask.get("/messages?text=o")
+    await ask.get("/conversations")
+    emulator.received.clear()
+    await call.sms(sms_content="otro")
+
+    assert (await ask.get("/messages?text=o"))["total"] == 1
+    assert (await ask.get("/conversations"))["conversations"][0]["messages"] == 1
+
+
 async def test_a_journal_remembers_a_clearing(session, calling, tmp_path):
     """What was cleared does not come back at the next start."""
     path = tmp_path / "journal"
@@ -376,16 +406,21 @@ async def test_an_emulator_for_all_addresses_takes_addresses_but_no_names(sessio
         {"Sec_Fetch_Site": "same-site"},
     ],
 )
-async def test_another_site_changes_nothing(ask, call, emulator, headers):
-    """Its requests come with its origin, or as those of another site."""
+async def test_another_site_changes_and_learns_nothing(ask, call, emulator, session, headers):
+    """Its requests come with its origin, or as those of another site. It may link to the page."""
     _, sent = await call.sms()
     for request, body in (
         ("DELETE /messages", None),
         ("POST /faults", {"fault": "timeout"}),
         (f"POST /messages/{sent['id_sms']}/replies", {"text": "Sí"}),
+        ("GET /messages", None),
+        ("GET /events", None),
     ):
         assert (await ask(request, body, **headers))[0] == 403
     assert (len(emulator.received), (await ask.get("/faults"))["faults"]) == (1, [])
+    linked = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    async with session.get(emulator.inbox_url, headers=linked) as response:
+        assert response.status == 200
 
 
 async def test_a_form_of_another_site_changes_nothing(ask, session):
@@ -483,7 +518,7 @@ async def test_requests_are_reported_without_what_they_ask(session, calling):
         call = calling(emulator)
         await call.sms()
         await call("GET /whatsapp/messages?src_number=1&dst_number=56987688060")
-        await call("GET /nothing")
+        await session.get(f"{emulator.base_url}/nothing%0A%1B")
         with emulator.fault(Fault.reset_before()), pytest.raises(aiohttp.ClientError):
             await call.sms()
         await session.get(emulator.inbox_url)
@@ -491,6 +526,6 @@ async def test_requests_are_reported_without_what_they_ask(session, calling):
     assert reported == [
         ("POST", "/api_v3/sms/send_individual", 200),
         ("GET", "/api_v3/whatsapp/messages", 400),
-        ("GET", "/api_v3/nothing", 404),
+        ("GET", "/api_v3/nothing%0A%1B", 404),
         ("POST", "/api_v3/sms/send_individual", None),
     ]

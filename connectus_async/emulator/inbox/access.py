@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 _SAME_SITE: Final = frozenset({"same-origin", "none"})
 
 HEADERS: Final = {
@@ -43,14 +42,15 @@ class InboxError(Exception):
         self.status = status
 
 
-def check_access(request: web.BaseRequest, bound: str) -> None:
-    """Check that a request names this machine, and that no page of another site made a change.
+def check_access(request: web.BaseRequest, bound: str, *, page: bool = False) -> None:
+    """Check that a request names this machine, and that no page of another site makes it.
 
     A name of somebody else's that points here (DNS rebinding) is refused.
 
     Args:
         request: The request.
         bound: The address that the emulator is bound to.
+        page: Whether it is for the page itself, to which another site may link.
 
     Raises:
         InboxError: The request is refused.
@@ -59,15 +59,13 @@ def check_access(request: web.BaseRequest, bound: str) -> None:
     if not _names_this_machine(host, bound):
         raise InboxError(
             403,
-            "the Host header names another machine; open the inbox by the URL that"
-            " the emulator printed",
+            "the Host header names another machine; open the inbox by the URL that the emulator"
+            " printed",
         )
-    if request.method in _SAFE_METHODS:
-        return
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    if site not in _SAME_SITE or origin not in {None, f"http://{host}"}:
-        raise InboxError(403, "a page of another site may not change anything here")
+    if not page and (site not in _SAME_SITE or origin not in {None, f"http://{host}"}):
+        raise InboxError(403, "a page of another site may not ask or change anything here")
 
 
 def _names_this_machine(host: str, bound: str) -> bool:

@@ -108,10 +108,10 @@ class Inbox:
         app.middlewares.append(self._watch())
         app.on_response_prepare.append(self._answering)
         app.on_shutdown.append(self._events.close)
-        app.router.add_get("/", self._guarded(_to_page))
-        app.router.add_get(INBOX_PATH.rstrip("/"), self._guarded(_to_page))
+        app.router.add_get("/", self._guarded(_to_page, page=True))
+        app.router.add_get(INBOX_PATH.rstrip("/"), self._guarded(_to_page, page=True))
         for path, (name, type_) in _PAGE.items():
-            app.router.add_get(INBOX_PATH + path, self._guarded(_file(name, type_)))
+            app.router.add_get(INBOX_PATH + path, self._guarded(_file(name, type_), page=True))
         for method, path, handle in (
             ("GET", "/summary", self._summary),
             ("GET", "/messages", self._list),
@@ -161,10 +161,10 @@ class Inbox:
         if exchange is not None:
             self._wire.answering(exchange, response)
 
-    def _guarded(self, handle: Handler) -> Handler:
+    def _guarded(self, handle: Handler, *, page: bool = False) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
-                access.check_access(request, self.host)
+                access.check_access(request, self.host, page=page)
                 return await handle(request)
             except InboxError as error:
                 return json_response({"error": str(error)}, error.status)

@@ -419,7 +419,7 @@ function aboutCard(message) {
     ["to", message.recipient], ["from", message.sender], ["subject", message.subject],
     ["channel", word(message.channel)], ["time", calendar.format(new Date(message.time))],
     ["sms", sms && [sms.encoding, counted("units", sms.units), counted("parts", sms.parts.length),
-      word("billed", { count: numbers.format(message.billed) })].join(" · ")],
+      counted("billed", message.billed)].join(" · ")],
     ["delivery", delivery?.name ?? message.delivery], ["client", message.client],
     ["otp", message.otp ? word("yes") : null], ["id", message.id]];
   return make("section", { className: "card" }, make("h3", { textContent: word("message") }),

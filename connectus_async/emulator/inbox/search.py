@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, evolve, field, frozen
+
+from connectus_async.emulator.messages import next_change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from connectus_async.emulator.state import State
 
 _REMEMBERED: Final = 4
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
@@ -67,6 +71,8 @@ class Index:
 
     _state: State
     _found: OrderedDict[Query, _Found] = field(factory=OrderedDict[Query, _Found])
+    _final: list[str | None] = field(factory=list[str | None])
+    _asked: datetime = _NEVER
     _seen: int = 0
     _by_recipient: dict[str, list[int]] = field(factory=dict[str, list[int]])
 
@@ -76,8 +82,7 @@ class Index:
         static = evolve(query, state="")
         places: Sequence[int] = range(len(received)) if static == Query() else self._places(static)
         if query.state:
-            status = self._state.status
-            places = [place for place in places if status(received[place]) == query.state]
+            places = self._with_state(places, query.state)
         end = max(0, len(places) - offset)
         chosen = places[max(0, end - limit) : end]
         return len(places), [received[place] for place in reversed(chosen)]
@@ -102,11 +107,14 @@ class Index:
     def clear(self) -> None:
         """Forget all, as the state does."""
         self._found.clear()
+        self._final.clear()
         self._by_recipient.clear()
         self._seen = 0
 
     def _places(self, query: Query) -> list[int]:
-        found = self._found.pop(query, None) or _Found()
+        found = self._found.pop(query, None)
+        if found is None or found.seen > len(self._state.received):
+            found = _Found()
         self._found[query] = found
         while len(self._found) > _REMEMBERED:
             self._found.popitem(last=False)
@@ -118,8 +126,29 @@ class Index:
         found.seen = len(received)
         return found.places
 
+    def _with_state(self, places: Sequence[int], state: str) -> list[int]:
+        """Choose the messages that have a status now; final ones are looked up once."""
+        received, final, now = self._state.received, self._final, self._state.clock()
+        if now < self._asked or len(final) > len(received):  # a test may move the clock back
+            final.clear()
+        self._asked = now
+        final += [None] * (len(received) - len(final))
+        found = list[int]()
+        for place in places:
+            name = final[place]
+            if name is None:
+                message = received[place]
+                name = self._state.status(message)
+                if next_change(message.recipient, self._state.due(message), now) is None:
+                    final[place] = name
+            if name == state:
+                found.append(place)
+        return found
+
     def _follow(self) -> None:
         received, by = self._state.received, self._by_recipient
+        if self._seen > len(received):
+            self.clear()
         for place in range(self._seen, len(received)):
             recipient = received[place].recipient
             places = by.pop(recipient, [])

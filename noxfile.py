@@ -129,7 +129,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, side by side; the figures are printed. Takes the names of benchmarks."""
-    install(session, "bench", extras="cli,speed,postgres")
+    install(session, "bench", extras="cli,excel,parquet,phone,postgres,speed")
     for name in session.posargs or BENCHMARKS:
         session.run("python", "-m", f"benchmarks.{name}")
 

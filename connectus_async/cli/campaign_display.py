@@ -48,6 +48,7 @@ PAUSED: Final = "it is paused, and --no-wait ends it"
 SCHEDULED: Final = "it starts later, and --no-wait ends it"
 IN_QUIET_HOURS: Final = "it is quiet hours where the rest goes, and --no-wait ends it"
 REFRESH_SECONDS: Final = 0.25
+FILE_NOT_SENT: Final = "not-sent.xlsx"
 
 _OPTIONS: Final = ("wait", "log_file", "verbose")
 _WAITS: Final = {DelayCause.SCHEDULE: SCHEDULED, DelayCause.PAUSE: PAUSED}
@@ -129,6 +130,7 @@ class CampaignDisplay:
     code: ExitCode | None = None
     _failures: Failures = attrs.field(factory=Failures)
     _waits_for: str | None = None
+    _has_file: bool = True
     _console: Console = attrs.field(factory=lambda: Console(stderr=True))
 
     async def send(self, bulk: Sending) -> None:
@@ -154,7 +156,12 @@ class CampaignDisplay:
             (self._waits_for,) = told(quiet)
 
     def finish(
-        self, counts: Mapping[State, int], skipped: Mapping[str, int], *, is_paused: bool = False
+        self,
+        counts: Mapping[State, int],
+        skipped: Mapping[str, int],
+        *,
+        is_paused: bool = False,
+        has_file: bool = True,
     ) -> None:
         """Print the summary.
 
@@ -162,7 +169,9 @@ class CampaignDisplay:
             counts: The messages of the ledger by state.
             skipped: Skipped rows by reason. Some are not counted; see `NOT_COUNTED`.
             is_paused: Whether it is paused by an order, so that a command to send would wait.
+            has_file: Whether its rows are in a file, which can be corrected.
         """
+        self._has_file = has_file
         with suppress(OSError, SystemExit):
             self._print_end(counts, skipped, is_paused=is_paused)
 
@@ -269,7 +278,7 @@ class CampaignDisplay:
         if left := counts.get(State.QUEUED, 0):
             yield self._way_on(left, is_paused=is_paused)
         if bad := counts.get(State.REJECTED, 0) + skipped.get(SkipReason.INVALID, 0):
-            yield to_fix(bad, self.command("export"))
+            yield to_fix(bad, self.command("export"), has_file=self._has_file)
 
     def _way_on(self, left: int, *, is_paused: bool) -> str:
         """Say how the messages are sent that are left."""
@@ -346,18 +355,22 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
     )
 
 
-def to_fix(count: int, export: str) -> str:
+def to_fix(count: int, export: str, *, has_file: bool = True) -> str:
     """Write how rejected messages and invalid rows are corrected.
 
     Args:
         count: Their number.
         export: The command that exports messages of the ledger.
+        has_file: Whether its rows are in a file, which can be corrected.
     """
+    choice = f"{FILE_TO_FIX} --to-fix"
+    if not has_file:
+        choice = f"{FILE_NOT_SENT} --state {State.REJECTED} --state {State.SKIPPED}"
     return ngettext(
         "{count} is rejected or invalid: to correct it, {command}",
         "{count} are rejected or invalid: to correct them, {command}",
         count,
-    ).format(count=number(count), command=f"{export} {FILE_TO_FIX} --to-fix")
+    ).format(count=number(count), command=f"{export} {choice}")
 
 
 def print_deliveries(figures: Figures) -> None:

@@ -56,6 +56,7 @@ class Standing:
         reason: The reason why it stopped.
         fail_above: Share of rejected and invalid messages that is tolerated.
         earlier: Attempts that were followed by another by the user's word, by their outcome.
+        has_file: Whether its rows are in a file, which can be exported and corrected.
         asked_about: Messages that wait for somebody's answer.
     """
 
@@ -67,6 +68,7 @@ class Standing:
     reason: str | None = None
     fail_above: float = 0.0
     earlier: Mapping[State, int] = attrs.field(factory=dict[State, int])
+    has_file: bool = True
     asked_about: int = 0
 
     def code(self, *, is_waiting: bool = False) -> ExitCode:
@@ -143,6 +145,7 @@ def standing_of(reader: LedgerReader) -> Standing:
         reason=metadata.get(metadata_names.STOPPED) or None,
         fail_above=float(metadata.get(metadata_names.FAIL_ABOVE, 0)),
         earlier=reader.earlier_attempts(),
+        has_file=not metadata.get(metadata_names.SOURCE_QUERY),
         asked_about=sum(it.messages for it in reader.unreleased() if it.place is not None),
     )
 

@@ -50,10 +50,11 @@ from connectus_async.cli.first_message import TEST_STOPPED, send_test
 from connectus_async.cli.handing_out import check_workers, hand_out
 from connectus_async.cli.language import current
 from connectus_async.cli.language import gettext as _
-from connectus_async.cli.ledgers import Place, beside, check_source, command
+from connectus_async.cli.ledgers import Place, check_source, command
 from connectus_async.cli.loading import load_source
 from connectus_async.cli.log import campaign_log
 from connectus_async.cli.orders import is_paused, order_rate
+from connectus_async.cli.origins import Recorded, origin_of
 from connectus_async.cli.parameters import reading
 from connectus_async.cli.plan import Planner, StoppedError
 from connectus_async.cli.recipient_column import with_recipient
@@ -66,7 +67,6 @@ from connectus_async.cli.schedule import (
     order_start,
     planned_start,
 )
-from connectus_async.cli.source_files import SourceFile
 from connectus_async.client import AsyncConnectus
 from connectus_async.errors import InvalidArgumentError, LedgerError
 from connectus_async.ledger import (
@@ -81,15 +81,18 @@ from connectus_async.ledger.states import Edited, State
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.frequency import FrequencyCap
 from connectus_async.recipients.phone_numbers import checker
-from connectus_async.recipients.sources import Source, open_source
+from connectus_async.recipients.sources import Source
 from connectus_async.workers.campaign_options import CampaignOptions, Settings
 
 DEFAULT_MANNER: Final = Manner()
+NOTHING_RECORDED: Final = {metadata_names.SOURCE_FILE: "", metadata_names.SOURCE_QUERY: ""}
 NOTHING_SENT: Final = "interrupted; nothing was sent: run the same command again"
 
 
 def send(
-    file: Path,
+    file: Path | None,
+    query: str | None,
+    database: str | None,
     region: str | None,
     ledger: Place | None,
     edited: str | None,
@@ -104,11 +107,13 @@ def send(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Send a message to every row of a file.
+    """Send a message to every row of FILE, or of a query.
 
     The same command again resumes the campaign: a message in the ledger is not sent twice.
     """
     _check_combination(dry_run=dry_run, workers=workers, test_to=test_to, limit=limit)
+    said = attrs.evolve(reading(), region=region)
+    origin = origin_of(file, query, database, said)
     if not dry_run and test_to is None:
         check_confirmable(yes=yes, as_json=as_json)
     manner = Manner.of(given, start=at)
@@ -117,13 +122,12 @@ def send(
         composition = Composition.of(given)
         composition.composer(region)  # its errors come first
         settings = Settings(region=region, **given)
-        place = ledger or beside(file, settings.campaign)
-    said = attrs.evolve(reading(), region=region)
+        place = ledger or origin.ledger(settings.campaign)
     place = with_campaign(place, settings.campaign)
     who = Edited(edited) if edited else None
 
     async def command() -> int:
-        source = await open_source(file, said)
+        source = await origin.open()
         check_no_export(source)
         chosen = await with_recipient(composition, source.columns, place, asks=not (yes or as_json))
         composer = chosen.composer(region).bound(source.columns)
@@ -149,7 +153,7 @@ def send(
                 planner=scheduled,
                 as_json=as_json,
             )
-        source_file = await run_sync(SourceFile.of, file, said)
+        recorded = await origin.recorded()
         async with client_for(settings) as client:
             code, _accepted = await send_source(
                 client,
@@ -167,7 +171,7 @@ def send(
                 manner=manner,
                 limit=limit,
                 as_json=as_json,
-                recorded=(source_file, chosen),
+                recorded=(recorded, chosen),
             )
         return code
 
@@ -317,7 +321,7 @@ async def send_source(
     manner: Manner = DEFAULT_MANNER,
     limit: int | None = None,
     as_json: bool,
-    recorded: tuple[SourceFile, Composition] | None = None,
+    recorded: tuple[Recorded, Composition] | None = None,
 ) -> tuple[int, int]:
     """Load a source, print what would be sent, and once that is confirmed, send it.
 
@@ -338,7 +342,7 @@ async def send_source(
         manner: The manner of sending.
         limit: The size of a sample to send; the rest stays queued.
         as_json: Whether to print JSON.
-        recorded: The file and the message options, for the ledger to remember.
+        recorded: The origin of the recipients and the message options, for the ledger to remember.
 
     Returns:
         The exit code, and the number of accepted messages in the ledger.
@@ -355,7 +359,7 @@ async def send_source(
     check_workers(workers, options)
     opened = open_store(ledger).ledger()
     async with campaign_sender(client, opened, options) as sender:
-        names = {metadata_names.SOURCE: source.name, metadata_names.SOURCE_FILE: ""}
+        names = {metadata_names.SOURCE: source.name, **NOTHING_RECORDED}
         await sender.note(**metadata_of(settings), **names, **cap.metadata())
         await run_sync(order_rate, ledger, rate)
         await run_sync(order_start, ledger, manner.start)
@@ -365,8 +369,8 @@ async def send_source(
         choose = partial(edits.choose, given=edited, asks=not (yes or as_json), as_json=as_json)
         report = await load_source(sender, source, composer, options, choose, planner, reached)
         if recorded is not None:
-            source_file, composition = recorded
-            loaded = source_file.loaded(await opened.metadata())
+            origin, composition = recorded
+            loaded = origin.loaded(await opened.metadata())
             await sender.note(**loaded, **{metadata_names.COMPOSITION: composition.written()})
         plan = await planner.plan(report, client, region=options.region)
         await planner.show(plan)
@@ -419,7 +423,7 @@ async def send_queued(
             await note_stop(sender, display.stopped_by, display.code)
     standing = await run_sync(standing_after, ledger, display.summary, display.code)
     paused = await run_sync(is_paused, ledger)
-    display.finish(standing.counts, standing.skipped, is_paused=paused)
+    display.finish(standing.counts, standing.skipped, is_paused=paused, has_file=standing.has_file)
     if standing.counts.get(State.QUEUED):
         with suppress(LedgerError):  # the summary was printed
             await announce_start(ledger, as_json=as_json)

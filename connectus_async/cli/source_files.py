@@ -5,14 +5,21 @@ import json
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import attrs
 from anyio.to_thread import run_sync
 
 from connectus_async.errors import ConfigurationError, InvalidArgumentError
 from connectus_async.ledger import metadata_names
-from connectus_async.recipients.cells import ErrorCell, Shown, format_cell, is_blank
+from connectus_async.recipients.cells import (
+    Cell,
+    ErrorCell,
+    Shown,
+    format_cell,
+    is_blank,
+    written_value,
+)
 from connectus_async.recipients.sources import Reading, Source, open_source
 from connectus_async.report.original import Cells, Original
 
@@ -23,6 +30,10 @@ CHANGED: Final = (
     " the columns of the file, the export needs none"
 )
 MISSING: Final = "{name} is not at its place any more: pass it by --source"
+OF_A_QUERY: Final = (
+    "its recipients came from a query, whose rows no ledger keeps: export without the columns of"
+    " the file; to correct rows, change them in the database and run the same bulk send again"
+)
 NOT_RECORDED: Final = (
     "the ledger does not know its file: it was made by another version, or by a program; export"
     " without the columns of the file"
@@ -57,6 +68,8 @@ class SourceFile:
         Raises:
             ConfigurationError: It has recorded nothing.
         """
+        if metadata.get(metadata_names.SOURCE_QUERY):
+            raise ConfigurationError("--original", OF_A_QUERY)
         written = metadata.get(metadata_names.SOURCE_FILE)
         if not written:
             raise ConfigurationError("--original", NOT_RECORDED)
@@ -90,7 +103,7 @@ class SourceFile:
             raise ConfigurationError("--original", CHANGED.format(name=path.name))
         source = await open_source(path, self.reading)
         place = [*source.columns].index(recipient)
-        return Original(source.columns, lambda: _rows(source), place, self.load)
+        return Original(source.columns, lambda: _rows(source, recipient), place, self.load)
 
 
 def _digest(path: Path) -> str:
@@ -100,16 +113,25 @@ def _digest(path: Path) -> str:
         ).hexdigest()
 
 
-def _rows(source: Source) -> Generator[tuple[int, Cells], None, None]:
+def _rows(source: Source, recipient: str) -> Generator[tuple[int, Cells], None, None]:
     with closing(source.lines()) as lines:
         for line in lines:
             if not isinstance(line.cells, InvalidArgumentError):
-                cells = line.cells
+                cells = {**line.cells, recipient: _digits(line.cells.get(recipient))}
                 yield line.number, [_text(name, cells.get(name)) for name in source.columns]
 
 
+def _digits(cell: Cell) -> Cell:
+    """Write a recipient as it was sent to. A float stays one, since digits may be missing in it."""
+    if is_blank(cell) or isinstance(cell, ErrorCell):
+        return cell
+    if isinstance(cell, float):
+        return float.__repr__(cell)
+    return cast("Cell", written_value("", cell))
+
+
 def _text(column: str, cell: object) -> str | None:
-    """Write a cell as text. A float stays one, since digits may be missing in it."""
+    """Write a cell as text, as a sheet shows it."""
     if is_blank(cell):
         return None
     if isinstance(cell, str):

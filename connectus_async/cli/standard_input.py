@@ -24,15 +24,15 @@ INTERRUPTED: Final = "interrupted; nothing was sent: run the same command again"
 
 @contextmanager
 def recipients_file(
-    path: Path, *, ledger: Place | None, keeps: bool, as_json: bool
-) -> Generator[Path, None, None]:
+    path: Path | None, *, ledger: Place | None, keeps: bool, as_json: bool
+) -> Generator[Path | None, None, None]:
     """Give a file of recipients; standard input becomes one, which only its owner may read.
 
     Its content tells its kind. The file is removed at the end. To resume the campaign, either give
     the same input again, or use ``bulk resume``: the ledger has all rows.
 
     Args:
-        path: The path, or ``-``.
+        path: The path, or ``-``; ``None`` if the recipients come from elsewhere.
         ledger: The ledger that the user names.
         keeps: Whether the command needs one.
         as_json: Whether errors are printed as JSON.

@@ -33,6 +33,10 @@ SOURCE: Final = "source"
 SOURCE_FILE: Final = "source_file"
 """Path and hash of that file, and the number of its load, as a JSON object of the command line."""
 
+SOURCE_QUERY: Final = "source_query"
+"""Query that the recipients came from, and the address of its database without a password, as a
+JSON object of the command line; empty if they came from a file."""
+
 COMPOSITION: Final = "composition"
 """Texts and columns of the messages, as a JSON object of the command line."""
 

@@ -100,6 +100,8 @@ def is_blank(cell: object) -> bool:
     """
     if isinstance(cell, str):
         return not cell or cell.isspace()
+    if isinstance(cell, Decimal):
+        return cell.is_nan()
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 

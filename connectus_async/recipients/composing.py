@@ -3,14 +3,13 @@
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
 
-from anyio.to_thread import run_sync
-
 from connectus_async.ledger.keys import KeyMaker
 from connectus_async.ledger.records import CHARACTERS_A_TRANSACTION, ROWS_A_TRANSACTION, Entry
 from connectus_async.products.sms import Sms
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.plain_sms import Composed, PlainRows, PlainSms, example
 from connectus_async.recipients.sources import Line, Source
+from connectus_async.recipients.sources.interrupting import interruptible
 
 
 async def composed(
@@ -31,7 +30,7 @@ async def composed(
     compose = _composition(composer, entry_of, key_maker)
     lines = source.lines()
     try:
-        while batch := await run_sync(_batch, lines, compose):
+        while batch := await interruptible(source.interrupt, _batch, lines, compose):
             yield batch
     finally:
         with suppress(ValueError):  # its thread still reads: Ctrl-C does not wait for it

@@ -545,12 +545,15 @@ def test_a_corrected_text_takes_the_place_of_one_that_was_not_sent(run, server, 
     ("written", "problem"),
     [
         (b"", "is empty; its first line must name the columns"),
-        (b"dst_number;name\n56987688060;Jos\xe9\n", "is not utf-8"),
-        (b"\x89PNG\r\n\x1a\n\0\0\xff", "is not utf-8"),
+        (
+            b"dst_number;name\n56987688060;Jos\xe9\n56987688061;Jos\xc3\xa9\n",
+            "is UTF-8 on line 3 but not on line 2",
+        ),
+        (b"\x89PNG\r\n\x1a\n\0\0\xff", "has a null byte; it is not text"),
         (b"dst_number,name,name\n", "gives columns 2 and 3 the same name"),
         (b'dst_number,name\n56987688060,"Ana\n', "cannot be read after line 1"),
     ],
-    ids=["empty", "latin-1", "binary", "doubled column", "truncated"],
+    ids=["empty", "two encodings", "binary", "doubled column", "truncated"],
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_file_that_cannot_be_read_is_one_sentence(

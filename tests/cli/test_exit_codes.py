@@ -126,7 +126,7 @@ def test_a_wrong_value_is_wrong_usage(
 
 WRONG_FILES = {
     "empty": b"",
-    "another encoding": "dst_number,name\n56987688060,José\n".encode("latin-1"),
+    "another encoding": "dst_number,name\n56987688060,José Muñoz\n".encode("cp850"),
     "a quote left open": b'dst_number,name\n56987688060,"Ana\n',
     "numbers without a country": b"dst_number,name\n987688060,Ana\n",
     "an export": b"dst_number,name,connectus_row\n56987688060,Ana,1\n",

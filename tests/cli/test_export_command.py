@@ -161,3 +161,40 @@ def test_a_workbook_is_joined_too(run: Run, tmp_path: Path, server: Emulator):
 
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["dst_number"] for row in rows] == ["56987688060", "56987688061.5"]
+
+
+def test_a_workbook_is_exported_as_it_is_shown(run: Run, tmp_path: Path, server: Emulator):
+    """But for the recipient, whose digits count; its hidden rows are left out again."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in [
+        ("dst_number", "monto", "x"),
+        (987688060, 15000, "=1/0"),
+        (987688061, 15000, 1),
+        (987688062.0, 7, 2),
+        (987688063, 15000, 3),
+    ]:
+        sheet.append(row)
+    forms = ["#,##0", '"+56 "0', '"$ "0', "0"]
+    for place, form in enumerate(forms, 2):
+        sheet.cell(place, 1).number_format = form
+        sheet.cell(place, 2).number_format = '"$" #,##0'
+    sheet.row_dimensions[5].hidden = True
+    path = tmp_path / "clientes.xlsx"
+    book.save(path)
+    given = ("bulk", "send", path, "--yes", "--text", "Debes {monto}", "--region", "CL")
+
+    refused = run(*given)
+    run(*given, "--hidden-rows", "skip")
+    done = run(
+        "bulk", "export", f"{path}.ledger.db", "-", "--format", "jsonl", "--original", "--text"
+    )
+
+    assert refused.exit_code == 1
+    assert "hides 1 of its 4 rows, by a filter or by hand" in refused.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(it["dst_number"], it["monto"], it["text"]) for it in rows] == [
+        ("987688060", "$ 15.000", "Debes $ 15.000"),
+        ("+56 987688061", "$ 15.000", "Debes $ 15.000"),
+        ("987688062.0", "$ 7", None),
+    ]

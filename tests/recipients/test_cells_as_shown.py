@@ -156,6 +156,7 @@ async def test_without_a_country_only_what_needs_none_is_shown(tmp_path: Path):
         (0.5, "# ?/?", "0.5"),
         (5, "[<=9]0;00", "5"),
         (CHRISTMAS, "hh:mm:ss.000", "2026-12-24 15:30:05"),
+        (CHRISTMAS, "d_-d", "2026-12-24 15:30:05"),
         (5, "[DBNum1]0", "5"),
         (5, '"a', "5"),
         (5, "*x0", "5"),

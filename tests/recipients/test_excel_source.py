@@ -8,6 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import openpyxl
 import pytest
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.worksheet.worksheet import Worksheet
 
 from connectus_async import ConfigurationError, InvalidArgumentError
@@ -198,6 +199,40 @@ async def test_a_sheet_is_asked_for_by_its_name(path: Path):
     with pytest.raises(InvalidArgumentError, match="has no sheet 'Julio': Mayo, Junio"):
         await open_source(path, Reading(sheet="Julio"))
     assert await lines_of(path, sheet="Junio") == [Line(2, {"b": 2})]
+
+
+async def test_of_many_sheets_the_first_are_named(path: Path):
+    """Counting the rows of all could take long."""
+    book = openpyxl.Workbook()
+    for number in range(30):
+        book.create_sheet(f"Mes {number}").append(["a"])
+    book.save(path)
+
+    with pytest.raises(InvalidArgumentError, match=r"Mes 0 \(0\), .*Mes 18 \(0\), …$"):
+        await open_source(path)
+
+
+async def test_a_workbook_without_a_visible_sheet_is_refused(path: Path):
+    """No hidden one is taken for it."""
+    write(path, ["a"], [1])
+    rewrite(path, "xl/workbook.xml", 'state="visible"', 'state="hidden"')
+
+    with pytest.raises(InvalidArgumentError, match="has no visible sheet"):
+        await open_source(path)
+    assert len(await lines_of(path, sheet="Sheet")) == 1
+
+
+async def test_days_may_be_counted_from_1904(path: Path):
+    """Excel for the Macintosh did so."""
+    book = openpyxl.Workbook()
+    book.epoch = CALENDAR_MAC_1904
+    book.active.append(["a", "b"])
+    book.active.append([dt.datetime(2026, 12, 24, 15, 30), dt.time(9, 5)])
+    book.save(path)
+
+    assert await lines_of(path) == [
+        Line(2, {"a": dt.datetime(2026, 12, 24, 15, 30), "b": dt.time(9, 5)})
+    ]
 
 
 async def test_a_hidden_sheet_does_not_count(path: Path):

@@ -54,6 +54,14 @@ async def test_cells_keep_their_types(path: Path):
     assert second.number == 2
 
 
+async def test_a_float_has_the_digits_of_its_own_type(path: Path):
+    """A float of 32 bits is 0.1, not the 0.10000000149011612 of one of 64 bits."""
+    values = [0.1, 1234.56, None]
+    parquet.write_table(pa.table({"single": pa.array(values, pa.float32())}), path)
+
+    assert [line.cells for line in await lines_of(path)] == [{"single": it} for it in values]
+
+
 async def test_the_number_of_rows_is_known_at_once(path: Path):
     """The file says it; rows are numbered across its batches and row groups."""
     parquet.write_table(pa.table({"a": range(1_234)}), path, row_group_size=700)

@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import openpyxl
@@ -19,6 +20,9 @@ from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.suppression_file import recipients_in
 
 NUMBER, OTHER, ADDRESS = "56987688060", "56987688061", "ana@example.com"
+gzipped = partial(gzip.compress, mtime=0)
+"""The same in every process that collects the tests."""
+
 KEYS = [int(recipient_key(NUMBER)), int(recipient_key(OTHER))]
 
 
@@ -74,7 +78,7 @@ TABLE = f"Nombre;Celular\nAna;{NUMBER}\nLuz;+56 9 8768 8061\n"
         ("a.csv", b"\xef\xbb\xbfsep=;\r\n" + TABLE.encode()),
         ("a.csv", ("Bajas;\n\n" + TABLE).encode()),
         ("a.csv", TABLE.replace(";", "\t").encode("utf-16")),
-        ("a.csv.gz", gzip.compress(TABLE.encode())),
+        ("a.csv.gz", gzipped(TABLE.encode())),
         ("a.zip", zipped(TABLE.encode())),
         ("a.xlsx", workbook(["Celular"], [int(NUMBER)], [OTHER])),
         ("a.xlsx", workbook([int(NUMBER)], [OTHER])),

@@ -16,6 +16,7 @@ from connectus_async.recipients.sources.excel_file import ExcelFile
 from connectus_async.recipients.sources.jsonl_file import JsonLinesFile
 from connectus_async.recipients.sources.packed import PACKED, PackedFile
 from connectus_async.recipients.sources.parquet_file import ParquetFile
+from connectus_async.recipients.sources.query import Query, from_query
 from connectus_async.recipients.sources.reading import AS_FOUND, Reading
 from connectus_async.recipients.sources.vcard_file import VCardFile
 
@@ -35,10 +36,12 @@ __all__ = [
     "JsonLinesFile",
     "Line",
     "ParquetFile",
+    "Query",
     "Reading",
     "Source",
     "VCardFile",
     "from_dataframe",
+    "from_query",
     "open_source",
     "opened",
 ]

@@ -1,16 +1,16 @@
 """Base of all sources."""
 
 import abc
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final
 
-import anyio.to_thread
 import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell
+from connectus_async.recipients.sources.interrupting import interruptible
 from connectus_async.redaction import masked
 
 LINES_A_BATCH: Final = 500
@@ -61,6 +61,9 @@ class Source(abc.ABC):
         """
         return ()
 
+    def interrupt(self) -> None:  # noqa: B027 - most have nothing that takes long
+        """Make a reading in another thread end soon, with an error. Blocking."""
+
     async def batches(self) -> AsyncIterator[Sequence[Line]]:
         """Read the rows in worker threads, in batches of some hundred, and never ahead.
 
@@ -69,7 +72,7 @@ class Source(abc.ABC):
         """
         lines = self.lines()
         try:
-            while batch := await anyio.to_thread.run_sync(list, islice(lines, LINES_A_BATCH)):
+            while batch := await interruptible(self.interrupt, _batch, lines):
                 yield batch
         finally:
             with suppress(ValueError):  # its thread still reads: Ctrl-C does not wait for it
@@ -84,6 +87,10 @@ class Source(abc.ABC):
         if self.length is not None:
             return self.length
         return sum([len(batch) async for batch in self.batches()])
+
+
+def _batch(lines: Iterator[Line]) -> list[Line]:
+    return list(islice(lines, LINES_A_BATCH))
 
 
 def check_columns(file: str, columns: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from connectus_async.recipients.sources.packed import PackedFile
 
 CP1252: Final = "cp1252"
 MOST_SHOWN: Final = 8
+HEAD_BYTES: Final = 4_096
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, UTF_8),
@@ -76,11 +77,17 @@ def find_encoding(file: PackedFile, said: str | None) -> Encoding:
     if said is not None:
         return _said(file, said)
     with file.opened() as content:
-        head = content.read(4)
+        head = content.read(HEAD_BYTES)
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if marked is not None:
         return Encoding(marked)
-    return Encoding(UTF_8) if _is_utf_8(file) else _cp1252(file)
+    if _is_utf_8(file):
+        return Encoding(UTF_8)
+    if b"\0" in head:
+        raise InvalidArgumentError(
+            file.path.name, "has a null byte; it is not text, or has another encoding"
+        )
+    return _cp1252(file)
 
 
 def _said(file: PackedFile, said: str) -> Encoding:

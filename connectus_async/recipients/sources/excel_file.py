@@ -10,7 +10,7 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, ErrorCell, is_blank
-from connectus_async.recipients.columns import listed
+from connectus_async.recipients.columns import LONGEST_NAME, MOST_LISTED, listed
 from connectus_async.recipients.sources._source import (
     Line,
     Source,
@@ -33,7 +33,6 @@ from connectus_async.recipients.sources.workbooks.workbook import (
 )
 from connectus_async.redaction import one_line
 
-LONGEST_NAME: Final = 40
 MAX_COUNTED: Final = 100_000
 """Rows that are counted in each sheet, to choose one."""
 
@@ -132,8 +131,9 @@ class ExcelFile(Source):
                     missing = width - len(cells)
                     if missing < 0 and not all(map(is_blank, cells[missing:])):
                         yield Line(number, too_many_cells(cells, self.header))
-                    else:
-                        yield Line(number, by_column(self.header, chain(cells, [None] * missing)))
+                        continue
+                    all_cells = chain(cells, [None] * missing) if missing > 0 else cells
+                    yield Line(number, by_column(self.header, all_cells))
             self._note_rows(book, hidden, skips=skips)
 
     def _note(self, sentence: str) -> None:
@@ -183,11 +183,15 @@ def _sheet(path: Path, book: Workbook, name: str | None) -> str:
         raise InvalidArgumentError(path.name, "has no visible sheet; choose one with --sheet")
     if name is not None:
         problem = f"has no sheet {name!r}"
-        names = [one_line(sheet, LONGEST_NAME) for sheet in shown]
+        names = [one_line(sheet, LONGEST_NAME) for sheet in shown[:MOST_LISTED]]
     else:
         problem = "has several sheets; choose one with --sheet, here with their rows"
-        names = [f"{one_line(it, LONGEST_NAME)} ({_count(path, book, it)})" for it in shown]
-    raise InvalidArgumentError(path.name, f"{problem}: {', '.join(names)}")
+        names = [
+            f"{one_line(sheet, LONGEST_NAME)} ({_count(path, book, sheet)})"
+            for sheet in shown[:MOST_LISTED]
+        ]
+    rest = ["…"] if len(shown) > MOST_LISTED else []
+    raise InvalidArgumentError(path.name, f"{problem}: {', '.join(names + rest)}")
 
 
 def _count(path: Path, book: Workbook, sheet: str) -> str:

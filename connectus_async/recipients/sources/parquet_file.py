@@ -1,6 +1,6 @@
 """Parquet files, through pyarrow."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
-from connectus_async.recipients.cells import Cell
 from connectus_async.recipients.sources._source import LINES_A_BATCH, Line, Source, check_columns
+from connectus_async.recipients.sources._values import Row, plain_rows, readable_row
 
 
 @attrs.frozen(kw_only=True)
@@ -61,18 +61,12 @@ def _opened(path: Path) -> Iterator[Any]:
         raise InvalidArgumentError(path.name, f"cannot be read: {reason}") from None
 
 
-def _rows(batch: Any) -> list[dict[str, Cell] | InvalidArgumentError]:
+def _rows(batch: Any) -> Sequence[Row]:
+    names = batch.schema.names
+    singles = [field.name for field in batch.schema if str(field.type) == "float"]
     try:
-        return list(batch.to_pylist())
+        columns = [column.to_pylist() for column in batch.columns]
     except (ValueError, OverflowError):  # a date out of Python's range, or text that is not UTF-8
-        return [_row(batch.slice(place, 1)) for place in range(batch.num_rows)]
-
-
-def _row(row: Any) -> dict[str, Cell] | InvalidArgumentError:
-    cells: dict[str, Cell] = {}
-    for name, column in zip(row.schema.names, row.columns, strict=True):
-        try:
-            (cells[name],) = column.to_pylist()
-        except (ValueError, OverflowError):
-            return InvalidArgumentError(name, "has a value in this row that cannot be read")
-    return cells
+        ones = (batch.slice(place, 1).columns for place in range(batch.num_rows))
+        return [readable_row(names, [column.to_pylist for column in one], singles) for one in ones]
+    return plain_rows(names, zip(*columns, strict=True), singles)

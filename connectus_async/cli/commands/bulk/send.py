@@ -105,6 +105,23 @@ file_options = chained(
 )
 
 
+query_options = chained(
+    click.option(
+        "--query",
+        metavar="SELECT",
+        help="Query whose rows are the recipients, instead of a FILE; it changes nothing. Needs"
+        " --from and --ledger.",
+    ),
+    click.option(
+        "--from",
+        "database",
+        metavar="ADDRESS",
+        help="Database of the query: sqlite:///PATH, postgresql://HOST/DATABASE or duckdb:///PATH."
+        " A password better comes from PGPASSWORD or ~/.pgpass.",
+    ),
+)
+
+
 yes_option = click.option(
     "--yes", "-y", is_flag=True, help="Send without asking; needed where there is no terminal."
 )
@@ -218,7 +235,8 @@ workers_option = click.option(
 
 
 @click.command("send")
-@click.argument("file", type=click.Path(path_type=Path), callback=file_or_input)
+@click.argument("file", type=click.Path(path_type=Path), callback=file_or_input, required=False)
+@query_options
 @message_options
 @file_options
 @click.option(
@@ -248,10 +266,11 @@ workers_option = click.option(
 @connection_options
 @json_option
 def bulk_send(**given: Any) -> None:
-    """Send a message to every row of FILE: CSV, JSON Lines, Parquet, Excel or contacts (vCard).
+    """Send a message to every row of FILE, or of a query.
 
-    FILE may be packed by gzip or ZIP; - is standard input. The same command again resumes the
-    campaign: a message in the ledger is not sent twice.
+    FILE is CSV, JSON Lines, Parquet, Excel or contacts (vCard), also packed by gzip or ZIP; - is
+    standard input. The same command again resumes the campaign: a message in the ledger is not sent
+    twice.
     """
     from connectus_async.cli.sending import send
     from connectus_async.cli.standard_input import recipients_file

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 import attrs
@@ -159,6 +159,8 @@ def date_form(
     slash = conventions.between_dates if conventions else "/"
     tokens = [_SLASH._replace(text=slash) if it == _SLASH else it for it in section.tokens]
     fields = list(_fields(tokens))
+    if any(before[-1] == after[0] for before, after in pairwise(fields)):
+        raise UnknownFormError  # the two would be one field
     if conventions is None and _NAMES.intersection(fields):
         raise CountryNeededError
     has_date = any(field[:1] in {"y", "M", "d", "E"} for field in fields)

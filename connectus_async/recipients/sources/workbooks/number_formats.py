@@ -172,9 +172,11 @@ class NumberFormats:
             text = _signed(forms, whole if is_whole else number)
             if not text:
                 return None
-            value: ShownInt | ShownFloat = ShownFloat(without_tail(number))
+            value: ShownInt | ShownFloat
             if is_whole and shows_digits:
                 value = padded(whole) if number > 0 else ShownInt(whole)
+            else:
+                value = ShownFloat(number if is_whole else without_tail(number))
             value.shown = text
             return value
 

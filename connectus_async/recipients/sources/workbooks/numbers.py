@@ -32,6 +32,10 @@ _WITHIN: Final = re.compile(r"[-(). ]*")
 
 
 _LEAST: Final = attrs.Factory(lambda form: form.places.count("0"), takes_self=True)
+_IS_SIMPLE: Final = attrs.Factory(
+    lambda form: not (form.scale or form.has_point or form.has_literals) and form.least == 1,
+    takes_self=True,
+)
 _HAS_LITERALS: Final = attrs.Factory(
     lambda form: not _PLACES.issuperset(form.places), takes_self=True
 )
@@ -54,6 +58,7 @@ class NumberForm:
         group: The sign that groups digits.
         least: The least number of whole digits.
         has_literals: Whether there are literals among the places.
+        is_simple: Whether a whole number shows its digits and separators alone.
     """
 
     before: str
@@ -68,6 +73,7 @@ class NumberForm:
     group: str
     least: int = attrs.field(init=False, default=_LEAST)
     has_literals: bool = attrs.field(init=False, default=_HAS_LITERALS)
+    is_simple: bool = attrs.field(init=False, default=_IS_SIMPLE)
 
     @property
     def needs_country(self) -> bool:
@@ -94,7 +100,9 @@ class NumberForm:
 
     def text(self, number: float) -> str:
         """Write a number that is not negative."""
-        if self.is_general:
+        if self.is_simple and isinstance(number, int):
+            digits = f"{number:,}".replace(",", self.group) if self.is_grouped else str(number)
+        elif self.is_general:
             digits = general_text(number).replace(".", self.decimal)
         elif self.places or self.has_point:
             digits = self._digits(number)
@@ -103,8 +111,6 @@ class NumberForm:
         return f"{self.before}{digits}{self.after}"
 
     def _digits(self, number: float) -> str:
-        if isinstance(number, int) and not (self.scale or self.has_point):
-            return self._whole(str(number or ""))
         value = Decimal(repr(without_tail(number))).scaleb(self.scale, _EXACT)
         step = Decimal(1).scaleb(-len(self.decimals))
         whole, _, decimals = f"{value.quantize(step, ROUND_HALF_UP, _EXACT):f}".partition(".")

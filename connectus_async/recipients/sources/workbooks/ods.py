@@ -3,6 +3,7 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
 from zipfile import ZipFile
@@ -78,7 +79,10 @@ class Ods(Workbook):
         self._archive = archive
         self._formats = NumberFormats(region, file, since_1904=False)
         self._general = self._formats.to_cell(GENERAL)
-        self._sheets = _Scan(archive).found
+
+    @cached_property
+    def _sheets(self) -> Mapping[str, _Sheet]:
+        return _Scan(self._archive).found
 
     @property
     def sheets(self) -> Mapping[str, bool]:

@@ -39,7 +39,6 @@ from connectus_async.recipients.sources.workbooks.workbook import (
 EPOCH: Final = dt.datetime(1899, 12, 30)  # noqa: DTZ001 - a date of a workbook has no zone
 EPOCH_1904: Final = dt.datetime(1904, 1, 1)  # noqa: DTZ001 - as above
 _DAY: Final = dt.timedelta(days=1)
-_VALUES: Final = frozenset({"}v", "v"})
 _TRUE: Final = frozenset({"1", "true"})
 _DIGITS: Final = "0123456789"
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -157,18 +156,20 @@ class _RowReader:
     def row(self, row: Element) -> SheetRow:
         """Read a row."""
         cells: list[Cell] = []
+        value_tag = row.tag[: -len("row")] + "v"
         for cell in row:
-            place = cell.get("r", "").rstrip(_DIGITS)
+            given = cell.attrib
+            place = given.get("r", "").rstrip(_DIGITS)
             column = self._columns.get(place) or self._column(place, cells)
-            if (missing := column - 1 - len(cells)) > 0:
-                cells += [None] * missing
-            value = self._cell(cell, column) if len(cell) else None
-            if missing >= 0:
+            value = self._value(cell, value_tag, given, column) if len(cell) else None
+            if (missing := column - 1 - len(cells)) >= 0:
+                if missing:
+                    cells += [None] * missing
                 cells.append(value)
             else:
                 cells[column - 1] = value
         self._number = int(row.get("r", self._number + 1))
-        return SheetRow(self._number, cells, _is_hidden(row))
+        return SheetRow(self._number, cells, _is_hidden(row.attrib))
 
     def _column(self, place: str, cells: Sequence[Cell]) -> int:
         """Return the place of a column, from 1; a cell that names none is the next."""
@@ -180,20 +181,23 @@ class _RowReader:
             raise DamagedError
         return column
 
-    def _cell(self, cell: Element, column: int) -> Cell:
-        kind = cell.get("t")
+    def _value(self, cell: Element, tag: str, given: Mapping[str, str], column: int) -> Cell:
+        kind = given.get("t")
         child = cell[-1]
+        if child.tag != tag:
+            if kind == "inlineStr":
+                return text_of(child)
+            found = cell.find(tag)
+            if found is None:
+                return None
+            child = found
         text = child.text
-        if kind == "inlineStr":
-            return text_of(child)
-        if child.tag[-2:] not in _VALUES:
-            text = next((it.text for it in cell if it.tag[-2:] in _VALUES), None)
         if not text:
             return None
+        if kind is None or kind == "n":
+            return self._to_cells[given.get("s")](float(text), column)
         if kind == "s" and text.isdecimal():
             return self._texts[int(text)]
-        if kind is None or kind == "n":
-            return self._to_cells[cell.get("s")](float(text), column)
         return self._other(cell, kind, text, column)
 
     def _other(self, cell: Element, kind: str, text: str, column: int) -> Cell:
@@ -229,7 +233,7 @@ def _merge(area: str) -> Merge:
     return Merge(int(first_row), column_of(first_column), int(last_row), column_of(last_column))
 
 
-def _is_hidden(given: Element | Mapping[str, str]) -> bool:
+def _is_hidden(given: Mapping[str, str]) -> bool:
     return given.get("hidden") in _TRUE or given.get("ht") == "0"
 
 

@@ -190,6 +190,28 @@ async def test_the_wire_is_shown_without_credentials(ask, call, emulator):
     assert (exchange["ended"], answer["cut"]) == (True, False)
 
 
+async def test_credentials_of_any_form_are_masked(ask, emulator, session):
+    """Also of the other host, without a scheme, and beside it."""
+    secrets = {
+        "Authorization": f"Bearer {emulator.qr_token}",
+        "Cookie": "sesame=1; b=2",
+        "X-Id": "me",
+    }
+    async with session.post(
+        f"{emulator.qr_base_url}/send",
+        json={"number": "56987688060", "message": "Hola"},
+        headers=secrets,
+    ) as response:
+        sent = await response.json()
+
+    head = (await ask.get(f"/messages/{sent['id']}"))["exchange"]["request"]["head"]
+
+    assert "Authorization: Bearer ***\r\n" in head
+    assert "Cookie: ***\r\n" in head
+    assert "X-Id: me" in head
+    assert not {emulator.qr_token, "sesame"} & set(head.replace("=", " ").split())
+
+
 async def test_the_wire_of_a_faulty_request_is_that_of_the_fault(ask, call, emulator):
     """A lost answer is none; half an answer is half; a proxy's status is that of the proxy."""
     for fault in (Fault.reset_after(), Fault.half_answer(), Fault.status(502, "[]", acted=True)):

@@ -151,8 +151,7 @@ class Inbox:
         async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path.startswith(INBOX_PATH):
                 return await handler(request)
-            async with wire.exchange(request):
-                return await handler(request)
+            return await wire.record(request, handler)
 
         return watch
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,9 +11,11 @@ from attrs import define, field
 from connectus_async.emulator.faults import SENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Awaitable, Callable
 
     from connectus_async.emulator.messages import Received
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PART_LIMIT: Final = 64 * 2**10
 """Bytes kept of a body; an email may be far longer."""
@@ -23,10 +23,8 @@ TOTAL_LIMIT: Final = 64 * 2**20
 """Bytes kept of all messages; beyond, the oldest are dropped."""
 _OVERHEAD: Final = 400
 _SHARED_HEADS: Final = 256
-_SECRET: Final = re.compile(
-    rb"(?im)^((?:authorization|proxy-authorization|cookie):[ \t]*(?:basic |bearer )?)[^\r]*"
-)
-_MASK: Final = rb"\1***"
+_SCHEMES: Final = frozenset({b"basic", b"bearer"})
+_SECRET: Final = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
 
 
 @define(eq=False, repr=False)
@@ -77,13 +75,12 @@ class Wire:
         factory=lambda: ContextVar("exchange", default=None)
     )
 
-    @asynccontextmanager
-    async def exchange(self, request: web.Request) -> AsyncGenerator[None]:
-        """Record the exchange of `request`, which the block carries out."""
+    async def record(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, and record the exchange."""
         exchange = request[EXCHANGE] = Exchange(request)
         token = self._current.set(exchange)
         try:
-            yield
+            return await handler(request)
         finally:
             self._current.reset(token)
             if exchange.id_message is not None:
@@ -139,11 +136,18 @@ class Wire:
 def _request_head(request: web.Request) -> bytes:
     major, minor = request.version
     first = f"{request.method} {request.raw_path} HTTP/{major}.{minor}"
-    lines = [
-        first.encode(errors="surrogateescape"),
-        *(b"%b: %b" % header for header in request.raw_headers),
+    lines = [first.encode(errors="surrogateescape")]
+    lines += [
+        b"%b: %b" % (name, _masked(value) if name.lower() in _SECRET else value)
+        for name, value in request.raw_headers
     ]
-    return _SECRET.sub(_MASK, b"\r\n".join(lines))
+    return b"\r\n".join(lines)
+
+
+def _masked(value: bytes) -> bytes:
+    """Mask credentials; a scheme of the API may be seen."""
+    scheme = value.partition(b" ")[0]
+    return scheme + b" ***" if scheme.lower() in _SCHEMES else b"***"
 
 
 def _answer_head(response: web.StreamResponse) -> bytes:

@@ -2,13 +2,15 @@
 
 Needs selenium, and Chromium with its driver. Run from the top of the repository:
 
-    python -m benchmarks.inbox [MESSAGES]
+    python -m benchmarks.inbox [MESSAGES] [--pictures FOLDER]
 """
 
 import argparse
 import random
 import shutil
 import time
+from itertools import product
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_MESSAGES = 100_000
 MOST_SECONDS = 1.0
 SWITCHES = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run")
+CAMILA = "56987688060"
 NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "Hernán")
 FIRST_PAINT = """
     const done = arguments[0];
@@ -117,6 +120,39 @@ def measure(browser: Chrome, emulator: Emulator, messages: int) -> dict[str, flo
     return found
 
 
+def conversation(emulator: Emulator) -> None:
+    """Accept messages of all channels for the pictures."""
+    accept = emulator._state.accept  # noqa: SLF001 - as above
+    text = "Hola Camila, tu pedido llega hoy entre las 14:00 y las 18:00 a Av. Providencia 1234. "
+    mail = "<h1 style='color:#2a62b8'>Hola Camila</h1><p>Tu pedido va en <b>camino</b>.</p>"
+    accept("email", "camila@example.com", mail, subject="Tu pedido va en camino")
+    accept("whatsapp", CAMILA, "¿Quieres seguir tu pedido? https://example.com/p/1234 📦")
+    accept("sms", CAMILA, text + "Si no estarás, respóndenos con la palabra NO.")
+
+
+def take_pictures(browser: Chrome, emulator: Emulator, folder: Path) -> None:
+    """Save the page with an SMS and an email, wide and narrow, in light and in dark."""
+    conversation(emulator)
+    for scheme, width in product(("light", "dark"), (1280, 390)):
+        for command, settings in (
+            (
+                "setDeviceMetricsOverride",
+                {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+            ),
+            (
+                "setEmulatedMedia",
+                {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+            ),
+        ):
+            browser.execute_cdp_cmd(f"Emulation.{command}", settings)
+        for place, name in enumerate(("sms", "whatsapp", "email")):
+            browser.get(emulator.inbox_url)
+            browser.execute_async_script(FIRST_PAINT)
+            browser.execute_script("document.querySelectorAll('.row')[arguments[0]].click()", place)
+            time.sleep(1)
+            browser.save_screenshot(str(folder / f"inbox-{name}-{width}-{scheme}.png"))
+
+
 def report(found: dict[str, float]) -> None:
     """Print what was measured, and fail if a person would wait."""
     for name, value in found.items():
@@ -131,16 +167,19 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("messages", nargs="?", type=int, default=DEFAULT_MESSAGES)
-    messages = parser.parse_args().messages
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="save pictures there")
+    arguments = parser.parse_args()
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     with TemporaryDirectory() as profile, Emulator(inbox=True, balance=10**9) as emulator:
         for switch in (*SWITCHES, f"user-data-dir={profile}"):
             options.add_argument(f"--{switch}")
-        fill(emulator, messages)
+        fill(emulator, arguments.messages)
         browser = Chrome(options=options, service=Service(shutil.which("chromedriver")))
         try:
-            report(measure(browser, emulator, messages))
+            report(measure(browser, emulator, arguments.messages))
+            if arguments.pictures:
+                take_pictures(browser, emulator, arguments.pictures)
         finally:
             browser.quit()
 

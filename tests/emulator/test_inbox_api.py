@@ -515,6 +515,8 @@ async def test_the_page_is_served_with_a_strict_policy(session, emulator):
     for path, type_ in (
         ("", "text/html"),
         ("page.js", "text/javascript"),
+        ("message.js", "text/javascript"),
+        ("tools.js", "text/javascript"),
         ("page.css", "text/css"),
     ):
         async with session.get(emulator.inbox_url + path) as response:

@@ -65,6 +65,8 @@ _PAGE: Final = {
     "": ("page.html", "text/html"),
     "page.css": ("page.css", "text/css"),
     "page.js": ("page.js", "text/javascript"),
+    "message.js": ("message.js", "text/javascript"),
+    "tools.js": ("tools.js", "text/javascript"),
 }
 _CHANNELS: Final = ("sms", "email", "whatsapp", "whatsapp_qr")
 _MOST_ROWS: Final = 500

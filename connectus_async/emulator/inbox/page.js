@@ -1,62 +1,14 @@
 // The page of the inbox. What messages hold is set as text, never as HTML.
 
+import { showFacts, showTalk } from "./message.js";
+import { API, ask, at, clock, complain, counted, language, make, numbers, stateMark, word } from "./tools.js";
+
 const ROW = 66;
 const BLOCK = 100;
 const KEPT_BLOCKS = 30;
 const MOST_ROWS = 450_000; // Chromium has no taller elements
 const SEARCH_PAUSE = 120;
 const LEAST_PAUSE = 400; // milliseconds between two refreshes while a campaign is sent
-const API = "api";
-
-const allWords = JSON.parse(document.getElementById("words").textContent);
-const language = navigator.languages.map(tag => tag.slice(0, 2)).find(tag => tag in allWords) ?? "en";
-const words = allWords[language];
-const locale = navigator.languages.find(tag => tag.startsWith(language)) ?? language;
-const numbers = new Intl.NumberFormat(locale);
-const plurals = new Intl.PluralRules(locale);
-const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const calendar = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" });
-const BAD = new Set(["NO_ENTREGABLE", "NUMERO_INVALIDO"]);
-
-const at = id => document.getElementById(id);
-
-function word(name, values = {}) {
-  const text = words[name] ?? name;
-  return text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
-}
-
-function counted(name, count) {
-  return word(`${name}.${plurals.select(count) === "one" ? "one" : "other"}`, { count: numbers.format(count) });
-}
-
-function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children.filter(child => child !== null));
-  return element;
-}
-
-async function ask(path, { method = "GET", body, signal } = {}) {
-  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
-  const response = await fetch(API + path, { method, headers, body: JSON.stringify(body), signal });
-  const answer = await response.json();
-  if (!response.ok) {
-    throw new Error(answer.error);
-  }
-  return answer;
-}
-
-function complain(error) {
-  if (error.name === "AbortError") {
-    return;
-  }
-  at("notice").textContent = word("failed", { why: error.message });
-  at("notice").hidden = false;
-}
-
-function stateMark(name) {
-  const kind = name === "ENTREGADO" ? "good" : BAD.has(name) ? "bad" : "";
-  return make("span", { className: `state ${kind}`, textContent: word(name), title: name });
-}
 
 // The list: blocks of rows are fetched as they come into view, and few elements show them.
 
@@ -256,7 +208,7 @@ async function refreshNow() {
   }
 }
 
-let summary = {};
+let summary = { deliveries: [] };
 
 async function showSummary() {
   summary = await ask("/summary");
@@ -327,143 +279,17 @@ async function showMessage() {
   chosen.message = seen;
   at("detail").hidden = false;
   at("choose").hidden = true;
-  showTalk(message, talk, first);
-  showFacts(message);
+  showTalk(message, talk, { first, hearsReplies: summary.hears_replies, choose: chooseId });
+  showFacts(message, summary.deliveries);
   if (first) {
     at("detail").scrollTop = 0;
   }
-}
-
-function showTalk(message, talk, first) {
-  at("who").textContent = message.recipient;
-  const bubbles = [...talk.messages.map(it => [it.time, bubble(it, message)]),
-    ...talk.replies.map(it => [it.time, replyBubble(it)])];
-  bubbles.sort(([one], [other]) => Date.parse(one) - Date.parse(other));
-  const earlier = talk.total - talk.messages.length;
-  const atEnd = at("talk").scrollHeight - at("talk").scrollTop - at("talk").clientHeight < 40;
-  const frame = at("talk").querySelector("iframe");
-  at("talk").replaceChildren(
-    earlier > 0 ? make("p", { className: "muted", textContent: word("earlier", { count: numbers.format(earlier) }) }) : "",
-    ...bubbles.map(([, element]) => element));
-  if (first) {
-    at("talk").scrollTop = at("talk").scrollHeight;
-    at("talk").querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
-  } else if (atEnd && !frame) {
-    at("talk").scrollTop = at("talk").scrollHeight;
-  }
-  at("reply").hidden = message.channel !== "sms" || !summary.hears_replies;
-  at("reply-hint").hidden = !at("reply").hidden;
-  at("reply-hint").textContent = word(message.channel === "sms" ? "deaf" : "reply_sms_only");
-}
-
-function bubble(it, message) {
-  const isChosen = it.id === message.id;
-  const element = make("div", { className: `bubble ${it.channel} ${isChosen ? "chosen" : ""}` });
-  if (it.channel === "email") {
-    element.classList.add("mail");
-    element.append(make("div", { className: "text" }, make("b", { textContent: it.subject }), isChosen ? mailFrame(it) : null));
-  } else {
-    element.append(make("div", { className: "text" }, ...(it.sms ? partsOf(it.sms) : [it.content])));
-  }
-  const told = [word(it.channel), clock.format(new Date(it.time)), word(it.state)];
-  if (it.sms) {
-    told.splice(1, 0, it.sms.encoding, counted("units", it.sms.units), counted("parts", it.sms.parts.length));
-  }
-  element.append(make("span", { className: "muted", textContent: told.join(" · ") }));
-  element.addEventListener("click", () => isChosen || chooseId(it.id));
-  return element;
-}
-
-function partsOf(sms) {
-  const marked = sms.parts.length > 1;
-  return sms.parts.flatMap((part, place) => [
-    marked && place > 0 ? make("span", { className: "part", textContent: `${numbers.format(place + 1)}/${numbers.format(sms.parts.length)}` }) : "",
-    part]);
-}
-
-function mailFrame(it) {
-  const frame = make("iframe", { title: it.subject, src: `${API}/messages/${encodeURIComponent(it.id)}/email` });
-  frame.setAttribute("sandbox", "");
-  return frame;
-}
-
-function replyBubble(it) {
-  const answers = it.webhooks.map(hook => hook.status ?? word("no_response"));
-  return make("div", { className: "bubble mine" }, make("div", { className: "text", textContent: it.text }),
-    make("span", { className: "muted", textContent: [clock.format(new Date(it.time)), ...answers].join(" · ") }));
 }
 
 function chooseId(id) {
   Object.assign(chosen, { id, place: -1, message: null });
   draw();
   showMessage().catch(complain);
-}
-
-function showFacts(message) {
-  const open = new Set([...at("facts").querySelectorAll("details")].filter(it => !it.open).map(it => it.dataset.name));
-  const cards = [aboutCard(message), statesCard(message)];
-  if (message.channel === "email") {
-    cards.push(folded("source", message.content));
-  }
-  cards.push(...wireCards(message.exchange), hooksCard(message.webhooks));
-  at("facts").replaceChildren(...cards);
-  for (const element of at("facts").querySelectorAll("details")) {
-    element.open = !open.has(element.dataset.name);
-  }
-}
-
-function aboutCard(message) {
-  const delivery = summary.deliveries?.find(it => it.id === message.delivery);
-  const sms = message.sms;
-  const pairs = [
-    ["to", message.recipient], ["from", message.sender], ["subject", message.subject],
-    ["channel", word(message.channel)], ["time", calendar.format(new Date(message.time))],
-    ["sms", sms && [sms.encoding, counted("units", sms.units), counted("parts", sms.parts.length),
-      counted("billed", message.billed)].join(" · ")],
-    ["delivery", delivery?.name ?? message.delivery], ["client", message.client],
-    ["otp", message.otp ? word("yes") : null], ["id", message.id]];
-  return make("section", { className: "card" }, make("h3", { textContent: word("message") }),
-    make("dl", {}, ...pairs.filter(([, value]) => value).flatMap(([name, value]) =>
-      [make("dt", { textContent: word(name) }), make("dd", { textContent: value })])));
-}
-
-function statesCard(message) {
-  return make("section", { className: "card states" }, make("h3", { textContent: word("states") }),
-    make("ol", {}, ...message.states.map(it => make("li", { className: it.reached ? "" : "ahead" },
-      make("span", {}, word(it.state), " ", make("code", { textContent: it.state })),
-      make("time", { textContent: clock.format(new Date(it.time)), dateTime: it.time })))));
-}
-
-function folded(name, text) {
-  const element = make("details", { className: "card" }, make("summary", { textContent: word(name) }),
-    make("pre", { textContent: text }));
-  element.dataset.name = name;
-  return element;
-}
-
-function wireCards(exchange) {
-  if (!exchange) {
-    return [make("p", { className: "card muted", textContent: word("not_kept") })];
-  }
-  const missing = word(exchange.ended ? "no_answer" : "no_answer_yet");
-  return [folded("request", wireText(exchange.request)),
-    folded("answer", exchange.answer ? wireText(exchange.answer) : missing)];
-}
-
-function wireText(part) {
-  const end = part.cut ? `\n${word("cut", { count: numbers.format(part.size) })}` : "";
-  return `${part.head}\n\n${part.body}${end}`.replaceAll("\r\n", "\n");
-}
-
-function hooksCard(hooks) {
-  const rows = hooks.map(hook => make("li", {},
-    make("div", { className: "top" },
-      make("b", { className: hook.status >= 200 && hook.status < 300 ? "good" : "bad", textContent: hook.status ?? word("no_response") }),
-      make("span", { textContent: `POST ${hook.url}${hook.retry ? ` · ${word("retry", { count: numbers.format(hook.retry) })}` : ""}` }),
-      make("time", { textContent: clock.format(new Date(hook.time)) })),
-    make("pre", { textContent: hook.answer ? `${hook.body}\n\n${hook.answer}` : hook.body })));
-  return make("section", { className: "card hooks" }, make("h3", { textContent: word("webhooks") }),
-    rows.length ? make("ul", {}, ...rows) : make("p", { className: "muted", textContent: word("no_webhooks") }));
 }
 
 async function reply(event) {

@@ -8,7 +8,7 @@ import attrs
 
 from connectus_async.cli.parameters import read_text
 from connectus_async.ledger import metadata_names
-from connectus_async.recipients.composer import Composer
+from connectus_async.recipients.composer import Composer, default_recipient
 from connectus_async.recipients.phone_numbers import checker
 from connectus_async.recipients.templates import parse_template
 from connectus_async.transliteration import to_gsm7
@@ -27,6 +27,7 @@ class Composition:
         subject: Subject of an email, with placeholders.
         html: HTML of an email, with placeholders.
         jinja: The texts are Jinja templates.
+        locale: Language and country of formats in the texts; by default those of the region.
         transliterate: Characters of SMS that cost more are replaced.
         first_number: Of several numbers in a cell, the first valid one is taken.
         fields: Values of `FIELDS`.
@@ -37,6 +38,7 @@ class Composition:
     subject: str | None = attrs.field(default=None, repr=False)
     html: str | None = attrs.field(default=None, repr=False)
     jinja: bool = False
+    locale: str | None = None
     transliterate: bool = False
     first_number: bool = False
     fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
@@ -68,7 +70,7 @@ class Composition:
     @property
     def recipient(self) -> str:
         """The column of the recipient."""
-        return self.composer(None).recipient
+        return self.fields["to"] or default_recipient(self.kind)
 
     def composer(self, region: str | None) -> Composer:
         """Make the composer, which checks that a kind has the texts it needs.
@@ -80,16 +82,19 @@ class Composition:
             ConfigurationError: An option is missing, or does not apply to the kind.
             InvalidArgumentError: A template or a value is not valid.
         """
-        engine: Any = "jinja" if self.jinja else "plain"
+        options: dict[str, Any] = {
+            "engine": "jinja" if self.jinja else "plain",
+            "locale": self.locale or (f"und_{region}" if region else None),
+        }
         content = "whatsapp_content" if self.kind == "whatsapp" else "sms_content"
         texts = {content: ("text", self.text), "subject": ("subject", self.subject)}
         fillers: dict[str, Any] = {
-            field: parse_template(name, text, engine=engine)
+            field: parse_template(name, text, **options)
             for field, (name, text) in texts.items()
             if text is not None
         }
         if self.html is not None:
-            fillers["email_content"] = parse_template("html", self.html, engine=engine, html=True)
+            fillers["email_content"] = parse_template("html", self.html, **options, html=True)
         return Composer(
             kind=self.kind,  # type: ignore[arg-type]  # click has checked it
             **fillers,
@@ -100,4 +105,4 @@ class Composition:
         )
 
 
-_PLAIN: Final = ("kind", "text", "subject", "jinja", "transliterate", "first_number")
+_PLAIN: Final = ("kind", "text", "subject", "jinja", "locale", "transliterate", "first_number")

@@ -86,6 +86,9 @@ class ErrorCell:
     error: str
 
 
+NOT_COMPUTED: Final = ErrorCell("=")
+"""A formula that a program wrote, and that no spreadsheet has computed since."""
+
 _Scalar = str | int | float | bool | Decimal | dt.date | dt.time
 Cell = _Scalar | list[Any] | dict[str, Any] | ErrorCell | None
 """A value as its file gives it: text in CSV, any JSON type in JSON Lines, and so on. A
@@ -150,6 +153,12 @@ def refuse_an_error(column: str, cell: object) -> None:
     Raises:
         InvalidArgumentError: It is one; the error shows it.
     """
+    if cell is NOT_COMPUTED:
+        raise InvalidArgumentError(
+            column,
+            "has a formula in this row that was never computed; open the file in a spreadsheet"
+            " program, and save it",
+        )
     if isinstance(cell, ErrorCell):
         raise InvalidArgumentError(column, f"has the error {cell.error} in this row")
     if isinstance(cell, str) and cell in NO_VALUES:

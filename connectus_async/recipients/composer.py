@@ -76,6 +76,11 @@ _TEXTS: Final = ("sms_content", "whatsapp_content", "subject", "email_content")
 _SOURCES: Final = ("src_number", "src_email")
 
 
+def default_recipient(kind: str) -> str:
+    """Name the column of the recipients of a kind of message, if no other is chosen."""
+    return _FORMS[kind].to[0]
+
+
 @attrs.frozen(kw_only=True)
 class Composer:
     """Makes a message from each row of a source, with the same checks as the call that sends it.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+import attrs
 from jinja2 import (
     StrictUndefined,
     Undefined,
@@ -29,6 +30,7 @@ from jinja2.visitor import NodeTransformer
 from connectus_async.arguments import MAX_EMAIL_CHARACTERS
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, format_cell, is_blank, refuse_an_error
+from connectus_async.recipients.jinja_formats import COLUMNS, STEPS, take_formats
 
 MAX_NODES: Final = 10_000
 """Maximum nodes in a template, not counting plain text."""
@@ -62,9 +64,8 @@ _ALLOWED: Final = (
 )
 _SCALARS: Final = (str, int, float, Decimal, dt.date, dt.time, Undefined, type(None))
 
-# a name with a space is out of a template's reach
-_STEPS: Final = " steps"
 _SCALAR: Final = " scalar"
+"""A name with a space is out of a template's reach."""
 
 _ROW: Final = "row"
 """``row["Hora: inicio"]`` is the column of that name."""
@@ -72,22 +73,33 @@ _ROW: Final = "row"
 _SELF: Final = "self"
 
 
-def compile_template(
-    field: str, text: str, *, html: bool
-) -> tuple[Mapping[str, str], Callable[[Mapping[str, str], Mapping[str, Cell]], str]]:
+@attrs.frozen
+class Compiled:
+    """A template that is ready.
+
+    Attributes:
+        columns: The names of its columns by variable.
+        fill: Fills it from the columns of its variables and a row.
+        uses_locale: Whether a filter of it writes by the locale.
+    """
+
+    columns: Mapping[str, str]
+    fill: Callable[[Mapping[str, str], Mapping[str, Cell]], str]
+    uses_locale: bool
+
+
+def compile_template(field: str, text: str, *, html: bool, locale: str | None = None) -> Compiled:
     """Compile a template.
 
     Args:
         field: The name for error messages.
         text: The template.
         html: Whether values are escaped.
-
-    Returns:
-        The names of its columns by variable, and a function that fills it from the columns of its
-        variables and a row.
+        locale: Language and country of formats.
 
     Raises:
         InvalidArgumentError: It is not a valid template, or uses a forbidden feature.
+        ConfigurationError: It uses a filter of Babel, which is not installed.
     """
     environment = _environment(html=html)
     _check_size(field, text.count("{%") + text.count("{{"))
@@ -95,6 +107,8 @@ def compile_template(
         tree = environment.parse(text)
         _check(field, tree)
         names = _take_names(tree)
+        formats = take_formats(field, tree, locale)
+        environment.filters |= formats
         names |= {name: name for name in meta.find_undeclared_variables(tree) - {"range"}}
         code = environment.compile(_Metered().visit(tree))
         template = environment.template_class.from_code(environment, code, environment.globals)
@@ -109,7 +123,8 @@ def compile_template(
     def fill(columns: Mapping[str, str], row: Mapping[str, Cell]) -> str:
         values = {name: _value(column, row.get(column)) for name, column in columns.items()}
         try:
-            return _join_limited(template.generate({**values, _STEPS: _Steps()}))
+            own = {STEPS: _Steps(), COLUMNS: columns}
+            return _join_limited(template.generate({**values, **own}))
         except InvalidArgumentError as error:
             raise InvalidArgumentError(error.field or field, error.problem) from None
         except _EmptyCellError as error:
@@ -123,7 +138,7 @@ def compile_template(
             problem = f"cannot be filled from this row ({type(error).__name__})"
             raise InvalidArgumentError(field, problem) from None
 
-    return names, fill
+    return Compiled(names, fill, uses_locale=bool(formats))
 
 
 class _TooMuchError(Exception):
@@ -215,7 +230,7 @@ class _Metered(NodeTransformer):
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - the name of the node
         cost = nodes.Const(1 + _size(node))
         self.generic_visit(node)
-        node.iter = _filter(_STEPS, node.iter, cost)
+        node.iter = _filter(STEPS, node.iter, cost)
         return node
 
     def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802 - the name of the node
@@ -237,7 +252,7 @@ def _environment(*, html: bool) -> _Sandbox:
         undefined=StrictUndefined, autoescape=html, finalize=_finalize, keep_trailing_newline=True
     )
     own = {"join": _join, "replace": _replace, "round": _round}
-    own |= {_STEPS: _iterations, _SCALAR: _scalar}
+    own |= {STEPS: _iterations, _SCALAR: _scalar}
     environment.filters = {name: filters.FILTERS[name] for name in FILTERS} | own
     environment.globals = {"range": _range}
     return environment
@@ -325,7 +340,7 @@ def _range(*bounds: int) -> range:
 
 @pass_context
 def _iterations(context: Context, items: Iterable[object], cost: int) -> Iterator[object]:
-    steps = context.resolve(_STEPS)
+    steps = context.resolve(STEPS)
     for item in items:
         steps.take(cost)
         yield item

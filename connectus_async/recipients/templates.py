@@ -11,6 +11,7 @@ from connectus_async.errors import InvalidArgumentError
 from connectus_async.extras import library
 from connectus_async.recipients.cells import NO_VALUES, Cell, format_cell
 from connectus_async.recipients.columns import column_of, find_column
+from connectus_async.recipients.formats import Write, is_format, parse_format, prepare
 
 Engine = Literal["plain", "jinja"]
 
@@ -36,17 +37,19 @@ _IRREGULAR: Final = NO_VALUES | {""}
 class Template:
     """A text where ``{name}`` stands for the column ``name``, and ``{{`` and ``}}`` for braces.
 
-    A placeholder is only the name of a column, which may have any character but a brace: no
-    attributes, no indexes.
+    A placeholder is the name of a column, which may have any character but a brace: no attributes,
+    no indexes. ``{amount:,.0f}`` and ``{day:%d-%m-%Y}`` have a format, as `parse_format` takes it.
 
-    >>> template = Template.parse("text", "Hola {name}").bound(["Name"])
-    >>> template.fill({"Name": "Ana"})
-    'Hola Ana'
+    >>> template = Template.parse("text", "Hola {name}, {amount:,.0f}", locale="es_CL")
+    >>> template.bound(["Name", "Amount"]).fill({"Name": "Ana", "Amount": 15000})
+    'Hola Ana, 15.000'
     """
 
     field: str
     parts: tuple[tuple[str, str | None], ...] = attrs.field(repr=False)
     html: bool = False
+    locale: str | None = None
+    _writers: tuple[Write, ...] = attrs.field(default=(), repr=False, eq=False)
     _columns: tuple[str, ...] = attrs.field(
         repr=False, eq=False, default=attrs.Factory(_names_of, takes_self=True)
     )
@@ -55,18 +58,25 @@ class Template:
     )
 
     @classmethod
-    def parse(cls, field: str, text: str, *, html: bool = False) -> "Template":
+    def parse(
+        cls, field: str, text: str, *, html: bool = False, locale: str | None = None
+    ) -> "Template":
         """Parse a template.
 
         Args:
             field: The name for error messages.
             text: The text.
             html: Whether it is HTML; the values of a row are then escaped.
+            locale: Language and country of its formats, such as ``es_CL``.
 
         Raises:
-            InvalidArgumentError: A brace is malformed, or a placeholder names nothing.
+            InvalidArgumentError: A brace is malformed, or a placeholder names nothing, or there is
+                no such locale.
         """
-        return cls(field, tuple(_pieces(field, text)), html)
+        template = cls(field, tuple(_pieces(field, text)), html, locale)
+        if template._has_formats:
+            prepare(locale)
+        return template
 
     def bound(self, columns: Sequence[str]) -> "Template":
         """Find the column of every placeholder, as `find_column` does.
@@ -79,19 +89,28 @@ class Template:
 
         Raises:
             InvalidArgumentError: A placeholder is none of them, or may be several; the error names
-                it and lists the columns.
+                it and lists the columns. Or its format is none, or needs a locale.
+            ConfigurationError: A format needs Babel, which is not installed.
         """
         found = [_placeholder(self.field, name, columns) for name in _names_of(self)]
-        if any(form for _column, form in found):
-            raise InvalidArgumentError(
-                self.field, "has a placeholder that is not just the name of a column"
+        writers: tuple[Write, ...] = ()
+        if any(form is not None for _column, form in found):
+            writers = tuple(
+                format_cell if form is None else parse_format(self.field, form, self.locale)
+                for _column, form in found
             )
-        return attrs.evolve(self, columns=tuple(column for column, _form in found))
+        found_columns = tuple(column for column, _form in found)
+        return attrs.evolve(self, columns=found_columns, writers=writers)
 
     @property
     def source(self) -> tuple[object, ...]:
         """All that decides what it makes of a row."""
-        return "plain", self.parts, self.html
+        return "plain", self.parts, self.html, *((self.locale,) if self._has_formats else ())
+
+    @property
+    def _has_formats(self) -> bool:
+        """Tell whether a placeholder may have a format: only the columns tell for certain."""
+        return any(":" in name for name in _names_of(self))
 
     def fill(self, row: Mapping[str, Cell]) -> str:
         """Fill the template from a row.
@@ -100,13 +119,21 @@ class Template:
             InvalidArgumentError: The row has no value for a placeholder, or one that cannot be
                 written; the error names the column.
         """
+        values = self._formatted(row) if self._writers else self._written(row)
+        return self._form % tuple(map(escape, values) if self.html else values)
+
+    def _formatted(self, row: Mapping[str, Cell]) -> list[str]:
+        columns = zip(self._writers, self._columns, strict=True)
+        return [write(name, row.get(name)) for write, name in columns]
+
+    def _written(self, row: Mapping[str, Cell]) -> list[str]:
         try:
             values = [str.strip(row[name]) for name in self._columns]  # type: ignore[arg-type]
         except (TypeError, KeyError):
             values = [""]
         if not _IRREGULAR.isdisjoint(values):  # one is not text, or has nothing
             values = [format_cell(name, row.get(name)) for name in self._columns]
-        return self._form % tuple(map(escape, values) if self.html else values)
+        return values
 
 
 @attrs.frozen
@@ -116,7 +143,9 @@ class JinjaTemplate:
     ``{{ row["Hora: inicio"] }}`` stands for a column whose name is no identifier.
 
     It supports ``if``, ``for``, ``set``, tests, safe filters, and the methods of strings and
-    dates; no macros, includes or blocks. Its run time and its output are limited.
+    dates; no macros, includes or blocks. Its run time and its output are limited. With a locale,
+    the filters ``format_decimal``, ``format_currency``, ``format_percent``, ``format_date``,
+    ``format_time`` and ``format_datetime`` are those of Babel.
 
     An empty cell is false in an ``if``, and accepts a ``default``. Written out, it is an error of
     its row.
@@ -132,13 +161,16 @@ class JinjaTemplate:
     _render: Callable[[Mapping[str, str], Mapping[str, Cell]], str] = attrs.field(repr=False)
 
     @classmethod
-    def parse(cls, field: str, text: str, *, html: bool = False) -> "JinjaTemplate":
+    def parse(
+        cls, field: str, text: str, *, html: bool = False, locale: str | None = None
+    ) -> "JinjaTemplate":
         """Parse a template.
 
         Args:
             field: The name for error messages.
             text: The text.
             html: Whether it is HTML; the values of a row are then escaped, except with ``|safe``.
+            locale: Language and country of its formats, such as ``es_CL``.
 
         Raises:
             InvalidArgumentError: It is not a valid Jinja template, or uses a forbidden feature.
@@ -147,8 +179,9 @@ class JinjaTemplate:
         library(field, "jinja2", extra="jinja")
         from connectus_async.recipients.jinja_sandbox import compile_template  # noqa: PLC0415 - it needs jinja2
 
-        columns, render = compile_template(field, text, html=html)
-        return cls(field, columns, ("jinja", text, html), render)
+        compiled = compile_template(field, text, html=html, locale=locale)
+        chosen = (locale,) if compiled.uses_locale else ()
+        return cls(field, compiled.columns, ("jinja", text, html, *chosen), compiled.fill)
 
     def bound(self, columns: Sequence[str]) -> "JinjaTemplate":
         """Find the column of every name, as `Template.bound` does."""
@@ -171,24 +204,30 @@ Filler = Template | JinjaTemplate
 
 
 def parse_template(
-    field: str, text: str, *, engine: Engine = "plain", html: bool = False
+    field: str,
+    text: str,
+    *,
+    engine: Engine = "plain",
+    html: bool = False,
+    locale: str | None = None,
 ) -> Filler:
-    """Parse a template.
+    """Parse a template. Blocks while it reads a locale or imports a library for the first time.
 
     Args:
         field: The name for error messages.
         text: The text.
         engine: ``"plain"`` for ``{name}``, ``"jinja"`` for Jinja.
         html: Whether it is HTML; the values of a row are then escaped.
+        locale: Language and country of the formats of numbers and dates, such as ``es_CL``.
 
     Raises:
         InvalidArgumentError: The template is malformed, or the engine is unknown.
-        ConfigurationError: Jinja is not installed.
+        ConfigurationError: Jinja or Babel is needed and not installed.
     """
     if engine == "plain":
-        return Template.parse(field, text, html=html)
+        return Template.parse(field, text, html=html, locale=locale)
     if engine == "jinja":
-        return JinjaTemplate.parse(field, text, html=html)
+        return JinjaTemplate.parse(field, text, html=html, locale=locale)
     raise InvalidArgumentError("engine", 'must be "plain" or "jinja"')
 
 
@@ -211,7 +250,7 @@ def _pieces(field: str, text: str) -> Iterator[tuple[str, str | None]]:
         yield text[end:], None
 
 
-def _placeholder(field: str, text: str, columns: Sequence[str]) -> tuple[str, str]:
+def _placeholder(field: str, text: str, columns: Sequence[str]) -> tuple[str, str | None]:
     """Split a placeholder into its column and its format; the longest name of a column comes first.
 
     ``{Hora: inicio}`` is a column of that name, where there is one.
@@ -219,6 +258,7 @@ def _placeholder(field: str, text: str, columns: Sequence[str]) -> tuple[str, st
     end = len(text)
     while end > 0:
         if (found := find_column(field, text[:end], columns)) is not None:
-            return found, text[end + 1 :]
+            return found, text[end + 1 :] or None
         end = text.rfind(":", 0, end)
-    return column_of(field, text, columns), ""
+    name, _, form = text.partition(":")
+    return column_of(field, name if name and is_format(form) else text, columns), None

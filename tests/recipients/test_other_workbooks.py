@@ -7,7 +7,9 @@ of Chile: a title, seven columns, hidden cells, a hidden sheet, an error.
 import datetime as dt
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -18,6 +20,8 @@ from connectus_async.recipients.cells import Cell, ErrorCell, ShownDigits, Shown
 from connectus_async.recipients.composer import Composer
 from connectus_async.recipients.phone_numbers import normaliser
 from connectus_async.recipients.sources import Line, Reading, open_source
+from connectus_async.recipients.sources.workbooks.parts import DamagedError
+from connectus_async.recipients.sources.workbooks.xls import _check_short_streams
 from connectus_async.recipients.templates import parse_template
 
 WORKBOOKS = Path(__file__).with_name("workbooks")
@@ -333,3 +337,19 @@ async def test_a_document_of_excessive_size_or_damaged_is_refused(path: Path, ta
     """It takes no memory, and no endless time."""
     with pytest.raises(InvalidArgumentError, match="cannot be read"):
         await lines_of(write(path, table))
+
+
+@pytest.mark.parametrize(("first", "is_damaged"), [(0, False), (2, True), (-2, False), (9, False)])
+def test_short_streams_of_an_xls_are_checked(first: int, is_damaged: bool):
+    """Each sector names the next one; the last of a stream names none."""
+    table = [1, -2, 3, 2]
+    document = SimpleNamespace(
+        SSAT=table,
+        min_size_std_stream=4_096,
+        dirlist=[
+            SimpleNamespace(first_SID=first, tot_size=128),
+            SimpleNamespace(first_SID=2, tot_size=9_000),  # of the other table
+        ],
+    )
+    with pytest.raises(DamagedError) if is_damaged else nullcontext():
+        _check_short_streams(document)

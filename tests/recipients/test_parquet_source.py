@@ -142,3 +142,12 @@ async def test_a_missing_library_is_named(path: Path, monkeypatch: pytest.Monkey
     assert str(caught.value) == (
         "recipients.parquet: needs pyarrow: pip install 'connectus-async[parquet]'"
     )
+
+
+async def test_a_column_whose_name_is_not_text_is_refused(path: Path):
+    """pyarrow fails on it with an error of its own kind."""
+    parquet.write_table(pa.table({"columna": ["x"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"columna", b"c\xbflumna"))
+
+    with pytest.raises(InvalidArgumentError, match="it is not a Parquet file, or is incomplete"):
+        await open_source(path)

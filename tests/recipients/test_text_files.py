@@ -257,6 +257,14 @@ async def test_the_header_row_can_be_named(path: Path):
         await opened(path, written, header_row=9)
 
 
+def nameless() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("r.csv", b"")
+        archive.infolist()[0].filename = ""
+    return file.getvalue()
+
+
 def zipped(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -308,6 +316,7 @@ BOMB = b"a;b\n" + b"0" * 2**20 * 80
         ("r.zip", zipped(), "has 0 files; it must have one"),
         ("r.zip", zipped(**{"a.csv": b"", "b.csv": b""}), "has 2 files; it must have one"),
         ("r.zip", encrypted(), "has a password; unpack it first"),
+        ("r.zip", nameless(), "must hold a text file, .csv"),
         ("r.zip", zipped(**{"r.xlsx": b""}), "must hold a text file, .csv"),
         ("r.zip", zipped(**{"r.csv.gz": b""}), "must hold a text file, .csv"),
         ("r.gz", gzipped(b""), "must hold a text file, .csv"),

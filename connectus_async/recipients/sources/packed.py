@@ -129,7 +129,7 @@ def _only_member(path: Path) -> str:
     """Find the one file of an archive, without what macOS adds."""
     try:
         with ZipFile(path) as archive:
-            members = [it for it in archive.infolist() if not (it.is_dir() or _is_hidden(it))]
+            members = [it for it in archive.infolist() if not _is_hidden(it)]
     except OSError as error:
         raise _unreadable(path, error) from None
     except (BadZipFile, NotImplementedError, ValueError):
@@ -145,8 +145,11 @@ def _only_member(path: Path) -> str:
 
 
 def _is_hidden(member: ZipInfo) -> bool:
-    parts = PurePosixPath(member.filename).parts
-    return "__MACOSX" in parts or parts[-1].startswith(".")
+    """Tell whether a member is a folder or a hidden file; its name may be empty."""
+    name = member.filename
+    return (
+        name.endswith("/") or "__MACOSX" in name.split("/") or PurePosixPath(name).name[:1] == "."
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> InvalidArgumentError:

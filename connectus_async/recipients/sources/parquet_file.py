@@ -56,7 +56,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with path.open("rb") as file:
             yield parquet.ParquetFile(file, pre_buffer=False)
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pyarrow.ArrowException) as error:
         reason = getattr(error, "strerror", None) or "it is not a Parquet file, or is incomplete"
         raise InvalidArgumentError(path.name, f"cannot be read: {reason}") from None
 

@@ -51,6 +51,11 @@ message_options = chained(
     ),
     click.option("--jinja", is_flag=True, help="Read the texts as Jinja templates."),
     click.option(
+        "--locale",
+        help="Language and country of formats such as {amount:,.0f}, like es_CL; those of --region"
+        " if left out.",
+    ),
+    click.option(
         "--to",
         help="Column of the recipient.  [default: dst_number or dst_email, or a likely one"
         " that you confirm]",

@@ -136,7 +136,27 @@ class NumberFormats:
         if shown[0].is_date:
             form = date_form(shown[0], country, self._file)
             return self._durations(form) if isinstance(form, DurationForm) else self._dates(form)
-        return self._numbers([number_form(section, country) for section in shown])
+        forms = [number_form(section, country) for section in shown]
+        if any(section.condition for section in shown):
+            return self._conditional(code, shown, forms)
+        return self._numbers(forms)
+
+    def _conditional(
+        self, code: str, found: Sequence[Section], forms: Sequence[NumberForm]
+    ) -> ToCell:
+        """Make the function of a format whose first sections have a condition each."""
+        if any(section.condition is None for section in found[:-1]) or found[-1].condition:
+            raise UnknownFormError
+        ways = [self._numbers([form]) for form in forms]
+        negative = self._unknown(code, needs_country=False)  # its sign depends on the conditions
+
+        def to_cell(number: float, column: int) -> Cell:
+            if number < 0:
+                return negative(number, column)
+            place = next(at for at, section in enumerate(found) if section.is_for(number))
+            return ways[place](number, column)
+
+        return to_cell
 
     def _unknown(self, code: str, *, needs_country: bool) -> ToCell:
         fields = _NO_FIELDS.sub("", code).casefold()

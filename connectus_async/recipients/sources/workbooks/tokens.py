@@ -1,7 +1,8 @@
 """Number formats of workbooks, divided into sections and tokens. Pure."""
 
+import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import attrs
@@ -18,6 +19,15 @@ _TOKEN: Final = re.compile(
 _COLOUR: Final = re.compile(
     r"black|blue|cyan|green|magenta|red|white|yellow|colou?r ?\d+", re.IGNORECASE
 )
+_CONDITION: Final = re.compile(r"(<=|>=|<>|<|>|=)(-?\d+(?:\.\d+)?)")
+_HOLDS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "<>": operator.ne,
+    "=": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _ELAPSED: Final = re.compile(r"h+|m+|s+", re.IGNORECASE)
 _SYSTEM: Final = {"f800": "date", "x-sysdate": "date", "f400": "time", "x-systime": "time"}
 
@@ -44,18 +54,27 @@ class Token(NamedTuple):
 
 @attrs.frozen
 class Section:
-    """Part of a number format for the numbers of one sign.
+    """Part of a number format for the numbers of one sign, or of one condition.
 
     Attributes:
         tokens: Its tokens.
         place: The language or the country whose conventions it names, as a code of Windows in
             hexadecimal digits or as a tag; empty if it names none.
         system: ``date`` or ``time`` if it stands for the long date or the time of the system.
+        condition: How a number is compared, and with which; ``None`` if that is left to its sign.
     """
 
     tokens: Sequence[Token]
     place: str = ""
     system: str = ""
+    condition: tuple[str, float] | None = None
+
+    def is_for(self, number: float) -> bool:
+        """Tell whether a number meets its condition."""
+        if self.condition is None:
+            return True
+        comparison, other = self.condition
+        return _HOLDS[comparison](number, other)
 
     @property
     def is_date(self) -> bool:
@@ -70,7 +89,7 @@ def sections(code: str) -> list[Section]:
         code: The number format, as a workbook stores it.
 
     Raises:
-        UnknownFormError: It has a condition, an exponent, or something else that is not rendered.
+        UnknownFormError: It has an exponent, or something else that is not rendered.
     """
     if len(code) > MAX_CHARACTERS:
         raise UnknownFormError
@@ -99,10 +118,11 @@ class _Sections:
     def __init__(self) -> None:
         self._tokens: list[Token] = []
         self._place = self._system = ""
+        self._condition: tuple[str, float] | None = None
 
     @property
     def made(self) -> Section:
-        return Section(tuple(self._tokens), self._place, self._system)
+        return Section(tuple(self._tokens), self._place, self._system, self._condition)
 
     def add(self, kind: str, text: str) -> None:
         if kind == "bracket":
@@ -124,5 +144,7 @@ class _Sections:
             self._place = "" if place in _SYSTEM else place or self._place
         elif _ELAPSED.fullmatch(text):
             self._tokens.append(Token("elapsed", text))
+        elif condition := _CONDITION.fullmatch(text):
+            self._condition = condition[1], float(condition[2])
         elif not _COLOUR.fullmatch(text):
             raise UnknownFormError

@@ -13,6 +13,7 @@ from connectus_async.recipients.sources.workbooks.number_formats import (
     NumberFormats,
     ToCell,
 )
+from connectus_async.recipients.sources.workbooks.parts import DamagedError
 from connectus_async.recipients.sources.workbooks.workbook import (
     Layout,
     Merge,
@@ -39,6 +40,7 @@ class Xls(Workbook):
 
     def __init__(self, content: bytes, region: str | None, file: str) -> None:
         xlrd = library(file, "xlrd", extra="excel")
+        _check_short_streams(xlrd.compdoc.CompDoc(content, logfile=io.StringIO()))
         self._book = xlrd.open_workbook(
             file_contents=content,
             logfile=io.StringIO(),  # else it writes to standard output
@@ -105,3 +107,15 @@ class Xls(Workbook):
             code = BUILT_IN.get(key) or self._written.get(key, OF_SYSTEM) or GENERAL
             found = self._to_cells[style] = self._formats.to_cell(code)
         return found
+
+
+def _check_short_streams(document: Any) -> None:
+    """Refuse a file whose short streams are damaged: xlrd takes them as they are."""
+    chain_of: dict[int, int] = {}
+    for chain, stream in enumerate(document.dirlist):
+        sector = stream.first_SID if stream.tot_size < document.min_size_std_stream else -1
+        while 0 <= sector < len(document.SSAT) and sector not in chain_of:
+            chain_of[sector] = chain
+            sector = document.SSAT[sector]
+        if chain_of.get(sector) == chain:
+            raise DamagedError

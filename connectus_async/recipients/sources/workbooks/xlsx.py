@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from connectus_async.recipients.cells import Cell
+from connectus_async.recipients.cells import NOT_COMPUTED, Cell
 from connectus_async.recipients.sources.workbooks.number_formats import (
     BUILT_IN,
     GENERAL,
@@ -183,17 +183,15 @@ class _RowReader:
 
     def _value(self, cell: Element, tag: str, given: Mapping[str, str], column: int) -> Cell:
         kind = given.get("t")
-        child = cell[-1]
-        if child.tag != tag:
+        last = cell[-1]
+        text = last.text
+        if last.tag != tag:
             if kind == "inlineStr":
-                return text_of(child)
-            found = cell.find(tag)
-            if found is None:
-                return None
-            child = found
-        text = child.text
+                return text_of(last)
+            text = cell.findtext(tag)
         if not text:
-            return None
+            is_computed = kind == "str" or all(local(it.tag) != "f" for it in cell)
+            return None if is_computed else NOT_COMPUTED
         if kind is None or kind == "n":
             return self._to_cells[given.get("s")](float(text), column)
         if kind == "s" and text.isdecimal():

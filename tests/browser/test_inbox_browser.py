@@ -254,10 +254,12 @@ def test_faults_are_placed_and_removed_by_hand(page, connectus, emulator):
     """The page places what its form says, and counts what it struck."""
     page.show()
     page.one("#open-faults").click()
+    page.one("#placed", "No fault is in effect.")
     page.one("#fault-route").send_keys("sms.send")
     page.one("#fault-name").send_keys("Status")
     page.one("#place .main").click()
     page.one("#placed li", "sms.send · status 500")
+    page.until(lambda: page.text("#fault-count") == "1")
     (placed,) = emulator._faults.placed
     assert (placed.fault.name, placed.route) == ("status 500", "sms.send")
 

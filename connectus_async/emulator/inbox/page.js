@@ -318,6 +318,12 @@ async function showFaults() {
   const answer = await ask("/faults");
   options("fault-route", [["", word("all_requests")], ...answer.routes.map(name => [name, name])]);
   options("fault-name", answer.names.map(name => [name, word(name)]));
+  const placed = JSON.stringify(answer.faults);
+  faultChosen();
+  if (at("placed").dataset.shown === placed) {
+    return; // a button that is drawn anew would miss a click
+  }
+  at("placed").dataset.shown = placed;
   const rows = answer.faults.map(it => {
     const told = [it.route ?? word("all_requests"), it.name];
     told.push(...(it.share < 1 ? [`${numbers.format(it.share * 100)} %`] : []));
@@ -328,7 +334,6 @@ async function showFaults() {
       make("span", { className: "muted", textContent: word("fired", { count: numbers.format(it.fired) }) }), remove);
   });
   at("placed").replaceChildren(...(rows.length ? rows : [make("li", { className: "muted", textContent: word("no_faults") })]));
-  faultChosen();
 }
 
 function faultChosen(event) {

@@ -54,18 +54,20 @@ def lazily(
 
 
 class _Noted:
-    """Stand-in for an imported module: every attribute is true, ``TYPE_CHECKING`` included."""
+    """Stand-in for an imported module and all its attributes; ``TYPE_CHECKING`` is true."""
 
-    def __getattr__(self, name: str) -> bool:
-        return True
+    def __getattr__(self, name: str) -> "_Noted":
+        return self
 
 
 def _imports(code: "CodeType") -> dict[str, str]:
     """Execute the code of a package without its imports; return the module of each name."""
     module_of: dict[str, str] = {}
 
-    def note(module: str, _: object, __: object, names: tuple[str, ...], ___: int) -> _Noted:
-        if module not in ("typing", __name__):
+    def note(
+        module: str, _: object, __: object, names: "tuple[str, ...] | None", ___: int
+    ) -> _Noted:
+        if names and module not in ("typing", __name__):  # pytest puts plain imports in front
             module_of.update(dict.fromkeys(names, module))
         return _Noted()
 

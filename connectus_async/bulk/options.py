@@ -84,6 +84,32 @@ def check_above_zero(setting: str, value: object) -> None:
         raise ConfigurationError(setting, "must be a number above zero")
 
 
+def _whole(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if value != attribute.default and not is_whole:
+        raise ConfigurationError(attribute.name, "must be a whole number")
+
+
+def _given(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is None:
+        raise ConfigurationError(attribute.name, "must be a number above zero")
+
+
+def _suppression_list(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuse a plain container: it would compare numbers as they are spelled."""
+    if not hasattr(value, "refresh"):
+        raise ConfigurationError(
+            attribute.name, "must be a SuppressionList: use SuppressionList.read(path)"
+        )
+
+
+def _quiet_hours(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if not hasattr(value, "until"):
+        raise ConfigurationError(
+            attribute.name, 'must be QuietHours, such as QuietHours.parse("21:00-08:00")'
+        )
+
+
 def _aware(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     if value is None:
         return
@@ -197,7 +223,9 @@ class BulkOptions:
         ),
     )
     concurrency: int = attrs.field(
-        default=DEFAULT_CONCURRENCY, metadata=plain(kind=int, help="Maximum concurrent messages.")
+        default=DEFAULT_CONCURRENCY,
+        validator=_whole,
+        metadata=plain(kind=int, help="Maximum concurrent messages."),
     )
     rate: float | None = attrs.field(
         default=None,
@@ -227,12 +255,14 @@ class BulkOptions:
     edited: Edited = attrs.field(default=Edited.EVERYONE, converter=_edited)
     suppression: "SuppressionList | None" = attrs.field(
         default=None,
+        validator=attrs.validators.optional(_suppression_list),
         metadata=plain(
             name="suppress", help="File of numbers and addresses that must get nothing."
         ),
     )
     quiet_hours: "QuietHours | None" = attrs.field(
         default=None,
+        validator=attrs.validators.optional(_quiet_hours),
         metadata=plain(
             help="Hours without messages by the recipient's clock, such as 21:00-08:00."
         ),
@@ -244,7 +274,7 @@ class BulkOptions:
     )
     budget: int | None = attrs.field(
         default=None,
-        validator=_above_zero,
+        validator=[_whole, _above_zero],
         metadata=plain(kind=int, help="Maximum SMS billed in all."),
     )
     forget_content: bool = attrs.field(
@@ -253,7 +283,7 @@ class BulkOptions:
             kind=bool, help="Keep only a hash of the text of accepted messages.", is_fixed=True
         ),
     )
-    patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=_above_zero)
+    patience: float = attrs.field(default=DEFAULT_PATIENCE, validator=[_given, _above_zero])
     wait: bool = False
 
     def __attrs_post_init__(self) -> None:

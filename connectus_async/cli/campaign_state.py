@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -123,6 +124,12 @@ class Snapshot:
     def is_scheduled(self) -> bool:
         """``True`` before a scheduled start."""
         return self.orders.starts_in(self.at) > 0
+
+    @property
+    def is_abandoned(self) -> bool:
+        """``True`` if it has a start, and no command waits for it. Workers of a database may."""
+        is_waiting = self.senders or not isinstance(self.place, Path)
+        return self.state is CampaignState.SCHEDULED and not is_waiting
 
     @property
     def state(self) -> CampaignState:

@@ -7,7 +7,7 @@ import click
 
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.listen_error import listen_error
-from connectus_async.cli.runner import echo, print_json, run
+from connectus_async.cli.runner import at_work, echo, print_json, run
 from connectus_async.emulator import Emulator, FaultText, JournalError
 from connectus_async.errors import ConfigurationError
 
@@ -42,7 +42,8 @@ def run_emulator(
                 _print_environment(server, as_json=as_json)
                 await anyio.sleep_forever()
         except JournalError as error:
-            raise ConfigurationError("journal", str(error)) from None
+            with at_work():
+                raise ConfigurationError("journal", str(error)) from None
         except (OSError, UnicodeError) as error:
             raise listen_error(host, port, error) from None
 

@@ -314,7 +314,7 @@ def _limit_lines(report: PreflightReport, *, is_later: bool) -> Iterator[str]:
         yield "  " + _("{count} not covered by the budget of {budget}").format(
             count=number(report.over_budget or 0), budget=number(report.budget)
         )
-    if report.seconds is not None:
+    if report.seconds:
         yield "  " + _("{time} to send at the given rate").format(
             time=duration(max(report.seconds, 1.0))
         )

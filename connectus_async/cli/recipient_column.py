@@ -60,7 +60,7 @@ async def _confirmed(name: str, candidates: Sequence[str], *, asks: bool) -> str
     if not candidates:
         return None
     if len(candidates) == 1 and asks and find_terminal() is not None:
-        question = _("Use the column {column!r} as {name}?").format(column=candidates[0], name=name)
+        question = _("Use the column {column!r} for the recipients?").format(column=candidates[0])
         if await is_confirmed(question, by_default=True):
             return candidates[0]
     raise InvalidArgumentError("to", _not_named(name, candidates))

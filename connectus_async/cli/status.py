@@ -147,6 +147,10 @@ def _print_status(
 
 def _hints(figures: Figures, campaign: Snapshot, delivery: Recorded | None) -> Iterator[str]:
     """Write what can be done next."""
+    if campaign.is_abandoned:
+        yield _("no command waits for the start: {command} does").format(
+            command=command("resume", campaign.place, campaign.profile)
+        )
     if figures.to_fix:
         yield to_fix(figures.to_fix, command("export", campaign.place))
     if delivery is not None:

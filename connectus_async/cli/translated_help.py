@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from connectus_async.cli.help_layout import SECTIONS
 from connectus_async.cli.language import current
 from connectus_async.cli.language import gettext as _
 
@@ -46,6 +47,7 @@ def messages(command: click.Command) -> Iterator[str]:
             yield from _messages(paragraph)
     yield command.short_help or ""
     yield from VALUES
+    yield from SECTIONS
     yield command.options_metavar or ""
     for parameter in command.params:
         pieces = _PIECES.split(getattr(parameter, "help", None) or "")

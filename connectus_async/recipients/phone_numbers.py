@@ -127,7 +127,7 @@ class NationalNumbers:
         """
         if self._lacking <= self._valid and not self._valid_fit_too():
             return
-        fits = self._most_fitting()
+        fits = self._named_fits()
         wrong = "seems to lack its country code"
         if self._region is not None:
             wrong = f"is not valid in {self._region} but fits another country"
@@ -137,6 +137,11 @@ class NationalNumbers:
             f"sent. Set the country with --region (most numbers fit {_named(fits)}), or write them "
             "with + and the country code",
         )
+
+    def _named_fits(self) -> list[str]:
+        """List all countries that most of the numbers fit: mobiles of Chile fit Peru as well."""
+        most = [country for country, count in self._fits.items() if count * 2 > self._lacking]
+        return sorted(most, key=lambda it: (-self._fits[it], it)) or self._most_fitting()
 
     def _most_fitting(self) -> list[str]:
         most = max(self._fits.values())

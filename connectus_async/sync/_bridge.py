@@ -159,9 +159,7 @@ class BulkBridge:
 
         Raises:
             ConfigurationError: It was not entered in this process.
-            OwnServerError: The loop of this thread listens where the API is.
         """
-        self._bridge.refuse_to_block()
         pid, _, sender = self._entered or (None, None, None)
         if sender is None or pid != os.getpid():
             raise ConfigurationError(

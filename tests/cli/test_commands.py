@@ -285,6 +285,18 @@ def test_a_file_of_national_numbers_is_refused_and_the_flag_named(run, server, r
         assert_one_sentence(resumed, 1, "was not read to its end: run bulk send again")
 
 
+def test_every_country_that_most_of_the_numbers_fit_is_named(run, server, recipients):
+    """Mobile numbers of Chile fit Peru too: to name one alone would lead to strangers."""
+    recipients.write_text(
+        "dst_number\n987688060\n987688061\n987688062\n970335400\n5512345678\n", "utf-8"
+    )
+
+    result = run("bulk", "send", recipients, "--text", TEXT)
+
+    assert_one_sentence(result, 1, "(most numbers fit PE, CL, EC, PY)")
+    assert server.received == []
+
+
 def test_a_file_of_another_country_than_its_region_is_refused(run, server, recipients):
     """Peruvian numbers, and the flag of Mexico: the one that is Mexican too is a stranger's."""
     recipients.write_text("dst_number\n987654321\n987654322\n5512345678\n", "utf-8")

@@ -32,6 +32,7 @@ OURS = {
     "connectus_async.cli.commands",
     "connectus_async.cli.env_file",
     "connectus_async.cli.exit_codes",
+    "connectus_async.cli.help_layout",
     "connectus_async.cli.interrupts",
     "connectus_async.cli.language",
     "connectus_async.cli.runner",

@@ -10,7 +10,7 @@ from terminal import At
 from connectus_async.emulator import Emulator
 
 HEADER = "nombre,Celular,ciudad"
-QUESTION = "Use the column 'Celular' as dst_number? [Y/n] "
+QUESTION = "Use the column 'Celular' for the recipients? [Y/n] "
 SEND = "Send 2 SMS to 2 people? [y/N] "
 
 
@@ -58,7 +58,7 @@ def test_a_no_names_the_option(at_terminal: At, server: Emulator, clients: Path,
     terminal.read_until(QUESTION)
     terminal.write(answer)
 
-    assert terminal.ended() == 1
+    assert terminal.ended() == 2
     assert "--to: there is no column 'dst_number'" in terminal.shown
     assert not server.requests
     assert [*clients.parent.iterdir()] == [clients]
@@ -81,7 +81,7 @@ def test_the_answer_holds_for_the_next_time(
     again.ended()
     assert run(*sending(clients)).exit_code == 0
     assert len(server.received) == 2
-    assert run(*sending(clients, "--campaign", "other")).exit_code == 1
+    assert run(*sending(clients, "--campaign", "other")).exit_code == 2
 
 
 @pytest.mark.parametrize("options", [("--yes",), ("--yes", "--json"), ("--dry-run",)])
@@ -91,7 +91,7 @@ def test_without_an_answer_the_option_is_named(
     """No flag stands for it, and a dry run would show the wrong people."""
     result = run(*sending(clients, *options))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "there is no column 'dst_number'; if 'Celular' is meant, add --to Celular" in (
         result.output
     )
@@ -115,7 +115,7 @@ def test_of_two_none_is_chosen(
     """Not even by a question."""
     terminal = at_terminal(*sending(written(tmp_path / "two.csv", header)))
 
-    assert terminal.ended() == 1
+    assert terminal.ended() == 2
     shown = re.sub(r"\s+", " ", terminal.shown)
     assert f"{named} may be meant: add the right one, such as {option}" in shown
     assert not server.requests

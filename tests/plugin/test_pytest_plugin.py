@@ -134,6 +134,14 @@ FAULTS = """
             connectus_emulator.assert_not_sent(to=56987688060)
 """
 
+NAMES = """
+    import connectus_async
+
+    def test_names_are_found():
+        assert connectus_async.Sms("56987688060", "Hola")
+        assert not {"builtins", "rewrite"} & set(connectus_async.__all__)
+"""
+
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
@@ -194,3 +202,12 @@ def test_it_loads_nothing_until_it_is_used(project: pytest.Pytester):
         """,
     )
     project.runpytest_subprocess("-p", "no:anyio").assert_outcomes(passed=1)
+
+
+def test_an_installed_package_is_found_where_pytest_rewrites_its_assertions(
+    project: pytest.Pytester,
+):
+    """It rewrites all modules of a plugin that a wheel installed, and adds imports to each."""
+    project.makeconftest("import pytest; pytest.register_assert_rewrite('connectus_async')")
+    write(project, names=NAMES)
+    project.runpytest_subprocess("-p", "no:connectus").assert_outcomes(passed=1)

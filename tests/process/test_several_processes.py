@@ -360,7 +360,7 @@ async def test_more_processes_than_messages_at_a_time(emulator, file):
     """They could not share them: nothing is sent, and no ledger made."""
     refused = await ran(*send(file), "--processes", CONCURRENCY + 1, emulator=emulator)
 
-    assert (refused.code, refused.output) == (1, "")
+    assert (refused.code, refused.output) == (2, "")
     sentence = "--processes: must be at most the concurrency, which is 8. Nothing was sent."
     assert refused.errors == f"connectus: {sentence}\n"
     assert not ledger_of(file).exists()

@@ -200,6 +200,27 @@ async def test_a_sheet_is_asked_for_by_its_name(path: Path):
     assert await lines_of(path, sheet="Junio") == [Line(2, {"b": 2})]
 
 
+@pytest.mark.parametrize("name", ["campana nunoa", "CAMPAÑA_ÑUÑOA", "Campaña Ñuñoa "])
+async def test_a_sheet_is_found_in_another_spelling_of_its_name(path: Path, name: str):
+    """As a column is: whoever types the name may leave out the accents."""
+    first, _ = two_sheets(path)
+    first.title = "Campaña Ñuñoa"
+    first.parent.save(path)
+
+    assert await lines_of(path, sheet=name) == [Line(2, {"a": 1})]
+
+
+async def test_a_sheet_whose_spelling_fits_two_names_is_not_guessed(path: Path):
+    """The exact name comes first."""
+    first, second = two_sheets(path)
+    first.title, second.title = "Año 1", "Ano 1"
+    first.parent.save(path)
+
+    with pytest.raises(InvalidArgumentError, match="has no sheet 'ANO 1': Año 1, Ano 1"):
+        await open_source(path, Reading(sheet="ANO 1"))
+    assert await lines_of(path, sheet="Ano 1") == [Line(2, {"b": 2})]
+
+
 async def test_of_many_sheets_the_first_are_named(path: Path):
     """Counting the rows of all could take long."""
     book = openpyxl.Workbook()

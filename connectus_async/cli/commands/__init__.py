@@ -13,6 +13,7 @@ import click
 from connectus_async import __version__
 from connectus_async.cli import exit_codes
 from connectus_async.cli.env_file import load
+from connectus_async.cli.help_layout import Listing
 from connectus_async.cli.language import OPTION, choose
 from connectus_async.cli.runner import NOTHING_SENT, errors_reported
 from connectus_async.cli.translated_help import translated
@@ -82,7 +83,7 @@ SUMMARIES: Final = (
 )
 
 
-class _CommandLine(click.Group):
+class _CommandLine(Listing):
     """Group that chooses the language first, and ends with our exit codes if it is interrupted."""
 
     def resolve_command(

@@ -10,7 +10,7 @@ import attrs
 
 from connectus_async.errors import InvalidArgumentError
 from connectus_async.recipients.cells import Cell, ErrorCell, is_blank
-from connectus_async.recipients.columns import LONGEST_NAME, MOST_LISTED, listed
+from connectus_async.recipients.columns import LONGEST_NAME, MOST_LISTED, folded, listed
 from connectus_async.recipients.sources._source import (
     Line,
     Source,
@@ -179,6 +179,10 @@ def _sheet(path: Path, book: Workbook, name: str | None) -> str:
         return shown[0]
     if name is not None and name in book.sheets:
         return name
+    wanted = folded(name or "")
+    alike = [sheet for sheet in book.sheets if wanted and folded(sheet) == wanted]
+    if len(alike) == 1:
+        return alike[0]
     if not shown:
         raise InvalidArgumentError(path.name, "has no visible sheet; choose one with --sheet")
     if name is not None:

@@ -18,9 +18,11 @@ from connectus_async.cli.commands.bulk.results import (
     bulk_track,
 )
 from connectus_async.cli.commands.bulk.send import bulk_resume, bulk_retry, bulk_send
+from connectus_async.cli.help_layout import Listing
 
 
 @click.group(
+    cls=Listing,
     commands=[
         bulk_send,
         bulk_resume,

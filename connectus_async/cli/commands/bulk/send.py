@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from connectus_async.cli.help_layout import Sectioned
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import translated
 from connectus_async.cli.parameters import (
@@ -239,7 +240,7 @@ workers_option = click.option(
 )
 
 
-@click.command("send")
+@click.command("send", cls=Sectioned)
 @click.argument("file", type=click.Path(path_type=Path), callback=file_or_input, required=False)
 @query_options
 @message_options
@@ -287,7 +288,7 @@ def bulk_send(**given: Any) -> None:
         send(file, **without_zone(given))
 
 
-@click.command("resume")
+@click.command("resume", cls=Sectioned)
 @ledger_argument
 @campaign_options(resumes=True)
 @new_at_most_option
@@ -306,7 +307,7 @@ def bulk_resume(**given: Any) -> None:
     resume(**without_zone(given))
 
 
-@click.command("retry")
+@click.command("retry", cls=Sectioned)
 @ledger_argument
 @click.option("--rejected", is_flag=True, help="Send messages again that the API refused.")
 @click.option(

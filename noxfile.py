@@ -82,7 +82,7 @@ def postgres18(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Look at a campaign's page in Chromium, which has to be installed with its driver."""
+    """Look at a campaign's page and the inbox in Chromium, to be installed with its driver."""
     install(session, "browser", extras="cli,report")
     session.run("python", "-X", "dev", "-m", "pytest", "tests/browser", *session.posargs)
 

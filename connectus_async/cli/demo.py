@@ -14,6 +14,7 @@ import click
 from anyio.to_thread import run_sync
 
 from connectus_async.cli.exit_codes import ExitCode
+from connectus_async.cli.interrupts import at_first_interrupt
 from connectus_async.cli.language import gettext as _
 from connectus_async.cli.language import number
 from connectus_async.cli.ledgers import Place
@@ -39,7 +40,9 @@ NAMES = ("Ana", "Benjamín", "Camila", "Diego", "Elisa", "Felipe", "Gabriela", "
 TEXT = "Hola {name}, tu pedido va en camino."
 
 
-def demo(recipients: int, concurrency: int | None, workers: int | None) -> int:
+def demo(
+    recipients: int, concurrency: int | None, workers: int | None, *, stay: bool = False
+) -> int:
     """Send to an emulator, and compare its count with ours.
 
     Args:
@@ -47,6 +50,7 @@ def demo(recipients: int, concurrency: int | None, workers: int | None) -> int:
         concurrency: Maximum concurrent messages, of each worker.
         workers: Number of worker processes over a PostgreSQL server of its own; ``None`` to send
             from this process, with a ledger in a file.
+        stay: Whether to keep the inbox open at the end, until it is interrupted.
 
     Returns:
         The exit code: 0 if all messages were accepted and each arrived exactly once.
@@ -54,15 +58,18 @@ def demo(recipients: int, concurrency: int | None, workers: int | None) -> int:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "recipients.csv"
         _write_recipients(path, recipients)
-        return run(partial(_send, path, recipients, concurrency, workers))
+        return run(partial(_send, path, recipients, concurrency, workers, stay=stay))
 
 
-async def _send(path: Path, recipients: int, concurrency: int | None, workers: int | None) -> int:
+async def _send(
+    path: Path, recipients: int, concurrency: int | None, workers: int | None, *, stay: bool
+) -> int:
     composer = Composer(kind="sms", sms_content=Template.parse("text", TEXT))
     settings = Settings(concurrency=concurrency)
     async with AsyncExitStack() as stack:
-        emulator = await stack.enter_async_context(Emulator())
+        emulator = await stack.enter_async_context(Emulator(inbox=True))
         echo(_("The emulator of the Connectus API listens on {url}").format(url=emulator.base_url))
+        echo(_("Its inbox shows the messages: {url}").format(url=emulator.inbox_url))
         ledger: Place = path.with_name("ledger.db")
         if workers:
             ledger = await stack.enter_async_context(_database())
@@ -88,7 +95,16 @@ async def _send(path: Path, recipients: int, concurrency: int | None, workers: i
         if workers:
             code, accepted = await _helped(emulator, ledger, workers)
         agrees = _compare(emulator, accepted)
+        if stay:
+            await _wait_for_interrupt(emulator)
     return code or (ExitCode.DONE if agrees else ExitCode.FAILED)
+
+
+async def _wait_for_interrupt(emulator: Emulator) -> None:
+    interrupted = asyncio.Event()
+    echo(_("The inbox stays open until Ctrl-C: {url}").format(url=emulator.inbox_url))
+    with at_first_interrupt(interrupted.set):
+        await interrupted.wait()
 
 
 @asynccontextmanager

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from aiohttp import web
 from attrs import define, field
 
-from connectus_async.emulator.calls import API_PREFIX, CALLS, QR_PREFIX, Call
+from connectus_async.emulator.calls import API_PREFIX, CALLS, INBOX_PATH, QR_PREFIX, Call
 from connectus_async.emulator.refusals import RefusalError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connectus_async.emulator.faults import Faults, RateLimit
+    from connectus_async.emulator.inbox.inbox_api import Inbox
     from connectus_async.emulator.journal import Journal
     from connectus_async.emulator.params import Params
     from connectus_async.emulator.state import State
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+    OnRequest = Callable[[str, str, int | None], object]
 
 LINK_PATH: Final = "/l/"
 _BODY_LIMIT: Final = 8 * 2**20
@@ -55,12 +57,18 @@ class Api:
     faults: Faults
     rate_limit: RateLimit | None
     journal: Journal | None
+    inbox: Inbox | None = None
+    on_request: OnRequest | None = None
     requests: Counter[str] = field(factory=Counter[str])
     busy: set[web.RequestHandler] = field(factory=set[web.RequestHandler])
 
     def application(self) -> web.Application:
         """Make the application: every call of the table, the short links, and 404 otherwise."""
         app = web.Application(client_max_size=_BODY_LIMIT)
+        if self.on_request is not None:
+            app.middlewares.append(_reporting(self.on_request))
+        if self.inbox is not None:
+            self.inbox.add_to(app)
         for call in CALLS:
             app.router.add_route(call.method, call.prefix + call.path, self._handler(call))
         app.router.add_route("GET", LINK_PATH + "{code}", self._follow)
@@ -91,14 +99,15 @@ class Api:
             return _error(401, "You must submit an API key")
         try:
             params = await _params(call, request)
-            answer = self._act(call, params)
+            answer = self.act(call, params)
         except RefusalError as refusal:
             return _error(refusal.status, str(refusal))
         except web.HTTPRequestEntityTooLarge:
             return _error(413, "body is too large")
         return _json(200, answer)
 
-    def _act(self, call: Call, params: Params) -> dict[str, Any]:
+    def act(self, call: Call, params: Params) -> dict[str, Any]:
+        """Carry out a call, and write it to the journal if there is one."""
         if self.journal:
             return self.journal.answer(call, params)
         return call.answer(self.state, params)
@@ -110,6 +119,27 @@ class Api:
             return _error(refusal.status, str(refusal))
         short_link.clicks += 1
         return web.Response(status=302, headers={"Location": short_link.link})
+
+
+def _reporting(on_request: OnRequest) -> Any:
+    """Make a middleware that reports each request of the API; those of the inbox are many."""
+
+    @web.middleware
+    async def report(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith(INBOX_PATH):
+            return await handler(request)
+        status = None
+        try:
+            response = await handler(request)
+            status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        finally:
+            on_request(request.method, request.rel_url.raw_path, status)
+        return response
+
+    return report
 
 
 async def _params(call: Call, request: web.Request) -> Params:

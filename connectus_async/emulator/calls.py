@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 API_PREFIX: Final = "/api_v3"
 QR_PREFIX: Final = "/qr_host"
+INBOX_PATH: Final = "/inbox/"
 
 
 @frozen
@@ -39,3 +40,5 @@ CALLS: Final = (
     *(Call(QR_PREFIX, *row) for row in qr_calls.ROWS),
 )
 CALL_NAMES: Final = frozenset(call.name for call in CALLS)
+CLEAR: Final = Call("", "inbox.clear", "DELETE", "", lambda state, _: state.clear())
+"""A change that no client can make, for the journal."""

@@ -21,7 +21,7 @@ from attrs import define, field, frozen
 from connectus_async.emulator.calls import CALL_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Act = Callable[[], Awaitable[web.StreamResponse]]
 Run = Callable[[web.Request, Act], Awaitable[web.StreamResponse]]
@@ -31,6 +31,8 @@ Hook = Callable[[int], object]
 _ABORTIVE_CLOSE: Final = struct.pack("ii", 1, 0)
 _FINAL_CODES: Final = range(200, 600)
 _GARBAGE: Final = "<html>it works</html>"
+SENT: Final = web.ResponseKey("connectus_async.sent", bytes)
+"""Where a response has the part of its body that is sent, if not the whole."""
 
 
 @frozen
@@ -55,7 +57,7 @@ class Fault:
             await asyncio.sleep(seconds)
             return await act()
 
-        return cls("delay", run)
+        return cls(f"delay {seconds:g} s", run)
 
     @classmethod
     def reset_before(cls) -> Self:
@@ -163,7 +165,7 @@ class Fault:
                 await asyncio.sleep(seconds)
                 return await act()
 
-        return cls("queue", run)
+        return cls(f"queue {seconds:g} s", run)
 
     @classmethod
     def call(cls, *, before: Hook | None = None, after: Hook | None = None) -> Self:
@@ -191,6 +193,7 @@ class PlacedFault:
     """A fault in effect; as a context manager it ends with the block.
 
     Attributes:
+        number: Its number, from 1, in the order of placing.
         fault: The fault.
         route: The client's method that it affects, such as ``"sms.send"``; None for all.
         share: The share of those requests that it affects, above 0 up to 1.
@@ -198,6 +201,7 @@ class PlacedFault:
         fired: The number of requests affected.
     """
 
+    number: int
     fault: Fault
     route: str | None
     share: float
@@ -230,6 +234,19 @@ class PlacedFault:
         return True
 
 
+def check_placing(route: str | None, share: float, times: int | None) -> None:
+    """Check where and how often a fault shall strike, or raise a `ValueError` that names it."""
+    if route is not None and route not in CALL_NAMES:
+        sentence = f"route must be a method of the client such as sms.send, not {route!r}"
+        raise ValueError(sentence)
+    if not 0 < share <= 1:
+        sentence = f"share must be above 0 and at most 1, not {share!r}"
+        raise ValueError(sentence)
+    if times is not None and times < 1:
+        sentence = f"times must be at least 1 or None, not {times!r}"
+        raise ValueError(sentence)
+
+
 class Faults:
     """The faults in effect; the first one is the outermost."""
 
@@ -244,21 +261,18 @@ class Faults:
         self, fault: Fault, *, route: str | None, share: float, times: int | None
     ) -> PlacedFault:
         """Put a fault in effect, or raise a `ValueError` that names the invalid argument."""
-        if route is not None and route not in CALL_NAMES:
-            sentence = f"route must be a method of the client such as sms.send, not {route!r}"
-            raise ValueError(sentence)
-        if not 0 < share <= 1:
-            sentence = f"share must be above 0 and at most 1, not {share!r}"
-            raise ValueError(sentence)
-        if times is not None and times < 1:
-            sentence = f"times must be at least 1 or None, not {times!r}"
-            raise ValueError(sentence)
+        check_placing(route, share, times)
         self._count += 1
         # A generator per fault: placing one does not change another's choices.
         chance = random.Random(f"{self._seed}/{self._count}")  # noqa: S311 - a test's dice
-        placed = PlacedFault(fault, route, share, times, self, chance)
+        placed = PlacedFault(self._count, fault, route, share, times, self, chance)
         self._placed.append(placed)
         return placed
+
+    @property
+    def placed(self) -> Sequence[PlacedFault]:
+        """The faults in effect, in the order of placing."""
+        return self._placed
 
     def discard(self, placed: PlacedFault) -> None:
         """End one fault."""
@@ -355,8 +369,9 @@ async def _halve(request: web.Request, whole: web.StreamResponse) -> web.StreamR
     half = web.StreamResponse(status=whole.status, headers={"Content-Type": whole.content_type})
     half.content_length = len(raw) + 1
     half.force_close()
+    half[SENT] = raw[: len(raw) // 2]
     await half.prepare(request)
-    await half.write(raw[: len(raw) // 2])
+    await half.write(half[SENT])
     if request.transport is not None:
         request.transport.close()
     return await _until_cancelled()

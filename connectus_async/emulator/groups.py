@@ -68,3 +68,7 @@ class QrPhone:
     def last(self, conversation: str) -> list[Received]:
         """Return the last messages of a conversation, oldest first."""
         return list(self._last.get(conversation, ()))
+
+    def forget(self) -> None:
+        """Forget all messages."""
+        self._last.clear()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from attrs import define, field
 
-from connectus_async.emulator.calls import CALLS
+from connectus_async.emulator.calls import CALLS, CLEAR
 from connectus_async.emulator.refusals import RefusalError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from connectus_async.emulator.params import Params
     from connectus_async.emulator.state import State
 
-_ANSWERS: Final = {call.name: call.answer for call in CALLS}
+_ANSWERS: Final = {call.name: call.answer for call in (*CALLS, CLEAR)}
 _BEGINNING: Final = b'{"call": "'
 
 

@@ -22,6 +22,11 @@ _TIMELINES: Final[dict[str, Timeline]] = {
     "0001": (_PENDING[0], (timedelta(seconds=1), "NUMERO_INVALIDO")),
     "0002": _PENDING,
 }
+STATUSES: Final = (
+    "PROGRAMADO",
+    *dict.fromkeys(name for line in (_DELIVERED, *_TIMELINES.values()) for _, name in line),
+)
+"""Every status, in the webhook's form."""
 _SUFFIX_LENGTH: Final = 4
 _SMPP: Final = {
     "ENTREGADO": "DELIVRD",
@@ -94,12 +99,18 @@ def status(recipient: str, due: datetime, now: datetime) -> str:
     """Return the status, in the webhook's form, of a message to `recipient` sent at `due`."""
     if now < due:
         return "PROGRAMADO"
-    return [name for after, name in _timeline(recipient) if due + after <= now][-1]
+    since = now - due
+    return next(name for after, name in reversed(_timeline(recipient)) if after <= since)
 
 
 def next_change(recipient: str, due: datetime, now: datetime) -> datetime | None:
     """Return the time of the next change of status after `now`; None once it is final."""
     return next((due + after for after, _ in _timeline(recipient) if due + after > now), None)
+
+
+def changes(recipient: str, due: datetime) -> list[tuple[datetime, str]]:
+    """Return each status, in the webhook's form, of a message sent at `due`, with its time."""
+    return [(due + after, name) for after, name in _timeline(recipient)]
 
 
 def smpp_status(webhook_status: str) -> str:

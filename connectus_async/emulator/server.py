@@ -16,7 +16,7 @@ from attrs import define, field
 from connectus_async.emulator.app import LINK_PATH, Api, Credentials
 from connectus_async.emulator.assertions import check_not_sent, check_sent
 from connectus_async.emulator.balances import Balances
-from connectus_async.emulator.calls import API_PREFIX, QR_PREFIX
+from connectus_async.emulator.calls import API_PREFIX, CLEAR, INBOX_PATH, QR_PREFIX
 from connectus_async.emulator.disorder import NO_DISORDER, WebhookDisorder
 from connectus_async.emulator.faults import Fault, Faults, PlacedFault, RateLimit
 from connectus_async.emulator.journal import Journal
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
     from datetime import datetime
 
+    from connectus_async.emulator.app import OnRequest
+    from connectus_async.emulator.inbox.inbox_api import Inbox
     from connectus_async.emulator.messages import Product, Received
 
 T = TypeVar("T")
@@ -81,6 +83,13 @@ class Emulator:
             messages, deliveries, sub-clients, balances, groups and links. It survives a kill of the
             process, but not of the machine. `requests` and clicks start from zero, and only
             messages accepted from then on post changes of status.
+        inbox: Whether to serve a page that shows the messages, and its JSON API, at `inbox_url`. It
+            keeps requests and answers, up to 64 MiB, and needs `keep_received`.
+        on_request: Called after each request of the API with its method, its path without the
+            query, and the status of the response; None if there was none.
+
+    Raises:
+        ValueError: `inbox` is set, and messages are not kept.
 
     Example:
         ```python
@@ -108,10 +117,13 @@ class Emulator:
     keep_received: bool = True
     report_delay: float = 0
     journal: str | os.PathLike[str] | None = None
+    inbox: bool = False
+    on_request: OnRequest | None = None
     _state: State = field(init=False)
     _faults: Faults = field(init=False)
     _journal: Journal | None = field(init=False)
     _api: Api = field(init=False)
+    _inbox: Inbox | None = field(init=False)
     _exit: AsyncExitStack = field(init=False, factory=AsyncExitStack)
     _webhooks: Webhooks = field(init=False)
     _webhook_counts: Counter[str] = field(init=False, factory=Counter[str])
@@ -132,12 +144,15 @@ class Emulator:
         )
         self._journal = None if self.journal is None else Journal(self.journal, self._state)
         self._faults = Faults(self.seed)
+        self._inbox = self._make_inbox() if self.inbox else None
         self._api = Api(
             state=self._state,
             credentials=Credentials(self.api_user, self.api_key, self.qr_token),
             faults=self._faults,
             rate_limit=RateLimit(self.rate_limit) if self.rate_limit else None,
             journal=self._journal,
+            inbox=self._inbox,
+            on_request=self.on_request,
         )
 
     @property
@@ -149,6 +164,11 @@ class Emulator:
     def qr_base_url(self) -> str:
         """The WhatsApp QR host's base URL, for ``CONNECTUS_QR_BASE_URL``."""
         return f"http://{self._authority}{QR_PREFIX}"
+
+    @property
+    def inbox_url(self) -> str:
+        """The URL of the inbox; it is served if `inbox` is set."""
+        return f"http://{self._authority}{INBOX_PATH}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -322,8 +342,9 @@ class Emulator:
         if self.incoming_webhook is None:
             sentence = "this emulator has no incoming_webhook"
             raise ValueError(sentence)
-        body = incoming_sms(self._state.new_id(), src_number, dst_number, sms_content)
-        return await self._served(self._webhooks.post(Post.of(self.incoming_webhook, body)))
+        return await self._served(
+            self._receive(self.incoming_webhook, src_number, dst_number, sms_content)
+        )
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of an emulator that was entered by ``with``, and return its result.
@@ -394,6 +415,31 @@ class Emulator:
         """Stop listening, drop requests in progress, and end the thread."""
         self._thread.close()
 
+    def _make_inbox(self) -> Inbox:
+        from connectus_async.emulator.inbox.inbox_api import Inbox  # noqa: PLC0415 - few need it
+
+        if not self.keep_received:
+            sentence = "inbox needs keep_received"
+            raise ValueError(sentence)
+        inbox = Inbox(
+            state=self._state,
+            faults=self._faults,
+            host=self.host,
+            clear=lambda: self._api.act(CLEAR, {}),
+            reply=lambda src, dst, text: self.incoming(
+                src_number=src, dst_number=dst, sms_content=text
+            ),
+            hears_replies=self.incoming_webhook is not None,
+        )
+        self._state.seen = inbox.accepted
+        return inbox
+
+    async def _receive(self, url: str, src: str, dst: str, text: str) -> int | None:
+        body = incoming_sms(self._state.new_id(), src, dst, text)
+        if self._inbox is not None:
+            self._inbox.replied(body["id_sms"], src, dst, text)
+        return await self._webhooks.post(Post.of(url, body))
+
     async def _served(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the loop of the emulator, whichever loop waits for it."""
         if asyncio.get_running_loop() is self._loop:
@@ -429,6 +475,7 @@ class Emulator:
             disorder=lambda: self.webhook_disorder,
             retry_pauses=lambda: self.webhook_retry_pauses,
             counts=self._webhook_counts,
+            seen=None if self._inbox is None else self._inbox.posted,
         )
         if self.status_webhook is not None:
             self._state.watch = self._webhooks.watch

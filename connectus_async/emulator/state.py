@@ -16,7 +16,7 @@ from connectus_async.emulator.messages import Product, Received, billed_segments
 from connectus_async.emulator.refusals import NotFoundError, RefusalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import tzinfo
     from typing import Unpack
 
@@ -90,7 +90,8 @@ def _no_delay() -> float:
 class State:
     """The emulated platform between two requests.
 
-    `watch` is called with each accepted SMS, and again when its delivery is rescheduled.
+    `watch` is called with each accepted SMS, and again when its delivery is rescheduled. `seen` is
+    called with each message of any product.
     `report_delay` returns the seconds from acceptance until a message appears in reports.
     """
 
@@ -99,6 +100,7 @@ class State:
     keep_received: bool = True
     balances: Balances
     watch: Callable[[Received], None] = _ignore
+    seen: Callable[[Received], None] = _ignore
     report_delay: Callable[[], float] = _no_delay
     hooks: dict[str, str | None] = field(factory=dict[str, str | None])
     link_prefix: str = ""
@@ -145,13 +147,27 @@ class State:
             raise NotFoundError(field)
         return message
 
+    def any_message(self, id_message: str) -> Received | None:
+        """Return the message with an id, of any product."""
+        return self._messages.get(id_message)
+
+    def clear(self) -> dict[str, Any]:
+        """Forget all messages, as if they had not been kept; balances stay as they are."""
+        self.received.clear()
+        self._messages.clear()
+        self._conversations.clear()
+        self.qr_phone.forget()
+        for delivery in self._deliveries.values():
+            delivery.messages.clear()
+        return {}
+
     def status(self, message: Received) -> str:
         """Return the current status of a message, in the webhook's form."""
         return status(message.recipient, self.due(message), self.clock())
 
     def status_of(self, id_message: str) -> str:
         """Return the current status of the message with an id, or raise a `LookupError`."""
-        message = self._messages.get(id_message)
+        message = self.any_message(id_message)
         if message is None:
             sentence = "no message has this id"
             raise LookupError(sentence)
@@ -231,6 +247,11 @@ class State:
         except KeyError:
             raise NotFoundError(field="id_delivery") from None
 
+    @property
+    def deliveries(self) -> Collection[Delivery]:
+        """All deliveries, in order of creation."""
+        return self._deliveries.values()
+
     def update_delivery(
         self, id_delivery: str, name: str | None, deliver_at: datetime | None
     ) -> Delivery:
@@ -297,6 +318,7 @@ class State:
             self._messages[message.id] = message
             if product == "whatsapp":
                 self._conversations[message.src, recipient].append(message)
+        self.seen(message)
         return message
 
     def _pending_delivery(self, id_delivery: str) -> Delivery:

@@ -7,6 +7,7 @@ import heapq
 import json
 import logging
 from collections import Counter, deque
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -29,6 +30,7 @@ _log: Final = logging.getLogger(__name__)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
 _JSON: Final = {"Content-Type": "application/json"}
 _WORKERS: Final = 32
+_ANSWER_BYTES: Final = 1_024
 _POLL_SECONDS: Final = 0.02
 """Poll interval: a test may move the clock, so no single sleep can wait for it."""
 
@@ -65,7 +67,8 @@ class Webhooks:
     """POSTs each change of an SMS's status, in order for each SMS apart from injected disorder.
 
     Every change is posted, even if the clock jumps over several. `disorder` and `retry_pauses` are
-    called again for each change and each failure.
+    called again for each change and each failure. `seen` is called with each post, the status of
+    its answer and the beginning of the body.
     """
 
     state: State
@@ -75,6 +78,7 @@ class Webhooks:
     disorder: Callable[[], WebhookDisorder]
     retry_pauses: Callable[[], Sequence[float]]
     counts: Counter[str]
+    seen: Callable[[Post, int | None, bytes], None] | None = None
     _tracked: dict[str, _Tracked] = field(factory=dict[str, _Tracked])
     _numbers: Iterator[int] = field(factory=lambda: count(1))
     _planned: list[tuple[datetime, int, Callable[[], None]]] = field(
@@ -215,10 +219,21 @@ class Webhooks:
         )
         try:
             async with request as response:
+                await self._show(post, response)
                 return response.status
         except (aiohttp.ClientError, TimeoutError) as error:
             _log.warning("a webhook did not respond: %s", type(error).__name__)
+            if self.seen is not None:
+                self.seen(post, None, b"")
             return None
+
+    async def _show(self, post: Post, response: aiohttp.ClientResponse) -> None:
+        if self.seen is None:
+            return
+        beginning = b""
+        with suppress(aiohttp.ClientError, TimeoutError):  # the status is the answer
+            beginning = await response.content.read(_ANSWER_BYTES)
+        self.seen(post, response.status, beginning)
 
 
 def incoming_sms(id_sms: str, src_number: str, dst_number: str, sms_content: str) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """The page of a campaign, seen in a real browser."""
 
 import json
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -12,27 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from report_ledgers import BEGIN, campaign, message, over_two_days, write_ledger
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from connectus_async.report.page import write_page
 
 pytestmark = pytest.mark.timeout(180)
 
-NEEDED = "needs Chromium and its driver; on Debian: apt-get install chromium chromium-driver"
-NAMES_OF_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-SWITCHES = (
-    "headless=new",
-    "no-sandbox",
-    "disable-gpu",
-    "disable-dev-shm-usage",
-    "disable-quic",
-    "no-first-run",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-)
 WIDTHS = {"desktop": 1280, "phone": 390, "small phone": 360}
 SANTIAGO = ZoneInfo("America/Santiago")
 CLOCKS_PUT_BACK = datetime(2026, 4, 4, 23, tzinfo=SANTIAGO).timestamp()
@@ -110,24 +94,6 @@ POINTED_AT = """
         return there.closest(".part").querySelector("title").textContent;
     });
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    chromium = next(filter(None, map(shutil.which, NAMES_OF_CHROMIUM)), None)
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.fail(NEEDED)
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for switch in (*SWITCHES, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = Chrome(options=options, service=Service(driver))
-    try:
-        yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture(scope="module")

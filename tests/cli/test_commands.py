@@ -684,6 +684,7 @@ def test_a_host_of_another_machine_is_one_sentence(run, host):
         ("--rate-limit", "nan"),
         ("--status-webhook", "nonsense"),
         ("--incoming-webhook", "ftp://127.0.0.1"),
+        ("--fault", "sms.sing=timeout"),
     ],
 )
 def test_an_emulator_that_makes_no_sense_is_wrong_usage(run, options):

@@ -14,8 +14,8 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> list[Fault]:
     """What goes wrong with every request of the demo."""
     faults: list[Fault] = []
 
-    def emulator() -> Emulator:
-        emulator = Emulator()
+    def emulator(**options: bool) -> Emulator:
+        emulator = Emulator(**options)
         for fault in faults:
             emulator.fault(fault, route="sms.send", times=3)
         return emulator
@@ -34,9 +34,10 @@ def test_all_are_accepted_and_arrive_once(options):
     result = run_demo(*options)
 
     assert (result.exit_code, result.stderr) == (0, "")
-    first, second, *_, summary, comparison = result.stdout.splitlines()
+    first, inbox, second, *_, summary, comparison = result.stdout.splitlines()
     assert "emulator" in first
     assert "http://127.0.0.1:" in first
+    assert inbox.endswith("/inbox/")
     assert "the 50 recipients of recipients.csv" in second
     assert summary == "50 of 50 accepted, 0 rejected, 0 unknown, 0 held, 0 skipped, 0 queued"
     assert comparison == "The emulator counted 50 messages to 50 numbers; 0 arrived twice"

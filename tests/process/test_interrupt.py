@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp import web
@@ -380,6 +381,45 @@ async def test_the_emulator_stops(start, signum):
     assert settings["CONNECTUS_BASE_URL"].startswith("http://127.0.0.1:")
     assert (process.returncode, output) == (130, b"")
     assert errors == b"connectus: the emulator has stopped\n"
+
+
+async def test_the_emulator_tells_where_its_inbox_is_and_what_is_asked(start):
+    """A shell reads the one; the requests are beside, without what they ask."""
+    process = await start("emulator", "--port", 0, "--fault", "sms.send=status:503,times=1")
+    lines = [await next_line(process.stdout) for _ in range(6)]
+    url = lines[0].removeprefix("export CONNECTUS_BASE_URL=")
+    async with aiohttp.ClientSession() as session:
+        for _ in range(2):
+            async with session.post(f"{url}/sms/send_individual?text=Hola") as response:
+                await response.read()
+        async with session.get(lines[-1].rpartition(" ")[2]) as response:
+            page = await response.text()
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert lines[-1].startswith("# The inbox shows the messages: http://127.0.0.1:")
+    assert 'src="page.js"' in page
+    assert errors.decode().splitlines() == [
+        "POST /api_v3/sms/send_individual 503",
+        "POST /api_v3/sms/send_individual 401",
+        "connectus: the emulator has stopped",
+    ]
+
+
+async def test_a_demo_that_stays_ends_at_ctrl_c(start):
+    """Until then its inbox has the messages; the exit code is that of the demo."""
+    process = await start("demo", "--recipients", 3, "--stay")
+    line = ""
+    while not line.startswith("The inbox stays open"):
+        line = await next_line(process.stdout)
+    url = line.rpartition(" ")[2] + "api/messages"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        messages = await response.json()
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert messages["total"] == 3
+    assert (process.returncode, errors) == (0, b"")
 
 
 async def test_an_emulator_in_the_background_ignores_ctrl_c_and_obeys_sigterm(start):

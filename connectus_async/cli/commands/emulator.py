@@ -28,11 +28,24 @@ from connectus_async.cli.parameters import (
     type=click.IntRange(1, 16),
     help="Send from so many processes over a PostgreSQL server, which is started for it.",
 )
-def demo(recipients: int, concurrency: int | None, workers: int | None) -> None:
+@click.option(
+    "--stay", is_flag=True, help="Keep the inbox of the emulator open at the end, until Ctrl-C."
+)
+def demo(recipients: int, concurrency: int | None, workers: int | None, stay: bool) -> None:
     """Send a campaign to the built-in emulator; no message leaves this machine."""
     from connectus_async.cli.demo import demo as run_demo
 
-    sys.exit(run_demo(recipients, concurrency, workers))
+    sys.exit(run_demo(recipients, concurrency, workers, stay=stay))
+
+
+def _faults(_context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
+    """Read the faults; a wrong one is named."""
+    from connectus_async.emulator import FaultText
+
+    try:
+        return [FaultText.parse(text) for text in given]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
 
 
 @click.command()
@@ -47,6 +60,16 @@ def demo(recipients: int, concurrency: int | None, workers: int | None) -> None:
     "--journal",
     type=click.Path(dir_okay=False),
     help="File that keeps the messages for the next start.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    callback=_faults,
+    metavar="[CALL=]FAULT[:NUMBER][,OPTION]...",
+    help="Fault of requests, such as sms.send=status:500,share=0.1. May be repeated. Faults are"
+    " delay:SECONDS, reset_before, reset_after, half_answer, status:CODE, too_many, garbage,"
+    " timeout and queue:SECONDS; options are share=0.1, times=3, acted and at_a_time=4.",
 )
 @json_option
 def emulator(**given: Any) -> None:

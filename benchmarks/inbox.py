@@ -132,6 +132,7 @@ def conversation(emulator: Emulator) -> None:
 
 def take_pictures(browser: Chrome, emulator: Emulator, folder: Path) -> None:
     """Save the page with an SMS and an email, wide and narrow, in light and in dark."""
+    folder.mkdir(parents=True, exist_ok=True)
     conversation(emulator)
     for scheme, width in product(("light", "dark"), (1280, 390)):
         for command, settings in (

@@ -31,11 +31,6 @@ Holders = list[Ledger]
 
 
 @pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
 async def holders(store: PostgresStore) -> AsyncIterator[Holders]:
     """Four holders of one campaign."""
     async with AsyncExitStack() as stack:

@@ -23,11 +23,6 @@ LONG = "x" * 161
 
 
 @pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
 async def holders(store: PostgresStore) -> AsyncIterator[list[SharedLedger]]:
     """Three holders of one campaign."""
     async with AsyncExitStack() as stack:

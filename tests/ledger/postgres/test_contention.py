@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -24,20 +24,6 @@ from connectus_async.ledger.states import OnUnknown, SkipReason, State
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 WAITING_FOR_LOCKS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-
-
-@pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
-async def observer(postgres_ledger: str) -> AsyncIterator[Connection]:
-    """A connection of nobody's."""
-    async with await psycopg.AsyncConnection.connect(
-        parse(postgres_ledger).conninfo, autocommit=True
-    ) as it:
-        yield it
 
 
 def messages(count: int) -> list[Any]:

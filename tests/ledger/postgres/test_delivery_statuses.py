@@ -49,11 +49,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA connectus TO clerk
 
 
 @pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
 def holder(store: PostgresStore) -> Iterator[Holder]:
     """Be a holder that has sent the SMS ``a`` and ``b``."""
     with held(store) as holder:

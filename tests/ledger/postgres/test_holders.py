@@ -28,11 +28,6 @@ SHORT = 0.5
 
 
 @pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
 def hasty(postgres_ledger: str) -> PostgresStore:
     """A store that gives holders up soon."""
     return PostgresStore(postgres_ledger, lease=SHORT)

@@ -24,11 +24,6 @@ WHERE backend_type = 'client backend' AND application_name = 'connectus-async'
 
 
 @pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
 def administrator(postgres: PostgresServer) -> Iterator[psycopg.Connection]:
     with psycopg.connect(postgres.address(), autocommit=True) as connection:
         yield connection

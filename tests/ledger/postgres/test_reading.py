@@ -31,11 +31,6 @@ WHERE outcome.id = it.id
 
 
 @pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
 def other(database: Database, store: PostgresStore) -> PostgresStore:
     """The store of another campaign of the same database."""
     return PostgresStore(database.address("pascua"))

@@ -1,7 +1,7 @@
 """Loads that ask first: no holder begins their messages before a yes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -24,20 +24,6 @@ ANA, LUIS = "56960000001", "56960000002"
 GONE = "UPDATE connectus.worker SET left_at = clock_timestamp() WHERE id = %s"
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-
-
-@pytest.fixture
-def store(postgres_ledger: str) -> PostgresStore:
-    return PostgresStore(postgres_ledger)
-
-
-@pytest.fixture
-async def observer(postgres_ledger: str) -> AsyncIterator[Connection]:
-    """A connection of nobody's."""
-    async with await psycopg.AsyncConnection.connect(
-        parse(postgres_ledger).conninfo, autocommit=True
-    ) as it:
-        yield it
 
 
 async def asked(ledger: Ledger, *keys: str, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -88,11 +88,6 @@ class Ods(Workbook):
     def sheets(self) -> Mapping[str, bool]:
         """Names of its sheets, each with whether it is visible."""
         return {name: sheet.is_visible for name, sheet in self._sheets.items()}
-
-    @property
-    def without_country(self) -> Collection[int]:
-        """Places of columns with cells that do not say what they show."""
-        return self._formats.without_country
 
     def layout(self, sheet: str) -> Layout:
         """Tell what a sheet has besides its rows."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import attrs
 
 from connectus_async.recipients.cells import Cell, ErrorCell
+from connectus_async.recipients.sources.workbooks.number_formats import NumberFormats
 
 MAX_ROWS: Final = 2**20
 MAX_COLUMNS: Final = 2**14
@@ -60,6 +61,9 @@ class Layout:
 class Workbook(abc.ABC):
     """An open workbook."""
 
+    _formats: NumberFormats
+    """The formats of its cells, as far as its rows were read."""
+
     @property
     @abc.abstractmethod
     def sheets(self) -> Mapping[str, bool]:
@@ -80,12 +84,12 @@ class Workbook(abc.ABC):
     @property
     def unknown_formats(self) -> Mapping[int, str]:
         """By place of a column: a number format of its rows that is not rendered."""
-        return {}
+        return self._formats.unknown
 
     @property
     def without_country(self) -> Collection[int]:
         """Places of columns whose rows depend on a country that is not known."""
-        return ()
+        return self._formats.without_country
 
 
 def error_cell(text: str) -> ErrorCell:

@@ -1,7 +1,7 @@
 """Workbooks of Excel until 2003 (.xls), through xlrd."""
 
 import io
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from connectus_async.extras import library
@@ -56,16 +56,6 @@ class Xls(Workbook):
     def sheets(self) -> Mapping[str, bool]:
         """Names of its sheets, each with whether it is visible."""
         return {sheet.name: sheet.visibility == 0 for sheet in self._book.sheets()}
-
-    @property
-    def unknown_formats(self) -> Mapping[int, str]:
-        """By place of a column: a number format of its rows that is not rendered."""
-        return self._formats.unknown
-
-    @property
-    def without_country(self) -> Collection[int]:
-        """Places of columns whose rows depend on a country that is not known."""
-        return self._formats.without_country
 
     def layout(self, sheet: str) -> Layout:
         """Tell what a sheet has besides its rows."""

@@ -90,16 +90,6 @@ class Xlsb(Workbook):
         """Names of its sheets with cells, each with whether it is visible."""
         return {name: is_visible for name, (_, is_visible) in self._sheets.items()}
 
-    @property
-    def unknown_formats(self) -> Mapping[int, str]:
-        """By place of a column: a number format of its rows that is not rendered."""
-        return self._formats.unknown
-
-    @property
-    def without_country(self) -> Collection[int]:
-        """Places of columns whose rows depend on a country that is not known."""
-        return self._formats.without_country
-
     def layout(self, sheet: str) -> Layout:
         """Read what a sheet has besides its rows."""
         merges: list[Merge] = []

@@ -4,7 +4,7 @@ The XML of a sheet is read row by row, by the parser of Python's own library.
 """
 
 import datetime as dt
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -66,16 +66,6 @@ class Xlsx(Workbook):
     def sheets(self) -> Mapping[str, bool]:
         """Names of its sheets with cells, each with whether it is visible."""
         return {name: is_visible for name, (_, is_visible) in self._sheets.items()}
-
-    @property
-    def unknown_formats(self) -> Mapping[int, str]:
-        """By place of a column: a number format of its rows that is not rendered."""
-        return self._formats.unknown
-
-    @property
-    def without_country(self) -> Collection[int]:
-        """Places of columns whose rows depend on a country that is not known."""
-        return self._formats.without_country
 
     def layout(self, sheet: str) -> Layout:
         """Read what a sheet has besides its rows."""
